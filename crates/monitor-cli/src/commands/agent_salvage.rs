@@ -22,15 +22,15 @@ Exit codes:
   1  it failed, for example because nothing could be read or an agent has the folder
   2  the command line is wrong";
 
-/// Gets out of an agent's damaged database what can be read
+/// Copy the readable data of an agent's damaged database into a new folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The damaged database, or the folder of an agent that doesn't run
+    /// Damaged database, or folder of an agent that is not running
     file: PathBuf,
-    /// The folder to make
+    /// Folder to create
     into: PathBuf,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

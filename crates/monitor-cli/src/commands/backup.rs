@@ -18,13 +18,13 @@ Examples:
 The copy is the database as it was at one moment, whatever was stored meanwhile. It is whole or it
 isn't there. `monitor restore` puts it in place, `monitor check` looks whether it is whole.";
 
-/// Copies the database into a file, while the server runs
+/// Copy the server's database into a file, while the server runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// The file to make; it must not be there yet
+    /// File to create; it must not exist
     file: PathBuf,
-    /// Copies the database of this folder without asking a server
+    /// Copy the database of this data folder, without a server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]

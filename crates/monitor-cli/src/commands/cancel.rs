@@ -22,19 +22,19 @@ Examples:
 A program does it where its MONITOR_COMMANDS is `all` or `read,cancel`: tasks of `spawn_task` are aborted, other code asks
 `monitor_client::cancel::requested()`, and `monitor run` ends its command by SIGTERM, then SIGKILL. What goes on is named.";
 
-/// A process is named by so many digits at least.
+/// Minimum number of digits of a process id.
 const LEAST_DIGITS: usize = 6;
 
-/// Ends a process and all that it has started, in whatever programs that runs, or a whole tree
+/// Cancel a run, or a process and everything it has started, on all machines
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// A process: its id, 16 hex digits, or the six or more that it begins with. Or a tree: its number, or its id (32 hex digits)
+    /// Number or id of a run (32 hex digits), or the first six or more digits of a process id (16 hex digits)
     id: String,
-    /// How long the ends are waited for
+    /// Time to wait for the processes to end
     #[arg(short, long, default_value = "10s", value_parser = read_timeout)]
     timeout: Duration,
-    /// Lists the processes that would end and the workers that would be asked, and asks none
+    /// List the processes that would end and the workers that would be asked, without asking them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (root, process) = find(&args.connection, &args.id)?;
     let timeout_ms = Some(monitor_duration::milliseconds(args.timeout));
     let request = CancelRequest { process: process.map(|process| process.id), timeout_ms, dry_run: args.dry_run };
-    // Once: who has not heard an answer asks again.
+    // Sent once: the user repeats the command if no answer arrives.
     let answer = args.connection.wait(args.connection.client()?.cancel(&root, &request).json())?;
     let cancelled: Cancelled = read(answer.clone())?;
     if args.connection.json {
@@ -58,14 +58,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.dry_run { Ok(()) } else { judge(&cancelled) }
 }
 
-/// The tree that is meant, and the process in it if it is not all of it.
+/// Finds the tree, and the process in it unless the id is that of a tree.
 fn find(connection: &Connection, id: &str) -> anyhow::Result<(String, Option<Process>)> {
     let is_process = (LEAST_DIGITS..=16).contains(&id.len()) && id.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_number = id.len() < 16 && id.bytes().all(|digit| digit.is_ascii_digit());
     if is_number || !is_process {
         match connection.ask(connection.client()?.root(id)) {
             Ok(root) => return Ok((root.root_id.to_string(), None)),
-            // An id may begin with digits alone.
+            // The first digits of a process id may all be decimal.
             Err(error) if error.status() == Some(404) && is_process => {}
             Err(error) if error.status() == Some(404) => {
                 let near = nearest_root(connection, id)?.map(|root| format!(" (did you mean {}?)", visible(&root.title)));
@@ -96,14 +96,14 @@ fn processes(connection: &Connection, id: &str) -> anyhow::Result<Vec<Process>> 
     Ok(connection.ask(call)?.processes)
 }
 
-/// Of the newest trees the one whose number is the most like it.
+/// The tree with the most similar number among the newest trees.
 fn nearest_root(connection: &Connection, id: &str) -> anyhow::Result<Option<Root>> {
     let roots = connection.ask(connection.client()?.roots())?.roots;
     let Ok(number) = id.parse::<u64>() else { return Ok(None) };
     Ok(roots.into_iter().min_by_key(|root| root.number.abs_diff(number)))
 }
 
-/// Success if nothing goes on.
+/// Returns an error if processes continue.
 fn judge(cancelled: &Cancelled) -> anyhow::Result<()> {
     let silent = [CommandStatus::UNANSWERED, CommandStatus::GONE, CommandStatus::UNSUPPORTED];
     let is_silent = |line: &CommandLine| silent.contains(&line.status);

@@ -23,17 +23,17 @@ Exit codes:
   1  it is not, or could not be checked
   2  the command line is wrong";
 
-/// Looks whether the database is whole
+/// Check the integrity of the database
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// A database, instead of the one in the data folder
+    /// Database file to check instead of the one in the data folder
     #[arg(conflicts_with = "data")]
     file: Option<PathBuf>,
-    /// The server's data folder [default: as the server has it]
+    /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

@@ -1,7 +1,7 @@
-//! `monitor control`: a subcommand for each method of [`Method::ALL`] that changes something and has no command of its own.
+//! `monitor control`: a subcommand for each method in [`Method::ALL`] that changes something and has no command of its own.
 //!
-//! The options of all methods are also options of `monitor control` itself, where they are hidden: they may precede the method, and an option that a
-//! method doesn't have is an error that names the methods that have it. Words that are no subcommand are a method of the program's own.
+//! The options of all methods are also hidden options of `monitor control` itself, so that they can precede the method. An option that a
+//! method doesn't have is an error that names the methods with this option. Other words are sent as a program's own method.
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser, ValueParser};
 use clap::parser::ValueSource;
@@ -37,7 +37,7 @@ Examples:
 
 A program does what its MONITOR_COMMANDS allows: `all`, or names of methods, as in `read,pause,resume`.";
 
-/// The method of the program's own, and its arguments.
+/// A program's own method, and its arguments.
 const OWN_METHOD: &str = "method";
 const OWN_ARGUMENTS: &str = "arguments";
 const LIST: &str = "list";
@@ -115,7 +115,7 @@ fn subcommand(method: &'static Method) -> Command {
     Command::new(method.name).about(method.help).override_usage(usage).after_help(exit::HELP).args(args)
 }
 
-/// Returns true if a word can't be left out: it is required, or another one follows it.
+/// Returns true if an argument by position is required, or if another one follows it.
 fn is_required(method: &Method, argument: &Argument) -> bool {
     argument.is_required || method.arguments.iter().rfind(|argument| argument.option.is_none()) != Some(argument)
 }
@@ -143,7 +143,7 @@ fn arg(argument: &'static Argument) -> Arg {
     }
     let parser = match argument.kind {
         ArgumentKind::Duration if argument.option.is_some() => ValueParser::new(|text: &str| milliseconds(text).map(Value::from)),
-        // A limit of 0 is none.
+        // A limit of 0 removes the limit.
         ArgumentKind::Duration => ValueParser::new(|text: &str| match text {
             "0" => Ok(Value::Null),
             _ => milliseconds(text).map(Value::from).map_err(|error| format!("{error}, or 0 for none")),
@@ -198,7 +198,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ask(&args.whom, &name, arguments)
 }
 
-/// Returns the method and its arguments, as the API has them.
+/// Returns the method and its arguments in the form of the API.
 fn read(matches: &ArgMatches) -> Result<(String, Fields), String> {
     let own = matches.get_one::<String>(OWN_METHOD);
     let (name, of_method) = match (own, matches.subcommand()) {

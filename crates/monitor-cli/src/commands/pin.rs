@@ -20,7 +20,7 @@ const UNPIN_EXAMPLES: &str = "\
 Examples:
   monitor unpin 2106";
 
-/// Keeps a tree until it is unpinned, whatever the rules of retention say
+/// Pin a run, so that retention does not delete it
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Pin {
@@ -28,7 +28,7 @@ pub(crate) struct Pin {
     which: Which,
 }
 
-/// Lets the rules of retention hold for a tree again
+/// Unpin a run, so that retention can delete it
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Unpin {
@@ -38,7 +38,7 @@ pub(crate) struct Unpin {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
     #[command(flatten)]
     connection: Connection,

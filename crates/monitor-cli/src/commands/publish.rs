@@ -23,11 +23,11 @@ Within a run of a task: what lies in MONITOR_PUBLISH_DIR is published. A folder 
 all files are there; a bucket of S3 gets a prefix, and its current.json names it then; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
 `monitor task publications TASK` lists what was published, and `monitor task restore-publication` takes it back.";
 
-/// Publishes the files of a run to targets of its task, from within the run
+/// Publish the files of a run to targets of its task, from inside the run
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// Names of targets
+    /// Names of targets in the task's definition
     #[arg(required = true, value_name = "TARGET")]
     targets: Vec<String>,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let run = variable("MONITOR_RUN_ID")?.to_string_lossy().into_owned();
     let (folder, files) = (PathBuf::from(variable("MONITOR_RUN_DIR")?), PathBuf::from(variable("MONITOR_PUBLISH_DIR")?));
     let socket = std::env::var_os("MONITOR_AGENT_SOCKET").map(PathBuf::from);
-    // A run's folder is `runs/ID` of the agent's. A run of another user may not enter it.
+    // A run's folder is `runs/ID` of the agent. Another user's run may have no access to it.
     let agent = folder.parent().and_then(|runs| runs.parent()).context("MONITOR_RUN_DIR is no folder of a run")?;
     let mut database = match (Database::existing(agent), &socket) {
         (Ok(database), _) => Some(database),
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     for target in &args.targets {
         let done: anyhow::Result<BatchPublication> = match (&mut database, &socket) {
-            // The agent has the keys of a bucket.
+            // Only the agent has the keys of a bucket.
             (Some(own), Some(socket)) if own.is_bucket(&run, target)? => publish_by(socket, &run, target).map_err(Into::into),
             (Some(own), _) => own.publish(&run, target, &files).map(|done| done.told("")).map_err(Into::into),
             (None, Some(socket)) => publish_by(socket, &run, target).map_err(Into::into),
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(done) => shown(done),
             Err(error) => format!("failed: {error}"),
         };
-        // That it is shown is less than that it is published.
+        // The files are published even if the event can't be sent.
         let told = Within::find().and_then(|within| {
             let fields = json!({ "fields": { (format!("publish.{target}")): words } });
             within.tell(&args.connection, "process-updated", fields)

@@ -22,16 +22,16 @@ Exit codes:
   1  it failed, for example because a server has the folder or the copy is not whole; then all is as it was
   2  the command line is wrong";
 
-/// Puts a copy in the place of the database
+/// Replace the server's database with a copy made by `monitor backup`
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The copy, as `monitor backup` made it
+    /// Copy made by `monitor backup`
     file: PathBuf,
-    /// The server's data folder [default: as the server has it]
+    /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

@@ -22,15 +22,15 @@ Exit codes:
   1  it failed, for example because a server has the folder or nothing at all could be read
   2  the command line is wrong";
 
-/// Gets out of a damaged database what can be read
+/// Copy the readable data of a damaged database into a new data folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The data folder of the damaged database
+    /// Data folder of the damaged database
     folder: PathBuf,
-    /// The data folder to make
+    /// Data folder to create
     into: PathBuf,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

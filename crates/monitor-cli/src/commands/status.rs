@@ -15,7 +15,7 @@ Examples:
   monitor status --json | jq .workers
   monitor status --server http://build-7:60010";
 
-/// Shows the server at a glance: its version, its workers, and what it holds
+/// Show the server's version, workers and size
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {

@@ -22,7 +22,7 @@ Examples:
 
 Tokens lie in the server's data folder, as hashes. What is changed holds at once, also for a server that runs.";
 
-/// Makes, lists and ends the tokens that programs and commands show the server
+/// Create, list and revoke access tokens
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
@@ -32,31 +32,31 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a token and prints it, this once
+    /// Create a token and print it; it is not shown again
     Create {
-        /// Its name, like no other's
+        /// Unique name of the token
         name: String,
-        /// What it allows, separated by commas: ingest (send events), read, operate (change what is recorded, includes read), admin (all),
-        /// agent (be the agent that has the token's name)
+        /// Permissions, separated by commas: ingest (send events), read, operate (read, change what is recorded, start and end processes),
+        /// admin (everything), agent (act as the agent with the token's name, and send events)
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
-        /// How long it lasts, like 12h or 90d; for ever if not given
+        /// Lifetime, such as 12h or 90d [default: unlimited]
         #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
         expires: Option<Duration>,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Lists all tokens; none can be shown again
+    /// List all tokens with their scopes and last use
     List {
-        /// Prints JSON instead of text for people
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Ends a token at once
+    /// Revoke a token immediately
     Revoke {
-        /// Its name or its id
+        /// Name or id of the token
         name: String,
         #[command(flatten)]
         folder: Folder,

@@ -23,7 +23,7 @@ Users lie in the server's data folder, their passwords as argon2id hashes. What 
 Whoever has logged in by a provider of OpenID Connect is listed with it, has no password here, and is logged
 out by `remove`; the provider's groups say who comes in again (docs/operations.md).";
 
-/// Adds, lists and removes those who log in on the page
+/// Manage users who can log in to the page
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
@@ -33,34 +33,34 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Adds somebody
+    /// Add a user and set a password
     Add {
-        /// By which they log in
+        /// Login name of the user
         name: String,
-        /// viewer (reads), operator (changes what is recorded), admin (all)
+        /// Role: viewer (read), operator (also start, end and change what is recorded), admin (everything)
         #[arg(long, default_value = "viewer")]
         role: Role,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Lists all users
+    /// List all users
     List {
-        /// Prints JSON instead of text for people
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Removes somebody, and logs them out
+    /// Remove a user and end their sessions
     Remove {
-        /// Who
+        /// Login name of the user
         name: String,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Gives somebody another password, and logs them out
+    /// Change a user's password and end their sessions
     Password {
-        /// Who
+        /// Login name of the user
         name: String,
         #[command(flatten)]
         folder: Folder,
@@ -104,7 +104,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Asked for twice where somebody types it, else the first line of what comes.
+/// Asks for the password twice on a terminal, or reads the first line of stdin.
 fn password() -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ").context("could not ask for the password")?;

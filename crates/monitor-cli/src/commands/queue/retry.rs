@@ -21,11 +21,11 @@ Examples:
 
 Each task is asked of one worker that offers it: of the one that had it last, if it is there. It says by which id the task runs again.";
 
-/// Has tasks of queues that have ended run again
+/// Run ended queue tasks again
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct RetryArgs {
-    /// Their ids in the queue, or the six or more digits that one begins with
+    /// Ids of queue tasks, or their first six or more digits
     #[arg(required = true, value_name = "ID")]
     task_ids: Vec<String>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) fn retry(args: &RetryArgs) -> anyhow::Result<()> {
     judge(&ids, &command, &told)
 }
 
-/// Success if each task runs again.
+/// Returns an error unless each task runs again.
 fn judge(ids: &[String], command: &Command, told: &[(&str, RetryLine)]) -> anyhow::Result<()> {
     asking::judge(command)?;
     let meant = ids.iter().collect::<HashSet<_>>().len();

@@ -18,17 +18,17 @@ Examples:
 
 What is removed is lost, unless a server has it. A living program goes on, but what it keeps from then on ends with it.";
 
-/// Removes what dead programs left
+/// Delete records that ended programs left in the spool
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// Also the folders of living programs, and of other machines
+    /// Also delete records of running programs and of programs on other machines
     #[arg(long)]
     all: bool,
-    /// Asks nothing
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
             };
             match result {
                 Ok(true) => removed.push(found),
-                // Somebody was faster.
+                // Another process has removed it.
                 Ok(false) => {}
                 Err(error) => failures.push(failed(&found, &error)),
             }

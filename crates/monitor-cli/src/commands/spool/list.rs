@@ -20,11 +20,11 @@ States:
   dead       it is gone: `monitor spool ship` sends what it left
   elsewhere  it ran on another machine, which alone can tell";
 
-/// Lists the programs that have something in the spool, oldest first
+/// List programs with unsent records in the spool, oldest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

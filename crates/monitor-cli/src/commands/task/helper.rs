@@ -8,7 +8,7 @@ Examples:
 
 It exports config, task, notifyTaskRTX, caePublish and progress.";
 
-/// Prints helper.js, by which tasks of Node.js publish, notify and tell how far they are
+/// Print helper.js, a library for tasks in Node.js
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {}

@@ -54,7 +54,7 @@ Exit codes:
   3  the server was not reached
   4  what was asked for is not there";
 
-/// Batch tasks: defines them, shows when they are due and how they went, and runs, pauses and ends them
+/// Define, run and monitor batch tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
@@ -95,12 +95,12 @@ pub(crate) use alive::{CheckAlive, check_alive};
 #[cfg(target_os = "linux")]
 pub(crate) use publications::shown;
 
-/// What was written is wrong: the exit code is that of a wrong command line.
+/// A mistake in the input, with the exit code of a wrong command line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Wrong(String);
 
-/// What was asked for is not there.
+/// A requested thing that doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Missing(String);
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Next(args) => next::run(args),
     };
     let result = result.map_err(|error| match error.downcast_ref::<Error>().and_then(Error::problem) {
-        // The server tells all mistakes of a definition, a line each.
+        // The server returns all mistakes of a definition, one per line.
         Some(problem) if problem.status == 400 && problem.parameter.is_none() => {
             let mut lines: Vec<&str> = problem.detail.lines().collect();
             let last = lines.pop().unwrap_or_default();
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     own.map_or(code, ExitCode::from)
 }
 
-/// A time as people write it: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
+/// Parses a time: `10m ago`, `2026-11-21`, `2026-11-21T08:00` in this machine's time zone, or with an offset.
 pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
     let ago = || {

@@ -17,17 +17,17 @@ Examples:
 
 Each run takes as long as the real ones of that name took, in their order. Nothing is started or saved.";
 
-/// Without another number, so many days are tried.
+/// Default number of days.
 const DAYS: u16 = 30;
 
-/// Tries a definition on the durations of past runs, before it is saved: overlaps, waits, crowded minutes
+/// Simulate a definition with the durations of past runs, before it is saved
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// A file with the definition, in TOML, or in JSON if it is called so
+    /// File with the definition: TOML, or JSON if it is named *.json
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// For so many days, up to now; a server tries 30 [default: 30]
+    /// Number of past days to simulate; a server always uses 30 [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=366))]
     days: Option<u16>,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// An answer as the server gives it.
+/// Builds an answer in the form of the server's.
 #[cfg(target_os = "linux")]
 pub(super) fn answer(
     tried: &monitor_tasks::rehearse::Rehearsal,

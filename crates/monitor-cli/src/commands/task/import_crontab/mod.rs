@@ -28,23 +28,23 @@ Without --take-over cron goes on, and tasks stay paused by `paused = true`. With
 `#monitor:NAME# …`, once its task is there, and then the task is resumed. A copy of the old crontab is kept, and named. It may be
 done again at any time, also after it was broken off: what is done is left alone, and what is half done is finished.";
 
-/// Reads crontabs as definitions of tasks, and takes them over from cron
+/// Convert crontabs to tasks, and take the tasks over from cron
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// Crontabs, and folders of crontabs such as /etc/cron.d; - for the standard input [default: your own, by `crontab -l`]
+    /// Crontabs, and folders of crontabs such as /etc/cron.d; `-` reads standard input [default: your own crontab]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Prints the definitions and changes nothing
+    /// Print the definitions without changing anything
     #[arg(long)]
     print: bool,
-    /// Has cron no longer run what has become a task, and resumes the tasks
+    /// Disable the lines in the crontabs, and resume the tasks
     #[arg(long, conflicts_with = "print")]
     take_over: bool,
-    /// A user stands before each command [default: only in /etc/crontab and folders called cron.d]
+    /// Expect a user name before each command [default: only in /etc/crontab and in folders named cron.d]
     #[arg(long)]
     system: bool,
-    /// The folder of files that this machine's agent reads, for the tasks [default: the server gets them]
+    /// Folder of the files that this machine's agent reads, to write the tasks to [default: add them to the server]
     #[arg(long, value_name = "FOLDER", conflicts_with = "print", env = "MONITOR_AGENT_TASKS")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ fn print(sources: &[Source]) -> anyhow::Result<()> {
     no_tasks(wrong)
 }
 
-/// Tells of lines that are no tasks. Returns their number.
+/// Prints the lines that are no tasks. Returns their number.
 fn tell(source: &Source, mistakes: &[(usize, String)]) -> anyhow::Result<usize> {
     for (line, message) in mistakes {
         writeln!(anstream::stderr(), "{}", visible(&format!("{}:{line}: {message}", source.shown())))?;
