@@ -9,16 +9,27 @@ use monitor_api::Error;
 
 use crate::text::visible;
 
-/// Exit codes in the help of commands that use workers.
-pub(crate) const HELP: &str = "\
-Exit codes:
-  0  it went well
-  1  it failed
-  2  the command line is wrong
-  3  the server was not reached
-  4  what was asked for is not there
-  5  nobody answered
-  6  not everybody answered, or not everybody did what was asked";
+/// Exit codes as `--help` shows them: those that all commands have, and `$more`.
+macro_rules! codes {
+    ($($more:literal),*) => {
+        concat!("Exit codes:\n  0  success\n  1  failure\n  2  wrong usage", $("\n  ", $more),*)
+    };
+}
+pub(crate) use codes;
+
+/// Exit codes of commands that use no server.
+pub(crate) const LOCAL: &str = codes!();
+
+/// Exit codes of commands that use a server, but no workers.
+pub(crate) const SERVER: &str = codes!("3  server not reached", "4  not found");
+
+/// Exit codes of commands that use workers. These are all exit codes.
+pub(crate) const HELP: &str = codes!(
+    "3  server not reached",
+    "4  not found",
+    "5  no worker answered, or none supports the method",
+    "6  only some of the workers, tasks or processes did what was requested"
+);
 
 /// Workers did not answer, or did not all do what was requested.
 #[derive(Debug, thiserror::Error)]

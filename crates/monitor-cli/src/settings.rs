@@ -82,14 +82,13 @@ fn default_file() -> Option<PathBuf> {
 impl clap::Args for Settings {
     fn augment_args(command: Command) -> Command {
         let file = default_file().map(|path| format!(" [default: {}]", path.display())).unwrap_or_default();
-        let command = command
-            .arg(Arg::new(CONFIG).long(CONFIG).value_name("FILE").env("MONITOR_CONFIG").help(format!("The settings file{file}")))
-            .arg(
+        let command =
+            command.arg(Arg::new(CONFIG).long(CONFIG).value_name("FILE").env("MONITOR_CONFIG").help(format!("Settings file{file}"))).arg(
                 Arg::new(PROFILE)
                     .long(PROFILE)
                     .value_name("NAME")
                     .env("MONITOR_PROFILE")
-                    .help("Takes [profile.NAME] of the settings file as well, which is stronger than what stands at its top"),
+                    .help("Profile to apply: [profile.NAME] in the settings file takes precedence over the keys at its top"),
             );
         SETTINGS.iter().fold(command, |command, setting| command.arg(arg(setting)))
     }

@@ -17,26 +17,25 @@ use super::stop_signals::StopSignals;
 
 const HELP: &str = "\
 Examples:
-  monitor agent --tasks /etc/monitor/tasks        starts what the files of this folder define
-  monitor agent --tasks tasks --data /tmp/trial   in a folder of its own
-  monitor agent --config /etc/monitor/agent.toml  with the settings of this file
-  monitor task check tasks/*.toml                 are the files right?
-  monitor agent salvage FILE FOLDER               what can be read of a damaged database
+  monitor agent --tasks /etc/monitor/tasks        Run the tasks in this folder
+  monitor agent --tasks tasks --data /tmp/trial   Use another data folder
+  monitor agent --config /etc/monitor/agent.toml  Use the settings in this file
+  monitor task check tasks/*.toml                 Check definitions of tasks
+  monitor agent salvage FILE FOLDER               Read a damaged database
 
-Every flag is an environment variable and a key of agent.toml, in this order of precedence. The file
-also lists the commands of alert channels that the agent runs, by the name of the channel:
+Each flag is also an environment variable and a key of agent.toml, in this order of precedence. The file can also list the commands \
+that the agent runs for alert channels, by the name of the channel:
   [commands]
   page = [\"/usr/local/bin/page\", \"--team\", \"ops\"]
 
-It decides by its own database, whether the server is there or not, and goes on where it was after
-a restart: what it had started is followed, and nothing is started twice. Runs have launchers of
-their own and outlive it. The files are looked at every second; a broken one changes nothing.
-Its log goes to stderr; RUST_LOG says how much (info by default). It ends on Ctrl-C and SIGTERM.
+The agent keeps its plan in its own database, so tasks start even if the server is unreachable. After a restart it follows the runs \
+that it had started, and starts nothing twice. Runs continue if the agent ends. Task files are checked every second; a file with \
+mistakes changes nothing. The log goes to stderr. `RUST_LOG` sets its level (default: info). Ctrl-C or SIGTERM stops the agent.
 
 Exit codes:
-  0  it was stopped
-  1  it failed, for example because another agent works in its folder
-  2  the command line is wrong";
+  0  stopped by a signal
+  1  failure, such as another agent that uses the same folder
+  2  wrong usage";
 
 /// Maximum time to wait for the server to return the name of the token.
 const PATIENCE: Duration = Duration::from_secs(2);

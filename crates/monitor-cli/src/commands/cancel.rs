@@ -14,13 +14,14 @@ use crate::text::{terminal_width, thousands, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor cancel 2106                      a tree, by its number as in `name <batch001:2106>`
-  monitor cancel a3ce929d0e0e4736          a process, and all that is below it
-  monitor cancel a3ce92 --dry-run          what would end, and who would be told
-  monitor cancel 2106 -t 50s --json        waits longer for all to end
+  monitor cancel 2106                Cancel a run, by its number
+  monitor cancel a3ce929d0e0e4736    Cancel a process and all below it
+  monitor cancel a3ce92 --dry-run    List what would be cancelled
+  monitor cancel 2106 -t 50s --json  Wait longer for the processes to end
 
-A program does it where its MONITOR_COMMANDS is `all` or `read,cancel`: tasks of `spawn_task` are aborted, other code asks
-`monitor_client::cancel::requested()`, and `monitor run` ends its command by SIGTERM, then SIGKILL. What goes on is named.";
+A program cancels its processes if its `MONITOR_COMMANDS` is `all` or contains `cancel`, such as `read,cancel`. Tasks of `spawn_task` \
+are aborted. Other code polls `monitor_client::cancel::requested()`. `monitor run` ends its command with SIGTERM, then SIGKILL. \
+Processes that continue are listed.";
 
 /// Minimum number of digits of a process id.
 const LEAST_DIGITS: usize = 6;

@@ -9,15 +9,15 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor clock              does the server believe its clock?
-  monitor clock confirm      it was set right: what is too old by it may go
+  monitor clock          Show whether the clock is accepted
+  monitor clock confirm  Accept the clock after you have set it
 
-When the server's clock jumps ahead, trees don't grow older by that for a day, so that a clock that
-was set wrong deletes nothing. `confirm` ends that day. Who did it is shown by `monitor audit`.";
+When the server's clock jumps ahead, the ages of runs do not include the jump for one day, so that a wrong clock deletes nothing. \
+`confirm` ends this day. `monitor audit` shows who confirmed it.";
 
 /// Show whether the server's clock jumped ahead, or confirm that it is right
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// `confirm` to accept the clock; without it, only its state is shown
     #[arg(value_enum)]

@@ -10,15 +10,15 @@ use crate::text::{thousands, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor delete 2106                 asks first
-  monitor delete 2106 --yes           for scripts
-  monitor delete 2106 --running       although it runs
+  monitor delete 2106            Ask before deleting
+  monitor delete 2106 --yes      Delete without asking, for scripts
+  monitor delete 2106 --running  Delete a run that is still running
 
-What became of the tree stays counted in the statistics. A pinned tree is not deleted: unpin it first.";
+Statistics still count the run. A pinned run can't be deleted: unpin it first.";
 
 /// Delete a run with all its processes and logs
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,

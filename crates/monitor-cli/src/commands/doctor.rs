@@ -10,13 +10,13 @@ use crate::text::{moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor doctor                      # the newest trees that began without a context
-  monitor doctor 2106                 # all of a tree that lost its parent
+  monitor doctor       Check the newest runs that began without a context
+  monitor doctor 2106  Check all processes of a run
   monitor doctor --json | jq -r '.findings[].line'";
 
 /// Find processes that lost their parents, and suggest the code to fix it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits) [default: the newest runs that began without a
     /// context]

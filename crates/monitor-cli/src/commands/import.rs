@@ -26,11 +26,10 @@ use crate::text::{now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor import tree.ndjson        what `monitor export` wrote, as ndjson or json
-  monitor import spans.json         OTLP's JSON, one request or one per line
+  monitor import tree.ndjson  Import an export, in ndjson or json
+  monitor import spans.json   Import OTLP JSON, one request or one per line
 
-A tree keeps its ids and gets a new number. What is there already stays as it is: to import twice
-changes nothing.";
+A run keeps its ids and gets a new number. Data that the server already has is not changed, so importing a file twice has no effect.";
 
 /// Number of events or spans per request, and their approximate size.
 const AT_ONCE: usize = 1_000;
@@ -38,7 +37,7 @@ const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Import a run, or OTLP spans, from a file into the server
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// File to read; `-` reads standard input
     file: PathBuf,

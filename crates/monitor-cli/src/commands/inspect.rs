@@ -14,10 +14,10 @@ Examples:
   monitor inspect stats -d worker@build-7
   monitor inspect active --json | jq '.lines[].value.processes'
   monitor inspect registered -d worker@build-7:4711
-  monitor inspect reserved                          tasks of queues that wait in workers
-  monitor inspect query 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor inspect ping -d 'worker@*' --dry-run      whom it would ask
-  monitor inspect --list                            what may be asked, and who answers it now";
+  monitor inspect reserved                      List waiting queue tasks
+  monitor inspect query 8a1c7f0e                Show the state of a queue task
+  monitor inspect ping -d 'worker@*' --dry-run  List the addressed workers
+  monitor inspect --list                        List all methods and workers";
 
 /// Query online workers for their state, and wait for their answers
 #[derive(Debug, clap::Args)]

@@ -14,17 +14,17 @@ use crate::text::{exact_moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor logs 2106                          what all processes of a tree said
-  monitor logs 2106 a3ce929d0e0e4736 -f      what one of them says, until it ends
-  monitor logs 2106 --level warn --tail 20   the last warnings and errors
-  monitor logs 2106 --json | jq .message     one JSON object per line";
+  monitor logs 2106                         Show the log of a run
+  monitor logs 2106 a3ce929d0e0e4736 -f     Follow the log of one process
+  monitor logs 2106 --level warn --tail 20  Show the last warnings and errors
+  monitor logs 2106 --json | jq .message    Print one JSON object per line";
 
 /// Number of lines per request.
 const PAGE: usize = 1_000;
 
 /// Show the log lines of a run, or of one of its processes
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,

@@ -16,19 +16,20 @@ use crate::text::{counted, thousands};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor migrate http://old:60010 http://new:60010 --dry-run        how much there is to bring
+  monitor migrate http://old:60010 http://new:60010 --dry-run  Count the runs
   monitor migrate https://old https://new --from-token-file a --to-token-file b
 
-The trees come with their ids, workers and logs, the oldest first, and get new numbers. What is there already is not brought
-again: after a break the same command goes on, and while programs still tell the old server it brings what has come since.
-FROM wants a token of the scope `read`, TO one of `read` and `ingest`; that of a server on this machine is found.";
+Runs are copied with their ids, workers and logs, oldest first, and get new numbers. Runs that TO already has are skipped, so the same \
+command continues after an interruption, and copies new data while programs still use the old server.
+
+FROM needs a token with the scope `read`, TO one with `read` and `ingest`. The token of a server on this machine is found automatically.";
 
 /// Number of trees per request.
 const PAGE: usize = 1_000;
 
 /// Copy all runs from one server to another
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// URL of the server to copy from
     #[arg(value_parser = read_url)]

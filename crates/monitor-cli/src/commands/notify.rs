@@ -12,11 +12,12 @@ Examples:
   monitor notify \"3 prices are missing\" --text \"gold, silver, tin\"
   monitor notify --severity critical --key prices \"no prices at all\"
 
-It belongs to the run, or to whatever else has started it below `monitor run`. A server that is away is told later.";
+The notification belongs to the run of a task, or to the process that `monitor run` or a monitored program started. If the server is \
+unreachable, it is sent later.";
 
 /// Send a notification from inside a run
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{NOTIFY_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{NOTIFY_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Notify {
     /// Title of the notification, in a few words
     title: String,
@@ -60,7 +61,7 @@ Examples:
 
 /// Report the progress of a run from inside it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{PROGRESS_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{PROGRESS_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Progress {
     /// Amount done, with the total if it is known, such as 40 or 40/100
     #[arg(value_parser = amount)]

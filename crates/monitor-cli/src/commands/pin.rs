@@ -11,10 +11,10 @@ use crate::text::visible;
 
 const PIN_EXAMPLES: &str = "\
 Examples:
-  monitor pin 2106
-  monitor roots --json | jq '.roots[] | select(.pinned)'
+  monitor pin 2106                                        Keep a run
+  monitor roots --json | jq '.roots[] | select(.pinned)'  List pinned runs
 
-A pinned tree can't be deleted either.";
+A pinned run can't be deleted, either.";
 
 const UNPIN_EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,7 @@ Examples:
 
 /// Pin a run, so that retention does not delete it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Pin {
     #[command(flatten)]
     which: Which,
@@ -30,7 +30,7 @@ pub(crate) struct Pin {
 
 /// Unpin a run, so that retention can delete it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Unpin {
     #[command(flatten)]
     which: Which,

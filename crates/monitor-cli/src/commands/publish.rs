@@ -16,16 +16,18 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor publish prod             to publish.prod of the task's definition
-  monitor publish pre prod         to both, one after the other; what fails ends it
+  monitor publish prod      Publish to the target `publish.prod` of the task
+  monitor publish pre prod  Publish to both in turn; stop at the first failure
 
-Within a run of a task: what lies in MONITOR_PUBLISH_DIR is published. A folder as a target is a link that is replaced at once, when
-all files are there; a bucket of S3 gets a prefix, and its current.json names it then; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
-`monitor task publications TASK` lists what was published, and `monitor task restore-publication` takes it back.";
+The command works inside a run of a batch task, and publishes the files in `MONITOR_PUBLISH_DIR`. If the target is a folder, its link \
+is switched to the new files when all are there. If it is an S3 bucket, the files get a new prefix, and current.json refers to it. If \
+it is a command, it finds the files in `MONITOR_PUBLISH_DIR` and the name of the target in `MONITOR_PUBLISH_TARGET`.
+
+`monitor task publications TASK` lists publications, and `monitor task restore-publication` restores one.";
 
 /// Publish the files of a run to targets of its task, from inside the run
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Names of targets in the task's definition
     #[arg(required = true, value_name = "TARGET")]

@@ -14,13 +14,12 @@ Examples:
   monitor restore monitor-2026-11-20.db
   monitor restore copy.db --data /var/lib/monitor
 
-The server must not run. The copy is checked first; the database that was there is kept beside it,
-under its name and the time.
+Stop the server first. The copy is checked before it is installed. The old database is kept next to it, with the time in its name.
 
 Exit codes:
-  0  it is in place
-  1  it failed, for example because a server has the folder or the copy is not whole; then all is as it was
-  2  the command line is wrong";
+  0  success
+  1  failure, such as a server that uses the folder, or a damaged copy; nothing is changed
+  2  wrong usage";
 
 /// Replace the server's database with a copy made by `monitor backup`
 #[derive(Debug, clap::Args)]

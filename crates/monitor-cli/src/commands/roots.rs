@@ -14,11 +14,11 @@ use crate::text::{
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor roots
-  monitor roots --state failed,lost
+  monitor roots                                List the newest runs
+  monitor roots --state failed,lost            List failed and lost runs
   monitor roots --name 'nightly build' --batch batch001
-  monitor roots --q 'no such table' --limit 5
-  monitor roots --unattached=false
+  monitor roots --q 'no such table' --limit 5  Search names and errors
+  monitor roots --unattached=false             Hide runs without a context
   monitor roots --json | jq -r '.roots[].root_id'";
 
 /// Maximum width of a title, so that the other columns fit.
@@ -26,7 +26,7 @@ const TITLE_COLUMNS: usize = 60;
 
 /// List runs, most recently started first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Only runs in these states, separated by commas
     #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = ["pending", "running", "retrying", "succeeded", "failed", "cancelled", "lost"])]

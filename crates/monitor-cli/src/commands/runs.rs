@@ -16,12 +16,14 @@ use crate::text::{attempt, duration, fit, moment, now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor run --detach -- ./server     prints the run's id
+  monitor run --detach -- ./server  Start a detached run and print its id
   monitor runs list
-  monitor runs logs -f 3fa2            what it writes, until it ends
-  monitor runs attach 3fa2             the same, and ends with its exit code; Ctrl-C leaves it running
-  monitor runs kill 3fa2               SIGTERM to all that it has started, SIGKILL after its grace
-  monitor runs clear --older 7d        forgets those that have ended";
+  monitor runs logs -f 3fa2         Follow the output of a run
+  monitor runs attach 3fa2          Follow it, and exit with its exit code
+  monitor runs kill 3fa2            End a run
+  monitor runs clear --older 7d     Delete records of ended runs
+
+`monitor runs attach` exits with the exit code of the run.";
 
 /// List, follow and end detached runs
 ///
@@ -30,7 +32,7 @@ Examples:
 /// with a helper that records the end if it survived; `ended`; or `lost` if the run has disappeared and its end is unknown, for example
 /// after a reboot.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::codes!("4  run not found")))]
 pub(crate) struct Args {
     /// Folder of the detached runs [default: monitor/runs in the user's state folder, usually ~/.local/state]
     #[arg(long, value_name = "DIR", env = "MONITOR_RUNS_DIR", global = true)]

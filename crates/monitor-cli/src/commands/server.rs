@@ -16,29 +16,30 @@ use crate::text::visible;
 const HELP: &str = "\
 Examples:
   monitor server
-  monitor server --listen 127.0.0.1:0 --data /tmp/trial     a free port, a folder of its own
-  monitor server --public-url https://monitor.example.com   behind a proxy with that name
+  monitor server --listen 127.0.0.1:0 --data /tmp/trial    Use a free port
+  monitor server --public-url https://monitor.example.com  Run behind a proxy
 
-Once it accepts requests it prints one line to stdout, with the real port:
+When the server accepts requests, it prints one line with its address and actual port:
   listening on http://127.0.0.1:60010/tasks
-Its log goes to stderr; RUST_LOG says how much (info by default).
-It stops on Ctrl-C, on SIGTERM and when its terminal is closed (SIGHUP), after it has answered what it was asked and stored what it was
-sent; a second one makes it break off requests that are still going on.
+The log goes to stderr. `RUST_LOG` sets its level (default: info).
 
-Every setting is a flag, an environment variable and a key of the settings file, in this order of
-strength; in the file a chosen profile is stronger than what stands at the top:
+Ctrl-C, SIGTERM or SIGHUP stops the server: it answers the requests in progress, stores the batches it has received, and exits. A \
+second signal aborts the requests in progress.
+
+Each setting can be a flag, an environment variable, or a key of the settings file, in this order of precedence. In the file, a profile \
+takes precedence over the keys at the top:
   max-connections = 1000
   [profile.production]
   stop-timeout = \"30s\"
 
-By default it answers only to this machine, under its loopback names. On an address of the network
-it wants tokens or logins (`monitor token create`, `monitor user add`), or --insecure; on 0.0.0.0 or
-[::] it answers to every address written in digits. Any other name needs --public-url.
+By default, the server accepts requests only from this machine, to its loopback addresses and names. With an address of the network in \
+--listen it requires tokens or logins (`monitor token create`, `monitor user add`), or --insecure. On 0.0.0.0 and [::] it accepts \
+requests to any IP address. Any other host name requires --public-url.
 
 Exit codes:
-  0  it was stopped
-  1  it failed, for example because the address or the data folder is in use, or was told twice to stop
-  2  the command line is wrong";
+  0  stopped by a signal
+  1  failure, such as an address or data folder in use, or a second stop signal
+  2  wrong usage";
 
 /// Number of files that the server opens besides its connections, such as database and log.
 const RESERVED_FILES: usize = 128;

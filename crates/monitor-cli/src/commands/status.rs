@@ -17,7 +17,7 @@ Examples:
 
 /// Show the server's version, workers and size
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,

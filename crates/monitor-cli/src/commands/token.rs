@@ -14,17 +14,17 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor token create build-7 --scope ingest            for programs on a machine: MONITOR_TOKEN
+  monitor token create build-7 --scope ingest  For programs (MONITOR_TOKEN)
+  monitor token create local --scope agent     For an agent (MONITOR_TOKEN_FILE)
   monitor token create dashboard --scope read --expires 90d
-  monitor token create local --scope agent               for an agent: MONITOR_TOKEN_FILE
   monitor token list
   monitor token revoke build-7
 
-Tokens lie in the server's data folder, as hashes. What is changed holds at once, also for a server that runs.";
+Tokens are stored as hashes in the server's data folder. Changes take effect immediately, also in a running server.";
 
 /// Create, list and revoke access tokens
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

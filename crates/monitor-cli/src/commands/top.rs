@@ -10,17 +10,17 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor top                     trees, while they run; ? has the keys
-  monitor top 2106                one of them
-  monitor top --readonly          nothing can be cancelled by a slip of a finger
+  monitor top                                 Show runs live; ? lists the keys
+  monitor top 2106                            Show one run
+  monitor top --readonly                      Disable keys that change something
   monitor events --dump --json > night.json
-  monitor top --replay night.json --speed 60
+  monitor top --replay night.json --speed 60  Replay recorded events
 
-With NO_COLOR it is shown without colours. docs/top.md has all screens.";
+With `NO_COLOR` set, no colours are used. docs/top.md describes all screens.";
 
 /// Show runs, errors, workers, queues and logs live in the terminal
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Run to open first: its number, such as 2106 in `name <batch001:2106>`, or its id
     root: Option<String>,

@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor tree 2106
   monitor tree 0199a3ce929d0e0e47360199a3ce929d
-  monitor tree 2106 | grep failed
+  monitor tree 2106 | grep failed  Find failed processes
   monitor tree 2106 --json | jq '.processes[] | select(.state == \"failed\")'";
 
 /// Maximum page size of the API.
@@ -26,7 +26,7 @@ const PAGE: usize = 100_000;
 
 /// Show a run as a tree of processes, with states, durations and errors
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,

@@ -14,18 +14,19 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor user add ada --role admin          asks for the password
-  monitor user password ada < password.txt   or reads its first line
+  monitor user add ada --role admin         Ask for the password
+  monitor user password ada < password.txt  Read the password from a file
   monitor user list
   monitor user remove ada
 
-Users lie in the server's data folder, their passwords as argon2id hashes. What is changed holds at once.
-Whoever has logged in by a provider of OpenID Connect is listed with it, has no password here, and is logged
-out by `remove`; the provider's groups say who comes in again (docs/operations.md).";
+Users are stored in the server's data folder, with argon2id hashes of their passwords. Changes take effect immediately.
+
+A user who has logged in through OpenID Connect is listed with the provider and has no password here. `remove` ends the sessions; the \
+groups at the provider decide whether the user can log in again (docs/operations.md).";
 
 /// Manage users who can log in to the page
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor workers
   monitor workers --state online,lost
-  monitor workers --q build-7                    by name, host, id, role or version
+  monitor workers --q build-7  Search names, hosts, ids, roles and versions
   monitor workers --state lost --json | jq -r '.workers[].id'";
 
 /// Number of workers per request.
@@ -24,7 +24,7 @@ const NAME_COLUMNS: usize = 60;
 
 /// List workers with their states and task counts, newest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Only workers in these states, separated by commas: `online`, `offline`, `lost`, `unheard` (reported by a bridge that is silent)
     #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = read_state)]

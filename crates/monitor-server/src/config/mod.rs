@@ -56,161 +56,152 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     listen: SocketAddr = Config::DEFAULT_LISTEN, ADDRESS;
-    /// The folder of the database, made if it is missing [default: `monitor` in the user's data folder]
+    /// Folder of the database, created if missing [default: monitor in the user's data folder, usually ~/.local/share]
     data: PathBuf = PathBuf::new(), FOLDER;
-    /// The address that others reach the server by, if it is another; whoever comes then needs a token or a login
+    /// URL of the server for others, if it differs from the listen address; clients then need a token or a login
     public_url: Option<Url> = None, ORIGIN;
-    /// The proxies before the server, addresses and networks between commas: `X-Forwarded-For` is read from its right, past these and no
-    /// further
+    /// Addresses and networks of proxies in front of the server, separated by commas; the client is the last address in `X-Forwarded-For`
+    /// that is not one of them
     trusted_proxies: Vec<IpNet> = Vec::new(), NETWORKS;
-    /// Who may record and read by loopback: `open`, everybody on this machine, or `token`, whoever has a token or a login
+    /// Access from this machine: `open` lets all its users record and read; `token` requires a token or a login
     loopback: Loopback = Loopback::Open, LOOPBACK;
-    /// Lets everybody who reaches it record and read without a token
+    /// Allow everyone who can reach the server to record and read without a token
     insecure: bool = false, SWITCH;
-    /// The largest batch, compressed and decompressed
+    /// Maximum size of a batch, compressed and decompressed
     max_body_bytes: usize = 32 << 20, BYTES;
-    /// The most events in a batch
+    /// Maximum number of events in a batch
     max_batch_events: usize = 100_000, COUNT;
-    /// The largest event, once what follows is cut; larger ones are refused, each by itself
+    /// Maximum size of an event after its texts are cut; larger events are refused individually
     max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
-    /// The longest name, batch mark, thread, file or id of another system; longer ones are cut and say so
+    /// Maximum size of a name, batch mark, thread, file or foreign id; longer texts are cut and marked
     max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
-    /// The longest error, its causes together, reason, or line of a log; longer ones are cut and say so
+    /// Maximum size of an error, of its causes together, of a reason, and of a log line; longer texts are cut and marked
     max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
-    /// The most bytes in an event's fields; those beyond are left out and counted
+    /// Maximum size of the fields of an event; further fields are dropped and counted
     max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
-    /// How many bytes of request bodies may be in memory at once; more are told to come again
+    /// Maximum size of all request bodies in memory; further requests must be repeated later
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// How many bytes of trees may be in memory at once to be sent to those who read them; others wait a moment, or are told to come again
+    /// Maximum size of all trees in memory that are being sent to readers; further readers wait, or must retry later
     max_answer_bytes: usize = 256 << 20, BYTES;
-    /// How many bytes of batches may wait for the disk, decoded; more are told to come again
+    /// Maximum size of all decoded batches that wait for the disk; further batches must be sent again later
     max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
-    /// How many connections are open at once; who comes then takes the place of one that idles, or waits
+    /// Maximum number of open connections; a new connection replaces an idle one, or waits
     max_connections: usize = 16_384, COUNT;
-    /// How many of them one client may have
+    /// Maximum number of open connections of one client
     max_connections_per_client: usize = 8_192, COUNT;
-    /// How many read the stream at once
+    /// Maximum number of readers of the event stream
     max_subscribers: usize = 2_000, COUNT;
-    /// How many workers hold a channel for commands at once, but never more than half of `max-connections` and of
-    /// `max-connections-per-client`
+    /// Maximum number of workers that are connected for commands; at most half of `max-connections` and of `max-connections-per-client`
     max_channels: usize = 4_096, COUNT;
-    /// Which commands are passed on to programs: `all`; `read`, those that only tell something; `read,cancel,pause`, these methods too;
-    /// `off`, none
+    /// Commands to pass on to programs: `all`; `read` for those that change nothing; a list that adds methods, such as `read,cancel,pause`;
+    /// or `off`
     commands: AllowedCommands = AllowedCommands::All, COMMANDS;
-    /// Tools for coding assistants at `/mcp`: `read`, those that change nothing; `operate`, also those that run, pause, cancel, acknowledge
-    /// and retry, for callers with the scope `operate`; `off`, none
+    /// Tools for coding assistants at `/mcp`: `read` for those that change nothing; `operate` to add those that run, pause, cancel,
+    /// acknowledge and retry, for callers with the scope `operate`; or `off`
     mcp: Mcp = Mcp::Read, MCP;
-    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    /// Number of log lines to keep from the start of each process, and the same number from the end; lines in between are only counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
-    /// How many processes are kept of one root; what is said of more is counted with the tree as dropped
+    /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
-    /// How deep a tree is shown; what would hang deeper hangs below its root's own process and is counted
+    /// Maximum depth of a tree; deeper processes are attached to the root and counted
     max_depth: usize = 10_000, COUNT;
-    /// How long a tree is kept after it has ended; `off` for ever
+    /// Time to keep a run after its end, or `off` to keep runs forever [default: off]
     retention_age: Option<Duration> = None, SOME_DURATION;
-    /// How long one is kept that failed or was lost [default: as all others]
+    /// Time to keep a run that failed or was lost [default: as for other runs]
     retention_failed_age: Option<Duration> = None, SOME_DURATION;
-    /// How many trees of each name are kept, the newest; `off` for all
+    /// Number of newest runs to keep of each name, or `off` for all [default: off]
     retention_count: Option<u64> = None, SOME_COUNT;
-    /// How large the database may be before the oldest trees go; `off` for any size
+    /// Maximum size of the database, above which the oldest runs are deleted, or `off` for no limit [default: off]
     retention_size: Option<u64> = None, SOME_BYTES;
-    /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
-    /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
+    /// Rules for runs with certain names and outcomes, such as `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`; the
+    /// first rule that matches replaces the limits above, and a rule without limits keeps runs forever
     retention: Vec<Rule> = Vec::new(), RULES;
-    /// How much stays free on the disk of the data folder: batches are refused while less is, and reading and deleting go on; `off` for
-    /// nothing [default: 256MiB, or a tenth of the disk if that is less]
+    /// Disk space to keep free in the data folder: with less, batches are refused, while reading and deleting still work; `off` for no
+    /// limit [default: 256MiB, or a tenth of the disk if that is less]
     min_free_bytes: Option<u64> = None, FREE_BYTES;
-    /// Keeps a copy of the database in the data folder, for a week at least, when a new version brings it up to date
+    /// Keep a copy of the database in the data folder for at least a week when a new version migrates it [default: true]
     migration_copy: bool = true, SWITCH;
-    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    /// Maximum number of names with separate metrics at `/metrics`, those with the most runs; all other names share theirs
     metrics_names: usize = 100, COUNT;
-    /// How many requests a client may send per second; more are told to come again
+    /// Maximum number of requests per second of one client; further requests must be repeated later
     max_requests_per_second: usize = 10_000, COUNT;
-    /// How long a login lasts
+    /// Lifetime of a login
     session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
-    /// The provider of OpenID Connect that people log in by, beside users with passwords: its issuer, letter by letter as it says it itself
+    /// Issuer of the OpenID Connect provider for logins, exactly as the provider states it; users with passwords can log in as well
     oidc_issuer: Option<String> = None, ISSUER;
-    /// This server's name there
+    /// Client id of this server at the OpenID Connect provider
     oidc_client_id: Option<String> = None, CLIENT;
-    /// The file with its secret there, read at every login; none for a client without a secret
+    /// File with the client secret, read at each login; unset for a client without a secret
     oidc_client_secret_file: Option<PathBuf> = None, FILE;
-    /// What is asked for of whoever logs in, between spaces
+    /// Scopes to request at a login, separated by spaces
     oidc_scopes: Vec<String> = ["openid", "profile", "email"].map(str::to_owned).to_vec(), SCOPES;
-    /// The claim with the groups of whoever logs in; `realm_access.roles` is one within another
+    /// Claim with the groups of a user; `realm_access.roles` is a nested claim
     oidc_groups_claim: String = "groups".to_owned(), CLAIM;
-    /// Which groups may come in, between commas: `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` is
-    /// everybody whom the provider lets in; commas and percent signs in names are percent-encoded
+    /// Groups that may log in, separated by commas: `GROUP=ROLE` with the role `viewer`, `operator` or `admin`; a user gets the highest
+    /// role; `*` matches all users of the provider; commas and percent signs in names are percent-encoded
     oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
-    /// How many bytes of past events the stream resumes from at once, out of memory
+    /// Size of the past events in memory, from which the event stream resumes without reading the database
     stream_buffer_bytes: usize = 64 << 20, BYTES;
-    /// How many bytes of past events are kept in the database, for whoever resumes the stream later; no more than a quarter of
-    /// `retention-size`; `off` for none
+    /// Size of the past events in the database, from which the event stream can resume, at most a quarter of `retention-size`; `off` for
+    /// none
     stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;
-    /// How long they are kept
+    /// Time to keep past events for the event stream
     stream_keep: Duration = KeepEvents::DEFAULT.age, DURATION;
-    /// How often a stream without events says that it lives
+    /// Interval of heartbeats on an event stream without events
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
-    /// How long a connection may take to send a request's head
+    /// Maximum time to receive the head of a request
     header_timeout: Duration = Duration::from_secs(8), DURATION;
-    /// How long a connection may idle between requests
+    /// Maximum idle time of a connection between requests
     idle_timeout: Duration = Duration::from_secs(75), DURATION;
-    /// How long a request's body or an answer's reader may stand still
+    /// Maximum pause while a request body is received or an answer is sent
     stall_timeout: Duration = Duration::from_secs(15), DURATION;
-    /// How many bytes of a request's body must come per second, beyond one `stall-timeout` in all
+    /// Minimum number of bytes per second of a request body, apart from pauses of one `stall-timeout` in total
     min_body_rate_bytes: usize = 1 << 10, BYTES;
-    /// The server's certificate and those between it and its root, as PEM: then it speaks https only
+    /// Certificate of the server and its intermediate certificates, as PEM; the server then accepts only https
     tls_cert: Option<PathBuf> = None, FILE;
-    /// The certificate's private key, as PEM
+    /// Private key of the certificate, as PEM
     tls_key: Option<PathBuf> = None, FILE;
-    /// How often these files are looked at, and taken if they have changed
+    /// Interval at which the files of certificate and key are checked for changes
     tls_interval: Duration = Duration::from_secs(10), DURATION;
-    /// Browsers that have come by https use nothing else for a year (`Strict-Transport-Security`), on every port of this server's host name
+    /// Send `Strict-Transport-Security`: browsers then use only https for a year, on all ports of this host name [default: false]
     hsts: bool = false, SWITCH;
-    /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
-    /// programs have it, `monitor/spool` in the user's folder for state]
+    /// Folder where killed programs of this machine leave their records, which the server imports; `off` to import none [default:
+    /// monitor/spool in the user's state folder, as for programs]
     spool_dir: Option<PathBuf> = None, SPOOL;
-    /// How often to look there
+    /// Interval at which the spool folder is checked
     spool_interval: Duration = Duration::from_secs(60), DURATION;
-    /// Where what has ended is sent on as spans, by OTLP over HTTP: a collector, or whatever takes OTLP at `/v1/traces` below this address
+    /// URL to send ended processes to as OTLP spans over HTTP: a collector, or any receiver with `/v1/traces` below this URL
     otlp_endpoint: Option<Url> = None, RECEIVER;
-    /// What to say there in headers, between commas: `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
-    /// `NAME=env:VARIABLE`
+    /// Headers to send to the OTLP receiver, separated by commas: `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`,
+    /// `NAME=file:PATH` or `NAME=env:VARIABLE`
     otlp_headers: OtlpHeaders = OtlpHeaders::default(), HEADERS;
-    /// Which processes are sent on, by conditions that must all be fulfilled, like `root=nightly* kind!=span state={failed,lost}`; the keys
-    /// are name, kind, state, root, program and host [default: all]
+    /// Processes to send by OTLP: conditions that must all be met, such as `root=nightly* kind!=span state={failed,lost}`; the keys are
+    /// name, kind, state, root, program and host [default: all]
     otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
-    /// The file with rules and channels of alerts, looked at every second [default: `alerts.toml` beside the settings file]
+    /// File with the rules and channels of alerts, read again when it changes [default: `alerts.toml` next to the settings file]
     alerts_file: Option<PathBuf> = None, FILE;
-    /// Starts an agent that runs batch tasks on this machine: `on`, `off`, or `auto`, if only this machine reaches the server
+    /// Start an agent that runs batch tasks on this machine: `on`, `off`, or `auto` for on if only this machine can reach the server
     agent: StartAgent = StartAgent::Auto, AGENT;
-    /// How long requests may go on after the server was told to stop
+    /// Maximum time for requests in progress to finish after a stop signal
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
 
-/// Fields of settings that few servers change.
-const ADVANCED: [&str; 20] = [
-    "max_batch_events",
-    "max_event_bytes",
-    "max_name_bytes",
-    "max_text_bytes",
-    "max_fields_bytes",
-    "max_pending_bytes",
-    "max_answer_bytes",
-    "max_queue_bytes",
-    "max_connections_per_client",
-    "max_subscribers",
-    "max_channels",
-    "max_depth",
-    "stream_buffer_bytes",
-    "stream_heartbeat",
-    "header_timeout",
-    "idle_timeout",
-    "stall_timeout",
-    "min_body_rate_bytes",
-    "tls_interval",
-    "spool_interval",
+/// Fields of the settings that most servers need. `--help` lists all others in a section of their own.
+const COMMON: [&str; 12] = [
+    "listen",
+    "data",
+    "public_url",
+    "loopback",
+    "insecure",
+    "retention_age",
+    "retention_failed_age",
+    "retention_size",
+    "tls_cert",
+    "tls_key",
+    "alerts_file",
+    "agent",
 ];
 
 /// Who may record and read by loopback.
@@ -336,7 +327,7 @@ impl Setting {
 
     /// Returns true if few servers change it. `--help` lists such settings in a section of their own.
     pub fn is_advanced(&self) -> bool {
-        ADVANCED.contains(&self.field)
+        !COMMON.contains(&self.field)
     }
 
     /// Takes the value.

@@ -16,22 +16,22 @@ use crate::text::{counted, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor alert list                         what fires now
-  monitor alert show 12                      all that was decided and sent
-  monitor alert explain 2106                 who was told of what happened in a tree, who was not, and why
-  monitor alert ack 12
-  monitor alert snooze 12 --for 2h
-  monitor alert try imports --days 7         what a rule would have told
-  monitor alert try --file draft.toml        the same for rules that don't hold yet, written as in alerts.toml
-  monitor alert test ops                     sends a message by a channel
-  monitor alert preview ops                  the last alert as a channel would tell it; nothing is sent
+  monitor alert list                   List alerts that fire
+  monitor alert show 12                Show the history and messages of an alert
+  monitor alert explain 2106           Explain the notifications of a run
+  monitor alert ack 12                 Acknowledge an alert
+  monitor alert snooze 12 --for 2h     Send none of its messages for two hours
+  monitor alert try imports --days 7   Show what a rule would have raised
+  monitor alert try --file draft.toml  Try rules before adding them
+  monitor alert test ops               Send a test message
+  monitor alert preview ops            Show the last alert as a message
   monitor alert maintenance add \"agent:db-*\" --for 1h --why \"new disks\"
 
-Rules and channels stand in alerts.toml beside the server's settings file.";
+Rules and channels are defined in alerts.toml next to the server's settings file.";
 
 /// Show and handle alerts
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -19,17 +19,18 @@ use crate::text::{terminal_width, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor events                                     what happens, while it happens
+  monitor events                                     Show new events
   monitor events --types 'task-*' --worker 'render@*'
-  monitor events --root 2106 --after 0 --timeout 1s  all that the server still knows of a tree's events
+  monitor events --root 2106 --after 0 --timeout 1s  Show stored events of a run
   monitor events --types task-failed --json | jq -r .data.process.name
-  monitor events --camera sqlite:tasks.db --camera 'command:jq .task_count >> counts' --frequency 1m
-  monitor events --kind task --camera mail:ops@example.com --maxrate 1/h
-  monitor events --position events.at --json >> events.json   goes on where it was, after restarts too";
+  monitor events --position events.at --json >> events.json
+  monitor events --camera sqlite:tasks.db --frequency 1m
+  monitor events --camera 'command:jq .task_count >> counts'
+  monitor events --kind task --camera mail:ops@example.com --maxrate 1/h";
 
 /// Show events as they are stored, or feed them to cameras
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Print a line for each event; this is the default without a camera. With --json each line is `{"id", "event", "data"}`, as in the
     /// event stream

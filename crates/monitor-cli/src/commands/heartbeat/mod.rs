@@ -17,18 +17,18 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor heartbeat add nightly-backup --rule \"30 2 * * *\" --zone Europe/Berlin --grace 30m
+  monitor heartbeat add nightly-backup --rule \"30 2 * * *\" --zone Europe/Berlin
   monitor heartbeat add poller --every 5m --snippet python
   monitor heartbeat list
-  monitor heartbeat roll poller --overlap 7d       a new key; the old one is taken for a week more
+  monitor heartbeat roll poller --overlap 7d  Replace the address
   monitor heartbeat delete poller
 
-A job that runs elsewhere pings its address when it has run: /ping/KEY, with /start before it, and /fail or
-/EXIT-CODE if it failed. What doesn't come in time is told as a missed run.";
+A job that runs elsewhere requests its address, /ping/KEY, after each run. It can also request /ping/KEY/start before the run, and \
+/ping/KEY/fail or /ping/KEY/EXIT-CODE after a failure. A ping that does not arrive in time is shown as a missed run.";
 
 /// Watch jobs that run elsewhere through the pings that they send
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

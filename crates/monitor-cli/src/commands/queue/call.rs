@@ -18,11 +18,11 @@ Examples:
   monitor call render --args '[\"a.mov\"]' --kwargs '{\"size\": \"4k\"}'
   monitor call render --queue video --countdown 10m --expires 1h
   monitor call render --eta 2026-11-23T22:00
-  monitor call add --args '[2, 2]' --wait 30s          prints what it returned, as `monitor result`
-  monitor call render -d 'worker@build-*'              by one of these
-  monitor control --list                               who does it now
+  monitor call add --args '[2, 2]' --wait 30s  Print the result
+  monitor call render -d 'worker@build-*'      Choose among these workers
+  monitor control --list                       List workers that support `call`
 
-One worker that offers it puts the task into its queue. It prints the id of the task.";
+One worker that supports `call` puts the task into its queue. The command prints the id of the task.";
 
 /// Interval of requests for the task, until its worker has reported it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

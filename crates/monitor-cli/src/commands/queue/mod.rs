@@ -33,20 +33,22 @@ use crate::text::{
 const EXAMPLES: &str = "\
 Examples:
   monitor queue list
-  monitor queue list --ask             and how many tasks wait in each, as workers say that are online
+  monitor queue list --ask  Include the number of waiting tasks
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
   monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
-  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor that continues the list";
+  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'
+
+If a list of tasks is not complete, stderr shows the --cursor that continues it.";
 
 /// Maximum width of a name, so that the other columns fit.
 const NAME_COLUMNS: usize = 40;
 
 /// List queues and queue tasks
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -12,19 +12,19 @@ use crate::text::{Line, terminal_width, thousands, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor purge                          counts what waits in all queues of a worker, and asks
-  monitor purge -Q video,sound           in these
-  monitor purge -X mail --force          in all but this, without asking
-  monitor purge --dry-run                counts, and throws nothing away
-  monitor control --list                 who does it now
+  monitor purge                  Count the waiting tasks in all queues, and ask
+  monitor purge -Q video,sound   Purge only these queues
+  monitor purge -X mail --force  Purge all other queues, without asking
+  monitor purge --dry-run        Only count the tasks
+  monitor control --list         List workers that support `purge`
 
-One worker that offers it does it, one that takes tasks from these queues if there is. What runs goes on; what is thrown away can't be
-brought back.";
+One worker that supports `purge` executes it, if possible one that takes tasks from these queues. Running tasks continue. Deleted tasks \
+can't be restored.";
 
 /// Delete the tasks that wait in queues
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
-#[command(mut_arg("dry_run", |arg| arg.help("Counts what waits, and throws nothing away")))]
+#[command(mut_arg("dry_run", |arg| arg.help("Count the waiting tasks, without deleting them")))]
 pub(crate) struct PurgeArgs {
     /// Only these queues, separated by commas [default: all queues that the worker knows]
     #[arg(short = 'Q', long, value_delimiter = ',', value_name = "QUEUES")]

@@ -13,17 +13,17 @@ use crate::text::{one_line, visible};
 const EXAMPLES: &str = "\
 Examples:
   monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --wait 30s
-  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --traceback
+  monitor result 8a1c7f0e --wait 30s   Wait for the end of the task
+  monitor result 8a1c7f0e --traceback  Show where an error occurred
 
-Exit code 1 if the task did not succeed, or has not ended in time.";
+The exit code is 1 if the task did not succeed, or did not end in time.";
 
 /// Maximum wait that the server accepts.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Print the result of a queue task
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct ResultArgs {
     /// Id of the queue task, or its first six or more digits
     id: String,

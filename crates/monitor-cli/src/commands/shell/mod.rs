@@ -22,12 +22,12 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor shell                            commands without the word `monitor`, until exit or Ctrl-D
+  monitor shell                Type commands without `monitor`, until `exit`
   monitor shell --server http://db-1:60010
-  monitor shell < morning.txt              a script: a command on each line, # begins a comment
+  monitor shell < morning.txt  Run a script with one command per line
 
-Tab completes commands, options, trees, workers and tasks; the arrows and Ctrl-R find what was typed before.
-A script ends with the first command that fails, and with its exit code.";
+Tab completes commands, options, runs, workers and tasks. The arrow keys and Ctrl-R search the history. In a script, # starts a \
+comment. The script stops at the first command that fails, and exits with its exit code.";
 
 const MENU: &str = "completions";
 

@@ -12,15 +12,16 @@ use crate::text::{bytes, counted};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor spool clear             asks first
+  monitor spool clear        Ask before deleting
   monitor spool clear --yes
-  monitor spool clear --all       also what living programs and other machines keep there
+  monitor spool clear --all  Include running programs and other machines
 
-What is removed is lost, unless a server has it. A living program goes on, but what it keeps from then on ends with it.";
+Deleted records are lost, unless a server has received them. A running program continues to record, but its later records are not kept \
+after it ends.";
 
 /// Delete records that ended programs left in the spool
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     /// Also delete records of running programs and of programs on other machines
     #[arg(long)]

@@ -24,7 +24,7 @@ Examples:
 /// A monitored program keeps its records in files until a server has received them. Records of a killed program are sent by the next
 /// program, by `monitor server` on the same machine, or by `monitor spool ship`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(flatten)]
     place: SpoolArgs,

@@ -18,13 +18,13 @@ const EXAMPLES: &str = "\
 Examples:
   monitor spool ship
   monitor spool ship --server http://build-7:60010
-  monitor spool ship --all          also what programs on other machines left in a shared folder
+  monitor spool ship --all  Include programs on other machines
 
-What is shipped is removed. If it breaks off, the rest stays, and nothing counts twice.";
+Sent records are deleted. After an interruption, the rest stays in the spool, and nothing is counted twice.";
 
 /// Send records that ended programs left in the spool to the server
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Also send records of programs on other machines, which may still be running
     #[arg(long)]

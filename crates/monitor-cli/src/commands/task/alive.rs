@@ -13,10 +13,15 @@ use crate::commands::agent::data;
 
 const HELP: &str = "\
 Examples:
-  monitor check-alive                                    and what it exits with
+  monitor check-alive
   monitor check-alive --ping https://monitor.example.org/ping/KEY
-                                                         every minute, by cron or a timer of another machine's
-                                                         watch: who hears no ping knows that the agent is gone";
+
+If cron runs the second command every minute, the server that receives the heartbeat raises an alert when the agent or the machine stops.
+
+Exit codes:
+  0  the agent works, and the ping, if any, succeeded
+  1  failure
+  2  wrong usage";
 /// Maximum time for an answer to the ping.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -13,10 +13,12 @@ use crate::text::visible;
 
 const APPLY_EXAMPLES: &str = "\
 Examples:
-  monitor task apply tasks/            tells what it would do, and asks
-  monitor task apply tasks/ --dry-run  the plan alone
-  monitor task apply tasks/ --yes      for scripts
-  monitor task apply tasks/ --delete   tasks that have no file are deleted";
+  monitor task apply tasks/            Show the changes and ask
+  monitor task apply tasks/ --dry-run  Only show the changes
+  monitor task apply tasks/ --yes      Do not ask, for scripts
+  monitor task apply tasks/ --delete   Also delete tasks without a file
+
+Either all changes are applied or none.";
 
 /// Make the server's tasks match the definitions in a folder
 #[derive(Debug, clap::Args)]

@@ -12,8 +12,8 @@ use crate::text::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task check gold.toml             all mistakes, by file, line and column
-  monitor task check tasks/*.toml          several tasks together: names, and what starts what";
+  monitor task check gold.toml     List mistakes with file, line and column
+  monitor task check tasks/*.toml  Also check names and references between tasks";
 
 /// Check files that define tasks
 #[derive(Debug, clap::Args)]

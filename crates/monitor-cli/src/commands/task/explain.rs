@@ -11,7 +11,7 @@ use crate::text::{Line, moment, terminal_width, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task explain gold                             the past day and the next
+  monitor task explain gold  Cover the past and the next day
   monitor task explain gold --from 2026-11-01 --to 2026-11-08";
 
 /// From this number on, consecutive runs that started for the same reason share a line.

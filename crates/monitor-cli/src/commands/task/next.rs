@@ -14,12 +14,12 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin    the next five due times
-  monitor task next \"H 4 * * *\" --name gold -n 2           H is the task's own: it follows from its name
-  monitor task next @hourly \"0 12 * * 6#1\" --json          several rules: equal times are one
+  monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin  Show five due times
+  monitor task next \"H 4 * * *\" --name gold -n 2         H depends on the name
+  monitor task next @hourly \"0 12 * * 6#1\" --json        Combine several rules
 
-A rule has 5 fields (minute hour day month weekday), 6 (second before them) or 7 (year behind them), or is
-@daily, @every 90s, @boot, or one time such as 2026-12-24T18:00.";
+A rule has 5 fields (minute hour day month weekday), 6 (with a second before them) or 7 (with a year after them), or is @daily, @every \
+90s, @boot, or a time such as 2026-12-24T18:00.";
 
 /// Show when schedule rules are due next
 #[derive(Debug, clap::Args)]

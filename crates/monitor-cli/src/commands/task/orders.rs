@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(300);
 const EXAMPLES: &str = "\
 Examples:
   monitor task run gold
-  monitor task run gold --wait -- --all    with an argument, and its end is waited for";
+  monitor task run gold --wait -- --all  Pass an argument, and wait for the end";
 
 /// Start a run of a task now, independent of its schedule, even if it is paused
 #[derive(Debug, clap::Args)]

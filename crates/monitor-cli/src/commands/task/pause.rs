@@ -11,8 +11,8 @@ const EXAMPLES: &str = "\
 Examples:
   monitor task pause gold --until 2h
   monitor task pause gold --until 2026-12-24T18:00Z
-  monitor task pause --all                the agent of this machine
-  monitor task pause --agent db-1         an agent, by way of the server";
+  monitor task pause --all         Pause the agent of this machine
+  monitor task pause --agent db-1  Pause another agent, through the server";
 
 /// Pause a task, or all tasks of an agent: due times are skipped, and recorded as skipped
 #[derive(Debug, clap::Args)]

@@ -12,10 +12,11 @@ use crate::text::{counted, duration, moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task rehearse gold.toml              as if it had run in the past 30 days
+  monitor task rehearse gold.toml  Simulate the past 30 days
   monitor task rehearse gold.toml --days 7
 
-Each run takes as long as the real ones of that name took, in their order. Nothing is started or saved.";
+Each simulated run takes as long as a real run of a task with this name, in the same order. The output shows overlaps, waits, skipped \
+runs and crowded minutes. Nothing is started or saved.";
 
 /// Default number of days.
 const DAYS: u16 = 30;

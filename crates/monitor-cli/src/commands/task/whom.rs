@@ -74,8 +74,8 @@ fn works_here() -> bool {
 
 impl clap::Args for Whom {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let help = "Folder of an agent of this machine, which is asked in place of a server [default: monitor/agent in the user's \
-                    folder for state, if an agent works there and no server is named]";
+        let help = "Folder of an agent of this machine to use instead of a server [default: monitor/agent in the user's state folder, \
+                    if an agent runs there and no server is given]";
         let data = clap::Arg::new("data").long("data").value_name("DIR").env("MONITOR_AGENT_DATA").help(help);
         Connection::augment_args(command).arg(data.value_parser(clap::value_parser!(PathBuf)))
     }

@@ -17,16 +17,16 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  crontab -l | monitor task import-crontab - --print        definitions, and nothing is changed
-  monitor task import-crontab                               your own crontab, as paused tasks of the server
-  monitor task import-crontab --take-over                   and then they run here, and cron no longer runs them
+  crontab -l | monitor task import-crontab - --print  Print the definitions
+  monitor task import-crontab                         Add paused tasks
+  monitor task import-crontab --take-over             Disable cron, resume tasks
   monitor task import-crontab /etc/crontab /etc/cron.d --to /etc/monitor/tasks --take-over
-                                                            as files of this machine's agent
 
-What cron does by itself becomes keys of the definition: CRON_TZ the zone, MAILTO the owner, the text after % the input.
-Without --take-over cron goes on, and tasks stay paused by `paused = true`. With it each line becomes a comment,
-`#monitor:NAME# …`, once its task is there, and then the task is resumed. A copy of the old crontab is kept, and named. It may be
-done again at any time, also after it was broken off: what is done is left alone, and what is half done is finished.";
+Settings of cron become keys of the definition: CRON_TZ the zone, MAILTO the owner, and the text after % the input.
+
+Without --take-over, cron continues to run the lines, and the tasks stay paused (`paused = true`). With it, each line becomes a \
+comment, `#monitor:NAME# …`, after its task is added, and then the task is resumed. The command keeps a copy of the old crontab and \
+prints its path. It can be repeated at any time, also after an interruption, and then does only what is left.";
 
 /// Convert crontabs to tasks, and take the tasks over from cron
 #[derive(Debug, clap::Args)]
