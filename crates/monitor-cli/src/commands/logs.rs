@@ -22,7 +22,7 @@ Examples:
 /// Number of lines per request.
 const PAGE: usize = 1_000;
 
-/// Show the log lines of a run, or of one of its processes
+/// Show the log of a run or of a process
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {

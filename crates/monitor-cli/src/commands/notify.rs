@@ -12,8 +12,8 @@ Examples:
   monitor notify \"3 prices are missing\" --text \"gold, silver, tin\"
   monitor notify --severity critical --key prices \"no prices at all\"
 
-The notification belongs to the run of a task, or to the process that `monitor run` or a monitored program started. If the server is \
-unreachable, it is sent later.";
+The notification belongs to the process that started the command: a run of a batch task, or a process below `monitor run`. If the \
+server is unreachable, the notification is sent later.";
 
 /// Send a notification from inside a run
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ Stop the server first. The copy is checked before it is installed. The old datab
 
 Exit codes:
   0  success
-  1  failure, such as a server that uses the folder, or a damaged copy; nothing is changed
+  1  failure, such as a running server or a damaged copy; nothing is changed
   2  wrong usage";
 
 /// Replace the server's database with a copy made by `monitor backup`

@@ -44,7 +44,7 @@ impl Within {
         if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
             event.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
         }
-        // This program is a worker for this one batch, so it reports its end at once.
+        // This program is a worker for a single batch, so it reports its end at once.
         let events = json!([event, { "type": "worker-offline", "time_us": now_us() }]);
         let json = events.to_string();
         let events: Vec<Event> = serde_json::from_value(events).context("this can't be told")?;

@@ -116,7 +116,7 @@ settings! {
     /// Maximum size of the database, above which the oldest runs are deleted, or `off` for no limit [default: off]
     retention_size: Option<u64> = None, SOME_BYTES;
     /// Rules for runs with certain names and outcomes, such as `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`; the
-    /// first rule that matches replaces the limits above, and a rule without limits keeps runs forever
+    /// first rule that matches replaces the other settings except `retention-size`, and a rule without limits keeps runs forever
     retention: Vec<Rule> = Vec::new(), RULES;
     /// Disk space to keep free in the data folder: with less, batches are refused, while reading and deleting still work; `off` for no
     /// limit [default: 256MiB, or a tenth of the disk if that is less]

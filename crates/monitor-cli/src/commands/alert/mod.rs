@@ -16,7 +16,7 @@ use crate::text::{counted, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor alert list                   List alerts that fire
+  monitor alert list                   List firing alerts
   monitor alert show 12                Show the history and messages of an alert
   monitor alert explain 2106           Explain the notifications of a run
   monitor alert ack 12                 Acknowledge an alert
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List alerts that fire, newest first
+    /// List firing alerts, newest first
     List {
         /// Also list alerts that have ended
         #[arg(long)]
@@ -115,7 +115,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Manage maintenance windows, in which no messages are sent
+    /// Manage maintenance windows, which suspend messages
     Maintenance {
         #[command(subcommand)]
         command: Maintenance,

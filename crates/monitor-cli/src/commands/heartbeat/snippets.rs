@@ -7,8 +7,7 @@ pub(super) enum Snippet {
     Sh,
     /// Python code that uses only the standard library
     Python,
-    /// `PowerShell` code
-    #[value(name = "powershell")]
+    #[value(name = "powershell", help = "PowerShell code")]
     PowerShell,
     /// Line of a crontab
     Crontab,

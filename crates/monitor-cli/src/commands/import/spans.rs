@@ -49,7 +49,7 @@ pub(super) fn read(json: &str) -> anyhow::Result<Vec<Span<'_>>> {
     Ok(spans.collect())
 }
 
-/// Splits spans into parts of the size of one request.
+/// Splits spans into parts, each for a request.
 pub(super) fn parts<'a, 'b>(mut spans: &'b [Span<'a>]) -> impl Iterator<Item = &'b [Span<'a>]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;

@@ -13,20 +13,20 @@ const LEAST_DIGITS: usize = 6;
 /// Number of hex digits of a UUID.
 const UUID_DIGITS: usize = 32;
 
-/// The full ids of tasks, of which the first digits were typed.
+/// Completes ids of queue tasks to full ids.
 ///
-/// A full id that is not known stays as it is, with a warning, because the program that sent the task may not be monitored.
+/// An unknown full id is kept, with a warning, because the program that sent the task may not be monitored.
 ///
 /// # Errors
-/// If the first digits of an id are those of no task, or of several.
+/// If no task or several tasks have an id with these first digits.
 pub(crate) fn full_ids(connection: &Connection, ids: &[&str]) -> anyhow::Result<Vec<String>> {
     ids.iter().map(|id| full_id(connection, id)).collect()
 }
 
-/// The same for commands whose answer shows that a task is not known: a full id stays as it is, and is not looked up.
+/// Like [`full_ids`], for commands whose answer shows that a task is unknown: full ids are kept without a request to the server.
 ///
 /// # Errors
-/// If the first digits of an id are those of no task, or of several.
+/// If no task or several tasks have an id with these first digits.
 pub(crate) fn completed_ids(connection: &Connection, ids: &[String]) -> anyhow::Result<Vec<String>> {
     ids.iter().map(|id| if is_prefix(id) { full_id(connection, id) } else { Ok(id.clone()) }).collect()
 }

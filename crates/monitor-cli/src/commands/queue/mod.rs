@@ -214,7 +214,7 @@ fn collect(args: &Tasks, call: &Call<QueueTasksPage>) -> anyhow::Result<Value> {
     Ok(answer)
 }
 
-/// A line on a terminal that counts what was examined, and that is erased at the end.
+/// A line on a terminal that counts the examined tasks and is erased at the end.
 #[derive(Default)]
 struct Progress {
     is_shown: bool,

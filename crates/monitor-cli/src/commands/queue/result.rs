@@ -27,7 +27,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(60);
 pub(crate) struct ResultArgs {
     /// Id of the queue task, or its first six or more digits
     id: String,
-    /// Print the traceback of the error instead of the result
+    /// Also print the traceback of an error, to stderr
     #[arg(long)]
     traceback: bool,
     /// Wait up to this time, at most 60s, for the task to end

@@ -18,7 +18,7 @@ Examples:
 States:
   living     the program runs, or its records are being sent
   dead       the program has ended: `monitor spool ship` sends its records
-  elsewhere  the program ran on another machine, and only that machine knows its state";
+  elsewhere  the program ran on another machine, and may still be running";
 
 /// List programs with unsent records in the spool, oldest first
 #[derive(Debug, clap::Args)]

@@ -22,7 +22,7 @@ Examples:
 /// List, send or delete records that no server has received yet
 ///
 /// A monitored program keeps its records in files until a server has received them. Records of a killed program are sent by the next
-/// program, by `monitor server` on the same machine, or by `monitor spool ship`.
+/// monitored program that starts, by `monitor server` on the same machine, or by `monitor spool ship`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {

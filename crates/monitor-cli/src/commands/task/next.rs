@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Number of due times to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
-    /// Name of the task, from which the values of `H` are derived
+    /// Name of the task, which determines the values of `H`
     #[arg(long, value_name = "TASK", default_value = "task")]
     name: String,
     /// Only due times after this time, such as 2026-03-29T00:00Z [default: now]

@@ -15,7 +15,7 @@ use super::source::Source;
 use crate::text::counted;
 use crate::text::visible;
 
-/// Seconds of a minute in which crontabs may be changed. Cron reads crontabs and starts commands at the beginning of a minute.
+/// Seconds of a minute that are safe for changes of crontabs. Cron reads crontabs and starts commands at the beginning of a minute.
 const QUIET: std::ops::Range<i8> = 2..55;
 
 /// Tag of a task until its line is taken over. It distinguishes the task from tasks that are paused for other reasons.
