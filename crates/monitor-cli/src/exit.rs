@@ -28,7 +28,7 @@ pub(crate) const HELP: &str = codes!(
     "3  server not reached",
     "4  not found",
     "5  no worker answered, or none supports the method",
-    "6  only some of the workers, tasks or processes did what was requested"
+    "6  only some workers, tasks or processes did what was requested"
 );
 
 /// Workers did not answer, or did not all do what was requested.

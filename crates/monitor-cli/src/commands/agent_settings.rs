@@ -53,7 +53,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "MONITOR_AGENT_RUN_OUTPUT_BYTES", value_parser = super::run::bytes)]
     #[serde(deserialize_with = "run_output_bytes")]
     run_output_bytes: Option<u64>,
-    /// URL of the server [default: http://127.0.0.1:60010]
+    /// URL of the server [default: port 60010 of this machine]
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     #[serde(deserialize_with = "url")]
     pub(super) server: Option<Url>,
