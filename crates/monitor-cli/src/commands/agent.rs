@@ -40,7 +40,7 @@ Exit codes:
 /// Maximum time to wait for the server to return the name of the token.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Run the agent, which starts batch tasks on this machine when they are due
+/// Run the agent, which starts batch tasks on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {

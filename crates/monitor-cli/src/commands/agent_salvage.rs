@@ -22,7 +22,7 @@ Exit codes:
   1  failure, such as an unreadable file, or a folder that an agent uses
   2  wrong usage";
 
-/// Copy the readable data of an agent's damaged database into a new folder
+/// Copy the readable data of a damaged database into a new folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -26,7 +26,7 @@ Processes that continue are listed.";
 /// Minimum number of digits of a process id.
 const LEAST_DIGITS: usize = 6;
 
-/// Cancel a run, or a process and everything it has started, on all machines
+/// Cancel a run, or a process and everything it has started
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {

@@ -15,7 +15,7 @@ Examples:
 When the server's clock jumps ahead, the ages of runs do not include the jump for one day, so that a wrong clock deletes nothing. \
 `confirm` ends this day. `monitor audit` shows who confirmed it.";
 
-/// Show whether the server's clock jumped ahead, or confirm that it is right
+/// Show whether the server's clock jumped ahead, or accept it
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {

@@ -16,7 +16,7 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-/// Write manual pages into a folder: `monitor.1`, and one for each command
+/// Write manual pages into a folder, one for each command
 #[derive(Debug, clap::Args)]
 pub(crate) struct Man {
     /// Folder to write to, created if missing

@@ -14,7 +14,7 @@ Examples:
   monitor doctor 2106  Check all processes of a run
   monitor doctor --json | jq -r '.findings[].line'";
 
-/// Find processes that lost their parents, and suggest the code to fix it
+/// Find processes that lost their parents, and suggest a fix
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {

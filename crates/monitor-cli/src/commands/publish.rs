@@ -25,7 +25,7 @@ it is a command, it finds the files in `MONITOR_PUBLISH_DIR` and the name of the
 
 `monitor task publications TASK` lists publications, and `monitor task restore-publication` restores one.";
 
-/// Publish the files of a run to targets of its task, from inside the run
+/// Publish files of a run to targets of its task, from inside it
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {

@@ -21,7 +21,7 @@ Exit codes:
   1  failure, such as a running server or a damaged copy; nothing is changed
   2  wrong usage";
 
-/// Replace the server's database with a copy made by `monitor backup`
+/// Replace the server's database with a backup copy
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

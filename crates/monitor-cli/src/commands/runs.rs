@@ -23,7 +23,7 @@ Examples:
   monitor runs kill 3fa2            End a run
   monitor runs clear --older 7d     Delete records of ended runs
 
-`monitor runs attach` exits with the exit code of the run.";
+`monitor runs attach` exits with the exit code of the run. Ctrl-C ends `attach`, and the run continues.";
 
 /// List, follow and end detached runs
 ///
@@ -49,7 +49,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the output of a run until it ends, and exit with its exit code; Ctrl-C leaves the run running
+    /// Show the output of a run until it ends, and exit with its exit code
     Attach {
         /// Id of the run, or its first digits
         id: String,
@@ -65,11 +65,11 @@ enum Command {
         #[arg(long, value_name = "STREAM")]
         stream: Option<Stream>,
     },
-    /// End a run and everything it has started: SIGTERM, then SIGKILL after its grace period
+    /// End a run and everything it has started
     Kill {
         /// Id of the run, or its first digits
         id: String,
-        /// Send SIGKILL immediately
+        /// Send SIGKILL immediately [default: send SIGTERM, then SIGKILL after the grace period of the run]
         #[arg(long)]
         now: bool,
     },

@@ -22,7 +22,7 @@ Exit codes:
   1  failure, such as a server that uses the folder, or no readable data
   2  wrong usage";
 
-/// Copy the readable data of a damaged database into a new data folder
+/// Copy the readable data of a damaged database into a new folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

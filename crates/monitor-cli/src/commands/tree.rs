@@ -24,7 +24,7 @@ Examples:
 /// Maximum page size of the API.
 const PAGE: usize = 100_000;
 
-/// Show a run as a tree of processes, with states, durations and errors
+/// Show the processes of a run with states, durations and errors
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {

@@ -111,7 +111,7 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Write the server's tasks as files for `monitor task apply`
+/// Write tasks as files for `monitor task apply`
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Export {

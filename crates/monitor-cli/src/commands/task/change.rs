@@ -64,7 +64,7 @@ pub(super) fn add(args: &Add) -> anyhow::Result<()> {
     args.connection.show(args.connection.client()?.add_batch_task(&definition), |task| tell("added", &task))
 }
 
-/// Change the definition of a task, in an editor or from a file
+/// Change a definition, in an editor or from a file
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Edit {

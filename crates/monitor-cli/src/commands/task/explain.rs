@@ -17,7 +17,7 @@ Examples:
 /// From this number on, consecutive runs that started for the same reason share a line.
 const MANY: usize = 20;
 
-/// Explain for each due time of a task whether it ran, and why; and show the next due times
+/// Explain for each due time whether a run started, and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {

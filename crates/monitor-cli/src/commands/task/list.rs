@@ -107,7 +107,7 @@ fn agents(task: &BatchTask) -> String {
     on.into_iter().flatten().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(",")
 }
 
-/// Show a task with its definition, due times and newest runs
+/// Show the definition, due times and newest runs of a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Show {

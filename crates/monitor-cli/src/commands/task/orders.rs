@@ -21,7 +21,7 @@ Examples:
   monitor task run gold
   monitor task run gold --wait -- --all  Pass an argument, and wait for the end";
 
-/// Start a run of a task now, independent of its schedule, even if it is paused
+/// Start a run of a task now, even if the task is paused
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Run {
@@ -96,13 +96,13 @@ fn started(value: Option<&Value>) -> Vec<&str> {
     }
 }
 
-/// End a run, or all runs of a task: SIGTERM, then SIGKILL after 5 s
+/// End a run, or all runs of a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Kill {
     /// Id of a run, such as gold@20261121T023000Z.1, or name of a task
     what: String,
-    /// Send SIGKILL immediately
+    /// Send SIGKILL immediately [default: send SIGTERM, then SIGKILL after 5 s]
     #[arg(long)]
     now: bool,
     #[command(flatten)]

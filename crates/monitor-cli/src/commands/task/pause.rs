@@ -14,7 +14,7 @@ Examples:
   monitor task pause --all         Pause the agent of this machine
   monitor task pause --agent db-1  Pause another agent, through the server";
 
-/// Pause a task, or all tasks of an agent: due times are skipped, and recorded as skipped
+/// Pause a task or an agent; due times are skipped
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Pause {

@@ -61,7 +61,7 @@ impl Asked {
     }
 }
 
-/// List publications of a task, newest first; `*` marks the current one of each target
+/// List publications, newest first; `*` marks current ones
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Publications {
@@ -110,7 +110,7 @@ fn agents<'a>(all: impl Iterator<Item = &'a String>) -> impl Fn(&str) -> String 
     move |agent| width.map(|width| format!("{agent:width$}  ")).unwrap_or_default()
 }
 
-/// Publish the files of an earlier publication to its target again, replacing later publications
+/// Publish the files of an earlier publication again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct RestorePublication {
@@ -151,13 +151,13 @@ pub(super) fn restore(args: &RestorePublication) -> anyhow::Result<()> {
     Ok(writeln!(anstream::stdout(), "{}", visible(&format!("{}: {}", done.target, shown(&done))))?)
 }
 
-/// Show the history of a task: its folders, the files of a folder, or the differences between two folders
+/// List or compare the files that runs of a task have left
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct History {
     /// Name of the task
     task: String,
-    /// Folder of the history to list, such as `202611/21_103005`
+    /// Folder of the history to list, such as `202611/21_103005` [default: list all folders]
     folder: Option<String>,
     /// Folder to compare the first one with
     other: Option<String>,

@@ -21,7 +21,7 @@ runs and crowded minutes. Nothing is started or saved.";
 /// Default number of days.
 const DAYS: u16 = 30;
 
-/// Simulate a definition with the durations of past runs, before it is saved
+/// Simulate a definition with the durations of past runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {

@@ -7,7 +7,7 @@ use super::{EXIT_CODES, Wrong};
 use crate::client::Connection;
 use crate::text::{moment, visible};
 
-/// List the versions of a task with their differences, newest first
+/// List versions of a task with their differences
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Versions {

@@ -28,7 +28,7 @@ Without --take-over, cron continues to run the lines, and the tasks stay paused 
 comment, `#monitor:NAME# …`, after its task is added, and then the task is resumed. The command keeps a copy of the old crontab and \
 prints its path. It can be repeated at any time, also after an interruption, and then does only what is left.";
 
-/// Convert crontabs to tasks, and take the tasks over from cron
+/// Convert crontabs to tasks, and take them over from cron
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
