@@ -1,4 +1,4 @@
-//! Asks the server's HTTP API.
+//! Requests to the server's HTTP API.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -21,34 +21,34 @@ use crate::settings;
 use crate::text::visible;
 pub(crate) use crate::text::{Escaping, escape_controls, print_json};
 
-/// How the server is reached, and in which form its answer is shown.
+/// Address and token of the server, and the form of the output.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
-    /// The server's address
+    /// URL of the server
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
-    /// Shown to the server: one of `monitor token create`. Everybody on this machine can read it in the list of processes: better say
-    /// it by --token-file or `MONITOR_TOKEN` [default: the one in the data folder of a server on this machine]
+    /// Token for the server, from `monitor token create`. Other users of this machine can see it in the process list, so prefer
+    /// --token-file or `MONITOR_TOKEN` [default: the token of a server on this machine]
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// The file whose first line is the token
+    /// File with the token in its first line
     #[arg(long, value_name = "FILE", value_parser = read_token_file)]
     token_file: Option<Token>,
-    /// Prints the API's JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(short = 'j', long)]
     pub(crate) json: bool,
     #[arg(skip)]
     asking: OnceCell<Box<Asking>>,
 }
 
-/// What asks, made when there is something to ask.
+/// Client and runtime, created at the first request.
 #[derive(Debug)]
 struct Asking {
     client: Client,
     runtime: Runtime,
 }
 
-/// The file of the only certificate that is trusted.
+/// Variable with the path of the only certificate to trust.
 const CERTIFICATE: &str = "MONITOR_SERVER_CERT";
 
 /// Settings for the server at `url`.
@@ -63,7 +63,7 @@ pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     monitor_api::server_url(text).map_err(|invalid| invalid.why)
 }
 
-/// The first line of a file.
+/// Reads the token in the first line of a file.
 pub(crate) fn read_token_file(path: &str) -> Result<Token, String> {
     Token::from_file(Path::new(path)).map_err(|invalid| invalid.why)
 }
@@ -77,22 +77,22 @@ impl Asking {
 }
 
 impl Connection {
-    /// The address that questions go to.
+    /// The server's address.
     pub(crate) fn server(&self) -> &Url {
         &self.server
     }
 
-    /// What tells other commands of the same server.
+    /// Variables that pass the server and the token on to other commands.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let token = self.token.clone().or_else(|| Some(self.token_file.as_ref()?.as_str().to_owned()));
         let server = ("MONITOR_SERVER_URL", self.server.to_string());
         [Some(server), token.map(|token| ("MONITOR_TOKEN", token))].into_iter().flatten().collect()
     }
 
-    /// The server's API.
+    /// The client for the server's API.
     ///
     /// # Errors
-    /// When the token is none.
+    /// If the token is invalid.
     pub(crate) fn client(&self) -> Result<&Client, Error> {
         Ok(&self.asking()?.client)
     }
@@ -105,42 +105,43 @@ impl Connection {
         Ok(self.asking.get_or_init(|| Box::new(Asking::new(url, token))))
     }
 
-    /// A server, with the token of `MONITOR_TOKEN` or that of a server on this machine.
+    /// A connection to `server`, with the token in `MONITOR_TOKEN` or that of a server on this machine.
     pub(crate) fn to(server: Url) -> Self {
         Self { server, token: None, token_file: None, json: false, asking: OnceCell::new() }
     }
 
-    /// One of two servers, and its token. `MONITOR_TOKEN` is shown to neither, for nobody can tell whose it is.
+    /// A connection to one of two servers, with its own token. `MONITOR_TOKEN` is sent to neither, because it is unknown which server it
+    /// belongs to.
     ///
     /// # Errors
-    /// When the token of a server on this machine is none.
+    /// If the token of a server on this machine is invalid.
     pub(crate) fn one_of_two(server: &Url, token: Option<Token>) -> Result<Self, Error> {
         let (url, token) = if token.is_some() { (server.clone(), token) } else { found(server)? };
         let asking = OnceCell::from(Box::new(Asking::new(url, token)));
         Ok(Self { server: server.clone(), token: None, token_file: None, json: false, asking })
     }
 
-    /// Waits for whatever the client does.
+    /// Runs a future of the client to its end.
     pub(crate) fn wait<T>(&self, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.asking()?.runtime.block_on(doing)
     }
 
-    /// The answer to a question.
+    /// Sends a request and returns the answer.
     pub(crate) fn ask<T: DeserializeOwned>(&self, call: Call<T>) -> Result<T, Error> {
         self.wait(call.send())
     }
 
-    /// Prints the answer to a question: as JSON if that is wanted, else as `show` does.
+    /// Sends a request and prints the answer: as JSON with `--json`, else through `show`.
     pub(crate) fn show<T: DeserializeOwned>(&self, call: Call<T>, show: impl FnOnce(T) -> anyhow::Result<()>) -> anyhow::Result<()> {
         if self.json { print_json(&self.wait(call.json())?) } else { show(self.ask(call)?) }
     }
 
-    /// Posts JSON, again if it is refused for now: no sooner than the server says, and why is said once.
+    /// Posts JSON. Repeats a request that is refused temporarily, after the time that the server specifies. The reason is printed once.
     pub(crate) fn post(&self, path: &[&str], body: &[u8]) -> Result<Value, Error> {
         let mut is_said = false;
         let call: Call<Value> = self.client()?.call(Method::POST, path).json_body(body);
         self.wait(call.send_again(|error, _| {
-            // A server that isn't there may be one that never was.
+            // Without an answer, the server may not exist at all, so don't retry.
             if error.status().is_none() {
                 return ControlFlow::Break(());
             }
@@ -151,7 +152,7 @@ impl Connection {
         }))
     }
 
-    /// Writes an answer into a new file, which is whole or not there; how many bytes it has.
+    /// Writes the answer into a new file, which is either complete or absent. Returns its size in bytes.
     pub(crate) fn save(&self, call: Call<Download>, file: &Path) -> anyhow::Result<u64> {
         anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move that one away", file.display());
         let name = file.file_name().with_context(|| format!("{} is no file's name", file.display()))?;
@@ -181,12 +182,12 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Opens an answer that is read as it comes.
+    /// Opens an answer that is read while it is received.
     pub(crate) fn open(&self, call: Call<Download>) -> Result<Opened<'_>, Error> {
         Ok(Opened { connection: self, download: self.wait(call.open())?, rest: VecDeque::new() })
     }
 
-    /// Writes an answer as it comes; how many bytes.
+    /// Writes an answer while it is received. Returns its size in bytes.
     pub(crate) fn download(&self, call: Call<Download>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
         let mut download = self.wait(call.open())?;
         self.write(&mut download, out)
@@ -202,8 +203,9 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// The address to ask, and the token to show there: the one that was given; else that of the server of this machine's data folder,
-    /// if it is the one that is meant. Then its own address is asked: what else a name may stand for can be another user's program.
+    /// Returns the address and token to use: the token that was given, or else the address and token in the data folder of this machine's
+    /// server, if `--server` refers to that server. The server's own address is used then, because another name for the host could lead to
+    /// another user's program.
     fn whom(&self) -> Result<(Url, Option<Token>), Error> {
         static WARNED: Once = Once::new();
         if self.token.is_some() {
@@ -228,11 +230,11 @@ impl Connection {
     }
 }
 
-/// An answer that is read as it comes.
+/// An answer that is read while it is received.
 pub(crate) struct Opened<'a> {
     connection: &'a Connection,
     download: Download,
-    /// What has come and is not read yet.
+    /// Bytes that were received and not read yet.
     rest: VecDeque<u8>,
 }
 
@@ -248,29 +250,29 @@ impl Read for Opened<'_> {
     }
 }
 
-/// The address to ask, and the token that is found on this machine.
+/// The address, and the token found on this machine.
 fn found(server: &Url) -> Result<(Url, Option<Token>), InvalidSetting> {
     let local = local(server)?;
     Ok(local.map_or_else(|| (server.clone(), None), |(url, token)| (url, Some(token))))
 }
 
-/// The address and token of the server of this machine's data folder, if that server is meant.
+/// Address and token of the server with this machine's data folder, if `server` refers to it.
 pub(crate) fn local(server: &Url) -> Result<Option<(Url, Token)>, InvalidSetting> {
     let found = || server.host_str().is_some_and(is_loopback).then(|| Local::find(&settings::data_folder().ok()?)).flatten();
     let Some(local) = found().filter(|local| is_meant(server, &local.url)) else { return Ok(None) };
-    // A certificate is for a name, and proves by itself who answers to it.
+    // A certificate belongs to a name and identifies the server, so the typed name is kept.
     let url = if local.url.scheme() == "https" { server.clone() } else { local.url };
     Ok(Some((url, Token::new(&local.token)?)))
 }
 
-/// Whether a loopback address that was typed means the server that says `own` of itself. One that listens on all addresses of IPv6 has
-/// those of IPv4, too.
+/// Returns true if the loopback address `typed` refers to the server whose own address is `own`. A server that listens on all IPv6
+/// addresses also accepts IPv4.
 fn is_meant(typed: &Url, own: &Url) -> bool {
     let is_same_host = typed.host() == own.host() || typed.host_str() == Some("localhost") || own.host_str() == Some("[::1]");
     is_same_host && typed.path() == "/" && typed.scheme() == own.scheme() && typed.port_or_known_default() == own.port_or_known_default()
 }
 
-/// The answer as what it should be.
+/// Converts an answer to the type `T`.
 pub(crate) fn read<T: DeserializeOwned>(answer: Value) -> anyhow::Result<T> {
     serde_json::from_value(answer).context("the server's answer can't be read: is it of another version than this command?")
 }

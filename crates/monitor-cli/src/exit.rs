@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and what it says when it fails.
+//! Exit codes, and the output of errors.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -9,18 +9,29 @@ use monitor_api::Error;
 
 use crate::text::visible;
 
-/// Exit codes, as `--help` of every command shows them.
-pub(crate) const HELP: &str = "\
-Exit codes:
-  0  it went well
-  1  it failed
-  2  the command line is wrong
-  3  the server was not reached
-  4  what was asked for is not there
-  5  nobody answered
-  6  not everybody answered, or not everybody did what was asked";
+/// Exit codes as `--help` shows them: those that all commands have, and `$more`.
+macro_rules! codes {
+    ($($more:literal),*) => {
+        concat!("Exit codes:\n  0  success\n  1  failure\n  2  wrong usage", $("\n  ", $more),*)
+    };
+}
+pub(crate) use codes;
 
-/// Workers were asked, and not all of them did what they were asked.
+/// Exit codes of commands that use no server.
+pub(crate) const LOCAL: &str = codes!();
+
+/// Exit codes of commands that use a server, but no workers.
+pub(crate) const SERVER: &str = codes!("3  server not reached", "4  not found");
+
+/// Exit codes of commands that use workers. These are all exit codes.
+pub(crate) const HELP: &str = codes!(
+    "3  server not reached",
+    "4  not found",
+    "5  no worker answered, or none supports the method",
+    "6  only some workers, tasks or processes did what was requested"
+);
+
+/// Workers did not answer, or did not all do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error("nobody answered: no worker is meant")]
@@ -37,12 +48,12 @@ pub(crate) enum Unanswered {
     GoOn { running: u64, meant: u64 },
 }
 
-/// What was asked for is not there.
+/// A requested thing that doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NotThere(pub(crate) String);
 
-/// The command line says something that can't be done.
+/// A command line that is well-formed, but can't be executed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Misused(pub(crate) String);
@@ -58,7 +69,7 @@ impl Unanswered {
 
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // Whoever reads the output has seen enough, as with `| head`.
+    // A closed pipe means that the reader has finished, as with `| head`.
     if error.chain().any(is_broken_pipe) {
         return ExitCode::SUCCESS;
     }
@@ -69,7 +80,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
         message.push_str(&hint);
         message.push('\n');
     }
-    // Nobody is left to tell that the message could not be written.
+    // If stderr is closed, the message is lost.
     let _ = anstream::stderr().write_all(message.as_bytes());
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
     let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
@@ -92,14 +103,14 @@ fn hint(error: &Error) -> Option<String> {
     Some(format!("hint: {hint}"))
 }
 
-/// Tells what is wrong with a command line, or helps, as it was asked.
+/// Prints a mistake in the command line, or the help that was requested.
 pub(crate) fn misread(error: &clap::Error) {
     let is_harmless = |arg: OsString| matches!(visible(&arg.to_string_lossy()), Cow::Borrowed(_));
     if !error.use_stderr() || std::env::args_os().all(is_harmless) {
         let _ = error.print();
         return;
     }
-    // What was typed is repeated: then without colours, which are control characters, too.
+    // The error repeats the input, which contains control characters, so colours are omitted and the rest is escaped.
     let text = error.render().to_string();
     for line in text.lines() {
         let _ = writeln!(anstream::stderr(), "{}", visible(line));

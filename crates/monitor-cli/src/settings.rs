@@ -1,4 +1,4 @@
-//! The server's settings: the flag is stronger than the environment, that than the file, that than the default.
+//! Settings of the server. Precedence: flag, environment, file, default.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use monitor_server::{Config, File, Form, SETTINGS, Setting};
 const CONFIG: &str = "config";
 const PROFILE: &str = "profile";
 
-/// What flags and environment say, and which file to read.
+/// Settings from flags and environment, and the file to read.
 #[derive(Debug)]
 pub(crate) struct Settings {
     file: Option<PathBuf>,
     profile: Option<String>,
-    /// One for each of [`SETTINGS`]: the value and where it comes from.
+    /// Value and origin of each of [`SETTINGS`].
     given: Vec<Option<(String, String)>>,
 }
 
 impl Settings {
-    /// All settings as they hold, and where each of [`SETTINGS`] comes from.
+    /// Returns the effective settings, and the origin of each of [`SETTINGS`].
     pub(crate) fn resolve(self) -> anyhow::Result<(Config, Vec<String>)> {
         let beside = self.file.clone().or_else(default_file);
         let file = match (self.file, default_file()) {
@@ -58,7 +58,7 @@ impl Settings {
     }
 }
 
-/// The data folder of the server on this machine, as its environment and its settings file say.
+/// The data folder of the server on this machine, according to environment and settings file.
 pub(crate) fn data_folder() -> anyhow::Result<PathBuf> {
     let given = |setting: &Setting| std::env::var(setting.variable()).ok().map(|value| (value, setting.variable()));
     let is_data = |setting: &&Setting| setting.key() == "data";
@@ -82,14 +82,13 @@ fn default_file() -> Option<PathBuf> {
 impl clap::Args for Settings {
     fn augment_args(command: Command) -> Command {
         let file = default_file().map(|path| format!(" [default: {}]", path.display())).unwrap_or_default();
-        let command = command
-            .arg(Arg::new(CONFIG).long(CONFIG).value_name("FILE").env("MONITOR_CONFIG").help(format!("The settings file{file}")))
-            .arg(
+        let command =
+            command.arg(Arg::new(CONFIG).long(CONFIG).value_name("FILE").env("MONITOR_CONFIG").help(format!("Settings file{file}"))).arg(
                 Arg::new(PROFILE)
                     .long(PROFILE)
                     .value_name("NAME")
                     .env("MONITOR_PROFILE")
-                    .help("Takes [profile.NAME] of the settings file as well, which is stronger than what stands at its top"),
+                    .help("Profile to apply: [profile.NAME] in the settings file takes precedence over the keys at its top"),
             );
         SETTINGS.iter().fold(command, |command, setting| command.arg(arg(setting)))
     }
@@ -105,7 +104,7 @@ const ADVANCED: &str = "Advanced options";
 fn arg(setting: &'static Setting) -> Arg {
     let shown = setting.show(&Config::default()).filter(|_| setting.form != Form::Switch && !setting.help.contains("[default"));
     let default = shown.map(|value| format!(" [default: {}]", value.trim_matches('"'))).unwrap_or_default();
-    // clap would repeat a secret in its error: that is checked when the settings are resolved.
+    // clap would print a secret in its error, so secrets are checked when the settings are resolved.
     let is_secret = setting.form == Form::Secret;
     let check =
         move |text: &str| if is_secret { Ok(text.to_owned()) } else { setting.set(&mut Config::default(), text).map(|()| text.to_owned()) };

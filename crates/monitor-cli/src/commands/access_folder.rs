@@ -1,4 +1,4 @@
-//! The data folder that `monitor token`, `monitor user` and `monitor open` work on.
+//! The data folder of `monitor token`, `monitor user` and `monitor open`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::text::{moment, visible};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Folder {
-    /// The server's data folder [default: as the server has it]
+    /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
 }
@@ -21,12 +21,12 @@ impl Folder {
         self.data.clone().map_or_else(settings::data_folder, Ok)
     }
 
-    /// Opens the tokens and users of it.
+    /// Opens the folder's tokens and users.
     pub(super) fn open(&self) -> anyhow::Result<Access> {
         Access::open(&self.path()?).context("could not open the tokens and users of the server's data folder (--data)")
     }
 
-    /// Records what was done, and says where: another folder's server would know nothing of it.
+    /// Adds an audit entry and prints the folder, because a change in the wrong folder has no effect on the running server.
     pub(super) fn record(&self, access: &Access, action: &str) {
         let who = user();
         let deed = Deed { who: &who, how: How::Folder, address: None, action, outcome: "done" };
@@ -39,7 +39,7 @@ impl Folder {
     }
 }
 
-/// Name of the user who started this program, as the system knows it: what the environment says may be anything.
+/// Name of the user who started this program, from the system's user database. Variables could contain any name.
 #[cfg(unix)]
 fn user() -> String {
     let uid = nix::unistd::getuid();
@@ -51,7 +51,7 @@ fn user() -> String {
     std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
 }
 
-/// A time, or that there is none.
+/// A time, or `never`.
 pub(super) fn when(time_us: Option<u64>) -> String {
     time_us.map_or_else(|| "never".to_owned(), moment)
 }

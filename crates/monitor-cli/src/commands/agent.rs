@@ -17,31 +17,30 @@ use super::stop_signals::StopSignals;
 
 const HELP: &str = "\
 Examples:
-  monitor agent --tasks /etc/monitor/tasks        starts what the files of this folder define
-  monitor agent --tasks tasks --data /tmp/trial   in a folder of its own
-  monitor agent --config /etc/monitor/agent.toml  with the settings of this file
-  monitor task check tasks/*.toml                 are the files right?
-  monitor agent salvage FILE FOLDER               what can be read of a damaged database
+  monitor agent --tasks /etc/monitor/tasks        Run the tasks in this folder
+  monitor agent --tasks tasks --data /tmp/trial   Use another data folder
+  monitor agent --config /etc/monitor/agent.toml  Use the settings in this file
+  monitor task check tasks/*.toml                 Check definitions of tasks
+  monitor agent salvage FILE FOLDER               Read a damaged database
 
-Every flag is an environment variable and a key of agent.toml, in this order of precedence. The file
-also lists the commands of alert channels that the agent runs, by the name of the channel:
+Each flag is also an environment variable and a key of agent.toml, in this order of precedence. The file can also list the commands \
+that the agent runs for alert channels, by the name of the channel:
   [commands]
   page = [\"/usr/local/bin/page\", \"--team\", \"ops\"]
 
-It decides by its own database, whether the server is there or not, and goes on where it was after
-a restart: what it had started is followed, and nothing is started twice. Runs have launchers of
-their own and outlive it. The files are looked at every second; a broken one changes nothing.
-Its log goes to stderr; RUST_LOG says how much (info by default). It ends on Ctrl-C and SIGTERM.
+The agent keeps its plan in its own database, so tasks start even if the server is unreachable. After a restart it follows the runs \
+that it had started, and starts nothing twice. Runs continue if the agent ends. Task files are checked every second; a file with \
+mistakes changes nothing. The log goes to stderr. `RUST_LOG` sets its level (default: info). Ctrl-C or SIGTERM stops the agent.
 
 Exit codes:
-  0  it was stopped
-  1  it failed, for example because another agent works in its folder
-  2  the command line is wrong";
+  0  stopped by a signal
+  1  failure, such as another agent that uses the same folder
+  2  wrong usage";
 
-/// The server is asked for so long which name the token has.
+/// Maximum time to wait for the server to return the name of the token.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs the agent: starts batch tasks on this machine when they are due
+/// Run the agent, which starts batch tasks on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -61,7 +60,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         return super::agent_salvage::run(args);
     }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
-    // It tells at each connection of a certificate that it doesn't trust. The agent tells of it, too, and not every time.
+    // rustls logs an untrusted certificate at each connection. The agent reports it itself, less often.
     let filter = filter.add_directive("rustls_platform_verifier=off".parse().expect("a directive"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -74,13 +73,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let agent = Agent::open(config)?;
     end_on_signals(agent.stopper())?;
     let mut out = anstream::stdout().lock();
-    // An agent whose output nobody reads still works.
+    // The agent continues if its stdout is closed.
     let _ = writeln!(out, "has {} tasks", agent.tasks()).and_then(|()| out.flush());
     drop(out);
     match agent.run()? {
         End::Stopped => Ok(()),
         End::Again => {
-            // All threads and connections begin anew, and whoever started this process still has it.
+            // `exec` starts with new threads and connections, and keeps the pid for the parent process.
             let error = process::Command::new(&program).args(std::env::args_os().skip(1)).exec();
             Err(error).with_context(|| format!("{} can't be started again", program.display()))
         }
@@ -136,7 +135,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     })
 }
 
-/// The name of an agent that is told none: its token's, or the one that it had before if the server is away, or the machine's.
+/// Name of an agent without `--name`: the token's name, the last name if the server is unreachable, or the machine's name.
 fn own_name(client: &Client, data: &Path) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
     let me = runtime.block_on(client.me().patience(PATIENCE).send());
@@ -145,7 +144,7 @@ fn own_name(client: &Client, data: &Path) -> anyhow::Result<String> {
     by_token.or_else(|| last_name(data)).or_else(machine).context("this machine has no name: give one by --name")
 }
 
-/// The folder of the agent that is meant.
+/// The agent's folder: `data`, the one in `agent.toml`, or the default.
 pub(crate) fn data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     absolute_data(match data {
         Some(data) => Some(data),
@@ -158,7 +157,7 @@ fn absolute_data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     std::path::absolute(&data).with_context(|| format!("{} can't be used", data.display()))
 }
 
-/// Stops it as a server is stopped.
+/// Calls `stop` at a stop signal.
 fn end_on_signals(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("could not start the runtime")?;
     let mut signals = {

@@ -13,24 +13,24 @@ Examples:
   monitor agent salvage /var/lib/monitor-agent/agent.db.damaged-1795565706 /tmp/salvaged
   monitor agent --data /tmp/salvaged --tasks /etc/monitor/tasks
 
-For the database of an agent that was damaged. An agent moves it aside by itself and goes on with a new one; the
-history of its runs, the versions of its tasks and events that the server doesn't have yet may still be in the damaged file, which stays as it is.
-An agent that goes on with what was got out starts nothing that was due before.
+An agent that finds its database damaged moves it aside and continues with a new one. The damaged file may still contain the history of \
+runs, versions of tasks, and events that the server has not received. The file is not changed. An agent that continues with the new \
+folder starts no runs that were due before.
 
 Exit codes:
-  0  what could be read is in the new folder; what could not is told
-  1  it failed, for example because nothing could be read or an agent has the folder
-  2  the command line is wrong";
+  0  the readable data is in the new folder; losses are listed
+  1  failure, such as an unreadable file, or a folder that an agent uses
+  2  wrong usage";
 
-/// Gets out of an agent's damaged database what can be read
+/// Copy the readable data of a damaged database into a new folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The damaged database, or the folder of an agent that doesn't run
+    /// Damaged database, or folder of an agent that is not running
     file: PathBuf,
-    /// The folder to make
+    /// Folder to create
     into: PathBuf,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

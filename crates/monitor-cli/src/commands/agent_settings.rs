@@ -1,4 +1,4 @@
-//! Settings of `monitor agent`: a flag has precedence over the environment, that over `agent.toml`, that over the default.
+//! Settings of `monitor agent`. Precedence: flag, environment, `agent.toml`, default.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,73 +9,74 @@ use monitor_agent::{ChannelCommands, Defaults};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// Variable that names the file, for commands without the flag `--config`.
+/// Variable with the path of the settings file, for commands without `--config`.
 const CONFIG: &str = "MONITOR_AGENT_CONFIG";
 const MAX_RUNS: u32 = 100;
-/// Unless the settings say otherwise, so many bytes of a run's output are kept: 100 MiB.
+/// Default maximum size of a run's recorded output: 100 MiB.
 const RUN_OUTPUT_BYTES: u64 = 100 << 20;
 const MOST_RUNS: u32 = 10_000;
 
-/// Flags and environment variables. Each is also a key of `agent.toml`, except the file itself.
+/// Flags and environment variables. Each of them except `config` is also a key of `agent.toml`.
 #[derive(Debug, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The settings file [default: `monitor/agent.toml` in the user's configuration folder, if it exists]
+    /// Settings file [default: monitor/agent.toml in the user's configuration folder, if it exists]
     #[arg(long, value_name = "FILE", env = "MONITOR_AGENT_CONFIG")]
     #[serde(skip)]
     config: Option<PathBuf>,
-    /// A folder of files that define tasks, in TOML, or in JSON if they are called so
+    /// Folder of task definitions: TOML files, and JSON files named *.json
     #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_TASKS")]
     pub(super) tasks: Option<PathBuf>,
-    /// Its folder: database, runs, and `task/NAME` of each task [default: monitor/agent in the user's folder for state]
+    /// Folder of the agent's database, of its runs, and of `task/NAME` for each task [default: monitor/agent in the user's state folder,
+    /// usually ~/.local/state]
     #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
     pub(super) data: Option<PathBuf>,
-    /// The folder that has `task/NAME` of each task: programs, publish, history, logs [default: that of --data]
+    /// Folder with `task/NAME` for each task: programs, files to publish, history, logs [default: the folder of --data]
     #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_HOME")]
     pub(super) home: Option<PathBuf>,
-    /// Its name, which tasks have in `on` [default: that of its token, if that one's scope is `agent`, else the machine's]
+    /// Name of the agent, as used in `on` of a task [default: the name of the token if its scope is `agent`, else the machine's name]
     #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_NAME")]
     pub(super) name: Option<String>,
-    /// What it accepts from the server: `all`, definitions of tasks; `files`, no definitions, only those of its files; `all,commands` or
-    /// `files,commands`, also the command of every alert channel, even if `agent.toml` doesn't list it [default: all]
+    /// Data to accept from the server: `all` for definitions of tasks, or `files` for none, so that only the definitions in --tasks run;
+    /// add `,commands` to also accept the commands of all alert channels, not only of those listed in agent.toml [default: all]
     #[arg(long, value_name = "WHAT", env = "MONITOR_AGENT_ACCEPT", value_parser = Accept::read)]
     #[serde(deserialize_with = "accept")]
     accept: Option<Accept>,
-    /// The table of tasks' settings that holds here, as in `[config.production]`
+    /// Table of the tasks' settings to apply, such as `production` for `[config.production]`
     #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_PROFILE")]
     pub(super) profile: Option<String>,
-    /// Most runs at the same time [default: 100]
+    /// Maximum number of runs at the same time [default: 100]
     #[arg(long, value_name = "N", env = "MONITOR_AGENT_MAX_RUNS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_RUNS)))]
     #[serde(deserialize_with = "max_runs")]
     max_runs: Option<u32>,
-    /// So many bytes of a run's output are kept, the first half and the last one, such as 500M [default: 100M]
+    /// Maximum size of a run's output to keep, half of it from the start and half from the end, such as 500M [default: 100M]
     #[arg(long, value_name = "BYTES", env = "MONITOR_AGENT_RUN_OUTPUT_BYTES", value_parser = super::run::bytes)]
     #[serde(deserialize_with = "run_output_bytes")]
     run_output_bytes: Option<u64>,
-    /// The server's address
+    /// URL of the server [default: port 60010 of this machine]
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     #[serde(deserialize_with = "url")]
     pub(super) server: Option<Url>,
-    /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
+    /// File with the token for the server in its first line [default: the token in `MONITOR_TOKEN`, or that of a server on this machine]
     #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
     pub(super) token_file: Option<PathBuf>,
-    /// The file of the server's certificate, the only one that is trusted then [default: what the machine trusts]
+    /// File with the server's certificate, which is then the only trusted one [default: trust the certificates that this machine trusts]
     #[arg(long, value_name = "FILE", env = "MONITOR_SERVER_CERT")]
     pub(super) server_cert: Option<PathBuf>,
-    /// The server's `alerts.toml`, whose commands of channels the agent runs: set by the server that starts it
+    /// The server's copy of alerts.toml, with the commands of channels to run; set by the server that starts the agent
     #[arg(long, value_name = "FILE", hide = true)]
     #[serde(skip)]
     alerts_file: Option<PathBuf>,
-    /// Commands of alert channels that the agent runs, by the name of the channel. Only the file has them.
+    /// Commands of alert channels that the agent runs, by the name of the channel. Only the file can set them.
     #[arg(skip)]
     commands: BTreeMap<String, Vec<String>>,
-    /// What holds for tasks that say nothing else. Only the file has it.
+    /// Defaults for the settings of tasks. Only the file can set them.
     #[arg(skip)]
     #[serde(deserialize_with = "all_tasks")]
     all_tasks: Defaults,
 }
 
-/// What an agent accepts from the server.
+/// Data that the agent accepts from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Accept {
     definitions: bool,
@@ -117,7 +118,7 @@ fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D
 }
 
 impl Settings {
-    /// Adds the settings of `agent.toml` to those of flags and environment.
+    /// Adds the settings in `agent.toml` to those of flags and environment.
     pub(super) fn resolve(self) -> anyhow::Result<Self> {
         let file = file(self.config.as_deref())?;
         Ok(Self {
@@ -131,7 +132,7 @@ impl Settings {
             max_runs: self.max_runs.or(file.max_runs),
             run_output_bytes: self.run_output_bytes.or(file.run_output_bytes),
             server: self.server.or(file.server),
-            // `MONITOR_TOKEN` is part of the environment as well.
+            // `MONITOR_TOKEN` takes precedence over the file, as all variables do.
             token_file: self.token_file.or(file.token_file.filter(|_| std::env::var_os("MONITOR_TOKEN").is_none())),
             server_cert: self.server_cert.or(file.server_cert),
             alerts_file: self.alerts_file,
@@ -148,12 +149,12 @@ impl Settings {
         self.run_output_bytes.unwrap_or(RUN_OUTPUT_BYTES)
     }
 
-    /// True if the agent takes no definitions from the server.
+    /// True if the agent accepts no definitions from the server.
     pub(super) fn files_only(&self) -> bool {
         self.accept.is_some_and(|accept| !accept.definitions)
     }
 
-    /// What holds for tasks that say nothing else.
+    /// Defaults for the settings of tasks.
     pub(super) fn defaults(&self) -> Defaults {
         self.all_tasks.clone()
     }
@@ -165,13 +166,13 @@ impl Settings {
     }
 }
 
-/// The folder that `agent.toml` names, for commands that look for an agent of this machine.
+/// The folder in `agent.toml`, for commands that look for an agent of this machine.
 pub(super) fn data_of_file() -> anyhow::Result<Option<PathBuf>> {
     let named = std::env::var_os(CONFIG).map(PathBuf::from);
     Ok(file(named.as_deref())?.data)
 }
 
-/// Reads the file that is named, which must exist, or the default one, if there is one.
+/// Reads the file `named`, which must exist, or the default file, if it exists.
 fn file(named: Option<&Path>) -> anyhow::Result<Settings> {
     let default = || Some(etcetera::base_strategy::choose_native_strategy().ok()?.config_dir().join("monitor").join("agent.toml"));
     let Some(path) = named.map(Path::to_owned).or_else(|| default().filter(|path| path.exists())) else {
@@ -181,7 +182,7 @@ fn file(named: Option<&Path>) -> anyhow::Result<Settings> {
     parse(&path, &text)
 }
 
-/// Reads a file. An error names file, line and key.
+/// Parses the text of a file. An error names the file, line and key.
 fn parse(path: &Path, text: &str) -> anyhow::Result<Settings> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
@@ -197,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// The example of docs/batch.md.
+    /// The example in docs/batch.md.
     fn example() -> &'static str {
         let docs = include_str!("../../../../docs/batch.md");
         let (_, rest) = docs.split_once("```toml\n# agent.toml\n").expect("an example of agent.toml in docs/batch.md");

@@ -1,4 +1,4 @@
-//! What `monitor inspect` and its like have in common: whom they ask, what the answers look like, and how they end.
+//! Shared parts of `monitor inspect`, `monitor control` and similar commands: the choice of workers, the output, and the exit code.
 
 mod answers;
 
@@ -13,20 +13,20 @@ use crate::client::{Connection, print_json, read};
 use crate::exit::Unanswered;
 use crate::text::{Line, terminal_width, visible, width};
 
-/// The longest time-out that a server takes is 60 s, and its answer must come before the connection is given up.
+/// Maximum time-out. The server accepts up to 60 s, and its answer must arrive before the connection times out.
 const LONGEST: Duration = Duration::from_secs(50);
 
-/// Which workers are asked, and how long for.
+/// The workers to send a request to, and the time to wait for their answers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Whom {
-    /// Only these workers, between commas: ids, names like `worker@host` (with `:pid` where several share it), or patterns like
+    /// Workers, separated by commas: ids, names such as `worker@host` (with `:pid` if several have this name), or patterns such as
     /// `worker@build-*` [default: all]
     #[arg(short, long, value_name = "WORKERS", value_delimiter = ',')]
     destination: Vec<String>,
-    /// How long answers are waited for
+    /// Time to wait for answers
     #[arg(short, long, default_value = "1s", value_parser = read_timeout)]
     timeout: Duration,
-    /// Says whom it would ask, and asks nobody
+    /// List the workers that would be asked, without asking them
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -39,13 +39,13 @@ pub(crate) fn read_timeout(text: &str) -> Result<Duration, String> {
     (Duration::from_millis(10)..=LONGEST).contains(&timeout).then_some(timeout).ok_or_else(wanted)
 }
 
-/// Asks, and shows what the workers answer.
+/// Sends a method to workers and shows their answers.
 pub(crate) fn ask(whom: &Whom, method: &str, arguments: Fields) -> anyhow::Result<()> {
     let (answer, command) = whom.command(&whom.request(method, arguments))?;
     show_lines(whom, &answer, &command)
 }
 
-/// Shows a line for each worker, and fails if not all did it.
+/// Shows a line for each worker. Fails if a worker did not do it.
 pub(crate) fn show_lines(whom: &Whom, answer: &Value, command: &Command) -> anyhow::Result<()> {
     if whom.connection.json {
         print_json(answer)?;
@@ -58,7 +58,7 @@ pub(crate) fn show_lines(whom: &Whom, answer: &Value, command: &Command) -> anyh
 }
 
 impl Whom {
-    /// What is asked of them.
+    /// The request for the chosen workers.
     pub(crate) fn request(&self, method: &str, arguments: Fields) -> CommandRequest {
         CommandRequest {
             method: method.to_owned(),
@@ -70,10 +70,11 @@ impl Whom {
         }
     }
 
-    /// The answer as JSON and as a command. What a single worker does, and none offers, is answered by nobody.
+    /// Sends a request. Returns the answer as JSON and as a command. If no worker offers a method for a single worker, the command has no
+    /// lines.
     pub(crate) fn command(&self, request: &CommandRequest) -> anyhow::Result<(Value, Command)> {
         let is_single = SINGLE_METHODS.contains(&request.method.as_str());
-        // Once: an answer that is lost must not make it two commands.
+        // Sent once: a repetition after a lost answer would be a second command.
         let answer = self.connection.wait(self.connection.client()?.command(request).json()).map_err(|error| {
             match error.problem().filter(|problem| is_single && problem.status == 409) {
                 Some(problem) => Unanswered::NobodyDoes(problem.detail.clone()).into(),
@@ -84,7 +85,7 @@ impl Whom {
     }
 }
 
-/// Names the methods of a scope, `read` or `operate`, with the workers that do them now.
+/// Lists the methods with the scope `read` or `operate`, and the workers that support them now.
 pub(crate) fn list(connection: &Connection, scope: &str) -> anyhow::Result<()> {
     connection.show(connection.client()?.command_methods(), |methods| {
         let methods: Vec<_> = methods.methods.iter().filter(|method| method.scope == scope).collect();
@@ -105,7 +106,7 @@ pub(crate) fn list(connection: &Connection, scope: &str) -> anyhow::Result<()> {
     })
 }
 
-/// What stands behind `-d`: patterns, and ids or names.
+/// Parses the values of `-d`: patterns, and ids or names.
 fn destination(words: &[String]) -> CommandTo {
     let (globs, workers): (Vec<&String>, Vec<&String>) =
         words.iter().filter(|word| !word.is_empty()).partition(|word| word.contains(['*', '?', '[', '{']));
@@ -117,7 +118,7 @@ fn destination(words: &[String]) -> CommandTo {
     CommandTo { workers: workers.into_iter().cloned().collect(), glob }
 }
 
-/// Success if every worker that is meant did it.
+/// Returns an error unless all addressed workers did it.
 pub(crate) fn judge(command: &Command) -> anyhow::Result<()> {
     let asked = command.lines.len();
     let count = |status: &CommandStatus| command.lines.iter().filter(|line| line.status == *status).count();

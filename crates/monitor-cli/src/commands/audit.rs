@@ -13,11 +13,11 @@ Examples:
   monitor audit
   monitor audit --limit 1000 --json | jq '.entries[] | select(.outcome != \"done\")'";
 
-/// Shows who changed what, newest first
+/// List changes made by people and tools, newest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// At most so many
+    /// Maximum number of entries
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     #[command(flatten)]

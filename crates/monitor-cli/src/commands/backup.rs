@@ -11,20 +11,20 @@ use crate::text::{bytes, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor backup monitor-2026-11-20.db                    from the running server
-  monitor backup copy.db --server http://build-7:60010    from another machine's
-  monitor backup copy.db --data /var/lib/monitor          from the folder itself, whether a server runs or not
+  monitor backup monitor-2026-11-20.db                  Copy a running server
+  monitor backup copy.db --server http://build-7:60010  Copy from another host
+  monitor backup copy.db --data /var/lib/monitor        Copy without a server
 
-The copy is the database as it was at one moment, whatever was stored meanwhile. It is whole or it
-isn't there. `monitor restore` puts it in place, `monitor check` looks whether it is whole.";
+The copy is a consistent snapshot of the database, even if events are stored at the same time. If the command fails, it leaves no file. \
+`monitor check` checks a copy, and `monitor restore` installs it.";
 
-/// Copies the database into a file, while the server runs
+/// Copy the server's database into a file, while the server runs
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The file to make; it must not be there yet
+    /// File to create; it must not exist
     file: PathBuf,
-    /// Copies the database of this folder without asking a server
+    /// Copy the database of this data folder, without a server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -14,27 +14,28 @@ use crate::text::{terminal_width, thousands, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor cancel 2106                      a tree, by its number as in `name <batch001:2106>`
-  monitor cancel a3ce929d0e0e4736          a process, and all that is below it
-  monitor cancel a3ce92 --dry-run          what would end, and who would be told
-  monitor cancel 2106 -t 50s --json        waits longer for all to end
+  monitor cancel 2106                Cancel a run, by its number
+  monitor cancel a3ce929d0e0e4736    Cancel a process and all below it
+  monitor cancel a3ce92 --dry-run    List what would be cancelled
+  monitor cancel 2106 -t 50s --json  Wait longer for the processes to end
 
-A program does it where its MONITOR_COMMANDS is `all` or `read,cancel`: tasks of `spawn_task` are aborted, other code asks
-`monitor_client::cancel::requested()`, and `monitor run` ends its command by SIGTERM, then SIGKILL. What goes on is named.";
+A program cancels its processes if its `MONITOR_COMMANDS` is `all` or contains `cancel`, such as `read,cancel`. Tasks of `spawn_task` \
+are aborted. Other code polls `monitor_client::cancel::requested()`. `monitor run` ends its command with SIGTERM, then SIGKILL. \
+Processes that continue are listed.";
 
-/// A process is named by so many digits at least.
+/// Minimum number of digits of a process id.
 const LEAST_DIGITS: usize = 6;
 
-/// Ends a process and all that it has started, in whatever programs that runs, or a whole tree
+/// Cancel a run, or a process and everything it has started
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// A process: its id, 16 hex digits, or the six or more that it begins with. Or a tree: its number, or its id (32 hex digits)
+    /// Number or id of a run (32 hex digits), or the first six or more digits of a process id (16 hex digits)
     id: String,
-    /// How long the ends are waited for
+    /// Time to wait for the processes to end
     #[arg(short, long, default_value = "10s", value_parser = read_timeout)]
     timeout: Duration,
-    /// Lists the processes that would end and the workers that would be asked, and asks none
+    /// List the processes that would end and the workers that would be asked, without asking them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (root, process) = find(&args.connection, &args.id)?;
     let timeout_ms = Some(monitor_duration::milliseconds(args.timeout));
     let request = CancelRequest { process: process.map(|process| process.id), timeout_ms, dry_run: args.dry_run };
-    // Once: who has not heard an answer asks again.
+    // Sent once: the user repeats the command if no answer arrives.
     let answer = args.connection.wait(args.connection.client()?.cancel(&root, &request).json())?;
     let cancelled: Cancelled = read(answer.clone())?;
     if args.connection.json {
@@ -58,14 +59,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.dry_run { Ok(()) } else { judge(&cancelled) }
 }
 
-/// The tree that is meant, and the process in it if it is not all of it.
+/// Finds the tree, and the process in it unless the id is that of a tree.
 fn find(connection: &Connection, id: &str) -> anyhow::Result<(String, Option<Process>)> {
     let is_process = (LEAST_DIGITS..=16).contains(&id.len()) && id.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_number = id.len() < 16 && id.bytes().all(|digit| digit.is_ascii_digit());
     if is_number || !is_process {
         match connection.ask(connection.client()?.root(id)) {
             Ok(root) => return Ok((root.root_id.to_string(), None)),
-            // An id may begin with digits alone.
+            // The first digits of a process id may all be decimal.
             Err(error) if error.status() == Some(404) && is_process => {}
             Err(error) if error.status() == Some(404) => {
                 let near = nearest_root(connection, id)?.map(|root| format!(" (did you mean {}?)", visible(&root.title)));
@@ -96,14 +97,14 @@ fn processes(connection: &Connection, id: &str) -> anyhow::Result<Vec<Process>> 
     Ok(connection.ask(call)?.processes)
 }
 
-/// Of the newest trees the one whose number is the most like it.
+/// The tree with the most similar number among the newest trees.
 fn nearest_root(connection: &Connection, id: &str) -> anyhow::Result<Option<Root>> {
     let roots = connection.ask(connection.client()?.roots())?.roots;
     let Ok(number) = id.parse::<u64>() else { return Ok(None) };
     Ok(roots.into_iter().min_by_key(|root| root.number.abs_diff(number)))
 }
 
-/// Success if nothing goes on.
+/// Returns an error if processes continue.
 fn judge(cancelled: &Cancelled) -> anyhow::Result<()> {
     let silent = [CommandStatus::UNANSWERED, CommandStatus::GONE, CommandStatus::UNSUPPORTED];
     let is_silent = |line: &CommandLine| silent.contains(&line.status);

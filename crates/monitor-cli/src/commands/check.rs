@@ -11,29 +11,29 @@ use crate::text::{thousands, visible};
 
 const HELP: &str = "\
 Examples:
-  monitor check                            the database of this machine's server
+  monitor check          Check the database of this machine's server
   monitor check --data /var/lib/monitor
-  monitor check copy.db                    a copy that `monitor backup` made
+  monitor check copy.db  Check a copy made by `monitor backup`
 
-It reads all of the database, from one snapshot, also while the server runs. Checked are the
-file itself, and that counts, lists and sums are those of the processes that they are of.
+The command reads the whole database from one snapshot, and also works while the server runs. It checks the file itself, and compares \
+counts, lists and sums with the processes.
 
 Exit codes:
-  0  it is whole
-  1  it is not, or could not be checked
-  2  the command line is wrong";
+  0  the database is intact
+  1  the database is damaged, or could not be checked
+  2  wrong usage";
 
-/// Looks whether the database is whole
+/// Check the integrity of the database
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// A database, instead of the one in the data folder
+    /// Database file to check instead of the one in the data folder
     #[arg(conflicts_with = "data")]
     file: Option<PathBuf>,
-    /// The server's data folder [default: as the server has it]
+    /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

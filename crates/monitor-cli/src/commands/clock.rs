@@ -9,17 +9,17 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor clock              does the server believe its clock?
-  monitor clock confirm      it was set right: what is too old by it may go
+  monitor clock          Show whether the clock is accepted
+  monitor clock confirm  Accept the clock after you have set it
 
-When the server's clock jumps ahead, trees don't grow older by that for a day, so that a clock that
-was set wrong deletes nothing. `confirm` ends that day. Who did it is shown by `monitor audit`.";
+When the server's clock jumps ahead, the ages of runs do not include the jump for one day, so that a wrong clock deletes nothing. \
+`confirm` ends this day. `monitor audit` shows who confirmed it.";
 
-/// Shows whether the server's clock jumped ahead, and confirms that it is right
+/// Show whether the server's clock jumped ahead, or accept it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// What to do: nothing, or `confirm`
+    /// `confirm` to accept the clock; without it, only its state is shown
     #[arg(value_enum)]
     deed: Option<Deed>,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Deed {
-    /// Lets the clock count at once
+    /// Accept the clock now, so that retention applies again
     Confirm,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// A clock that is not believed, in words.
+/// Describes a jump of the clock that is not accepted yet.
 pub(super) fn jump_words(jump: ClockJump) -> String {
     let (ahead, rest) = (length(jump.ahead_s), length(jump.counts_in_s));
     format!("the clock jumped {ahead} ahead: trees don't grow older by that for another {rest}, or until `monitor clock confirm`")

@@ -7,19 +7,19 @@ use anyhow::Context;
 use clap::Command;
 use clap_complete::Shell;
 
-/// Prints the completions for a shell
+/// Print a completion script for a shell
 ///
 /// For bash: `monitor completions bash > ~/.local/share/bash-completion/completions/monitor`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Completions {
-    /// Which shell
+    /// Shell to complete in
     shell: Shell,
 }
 
-/// Writes the manual pages into a folder, `monitor.1` and one for each command
+/// Write manual pages into a folder, one for each command
 #[derive(Debug, clap::Args)]
 pub(crate) struct Man {
-    /// The folder, which is made if it is not there
+    /// Folder to write to, created if missing
     folder: PathBuf,
 }
 
@@ -37,10 +37,10 @@ pub(crate) fn man(args: &Man, mut command: Command) -> anyhow::Result<()> {
     write(&args.folder, &command, "monitor")
 }
 
-/// One page, and those of the commands below it.
+/// Writes the page of a command and the pages of its subcommands.
 fn write(folder: &Path, command: &Command, name: &str) -> anyhow::Result<()> {
     let mut page = Vec::new();
-    // Its own name is only the last word.
+    // By default, clap would show only the last word of the name.
     let shown: &'static str = String::leak(name.to_owned());
     clap_mangen::Man::new(command.clone().name(shown)).render(&mut page)?;
     let path = folder.join(format!("{name}.1"));

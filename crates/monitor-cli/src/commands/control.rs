@@ -1,7 +1,7 @@
-//! `monitor control`: a subcommand for each method of [`Method::ALL`] that changes something and has no command of its own.
+//! `monitor control`: a subcommand for each method in [`Method::ALL`] that changes something and has no command of its own.
 //!
-//! The options of all methods are also options of `monitor control` itself, where they are hidden: they may precede the method, and an option that a
-//! method doesn't have is an error that names the methods that have it. Words that are no subcommand are a method of the program's own.
+//! The options of all methods are also hidden options of `monitor control` itself, so that they can precede the method. An option that a
+//! method doesn't have is an error that names the methods with this option. Other words are sent as a program's own method.
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser, ValueParser};
 use clap::parser::ValueSource;
@@ -16,28 +16,27 @@ use crate::exit::{self, Misused};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor control rate-limit render 10/s --for 10m     begins no more of them, for ten minutes; 0 takes the limit away
-  monitor control time-limit render 10s 30s            may know after 10 s that it is late, and is ended after 30 s; 0 is none
-  monitor control revoke 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-                                                       a task that is not to be run, by workers that come later neither
-  monitor control revoke 8a1c7f0e --terminate          nor to go on; six or more of its digits are enough if the task is known
+  monitor control rate-limit render 10/s       Start at most 10 a second
+  monitor control time-limit render 10s 30s    Warn after 10 s, end after 30 s
+  monitor control revoke 8a1c7f0e              Never run this task
+  monitor control revoke 8a1c7f0e --terminate  Also end it if it is running
   monitor control pause --for 5m -d 'worker@build-*'
   monitor control resume
-  monitor control pool-grow 2                          and pool-shrink 2
+  monitor control pool-grow 2                  Work on two more tasks at once
   monitor control autoscale 2 8 --for 1h
-  monitor control add-consumer video                   and cancel-consumer video
-  monitor control shutdown -d worker@build-7:4711      after what runs; --now ends that
-  monitor control restart                              begins anew; pool-restart: only what works on tasks
-  monitor control disable-events --kind span --for 1h  tells nothing of new ones; or --name 'GET *', or all
-  monitor control enable-events roots                  tells roots and failures; without a level everything
-  monitor control log-level warn --for 10m             sends no other lines of logs
-  monitor control heartbeat                            says now that it is alive
-  monitor control cache-clear name=films               a method of the program's own, with its arguments
-  monitor control --list                               what there is, and who does it now
+  monitor control add-consumer video           Take tasks from another queue
+  monitor control shutdown -d worker@build-7   Exit after the running tasks
+  monitor control restart                      Restart the program
+  monitor control disable-events --kind span --for 1h
+  monitor control enable-events roots          Send only runs and failures
+  monitor control log-level warn --for 10m     Send only warnings and errors
+  monitor control cache-clear name=films       Call a method of the program
+  monitor control --list                       List all methods and workers
 
-A program does what its MONITOR_COMMANDS allows: `all`, or names of methods, as in `read,pause,resume`.";
+The first six or more digits of an id are enough if the server knows the task. A program accepts the methods that its \
+`MONITOR_COMMANDS` allows: `all`, or a list such as `read,pause,resume`.";
 
-/// The method of the program's own, and its arguments.
+/// A program's own method, and its arguments.
 const OWN_METHOD: &str = "method";
 const OWN_ARGUMENTS: &str = "arguments";
 const LIST: &str = "list";
@@ -59,7 +58,7 @@ impl clap::Args for Args {
         }
         Whom::augment_args(command)
             .mut_args(|arg| arg.global(true))
-            .about("Tell the workers that are online what to do, and wait until each has done it")
+            .about("Send a command to online workers, and wait for their answers")
             .override_usage("monitor control [OPTIONS] METHOD [ARGUMENT]...\n       monitor control [OPTIONS] --list")
             .after_help(format!("{EXAMPLES}\n\n{}", exit::HELP))
             .subcommand_help_heading("Methods")
@@ -72,7 +71,7 @@ impl clap::Args for Args {
                     .long(LIST)
                     .action(ArgAction::SetTrue)
                     .conflicts_with(OWN_METHOD)
-                    .help("List all methods, with the workers that do them now"),
+                    .help("List all methods, with the workers that support them now"),
             )
             .args(options)
             .subcommands(methods().map(subcommand))
@@ -115,7 +114,7 @@ fn subcommand(method: &'static Method) -> Command {
     Command::new(method.name).about(method.help).override_usage(usage).after_help(exit::HELP).args(args)
 }
 
-/// Returns true if a word can't be left out: it is required, or another one follows it.
+/// Returns true if an argument by position is required, or if another one follows it.
 fn is_required(method: &Method, argument: &Argument) -> bool {
     argument.is_required || method.arguments.iter().rfind(|argument| argument.option.is_none()) != Some(argument)
 }
@@ -143,7 +142,7 @@ fn arg(argument: &'static Argument) -> Arg {
     }
     let parser = match argument.kind {
         ArgumentKind::Duration if argument.option.is_some() => ValueParser::new(|text: &str| milliseconds(text).map(Value::from)),
-        // A limit of 0 is none.
+        // A limit of 0 removes the limit.
         ArgumentKind::Duration => ValueParser::new(|text: &str| match text {
             "0" => Ok(Value::Null),
             _ => milliseconds(text).map(Value::from).map_err(|error| format!("{error}, or 0 for none")),
@@ -198,7 +197,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ask(&args.whom, &name, arguments)
 }
 
-/// Returns the method and its arguments, as the API has them.
+/// Returns the method and its arguments in the form of the API.
 fn read(matches: &ArgMatches) -> Result<(String, Fields), String> {
     let own = matches.get_one::<String>(OWN_METHOD);
     let (name, of_method) = match (own, matches.subcommand()) {

@@ -10,22 +10,22 @@ use crate::text::{thousands, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor delete 2106                 asks first
-  monitor delete 2106 --yes           for scripts
-  monitor delete 2106 --running       although it runs
+  monitor delete 2106            Ask before deleting
+  monitor delete 2106 --yes      Delete without asking, for scripts
+  monitor delete 2106 --running  Delete a run that is still running
 
-What became of the tree stays counted in the statistics. A pinned tree is not deleted: unpin it first.";
+Statistics still count the run. A pinned run can't be deleted: unpin it first.";
 
-/// Deletes a tree with all its processes and logs
+/// Delete a run with all its processes and logs
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
-    /// Deletes without asking
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Deletes the tree although it runs; what is told of it afterwards makes a new tree
+    /// Delete the run even if it is running; later events of it create a new run
     #[arg(long)]
     running: bool,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         std::io::stdin().lock().read_line(&mut reply)?;
         anyhow::ensure!(matches!(reply.trim().to_lowercase().as_str(), "y" | "yes"), "nothing was deleted");
     }
-    // By its id, which no other tree ever has.
+    // By id, because an id never refers to another tree.
     args.connection.ask(if args.running { client.delete_running(root.root_id) } else { client.delete(root.root_id) })?;
     if args.connection.json {
         return print_json(&as_json);

@@ -10,20 +10,21 @@ use crate::text::{moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor doctor                      # the newest trees that began without a context
-  monitor doctor 2106                 # all of a tree that lost its parent
+  monitor doctor       Check the newest runs that began without a context
+  monitor doctor 2106  Check all processes of a run
   monitor doctor --json | jq -r '.findings[].line'";
 
-/// Says which processes lost their parents, what their parents likely are, and the line that would mend it
+/// Find processes that lost their parents, and suggest a fix
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits); without it, the newest trees without a context
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits) [default: the newest runs that began without a
+    /// context]
     root: Option<String>,
-    /// One process of the tree alone: its id (16 hex digits)
+    /// Only this process of the run: its id (16 hex digits)
     #[arg(requires = "root")]
     process: Option<ProcessId>,
-    /// At most so many
+    /// Maximum number of findings
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     #[command(flatten)]

@@ -26,27 +26,26 @@ use crate::text::{now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor import tree.ndjson        what `monitor export` wrote, as ndjson or json
-  monitor import spans.json         OTLP's JSON, one request or one per line
+  monitor import tree.ndjson  Import an export, in ndjson or json
+  monitor import spans.json   Import OTLP JSON, one request or one per line
 
-A tree keeps its ids and gets a new number. What is there already stays as it is: to import twice
-changes nothing.";
+A run keeps its ids and gets a new number. Data that the server already has is not changed, so importing a file twice has no effect.";
 
-/// So many events or spans are sent at a time, and about so many bytes of them.
+/// Number of events or spans per request, and their approximate size.
 const AT_ONCE: usize = 1_000;
 const BYTES_AT_ONCE: usize = 1 << 20;
 
-/// Reads a tree from a file into the server
+/// Import a run, or OTLP spans, from a file into the server
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The file; `-` reads stdin
+    /// File to read; `-` reads standard input
     file: PathBuf,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// What an export consists of.
+/// A line of an export.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
@@ -57,7 +56,7 @@ enum Line {
     End { processes: u64, logs: u64 },
 }
 
-/// The same as one object.
+/// An export as one JSON object.
 #[derive(Deserialize)]
 struct Whole {
     version: u32,
@@ -98,17 +97,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends events as one worker's, which relays those of others.
+/// Sends events as one worker that relays the events of other workers.
 pub(super) struct Import<'a> {
     connection: &'a Connection,
     worker: WorkerRef,
     sequence: u64,
-    /// As JSON.
+    /// Events as JSON.
     waiting: Vec<String>,
     waiting_bytes: usize,
     known: Option<Known>,
     told: Told,
-    /// How the root ended: told last, so that a tree that was broken off is seen to be unfinished.
+    /// Ends of the root, sent last, so that an interrupted import is visibly unfinished.
     ends: Vec<Event>,
     processes: u64,
     logs: u64,
@@ -116,7 +115,7 @@ pub(super) struct Import<'a> {
 
 impl<'a> Import<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        // Two hashers seeded by the operating system.
+        // `RandomState` is seeded by the operating system.
         let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let worker = WorkerRef { id, hostname: String::new(), pid: std::process::id(), program: "monitor import".to_owned() };
@@ -124,7 +123,7 @@ impl<'a> Import<'a> {
         Self { connection, worker, sequence: 1, waiting: Vec::new(), waiting_bytes: 0, known: None, told, ends, processes: 0, logs: 0 }
     }
 
-    /// Takes an export of lines; how many processes and lines of logs it has.
+    /// Imports an export of lines. Returns the numbers of processes and log lines.
     pub(super) fn lines(&mut self, all: impl BufRead) -> anyhow::Result<(u64, u64)> {
         let mut end = None;
         for (number, text) in all.lines().enumerate() {
@@ -224,8 +223,8 @@ impl<'a> Import<'a> {
         self.send(vec![event])
     }
 
-    /// What makes its workers as they were: at the end, when they have begun all that they ran. The import itself goes as well, and
-    /// nobody would find out: nobody beats for it.
+    /// Restores the states of the workers after all their processes have started, and reports the import itself as offline, because it
+    /// sends no heartbeats.
     fn close(&mut self) -> anyhow::Result<()> {
         let mut events = std::mem::take(&mut self.ends);
         events.extend(self.known()?.leave());
@@ -262,13 +261,13 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Whether a process or a task is over with it.
+/// Returns true if the event ends a process or a queue task.
 fn is_end(event: &Event) -> bool {
     use Event::{ProcessEnded, TaskFailed, TaskRejected, TaskRevoked, TaskSucceeded};
     matches!(event, ProcessEnded(_) | TaskSucceeded(_) | TaskFailed(_) | TaskRejected(_) | TaskRevoked(_))
 }
 
-/// Sends all of it, in halves where the server finds it too large.
+/// Sends all elements, split in halves while the server refuses them as too large.
 fn in_parts<T>(all: &[T], send: &mut impl FnMut(&[T]) -> Result<(), Error>) -> anyhow::Result<()> {
     if all.is_empty() {
         return Ok(());

@@ -14,22 +14,22 @@ Examples:
   monitor inspect stats -d worker@build-7
   monitor inspect active --json | jq '.lines[].value.processes'
   monitor inspect registered -d worker@build-7:4711
-  monitor inspect reserved                          tasks of queues that wait in workers
-  monitor inspect query 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor inspect ping -d 'worker@*' --dry-run      whom it would ask
-  monitor inspect --list                            what may be asked, and who answers it now";
+  monitor inspect reserved                      List waiting queue tasks
+  monitor inspect query 8a1c7f0e                Show the state of a queue task
+  monitor inspect ping -d 'worker@*' --dry-run  List the addressed workers
+  monitor inspect --list                        List all methods and workers";
 
-/// Asks the workers that are online what only they know, and waits until each has answered
+/// Query online workers for their state, and wait for their answers
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// What to ask
+    /// Method to query
     #[arg(value_parser = methods(), required_unless_present = "list")]
     method: Option<String>,
-    /// Ids of tasks in their queue, or the six or more digits that one begins with, for `query`
+    /// Ids of queue tasks, or their first six or more digits, for `query`
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Names what may be asked, with the workers that answer it now
+    /// List all methods, with the workers that support them now
     #[arg(long, conflicts_with = "method")]
     list: bool,
     #[command(flatten)]

@@ -14,32 +14,32 @@ use crate::text::{exact_moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor logs 2106                          what all processes of a tree said
-  monitor logs 2106 a3ce929d0e0e4736 -f      what one of them says, until it ends
-  monitor logs 2106 --level warn --tail 20   the last warnings and errors
-  monitor logs 2106 --json | jq .message     one JSON object per line";
+  monitor logs 2106                         Show the log of a run
+  monitor logs 2106 a3ce929d0e0e4736 -f     Follow the log of one process
+  monitor logs 2106 --level warn --tail 20  Show the last warnings and errors
+  monitor logs 2106 --json | jq .message    Print one JSON object per line";
 
-/// Lines per question.
+/// Number of lines per request.
 const PAGE: usize = 1_000;
 
-/// Shows what the processes of a tree said, and goes on showing it
+/// Show the log of a run or of a process
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
-    /// One of its processes: its id (16 hex digits)
+    /// Only this process of the run: its id (16 hex digits)
     process: Option<ProcessId>,
-    /// Goes on until the process ends, or the tree's root if none is named
+    /// Show new lines until the process, or else the run, ends
     #[arg(short, long)]
     follow: bool,
-    /// Only this level and more severe ones
+    /// Only lines with this level or a more severe one
     #[arg(long, value_enum)]
     level: Option<Level>,
-    /// Only lines that contain this text, in any case, in their message, target or fields
+    /// Only lines with this text in the message, target or fields, ignoring case
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
-    /// Only the last so many lines of what was said already
+    /// Show only this number of the last lines
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ enum Level {
 }
 
 impl Level {
-    /// None of words that are unknown here.
+    /// The level with this name, if it is known.
     fn of(word: &str) -> Option<Self> {
         Self::value_variants().iter().copied().find(|level| level.name() == word)
     }
@@ -87,9 +87,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     rest(args, &mut printer)
 }
 
-/// Shows what is said from here on, until what is followed has ended.
+/// Shows new lines until the process or run ends.
 fn follow(args: &Args, as_of: u64, printer: &mut Printer<'_>, shown: &Shown) -> anyhow::Result<()> {
-    // What its workers leave ends without an end of its own; what is deleted has none.
+    // Processes of a lost or offline worker end without an event of their own, and deleted ones have none.
     let types = ["process-logged", "process-ended", "worker-offline", "roots-dropped"];
     let mut stream = args.connection.client()?.stream().root(&args.root).types(types).after(as_of).open();
     let mut is_said = false;
@@ -122,12 +122,12 @@ fn follow(args: &Args, as_of: u64, printer: &mut Printer<'_>, shown: &Shown) -> 
     }
 }
 
-/// What was listed before the stream is followed.
+/// Lines that were listed before the stream is followed.
 #[derive(Default)]
 struct Shown {
-    /// That of the first page: what it doesn't have is on the stream.
+    /// `as_of` of the first page: later events are on the stream.
     as_of: Option<u64>,
-    /// What later pages had, and the stream may have too.
+    /// Lines of later pages, which the stream may contain, too.
     later: HashSet<(WorkerId, u64)>,
 }
 
@@ -159,7 +159,7 @@ fn ask(args: &Args, order: Order, limit: usize, cursor: Option<&str>) -> Result<
     args.connection.ask(call)
 }
 
-/// All lines, oldest first.
+/// Prints all lines, oldest first.
 fn list(args: &Args, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
     let mut cursor: Option<String> = None;
     loop {
@@ -178,7 +178,7 @@ fn list(args: &Args, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Re
     }
 }
 
-/// The last lines, oldest first.
+/// Prints the last lines, oldest first.
 fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
     let (mut entries, mut cursor) = (Vec::new(), None::<String>);
     loop {
@@ -190,18 +190,18 @@ fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown)
             break;
         }
     }
-    // What is not wanted is passed by, too: what comes after it is wanted.
+    // Lines that are cut off count as printed, so that only newer lines follow.
     entries.iter().skip(lines).rev().for_each(|entry| printer.pass(entry));
     entries.truncate(lines);
     entries.iter().rev().try_for_each(|entry| printer.print(entry))
 }
 
-/// What was said up to the end: each message of the stream shows what became of the root by the end of its batch, and so may the first
-/// question whether it is over.
+/// Prints the lines up to the end. A stream message shows the root's state after its whole batch, so the end can be visible before the last
+/// lines arrive. The first check of the state can also be ahead of the lines.
 fn rest(args: &Args, printer: &mut Printer<'_>) -> anyhow::Result<()> {
     let page = ask(args, Order::Newest, PAGE, None)?;
     let is_printed = |entry: &LogEntry, printer: &Printer<'_>| printer.printed.contains(&(entry.worker_id, entry.number));
-    // Older ones than any that was printed were not asked for.
+    // Lines older than the oldest printed line were not requested.
     let oldest = page.logs.iter().rposition(|entry| is_printed(entry, printer)).unwrap_or(page.logs.len());
     for entry in page.logs[..oldest].iter().rev() {
         if !is_printed(entry, printer) {
@@ -223,7 +223,7 @@ fn is_wanted(args: &Args, entry: &LogEntry) -> bool {
     args.process.is_none_or(|process| process == entry.process_id) && is_severe && has_text
 }
 
-/// Whether nothing more is to come.
+/// Returns true if no more lines can follow.
 fn is_over(args: &Args) -> Result<bool, Error> {
     let client = args.connection.client()?;
     let state = match args.process {
@@ -233,7 +233,7 @@ fn is_over(args: &Args) -> Result<bool, Error> {
     Ok(is_final(state.as_str()))
 }
 
-/// Whether what is followed has ended by this. Of many that a worker left not each is told of, only their trees.
+/// Returns true if this message ends the followed process or run. If a worker leaves many processes, there is a message per tree only.
 fn ends(args: &Args, message: &StreamMessage) -> Result<bool, Error> {
     if message.event.type_name() == "roots-dropped" {
         return is_over(args);
@@ -246,7 +246,7 @@ fn ends(args: &Args, message: &StreamMessage) -> Result<bool, Error> {
     }
 }
 
-/// A worker's events come whatever trees they are about.
+/// Events of a worker arrive for all its trees.
 fn is_asked_for(args: &Args, root: &Root) -> bool {
     root.root_id.to_string() == args.root || root.number.to_string() == args.root
 }
@@ -255,7 +255,7 @@ fn is_final(state: &str) -> bool {
     !matches!(state, "pending" | "running" | "lost")
 }
 
-/// Apart from the lines, so that a pipe gets lines and nothing else.
+/// Prints to stderr, so that stdout contains only log lines.
 fn say(words: &str) -> anyhow::Result<()> {
     Ok(writeln!(anstream::stderr(), "monitor: {}", visible(words))?)
 }
@@ -267,7 +267,7 @@ fn text_of(value: &serde_json::Value) -> String {
 struct Printer<'a> {
     args: &'a Args,
     names: HashMap<ProcessId, String>,
-    /// The last lines that were printed, or passed by.
+    /// The last lines that were printed or cut off.
     printed: VecDeque<(WorkerId, u64)>,
 }
 
@@ -298,7 +298,7 @@ impl Printer<'_> {
         Ok(out.flush()?)
     }
 
-    /// The process's name; its id if it has none that is known.
+    /// The name of the process, or its id if no name is known.
     fn name(&mut self, id: ProcessId) -> &str {
         let Args { root, connection, .. } = self.args;
         self.names.entry(id).or_insert_with(|| {

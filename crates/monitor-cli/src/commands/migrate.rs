@@ -16,58 +16,59 @@ use crate::text::{counted, thousands};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor migrate http://old:60010 http://new:60010 --dry-run        how much there is to bring
+  monitor migrate http://old:60010 http://new:60010 --dry-run  Count the runs
   monitor migrate https://old https://new --from-token-file a --to-token-file b
 
-The trees come with their ids, workers and logs, the oldest first, and get new numbers. What is there already is not brought
-again: after a break the same command goes on, and while programs still tell the old server it brings what has come since.
-FROM wants a token of the scope `read`, TO one of `read` and `ingest`; that of a server on this machine is found.";
+Runs are copied with their ids, workers and logs, oldest first, and get new numbers. Runs that TO already has are skipped, so the same \
+command continues after an interruption, and copies new data while programs still use the old server.
 
-/// So many trees are asked for at a time.
+FROM needs a token with the scope `read`, TO one with `read` and `ingest`. The token of a server on this machine is found automatically.";
+
+/// Number of trees per request.
 const PAGE: usize = 1_000;
 
-/// Brings the history of one server to another one
+/// Copy all runs from one server to another
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The server that has the history
+    /// URL of the server to copy from
     #[arg(value_parser = read_url)]
     from: Url,
-    /// The server that is to have it, too
+    /// URL of the server to copy to
     #[arg(value_parser = read_url)]
     to: Url,
-    /// The file whose first line is the token for FROM
+    /// File with the token for FROM in its first line
     #[arg(long, value_name = "FILE", value_parser = read_token_file)]
     from_token_file: Option<Token>,
-    /// The file whose first line is the token for TO
+    /// File with the token for TO in its first line
     #[arg(long, value_name = "FILE", value_parser = read_token_file)]
     to_token_file: Option<Token>,
-    /// Says how much there is to bring, and brings nothing
+    /// Count the runs to copy, without copying them
     #[arg(long)]
     dry_run: bool,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(short, long)]
     json: bool,
 }
 
-/// What was done.
+/// Result of a migration.
 #[derive(Debug, Default, Serialize)]
 struct Migrated {
-    /// All that FROM has.
+    /// Number of trees on FROM.
     trees: u64,
-    /// Those that TO has already as they are.
+    /// Trees that TO already has unchanged.
     unchanged: u64,
-    /// Those that were brought, or would be.
+    /// Trees that were copied, or would be.
     brought: u64,
-    /// Those that FROM deleted meanwhile.
+    /// Trees that were deleted on FROM during the migration.
     deleted: u64,
-    /// Of those that were brought, or would be.
+    /// Processes of the trees that were copied, or would be.
     processes: u64,
-    /// Of those that were brought.
+    /// Log lines of the trees that were copied.
     logs: u64,
 }
 
-/// What tells whether a tree has changed.
+/// Values that show whether a tree has changed.
 #[derive(Debug, PartialEq)]
 struct Standing {
     state: State,
@@ -81,7 +82,7 @@ impl Standing {
         (root.root_id, Self { state: root.state, ended_us: root.ended_us, elapsed_ns: root.elapsed_ns, counts: root.counts })
     }
 
-    /// An import tells last how the root ended: what has no end may be half a tree.
+    /// An import sends the root's end last, so a tree without an end may be incomplete.
     fn is_whole(&self) -> bool {
         self.ended_us.is_some()
     }
@@ -97,7 +98,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut migrated = Migrated::default();
     let all = standings(&from)?;
     let total = all.len();
-    // The newest come first, and the oldest are to get the lowest numbers.
+    // The server lists the newest trees first, and the oldest must get the lowest numbers.
     for (id, standing) in all.into_iter().rev() {
         migrated.trees += 1;
         if there.get(&id).is_some_and(|there| standing.is_whole() && *there == standing) {
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All trees of a server, the newest first.
+/// All trees of a server, newest first.
 fn standings(server: &Connection) -> anyhow::Result<Vec<(RootId, Standing)>> {
     let mut pages = server.client()?.roots().limit(PAGE).pages();
     let mut all = Vec::new();
@@ -135,7 +136,7 @@ fn standings(server: &Connection) -> anyhow::Result<Vec<(RootId, Standing)>> {
     Ok(all)
 }
 
-/// Brings one tree; how many processes and lines of logs it has, none if it is not there any more.
+/// Copies one tree. Returns the numbers of processes and log lines, or `None` if the tree was deleted.
 fn bring(from: &Connection, to: &Connection, id: RootId) -> anyhow::Result<Option<(u64, u64)>> {
     match from.open(from.client()?.export(id, ExportFormat::Ndjson)) {
         Ok(export) => Import::new(to).lines(BufReader::new(export)).map(Some),
@@ -146,7 +147,7 @@ fn bring(from: &Connection, to: &Connection, id: RootId) -> anyhow::Result<Optio
 
 fn show_progress(migrated: &Migrated, total: usize) {
     if std::io::stderr().is_terminal() {
-        // Nobody is left to tell that it could not be written.
+        // If stderr is closed, the progress is lost.
         let _ = write!(anstream::stderr(), "\r{} of {} trees\r", thousands(migrated.trees), thousands(total as u64));
     }
 }

@@ -12,21 +12,22 @@ Examples:
   monitor notify \"3 prices are missing\" --text \"gold, silver, tin\"
   monitor notify --severity critical --key prices \"no prices at all\"
 
-It belongs to the run, or to whatever else has started it below `monitor run`. A server that is away is told later.";
+The notification belongs to the process that started the command: a run of a batch task, or a process below `monitor run`. If the \
+server is unreachable, the notification is sent later.";
 
-/// Has somebody be told, from within a run
+/// Send a notification from inside a run
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{NOTIFY_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{NOTIFY_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Notify {
-    /// What it is about, in a few words
+    /// Title of the notification, in a few words
     title: String,
-    /// The rest
+    /// Details
     #[arg(long)]
     text: Option<String>,
-    /// How bad it is, as in rules of alerts
+    /// Severity, as in the rules of alerts
     #[arg(long, default_value = "warning", value_parser = severities())]
     severity: String,
-    /// Notifications with the same key are about the same thing
+    /// Key of the subject; notifications with the same key belong together
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -35,7 +36,7 @@ pub(crate) struct Notify {
 
 pub(crate) fn notify(args: &Notify) -> anyhow::Result<()> {
     let Notify { title, text, severity, key, connection } = args;
-    // Events have had other words for two of them from the beginning.
+    // Two severities have other names in events than on the command line.
     let severity = match severity.as_str() {
         "critical" => "error",
         "warning" => "warn",
@@ -58,14 +59,14 @@ Examples:
   monitor progress 40/100
   monitor progress 12 --unit files";
 
-/// Tells how far a run is, from within it
+/// Report the progress of a run from inside it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{PROGRESS_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{PROGRESS_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Progress {
-    /// How much is done, and of how much, such as 40/100
+    /// Amount done, with the total if it is known, such as 40 or 40/100
     #[arg(value_parser = amount)]
     done: Amount,
-    /// What is counted
+    /// Unit of the amount, such as files
     #[arg(long)]
     unit: Option<String>,
     #[command(flatten)]

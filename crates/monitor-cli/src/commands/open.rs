@@ -12,21 +12,21 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor open                       the browser that follows the link may read, start and end runs, and change what is recorded
-  monitor open --role viewer         it may only read
-  monitor open --role admin          it may also add and change tasks, heartbeats and rules of alerts
+  monitor open                Let the browser read, start, end and change
+  monitor open --role viewer  Let it only read
+  monitor open --role admin   Let it also change tasks, heartbeats and rules
 
-The link is printed and not handed to a browser: what programs are started with shows to all users of a machine. The browser gets a
-token of its own, `browser-…` in `monitor token list`, for as long as a login lasts (session-lifetime).";
+The command prints the link and does not start a browser, because other users of this machine could see the link in the list of \
+processes. The browser gets a token of its own, `browser-…` in `monitor token list`, which lasts as long as a login (session-lifetime).";
 
-/// Prints a link that lets a browser in, once
+/// Print a link that logs a browser in once
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
-    /// viewer (reads), operator (also starts, ends and changes what is recorded), admin (all)
+    /// Role: viewer (read), operator (also start, end and change what is recorded), admin (everything)
     #[arg(long, default_value = "operator")]
     role: Role,
-    /// The server's address as the browser reaches it [default: its own on this machine]
+    /// URL of the server for the browser [default: the server's own URL on this machine]
     #[arg(long, value_name = "URL", value_parser = read_url)]
     server: Option<Url>,
     #[command(flatten)]

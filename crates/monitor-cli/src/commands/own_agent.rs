@@ -1,7 +1,7 @@
-//! The agent of the server's own machine: a child in the server's data folder.
+//! The agent of the server's own machine, a child process of the server with a folder in the server's data folder.
 //!
-//! It outlives a SIGKILL of the server, and fires on. The next server finds it by the lock of its folder. A server that is told to stop ends
-//! it; runs go on, and the next agent follows them.
+//! The agent survives a SIGKILL of the server and continues to start tasks. The next server finds it through the lock of its folder. A
+//! server that is stopped ends the agent. Runs continue, and the next agent follows them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -19,42 +19,42 @@ use monitor_server::access::Local;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
-/// Its name: tasks that name no agent are for this one.
+/// Name of the agent, which runs the tasks that specify no agent.
 const NAME: &str = "local";
-/// Its folder in the server's data folder.
+/// Folder of the agent in the server's data folder.
 const FOLDER: &str = "agent";
-/// Its log, and the largest one that it goes on with.
+/// The agent's log file, and the size above which a new one is started.
 const LOG: &str = "log";
 const LONGEST_LOG: u64 = 16 << 20;
-/// How often it is looked whether it runs.
+/// Interval of the checks that the agent runs.
 const LOOK: Duration = Duration::from_secs(1);
-/// One that ended at once is started again after two seconds, then four, and after so long at most.
+/// Maximum pause before a restart. An agent that ends immediately is restarted after 2 s, 4 s, and so on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// It has so long until it runs.
+/// Time for the agent to start.
 const BEGINNING: Duration = Duration::from_secs(10);
-/// It has so long to end.
+/// Time for the agent to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks whether it has ended.
+/// Interval of the checks for the agent's end.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Keeps an agent running in a data folder until the server has ended. It runs the commands of the channels in the file `alerts`.
-/// It trusts the certificate in the file `certificate`, if the server has one. How it goes is noted as a duty of the server.
+/// Keeps an agent running in a data folder until the server has ended. The agent runs the commands of the channels in the file `alerts`,
+/// and trusts the certificate in the file `certificate`, if the server has one. Its health is recorded as a duty of the server.
 pub(crate) async fn keep(data: PathBuf, settings: OfServer, duty: Arc<Duty>, ended: CancellationToken) {
     let Some(local) = Local::find(&data) else {
         tracing::warn!("no agent is started, for the server could not write its own token");
         return;
     };
-    // It works there, and is told so.
+    // The agent works in its folder, so the path must be absolute.
     let Ok(folder) = std::path::absolute(data.join(FOLDER)).inspect_err(|error| tracing::error!(%error, "no agent can be started")) else {
         return;
     };
-    // One that has another server's address is of an earlier start at another port.
+    // An agent with another server address is left from an earlier start on another port.
     let is_another = |server: &str| server != local.url.as_str();
     if is_running(&folder) && server_of(&folder).is_none_or(|server| is_another(&server)) {
         end(&folder, None).await;
     }
     let (mut child, mut told) = (None::<Child>, None);
-    // One that ends again and again is started less and less often.
+    // The pause grows if the agent ends again and again.
     let (mut pause, mut started_at) = (LOOK, None::<Instant>);
     loop {
         if let Some(Ok(Some(status))) = child.as_mut().map(Child::try_wait) {
@@ -84,16 +84,16 @@ pub(crate) async fn keep(data: PathBuf, settings: OfServer, duty: Arc<Duty>, end
     }
 }
 
-/// What of the server's settings concerns its agent.
+/// Settings of the server that the agent needs.
 #[derive(Debug)]
 pub(crate) struct OfServer {
-    /// `alerts.toml` as it was last without mistakes.
+    /// The copy of `alerts.toml` that had no mistakes.
     pub(crate) alerts: PathBuf,
-    /// The file of the server's certificate, if it speaks https.
+    /// The server's certificate, if it accepts https.
     pub(crate) certificate: Option<PathBuf>,
 }
 
-/// Whether the agent in a folder runs and has reached the server. One that begins may not have its folder yet.
+/// Returns an error unless the agent runs and is connected to the server. During its start, the folder may be missing.
 fn standing(folder: &Path, begins: bool) -> Result<(), String> {
     if !is_running(folder) {
         if begins {
@@ -104,7 +104,7 @@ fn standing(folder: &Path, begins: bool) -> Result<(), String> {
     monitor_agent::disconnected(folder).map_or(Ok(()), |why| Err(format!("the agent {NAME} is not connected: {why}")))
 }
 
-/// Starts it. It is in no terminal's foreground: Ctrl-C reaches the server alone.
+/// Starts the agent in a process group of its own, so that Ctrl-C reaches only the server.
 fn start(folder: &Path, local: &Local, settings: &OfServer) -> io::Result<Child> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let token = folder.join("token");
@@ -117,7 +117,7 @@ fn start(folder: &Path, local: &Local, settings: &OfServer) -> io::Result<Child>
         Some(certificate) => agent.env("MONITOR_SERVER_CERT", std::path::absolute(certificate)?),
         None => agent.env_remove("MONITOR_SERVER_CERT"),
     };
-    // Whatever it and its runs leave stays in the data folder.
+    // Spooled records of the agent and its runs stay in the data folder.
     agent.env("MONITOR_SPOOL_DIR", folder.join("spool"));
     for other in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
         agent.env_remove(other);
@@ -133,12 +133,12 @@ fn log(folder: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
-/// The address of the server that the agent in a folder reports to.
+/// The address of the server that the agent in a folder uses.
 fn server_of(folder: &Path) -> Option<String> {
     Database::existing(folder).ok()?.server().ok()?
 }
 
-/// Ends the agent in a folder: a child by a signal, any other by asking it.
+/// Ends the agent in a folder: with a signal if it is a child, or else with a request.
 async fn end(folder: &Path, child: Option<Child>) {
     let begun = Instant::now();
     let is_told = match &child {
@@ -150,7 +150,7 @@ async fn end(folder: &Path, child: Option<Child>) {
     while is_told && is_running(folder) && begun.elapsed() < PATIENCE {
         tokio::time::sleep(MOMENT).await;
     }
-    // Its end is taken note of, so that nothing of it is left.
+    // Waits for the child, so that no zombie is left.
     if let Some(mut child) = child {
         while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
             tokio::time::sleep(MOMENT).await;

@@ -11,26 +11,26 @@ use crate::text::visible;
 
 const PIN_EXAMPLES: &str = "\
 Examples:
-  monitor pin 2106
-  monitor roots --json | jq '.roots[] | select(.pinned)'
+  monitor pin 2106                                        Keep a run
+  monitor roots --json | jq '.roots[] | select(.pinned)'  List pinned runs
 
-A pinned tree can't be deleted either.";
+A pinned run can't be deleted, either.";
 
 const UNPIN_EXAMPLES: &str = "\
 Examples:
   monitor unpin 2106";
 
-/// Keeps a tree until it is unpinned, whatever the rules of retention say
+/// Pin a run, so that retention does not delete it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Pin {
     #[command(flatten)]
     which: Which,
 }
 
-/// Lets the rules of retention hold for a tree again
+/// Unpin a run, so that retention can delete it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Unpin {
     #[command(flatten)]
     which: Which,
@@ -38,7 +38,7 @@ pub(crate) struct Unpin {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
     #[command(flatten)]
     connection: Connection,

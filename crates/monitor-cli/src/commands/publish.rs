@@ -16,18 +16,20 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor publish prod             to publish.prod of the task's definition
-  monitor publish pre prod         to both, one after the other; what fails ends it
+  monitor publish prod      Publish to the target `publish.prod` of the task
+  monitor publish pre prod  Publish to both in turn; stop at the first failure
 
-Within a run of a task: what lies in MONITOR_PUBLISH_DIR is published. A folder as a target is a link that is replaced at once, when
-all files are there; a bucket of S3 gets a prefix, and its current.json names it then; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
-`monitor task publications TASK` lists what was published, and `monitor task restore-publication` takes it back.";
+The command works inside a run of a batch task, and publishes the files in `MONITOR_PUBLISH_DIR`. If the target is a folder, its link \
+is switched to the new files when all are there. If it is an S3 bucket, the files get a new prefix, and current.json refers to it. If \
+it is a command, it finds the files in `MONITOR_PUBLISH_DIR` and the name of the target in `MONITOR_PUBLISH_TARGET`.
 
-/// Publishes the files of a run to targets of its task, from within the run
+`monitor task publications TASK` lists publications, and `monitor task restore-publication` restores one.";
+
+/// Publish files of a run to targets of its task, from inside it
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// Names of targets
+    /// Names of targets in the task's definition
     #[arg(required = true, value_name = "TARGET")]
     targets: Vec<String>,
     #[command(flatten)]
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let run = variable("MONITOR_RUN_ID")?.to_string_lossy().into_owned();
     let (folder, files) = (PathBuf::from(variable("MONITOR_RUN_DIR")?), PathBuf::from(variable("MONITOR_PUBLISH_DIR")?));
     let socket = std::env::var_os("MONITOR_AGENT_SOCKET").map(PathBuf::from);
-    // A run's folder is `runs/ID` of the agent's. A run of another user may not enter it.
+    // A run's folder is `runs/ID` of the agent. Another user's run may have no access to it.
     let agent = folder.parent().and_then(|runs| runs.parent()).context("MONITOR_RUN_DIR is no folder of a run")?;
     let mut database = match (Database::existing(agent), &socket) {
         (Ok(database), _) => Some(database),
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     for target in &args.targets {
         let done: anyhow::Result<BatchPublication> = match (&mut database, &socket) {
-            // The agent has the keys of a bucket.
+            // Only the agent has the keys of a bucket.
             (Some(own), Some(socket)) if own.is_bucket(&run, target)? => publish_by(socket, &run, target).map_err(Into::into),
             (Some(own), _) => own.publish(&run, target, &files).map(|done| done.told("")).map_err(Into::into),
             (None, Some(socket)) => publish_by(socket, &run, target).map_err(Into::into),
@@ -61,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(done) => shown(done),
             Err(error) => format!("failed: {error}"),
         };
-        // That it is shown is less than that it is published.
+        // The files are published even if the event can't be sent.
         let told = Within::find().and_then(|within| {
             let fields = json!({ "fields": { (format!("publish.{target}")): words } });
             within.tell(&args.connection, "process-updated", fields)

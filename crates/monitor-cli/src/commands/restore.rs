@@ -14,24 +14,23 @@ Examples:
   monitor restore monitor-2026-11-20.db
   monitor restore copy.db --data /var/lib/monitor
 
-The server must not run. The copy is checked first; the database that was there is kept beside it,
-under its name and the time.
+Stop the server first. The copy is checked before it is installed. The old database is kept next to it, with the time in its name.
 
 Exit codes:
-  0  it is in place
-  1  it failed, for example because a server has the folder or the copy is not whole; then all is as it was
-  2  the command line is wrong";
+  0  success
+  1  failure, such as a running server or a damaged copy; nothing is changed
+  2  wrong usage";
 
-/// Puts a copy in the place of the database
+/// Replace the server's database with a backup copy
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The copy, as `monitor backup` made it
+    /// Copy made by `monitor backup`
     file: PathBuf,
-    /// The server's data folder [default: as the server has it]
+    /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

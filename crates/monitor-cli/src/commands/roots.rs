@@ -14,37 +14,37 @@ use crate::text::{
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor roots
-  monitor roots --state failed,lost
+  monitor roots                                List the newest runs
+  monitor roots --state failed,lost            List failed and lost runs
   monitor roots --name 'nightly build' --batch batch001
-  monitor roots --q 'no such table' --limit 5
-  monitor roots --unattached=false
+  monitor roots --q 'no such table' --limit 5  Search names and errors
+  monitor roots --unattached=false             Hide runs without a context
   monitor roots --json | jq -r '.roots[].root_id'";
 
-/// Titles are not shown wider than this, for the other columns' sake.
+/// Maximum width of a title, so that the other columns fit.
 const TITLE_COLUMNS: usize = 60;
 
-/// Lists trees, those that began last first
+/// List runs, most recently started first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// Only in these states, between commas
+    /// Only runs in these states, separated by commas
     #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = ["pending", "running", "retrying", "succeeded", "failed", "cancelled", "lost"])]
     state: Vec<String>,
-    /// Only of exactly this name
+    /// Only runs with exactly this name
     #[arg(long)]
     name: Option<String>,
-    /// Only of exactly this batch mark
+    /// Only runs with exactly this batch mark
     #[arg(long)]
     batch: Option<String>,
-    /// Only those that began because a call had no context, or none of these
+    /// Only runs that began because a call had no context; `--unattached=false` excludes these runs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     unattached: Option<bool>,
-    /// Only those that contain this text, in any case, in their name, batch mark, error or its causes; or of this number, or beginning of
-    /// an id
+    /// Only runs with this text in the name, batch mark, error or its causes, ignoring case; or with this number; or with an id that begins
+    /// with this text
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
-    /// At most so many
+    /// Maximum number of runs
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     #[command(flatten)]
@@ -71,7 +71,7 @@ fn print(page: &RootsPage) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(render(&page.roots, terminal_width(), now_us()).as_bytes())?;
     out.flush()?;
-    // Apart from the list, so that a pipe gets roots and nothing else.
+    // On stderr, so that stdout contains only the list.
     if page.roots.is_empty() {
         writeln!(anstream::stderr(), "no roots here")?;
     } else if page.next_cursor.is_some() {
@@ -107,7 +107,7 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
     text
 }
 
-/// As the root says itself: `7,200 / 10,000 files`.
+/// Progress as the program reported it: `7,200 / 10,000 files`.
 fn progress_text(progress: &Progress) -> String {
     let number =
         |number: f64| if number.fract() == 0.0 && (0.0..1e15).contains(&number) { thousands(number as u64) } else { number.to_string() };
@@ -116,7 +116,7 @@ fn progress_text(progress: &Progress) -> String {
     format!("{}{total}{unit}", number(progress.done))
 }
 
-/// How many processes there are, and how many are not well or not done.
+/// Number of processes, followed by the counts of states that are unfinished or unsuccessful.
 fn processes(root: &Root) -> String {
     let mut counts = root.counts;
     let mut text = format!("{:>7}", thousands(counts.total()));

@@ -16,23 +16,25 @@ use crate::text::{attempt, duration, fit, moment, now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor run --detach -- ./server     prints the run's id
+  monitor run --detach -- ./server  Start a detached run and print its id
   monitor runs list
-  monitor runs logs -f 3fa2            what it writes, until it ends
-  monitor runs attach 3fa2             the same, and ends with its exit code; Ctrl-C leaves it running
-  monitor runs kill 3fa2               SIGTERM to all that it has started, SIGKILL after its grace
-  monitor runs clear --older 7d        forgets those that have ended";
+  monitor runs logs -f 3fa2         Follow the output of a run
+  monitor runs attach 3fa2          Follow it, and exit with its exit code
+  monitor runs kill 3fa2            End a run
+  monitor runs clear --older 7d     Delete records of ended runs
 
-/// Shows, follows and ends detached runs
+`monitor runs attach` exits with the exit code of the run. Ctrl-C ends `attach`, and the run continues.";
+
+/// List, follow and end detached runs
 ///
-/// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or `MONITOR_RUNS_DIR`. It is
-/// `asked` before a launcher has taken it; `running`, or `retrying` while it waits for its next attempt; `unwatched` when its launcher was
-/// killed: its helper says how it ends, unless that was killed, too; `ended`; or `lost`, when it is gone and nobody saw how, as after a
-/// reboot.
+/// A detached run keeps its state in a folder below `monitor/runs` in the user's state folder, or below `MONITOR_RUNS_DIR`. Its state is
+/// `asked` until a launcher takes it; `running`, or `retrying` while it waits for the next attempt; `unwatched` if its launcher was killed,
+/// with a helper that records the end if it survived; `ended`; or `lost` if the run has disappeared and its end is unknown, for example
+/// after a reboot.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::codes!("4  run not found")))]
 pub(crate) struct Args {
-    /// The folder of the runs
+    /// Folder of the detached runs [default: monitor/runs in the user's state folder, usually ~/.local/state]
     #[arg(long, value_name = "DIR", env = "MONITOR_RUNS_DIR", global = true)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -41,39 +43,39 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows all runs, oldest first
+    /// List all detached runs, oldest first
     List {
-        /// Prints JSON instead of text for people
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Shows what a run writes until it ends, and ends with its exit code; Ctrl-C leaves it running
+    /// Show the output of a run until it ends, and exit with its exit code
     Attach {
-        /// The beginning of its id
+        /// Id of the run, or its first digits
         id: String,
     },
-    /// Shows what a run has written
+    /// Show the output of a run
     Logs {
-        /// The beginning of its id
+        /// Id of the run, or its first digits
         id: String,
-        /// Goes on until it ends
+        /// Show new output until the run ends
         #[arg(short, long)]
         follow: bool,
-        /// Only that of one stream
+        /// Only the output of this stream
         #[arg(long, value_name = "STREAM")]
         stream: Option<Stream>,
     },
-    /// Ends a run and all that it has started
+    /// End a run and everything it has started
     Kill {
-        /// The beginning of its id
+        /// Id of the run, or its first digits
         id: String,
-        /// SIGKILL at once
+        /// Send SIGKILL immediately [default: send SIGTERM, then SIGKILL after the grace period of the run]
         #[arg(long)]
         now: bool,
     },
-    /// Forgets runs that have ended
+    /// Delete the state and output of ended runs
     Clear {
-        /// Only those that began so long ago
+        /// Only runs that began at least this long ago
         #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "0s")]
         older: Duration,
     },
@@ -85,7 +87,7 @@ enum Stream {
     Stderr,
 }
 
-/// Ends the program.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(args: &Args) -> ExitCode {
     match answer(args) {
         Ok(code) => code,
@@ -215,10 +217,10 @@ fn ended(outcome: &Outcome) -> String {
     format!("{} (CPU {}){why}", outcome.words(), duration(outcome.cpu.as_nanos() as u64))
 }
 
-/// What it has written, and what it writes until it ends.
+/// Prints the output of a run. With `follow`, continues until the run ends.
 fn show(run: &Run, origin: Option<Origin>, follow: bool) -> anyhow::Result<()> {
     let mut follower = Follower::of_output(run);
-    // As it came: whoever looks at it here is to see what there would have been to see.
+    // Unchanged, so that the terminal shows the output as it would have shown the command's own.
     let mut out = std::io::stdout().lock();
     let mut position = 0;
     while let Some(text) = run.output(&mut position, origin).with_context(|| format!("the output of {} can't be read", run.id()))? {

@@ -13,24 +13,24 @@ Examples:
   monitor salvage /var/lib/monitor /var/lib/monitor-new
   monitor server --data /var/lib/monitor-new
 
-For a database that is damaged and of which there is no backup. The server must not run. The damaged
-files are copied before they are read, and stay as they are; that takes as much space again, in the
-new folder. Tokens and users are files of their own: copy access.db, too.
+Use this command for a damaged database without a backup. Stop the server first. The damaged files are copied into the new folder \
+before they are read, so that folder needs the same space again; the files themselves are not changed. Tokens and users are in another \
+file: copy access.db, too.
 
 Exit codes:
-  0  what could be read is in the new folder; what could not is told
-  1  it failed, for example because a server has the folder or nothing at all could be read
-  2  the command line is wrong";
+  0  the readable data is in the new folder; losses are listed
+  1  failure, such as a server that uses the folder, or no readable data
+  2  wrong usage";
 
-/// Gets out of a damaged database what can be read
+/// Copy the readable data of a damaged database into a new folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The data folder of the damaged database
+    /// Data folder of the damaged database
     folder: PathBuf,
-    /// The data folder to make
+    /// Data folder to create
     into: PathBuf,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

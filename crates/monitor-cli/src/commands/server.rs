@@ -16,40 +16,41 @@ use crate::text::visible;
 const HELP: &str = "\
 Examples:
   monitor server
-  monitor server --listen 127.0.0.1:0 --data /tmp/trial     a free port, a folder of its own
-  monitor server --public-url https://monitor.example.com   behind a proxy with that name
+  monitor server --listen 127.0.0.1:0 --data /tmp/trial    Use a free port
+  monitor server --public-url https://monitor.example.com  Run behind a proxy
 
-Once it accepts requests it prints one line to stdout, with the real port:
+When the server accepts requests, it prints one line with its address and actual port:
   listening on http://127.0.0.1:60010/tasks
-Its log goes to stderr; RUST_LOG says how much (info by default).
-It stops on Ctrl-C, on SIGTERM and when its terminal is closed (SIGHUP), after it has answered what it was asked and stored what it was
-sent; a second one makes it break off requests that are still going on.
+The log goes to stderr. `RUST_LOG` sets its level (default: info).
 
-Every setting is a flag, an environment variable and a key of the settings file, in this order of
-strength; in the file a chosen profile is stronger than what stands at the top:
+Ctrl-C, SIGTERM or SIGHUP stops the server: it answers the requests in progress, stores the batches it has received, and exits. A \
+second signal aborts the requests in progress.
+
+Each setting can be a flag, an environment variable, or a key of the settings file, in this order of precedence. In the file, a profile \
+takes precedence over the keys at the top:
   max-connections = 1000
   [profile.production]
   stop-timeout = \"30s\"
 
-By default it answers only to this machine, under its loopback names. On an address of the network
-it wants tokens or logins (`monitor token create`, `monitor user add`), or --insecure; on 0.0.0.0 or
-[::] it answers to every address written in digits. Any other name needs --public-url.
+By default, the server accepts requests only from this machine, to its loopback addresses and names. With an address of the network in \
+--listen it requires tokens or logins (`monitor token create`, `monitor user add`), or --insecure. On 0.0.0.0 and [::] it accepts \
+requests to any IP address. Any other host name requires --public-url.
 
 Exit codes:
-  0  it was stopped
-  1  it failed, for example because the address or the data folder is in use, or was told twice to stop
-  2  the command line is wrong";
+  0  stopped by a signal
+  1  failure, such as an address or data folder in use, or a second stop signal
+  2  wrong usage";
 
-/// Files that the server needs for itself: its database, its log.
+/// Number of files that the server opens besides its connections, such as database and log.
 const RESERVED_FILES: usize = 128;
 
-/// Runs the server: takes events, keeps them, shows them on the page
+/// Run the server, which stores events and serves the page
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
-    /// Prints all settings as they hold, and where each comes from, and ends
+    /// Print all settings with their values and origins, and exit
     #[arg(long)]
     print_settings: bool,
 }
@@ -59,7 +60,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let default = std::env::var_os("RUST_LOG").is_none_or(|given| given.is_empty()).then_some("info,rmcp=warn");
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
     let filter = default.map_or_else(|| filter.from_env(), |default| Ok(filter.parse_lossy(default))).context("RUST_LOG can't be read")?;
-    // A log that nobody reads any more is no reason to end.
+    // The server continues if its log can't be written.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -75,7 +76,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
 }
 
-/// Prints a file that would set the same.
+/// Prints a settings file with the same effect.
 fn print(config: &Config, origins: &[String]) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     for (setting, origin) in SETTINGS.iter().zip(origins) {
@@ -88,7 +89,7 @@ fn print(config: &Config, origins: &[String]) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// How many files may be open, after asking for as many as are allowed: every connection is one.
+/// Raises the limit of open files to the maximum and returns it, because each connection needs one.
 #[cfg(unix)]
 fn open_files() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -105,9 +106,9 @@ fn open_files() -> usize {
     usize::MAX
 }
 
-/// Gives blocks of the heap from 8 MiB on back to the system once they are free. Otherwise glibc keeps up to 32 MiB of each, in a heap of
-/// every thread: eight reads of a tree of a million beside ingest left 281 MB behind, with this 177 MB, and the peak was 387 and 306 MB.
-/// Smaller ones, such as a usual answer, are better kept.
+/// Returns freed heap blocks of 8 MiB or more to the system. By default, glibc keeps up to 32 MiB of them per heap, with a heap for each
+/// thread. After eight reads of a tree with a million processes during ingest, 281 MB stayed allocated, and 177 MB with this setting; the
+/// peaks were 387 MB and 306 MB. Smaller blocks, such as those of a usual answer, stay in the heap.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "glibc has no other way to say it in a program that runs")]
 fn return_large_blocks() {
@@ -123,14 +124,14 @@ fn return_large_blocks() {
 fn return_large_blocks() {}
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    // Before anyone can know the address: whoever reads it may send a signal at once.
+    // Before the address is printed, because a reader of the address may send a signal at once.
     let mut signals = StopSignals::watch()?;
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
     let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_copy(), config.tls_cert.clone());
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
-    // A server whose output nobody reads still serves.
+    // The server continues if its stdout is closed.
     let _ = writeln!(out, "listening on {}", server.page_url()).and_then(|()| out.flush());
     drop(out);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving");
@@ -139,7 +140,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let ended = CancellationToken::new();
     let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
-    // One who counts: the first signal is seen before anybody hears of it, so a second one right behind that is another one.
+    // One task waits for both signals, so that a second signal immediately after the first one counts as the second.
     let stop = CancellationToken::new();
     let told_twice = async {
         signals.next().await;

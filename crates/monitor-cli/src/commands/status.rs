@@ -15,9 +15,9 @@ Examples:
   monitor status --json | jq .workers
   monitor status --server http://build-7:60010";
 
-/// Shows the server at a glance: its version, its workers, and what it holds
+/// Show the server's version, workers and size
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,

@@ -1,8 +1,8 @@
-//! Signals that ask to stop: Ctrl-C, SIGTERM, and SIGHUP when a terminal is closed.
+//! Stop signals: Ctrl-C, SIGTERM, and SIGHUP when a terminal is closed.
 
 use anyhow::Context as _;
 
-/// Watches for them. To be made within a runtime; those that come from then on are seen.
+/// Watches for stop signals. Must be created in a runtime; signals after that are seen.
 #[cfg(unix)]
 pub(crate) struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
@@ -20,7 +20,7 @@ impl StopSignals {
         Ok(Self { interrupt, terminate, hangup })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         let hung_up = async {
             match &mut self.hangup {
@@ -36,17 +36,17 @@ impl StopSignals {
     }
 }
 
-/// Returns true if whoever started the server wants it to outlive its terminal, as nohup does.
+/// Returns true if SIGHUP is ignored, as with nohup, so that the server outlives its terminal.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "std has no way to ask what is done with a signal")]
 fn hangup_is_ignored() -> bool {
     static IS_IGNORED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
         let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: without a new action nothing changes, and all of the old one is written to where there is room for it. Zeroes are a
-        // valid action.
+        // SAFETY: with a null pointer for the new action, nothing is changed. The old action is written to `now`, which has room for it.
+        // Zeroes are a valid action.
         unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) == 0 && now.assume_init().sa_sigaction == libc::SIG_IGN }
     });
-    // Asked once, before a handler of ours takes its place.
+    // Read once, before a handler replaces the action.
     *IS_IGNORED
 }
 
@@ -60,7 +60,7 @@ impl StopSignals {
         Ok(Self(tokio::signal::windows::ctrl_c().context("could not wait for Ctrl-C")?))
     }
 
-    /// Waits for the next one.
+    /// Waits for the next Ctrl-C.
     pub(crate) async fn next(&mut self) {
         self.0.recv().await;
     }

@@ -14,17 +14,17 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor token create build-7 --scope ingest            for programs on a machine: MONITOR_TOKEN
+  monitor token create build-7 --scope ingest  For programs (MONITOR_TOKEN)
+  monitor token create local --scope agent     For an agent (MONITOR_TOKEN_FILE)
   monitor token create dashboard --scope read --expires 90d
-  monitor token create local --scope agent               for an agent: MONITOR_TOKEN_FILE
   monitor token list
   monitor token revoke build-7
 
-Tokens lie in the server's data folder, as hashes. What is changed holds at once, also for a server that runs.";
+Tokens are stored as hashes in the server's data folder. Changes take effect immediately, also in a running server.";
 
-/// Makes, lists and ends the tokens that programs and commands show the server
+/// Create, list and revoke access tokens
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -32,31 +32,31 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a token and prints it, this once
+    /// Create a token and print it; it is not shown again
     Create {
-        /// Its name, like no other's
+        /// Unique name of the token
         name: String,
-        /// What it allows, separated by commas: ingest (send events), read, operate (change what is recorded, includes read), admin (all),
-        /// agent (be the agent that has the token's name)
+        /// Permissions, separated by commas: ingest (send events), read, operate (read, change what is recorded, start and end processes),
+        /// admin (everything), agent (act as the agent with the token's name, and send events)
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
-        /// How long it lasts, like 12h or 90d; for ever if not given
+        /// Lifetime, such as 12h or 90d [default: unlimited]
         #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
         expires: Option<Duration>,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Lists all tokens; none can be shown again
+    /// List all tokens with their scopes and last use
     List {
-        /// Prints JSON instead of text for people
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Ends a token at once
+    /// Revoke a token immediately
     Revoke {
-        /// Its name or its id
+        /// Name or id of the token
         name: String,
         #[command(flatten)]
         folder: Folder,

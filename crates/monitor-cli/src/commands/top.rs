@@ -10,27 +10,27 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor top                     trees, while they run; ? has the keys
-  monitor top 2106                one of them
-  monitor top --readonly          nothing can be cancelled by a slip of a finger
+  monitor top                                 Show runs live; ? lists the keys
+  monitor top 2106                            Show one run
+  monitor top --readonly                      Disable keys that change something
   monitor events --dump --json > night.json
-  monitor top --replay night.json --speed 60
+  monitor top --replay night.json --speed 60  Replay recorded events
 
-With NO_COLOR it is shown without colours. docs/top.md has all screens.";
+With `NO_COLOR` set, no colours are used. docs/top.md describes all screens.";
 
-/// Shows trees, errors, workers, queues and logs in the terminal, while they happen
+/// Show runs, errors, workers, queues and logs live in the terminal
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree to begin with: its number as in `name <batch001:2106>`, or its id
+    /// Run to open first: its number, such as 2106 in `name <batch001:2106>`, or its id
     root: Option<String>,
-    /// Shows only: no key changes anything
+    /// Disable all keys that change something
     #[arg(long)]
     readonly: bool,
-    /// Plays a file that `monitor events --dump --json` wrote, instead of asking a server
+    /// Replay a file written by `monitor events --dump --json` instead of connecting to a server
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// How many seconds of the file are shown in one, such as 0.5 or 60; or `max`, all at once
+    /// Speed of a replay, such as 0.5 or 60, or `max` to show the end at once
     #[arg(long, default_value = "1", value_parser = read_speed, requires = "replay")]
     speed: f64,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn show(args: &Args) -> anyhow::Result<u8> {
-    // What is asked for here is no screen.
+    // `--json` requests an output that is no screen.
     if args.connection.json {
         return Err(monitor_top::Error::NoTerminal.into());
     }

@@ -18,19 +18,19 @@ const EXAMPLES: &str = "\
 Examples:
   monitor tree 2106
   monitor tree 0199a3ce929d0e0e47360199a3ce929d
-  monitor tree 2106 | grep failed
+  monitor tree 2106 | grep failed  Find failed processes
   monitor tree 2106 --json | jq '.processes[] | select(.state == \"failed\")'";
 
-/// The largest page that the API gives.
+/// Maximum page size of the API.
 const PAGE: usize = 100_000;
 
-/// Shows a tree with the state and duration of its processes, and why they failed
+/// Show the processes of a run with states, durations and errors
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
-    /// A line for each process. Without it, siblings that are alike and succeeded have one line together
+    /// Show a line for each process; by default, similar siblings that succeeded share one
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// The whole tree as one page, as it came.
+/// All pages of a tree as one page of JSON.
 fn fetch_json(args: &Args, pages: &mut Pages<TreePage>) -> anyhow::Result<Value> {
     let mut whole = args.connection.wait(pages.next_json())?.context("the tree has no page")?;
     while let Some(mut page) = args.connection.wait(pages.next_json())? {

@@ -14,18 +14,19 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor user add ada --role admin          asks for the password
-  monitor user password ada < password.txt   or reads its first line
+  monitor user add ada --role admin         Ask for the password
+  monitor user password ada < password.txt  Read the password from a file
   monitor user list
   monitor user remove ada
 
-Users lie in the server's data folder, their passwords as argon2id hashes. What is changed holds at once.
-Whoever has logged in by a provider of OpenID Connect is listed with it, has no password here, and is logged
-out by `remove`; the provider's groups say who comes in again (docs/operations.md).";
+Users are stored in the server's data folder, with argon2id hashes of their passwords. Changes take effect immediately.
 
-/// Adds, lists and removes those who log in on the page
+A user who has logged in through OpenID Connect is listed with the provider and has no password here. `remove` ends the sessions; the \
+groups at the provider decide whether the user can log in again (docs/operations.md).";
+
+/// Manage users who can log in to the page
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -33,34 +34,34 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Adds somebody
+    /// Add a user and set a password
     Add {
-        /// By which they log in
+        /// Login name of the user
         name: String,
-        /// viewer (reads), operator (changes what is recorded), admin (all)
+        /// Role: viewer (read), operator (also start, end and change what is recorded), admin (everything)
         #[arg(long, default_value = "viewer")]
         role: Role,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Lists all users
+    /// List all users
     List {
-        /// Prints JSON instead of text for people
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Removes somebody, and logs them out
+    /// Remove a user and end their sessions
     Remove {
-        /// Who
+        /// Login name of the user
         name: String,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Gives somebody another password, and logs them out
+    /// Change a user's password and end their sessions
     Password {
-        /// Who
+        /// Login name of the user
         name: String,
         #[command(flatten)]
         folder: Folder,
@@ -104,7 +105,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Asked for twice where somebody types it, else the first line of what comes.
+/// Asks for the password twice on a terminal, or reads the first line of stdin.
 fn password() -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ").context("could not ask for the password")?;

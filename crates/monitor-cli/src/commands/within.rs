@@ -1,4 +1,4 @@
-//! What a command tells of the process that it was started by: `monitor notify`, `monitor progress` and `monitor publish` within a run.
+//! Sends events about the process that started this command: `monitor notify`, `monitor progress` and `monitor publish` inside a run.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use crate::client::Connection;
 use crate::text::now_us;
 
-/// The server is waited for no longer; then what is told is left in the spool.
+/// Maximum time to wait for the server. After it, the events are left in the spool.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What is told, and the goodbye.
+/// The event, and the end of the worker.
 const EVENTS: u64 = 2;
-/// Most bytes in the spool.
+/// Maximum size of the records in the spool.
 const SPOOL_BYTES: u64 = 4 << 20;
 
 /// The process that this command belongs to.
@@ -26,7 +26,7 @@ pub(crate) struct Within {
 }
 
 impl Within {
-    /// Finds it in the environment.
+    /// Reads the process from the environment.
     pub(crate) fn find() -> anyhow::Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let both = variable("MONITOR_ROOT_ID").zip(variable("MONITOR_PARENT_ID"));
@@ -38,13 +38,13 @@ impl Within {
         Ok(Self { root, process })
     }
 
-    /// Tells the server an event of the process, of this type and with these fields. A server that is away gets it by the spool.
+    /// Sends an event of the process with this type and these fields. If the server is unreachable, the event is left in the spool.
     pub(crate) fn tell(&self, connection: &Connection, event_type: &str, fields: Value) -> anyhow::Result<()> {
         let mut event = json!({ "type": event_type, "root_id": self.root, "id": self.process, "time_us": now_us() });
         if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
             event.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
         }
-        // This program is a worker for the moment: it says goodbye at once.
+        // This program is a worker for a single batch, so it reports its end at once.
         let events = json!([event, { "type": "worker-offline", "time_us": now_us() }]);
         let json = events.to_string();
         let events: Vec<Event> = serde_json::from_value(events).context("this can't be told")?;
@@ -64,7 +64,7 @@ fn worker() -> anyhow::Result<WorkerRef> {
     Ok(WorkerRef { id, hostname, pid: std::process::id(), program: "monitor".to_owned() })
 }
 
-/// Leaves events to whoever ships next what the dead have left.
+/// Leaves events in the spool. The next program or server that ships the spool sends them.
 fn spool(worker: &WorkerRef, json: &[u8]) -> anyhow::Result<()> {
     let setting = std::env::var_os("MONITOR_SPOOL_DIR");
     let folder = monitor_spool::dir_of(setting.as_deref()).context("it is lost: there is no spool")?;

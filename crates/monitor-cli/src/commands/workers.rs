@@ -14,22 +14,22 @@ const EXAMPLES: &str = "\
 Examples:
   monitor workers
   monitor workers --state online,lost
-  monitor workers --q build-7                    by name, host, id, role or version
+  monitor workers --q build-7  Search names, hosts, ids, roles and versions
   monitor workers --state lost --json | jq -r '.workers[].id'";
 
-/// Workers that are asked for at once.
+/// Number of workers per request.
 const PAGE: usize = 1_000;
-/// Names are not shown wider than this, for the other columns' sake.
+/// Maximum width of a name, so that the other columns fit.
 const NAME_COLUMNS: usize = 60;
 
-/// List workers, the newest first: their states, when they were last seen, and how many tasks they have done
+/// List workers with their states and task counts, newest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// Only in these states, between commas: `online`, `offline`, `lost`, `unheard`
+    /// Only workers in these states, separated by commas: `online`, `offline`, `lost`, `unheard` (reported by a bridge that is silent)
     #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = read_state)]
     state: Vec<WorkerState>,
-    /// Only with this text, in any case, in the name (`program@host:pid`), id, role or version
+    /// Only workers with this text in the name (`program@host:pid`), id, role or version, ignoring case
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
     #[command(flatten)]
@@ -90,7 +90,7 @@ fn render(workers: &[Worker], columns: Option<usize>) -> String {
     let state_columns = workers.iter().map(|worker| width(worker.state.as_str())).max().unwrap_or(0);
     let mut text = String::new();
     for (worker, name) in workers.iter().zip(&names) {
-        // A worker that reports is well.
+        // An online worker is shown like a running process.
         let mark = if worker.state == WorkerState::ONLINE { State::RUNNING } else { State::from(worker.state.as_str()) };
         let style = style(&mark);
         let mut line = Line::default();

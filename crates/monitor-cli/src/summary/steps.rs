@@ -14,7 +14,7 @@ pub(crate) struct Step<'a> {
     pub(crate) id: ProcessId,
     pub(crate) name: &'a str,
     pub(crate) own_ns: u64,
-    /// Share of the run's time, 0 to 1. Steps that run in parallel can sum up to more than 1.
+    /// Share of the run's time, 0 to 1. The shares of steps that run in parallel can add up to more than 1.
     pub(crate) share: f64,
 }
 

@@ -1,22 +1,22 @@
-//! JSON for terminals and pipes: no control character stands in it as it is.
+//! JSON for terminals and pipes, with all control characters escaped.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde_json::Value;
 
-/// The answer as it came.
+/// Prints an answer as JSON.
 pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    // Piped or not: a JSON text escapes control characters below U+0020, but not those above U+007E.
+    // JSON escapes control characters below U+0020, but not those above U+007E.
     writeln!(out, "{}", escape_controls(&serde_json::to_string_pretty(answer)?))?;
     Ok(out.flush()?)
 }
 
-/// Passes JSON on with the control characters that it lets stand as the escapes that it reads, however it is cut into pieces.
+/// Passes JSON on, and escapes the control characters that JSON permits. A character may be split between two writes.
 pub(crate) struct Escaping<W> {
     out: W,
-    /// The byte that begins a control character above U+007F came last.
+    /// True if the last byte was the first byte of a control character above U+007F.
     is_begun: bool,
 }
 
@@ -55,7 +55,7 @@ impl<W: std::io::Write> std::io::Write for Escaping<W> {
     }
 }
 
-/// Writes the control characters that JSON lets stand as the escapes that it reads.
+/// Escapes the control characters that JSON permits unescaped.
 pub(crate) fn escape_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::Style;
 use monitor_text::{fit, width};
 
-/// Built from left to right. What it is given must be [`visible`](super::visible).
+/// Built from left to right. Its parts must be [`visible`](super::visible).
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     parts: Vec<(Style, String)>,
@@ -30,13 +30,13 @@ impl Line {
         self.text(&" ".repeat(columns.saturating_sub(width(text)))).text(text)
     }
 
-    /// Goes on at this column of the line, or at least two columns further.
+    /// Continues at this column of the line, or at least two columns further.
     pub(crate) fn column(&mut self, column: usize) -> &mut Self {
         let gap = column.saturating_sub(self.columns).max(2);
         self.text(&" ".repeat(gap))
     }
 
-    /// The line with its end, in at most so many columns.
+    /// The line with its line end, cut to `columns`.
     pub(crate) fn finish(&self, columns: Option<usize>) -> String {
         let mut left = columns.unwrap_or(usize::MAX);
         let last = self.parts.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);

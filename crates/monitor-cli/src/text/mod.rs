@@ -10,7 +10,7 @@ pub(crate) use monitor_text::{
     style, thousands, visible, width,
 };
 
-/// How wide the terminal is; none if the output goes elsewhere and is not to be cut.
+/// Width of the terminal. `None` if the output is no terminal and must not be cut.
 pub(crate) fn terminal_width() -> Option<usize> {
     let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(std::io::stdout())?;
     Some(usize::from(width).max(20))

@@ -14,7 +14,7 @@ fn help_has_examples_and_exit_codes() {
             );
         } else {
             assert!(help.contains("--json") && help.contains("MONITOR_SERVER_URL="), "{help}");
-            assert!(help.contains("3  the server was not reached") && help.contains("4  what was asked for"), "{help}");
+            assert!(help.contains("3  server not reached") && help.contains("4  not found"), "{help}");
         }
     }
     for command in ["list", "ship", "clear"] {

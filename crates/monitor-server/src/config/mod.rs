@@ -59,14 +59,14 @@ macro_rules! settings {
 settings! {
     /// Address to listen on; port 0 selects a free port
     listen: SocketAddr = Config::DEFAULT_LISTEN, ADDRESS;
-    /// Folder of the database, created if it is missing [default: `monitor` in the user's data folder]
+    /// Folder of the database, created if missing [default: monitor in the user's data folder, usually ~/.local/share]
     data: PathBuf = PathBuf::new(), FOLDER;
-    /// URL under which other machines reach the server; requests through it need a token or a login
+    /// URL of the server for others, if it differs from the listen address; clients then need a token or a login
     public_url: Option<Url> = None, ORIGIN;
-    /// Proxies in front of the server, comma-separated addresses and networks: `X-Forwarded-For` is read from the right, up to the first
-    /// address that is not one of them
+    /// Addresses and networks of proxies in front of the server, separated by commas; the client is the last address in `X-Forwarded-For`
+    /// that is not one of them
     trusted_proxies: Vec<IpNet> = Vec::new(), NETWORKS;
-    /// Access through loopback for recording and reading: `open` for everyone on this machine, or `token` to require a token or a login
+    /// Access from this machine: `open` lets all its users record and read; `token` requires a token or a login
     loopback: Loopback = Loopback::Open, LOOPBACK;
     /// Allow everyone who can reach the server to record and read without a token
     insecure: bool = false, SWITCH;
@@ -74,144 +74,135 @@ settings! {
     max_body_bytes: usize = 32 << 20, BYTES;
     /// Maximum number of events in a batch
     max_batch_events: usize = 100_000, COUNT;
-    /// Maximum size of an event, after its texts have been cut as below; a larger event is refused by itself
+    /// Maximum size of an event after its texts are cut; larger events are refused individually
     max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
-    /// Maximum length of a name, batch mark, thread, file or id of another system; longer texts are cut and marked
+    /// Maximum size of a name, batch mark, thread, file or foreign id; longer texts are cut and marked
     max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
-    /// Maximum length of an error with its causes, a reason, or a log line; longer ones are cut and marked
+    /// Maximum size of an error, of its causes together, of a reason, and of a log line; longer texts are cut and marked
     max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
-    /// Maximum total size of an event's fields; further fields are omitted and counted
+    /// Maximum size of the fields of an event; further fields are dropped and counted
     max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
-    /// Memory for request bodies, in bytes; beyond it, clients must send again later
+    /// Maximum size of all request bodies in memory; further requests must be repeated later
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// Memory for large responses that are being sent, in bytes; beyond it, requests wait briefly and are then refused for now
+    /// Maximum size of all trees in memory that are being sent to readers; further readers wait, or must retry later
     max_answer_bytes: usize = 256 << 20, BYTES;
-    /// Memory for decoded batches that wait for the disk, in bytes; beyond it, clients must send again later
+    /// Maximum size of all decoded batches that wait for the disk; further batches must be sent again later
     max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
-    /// Maximum number of open connections; beyond it, a new connection replaces an idle one, or waits
+    /// Maximum number of open connections; a new connection replaces an idle one, or waits
     max_connections: usize = 16_384, COUNT;
-    /// Maximum number of open connections per client
+    /// Maximum number of open connections of one client
     max_connections_per_client: usize = 8_192, COUNT;
-    /// Maximum number of clients that read the stream
+    /// Maximum number of readers of the event stream
     max_subscribers: usize = 2_000, COUNT;
-    /// Maximum number of workers with an open command channel; at most half of `max-connections` and of `max-connections-per-client`
+    /// Maximum number of workers that are connected for commands; at most half of `max-connections` and of `max-connections-per-client`
     max_channels: usize = 4_096, COUNT;
-    /// Commands that are passed on to programs: `all`; `read` for those that only query; `read,cancel,pause` for these methods too; `off`
-    /// for none
+    /// Commands to pass on to programs: `all`; `read` for those that change nothing; a list that adds methods, such as `read,cancel,pause`;
+    /// or `off`
     commands: AllowedCommands = AllowedCommands::All, COMMANDS;
-    /// Tools for coding assistants at `/mcp`: `read` for those that change nothing; `operate` also for those that run, pause, cancel,
-    /// acknowledge and retry, for callers with the scope `operate`; `off` for none
+    /// Tools for coding assistants at `/mcp`: `read` for those that change nothing; `operate` to add those that run, pause, cancel,
+    /// acknowledge and retry, for callers with the scope `operate`; or `off`
     mcp: Mcp = Mcp::Read, MCP;
-    /// Number of first and of last log lines kept per process; the lines between them are counted
+    /// Number of log lines to keep from the start of each process, and the same number from the end; lines in between are only counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
-    /// Maximum number of processes per root; events about further processes are counted as dropped
+    /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
-    /// Maximum depth of a tree; deeper processes are attached to the root's own process and counted
+    /// Maximum depth of a tree; deeper processes are attached to the root and counted
     max_depth: usize = 10_000, COUNT;
-    /// Time to keep a run after its end; `off` for unlimited
+    /// Time to keep a run after its end, or `off` to keep runs forever [default: off]
     retention_age: Option<Duration> = None, SOME_DURATION;
-    /// Time to keep a run that failed or was lost [default: as all others]
+    /// Time to keep a run that failed or was lost [default: as for other runs]
     retention_failed_age: Option<Duration> = None, SOME_DURATION;
-    /// Number of newest runs to keep per name; `off` for all
+    /// Number of newest runs to keep of each name, or `off` for all [default: off]
     retention_count: Option<u64> = None, SOME_COUNT;
-    /// Size of the database beyond which the oldest runs are deleted; `off` for unlimited
+    /// Maximum size of the database, above which the oldest runs are deleted, or `off` for no limit [default: off]
     retention_size: Option<u64> = None, SOME_BYTES;
-    /// Rules for runs of some names and outcomes, which precede the settings above, such as `[{ name = "nightly*", state = ["failed"], age
-    /// = "90d", count = 100 }]`: the first matching rule decides, and a rule without a limit keeps runs permanently
+    /// Rules for runs with certain names and outcomes, such as `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`; the
+    /// first rule that matches replaces the other settings except `retention-size`, and a rule without limits keeps runs forever
     retention: Vec<Rule> = Vec::new(), RULES;
-    /// Free space to leave on the disk of the data folder: with less, batches are refused, and reading and deleting continue; `off` for
-    /// none [default: 256MiB, or a tenth of the disk if that is less]
+    /// Disk space to keep free in the data folder: with less, batches are refused, while reading and deleting still work; `off` for no
+    /// limit [default: 256MiB, or a tenth of the disk if that is less]
     min_free_bytes: Option<u64> = None, FREE_BYTES;
-    /// Keep a copy of the database in the data folder, for at least a week, when a new version migrates it
+    /// Keep a copy of the database in the data folder for at least a week when a new version migrates it [default: true]
     migration_copy: bool = true, SWITCH;
-    /// Number of names with metrics of their own at `/metrics`, those with the most runs; the others are summed
+    /// Maximum number of names with separate metrics at `/metrics`, those with the most runs; all other names share theirs
     metrics_names: usize = 100, COUNT;
-    /// Maximum number of requests per second and client; beyond it, clients must send again later
+    /// Maximum number of requests per second of one client; further requests must be repeated later
     max_requests_per_second: usize = 10_000, COUNT;
     /// Lifetime of a login
     session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
-    /// OpenID Connect provider for logins, in addition to users with passwords: its issuer, exactly as the provider reports it
+    /// Issuer of the OpenID Connect provider for logins, exactly as the provider states it; users with passwords can log in as well
     oidc_issuer: Option<String> = None, ISSUER;
-    /// Client id of this server at the provider
+    /// Client id of this server at the OpenID Connect provider
     oidc_client_id: Option<String> = None, CLIENT;
-    /// File with the client secret, read at every login; not set for a client without a secret
+    /// File with the client secret, read at each login; unset for a client without a secret
     oidc_client_secret_file: Option<PathBuf> = None, FILE;
-    /// Scopes to request at login, separated by spaces
+    /// Scopes to request at a login, separated by spaces
     oidc_scopes: Vec<String> = ["openid", "profile", "email"].map(str::to_owned).to_vec(), SCOPES;
-    /// Claim that contains the user's groups; `realm_access.roles` for a nested claim
+    /// Claim with the groups of a user; `realm_access.roles` is a nested claim
     oidc_groups_claim: String = "groups".to_owned(), CLAIM;
-    /// Groups that may log in, comma-separated `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` for
-    /// all users of the provider; commas and percent signs in names are percent-encoded
+    /// Groups that may log in, separated by commas: `GROUP=ROLE` with the role `viewer`, `operator` or `admin`; a user gets the highest
+    /// role; `*` matches all users of the provider; commas and percent signs in names are percent-encoded
     oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
-    /// Memory for recent events, which the stream can resume without reading the disk, in bytes
+    /// Size of the past events in memory, from which the event stream resumes without reading the database
     stream_buffer_bytes: usize = 64 << 20, BYTES;
-    /// Size of the log of past events in the database, which the stream can resume later, in bytes; at most a quarter of `retention-size`;
-    /// `off` for none
+    /// Size of the past events in the database, from which the event stream can resume, at most a quarter of `retention-size`; `off` for
+    /// none
     stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;
-    /// Time to keep past events
+    /// Time to keep past events for the event stream
     stream_keep: Duration = KeepEvents::DEFAULT.age, DURATION;
-    /// Interval of the heartbeat messages of a stream without events
+    /// Interval of heartbeats on an event stream without events
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
     /// Maximum time to receive the head of a request
     header_timeout: Duration = Duration::from_secs(8), DURATION;
     /// Maximum idle time of a connection between requests
     idle_timeout: Duration = Duration::from_secs(75), DURATION;
-    /// Maximum time without progress while a body is received or a response is sent
+    /// Maximum pause while a request body is received or an answer is sent
     stall_timeout: Duration = Duration::from_secs(15), DURATION;
-    /// Minimum number of bytes per second of a request's body, after one `stall-timeout` in total
+    /// Minimum number of bytes per second of a request body, apart from pauses of one `stall-timeout` in total
     min_body_rate_bytes: usize = 1 << 10, BYTES;
-    /// Server certificate and intermediate certificates, as PEM; the server then uses https only
+    /// Certificate of the server and its intermediate certificates, as PEM; the server then accepts only https
     tls_cert: Option<PathBuf> = None, FILE;
     /// Private key of the certificate, as PEM
     tls_key: Option<PathBuf> = None, FILE;
-    /// Interval of checking these files for changes
+    /// Interval at which the files of certificate and key are checked for changes
     tls_interval: Duration = Duration::from_secs(10), DURATION;
-    /// Make browsers use only https for a year (`Strict-Transport-Security`), on every port of this server's host name
+    /// Send `Strict-Transport-Security`: browsers then use only https for a year, on all ports of this host name [default: false]
     hsts: bool = false, SWITCH;
-    /// Folder in which dead programs of this machine leave their records, which the server stores; `off` to leave them there [default: as
-    /// for the programs, `monitor/spool` in the user's state folder]
+    /// Folder where killed programs of this machine leave their records, which the server imports; `off` to import none [default:
+    /// monitor/spool in the user's state folder, as for programs]
     spool_dir: Option<PathBuf> = None, SPOOL;
-    /// Interval of scanning that folder
+    /// Interval at which the spool folder is checked
     spool_interval: Duration = Duration::from_secs(60), DURATION;
-    /// OTLP/HTTP receiver for ended processes, which are forwarded as spans: a collector, or any other receiver with `/v1/traces` below
-    /// this address
+    /// URL to send ended processes to as OTLP spans over HTTP: a collector, or any receiver with `/v1/traces` below this URL
     otlp_endpoint: Option<Url> = None, RECEIVER;
-    /// Headers to send to it, comma-separated `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
-    /// `NAME=env:VARIABLE`
+    /// Headers to send to the OTLP receiver, separated by commas: `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`,
+    /// `NAME=file:PATH` or `NAME=env:VARIABLE`
     otlp_headers: OtlpHeaders = OtlpHeaders::default(), HEADERS;
-    /// Processes to forward, by conditions that must all be met, such as `root=nightly* kind!=span state={failed,lost}`; the keys are name,
-    /// kind, state, root, program and host [default: all]
+    /// Processes to send by OTLP: conditions that must all be met, such as `root=nightly* kind!=span state={failed,lost}`; the keys are
+    /// name, kind, state, root, program and host [default: all]
     otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
-    /// File with alert rules and channels, checked every second [default: `alerts.toml` beside the settings file]
+    /// File with the rules and channels of alerts, read again when it changes [default: `alerts.toml` next to the settings file]
     alerts_file: Option<PathBuf> = None, FILE;
-    /// Start an agent that runs batch tasks on this machine: `on`, `off`, or `auto` to start it if only this machine can reach the server
+    /// Start an agent that runs batch tasks on this machine: `on`, `off`, or `auto` for on if only this machine can reach the server
     agent: StartAgent = StartAgent::Auto, AGENT;
-    /// Time for running requests to finish when the server stops
+    /// Maximum time for requests in progress to finish after a stop signal
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
 
-/// Fields of settings that few servers need to change.
-const ADVANCED: [&str; 20] = [
-    "max_batch_events",
-    "max_event_bytes",
-    "max_name_bytes",
-    "max_text_bytes",
-    "max_fields_bytes",
-    "max_pending_bytes",
-    "max_answer_bytes",
-    "max_queue_bytes",
-    "max_connections_per_client",
-    "max_subscribers",
-    "max_channels",
-    "max_depth",
-    "stream_buffer_bytes",
-    "stream_heartbeat",
-    "header_timeout",
-    "idle_timeout",
-    "stall_timeout",
-    "min_body_rate_bytes",
-    "tls_interval",
-    "spool_interval",
+/// Fields of the settings that most servers need. `--help` lists all others in a section of their own.
+const COMMON: [&str; 12] = [
+    "listen",
+    "data",
+    "public_url",
+    "loopback",
+    "insecure",
+    "retention_age",
+    "retention_failed_age",
+    "retention_size",
+    "tls_cert",
+    "tls_key",
+    "alerts_file",
+    "agent",
 ];
 
 /// Access through loopback for recording and reading.
@@ -337,7 +328,7 @@ impl Setting {
 
     /// True if few servers need to change the setting. `--help` lists such settings in a separate section.
     pub fn is_advanced(&self) -> bool {
-        ADVANCED.contains(&self.field)
+        !COMMON.contains(&self.field)
     }
 
     /// Parses and sets the value.

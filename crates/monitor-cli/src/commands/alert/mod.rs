@@ -16,22 +16,22 @@ use crate::text::{counted, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor alert list                         what fires now
-  monitor alert show 12                      all that was decided and sent
-  monitor alert explain 2106                 who was told of what happened in a tree, who was not, and why
-  monitor alert ack 12
-  monitor alert snooze 12 --for 2h
-  monitor alert try imports --days 7         what a rule would have told
-  monitor alert try --file draft.toml        the same for rules that don't hold yet, written as in alerts.toml
-  monitor alert test ops                     sends a message by a channel
-  monitor alert preview ops                  the last alert as a channel would tell it; nothing is sent
+  monitor alert list                   List firing alerts
+  monitor alert show 12                Show the history and messages of an alert
+  monitor alert explain 2106           Explain the notifications of a run
+  monitor alert ack 12                 Acknowledge an alert
+  monitor alert snooze 12 --for 2h     Send none of its messages for two hours
+  monitor alert try imports --days 7   Show what a rule would have raised
+  monitor alert try --file draft.toml  Try rules before adding them
+  monitor alert test ops               Send a test message
+  monitor alert preview ops            Show the last alert as a message
   monitor alert maintenance add \"agent:db-*\" --for 1h --why \"new disks\"
 
-Rules and channels stand in alerts.toml beside the server's settings file.";
+Rules and channels are defined in alerts.toml next to the server's settings file.";
 
-/// Shows and handles alerts: who is told of what, and why
+/// Show and handle alerts
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -39,83 +39,83 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists alerts, the newest first
+    /// List firing alerts, newest first
     List {
-        /// Those that are over as well
+        /// Also list alerts that have ended
         #[arg(long)]
         all: bool,
-        /// Only those about this, such as task:gold
+        /// Only alerts with this subject, such as task:gold
         #[arg(long)]
         subject: Option<String>,
-        /// At most so many
+        /// Maximum number of alerts
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Shows an alert with all that was decided and sent
+    /// Show an alert with its history and its messages
     Show(Which),
-    /// Says who was told of what happened in a tree, who was not, and why
+    /// Explain which alerts a run raised, who was notified, who was not, and why
     Explain {
-        /// The tree: its number, or its id
+        /// Number or id of the run
         root: String,
-        /// One of its processes
+        /// Only this process: its id (16 hex digits)
         #[arg(long)]
         process: Option<String>,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Says that you look after an alert: nobody is reminded, and nobody else is told
+    /// Acknowledge an alert: no reminders or escalations are sent
     Ack(Which),
-    /// Tells nobody of an alert for a time
+    /// Send no messages of an alert for some time
     Snooze {
-        /// Its number
+        /// Number of the alert
         alert: u64,
-        /// How long, such as 90m or 2h
+        /// Duration, such as 90m or 2h
         #[arg(long = "for", value_name = "DURATION")]
         length: String,
-        /// Why
+        /// Reason, shown with the snooze
         #[arg(long)]
         why: Option<String>,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Ends an alert: it is over
+    /// End an alert now
     Resolve(Which),
-    /// Tries a rule on the past days
+    /// Show the alerts that rules would have raised in the past days
     Try {
-        /// Its name
+        /// Name of a rule in alerts.toml
         #[arg(required_unless_present = "file", conflicts_with = "file")]
         rule: Option<String>,
-        /// Rules that don't hold yet, written as in alerts.toml; - for standard input
+        /// File with rules to try, written as in alerts.toml; `-` reads standard input
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
-        /// The past days
+        /// Number of past days
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
         days: u16,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Lists rules and channels as they hold
+    /// List the active rules and channels
     Rules {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Sends a message by a channel at once
+    /// Send a test message through a channel
     Test {
         /// Name of the channel
         channel: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Shows the last alert as a channel would tell it, and sends nothing
+    /// Show the last alert as a channel would format it, without sending it
     Preview {
         /// Name of the channel
         channel: String,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Tells nobody while something is worked on
+    /// Manage maintenance windows, which suspend messages
     Maintenance {
         #[command(subcommand)]
         command: Maintenance,
@@ -124,7 +124,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// Its number
+    /// Number of the alert
     alert: u64,
     #[command(flatten)]
     connection: Connection,
@@ -132,27 +132,27 @@ struct Which {
 
 #[derive(Debug, Subcommand)]
 enum Maintenance {
-    /// Begins maintenance
+    /// Start maintenance now
     Add {
-        /// What it is for: *, agent:NAME, task:NAME or rule:NAME, where NAME may have * and ?
+        /// Scope: `*`, `agent:NAME`, `task:NAME` or `rule:NAME`; NAME can contain * and ?
         scope: String,
-        /// How long, such as 90m or 2h
+        /// Duration, such as 90m or 2h
         #[arg(long = "for", value_name = "DURATION")]
         length: String,
-        /// Why
+        /// Reason, shown with the maintenance
         #[arg(long)]
         why: Option<String>,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Lists maintenance and snoozes that are not over
+    /// List current maintenance and snoozes
     List {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Ends one now
+    /// End maintenance or a snooze now
     End {
-        /// Its number
+        /// Number in `monitor alert maintenance list`
         hush: u64,
         #[command(flatten)]
         connection: Connection,
@@ -225,7 +225,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
     read.with_context(|| format!("could not read the rules of {}", file.display()))
 }
 
-/// Shows the mistakes that the server found in a file on stderr, a line each.
+/// Prints the mistakes that the server found in a file to stderr, one per line.
 fn mistakes(error: anyhow::Error, file: &Path) -> anyhow::Error {
     let is_placed = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
     let problem = error.downcast_ref::<Error>().and_then(Error::problem).filter(|problem| problem.status == 400);

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::text::{Line, bytes, duration, moment, visible, width};
 
-/// A value that takes no more columns stands beside its worker.
+/// Maximum number of columns of a value that is shown in its worker's line.
 const INLINE_COLUMNS: usize = 60;
-/// Columns of a table that stand before the others.
+/// Columns of a table that precede all others.
 const FIRST_COLUMNS: [&str; 3] = ["uuid", "id", "name"];
 
-/// A line for each worker, and long answers below it.
+/// Renders a line for each worker, with long answers below it.
 pub(crate) fn render(lines: &[CommandLine], columns: Option<usize>) -> String {
     let names: Vec<_> = lines.iter().map(|line| visible(&line.name).into_owned()).collect();
     let name_columns = names.iter().map(|name| width(name)).max().unwrap_or(0);
@@ -42,7 +42,7 @@ fn style(status: &CommandStatus) -> Style {
     Style::new().fg_color(Some(color.into()))
 }
 
-/// What stands beside a worker's status: how long it took, a short value, why there is none, or when it was last heard of.
+/// Text after a worker's status: the duration and a short value, the reason for a missing answer, or the time of the last heartbeat.
 fn beside(line: &CommandLine) -> String {
     let elapsed = line.elapsed_ns.map(duration);
     let value = line.value.as_ref().and_then(inline);
@@ -51,13 +51,13 @@ fn beside(line: &CommandLine) -> String {
     [elapsed, value, error, heard].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// A value that is short enough to stand in its worker's line.
+/// A value that is short enough for its worker's line.
 fn inline(value: &Value) -> Option<String> {
     let text = plain(value)?;
     (width(&text) <= INLINE_COLUMNS).then_some(text)
 }
 
-/// A value that is no list and no object.
+/// A value that is neither a list nor an object.
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(visible(text).into_owned()),
@@ -67,7 +67,7 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Writes a value below its worker, with the names of all that is in it.
+/// Writes a value below its worker, with the names of its parts.
 fn below(value: &Value, columns: Option<usize>, text: &mut String) {
     let Value::Object(fields) = value else {
         let mut line = Line::default();
@@ -92,7 +92,7 @@ fn below(value: &Value, columns: Option<usize>, text: &mut String) {
     }
 }
 
-/// Writes objects as rows: their values in columns, the names above.
+/// Writes objects as rows of a table, with the names above.
 fn table(rows: &[Value], columns: Option<usize>, text: &mut String) {
     let mut names: Vec<&str> = Vec::new();
     for name in rows.iter().filter_map(Value::as_object).flat_map(|fields| fields.keys()) {
@@ -129,7 +129,7 @@ fn label(name: &str) -> String {
     visible(plain.unwrap_or(name)).into_owned()
 }
 
-/// A value in one line: times, durations and sizes for people, what is in a list or an object one after the other.
+/// A value in one line. Times, durations and sizes are formatted; elements of a list or object follow one another.
 fn cell(name: &str, value: &Value) -> String {
     match (value.as_u64(), value) {
         (Some(number), _) if name.ends_with("_us") => moment(number),

@@ -1,4 +1,4 @@
-//! Cameras as they are typed.
+//! Command-line form of cameras.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ impl FromStr for CameraArg {
 }
 
 impl CameraArg {
-    /// Gives the receiver this camera.
+    /// Adds the camera to a receiver.
     pub(super) fn add_to(&self, receiver: Receiver, frequency: Duration) -> anyhow::Result<Receiver> {
         let path = || PathBuf::from(&self.target);
         Ok(match self.kind {
@@ -67,7 +67,7 @@ impl CameraArg {
     }
 }
 
-/// Reads a rate; how long lies between two.
+/// Parses a rate. Returns the interval between two events.
 pub(super) fn read_rate(text: &str) -> Result<Duration, String> {
     let expected = || "expected a rate such as 10/s, 30/m or 1/h".to_owned();
     let (count, unit) = text.split_once('/').ok_or_else(expected)?;

@@ -1,4 +1,4 @@
-//! An event as a line for people.
+//! Events as lines of text.
 
 use anstyle::{AnsiColor, Style};
 use monitor_receiver::Received;
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::text::{Line, exact_moment, fit, one_line, style, visible};
 
-/// Where the type begins, what it is about, the tree's number, and the words. The longest type that is known has 18 columns.
+/// Columns of the type, the subject, the tree's number, and the text. The longest known type has 18 columns.
 const COLUMNS: [usize; 4] = [25, 45, 83, 93];
-/// What an event is about is not shown wider than this, for the other columns' sake.
+/// Maximum width of a subject, so that the other columns fit.
 const SUBJECT_COLUMNS: usize = 36;
 
-/// When, what, about what, in which tree, and what more it says.
+/// Renders an event: time, type, subject, tree and details.
 pub(super) fn render(event: &Received, columns: Option<usize>) -> String {
     let fact = serde_json::to_value(&event.event).unwrap_or_default();
     let mut line = Line::default();
@@ -30,7 +30,7 @@ pub(super) fn render(event: &Received, columns: Option<usize>) -> String {
     line.finish(columns)
 }
 
-/// The process, the worker, or what else has a name.
+/// The name of the process, worker or other subject of an event.
 fn subject(event: &Received, fact: &Value) -> String {
     let of_process = event.process.as_ref().map(|process| &process.name).filter(|name| !name.is_empty()).cloned();
     let of_worker = || event.worker.as_ref().map(|worker| format!("{}@{}:{}", worker.program, worker.hostname, worker.pid));
@@ -38,7 +38,7 @@ fn subject(event: &Received, fact: &Value) -> String {
     of_process.or_else(of_worker).or_else(|| text("name")).or_else(|| text("task")).or_else(|| text("id")).unwrap_or_default()
 }
 
-/// What an event says besides: an error, a line of a log, why.
+/// Details of an event: an error, a log line, a reason.
 fn words(event: &Received, fact: &Value) -> String {
     let text = |value: &Value| value.as_str().map(|text| one_line(text).into_owned());
     match event.type_name() {

@@ -19,59 +19,61 @@ use crate::text::{terminal_width, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor events                                     what happens, while it happens
+  monitor events                                     Show new events
   monitor events --types 'task-*' --worker 'render@*'
-  monitor events --root 2106 --after 0 --timeout 1s  all that the server still knows of a tree's events
+  monitor events --root 2106 --after 0 --timeout 1s  Show stored events of a run
   monitor events --types task-failed --json | jq -r .data.process.name
-  monitor events --camera sqlite:tasks.db --camera 'command:jq .task_count >> counts' --frequency 1m
-  monitor events --kind task --camera mail:ops@example.com --maxrate 1/h
-  monitor events --position events.at --json >> events.json   goes on where it was, after restarts too";
+  monitor events --position events.at --json >> events.json
+  monitor events --camera sqlite:tasks.db --frequency 1m
+  monitor events --camera 'command:jq .task_count >> counts'
+  monitor events --kind task --camera mail:ops@example.com --maxrate 1/h";
 
-/// Shows events as they are stored, or lets cameras take pictures of what they make of things
+/// Show events as they are stored, or feed them to cameras
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// Prints a line for each event: the default without a camera. With --json each line is `{"id", "event", "data"}`, as the stream tells it
+    /// Print a line for each event; this is the default without a camera. With --json each line is `{"id", "event", "data"}`, as in the
+    /// event stream
     #[arg(long)]
     dump: bool,
-    /// Only these types, between commas, with globs: `task-*`, `process-ended`
+    /// Only events of these types, separated by commas; `*` is a wildcard: `task-*`, `process-ended`
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     types: Vec<String>,
-    /// Only of processes of these kinds, between commas: `task`, `run`, `root` …
+    /// Only events of processes of these kinds, separated by commas, such as `task`, `run` or `root`
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     kind: Vec<String>,
-    /// Only of this tree, and of workers: its number as in `name <batch001:2106>`, or its id
+    /// Only events of this run and of workers: the run's number, such as 2106 in `name <batch001:2106>`, or its id
     #[arg(long)]
     root: Option<String>,
-    /// Only of this worker, and of what it runs: its id, or a glob for its name, like `render@*`
+    /// Only events of this worker and of its processes: its id, or its name with wildcards, such as `render@*`
     #[arg(long)]
     worker: Option<String>,
-    /// Only of processes of exactly this name
+    /// Only events of processes with exactly this name
     #[arg(long)]
     name: Option<String>,
-    /// Only of the task with this id in its queue
+    /// Only events of the queue task with this id
     #[arg(long, value_name = "ID")]
     task: Option<String>,
-    /// From the event after this number on, as far back as the server knows [default: from now on]
+    /// Start after the event with this number, if the server still has it [default: start with new events]
     #[arg(long, value_name = "NUMBER")]
     after: Option<u64>,
-    /// Goes on where the last command with this file was; stronger than --after
+    /// Store the position in this file, and resume there; takes precedence over --after
     #[arg(long, value_name = "FILE")]
     position: Option<PathBuf>,
-    /// Takes pictures of tasks and workers: `file:PATH` (lines of JSON), `sqlite:PATH`, `webhook:URL`, `command:COMMAND` (JSON on its standard
-    /// input), or `mail:ADDRESS,…` (by the server that `MONITOR_SMTP_URL` names); may be given several times
+    /// Send periodic snapshots of tasks and workers to `file:PATH` (lines of JSON), `sqlite:PATH`, `webhook:URL`, `command:COMMAND` (JSON
+    /// on its standard input), or `mail:ADDRESS,…` (through the server in `MONITOR_SMTP_URL`); can be repeated
     #[arg(long, value_name = "KIND:TARGET")]
     camera: Vec<CameraArg>,
-    /// How often cameras take a picture, if anything happened
+    /// Interval of snapshots; none is sent if nothing happened
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = monitor_duration::read_positive, requires = "camera")]
     frequency: Duration,
-    /// Cameras take no more pictures than this: `10/s`, `30/m` or `1/h`
+    /// Maximum rate of snapshots: `10/s`, `30/m` or `1/h`
     #[arg(long, value_name = "RATE", value_parser = camera::read_rate, requires = "camera")]
     maxrate: Option<Duration>,
-    /// Ends after so many events
+    /// Exit after this number of events
     #[arg(long, value_name = "EVENTS")]
     limit: Option<u64>,
-    /// Ends when no event came for so long
+    /// Exit if no event arrives for this time
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
     timeout: Option<Duration>,
     #[command(flatten)]
@@ -80,7 +82,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let client = args.connection.client()?;
-    // A server that isn't there is told now, and not waited for.
+    // An unreachable server is reported now, without waiting for it.
     let as_of = args.connection.ask(client.workers().limit(1))?.as_of;
     let failure = Arc::<Mutex<Option<io::Error>>>::default();
     let mut receiver = receiver(args, as_of)?;
@@ -115,7 +117,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Fails if a camera could not deliver its last picture.
+/// Returns an error if a camera could not deliver its last snapshot.
 fn all_delivered(receiver: &Receiver) -> anyhow::Result<()> {
     let failing = receiver.failing_cameras();
     anyhow::ensure!(failing.is_empty(), "the last picture was not delivered: {}", failing.join(", "));
@@ -148,7 +150,7 @@ fn receiver(args: &Args, as_of: u64) -> anyhow::Result<Receiver> {
     args.camera.iter().try_fold(receiver, |receiver, camera| camera.add_to(receiver, frequency))
 }
 
-/// Tells what happens besides events, apart from them, so that a pipe gets events and nothing else.
+/// Prints notices to stderr, so that stdout contains only events.
 fn tell() -> impl FnMut(&Notice<'_>) + Send + 'static {
     let mut is_away = false;
     move |notice| {
@@ -184,7 +186,7 @@ fn print(event: &Received, is_json: bool, columns: Option<usize>) -> io::Result<
     out.flush()
 }
 
-/// Waits until somebody wants the command to end.
+/// Waits for a stop signal.
 async fn asked_to_end() {
     #[cfg(unix)]
     if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

@@ -17,18 +17,18 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor heartbeat add nightly-backup --rule \"30 2 * * *\" --zone Europe/Berlin --grace 30m
+  monitor heartbeat add nightly-backup --rule \"30 2 * * *\" --zone Europe/Berlin
   monitor heartbeat add poller --every 5m --snippet python
   monitor heartbeat list
-  monitor heartbeat roll poller --overlap 7d       a new key; the old one is taken for a week more
+  monitor heartbeat roll poller --overlap 7d  Replace the address
   monitor heartbeat delete poller
 
-A job that runs elsewhere pings its address when it has run: /ping/KEY, with /start before it, and /fail or
-/EXIT-CODE if it failed. What doesn't come in time is told as a missed run.";
+A job that runs elsewhere requests its address, /ping/KEY, after each run. It can also request /ping/KEY/start before the run, and \
+/ping/KEY/fail or /ping/KEY/EXIT-CODE after a failure. A ping that does not arrive in time is shown as a missed run.";
 
-/// Watches jobs that run elsewhere by the pings that they send
+/// Watch jobs that run elsewhere through the pings that they send
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -36,29 +36,29 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Adds a heartbeat, and prints its address, this once
+    /// Add a heartbeat and print its address, which is not shown again
     Add(Add),
-    /// Lists all heartbeats, and how they stand
+    /// List all heartbeats with their states
     List {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Gives a heartbeat another address, and prints it, this once
+    /// Replace the address of a heartbeat and print the new one, which is not shown again
     Roll {
-        /// The heartbeat
+        /// Name of the heartbeat
         name: String,
-        /// How long the old address is taken, like 12h or 7d; 0s ends it at once
+        /// Time for which the old address stays valid, such as 12h or 7d; 0s ends it at once
         #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = monitor_duration::read)]
         overlap: Duration,
-        /// Prints what a job has to do, in this language
+        /// Print code that pings the address, in this form
         #[arg(long, value_enum)]
         snippet: Option<Snippet>,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Deletes a heartbeat; its runs are still shown
+    /// Delete a heartbeat; its runs are kept
     Delete {
-        /// The heartbeat
+        /// Name of the heartbeat
         name: String,
         #[command(flatten)]
         connection: Connection,
@@ -68,27 +68,27 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("expected").required(true).args(["rule", "every"])))]
 struct Add {
-    /// Its name, like no other's
+    /// Unique name of the heartbeat
     name: String,
-    /// The rule of time by which a ping is expected, such as "30 2 * * *"
+    /// Cron rule for expected pings, such as "30 2 * * *"
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
-    /// Zone of the rule, such as Europe/Berlin [default: UTC]
+    /// Time zone of the rule, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", requires = "rule")]
     zone: Option<String>,
-    /// A ping is expected so long after the one before it, like 5m or 1d
+    /// Interval between pings, such as 5m or 1d
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     every: Option<Duration>,
-    /// How late a ping may be
+    /// Maximum delay of a ping
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = monitor_duration::read)]
     grace: Duration,
-    /// After how long a run that was begun is overdue [default: the grace]
+    /// Maximum time between the ping `start` and the end of a run [default: as --grace]
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     timeout: Option<Duration>,
-    /// The agent of the machine on which the job runs, if it has one
+    /// Agent of the machine where the job runs, if it has one
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
-    /// Prints what the job has to do in this language
+    /// Print code that pings the address, in this form
     #[arg(long, value_enum, default_value = "sh")]
     snippet: Snippet,
     #[command(flatten)]
@@ -126,7 +126,7 @@ fn add(args: Add) -> anyhow::Result<()> {
     connection.show(call, |key| told(&key, &connection, Some(snippet)))
 }
 
-/// Prints an address, and what a job has to do with it.
+/// Prints the address of a heartbeat, and the code that pings it.
 fn told(key: &HeartbeatKey, connection: &Connection, snippet: Option<Snippet>) -> anyhow::Result<()> {
     let below = || format!("{}{}", connection.server().as_str().trim_end_matches('/'), key.path);
     let url = key.url.clone().unwrap_or_else(below);

@@ -1,23 +1,22 @@
-//! What a job has to do to ping, in the languages that jobs are written in. The page shows the same files, and has them.
+//! Code that pings a heartbeat, in several languages. The page embeds the same files.
 
-/// A language.
+/// The form of a snippet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Snippet {
-    /// A POSIX shell
+    /// Command for a POSIX shell
     Sh,
-    /// Python, with its standard library
+    /// Python code that uses only the standard library
     Python,
-    /// `PowerShell`
-    #[value(name = "powershell")]
+    #[value(name = "powershell", help = "PowerShell code")]
     PowerShell,
-    /// A line of a crontab
+    /// Line of a crontab
     Crontab,
-    /// A unit of systemd
+    /// systemd unit
     Systemd,
 }
 
 impl Snippet {
-    /// What a job of this name has to do to ping this address.
+    /// The snippet for a job with this name, address and rule.
     pub(super) fn text(self, name: &str, url: &str, rule: &str) -> String {
         let text = match self {
             Self::Sh => include_str!("../../../../monitor-web/app/src/screens/alerts/snippets/sh.txt"),

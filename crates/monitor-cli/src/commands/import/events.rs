@@ -1,4 +1,4 @@
-//! The events that make of an empty server what an export shows.
+//! Converts an export back to the events that recreate it on an empty server.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use monitor_wire::{
     WorkerRole, WorkerState,
 };
 
-/// What is known of a tree that is imported.
+/// Parts of the imported tree that later events refer to.
 pub(super) struct Known {
     root: Root,
     workers: HashMap<WorkerId, Worker>,
@@ -23,7 +23,7 @@ impl Known {
     pub(super) fn worker(&mut self, worker: Worker) -> Vec<Event> {
         let of = reference(&worker);
         let online = worker.version.clone().zip(worker.started_us).map(|(version, started_us)| {
-            // Nobody beats for it any more.
+            // The interval is 0, because no program sends heartbeats for this worker.
             let online = WorkerOnline {
                 time_us: started_us,
                 started_us,
@@ -40,7 +40,7 @@ impl Known {
         online.into_iter().collect()
     }
 
-    /// How the workers left.
+    /// Events for the ends of the workers.
     pub(super) fn leave(&self) -> Vec<Event> {
         let left = |worker: &Worker| match &worker.state {
             state if *state == WorkerState::LOST => {
@@ -55,20 +55,21 @@ impl Known {
         self.workers.values().filter_map(left).collect()
     }
 
-    /// The events of a process; `at_us` is where it stands among its siblings.
+    /// Events of a process. `at_us` is its position among its siblings.
     pub(super) fn process(&mut self, process: &Process, at_us: u64) -> Vec<Event> {
         let worker = process.worker_id.and_then(|id| self.workers.get(&id)).map(reference);
-        // Counts are told apart by who counted: the same one at every import, or they would add up.
+        // The server adds up counts of different workers. Each import must use the same worker, so that a repeated import replaces the
+        // count.
         let own = worker.or_else(|| process.fold.as_ref().and_then(|_| self.counter()));
         let mut worker = own.clone();
         let (root_id, id) = (process.root_id, process.id);
-        // Earlier attempts are told by their own starts and ends, and the last one begins when it did.
+        // Earlier attempts have events of their own. The last attempt keeps its own start time.
         let (last, earlier) = process.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
         let retry = |is_last: bool| {
             let next_us = process.next_attempt_us.filter(|_| is_last);
             Some(Retry { next_us, of: process.attempts_of }).filter(|_| !is_last || process.state == State::RETRYING)
         };
-        // The batch mark is the root's own process's, which comes first.
+        // The batch mark belongs to the root's own process, which is the first.
         let batch = self.root.batch.clone().filter(|_| !self.is_begun);
         self.is_begun = true;
         let mut events = Vec::new();
@@ -139,7 +140,7 @@ impl Known {
         events
     }
 
-    /// Who counted what was folded.
+    /// The worker that counts folded processes.
     fn counter(&self) -> Option<WorkerRef> {
         let id = WorkerId::new(self.root.root_id.get())?;
         Some(WorkerRef { id, hostname: String::new(), pid: 0, program: "monitor import".to_owned() })

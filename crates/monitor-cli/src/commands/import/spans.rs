@@ -1,4 +1,4 @@
-//! Requests of OTLP in parts: a file may hold more in one than a server takes at once.
+//! Splits OTLP requests, because a file may contain more in one request than a server accepts.
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{AT_ONCE, BYTES_AT_ONCE};
 
-/// A span with what stands above it, all as they were written.
+/// A span with its resource and scope, as JSON text.
 #[derive(Clone, Copy)]
 pub(super) struct Span<'a> {
     resource: Option<&'a RawValue>,
@@ -49,7 +49,7 @@ pub(super) fn read(json: &str) -> anyhow::Result<Vec<Span<'_>>> {
     Ok(spans.collect())
 }
 
-/// As many as are sent at a time.
+/// Splits spans into parts, each for a request.
 pub(super) fn parts<'a, 'b>(mut spans: &'b [Span<'a>]) -> impl Iterator<Item = &'b [Span<'a>]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -64,7 +64,7 @@ pub(super) fn parts<'a, 'b>(mut spans: &'b [Span<'a>]) -> impl Iterator<Item = &
     })
 }
 
-/// A request of these.
+/// Builds a request of spans.
 pub(super) fn request(spans: &[Span<'_>]) -> String {
     let is_same = |a: Option<&RawValue>, b: Option<&RawValue>| a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref);
     let groups = spans.chunk_by(|a, b| is_same(a.resource, b.resource) && is_same(a.scope, b.scope));

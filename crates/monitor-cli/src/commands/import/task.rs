@@ -1,17 +1,17 @@
-//! The events of a queue that make of a process the task that an export shows.
+//! Events of a queue task, for a process in an export that is a task.
 
 use monitor_wire::{
     Event, Phase, Process, Task, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskSent, TaskStarted, TaskSucceeded, WorkerId,
     WorkerRef,
 };
 
-/// The events of a task, beside those of its process; none if it is none. `reference` describes a worker.
+/// Returns the task events of a process, without the process events. Empty if the process is no queue task. `reference` describes a worker.
 pub(super) fn events(process: &Process, at_us: u64, reference: impl Fn(WorkerId) -> Option<WorkerRef>) -> Vec<Event> {
     let Some(task) = process.task.as_deref() else { return Vec::new() };
     let Task { phase, sent_us, received_us, result, traceback, .. } = task;
     let before = process.attempts.iter().rev().find_map(|attempt| attempt.worker_id);
     let worker = process.worker_id.or(before).and_then(&reference);
-    // The next attempt waits: what is known of a worker is of the one before.
+    // The next attempt is waiting, so the known worker is that of the attempt before.
     let is_retried = *phase == Phase::RETRIED;
     let attempt = if is_retried { process.attempt.saturating_sub(1).max(1) } else { process.attempt };
     let mut events = Vec::new();

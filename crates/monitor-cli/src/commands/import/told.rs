@@ -1,4 +1,4 @@
-//! What a server has of a tree's logs already: they have no ids, and would be there twice.
+//! Log lines that the server already has. Log lines have no ids, so without this check an import would duplicate them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +10,7 @@ use monitor_wire::{LogEntry, RootId};
 use super::Line;
 use crate::client::Connection;
 
-/// How often each line was told: programs do say the same twice.
+/// Number of occurrences of each line, because a program can log the same line several times.
 #[derive(Default)]
 pub(super) struct Told {
     hasher: RandomState,
@@ -18,7 +18,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Reads them from the server's own export; none if it doesn't have the tree.
+    /// Reads the log lines from the server's own export. Empty if the server doesn't have the tree.
     pub(super) fn read(connection: &Connection, root: RootId) -> anyhow::Result<Self> {
         let mut told = Self::default();
         let export = match connection.open(connection.client()?.export(root, ExportFormat::Ndjson)) {
@@ -34,7 +34,7 @@ impl Told {
         Ok(told)
     }
 
-    /// Whether the server has this line; each that it has is found once.
+    /// Returns true if the server has this line. Each stored line matches once.
     pub(super) fn has(&mut self, log: &LogEntry) -> bool {
         let hash = self.hash(log);
         self.lines.get_mut(&hash).is_some_and(|count| {
@@ -44,7 +44,7 @@ impl Told {
         })
     }
 
-    /// Its number is the server's own, and its worker is the import where nobody knows who said it.
+    /// Ignores the number, which the server assigns, and the worker, which is the import itself if the original worker is unknown.
     fn hash(&self, log: &LogEntry) -> u64 {
         let LogEntry { process_id, time_us, level, message, target, stream, fields, worker_id: _, number: _ } = log;
         let fields = serde_json::to_string(fields).unwrap_or_default();
@@ -52,7 +52,7 @@ impl Told {
     }
 }
 
-/// Whether the tree is not there, or not any more.
+/// Returns true if the tree doesn't exist or was deleted.
 pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error.status(), Some(404 | 410))
 }

@@ -18,41 +18,41 @@ Examples:
   monitor call render --args '[\"a.mov\"]' --kwargs '{\"size\": \"4k\"}'
   monitor call render --queue video --countdown 10m --expires 1h
   monitor call render --eta 2026-11-23T22:00
-  monitor call add --args '[2, 2]' --wait 30s          prints what it returned, as `monitor result`
-  monitor call render -d 'worker@build-*'              by one of these
-  monitor control --list                               who does it now
+  monitor call add --args '[2, 2]' --wait 30s  Print the result
+  monitor call render -d 'worker@build-*'      Choose among these workers
+  monitor control --list                       List workers that support `call`
 
-One worker that offers it puts the task into its queue. It prints the id of the task.";
+One worker that supports `call` puts the task into its queue. The command prints the id of the task.";
 
-/// The task is looked for again after so long, until its worker has told of it.
+/// Interval of requests for the task, until its worker has reported it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Starts a task of a queue by its name
+/// Start a queue task by its name
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct CallArgs {
-    /// Name of the task
+    /// Name of the queue task
     #[arg(value_name = "NAME")]
     task_name: String,
-    /// Its arguments by position, a list as JSON
+    /// Positional arguments, as a JSON list
     #[arg(long = "args", value_name = "JSON", value_parser = read_list)]
     args: Option<Value>,
-    /// Its arguments by name, an object as JSON
+    /// Named arguments, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = read_object)]
     kwargs: Option<Value>,
-    /// The queue that it goes through [default: the worker's own choice]
+    /// Queue to put the task into [default: chosen by the worker]
     #[arg(short = 'Q', long)]
     queue: Option<String>,
-    /// Not to be started before: a time such as 2026-11-21T08:00, on the clock of this machine, or 2026-11-21T08:00Z
+    /// Earliest start: a time such as 2026-11-21T08:00 in this machine's time zone, or 2026-11-21T08:00Z
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "countdown")]
     eta: Option<jiff::Timestamp>,
-    /// Not to be started before so long from now
+    /// Earliest start, as a duration from now
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
     countdown: Option<Duration>,
-    /// Not to be started after: a time, or a duration from now
+    /// Latest start: a time, or a duration from now
     #[arg(long, value_name = "TIME", value_parser = read_expiry)]
     expires: Option<u64>,
-    /// Waits so long for its end, up to 60s, and prints what it returned
+    /// Wait up to this time, at most 60s, for the task to end, and print its result
     #[arg(long, value_name = "DURATION", value_parser = read_wait)]
     wait: Option<Duration>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ fn read_expiry(text: &str) -> Result<u64, String> {
     Ok(micros(at))
 }
 
-/// Unix µs; 0 of a time before 1970.
+/// Converts to Unix µs. Times before 1970 are 0.
 pub(super) fn micros(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
@@ -104,7 +104,7 @@ pub(crate) fn call(args: &CallArgs) -> anyhow::Result<()> {
     wait_for(args, &uuid, wait)
 }
 
-/// Prints what the task returned, once its worker has told of it.
+/// Prints the result of the task, after its worker has reported it.
 fn wait_for(args: &CallArgs, uuid: &str, wait: Duration) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     let until = Instant::now() + wait;
@@ -122,7 +122,7 @@ fn is_unknown(error: &anyhow::Error) -> bool {
     error.downcast_ref::<monitor_api::Error>().is_some_and(|error| error.status() == Some(404))
 }
 
-/// The arguments of the method, as the API has them.
+/// The arguments of the method in the form of the API.
 fn arguments(args: &CallArgs) -> Fields {
     let given = [
         ("name", Some(args.task_name.as_str().into())),

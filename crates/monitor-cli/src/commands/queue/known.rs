@@ -1,4 +1,4 @@
-//! Ids and names of tasks as they are typed, compared with the tasks that the server knows.
+//! Completes ids and checks names of queue tasks, using the tasks that the server knows.
 
 use std::io::Write as _;
 
@@ -10,23 +10,23 @@ use crate::text::visible;
 
 /// Fewest digits of an id that are enough, as for `monitor cancel`.
 const LEAST_DIGITS: usize = 6;
-/// Hex digits of a UUID.
+/// Number of hex digits of a UUID.
 const UUID_DIGITS: usize = 32;
 
-/// The full ids of tasks, of which the first digits were typed.
+/// Completes ids of queue tasks to full ids.
 ///
-/// A full id that is not known stays as it is, with a warning, because the program that sent the task may not be monitored.
+/// An unknown full id is kept, with a warning, because the program that sent the task may not be monitored.
 ///
 /// # Errors
-/// If the first digits of an id are those of no task, or of several.
+/// If no task or several tasks have an id with these first digits.
 pub(crate) fn full_ids(connection: &Connection, ids: &[&str]) -> anyhow::Result<Vec<String>> {
     ids.iter().map(|id| full_id(connection, id)).collect()
 }
 
-/// The same for commands whose answer shows that a task is not known: a full id stays as it is, and is not looked up.
+/// Like [`full_ids`], for commands whose answer shows that a task is unknown: full ids are kept without a request to the server.
 ///
 /// # Errors
-/// If the first digits of an id are those of no task, or of several.
+/// If no task or several tasks have an id with these first digits.
 pub(crate) fn completed_ids(connection: &Connection, ids: &[String]) -> anyhow::Result<Vec<String>> {
     ids.iter().map(|id| if is_prefix(id) { full_id(connection, id) } else { Ok(id.clone()) }).collect()
 }
@@ -52,7 +52,7 @@ fn full_id(connection: &Connection, id: &str) -> anyhow::Result<String> {
     }
 }
 
-/// True if this is only the beginning of a UUID.
+/// True if this is an incomplete UUID.
 fn is_prefix(id: &str) -> bool {
     let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     is_hex && id.bytes().filter(u8::is_ascii_hexdigit).count() < UUID_DIGITS
@@ -64,14 +64,14 @@ fn ids_that_begin_with(connection: &Connection, id: &str) -> anyhow::Result<Vec<
     while let Some(page) = connection.wait(pages.next())? {
         found.extend(page.tasks.into_iter().filter_map(|task: Process| task.native_id));
     }
-    // The search finds ids of processes as well.
+    // The search also finds ids of processes.
     found.retain(|found| found.get(..id.len()).is_some_and(|digits| digits.eq_ignore_ascii_case(id)));
     found.sort_unstable();
     found.dedup();
     Ok(found)
 }
 
-/// Warns if no task has had this name, and names the most similar name.
+/// Warns if no task with this name is known, and suggests the most similar name.
 pub(crate) fn warn_of_unknown_name(connection: &Connection, name: &str) -> anyhow::Result<()> {
     let types = connection.ask(connection.client()?.queue_types())?.types;
     if types.iter().all(|known| known.name != name) {

@@ -33,20 +33,22 @@ use crate::text::{
 const EXAMPLES: &str = "\
 Examples:
   monitor queue list
-  monitor queue list --ask             and how many tasks wait in each, as workers say that are online
+  monitor queue list --ask  Include the number of waiting tasks
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
   monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
-  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor that continues the list";
+  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'
 
-/// Names are not shown wider than this, for the other columns' sake.
+If a list of tasks is not complete, stderr shows the --cursor that continues it.";
+
+/// Maximum width of a name, so that the other columns fit.
 const NAME_COLUMNS: usize = 40;
 
-/// Shows queues, and the tasks that went through them
+/// List queues and queue tasks
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -54,73 +56,76 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Counts the tasks of each queue by their states
+    /// List queues, with the number of tasks in each state
     List {
-        /// Asks the workers that are online for their queues as well, and waits so long for their answers [1s if it isn't said]
+        /// Also query online workers for the number of waiting tasks, and wait this long for answers [default if the option has no value:
+        /// 1s]
         #[arg(long, value_name = "DURATION", value_parser = read_timeout, num_args = 0..=1, default_missing_value = "1s")]
         ask: Option<Duration>,
         #[command(flatten)]
         connection: Connection,
     },
-    /// Counts the tasks of each name by their states
+    /// List task names, with the number of tasks in each state
     Types {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Lists tasks, those received last first
+    /// List queue tasks, most recently received first
     Tasks(Box<Tasks>),
 }
 
 #[derive(Debug, clap::Args)]
 struct Tasks {
-    /// By `name`, `state`, `received`, `started` or `runtime`; with `-` before it the greatest first [default: -received]
+    /// Order: `name`, `state`, `received`, `started` or `runtime`; a leading `-` sorts in descending order [default: -received]
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     sort: Option<String>,
-    /// Only of exactly this name
+    /// Only tasks with exactly this name
     #[arg(long = "type", value_name = "NAME")]
     name: Option<String>,
-    /// Only of this worker: its id, its name like `render@build-7` (with `:pid` if several share it), its host, or a glob like `render@*`
+    /// Only tasks of this worker: its id, its name such as `render@build-7` (with `:pid` if several have this name), its host, or a pattern
+    /// such as `render@*`
     #[arg(long)]
     worker: Option<String>,
-    /// Only in these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`
+    /// Only tasks in these states, separated by commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`
     #[arg(long, value_name = "STATES")]
     state: Option<String>,
-    /// Only in these phases, between commas: `sent`, `received`, `started`, `retried`, `requeued`, `rejected`, `revoked`
+    /// Only tasks in these phases, separated by commas: `sent`, `received`, `started`, `retried`, `requeued`, `rejected`, `revoked`
     #[arg(long, value_name = "PHASES")]
     phase: Option<String>,
-    /// Only of this queue
+    /// Only tasks of this queue
     #[arg(long)]
     queue: Option<String>,
-    /// Received at this time or later: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or in Unix microseconds
+    /// Only tasks received at this time or later: `10m ago`, `2026-11-21`, `2026-11-21T08:00` in this machine's time zone, or Unix
+    /// microseconds
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     received_after: Option<u64>,
-    /// Received before this time
+    /// Only tasks received before this time
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     received_before: Option<u64>,
-    /// Started at this time or later
+    /// Only tasks started at this time or later
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     started_after: Option<u64>,
-    /// Started before this time
+    /// Only tasks started before this time
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     started_before: Option<u64>,
-    /// Only those like this: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
-    /// `or`, `not` and brackets
+    /// Only tasks that match this search: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`,
+    /// quotes, `and`, `or`, `not` and parentheses
     #[arg(long, value_name = "SEARCH")]
     q: Option<String>,
-    /// At most so many
+    /// Maximum number of tasks
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Leaves out so many
+    /// Number of tasks to skip
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     offset: u32,
-    /// The `next_cursor` of the page before
+    /// Continue a list at the `next_cursor` of its last page
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// A time in Unix microseconds, or as [`time`] reads it.
+/// Parses Unix microseconds, or a time in the form that [`time`] accepts.
 fn read_time(text: &str) -> Result<u64, String> {
     text.parse().or_else(|_| time(text).map(micros))
 }
@@ -185,8 +190,8 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Requests page after page until there are `--limit` tasks or the list ends, because a page is short if its search takes long. Returns one page
-/// of all of them.
+/// Requests pages until there are `--limit` tasks or the list ends, because a page is short if its search takes long. Returns all of them
+/// as one page.
 fn collect(args: &Tasks, call: &Call<QueueTasksPage>) -> anyhow::Result<Value> {
     let limit = usize::from(args.limit);
     let mut progress = Progress::default();
@@ -195,7 +200,7 @@ fn collect(args: &Tasks, call: &Call<QueueTasksPage>) -> anyhow::Result<Value> {
         let page: QueueTasksPage = read(answer.clone())?;
         let Some(cursor) = page.next_cursor.filter(|_| page.tasks.len() < limit) else { break };
         progress.show(page.examined, page.tasks.len());
-        // The cursor has what is left of the offset.
+        // The cursor includes the remaining offset.
         let next = call.clone().parameter("offset", &0).limit(limit - page.tasks.len()).cursor(&cursor);
         let mut next = args.connection.wait(next.json())?;
         if let (Some(Value::Array(tasks)), Some(Value::Array(more))) = (answer.get_mut("tasks"), next.get_mut("tasks")) {
@@ -209,7 +214,7 @@ fn collect(args: &Tasks, call: &Call<QueueTasksPage>) -> anyhow::Result<Value> {
     Ok(answer)
 }
 
-/// A line on a terminal that counts what was examined, and that is erased at the end.
+/// A line on a terminal that counts the examined tasks and is erased at the end.
 #[derive(Default)]
 struct Progress {
     is_shown: bool,
@@ -219,7 +224,7 @@ impl Progress {
     fn show(&mut self, examined: u64, found: usize) {
         if std::io::stderr().is_terminal() {
             self.is_shown = true;
-            // The search goes on if it can't be written.
+            // If stderr is closed, the search continues without the line.
             let _ = write!(std::io::stderr(), "\r{} tasks examined, {found} found\x1b[K", thousands(examined));
         }
     }
@@ -275,7 +280,7 @@ fn print_queues(queues: Vec<Queue>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A line for a queue as a worker knows it.
+/// Renders a queue as a worker reported it.
 fn render_worker(queue: &QueueOfWorker, columns: Option<usize>) -> String {
     let mut line = Line::default();
     line.text("  ").text(&visible(&queue.worker));
@@ -288,13 +293,13 @@ fn render_worker(queue: &QueueOfWorker, columns: Option<usize>) -> String {
     line.finish(columns)
 }
 
-/// The first worker's answer, if it did what it was asked and the answer can be read.
+/// The first worker's answer, if the worker succeeded and the answer is valid.
 fn first_answer<T: DeserializeOwned>(command: &monitor_wire::Command) -> Option<(&CommandLine, T)> {
     let line = command.lines.first()?;
     Some((line, answer_of(line)?))
 }
 
-/// A worker's answer, if it did what it was asked and the answer can be read.
+/// A worker's answer, if the worker succeeded and the answer is valid.
 fn answer_of<T: DeserializeOwned>(line: &CommandLine) -> Option<T> {
     let value = line.value.clone().filter(|_| line.status == CommandStatus::OK)?;
     serde_json::from_value(value).ok()
@@ -325,7 +330,7 @@ fn render_counts(all: &[QueueCounts], columns: Option<usize>) -> String {
     text
 }
 
-/// The states, those of most tasks first.
+/// The states, sorted by the number of tasks in descending order.
 fn sorted(states: &BTreeMap<String, u64>) -> Vec<(&String, &u64)> {
     let mut states: Vec<_> = states.iter().collect();
     states.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -12,27 +12,27 @@ use crate::text::{Line, terminal_width, thousands, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor purge                          counts what waits in all queues of a worker, and asks
-  monitor purge -Q video,sound           in these
-  monitor purge -X mail --force          in all but this, without asking
-  monitor purge --dry-run                counts, and throws nothing away
-  monitor control --list                 who does it now
+  monitor purge                  Count the waiting tasks in all queues, and ask
+  monitor purge -Q video,sound   Purge only these queues
+  monitor purge -X mail --force  Purge all other queues, without asking
+  monitor purge --dry-run        Only count the tasks
+  monitor control --list         List workers that support `purge`
 
-One worker that offers it does it, one that takes tasks from these queues if there is. What runs goes on; what is thrown away can't be
-brought back.";
+One worker that supports `purge` executes it, if possible one that takes tasks from these queues. Running tasks continue. Deleted tasks \
+can't be restored.";
 
-/// Throws away the tasks that wait in queues
+/// Delete the tasks that wait in queues
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
-#[command(mut_arg("dry_run", |arg| arg.help("Counts what waits, and throws nothing away")))]
+#[command(mut_arg("dry_run", |arg| arg.help("Count the waiting tasks, without deleting them")))]
 pub(crate) struct PurgeArgs {
-    /// In these queues, between commas [default: all that the worker knows]
+    /// Only these queues, separated by commas [default: all queues that the worker knows]
     #[arg(short = 'Q', long, value_delimiter = ',', value_name = "QUEUES")]
     queues: Vec<String>,
-    /// But not in these, between commas
+    /// Except these queues, separated by commas
     #[arg(short = 'X', long, value_delimiter = ',', value_name = "QUEUES")]
     exclude: Vec<String>,
-    /// Does it without asking
+    /// Do not ask for confirmation
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(crate) fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
         anyhow::bail!("the worker did not say how many tasks wait: nothing was thrown away");
     };
     let is_over = args.whom.dry_run || counted.count == 0;
-    // As JSON there is one answer, the last one.
+    // With --json, only the last answer is printed.
     if args.whom.connection.json && is_over {
         return print_json(&answer);
     }
@@ -67,7 +67,7 @@ pub(crate) fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
     if !args.force {
         confirm(counted.count)?;
     }
-    // Those that were counted, by the one who has counted.
+    // Purge the queues that were counted, with the worker that counted them.
     let queues: Vec<String> = counted.queues.iter().filter(|queue| queue.count > 0).map(|queue| queue.name.clone()).collect();
     let worker = line.worker_id.map_or_else(|| line.name.clone(), |id| id.to_string());
     let to = CommandTo { workers: vec![worker], glob: None };

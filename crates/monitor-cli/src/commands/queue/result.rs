@@ -13,24 +13,24 @@ use crate::text::{one_line, visible};
 const EXAMPLES: &str = "\
 Examples:
   monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --wait 30s
-  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --traceback
+  monitor result 8a1c7f0e --wait 30s   Wait for the end of the task
+  monitor result 8a1c7f0e --traceback  Show where an error occurred
 
-Exit code 1 if the task did not succeed, or has not ended in time.";
+The exit code is 1 if the task did not succeed, or did not end in time.";
 
-/// The longest wait that the server takes.
+/// Maximum wait that the server accepts.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
-/// Prints what a task of a queue returned
+/// Print the result of a queue task
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct ResultArgs {
-    /// Its id in the queue, or the six or more digits that it begins with
+    /// Id of the queue task, or its first six or more digits
     id: String,
-    /// Prints where its error came from
+    /// Also print the traceback of an error, to stderr
     #[arg(long)]
     traceback: bool,
-    /// Waits so long for its end, up to 60s
+    /// Wait up to this time, at most 60s, for the task to end
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_wait)]
     wait: Duration,
     #[command(flatten)]
@@ -48,12 +48,12 @@ pub(crate) fn result(args: &ResultArgs) -> anyhow::Result<()> {
     print(&args.connection, &result_of(&args.connection, &ids[0], args.wait)?, args.traceback)
 }
 
-/// What a task returned, as JSON. Waits so long for its end.
+/// Requests the result of a task as JSON. Waits up to `wait` for its end.
 pub(super) fn result_of(connection: &Connection, id: &str, wait: Duration) -> anyhow::Result<Value> {
     Ok(connection.wait(connection.client()?.queue_task_result(id, wait).json())?)
 }
 
-/// Prints what a task returned, and fails if it did not succeed.
+/// Prints the result of a task. Returns an error if the task did not succeed.
 pub(super) fn print(connection: &Connection, answer: &Value, with_traceback: bool) -> anyhow::Result<()> {
     let result: QueueTaskResult = read(answer.clone())?;
     if connection.json {

@@ -14,18 +14,17 @@ use crate::text::{Line, one_line, terminal_width, visible, width};
 const EXAMPLES: &str = "\
 Examples:
   monitor retry 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor retry 8a1c7f                   the same, if no other id begins with these digits
-  monitor queue tasks --state failed --limit 1000 --json | jq -r '.tasks[].native_id' | xargs monitor retry
-                                         the newest 1,000 that failed; if there are more, the --cursor for them is printed
-  monitor control --list                 who does it now
+  monitor retry 8a1c7f    Use the first digits of the id
+  monitor control --list  List workers that support `retry`
+  monitor queue tasks --state failed --json | jq -r '.tasks[].native_id' | xargs monitor retry
 
-Each task is asked of one worker that offers it: of the one that had it last, if it is there. It says by which id the task runs again.";
+Each task is sent to one worker that supports `retry`, if possible the one that ran it last. The output shows the new id of each task.";
 
-/// Has tasks of queues that have ended run again
+/// Run ended queue tasks again
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct RetryArgs {
-    /// Their ids in the queue, or the six or more digits that one begins with
+    /// Ids of queue tasks, or their first six or more digits
     #[arg(required = true, value_name = "ID")]
     task_ids: Vec<String>,
     #[command(flatten)]
@@ -56,7 +55,7 @@ pub(crate) fn retry(args: &RetryArgs) -> anyhow::Result<()> {
     judge(&ids, &command, &told)
 }
 
-/// Success if each task runs again.
+/// Returns an error unless each task runs again.
 fn judge(ids: &[String], command: &Command, told: &[(&str, RetryLine)]) -> anyhow::Result<()> {
     asking::judge(command)?;
     let meant = ids.iter().collect::<HashSet<_>>().len();

@@ -1,4 +1,4 @@
-//! What a word that is being typed may become: commands, options and their values, and what the server has.
+//! Completes a word: commands, options, their values, and names from the server.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use reedline::{Completer, Span, Suggestion};
 use crate::client::Connection;
 use crate::text::visible;
 
-/// A server that doesn't answer in time completes nothing.
+/// Maximum time to wait for the server; after it, nothing is completed.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What the server said holds for so long.
+/// Time for which answers of the server are cached.
 const FRESH: Duration = Duration::from_secs(5);
-/// So many things of the server are offered.
+/// Maximum number of candidates from the server.
 const MOST: usize = 100;
 
-/// What the server is asked for.
+/// Things that the server can list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Things {
     Trees,
@@ -28,7 +28,7 @@ enum Things {
     QueueTasks,
 }
 
-/// What may stand in a place, and what that is.
+/// Candidates for a place: value and description.
 type Candidates = Vec<(String, Option<String>)>;
 
 pub(super) struct Completions {
@@ -43,7 +43,7 @@ impl Completions {
         Self { connection, command, known: HashMap::new() }
     }
 
-    /// All that may stand behind these words, where the next one begins so.
+    /// Candidates for the word after `words`.
     fn candidates(&mut self, words: &[String], begun: &str) -> Candidates {
         let place = Place::find(&self.command, words, begun);
         match place {
@@ -85,7 +85,7 @@ impl Completer for Completions {
     }
 }
 
-/// What may stand at the end of a line.
+/// Completions that are possible at the end of a line.
 enum Place {
     Words(Candidates),
     Things(Things),
@@ -118,7 +118,7 @@ impl Place {
         if arguments == 0 && below.peek().is_some() {
             return Self::Words(below.map(|below| (below.get_name().to_owned(), help(below.get_about()))).collect());
         }
-        // The last one may be said several times.
+        // The last argument may be repeatable.
         let positionals: Vec<_> = command.get_positionals().collect();
         match positionals.get(arguments).or_else(|| positionals.last()) {
             Some(argument) => Self::values(command, argument),
@@ -126,7 +126,7 @@ impl Place {
         }
     }
 
-    /// What an argument may be.
+    /// Candidates for the value of an argument.
     fn values(command: &Command, argument: &Arg) -> Self {
         let values = argument.get_possible_values();
         if !values.is_empty() {
@@ -147,7 +147,7 @@ impl Place {
     }
 }
 
-/// The option that this word is, if the next word is its value.
+/// The option that this word is, if its value is the next word.
 fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     let is_meant = |argument: &&Arg| {
         let long = word.strip_prefix("--").is_some_and(|long| argument.get_long() == Some(long));
@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// What is offered for a line, without asking a server.
+    /// The candidates for a line, without a request to a server.
     fn offered(line: &str) -> Vec<String> {
         let mut command = crate::Cli::command();
         command.build();

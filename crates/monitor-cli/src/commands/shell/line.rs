@@ -1,4 +1,4 @@
-//! A line that was typed, and the command that it is.
+//! Parses a line into a command.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,15 +7,15 @@ use anyhow::Context as _;
 
 use crate::client::Connection;
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// Nothing, or a comment.
+    /// A blank line or a comment.
     Empty,
     Exit,
     /// The words of a command, without `monitor`.
     Command(Vec<String>),
-    /// Nothing that can be run, and why.
+    /// A line that can't be run, with the reason.
     Wrong(String),
 }
 
@@ -24,7 +24,7 @@ impl Line {
         let Some(mut words) = shlex::split(line) else {
             return Self::Wrong("a quotation mark has no end, or a backslash nothing behind it".to_owned());
         };
-        // As it was typed in another shell.
+        // Accepts lines that were copied from another shell.
         if words.first().is_some_and(|word| word == "monitor") {
             words.remove(0);
         }
@@ -37,11 +37,11 @@ impl Line {
     }
 }
 
-/// Runs commands as programs of their own: what one does to its process is none of the next one's.
+/// Runs each command in a process of its own, so that no command affects the next one.
 pub(super) struct Runner {
     program: PathBuf,
     server: Vec<(&'static str, String)>,
-    /// Somebody sits at the terminal.
+    /// True if the commands are typed at a terminal.
     is_attended: bool,
 }
 
@@ -54,12 +54,12 @@ impl Runner {
         Ok(Self { program, server: connection.environment(), is_attended })
     }
 
-    /// Runs a command to its end; its exit code.
+    /// Runs a command to its end. Returns its exit code.
     pub(super) fn run(&self, words: &[String]) -> anyhow::Result<u8> {
         let mut command = Command::new(&self.program);
         command.args(words).envs(self.server.iter().map(|(name, value)| (*name, value)));
         if !self.is_attended {
-            // Its stdin is the script.
+            // The stdin of the shell is the script.
             command.stdin(Stdio::null());
         }
         let status = command.status().with_context(|| format!("{} can't be started", self.program.display()))?;
@@ -67,7 +67,7 @@ impl Runner {
     }
 }
 
-/// As shells say it: 128, and the number of the signal.
+/// The exit code that shells report: 128 plus the number of the signal.
 fn signalled(status: std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
@@ -76,7 +76,7 @@ fn signalled(status: std::process::ExitStatus) -> u8 {
     128_u8.saturating_add(signal as u8)
 }
 
-/// Ctrl-C is for the command that runs: programs that are started begin with the default again.
+/// Ignores Ctrl-C in the shell. Started programs get the default action back.
 fn outlive_interrupts() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _runs = runtime.enter();

@@ -22,27 +22,27 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor shell                            commands without the word `monitor`, until exit or Ctrl-D
+  monitor shell                Type commands without `monitor`, until `exit`
   monitor shell --server http://db-1:60010
-  monitor shell < morning.txt              a script: a command on each line, # begins a comment
+  monitor shell < morning.txt  Run a script with one command per line
 
-Tab completes commands, options, trees, workers and tasks; the arrows and Ctrl-R find what was typed before.
-A script ends with the first command that fails, and with its exit code.";
+Tab completes commands, options, runs, workers and tasks. The arrow keys and Ctrl-R search the history. In a script, # starts a \
+comment. The script stops at the first command that fails, and exits with its exit code.";
 
 const MENU: &str = "completions";
 
-/// Takes commands at a prompt, or from stdin
+/// Run commands at a prompt, or from a script on standard input
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// Of a script: goes on after a command that fails, and ends with the exit code of the first one that did
+    /// In a script, continue after a command that fails, and exit with the exit code of the first failed command
     #[arg(short, long)]
     keep_going: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// `command`: the whole command line, for what is completed.
+/// Runs the shell. `command` is the whole command line, for completion.
 pub(crate) fn run(args: Args, command: Command) -> anyhow::Result<ExitCode> {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         converse(args.connection, command)
@@ -76,7 +76,7 @@ fn follow(runner: &Runner, keeps_going: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(first))
 }
 
-/// Takes commands at a prompt.
+/// Runs commands at a prompt.
 fn converse(connection: Connection, command: Command) -> anyhow::Result<ExitCode> {
     let runner = Runner::new(&connection, true)?;
     let mut editor = editor(connection, command);

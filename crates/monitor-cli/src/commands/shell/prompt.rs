@@ -1,4 +1,4 @@
-//! What stands before a line that is typed.
+//! The prompt of the shell.
 
 use std::borrow::Cow;
 

@@ -12,23 +12,24 @@ use crate::text::{bytes, counted};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor spool clear             asks first
+  monitor spool clear        Ask before deleting
   monitor spool clear --yes
-  monitor spool clear --all       also what living programs and other machines keep there
+  monitor spool clear --all  Include running programs and other machines
 
-What is removed is lost, unless a server has it. A living program goes on, but what it keeps from then on ends with it.";
+Deleted records are lost, unless a server has received them. A running program continues to record, but its later records are not kept \
+after it ends.";
 
-/// Removes what dead programs left
+/// Delete records that ended programs left in the spool
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
-    /// Also the folders of living programs, and of other machines
+    /// Also delete records of running programs and of programs on other machines
     #[arg(long)]
     all: bool,
-    /// Asks nothing
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +48,7 @@ pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
             };
             match result {
                 Ok(true) => removed.push(found),
-                // Somebody was faster.
+                // Another process has removed it.
                 Ok(false) => {}
                 Err(error) => failures.push(failed(&found, &error)),
             }

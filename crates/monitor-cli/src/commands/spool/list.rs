@@ -16,15 +16,15 @@ Examples:
   monitor spool list --json | jq '.programs[] | select(.life == \"dead\") | .worker_id'
 
 States:
-  living     the program runs, or somebody is just shipping what it left
-  dead       it is gone: `monitor spool ship` sends what it left
-  elsewhere  it ran on another machine, which alone can tell";
+  living     the program runs, or its records are being sent
+  dead       the program has ended: `monitor spool ship` sends its records
+  elsewhere  the program ran on another machine, and may still be running";
 
-/// Lists the programs that have something in the spool, oldest first
+/// List programs with unsent records in the spool, oldest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

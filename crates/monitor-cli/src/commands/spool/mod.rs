@@ -19,12 +19,12 @@ Examples:
   monitor spool ship --server http://127.0.0.1:60010
   monitor spool clear --yes";
 
-/// Shows, ships or removes what programs have recorded that no server has yet
+/// List, send or delete records that no server has received yet
 ///
-/// A monitored program keeps what it records in files until a server has it. What a killed program leaves is shipped by the
-/// next one, by `monitor server` on the same machine, or by `monitor spool ship`.
+/// A monitored program keeps its records in files until a server has received them. Records of a killed program are sent by the next
+/// monitored program that starts, by `monitor server` on the same machine, or by `monitor spool ship`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
     #[command(flatten)]
     place: SpoolArgs,
@@ -48,23 +48,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Which spool.
+/// The spool's folder.
 #[derive(Debug, clap::Args)]
 struct SpoolArgs {
-    /// The folder of the spool [default: `monitor/spool` in the user's folder for state]
+    /// Folder of the spool [default: monitor/spool in the user's state folder, usually ~/.local/state]
     #[arg(long, global = true, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
     dir: Option<OsString>,
 }
 
 impl SpoolArgs {
-    /// The spool, if there is one.
+    /// Opens the spool, if it exists.
     fn open(&self) -> anyhow::Result<Option<Spool>> {
         let dir = monitor_spool::dir_of(self.dir.as_deref());
         let dir = dir.context("there is no spool: MONITOR_SPOOL_DIR is off, or there is no home folder; name the folder with --dir")?;
         Ok(Spool::existing(&dir)?)
     }
 
-    /// The spool and what is in it.
+    /// Opens the spool and lists its folders.
     fn list(&self) -> anyhow::Result<Option<(Spool, Vec<Found>)>> {
         let Some(spool) = self.open()? else { return Ok(None) };
         let found = spool.list()?;
@@ -72,7 +72,7 @@ impl SpoolArgs {
     }
 }
 
-/// Program and number, as they may be shown.
+/// Program and pid, safe to print.
 fn title(found: &Found) -> String {
     match &found.about {
         Some(about) => format!("{} ({})", visible(&about.worker.program), about.worker.pid),
@@ -80,12 +80,12 @@ fn title(found: &Found) -> String {
     }
 }
 
-/// Events that wait in a folder.
+/// Number of events in a folder.
 fn events(found: &Found) -> u64 {
     found.waiting + found.unread
 }
 
-/// So many of something.
+/// The word for the state of a program.
 fn word(life: Life) -> &'static str {
     match life {
         Life::Living => "living",
@@ -94,12 +94,12 @@ fn word(life: Life) -> &'static str {
     }
 }
 
-/// What went wrong with a folder; the others are gone on with.
+/// The message for a folder that failed; the other folders are still processed.
 fn failed(found: &Found, error: &SpoolError) -> String {
     format!("{}: {error}", title(found))
 }
 
-/// An error for the failures, if there were any.
+/// Returns an error with all failures, if there are any.
 fn report(failures: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())

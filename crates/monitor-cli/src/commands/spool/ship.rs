@@ -18,15 +18,15 @@ const EXAMPLES: &str = "\
 Examples:
   monitor spool ship
   monitor spool ship --server http://build-7:60010
-  monitor spool ship --all          also what programs on other machines left in a shared folder
+  monitor spool ship --all  Include programs on other machines
 
-What is shipped is removed. If it breaks off, the rest stays, and nothing counts twice.";
+Sent records are deleted. After an interruption, the rest stays in the spool, and nothing is counted twice.";
 
-/// Sends what dead programs left to the server
+/// Send records that ended programs left in the spool to the server
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// Also what programs of other machines left, of which nobody here knows whether they live
+    /// Also send records of programs on other machines, which may still be running
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
     report(&failures)
 }
 
-/// Sends all that one program left, and says how far it is.
+/// Sends all records of one program, and shows the progress.
 fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Result<()> {
     let way = ToServer { client: connection.client()?, error: Cell::new(None) };
     let (mut progress, mut refusal) = (Progress { title, total: replay.waiting() }, None);
@@ -93,7 +93,7 @@ fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Re
             refusal = Some(error.into());
             return Next::Stop;
         }
-        // What nobody will ever read is given up, and all else that is refused is left for another time.
+        // Gives up batches that no server will accept. Other refused batches stay in the spool.
         if let (Answer::Refused { why }, Settled::Waits) = (answer, settled) {
             refusal = Some(anyhow::anyhow!("{why}"));
             return Next::Stop;
@@ -110,10 +110,10 @@ fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Re
     Ok(())
 }
 
-/// The way of batches to the server.
+/// Sends batches to the server.
 struct ToServer<'a> {
     client: &'a Client,
-    /// Why there was no answer to the last batch.
+    /// Reason for the missing answer to the last batch.
     error: Cell<Option<monitor_api::Error>>,
 }
 
@@ -137,7 +137,7 @@ impl Way for ToServer<'_> {
     }
 }
 
-/// One line per program on stderr; it moves where somebody looks at it.
+/// Progress on stderr, one line per program, updated in place on a terminal.
 struct Progress<'a> {
     title: &'a str,
     total: u64,
@@ -146,7 +146,7 @@ struct Progress<'a> {
 impl Progress<'_> {
     fn show(&mut self, sent: u64) {
         if std::io::stderr().is_terminal() {
-            // Nobody is left to tell that it could not be written.
+            // If stderr is closed, the progress is lost.
             let _ = write!(anstream::stderr(), "\r{}: {} of {} events", self.title, thousands(sent), thousands(self.total.max(sent)));
         }
     }

@@ -13,21 +13,26 @@ use crate::commands::agent::data;
 
 const HELP: &str = "\
 Examples:
-  monitor check-alive                                    and what it exits with
+  monitor check-alive
   monitor check-alive --ping https://monitor.example.org/ping/KEY
-                                                         every minute, by cron or a timer of another machine's
-                                                         watch: who hears no ping knows that the agent is gone";
-/// The receiver of a ping has so long to answer.
+
+If cron runs the second command every minute, the server that receives the heartbeat raises an alert when the agent or the machine stops.
+
+Exit codes:
+  0  the agent works, and the ping, if any, succeeded
+  1  failure
+  2  wrong usage";
+/// Maximum time for an answer to the ping.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Exits with 0 if an agent of this machine works and the loop in which it decides goes round, and else with 1
+/// Check that an agent of this machine runs and makes decisions
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct CheckAlive {
-    /// Folder of the agent [default: monitor/agent in the user's folder for state]
+    /// Folder of the agent [default: monitor/agent in the user's state folder, usually ~/.local/state]
     #[arg(value_name = "DIR", env = "MONITOR_AGENT_DATA")]
     data: Option<PathBuf>,
-    /// If it does, this address is fetched, as that of a heartbeat
+    /// URL to request if the agent works, such as the address of a heartbeat
     #[arg(long, value_name = "URL", value_parser = address)]
     ping: Option<Url>,
 }
@@ -44,7 +49,7 @@ pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
     args.ping.as_ref().map_or(Ok(()), ping)
 }
 
-/// Fetches an address. Its path may hold a key, so that only its host is told.
+/// Requests the URL. Errors contain only its host, because its path may contain a key.
 fn ping(url: &Url) -> anyhow::Result<()> {
     let host = url.host_str().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;

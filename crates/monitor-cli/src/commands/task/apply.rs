@@ -13,24 +13,26 @@ use crate::text::visible;
 
 const APPLY_EXAMPLES: &str = "\
 Examples:
-  monitor task apply tasks/            tells what it would do, and asks
-  monitor task apply tasks/ --dry-run  the plan alone
-  monitor task apply tasks/ --yes      for scripts
-  monitor task apply tasks/ --delete   tasks that have no file are deleted";
+  monitor task apply tasks/            Show the changes and ask
+  monitor task apply tasks/ --dry-run  Only show the changes
+  monitor task apply tasks/ --yes      Do not ask, for scripts
+  monitor task apply tasks/ --delete   Also delete tasks without a file
 
-/// Makes the server's tasks be as the files of a folder define them: the plan first, and then all or nothing
+Either all changes are applied or none.";
+
+/// Make the server's tasks match the definitions in a folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{APPLY_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Apply {
-    /// The folder: each .toml and .json in it is a task
+    /// Folder with the definitions; each .toml and .json file in it defines a task
     folder: PathBuf,
-    /// Deletes tasks of the server that have no file here
+    /// Delete tasks of the server that have no file in the folder
     #[arg(long)]
     delete: bool,
-    /// Does it without asking
+    /// Do not ask for confirmation
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
-    /// Tells what it would do, and does nothing
+    /// Show the planned changes, without applying them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -109,13 +111,13 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes the server's tasks as files, as `apply` reads them
+/// Write tasks as files for `monitor task apply`
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Export {
-    /// Names of tasks [default: all that the server keeps]
+    /// Names of tasks [default: all tasks that the server stores]
     names: Vec<String>,
-    /// The folder that gets a file for each; without it they are printed
+    /// Folder to write a file per task into [default: print them]
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -150,7 +152,7 @@ pub(super) fn export(args: &Export) -> anyhow::Result<()> {
     };
     std::fs::create_dir_all(folder).with_context(|| format!("could not create {}", folder.display()))?;
     for task in &tasks {
-        // The server takes no name that is a path.
+        // The server accepts no such names, but the answer is not trusted.
         anyhow::ensure!(!task.name.contains(['/', '\\']) && !task.name.starts_with('.'), "{:?} is no file's name", task.name);
         let file = folder.join(format!("{}.toml", task.name));
         std::fs::write(&file, to_toml(&task.definition)?).with_context(|| format!("could not write {}", file.display()))?;

@@ -14,36 +14,36 @@ use crate::text::{moment, visible};
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  monitor task add gold.toml                                            a file, as docs/batch.md describes it
-  monitor task add --name gold --rule '30 2 * * 1-5' -- node index.js   without a file
+  monitor task add gold.toml  Add a task from a file, see docs/batch.md
+  monitor task add --name gold --rule '30 2 * * 1-5' -- node index.js
   monitor task add --name tidy --rule @hourly --on db-1 --shell 'find /tmp -mtime +7 -delete'";
 
-/// Adds a task
+/// Add a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{ADD_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Add {
-    /// A file with its definition, in TOML, or in JSON if it is called so
+    /// File with the definition: TOML, or JSON if it is named *.json
     #[arg(value_name = "FILE", required_unless_present = "name", conflicts_with_all = ["name", "rules", "zone", "on", "shell", "owner"])]
     file: Option<PathBuf>,
-    /// Its name: letters, digits, - _ .
+    /// Unique name: letters, digits, `-`, `_` and `.`
     #[arg(long)]
     name: Option<String>,
-    /// A rule of time, such as "30 2 * * 1-5"; may be repeated
+    /// Schedule rule, such as "30 2 * * 1-5"; can be repeated
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
-    /// Zone of the rules, such as Europe/Berlin [default: the agent's]
+    /// Time zone of the rules, such as Europe/Berlin [default: the agent's time zone]
     #[arg(long)]
     zone: Option<String>,
-    /// An agent that runs it; may be repeated [default: the server's own]
+    /// Agent to run the task; can be repeated [default: the server's own agent]
     #[arg(long, value_name = "AGENT")]
     on: Vec<String>,
-    /// Who is asked about it
+    /// Person or team responsible for the task
     #[arg(long)]
     owner: Option<String>,
-    /// A line for a shell, in place of a command
+    /// Command line for a shell, instead of a command
     #[arg(long, value_name = "LINE", conflicts_with = "command")]
     shell: Option<String>,
-    /// What it runs: the words behind --
+    /// Command to run, after --
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
     #[command(flatten)]
@@ -64,13 +64,13 @@ pub(super) fn add(args: &Add) -> anyhow::Result<()> {
     args.connection.show(args.connection.client()?.add_batch_task(&definition), |task| tell("added", &task))
 }
 
-/// Changes the definition of a task, in the editor or by a file
+/// Change a definition, in an editor or from a file
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Edit {
     /// Name of the task
     name: String,
-    /// A file with its new definition [default: EDITOR is opened with the definition as it is]
+    /// File with the new definition [default: open the definition in VISUAL or EDITOR]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -89,31 +89,31 @@ pub(super) fn edit(args: &Edit) -> anyhow::Result<()> {
     })
 }
 
-/// Lets somebody edit the definition of a task.
+/// Opens the definition of a task in the user's editor.
 fn in_editor(task: &BatchTask) -> anyhow::Result<Map<String, Value>> {
     let editor = ["VISUAL", "EDITOR"].into_iter().find_map(|name| std::env::var(name).ok().filter(|editor| !editor.trim().is_empty()));
     let editor = editor.ok_or_else(|| Wrong("there is no editor: set EDITOR, or name a file with --file".to_owned()))?;
     let file = std::env::temp_dir().join(format!("monitor-task-{}-{}.toml", std::process::id(), task.name));
     let mut options = std::fs::OpenOptions::new();
-    // A file that is there already may be another user's.
+    // An existing file may belong to another user.
     options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let could_not = || format!("could not write {}", file.display());
     options.open(&file).with_context(could_not)?.write_all(to_toml(&task.definition)?.as_bytes()).with_context(could_not)?;
-    // An editor is often given with options, such as `code --wait`.
+    // The variable may contain options, such as `code --wait`.
     let mut words = editor.split_whitespace();
     let status = std::process::Command::new(words.next().unwrap_or("vi")).args(words).arg(&file).status();
     let status = status.with_context(|| format!("could not start the editor {editor}"))?;
     anyhow::ensure!(status.success(), "the editor {editor} failed: nothing is changed, and your text is in {}", file.display());
     let text = std::fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
     let read = read_text(&text, &file)?.json;
-    // A text with mistakes stays, so that nobody types it again.
+    // A text with mistakes is kept, so that it can be corrected.
     let _ = std::fs::remove_file(&file);
     Ok(read)
 }
 
-/// Deletes a task; its runs and versions are still told
+/// Delete a task; its runs and versions are kept
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Delete {
@@ -129,7 +129,7 @@ pub(super) fn delete(args: &Delete) -> anyhow::Result<()> {
     })
 }
 
-/// Tells what a task is after a change.
+/// Prints a task after a change.
 pub(super) fn tell(done: &str, task: &BatchTask) -> anyhow::Result<()> {
     let next = match (task.next_us.first(), task.until_us) {
         (_, Some(until)) if task.status == BatchStatus::PAUSED => format!("until {}", moment(until)),

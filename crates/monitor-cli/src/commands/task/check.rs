@@ -12,17 +12,17 @@ use crate::text::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task check gold.toml             all mistakes, by file, line and column
-  monitor task check tasks/*.toml          several tasks together: names, and what starts what";
+  monitor task check gold.toml     List mistakes with file, line and column
+  monitor task check tasks/*.toml  Also check names and references between tasks";
 
-/// Checks files that define tasks
+/// Check files that define tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// Files in TOML, or in JSON if they are called so
+    /// Files to check: TOML, or JSON if they are named *.json
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }

@@ -11,22 +11,22 @@ use crate::text::{Line, moment, terminal_width, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task explain gold                             the past day and the next
+  monitor task explain gold  Cover the past and the next day
   monitor task explain gold --from 2026-11-01 --to 2026-11-08";
 
-/// So many runs in a row that started for the same reason are shown in one line.
+/// From this number on, consecutive runs that started for the same reason share a line.
 const MANY: usize = 20;
 
-/// Tells each due time of a task, what was decided on it, and why; and what will be
+/// Explain for each due time whether a run started, and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
     /// Name of the task
     name: String,
-    /// From this time on [default: a day ago]
+    /// Start of the period [default: a day ago]
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     from: Option<Timestamp>,
-    /// Until this time [default: a day from now]
+    /// End of the period [default: a day from now]
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     to: Option<Timestamp>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Puts due times in a row that have the same answer together. Runs that started stay apart unless there are many: each may be asked for.
+/// Combines consecutive due times with the same answer. Started runs keep separate lines, unless there are many.
 fn grouped(due: &[BatchExplained]) -> Vec<BatchExplained> {
     let is_start = |of: &BatchExplained| of.decision == "started";
     let is_same = |one: &BatchExplained, next: &BatchExplained| {

@@ -4,11 +4,12 @@ use std::io::Write as _;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task helper > helper.js      beside the folder task/, for `require('../../helper.js')` in task/gold/index.js
+  monitor task helper > helper.js  Save the library next to the folder task/
 
-It exports config, task, notifyTaskRTX, caePublish and progress.";
+A program task/gold/index.js uses it with `require('../../helper.js')`. The library exports config, task, notifyTaskRTX, caePublish and \
+progress: with them a task publishes files, sends notifications and reports its progress.";
 
-/// Prints helper.js, by which tasks of Node.js publish, notify and tell how far they are
+/// Print helper.js, a library for tasks in Node.js
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {}

@@ -9,17 +9,17 @@ use super::read::to_toml;
 use super::whom::{Meant, Whom};
 use crate::text::{Line, glyph, moment, now_us, style, terminal_width, visible, width};
 
-/// So many of a task's newest runs are marked in a list.
+/// Number of a task's newest runs that are shown in a list.
 const MARKS: usize = 10;
 
-/// Lists tasks: when each is due next, and how its newest runs went
+/// List tasks with their next due times and newest runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct List {
-    /// Only those whose names contain this
+    /// Only tasks with this text in the name
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
-    /// At most so many
+    /// Maximum number of tasks
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=200))]
     limit: u16,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
     }
 }
 
-/// Tells what keeps an agent from doing all that was meant.
+/// Prints the problems that keep an agent from doing its work.
 fn tell_agent(agent: &BatchAgent, now_us: u64) -> anyhow::Result<()> {
     if let Some(until) = agent.pause_at(now_us) {
         let until = until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
@@ -85,7 +85,7 @@ fn render(tasks: &[BatchTask], columns: Option<usize>) -> String {
     text
 }
 
-/// When a task is due next, or why it is not.
+/// The next due time of a task, or the reason why it has none.
 fn next(task: &BatchTask) -> String {
     match (&task.status, task.until_us, task.next_us.first()) {
         _ if task.paused_by.as_deref() == Some("refused") => "refused: only files".to_owned(),
@@ -107,7 +107,7 @@ fn agents(task: &BatchTask) -> String {
     on.into_iter().flatten().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(",")
 }
 
-/// Shows a task: its definition, when it is due, and its newest runs
+/// Show the definition, due times and newest runs of a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Show {

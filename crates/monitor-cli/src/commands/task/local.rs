@@ -1,4 +1,4 @@
-//! What an agent of this machine is asked, and what its database says.
+//! Requests to an agent of this machine, and queries of its database.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,16 +17,16 @@ use super::Missing;
 use crate::client::print_json;
 use crate::text::{moment, visible};
 
-/// An agent looks for requests every second.
+/// Maximum time to wait for an answer. An agent reads requests every second.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks for the answer.
+/// Interval of the checks for the answer.
 const LOOK: Duration = Duration::from_millis(20);
-/// Without a time, what was due in the past day is told, and what will be in the next.
+/// Default period before and after now.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// Runs of which those are chosen that are wanted.
+/// Number of runs to read before filtering.
 const MOST_RUNS: u32 = 100_000;
 
-/// Asks the agent, and waits for its answer: the runs that it names.
+/// Sends an order to the agent and waits for its answer. Returns the runs in it.
 pub(super) fn ask(data: &Path, order: AgentOrder) -> anyhow::Result<Vec<String>> {
     let mut database = Database::existing(data)?;
     if !is_running(data) {
@@ -41,21 +41,21 @@ pub(super) fn ask(data: &Path, order: AgentOrder) -> anyhow::Result<Vec<String>>
             Some(Answer::Done { runs }) => return Ok(runs),
             Some(Answer::Refused { why }) => bail!("{why}"),
             None if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-            // It may have answered between both looks.
+            // The agent may have answered between the two checks.
             None if database.take_back(number)? => bail!("the agent of {} doesn't answer: it has stalled", data.display()),
             None => {}
         }
     }
 }
 
-/// Fails if the agent has no such task.
+/// Returns an error if the agent has no such task.
 fn check_task(data: &Path, name: &str) -> anyhow::Result<TaskRow> {
     let tasks = Database::existing(data)?.tasks()?;
     let found = tasks.into_iter().find(|row| row.definition.name == name);
     found.ok_or_else(|| Missing(format!("there is no task {name:?}: `monitor task list` shows those that there are")).into())
 }
 
-/// Fails if the agent neither has nor had such a task.
+/// Returns an error if the agent never had such a task.
 pub(super) fn check_ever(data: &Path, name: &str) -> anyhow::Result<()> {
     let is_known = !Database::existing(data)?.runs(Some(name), 1)?.is_empty();
     if is_known { Ok(()) } else { check_task(data, name).map(drop) }
@@ -106,14 +106,14 @@ pub(super) fn kill(data: &Path, what: &str, now: bool, is_json: bool) -> anyhow:
     say(&ask(data, AgentOrder::Kill { what: what.to_owned(), now })?, is_json)
 }
 
-/// When a task is due next, or why it is not.
+/// The next due time of a task, or the reason why it has none.
 fn next_due(row: &TaskRow, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
     let name = &row.definition.name;
     let policy = Policy::new(&row.definition, &TimeZone::system()).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
     Ok(next_of(&policy.rules, now, &policy.zone))
 }
 
-/// Tells the mistakes in an agent's files of tasks on stderr.
+/// Prints the mistakes in an agent's task files to stderr.
 pub(super) fn tell_mistakes(database: &Database) -> anyhow::Result<()> {
     for mistake in database.mistakes()? {
         writeln!(anstream::stderr(), "{}", visible(&mistake))?;
@@ -187,7 +187,7 @@ pub(super) fn show(data: &Path, name: &str, is_json: bool) -> anyhow::Result<()>
     Ok(out.flush()?)
 }
 
-/// Runs that are wanted.
+/// A filter of runs.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) task: Option<&'a str>,
@@ -207,7 +207,7 @@ impl Wanted<'_> {
     }
 }
 
-/// How a run is, in the words of the API.
+/// The state of a run, in the words of the API.
 fn state(run: &RunRow) -> &'static str {
     match (run.outcome.as_deref(), run.reason.as_deref()) {
         (None, _) if run.started_us.is_some() => "running",
@@ -219,7 +219,7 @@ fn state(run: &RunRow) -> &'static str {
     }
 }
 
-/// How a run ended, as it is printed.
+/// The outcome of a run, in one word.
 fn word(run: &RunRow) -> Option<&str> {
     run.outcome.as_deref().map(|outcome| if outcome == "retry" { "fail" } else { outcome })
 }
@@ -244,7 +244,7 @@ pub(super) fn runs(data: &Path, wanted: &Wanted<'_>, is_json: bool) -> anyhow::R
     Ok(out.flush()?)
 }
 
-/// Where the definition of a task comes from.
+/// The file or server that defines a task.
 fn file_of(row: &TaskRow) -> &str {
     row.file.as_deref().unwrap_or("the server")
 }
@@ -283,7 +283,7 @@ fn say(runs: &[String], is_json: bool) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// How a run ended, in words.
+/// The outcome of a run, in words.
 fn ended(run: &RunRow) -> String {
     let Some(outcome) = &run.outcome else {
         return if run.started_us.is_some() { "running" } else { "starting" }.to_owned();
@@ -291,7 +291,7 @@ fn ended(run: &RunRow) -> String {
     let code = run.result_code.filter(|code| *code != 0).map(|code| format!(" {code}")).unwrap_or_default();
     let reason = run.reason.as_ref().map(|reason| format!(" {reason}")).unwrap_or_default();
     let words = run.words.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-    // A failure that is tried again is told as one.
+    // An attempt that is retried counts as a failure.
     let outcome = if outcome == "retry" { "fail" } else { outcome };
     format!("{outcome}{code}{reason}{words}")
 }

@@ -34,27 +34,27 @@ use crate::text::visible;
 const EXAMPLES: &str = "\
 Examples:
   monitor task add --name gold --rule \"30 2 * * 1-5\" -- node index.js
-  monitor task list                        when each task is due, and how it went
-  monitor task run gold --wait -- --all    now, with an argument
-  monitor task pause gold --until 2h
-  monitor task explain gold                what became of each due time, and why
-  monitor task apply tasks/                the plan first
-  monitor task check tasks/*.toml
+  monitor task list                      List tasks with their due times
+  monitor task run gold --wait -- --all  Run a task now, with an argument
+  monitor task pause gold --until 2h     Skip runs for two hours
+  monitor task explain gold              Explain each due time
+  monitor task apply tasks/              Apply the definitions in a folder
+  monitor task check tasks/*.toml        Check definitions
   crontab -l | monitor task import-crontab - --print
 
-Who is asked: --data names an agent of this machine, --server a server; else MONITOR_AGENT_DATA, else MONITOR_SERVER_URL, else the
-agent that works here in its usual folder, else the server of this machine. Definitions are kept by a server, and by the files of
-`monitor agent --tasks FOLDER`: add, edit, delete, versions, restore, apply and export always ask a server.";
+Commands use a server or an agent of this machine: the one in --server or --data; else the agent in `MONITOR_AGENT_DATA`, the server in \
+`MONITOR_SERVER_URL`, the agent that runs in the default folder, or the server of this machine. Definitions are stored on a server, or \
+in the files of `monitor agent --tasks FOLDER`. add, edit, delete, versions, restore, apply and export always use a server.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it went well
-  1  it failed
-  2  the command line is wrong, or a rule or definition is
-  3  the server was not reached
-  4  what was asked for is not there";
+  0  success
+  1  failure
+  2  wrong usage, or a mistake in a rule or definition
+  3  server not reached
+  4  not found";
 
-/// Batch tasks: defines them, shows when they are due and how they went, and runs, pauses and ends them
+/// Define, run and monitor batch tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
@@ -95,12 +95,12 @@ pub(crate) use alive::{CheckAlive, check_alive};
 #[cfg(target_os = "linux")]
 pub(crate) use publications::shown;
 
-/// What was written is wrong: the exit code is that of a wrong command line.
+/// A mistake in the input, with the exit code of a wrong command line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Wrong(String);
 
-/// What was asked for is not there.
+/// A requested thing that doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Missing(String);
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Next(args) => next::run(args),
     };
     let result = result.map_err(|error| match error.downcast_ref::<Error>().and_then(Error::problem) {
-        // The server tells all mistakes of a definition, a line each.
+        // The server returns all mistakes of a definition, one per line.
         Some(problem) if problem.status == 400 && problem.parameter.is_none() => {
             let mut lines: Vec<&str> = problem.detail.lines().collect();
             let last = lines.pop().unwrap_or_default();
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     own.map_or(code, ExitCode::from)
 }
 
-/// A time as people write it: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
+/// Parses a time: `10m ago`, `2026-11-21`, `2026-11-21T08:00` in this machine's time zone, or with an offset.
 pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
     let ago = || {

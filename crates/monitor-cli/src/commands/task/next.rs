@@ -14,33 +14,33 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin    the next five due times
-  monitor task next \"H 4 * * *\" --name gold -n 2           H is the task's own: it follows from its name
-  monitor task next @hourly \"0 12 * * 6#1\" --json          several rules: equal times are one
+  monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin  Show five due times
+  monitor task next \"H 4 * * *\" --name gold -n 2         H depends on the name
+  monitor task next @hourly \"0 12 * * 6#1\" --json        Combine several rules
 
-A rule has 5 fields (minute hour day month weekday), 6 (second before them) or 7 (year behind them), or is
-@daily, @every 90s, @boot, or one time such as 2026-12-24T18:00.";
+A rule has 5 fields (minute hour day month weekday), 6 (with a second before them) or 7 (with a year after them), or is @daily, @every \
+90s, @boot, or a time such as 2026-12-24T18:00.";
 
-/// Shows when rules are due next, in their zone and in this machine's
+/// Show when schedule rules are due next
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// Rules such as "30 2 * * 1-5"
+    /// Rules, such as "30 2 * * 1-5"
     #[arg(required = true, value_name = "RULE")]
     rules: Vec<String>,
-    /// Zone of the rules, such as Europe/Berlin [default: this machine's]
+    /// Time zone of the rules, such as Europe/Berlin [default: this machine's time zone]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
-    /// Number of due times
+    /// Number of due times to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
-    /// Name of the task, which decides what `H` stands for
+    /// Name of the task, which determines the values of `H`
     #[arg(long, value_name = "TASK", default_value = "task")]
     name: String,
-    /// Due times after this time, such as 2026-03-29T00:00Z [default: now]
+    /// Only due times after this time, such as 2026-03-29T00:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     after: Option<Timestamp>,
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -95,7 +95,7 @@ fn name_of(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("local")
 }
 
-/// What a change of the clock makes of a due time.
+/// The effect of a clock change on a due time.
 fn note(rules: &[Rule], due: Timestamp, zone: &TimeZone) -> Option<String> {
     if let Some(named) = rules.iter().find_map(|rule| rule.moved_from(due, zone)) {
         return Some(format!("the clock skips {}: due at the first instant after", named.strftime("%H:%M:%S")));

@@ -13,24 +13,24 @@ use super::whom::{Meant, Whom};
 use crate::client::{Connection, print_json, read};
 use crate::text::{one_line, visible};
 
-/// Between two questions about a run that is waited for.
+/// Interval of the requests for a run to end.
 const LOOK: Duration = Duration::from_millis(300);
 
 const EXAMPLES: &str = "\
 Examples:
   monitor task run gold
-  monitor task run gold --wait -- --all    with an argument, and its end is waited for";
+  monitor task run gold --wait -- --all  Pass an argument, and wait for the end";
 
-/// Starts a run of a task now, whatever its rules say, also in a pause
+/// Start a run of a task now, even if the task is paused
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Run {
     /// Name of the task
     task: String,
-    /// Waits for the end of the run: the exit code is 0 if it went well, else 1
+    /// Wait for the run to end; the exit code is 0 if it succeeded, else 1
     #[arg(long)]
     wait: bool,
-    /// Arguments that follow the command's own
+    /// Arguments to append to the task's command
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until all runs have ended that a command has started.
+/// Waits until all runs that a command has started are over.
 fn wait(connection: &Connection, task: &str, command: &Command) -> anyhow::Result<()> {
     let refused = command.lines.iter().filter(|line| line.error.is_some() || line.status == CommandStatus::WAITING).count();
     if refused > 0 {
@@ -96,13 +96,13 @@ fn started(value: Option<&Value>) -> Vec<&str> {
     }
 }
 
-/// Ends a run, or all runs of a task: SIGTERM, and SIGKILL 5 s later
+/// End a run, or all runs of a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Kill {
-    /// Id of the run, such as gold@20261121T023000Z.1, or name of the task
+    /// Id of a run, such as gold@20261121T023000Z.1, or name of a task
     what: String,
-    /// SIGKILL at once
+    /// Send SIGKILL immediately [default: send SIGTERM, then SIGKILL after 5 s]
     #[arg(long)]
     now: bool,
     #[command(flatten)]
@@ -125,7 +125,7 @@ pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
     }
 }
 
-/// Orders something of agents. Fails if one of them refuses.
+/// Sends an order to agents. Returns an error if an agent refuses it.
 pub(super) fn order(connection: &Connection, call: Call<Command>) -> anyhow::Result<()> {
     let answer: Value = connection.wait(call.json())?;
     let command: Command = read(answer.clone())?;
@@ -140,7 +140,7 @@ pub(super) fn order(connection: &Connection, call: Call<Command>) -> anyhow::Res
     }
 }
 
-/// Tells each agent's answer.
+/// Prints each agent's answer.
 pub(super) fn tell(command: &Command) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     for line in &command.lines {
@@ -156,7 +156,7 @@ pub(super) fn tell(command: &Command) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Says that an order is not taken yet.
+/// The text for an order that an agent has not received yet.
 pub(super) fn waits() -> &'static str {
     "it waits for the agent, ten minutes at most"
 }

@@ -11,23 +11,23 @@ const EXAMPLES: &str = "\
 Examples:
   monitor task pause gold --until 2h
   monitor task pause gold --until 2026-12-24T18:00Z
-  monitor task pause --all                the agent of this machine
-  monitor task pause --agent db-1         an agent, by way of the server";
+  monitor task pause --all         Pause the agent of this machine
+  monitor task pause --agent db-1  Pause another agent, through the server";
 
-/// Starts nothing of a task, or nothing at all: due times are skipped, and said to be
+/// Pause a task or an agent; due times are skipped
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Pause {
     #[command(flatten)]
     what: What,
-    /// For so long, as 2h, or until a time such as 2026-12-24T18:00Z [default: until `monitor task resume`]
+    /// End of the pause: a duration such as 2h, or a time such as 2026-12-24T18:00Z [default: until `monitor task resume`]
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<Timestamp>,
     #[command(flatten)]
     whom: Whom,
 }
 
-/// Starts again what is due
+/// Resume a paused task or agent
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Resume {
@@ -37,16 +37,16 @@ pub(super) struct Resume {
     whom: Whom,
 }
 
-/// What is paused.
+/// The task or agent to pause or resume.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct What {
     /// Name of the task
     task: Option<String>,
-    /// The whole agent of this machine
+    /// All tasks of the agent on this machine
     #[arg(long)]
     all: bool,
-    /// The whole agent of this name, by way of the server
+    /// All tasks of this agent, through the server
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 }
@@ -90,7 +90,7 @@ impl What {
     }
 }
 
-/// `2h` from now, or a time.
+/// Parses a duration from now, such as `2h`, or a time.
 fn when(text: &str) -> Result<Timestamp, String> {
     let after = monitor_duration::read(text).ok().and_then(|after| jiff::SignedDuration::try_from(after).ok());
     let until = after.and_then(|after| Timestamp::now().checked_add(after).ok());

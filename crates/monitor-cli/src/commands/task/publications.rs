@@ -13,13 +13,13 @@ use super::{EXIT_CODES, Missing};
 use crate::client::print_json;
 use crate::text::{bytes, counted, moment, visible};
 
-/// Most that a server tells at once.
+/// Maximum number that a server returns at once.
 const MOST: u32 = 200;
 
-/// The agent or the server that is asked, and of a task for several agents which one is meant.
+/// The agent or server to query, and the agent to choose if the task is for several.
 #[derive(Debug, clap::Args)]
 struct Asked {
-    /// The agent that has it, if the task is for several; a server asks it
+    /// Only the records of this agent, if the task is for several agents; needs a server
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     #[command(flatten)]
@@ -27,7 +27,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// What runs of a task have published and left. Agents that did not answer are named on stderr.
+    /// The task's publications and history. Agents that did not answer are printed to stderr.
     fn all(&self, task: &str, limit: u32) -> anyhow::Result<BatchPublications> {
         let connection = &self.whom.connection;
         let found = match self.whom.meant()? {
@@ -48,7 +48,7 @@ impl Asked {
         Ok(found)
     }
 
-    /// Names the agent to the server.
+    /// Adds the agent to a request to the server.
     fn narrowed<T>(&self, call: monitor_api::Call<T>) -> monitor_api::Call<T> {
         match &self.agent {
             Some(agent) => call.parameter("agent", agent),
@@ -61,13 +61,13 @@ impl Asked {
     }
 }
 
-/// Lists what runs of a task have published, newest first; * is what a target shows now
+/// List publications, newest first; `*` marks current ones
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Publications {
     /// Name of the task
     task: String,
-    /// At most so many; a server tells 200 of each agent at most
+    /// Maximum number of publications; a server returns at most 200 per agent
     #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     #[command(flatten)]
@@ -101,7 +101,7 @@ pub(super) fn publications(args: &Publications) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A column that tells the agent, if there are several.
+/// A column for the agent, if there are several.
 fn agents<'a>(all: impl Iterator<Item = &'a String>) -> impl Fn(&str) -> String {
     let mut names: Vec<&String> = all.collect();
     names.sort();
@@ -110,13 +110,13 @@ fn agents<'a>(all: impl Iterator<Item = &'a String>) -> impl Fn(&str) -> String 
     move |agent| width.map(|width| format!("{agent:width$}  ")).unwrap_or_default()
 }
 
-/// Publishes again what a publication has published, to its target: takes back what came after it
+/// Publish the files of an earlier publication again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct RestorePublication {
     /// Name of the task
     task: String,
-    /// Number of the publication
+    /// Number in `monitor task publications`
     number: u64,
     #[command(flatten)]
     asked: Asked,
@@ -151,17 +151,17 @@ pub(super) fn restore(args: &RestorePublication) -> anyhow::Result<()> {
     Ok(writeln!(anstream::stdout(), "{}", visible(&format!("{}: {}", done.target, shown(&done))))?)
 }
 
-/// Shows what runs of a task have left in the history: the folders, the files of one, or what differs between two
+/// List or compare the files that runs of a task have left
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct History {
     /// Name of the task
     task: String,
-    /// A folder of the history, such as `202611/21_103005`
+    /// Folder of the history to list, such as `202611/21_103005` [default: list all folders]
     folder: Option<String>,
-    /// Another one, that it is compared to
+    /// Folder to compare the first one with
     other: Option<String>,
-    /// At most so many folders; a server tells 200 of each agent at most
+    /// Maximum number of folders; a server returns at most 200 per agent
     #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     #[command(flatten)]
@@ -251,7 +251,7 @@ fn compare(args: &History, one: &str, other: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder with what a run has left on this machine.
+/// The folder with the files that a run left on this machine.
 #[cfg(target_os = "linux")]
 fn left(data: &std::path::Path, task: &str, run: &str) -> anyhow::Result<std::path::PathBuf> {
     monitor_agent::Database::existing(data)?.left(task, run).map_err(missing)
@@ -264,14 +264,14 @@ fn tell_cut(is_cut: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was published, in words.
+/// A publication in words.
 pub(crate) fn shown(of: &BatchPublication) -> String {
     let files = counted(of.files, "file");
     let to = of.folder.as_ref().map(|folder| format!(" in {folder}")).unwrap_or_default();
     format!("{files}, {}{to}", bytes(of.size_bytes))
 }
 
-/// Tells apart what is asked for and not there.
+/// Converts an error for a missing thing, which has an exit code of its own.
 #[cfg(target_os = "linux")]
 fn missing(error: monitor_agent::PublishError) -> anyhow::Error {
     use monitor_agent::PublishError::{Gone, NoPublication, NoRun, NoTarget, NothingLeft};

@@ -1,4 +1,4 @@
-//! Files that define tasks.
+//! Reads files that define tasks.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use serde_json::{Map, Value};
 use super::Wrong;
 use crate::text::{counted, visible};
 
-/// Mistakes, each in a file.
+/// Mistakes, each with its file.
 pub(super) type Mistakes<'a> = Vec<(&'a Path, Mistake)>;
 
-/// A definition, and its text as plain values: what it doesn't say is not in there.
+/// A definition, and its text as plain values without defaults.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) definition: Definition,
@@ -27,7 +27,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Rules that start nothing because of quiet hours, each a warning at its place.
+    /// Warnings with their places for rules that start nothing because of quiet hours.
     pub(super) fn warnings(&self) -> Vec<Mistake> {
         self.of_rules(Policy::quiet_rules, QUIET_RULE)
     }
@@ -43,8 +43,8 @@ impl Task {
     }
 }
 
-/// Reads files that belong together. If they are all tasks that there are, also rules that are past are mistakes, and what the tasks are to
-/// each other is checked.
+/// Reads files that belong together. If `are_all`, the files define all tasks that exist: then rules without future due times are mistakes,
+/// and references between tasks are checked.
 pub(super) fn read_all(files: &[PathBuf], are_all: bool) -> anyhow::Result<(Vec<Task>, Mistakes<'_>)> {
     let (mut tasks, mut mistakes) = (Vec::new(), Vec::new());
     for file in files {
@@ -57,7 +57,7 @@ pub(super) fn read_all(files: &[PathBuf], are_all: bool) -> anyhow::Result<(Vec<
         let past = tasks.iter().flat_map(|(file, task): &(_, Task)| task.past_rules().into_iter().map(|mistake| (file.as_path(), mistake)));
         mistakes.extend(past);
     }
-    // Of files that can't be read nobody knows which tasks they hold.
+    // References can't be checked if a file is unreadable.
     if mistakes.is_empty() && are_all {
         let book: Vec<Definition> = tasks.iter().map(|(_, task)| task.definition.clone()).collect();
         let found = check_book(&book).into_iter();
@@ -66,17 +66,17 @@ pub(super) fn read_all(files: &[PathBuf], are_all: bool) -> anyhow::Result<(Vec<
     Ok((tasks.into_iter().map(|(_, task)| task).collect(), mistakes))
 }
 
-/// Reads one file; its mistakes are told on stderr.
+/// Reads one file. Prints its mistakes to stderr.
 pub(super) fn read_one(file: &Path) -> anyhow::Result<Task> {
     read(file)?.map_err(|found| told(found, file))
 }
 
-/// Reads TOML as a file of this name; its mistakes are told on stderr.
+/// Parses TOML as the text of this file. Prints its mistakes to stderr.
 pub(super) fn read_text(text: &str, file: &Path) -> anyhow::Result<Task> {
     task(text.as_bytes(), false).map_err(|found| told(found, file))
 }
 
-/// Tells the mistakes of a file on stderr.
+/// Prints the mistakes of a file to stderr.
 fn told(found: Vec<Mistake>, file: &Path) -> anyhow::Error {
     let found: Mistakes<'_> = found.into_iter().map(|mistake| (file, mistake)).collect();
     match tell(&found, &mut anstream::stderr().lock()) {
@@ -85,7 +85,7 @@ fn told(found: Vec<Mistake>, file: &Path) -> anyhow::Error {
     }
 }
 
-/// Tells warnings about a file on stderr, a line each.
+/// Prints warnings about a file to stderr, one per line.
 pub(super) fn warn(file: &Path, warnings: &[Mistake]) -> anyhow::Result<()> {
     for warning in warnings {
         writeln!(anstream::stderr(), "{}", visible(&format!("warning: {}", warning.in_file(file.display()))))?;
@@ -93,7 +93,7 @@ pub(super) fn warn(file: &Path, warnings: &[Mistake]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells mistakes, a line each.
+/// Prints mistakes, one per line.
 pub(super) fn tell(mistakes: &Mistakes<'_>, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     for (file, mistake) in mistakes {
         writeln!(out, "{}", visible(&mistake.in_file(file.display())))?;
@@ -111,9 +111,9 @@ fn task(bytes: &[u8], is_json: bool) -> Result<Task, Vec<Mistake>> {
     Ok(Task { definition, json, source })
 }
 
-/// A definition as a file has it.
+/// Formats a definition as TOML.
 pub(super) fn to_toml(json: &Map<String, Value>) -> anyhow::Result<String> {
-    // The plain keys stand before the tables, else they would be the tables' own.
+    // Plain keys precede tables, because keys after a table would belong to it.
     let (tables, plain): (Vec<_>, Vec<_>) = json.iter().partition(|(_, value)| value.is_object());
     let sorted: Map<String, Value> = plain.into_iter().chain(tables).map(|(key, value)| (key.clone(), value.clone())).collect();
     toml::to_string(&sorted).context("the definition can't be written as TOML")
@@ -126,7 +126,7 @@ fn read(file: &Path) -> anyhow::Result<Result<Task, Vec<Mistake>>> {
     Ok(task(&bytes, file.extension().is_some_and(|extension| extension == "json")))
 }
 
-/// A definition as the server takes it.
+/// Converts a definition to the form of the server.
 pub(super) fn to_json(definition: &Definition) -> Map<String, Value> {
     match serde_json::to_value(definition) {
         Ok(Value::Object(json)) => json,

@@ -12,22 +12,23 @@ use crate::text::{counted, duration, moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task rehearse gold.toml              as if it had run in the past 30 days
+  monitor task rehearse gold.toml  Simulate the past 30 days
   monitor task rehearse gold.toml --days 7
 
-Each run takes as long as the real ones of that name took, in their order. Nothing is started or saved.";
+Each simulated run takes as long as a real run of a task with this name, in the same order. The output shows overlaps, waits, skipped \
+runs and crowded minutes. Nothing is started or saved.";
 
-/// Without another number, so many days are tried.
+/// Default number of days.
 const DAYS: u16 = 30;
 
-/// Tries a definition on the durations of past runs, before it is saved: overlaps, waits, crowded minutes
+/// Simulate a definition with the durations of past runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// A file with the definition, in TOML, or in JSON if it is called so
+    /// File with the definition: TOML, or JSON if it is named *.json
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// For so many days, up to now; a server tries 30 [default: 30]
+    /// Number of past days to simulate; a server always uses 30 [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=366))]
     days: Option<u16>,
     #[command(flatten)]
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// An answer as the server gives it.
+/// Builds an answer in the form of the server's.
 #[cfg(target_os = "linux")]
 pub(super) fn answer(
     tried: &monitor_tasks::rehearse::Rehearsal,

@@ -17,31 +17,31 @@ Examples:
   monitor task runs --outcome failed --from 2026-11-21
   monitor task runs --exit-code 75 --json | jq -r '.runs[].run'";
 
-/// Words for how a run is: those of the server, and those that an agent has for how it ended.
+/// Outcomes of the server, and outcomes that an agent records.
 const OUTCOMES: [&str; 10] = ["pending", "running", "succeeded", "failed", "cancelled", "lost", "ok", "warn", "idle", "fail"];
 
-/// Lists runs, those that were due last first
+/// List runs of batch tasks, most recently due first
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
     /// Only runs of this task
     task: Option<String>,
-    /// Only runs that were due at this time or later, such as 2026-11-21 or 2026-11-21T08:00Z
+    /// Only runs due at this time or later, such as 2026-11-21 or 2026-11-21T08:00Z
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     from: Option<Timestamp>,
-    /// Only runs that were due before this time
+    /// Only runs due before this time
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     to: Option<Timestamp>,
-    /// Only runs that ended with this code: the command's exit code, or what the agent makes of the run, such as 91
+    /// Only runs with this exit code: that of the command, or one assigned by the agent, such as 91
     #[arg(long, value_name = "CODE", allow_negative_numbers = true)]
     exit_code: Option<i32>,
-    /// Only runs that are so; the server counts `ok`, `warn` and `idle` as `succeeded`
+    /// Only runs with this outcome; for a server, `ok`, `warn` and `idle` mean `succeeded`
     #[arg(long, value_parser = OUTCOMES)]
     outcome: Option<String>,
     /// Only runs of this agent
     #[arg(long)]
     agent: Option<String>,
-    /// At most so many
+    /// Maximum number of runs; a server returns at most 1,000
     #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let answer: Value = connection.wait(call.json())?;
     let page: BatchRunsPage = read(answer.clone())?;
     if let Some(task) = args.task.as_ref().filter(|_| page.runs.is_empty()) {
-        // Fails if there is no such task.
+        // Returns an error if the task doesn't exist.
         connection.ask(connection.client()?.batch_task(task))?;
     }
     if connection.json {

@@ -7,7 +7,7 @@ use super::{EXIT_CODES, Wrong};
 use crate::client::Connection;
 use crate::text::{moment, visible};
 
-/// Lists the versions of a task, newest first, with what differs from the one before
+/// List versions of a task with their differences
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Versions {
@@ -31,13 +31,13 @@ pub(super) fn versions(args: &Versions) -> anyhow::Result<()> {
     })
 }
 
-/// Gives a task the definition of an older version again, also one that is deleted
+/// Restore an older version of a task, or a deleted task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Restore {
     /// Name of the task
     name: String,
-    /// Number of the version
+    /// Number in `monitor task versions`
     version: u64,
     #[command(flatten)]
     connection: Connection,

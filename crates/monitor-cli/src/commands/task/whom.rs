@@ -1,4 +1,4 @@
-//! Who is asked: the agent of this machine, over the database in its folder, or a server.
+//! Chooses between the agent of this machine, through the database in its folder, and a server.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use clap::{ArgMatches, FromArgMatches};
 use super::Wrong;
 use crate::client::Connection;
 
-/// The agent or the server that a command asks.
+/// The agent or server that a command uses.
 #[derive(Debug)]
 pub(super) struct Whom {
     pub(super) connection: Connection,
@@ -17,7 +17,7 @@ pub(super) struct Whom {
     folder: Option<PathBuf>,
 }
 
-/// How something was named.
+/// The way in which an option was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Named {
     Typed,
@@ -25,7 +25,7 @@ enum Named {
     Not,
 }
 
-/// The answer to the question.
+/// The chosen agent or server.
 #[derive(Debug)]
 pub(super) enum Meant {
     /// The agent with this folder.
@@ -36,8 +36,8 @@ pub(super) enum Meant {
 }
 
 impl Whom {
-    /// Chooses: what was typed is stronger than a variable, and an agent's folder than a server's address. If neither is named, the
-    /// agent is meant that works in its usual folder, and else the server.
+    /// Chooses between agent and server. Options take precedence over variables, and an agent's folder over a server's address. If neither
+    /// is set, uses the agent in the default folder if it runs, and else the server.
     pub(super) fn meant(&self) -> anyhow::Result<Meant> {
         if (self.server, self.data) == (Named::Typed, Named::Typed) {
             return Err(Wrong("--server means a server, and --data the agent of this machine: name one of both".to_owned()).into());
@@ -64,7 +64,7 @@ impl Whom {
     }
 }
 
-/// Returns true if an agent works in its usual folder.
+/// Returns true if an agent runs in the default folder.
 fn works_here() -> bool {
     #[cfg(target_os = "linux")]
     return monitor_agent::default_data().is_some_and(|data| monitor_agent::is_running(&data));
@@ -74,8 +74,8 @@ fn works_here() -> bool {
 
 impl clap::Args for Whom {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let help = "Folder of an agent of this machine, which is asked in place of a server [default: monitor/agent in the user's \
-                    folder for state, if an agent works there and no server is named]";
+        let help = "Folder of an agent of this machine to use instead of a server [default: monitor/agent in the user's state folder, \
+                    if an agent runs there and no server is given]";
         let data = clap::Arg::new("data").long("data").value_name("DIR").env("MONITOR_AGENT_DATA").help(help);
         Connection::augment_args(command).arg(data.value_parser(clap::value_parser!(PathBuf)))
     }

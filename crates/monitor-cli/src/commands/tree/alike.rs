@@ -1,4 +1,4 @@
-//! Siblings that are alike: of the same name, with the same below them, and all of it succeeded. One of them stands for all.
+//! Combines similar siblings: those with the same name and similar descendants, if all of them succeeded. One of them represents all.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -6,21 +6,21 @@ use std::hash::{Hash, Hasher};
 
 use monitor_wire::{Process, State};
 
-/// Fewer stay as they are.
+/// Smallest number of siblings that are combined.
 const FEWEST: usize = 3;
 
-/// How many there are of what a line stands for, and how long all of them took together.
+/// Number of combined siblings, and their total duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Alike {
     pub(super) count: usize,
     pub(super) total_ns: u64,
 }
 
-/// Leaves of siblings that are alike the first one. The processes come with their depths, parents before children.
+/// Keeps the first of similar siblings. Processes are ordered parents first, with their depths.
 pub(super) fn collapse(processes: Vec<Process>, depth: impl Fn(usize, &Process) -> usize) -> Vec<(Process, Option<Alike>)> {
     let depths: Vec<usize> = processes.iter().enumerate().map(|(index, process)| depth(index, process)).collect();
     let likeness = likeness(&processes, &depths);
-    // By the way to the parent and likeness: the first of them, and all.
+    // First member and totals of each group, by parent and likeness.
     let mut groups: HashMap<(usize, u64), (usize, Alike)> = HashMap::new();
     let mut parents: Vec<usize> = Vec::new();
     let mut of = vec![None; processes.len()];
@@ -37,7 +37,7 @@ pub(super) fn collapse(processes: Vec<Process>, depth: impl Fn(usize, &Process) 
         parents.push(index);
     }
     let mut shown = Vec::new();
-    // What is deeper is below one that is left out.
+    // Deeper processes are descendants of an omitted one.
     let mut left_out = usize::MAX;
     for (index, process) in processes.into_iter().enumerate() {
         if depths[index] > left_out {
@@ -52,17 +52,17 @@ pub(super) fn collapse(processes: Vec<Process>, depth: impl Fn(usize, &Process) 
     shown
 }
 
-/// What is equal for processes that are alike; none for those that have something of their own to show.
+/// A hash that is equal for similar processes. `None` for processes that must be shown separately.
 fn likeness(processes: &[Process], depths: &[usize]) -> Vec<Option<u64>> {
     let mut all = vec![None; processes.len()];
-    // By depth: the likenesses of what was met there below the same parent.
+    // By depth: the likenesses of the siblings that were visited so far.
     let mut below: Vec<Vec<Option<u64>>> = Vec::new();
     for (index, process) in processes.iter().enumerate().rev() {
         let depth = depths[index];
         let mut children = below.get_mut(depth + 1).map(std::mem::take).unwrap_or_default();
         below.truncate(depth + 1);
         children.sort_unstable();
-        // However often: a loop may run more or less often in each of them.
+        // Repetitions are ignored, because a loop may run more or less often.
         children.dedup();
         let is_plain = process.state == State::SUCCEEDED && process.error.is_none() && process.fold.is_none() && process.progress.is_none();
         let is_fold = process.fold.as_ref().is_some_and(|fold| fold.running + fold.failed + fold.cancelled == 0);
@@ -71,7 +71,7 @@ fn likeness(processes: &[Process], depths: &[usize]) -> Vec<Option<u64>> {
             (&process.name, process.kind.as_str(), process.attachment.as_str(), is_fold, children).hash(&mut hasher);
             hasher.finish()
         });
-        // Folds are one row already.
+        // Folds have a row of their own.
         all[index] = likeness.filter(|_| is_plain);
         below.resize_with(depth + 1, Vec::new);
         below[depth].push(likeness);

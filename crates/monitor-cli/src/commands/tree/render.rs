@@ -1,4 +1,4 @@
-//! A tree as lines.
+//! Renders a tree as lines.
 
 use std::io;
 
@@ -7,14 +7,15 @@ use monitor_wire::{Attachment, Attempt, Process, State, TreePage};
 use super::alike::{self, Alike};
 use crate::text::{DURATION_COLUMNS, Line, attempt, duration, elapsed, ended_by, fit, glyph, one_line, style, thousands, visible, width};
 
-/// Deeper than this, a number stands for the branches that can't be drawn.
+/// Maximum depth at which branches are drawn. Deeper branches are replaced by a number.
 const DRAWN_LEVELS: usize = 40;
-/// Names begin the line and the rest is aligned behind them, up to this column where there is no terminal.
+/// Maximum column up to which names are padded if the output is no terminal.
 const NAME_COLUMNS: usize = 80;
-/// More causes of one error are counted.
+/// Maximum number of causes of an error; further causes are counted.
 const MOST_CAUSES: usize = 20;
 
-/// Writes the tree, a line a process and one for each cause of its error and for each line that a command wrote last, cut to `columns`. Siblings that are alike have one together, unless `all` are asked for.
+/// Writes the tree: a line per process, per cause of its error, and per line of the command's last output, cut to `columns`. Similar
+/// siblings share a line unless `all` is set.
 pub(super) fn tree(
     mut tree: TreePage,
     all: bool,
@@ -35,7 +36,7 @@ pub(super) fn tree(
         let name = if index == 0 { visible(&tree.root.title) } else { visible(&process.name) };
         names.push((branch, if name.is_empty() { "(not started yet)".into() } else { name }));
     }
-    // A terminal cuts long names; elsewhere they stay whole and push the rest of their own line only.
+    // On a terminal, long names are cut. Otherwise they stay whole and shift the rest of their own line only.
     let shown_columns = |columns_taken: usize| if columns.is_some() { columns_taken.min(name_limit) } else { columns_taken };
     let name_columns = names.iter().map(|(branch, name)| shown_columns(width(branch) + 2 + width(name)));
     let name_columns = name_columns.filter(|taken| *taken <= name_limit).max().unwrap_or(0);
@@ -85,7 +86,7 @@ pub(super) fn tree(
     Ok(())
 }
 
-/// Causes of an error, nearest first, a line each.
+/// Causes of an error, nearest first, one per line.
 fn causes(process: &Process) -> Vec<String> {
     let chain = process.error.as_ref().map_or(&[][..], |error| &error.chain);
     let mut lines: Vec<_> = chain.iter().take(MOST_CAUSES).map(|cause| format!("caused by: {}", one_line(cause))).collect();
@@ -95,7 +96,7 @@ fn causes(process: &Process) -> Vec<String> {
     lines
 }
 
-/// An attempt that is over, on a line: which one, how it ended, how long it took, and why it failed.
+/// An earlier attempt in one line: its number, outcome, duration and error.
 fn earlier_attempt(earlier: &Attempt) -> String {
     let outcome = earlier.outcome.as_ref().map_or_else(|| "its end is unknown".into(), |outcome| visible(outcome.as_str()).into_owned());
     let took = earlier.elapsed_ns.map(|elapsed| format!("  {}", duration(elapsed))).unwrap_or_default();
@@ -103,15 +104,15 @@ fn earlier_attempt(earlier: &Attempt) -> String {
     format!("attempt {}: {outcome}{took}{why}", earlier.attempt)
 }
 
-/// The branches beside what stands below a process that has this branch.
+/// The branches at the left of a line below a process with this branch.
 fn below(branch: &str, has_children: bool) -> String {
     let own = branch.replace("├─", "│ ").replace("└─", "  ");
-    // Where branches are too many to be drawn, a number stands for them.
+    // The number that replaces deep branches is shown once.
     let own: String = if own.starts_with('⋯') { " ".repeat(width(&own)) } else { own };
     format!("{own}{}", if has_children { "│    " } else { "     " })
 }
 
-/// What the tree can't show, so that nobody takes it for the whole.
+/// Lines for the processes and events that the tree doesn't contain.
 fn missing(tree: &TreePage) -> Vec<String> {
     let dropped = tree.dropped.iter();
     let mut missing: Vec<String> = dropped
@@ -129,14 +130,14 @@ fn missing(tree: &TreePage) -> Vec<String> {
 }
 
 fn depth(index: usize, process: &Process) -> usize {
-    // Whatever a server says, only the first line is the root.
+    // Only the first line can be the root, even if the server's depths are wrong.
     if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) }
 }
 
-/// For each process, whether another one follows below the same parent.
+/// For each process, true if a later process has the same parent.
 fn followed(processes: &[Process]) -> Vec<bool> {
     let mut followed = vec![false; processes.len()];
-    // By depth: whether a process of that depth comes later below the same parent.
+    // By depth: true if a later process of this depth has the same parent.
     let mut later: Vec<bool> = Vec::new();
     for (index, process) in processes.iter().enumerate().rev() {
         let depth = depth(index, process);
@@ -148,10 +149,10 @@ fn followed(processes: &[Process]) -> Vec<bool> {
     followed
 }
 
-/// The branches on the way to a process.
+/// The branches from the root to a process.
 #[derive(Debug, Default)]
 struct Branches {
-    /// By depth: whether the line there goes on.
+    /// By depth: true if the branch continues.
     open: Vec<bool>,
 }
 
@@ -174,7 +175,7 @@ impl Branches {
     }
 }
 
-/// What else there is to say, in a word each.
+/// Further details of a process, one word each.
 fn marks(process: &Process, now_us: u64) -> Vec<String> {
     let mut marks = Vec::new();
     if let Some(fold) = &process.fold {

@@ -1,4 +1,4 @@
-//! Who keeps the tasks that were lines of crontabs: a server, or the files of this machine's agent.
+//! Stores the tasks from crontabs: on a server, or as files of this machine's agent.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use super::super::read;
 use super::super::whom::{Meant, Whom};
 use crate::client::Connection;
 
-/// Who keeps the tasks.
+/// The place that stores the tasks.
 #[derive(Debug)]
 pub(super) enum Keeper<'a> {
     Server(&'a Connection),
@@ -39,7 +39,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// All tasks that are there, by name. Only those of the agent's files have a file.
+    /// All existing tasks, by name. Of an agent's tasks, only those with a file.
     pub(super) fn tasks(&self) -> anyhow::Result<BTreeMap<String, Definition>> {
         let mut tasks = BTreeMap::new();
         match self {
@@ -55,7 +55,7 @@ impl<'a> Keeper<'a> {
                 if let Ok(database) = monitor_agent::Database::existing(agent) {
                     tasks.extend(database.tasks()?.into_iter().map(|row| (row.definition.name.clone(), row.definition)));
                 }
-                // A file may be too new for the agent to have it.
+                // The agent may not have read a new file yet.
                 for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                     let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
                     if entry.path().extension().is_some_and(|extension| extension == "toml")
@@ -69,7 +69,7 @@ impl<'a> Keeper<'a> {
         Ok(tasks)
     }
 
-    /// Keeps a task, a new one or a new version of it.
+    /// Stores a new task or a new version of a task.
     pub(super) fn put(&self, task: &Definition) -> anyhow::Result<()> {
         match self {
             Self::Server(connection) => {
@@ -96,7 +96,7 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Waits until these tasks hold, where they are started: a server has them at once, and an agent when it has looked at its files.
+    /// Waits until these tasks are active. A server applies them at once, an agent when it reads its files.
     pub(super) fn wait_for(&self, tasks: &[Definition]) -> anyhow::Result<()> {
         match self {
             Self::Server(_) => Ok(()),

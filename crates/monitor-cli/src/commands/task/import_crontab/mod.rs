@@ -17,34 +17,34 @@ use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  crontab -l | monitor task import-crontab - --print        definitions, and nothing is changed
-  monitor task import-crontab                               your own crontab, as paused tasks of the server
-  monitor task import-crontab --take-over                   and then they run here, and cron no longer runs them
+  crontab -l | monitor task import-crontab - --print  Print the definitions
+  monitor task import-crontab                         Add paused tasks
+  monitor task import-crontab --take-over             Disable cron, resume tasks
   monitor task import-crontab /etc/crontab /etc/cron.d --to /etc/monitor/tasks --take-over
-                                                            as files of this machine's agent
 
-What cron does by itself becomes keys of the definition: CRON_TZ the zone, MAILTO the owner, the text after % the input.
-Without --take-over cron goes on, and tasks stay paused by `paused = true`. With it each line becomes a comment,
-`#monitor:NAME# …`, once its task is there, and then the task is resumed. A copy of the old crontab is kept, and named. It may be
-done again at any time, also after it was broken off: what is done is left alone, and what is half done is finished.";
+Settings of cron become keys of the definition: CRON_TZ the zone, MAILTO the owner, and the text after % the input.
 
-/// Reads crontabs as definitions of tasks, and takes them over from cron
+Without --take-over, cron continues to run the lines, and the tasks stay paused (`paused = true`). With it, each line becomes a \
+comment, `#monitor:NAME# …`, after its task is added, and then the task is resumed. The command keeps a copy of the old crontab and \
+prints its path. It can be repeated at any time, also after an interruption, and then does only what is left.";
+
+/// Convert crontabs to tasks, and take them over from cron
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(super) struct Args {
-    /// Crontabs, and folders of crontabs such as /etc/cron.d; - for the standard input [default: your own, by `crontab -l`]
+    /// Crontabs, and folders of crontabs such as /etc/cron.d; `-` reads standard input [default: your own crontab]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Prints the definitions and changes nothing
+    /// Print the definitions without changing anything
     #[arg(long)]
     print: bool,
-    /// Has cron no longer run what has become a task, and resumes the tasks
+    /// Disable the lines in the crontabs, and resume the tasks
     #[arg(long, conflicts_with = "print")]
     take_over: bool,
-    /// A user stands before each command [default: only in /etc/crontab and folders called cron.d]
+    /// Expect a user name before each command [default: only in /etc/crontab and in folders named cron.d]
     #[arg(long)]
     system: bool,
-    /// The folder of files that this machine's agent reads, for the tasks [default: the server gets them]
+    /// Folder of the files that this machine's agent reads, to write the tasks to [default: add them to the server]
     #[arg(long, value_name = "FOLDER", conflicts_with = "print", env = "MONITOR_AGENT_TASKS")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ fn print(sources: &[Source]) -> anyhow::Result<()> {
     no_tasks(wrong)
 }
 
-/// Tells of lines that are no tasks. Returns their number.
+/// Prints the lines that are no tasks. Returns their number.
 fn tell(source: &Source, mistakes: &[(usize, String)]) -> anyhow::Result<usize> {
     for (line, message) in mistakes {
         writeln!(anstream::stderr(), "{}", visible(&format!("{}:{line}: {message}", source.shown())))?;

@@ -1,4 +1,4 @@
-//! Crontabs where they are: a user's own, which the program `crontab` reads and writes, and files.
+//! Sources of crontabs: the user's own, through the program `crontab`, and files.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use etcetera::BaseStrategy as _;
 use monitor_tasks::crontab::Form;
 
-/// Most bytes of a file that are read: a crontab has at most 1 MiB.
+/// Maximum size of a crontab, plus one byte to detect larger files. Cron allows 1 MiB.
 const MOST: u64 = (1 << 20) + 1;
 
 /// A crontab.
@@ -22,11 +22,11 @@ pub(super) enum Source {
         path: PathBuf,
         form: Form,
     },
-    /// The user's own.
+    /// The user's own crontab.
     Own,
 }
 
-/// All crontabs that are meant.
+/// All crontabs in the arguments.
 pub(super) fn all(files: &[PathBuf], is_system: bool) -> anyhow::Result<Vec<Source>> {
     if files.is_empty() {
         return Ok(vec![Source::Own]);
@@ -40,7 +40,7 @@ pub(super) fn all(files: &[PathBuf], is_system: bool) -> anyhow::Result<Vec<Sour
             let unread = || format!("{} could not be read", path.display());
             let mut found: Vec<_> = std::fs::read_dir(path).with_context(unread)?.collect::<Result<_, _>>().with_context(unread)?;
             found.sort_by_key(std::fs::DirEntry::file_name);
-            // Cron leaves out hidden files, and what an editor or package has left.
+            // Cron ignores hidden files, and files left by editors and packages.
             let is_crontab = |name: &str| !name.contains('.') && !name.ends_with('~') && !name.starts_with('#');
             let names = found.into_iter().filter(|entry| is_crontab(&entry.file_name().to_string_lossy()));
             let paths = names.map(|entry| entry.path()).filter(|path| path.is_file());
@@ -95,12 +95,12 @@ impl Source {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Puts another text in the place of `old`, and keeps a copy of that. Returns the copy's path.
+    /// Replaces the text `old` and keeps a copy of it. Returns the path of the copy.
     ///
     /// # Errors
-    /// When the crontab is no longer the old one, or can't be written: then it is as it was.
+    /// If the crontab has changed or can't be written. It is left unchanged then.
     pub(super) fn replace(&self, old: &str, new: &str) -> anyhow::Result<PathBuf> {
-        // A text that is not UTF-8 would not come back as it was.
+        // A text that is not UTF-8 can't be written back unchanged.
         ensure!(!old.contains('\u{fffd}'), "{} is no UTF-8: change its lines yourself", self.shown());
         ensure!(old.len() < MOST as usize, "{} is too long", self.shown());
         ensure!(self.read()? == old, "{} was changed meanwhile: do this again", self.shown());
@@ -124,10 +124,10 @@ impl Source {
     }
 }
 
-/// Replaces a file as a whole, and keeps the old one beside it, hidden, so that cron doesn't read it.
+/// Replaces a file atomically. The old text is kept in a hidden file in the same folder, which cron ignores.
 fn replace_file(path: &Path, old: &str, new: &str) -> anyhow::Result<PathBuf> {
     let at_once = || format!("{} could not be written", path.display());
-    // A link stays one.
+    // A symbolic link is kept.
     let path = path.canonicalize().with_context(at_once)?;
     let folder = path.parent().with_context(at_once)?;
     let name = path.file_name().with_context(at_once)?.to_string_lossy().into_owned();
@@ -136,7 +136,7 @@ fn replace_file(path: &Path, old: &str, new: &str) -> anyhow::Result<PathBuf> {
     let copy = free_name(folder, &format!(".{name}"));
     write_synced(&copy, old, mode)?;
     let part = folder.join(format!(".{name}.part"));
-    // It may be there since this was broken off.
+    // The file may be left from an interrupted run.
     let _ = std::fs::remove_file(&part);
     write_synced(&part, new, mode)?;
     if let Err(error) = std::os::unix::fs::chown(&part, Some(about.uid()), Some(about.gid()))
@@ -165,7 +165,7 @@ fn copies() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// A name for a copy that no file has.
+/// A file name for a copy that is not in use.
 fn free_name(folder: &Path, name: &str) -> PathBuf {
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
     let first = folder.join(format!("{name}.before-monitor-{now}"));

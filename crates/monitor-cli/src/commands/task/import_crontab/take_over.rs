@@ -1,8 +1,8 @@
-//! Lines of crontabs become tasks.
+//! Converts lines of crontabs to tasks.
 //!
-//! At each moment a line is run by cron or by its task, but never by both: the task is there, paused by its definition, before the line
-//! becomes a comment, and is resumed after that. In between it is shown as paused, and its due times are told as skipped. The comment names
-//! the task, so that whoever comes after a crash knows which tasks are still to be resumed.
+//! At each moment a line is run by cron or by its task, never by both. The task is created, paused by its definition, before the line
+//! becomes a comment, and is resumed after that. In between it is shown as paused, and its due times as skipped. The comment contains the
+//! name of the task, so that after a crash a repeated run finds the tasks to resume.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -15,17 +15,17 @@ use super::source::Source;
 use crate::text::counted;
 use crate::text::visible;
 
-/// Cron reads crontabs and starts commands when a minute begins: nothing is changed so close to that, in seconds.
+/// Seconds of a minute that are safe for changes of crontabs. Cron reads crontabs and starts commands at the beginning of a minute.
 const QUIET: std::ops::Range<i8> = 2..55;
 
-/// Tag of a task until its line is taken over: whatever else is paused by its definition stays so.
+/// Tag of a task until its line is taken over. It distinguishes the task from tasks that are paused for other reasons.
 const TAG: &str = "from-cron";
 
-/// A crontab, and what its lines are to become.
+/// A crontab, and the tasks for its lines.
 struct Read<'a> {
     source: &'a Source,
     text: String,
-    /// Tasks by the numbers of their lines.
+    /// Tasks by line number.
     tasks: BTreeMap<usize, Definition>,
     /// Tasks whose lines are comments already.
     done: BTreeSet<String>,
@@ -63,7 +63,7 @@ fn take_over(
     out: &mut impl std::io::Write,
 ) -> anyhow::Result<()> {
     let Read { source, text, tasks, done, .. } = read;
-    // Those of before, too: this may have been broken off when they were just written.
+    // Includes the tasks that an interrupted run has written.
     let all: Vec<_> = there.values().chain(new).filter(|task| tasks.values().any(|own| own.name == task.name)).cloned().collect();
     keeper.wait_for(&all)?;
     if !tasks.is_empty() {
@@ -87,16 +87,16 @@ fn is_half_done(task: &Definition) -> bool {
     task.paused && task.tags.iter().any(|tag| tag == TAG)
 }
 
-/// A task as it is when its line is taken over.
+/// The definition of a task after its line is taken over.
 fn finished(task: &Definition) -> Definition {
     let tags = task.tags.iter().filter(|tag| *tag != TAG).cloned().collect();
     Definition { paused: false, tags, ..task.clone() }
 }
 
-/// Names of tasks that lines get.
+/// Chooses the names of tasks.
 struct Names<'a> {
     there: &'a BTreeMap<String, Definition>,
-    /// Names of lines that were read.
+    /// Names that were given to lines.
     given: BTreeSet<String>,
 }
 
@@ -114,7 +114,7 @@ impl Names<'_> {
         Ok(Read { source, mistakes: super::tell(source, &found.mistakes)?, text, tasks, done })
     }
 
-    /// The name of the task that a line has become already, when this was done before; else a free one.
+    /// The name of the task that an earlier run created for the line, or else a free name.
     fn name(&self, task: &Definition) -> String {
         let is_same = |other: &Definition| Definition { name: task.name.clone(), ..finished(other) } == *task;
         let own = self.there.values().find(|other| is_same(other) && !self.given.contains(&other.name));
@@ -127,7 +127,7 @@ impl Names<'_> {
     }
 }
 
-/// Waits until the minute is well under way.
+/// Waits until the minute is some seconds old.
 fn wait_for_quiet() {
     while !QUIET.contains(&jiff::Zoned::now().second()) {
         std::thread::sleep(std::time::Duration::from_millis(200));
