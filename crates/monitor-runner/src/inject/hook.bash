@@ -1,6 +1,6 @@
-# Sourced by bash before a script, by BASH_ENV: makes its commands processes of their own. Whatever fails here, the script goes on.
+# Sourced by bash before a script (BASH_ENV). Records each command of the script as a process. The script continues if anything here fails.
 if [[ -n ${MONITOR_BASH_ENV-} ]]; then
-    # As bash itself expands BASH_ENV.
+    # Expand the value as bash expands BASH_ENV.
     eval "__monitor_own=\"${MONITOR_BASH_ENV//\"/\\\"}\""
     if [[ -r $__monitor_own ]]; then
         source "$__monitor_own"
@@ -44,17 +44,17 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         fi
     }
 
-    # Ends the step before with its exit code, and begins the next one; fails when there is to be no other. $1 is what $_ was.
+    # Ends the previous step with its exit code and starts the next step. Fails if no further steps are recorded. $1 is the value of $_.
     __monitor_debug() {
         local code=$? why= end word lines command=$BASH_COMMAND place=${BASH_SOURCE[1]-$0} line=${BASH_LINENO[0]} children= IFS=$' \t\n'
         __monitor_under=$1
-        # Nobody reads any more, or it has been enough.
+        # The reader has ended, or the limit of steps is reached.
         if [[ ! -p $__monitor_feed ]] || ! kill -0 "$__monitor_reader" || ((__monitor_count >= 10000)); then
             export MONITOR_PARENT_ID=$__monitor_above
             unset MONITOR_STEP
             return 1
         fi
-        # Bash calls its ERR trap for what fails, but not for a condition.
+        # Bash calls the ERR trap for a failed command, but not for a condition.
         if declare -F __monitor_failed >/dev/null; then
             unset -f __monitor_failed
         elif ((__monitor_has_err)); then
@@ -66,14 +66,14 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
             children=${children##* }
         fi
         case $__monitor_command in
-            # These only begin something.
+            # These only start a loop or a selection.
             'for '* | 'select '* | 'case '*) end=0 ;;
-            # In the middle of a pipeline the code is still that of the command before.
+            # In the middle of a pipeline, the code is still that of the previous command.
             *) if ((code && code == __monitor_code)) && [[ $children != "$__monitor_child" && $children != "${!-}" ]]; then end=0; fi ;;
         esac
         case $__monitor_command in
             '['* | '(('* | 'test '*) why=condition ;;
-            # It ends before that trap would be called.
+            # The shell exits before the ERR trap would be called.
             exit | 'exit '*) why= ;;
             'trap '*)
                 if [[ $__monitor_command == *ERR* ]]; then
@@ -109,10 +109,11 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         printf 'S\t%s\t%s\t%s\tscript\t%s\t%s\t\t%s\n' "$__monitor_step" "$__monitor_parent" "$__monitor_root" "$$" \
             "${place:0:600}" "$command" 1<>"$__monitor_feed"
         if ((__monitor_exiting)); then
-            # The script's own code is none of theirs.
+            # The exit code of the script is not the outcome of these steps.
             printf 'N\t%s\n' "$__monitor_step" 1<>"$__monitor_feed"
         fi
-        # Beyond this they are counted together, and have no ids that others could know. Arithmetic would expand the text once more.
+        # Commands beyond the limit are folded and have no ids for other processes. The key is prefixed, because arithmetic would expand the
+        # text again.
         word=${__monitor_seen["x$command"]-0}
         __monitor_seen["x$command"]=$((word + 1))
         if ((word >= __monitor_folds)); then
