@@ -328,7 +328,7 @@ struct Open {
     script: Option<(String, String)>,
     /// True if the exit code of the script is not the outcome of this step.
     is_untold: bool,
-    /// It is one of many that are counted together if they went well.
+    /// True if the process is folded unless it fails.
     is_one_of_many: bool,
 }
 

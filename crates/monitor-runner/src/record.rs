@@ -17,7 +17,7 @@ use crate::secrets::Secrets;
 use crate::tail::Said;
 use crate::why::Why;
 
-/// The process of a run.
+/// The recorded process of a run.
 #[derive(Debug)]
 pub(crate) struct Record {
     process: Mutex<Option<Process>>,

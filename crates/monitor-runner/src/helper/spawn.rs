@@ -109,7 +109,7 @@ const FAILED: u8 = u8::MAX;
 /// the parent.
 fn become_command(mut command: Command, child: Child, mut tells: io::PipeWriter) -> i32 {
     #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
-    // SAFETY: the process has one thread, so that nothing is held that `prepare` could wait for; not the allocator either.
+    // SAFETY: the process has a single thread, so no lock that `prepare` could need is held by another thread, not even the allocator's.
     unsafe {
         command.pre_exec(move || child.prepare());
     }
@@ -127,7 +127,7 @@ struct Child {
     limits: ChildLimits,
     nice: Option<i32>,
     terminal: Option<OwnedFd>,
-    /// Step file in which the child records that it executes this attempt.
+    /// Step file and attempt number. The child records there that it executes the attempt.
     step: Option<(Steps, u32)>,
     account: Option<Account>,
     stage: io::PipeWriter,

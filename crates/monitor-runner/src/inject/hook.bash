@@ -8,23 +8,23 @@ if [[ -n ${MONITOR_BASH_ENV-} ]]; then
     unset __monitor_own
 fi
 if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && -z $(trap -p DEBUG) ]] && ((BASH_VERSINFO[0] >= 5)); then
-    # The script may do with the variables what it likes.
+    # Copy the variables, because the script may change them.
     __monitor_feed=$MONITOR_FEED __monitor_reader=${MONITOR_FEED_PID-0} __monitor_root=${MONITOR_ROOT_ID-}
     __monitor_parent=$MONITOR_PARENT_ID __monitor_step= __monitor_command= __monitor_count=0 __monitor_code=0 __monitor_child=
-    # Of many commands that look alike a script among them finds the id of its own here, and all others that of the script above it in
-    # MONITOR_PARENT_ID.
+    # All folded commands have MONITOR_PARENT_ID set to the script above. A script started by a folded command finds its own parent in
+    # MONITOR_STEP.
     if [[ ${MONITOR_STEP-} == "$MONITOR_PARENT_ID":* ]]; then
         __monitor_parent=${MONITOR_STEP#*:}
     fi
     __monitor_above=$MONITOR_PARENT_ID __monitor_folds=${MONITOR_FEED_FOLDS:-100} __monitor_line=0 __monitor_has_err=0
     declare -A __monitor_seen=()
-    # Text of the script's EXIT trap, the line at which it was set, and how many of its commands were seen.
+    # Text of the script's EXIT trap, the line where it was set, and the number of its commands that have run.
     __monitor_exit= __monitor_exit_line=0 __monitor_exiting=0
-    # Not from RANDOM, whose row of numbers is the script's.
+    # Not from RANDOM, because reading it would change the sequence that the script sees.
     printf -v __monitor_prefix '%08x' $((($$ * 2654435761 + ${EPOCHREALTIME//[!0-9]/}) & 0xffffffff))
 
-    # Sets `command` to the command of the EXIT trap that comes next: bash itself names the one before the trap. Where the text is
-    # more than a row of simple commands, it stands for each of them. $1 is what $- was.
+    # Sets `command` to the next command of the EXIT trap, because BASH_COMMAND still contains the last command before the trap. If the text
+    # is more than a sequence of simple commands, `command` is the whole text. $1 is the value of $-.
     __monitor_exit_command() {
         local piece quotes IFS=$';\n'
         command=$__monitor_exit
@@ -90,7 +90,7 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
             printf 'E\t%s\t%s\t%s\t\n' "$__monitor_step" "$end" "$why" 1<>"$__monitor_feed"
         fi
         if [[ -n $__monitor_exit ]]; then
-            # Lines of a trap are counted from its own first one.
+            # Lines of a trap are counted from the first line of its text.
             lines=${__monitor_exit//[!$'\n']/}
             lines=$((${#lines} + 1))
             if ((__monitor_exiting || (line <= lines && __monitor_exit_line > lines))) || [[ $__monitor_command == exit?( *) ]]; then
@@ -125,10 +125,10 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         return 0
     }
     if [[ -z $(trap -p ERR) ]]; then
-        # A definition is no command: the other trap is not called for it, and $_ stays as it is.
+        # A function definition does not count as a command: it triggers no DEBUG trap and leaves $_ unchanged.
         __monitor_has_err=1
         trap '__monitor_failed() { :; }' ERR
     fi
-    # What `set -x` says of it goes nowhere. A trap that is taken away within the function is back when that returns.
+    # Output of `set -x` is discarded. A trap that is removed inside the function would be restored on return, so it is removed here.
     trap '{ __monitor_debug "$_" || { trap - DEBUG; ((__monitor_has_err)) && trap - ERR; : "$__monitor_under"; }; } 2>/dev/null' DEBUG
 fi
