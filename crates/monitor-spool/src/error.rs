@@ -11,7 +11,7 @@ pub enum SpoolError {
     Untrusted {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason for the distrust.
         why: &'static str,
     },
     /// The size limit of the folder is reached.

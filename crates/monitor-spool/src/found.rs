@@ -18,15 +18,15 @@ use crate::{Replay, Spool, SpoolError};
 /// Age after which an unfinished folder without a lock is abandoned, because a folder in creation is locked within that time.
 const MADE_WITHIN_US: u64 = 3_600_000_000;
 
-/// Whether a folder's program may still write to it.
+/// State of a folder's program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Life {
-    /// It runs, or somebody is just shipping what it left.
+    /// The program runs, or another process is shipping its records.
     Living,
-    /// It is gone.
+    /// The program has ended.
     Dead,
-    /// It ran on another machine, which alone can tell.
+    /// The program ran on another machine, and only that machine can determine its state.
     Elsewhere,
 }
 

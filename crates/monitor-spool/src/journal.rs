@@ -54,7 +54,7 @@ pub(crate) enum Stage {
     Draft,
     /// A process after the program's end. Rings and lane are completely in the journal.
     Last,
-    /// A batch without events that reports the drop of all earlier ones.
+    /// A batch without events that reports the drop of all earlier batches.
     GivenUp,
 }
 

@@ -126,7 +126,7 @@ mod plain {
         pub source: Source,
     }
 
-    /// Count of dropped events of one type, with the reason.
+    /// Count of dropped events with equal type, reason and tree.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Dropped {
         /// Type of the events.

@@ -42,7 +42,7 @@ pub(super) struct Sieve {
 
 #[derive(Debug)]
 struct Held {
-    /// Key of one of the events.
+    /// Key of an event in the group.
     key: EventKey,
     since: Instant,
     events: BTreeMap<u64, Vec<u8>>,

@@ -13,7 +13,7 @@ use crate::parcel::{Parcel, Rejected};
 
 /// Maximum number of bytes read from a file.
 pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
-/// Number of events, and of stored bytes, up to which small batches are joined.
+/// Maximum number of events, and of stored bytes, of a joined batch.
 const JOINED_EVENTS: u64 = 5_000;
 const JOINED_BYTES: usize = 256 << 10;
 
@@ -71,7 +71,7 @@ impl Journal {
         }
     }
 
-    /// Returns all unacknowledged batches, oldest first, without unreadable ones.
+    /// Returns all unacknowledged batches, oldest first. Unreadable batches are skipped.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Parcel> {
         self.places.iter().filter_map(|place| read_place(&self.folder, place))
     }

@@ -33,7 +33,7 @@ pub(crate) struct Written {
     pub(crate) followed: u64,
     /// Time at which the program exited, in Unix microseconds. `None` if it left no note.
     pub(crate) ended_us: Option<u64>,
-    /// Call sites by number, without damaged ones.
+    /// Call sites by number. Damaged sites are missing.
     pub(crate) sites: HashMap<u64, Registered>,
     /// Types and counts of dropped events.
     pub(crate) dropped: Vec<(&'static str, u64)>,

@@ -20,11 +20,11 @@ use crate::fold::fold_id;
 /// Shard of the counts made here, which distinguishes them from counts sent by the program.
 const READ_HERE: u64 = 0x3333_3333_3333_3333;
 
-/// Duration from which a call is always reported individually.
+/// Minimum duration of calls that are always reported individually.
 const LONGEST_NS: u64 = 1_000_000_000;
 /// A program reports a running call after 5 ms. The limit is lower, because the clock is not calibrated exactly.
 const REPORTED_NS: u64 = 4_000_000;
-/// Duration from which the first call of a path counts as slow.
+/// Minimum duration at which the first call of a path counts as slow.
 const SLOW_NS: u64 = 1_000_000;
 
 /// A failed call with its row: the process with this id or, if a site is given, the fold of that site below the process.
@@ -56,7 +56,7 @@ impl Rows {
         Self { limits, by_parent: BTreeMap::new(), parents: HashMap::new(), paths, told_before }
     }
 
-    /// Returns the calls of a ring that are reported individually: those accepted by `is_told`, except the brief ones.
+    /// Returns the calls of a ring that are reported individually: those accepted by `is_told`, without the brief calls.
     pub(super) fn told<'a>(
         &mut self,
         estate: &Estate,

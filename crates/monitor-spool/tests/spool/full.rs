@@ -175,7 +175,7 @@ fn where_nothing_may_be_written_there_is_no_spool() {
     fs::write(&file, "").unwrap();
     let error = Spool::open(&file.join("spool")).unwrap_err().to_string();
     assert!(error.contains("create") && error.contains("file/spool"), "{error}");
-    // Nobody makes folders in /proc, root neither.
+    // Even root can't create folders in /proc.
     if Path::new("/proc").exists() {
         assert!(Spool::open(Path::new("/proc/monitor/spool")).is_err());
     }
