@@ -46,7 +46,7 @@ pub struct Task {
     pub policy: Policy,
     /// Version number.
     pub version: u64,
-    /// Time from which this version is valid at this agent. Earlier due times do not belong to this version.
+    /// Start of this version's validity at this agent. Earlier due times do not belong to this version.
     pub since: Timestamp,
     /// Pause of the task.
     pub paused: Option<Paused>,

@@ -9,7 +9,7 @@ use crate::reason::EndReason;
 /// End of a run, as observed by its agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// Way in which the run ended.
+    /// Cause of the end.
     pub how: How,
     /// Duration of the run.
     pub ran: Duration,
@@ -28,7 +28,7 @@ impl End {
     }
 }
 
-/// Ways in which a run can end.
+/// Causes of a run's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// The command exited with this code.

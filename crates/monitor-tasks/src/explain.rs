@@ -157,7 +157,7 @@ pub fn explain(
     told.into_values().filter(|explained| (from..=to).contains(&explained.due)).take(MOST_EXPLAINED).collect()
 }
 
-/// What will be decided after `now`.
+/// Predicts decisions after `now`.
 fn planned(task: &Task, ledger: &Ledger, usual: Duration, now: Timestamp, to: Timestamp) -> Vec<Explained> {
     let name = &task.definition.name;
     let mut book = Book::default();

@@ -23,7 +23,7 @@ const MOST_USED: usize = 1_000;
 pub struct Ledger {
     /// State of each task.
     pub tasks: BTreeMap<String, TaskLedger>,
-    /// Id of the boot for which boot tasks were last started.
+    /// Id of the boot whose boot tasks were started last.
     #[serde(default)]
     pub boot: Option<String>,
 }
@@ -31,7 +31,7 @@ pub struct Ledger {
 /// State of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskLedger {
-    /// Time up to which all due times are decided.
+    /// End of the decided period: all earlier due times are decided.
     pub until: Timestamp,
     /// Cached due time after `until`.
     pub next: Next,
@@ -91,7 +91,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Creates the first attempt of a run, without a lock, of a task that one agent runs.
+    /// Creates the first attempt of a run, without a lock, of a task that a single agent runs.
     pub fn new(id: RunId, version: u64, trigger: Trigger, state: State) -> Self {
         Self {
             id,
@@ -329,7 +329,7 @@ impl TaskLedger {
         }
     }
 
-    /// Removes a due time from the executed ones, because its run was given up.
+    /// Removes a due time from the executed due times, because its run was given up.
     pub(crate) fn forget_run(&mut self, due: Timestamp) {
         let Some(at) = self.ran.iter().position(|(first, last)| (*first..=*last).contains(&due)) else { return };
         let (first, last) = self.ran[at];

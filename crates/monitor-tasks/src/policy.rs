@@ -41,7 +41,7 @@ pub struct Policy {
     pub start_within: Option<Duration>,
     /// Constant offset between due time and start: the task's share of `jitter`.
     pub delay: Duration,
-    /// Daily periods in which nothing starts.
+    /// Daily periods without starts.
     pub quiet: Vec<Quiet>,
     /// Lock name. Only one of the tasks with the same lock runs at a time.
     pub lock: Option<String>,

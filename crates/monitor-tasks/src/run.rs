@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::near::shown;
 
-/// Source of the native ids of runs, from which the process ids are derived.
+/// Source of the native ids of runs. The process ids are derived from source and native id.
 const SOURCE: &str = "batch";
 
 /// Id of a run: `gold@20261121T023000Z.1`.

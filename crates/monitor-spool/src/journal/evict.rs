@@ -39,7 +39,7 @@ impl Journal {
             self.cut_down(at);
             return true;
         }
-        // As a last resort, drop the kept events of the oldest file.
+        // If nothing else is left, drop the kept events of the oldest file.
         let Some(at) = older().next() else { return false };
         for place in self.take_places(self.files[at].0) {
             let parcel = self.read_again(&place);

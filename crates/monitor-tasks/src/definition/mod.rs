@@ -69,7 +69,7 @@ pub struct Definition {
     /// Retries of failed runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Daily periods, such as `22:00-06:00`, in which nothing starts.
+    /// Daily periods without starts, such as `22:00-06:00`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<String>,
     /// Lock name. Only one of the tasks with the same lock runs at a time.

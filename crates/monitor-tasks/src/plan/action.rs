@@ -60,7 +60,7 @@ pub struct Plan {
     pub wake_at: Option<Timestamp>,
     /// Changed tasks of the ledger.
     pub tasks: BTreeMap<String, TaskLedger>,
-    /// Boot for which tasks were started, if changed.
+    /// Boot whose tasks were started, if changed.
     pub boot: Option<String>,
 }
 
@@ -160,7 +160,7 @@ pub enum Action {
     },
 }
 
-/// Reason for which a run waits or is skipped.
+/// Reason for a wait or a skip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -182,7 +182,7 @@ pub enum Reason {
     Cycle,
 }
 
-/// Reason for which due times were missed.
+/// Reason for missed due times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedReason {
@@ -198,7 +198,7 @@ pub enum MissedReason {
     Rebuilt,
 }
 
-/// Reason for which a run is ended.
+/// Reason for ending a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KillReason {

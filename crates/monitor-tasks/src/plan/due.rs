@@ -12,9 +12,9 @@ use crate::definition::MissedPolicy;
 use crate::ledger::{State, TaskLedger};
 use crate::run::Trigger;
 
-/// Time for which a due time counts as on time even if later due times have been reached. The agent plans once a second.
+/// Maximum delay at which a due time counts as on time even if later due times have been reached. The agent plans once a second.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(2);
-/// Time for which the latest due time counts as on time, since the machine may be slow.
+/// Maximum delay at which the latest due time counts as on time, since the machine may be slow.
 const ON_TIME_LATEST: SignedDuration = SignedDuration::from_secs(60);
 /// Default maximum number of missed due times to make up for.
 const DEFAULT_CAP: u32 = 100;
@@ -114,7 +114,7 @@ impl<'a> Planner<'a> {
             on_time.push(due);
         }
         if late.old.is_some() || late.recent.plain.is_some_and(|dues| dues.count as usize > on_time.len()) {
-            // The agent was down for a while, so one run replaces several on-time ones.
+            // The agent was down for a while, so a single run replaces several on-time runs.
             late.recent.latest.extend(on_time.drain(1.min(on_time.len())..).rev());
         }
         on_time.reverse();
@@ -129,7 +129,7 @@ impl<'a> Planner<'a> {
         let made_up: Vec<_> = latest.split_off(latest.len().saturating_sub(made_up)).into();
         let taken = on_time.len() + made_up.len();
         let first_taken = made_up.first().or(on_time.first()).copied();
-        // The remaining recent due times are earlier than the started ones.
+        // The remaining recent due times are earlier than the started due times.
         let left = late.recent.plain.filter(|dues| dues.count as usize > taken).map(|dues| Dues {
             last: if first_taken.is_some() { latest.back().copied().unwrap_or(dues.first) } else { dues.last },
             count: dues.count - taken as u32,
@@ -164,7 +164,7 @@ impl<'a> Planner<'a> {
 pub struct Undecided {
     /// Due times after this time may be undecided.
     pub from: Timestamp,
-    /// Later spans in which each due time is known to be decided.
+    /// Later spans whose due times are known to be decided.
     pub decided: Vec<(Timestamp, Timestamp)>,
 }
 

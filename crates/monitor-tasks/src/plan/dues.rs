@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub(super) quiet: Option<Dues>,
 }
 
-/// Searches for due times after `after` and until `to`. Skips those for which `has_run` is true, and keeps the `most` latest.
+/// Searches for due times after `after` and until `to`. Skips executed due times (`has_run`), and keeps the `most` latest.
 pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize, has_run: impl Fn(Timestamp) -> bool) -> Found {
     let mut found = Found::default();
     let (mut at, mut looked_at) = (after, 0);
@@ -42,7 +42,7 @@ pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize
     found
 }
 
-/// Returns a time after which the `most` latest due times lie, so that earlier ones need not be enumerated.
+/// Returns a time after which the `most` latest due times lie, so that earlier due times need not be enumerated.
 fn tail(policy: &Policy, after: Timestamp, to: Timestamp, most: usize) -> Timestamp {
     let mut window = SignedDuration::from_mins(1);
     loop {

@@ -15,7 +15,7 @@ use super::field::{self, Field};
 pub(super) struct Calendar {
     cron: Cron,
     /// True if the hour field starts with `*`. In that case the task follows the clock: it runs twice in repeated hours and not at all in
-    /// skipped ones.
+    /// skipped hours.
     follows_clock: bool,
     last_year: i16,
 }
@@ -24,7 +24,7 @@ impl Calendar {
     pub(super) fn parse(text: &str, task: &str) -> Result<Self, RuleError> {
         let fields = field::split(text, task)?;
         let [second, minute, hour, day, month, weekday, year] = &fields;
-        // As in cron, a day must match one of both fields, or both if one of them starts with `*`.
+        // As in cron, a day must match either of both fields, or both if a field starts with `*`.
         let both = (day.begins_with_star || weekday.begins_with_star) && day.text != "*" && weekday.text != "*";
         let weekdays = format!("{}{}", if both { "+" } else { "" }, weekday.text);
         let plain = [&second.text, &minute.text, &hour.text, &day.text, &month.text, &weekdays, &year.text].map(String::as_str).join(" ");
