@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(lost(Status::Pending, None, &[]), (0, false));
         assert_eq!(lost(Status::Running, Some(7), &[]), (1, true));
         assert_eq!(lost(Status::Running, Some(7), &[("done_at", "5"), (LOSSES, "2")]), (3, true));
-        // The task has failed and is retried, by another worker or within this one.
+        // The task has failed and is retried, by another worker or by the same worker.
         assert_eq!(lost(Status::Failed, Some(7), &[("done_at", "7"), (LOSSES, "2")]), (2, false));
         assert_eq!(lost(Status::Running, Some(7), &[("done_at", "7")]), (0, false));
         assert_eq!(lost(Status::Running, None, &[]), (0, false));

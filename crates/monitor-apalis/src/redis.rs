@@ -20,7 +20,7 @@ use crate::{Outgoing, carried};
 /// Maximum number of tasks removed at once, because Redis is blocked during a script.
 const AT_ONCE: usize = 500;
 
-/// Removes waiting tasks from the queue, first due ones, then scheduled ones. Returns id and metadata of each.
+/// Removes waiting tasks from the queue, first the due tasks, then the scheduled tasks. Returns id and metadata of each.
 ///
 /// Keys: list of due tasks, set of scheduled tasks, arguments, prefix of the metadata.
 const TAKE_OUT: &str = r"

@@ -57,11 +57,11 @@ pub struct PassedTests {
 /// A process below a test.
 #[derive(Debug, Clone, Copy)]
 struct Above {
-    /// Its test, or the nearest process above it that was known. If it belongs to a program that a test has started, the uppermost process
-    /// of that program that was known, or if it is that, the call that started the program.
+    /// The test, or the nearest known process above it. In a program that a test has started, this is the uppermost known process of that
+    /// program. For that process itself, it is the call that started the program.
     up: ProcessId,
     worker: WorkerId,
-    /// True if it has no rows below it in a slow test. `None` while it runs.
+    /// True if no rows are shown below it in a slow test. `None` while it runs.
     is_plain: Option<bool>,
 }
 

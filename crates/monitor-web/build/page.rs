@@ -33,13 +33,13 @@ pub(crate) struct Request {
 /// Reason for a missing page, on one line. Shown as a build warning and in place of the page.
 #[derive(Debug)]
 pub(crate) enum Missing {
-    /// `node` or `npm` is not on the path.
+    /// `node` or `npm` was not found on the path.
     NotFound(&'static str),
-    /// Node is older than the bundler needs.
+    /// Node is older than the bundler requires.
     TooOld(String),
-    /// A command of npm failed; with the last of what it said.
+    /// An npm command failed. Contains the end of its output.
     Failed(&'static str, String),
-    /// The disk refused.
+    /// A file operation failed.
     Disk(PathBuf, io::Error),
 }
 

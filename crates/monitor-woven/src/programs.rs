@@ -82,7 +82,7 @@ mod passed {
         result
     }
 
-    /// An environment: the caller's entries, one of which is replaced.
+    /// An environment: the caller's entries, with a single entry replaced.
     struct Environment {
         entries: Vec<*mut c_char>,
         _own: CString,

@@ -209,7 +209,7 @@ impl Writer {
                 thread::park_timeout(self.test_records.next_slow(now_us()).map_or(beat, |slow| beat.min(slow.max(LINGER))));
                 fork::awake();
             }
-            // Others are to come with it, unless this was the call to end.
+            // Wait for further records, unless this is the order to exit.
             if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_ready() {
                 fork::asleep();
                 thread::park_timeout(LINGER);

@@ -24,7 +24,7 @@ const UNKNOWN: &str = "(unknown)";
 pub(crate) struct Events<'a> {
     estate: &'a Estate,
     clock: Clock,
-    /// Words of failures, by process.
+    /// Errors of failed calls, by process.
     words: HashMap<u64, &'a Queued>,
     folds: Folds<'a>,
     rows: Rows,

@@ -43,9 +43,9 @@ pub(crate) enum Question {
 /// Selection of queue tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TasksOf {
-    /// By queue. Empty for tasks without a known queue.
+    /// By name.
     Type(String),
-    /// Their queue; empty for those whose queue isn't known.
+    /// By queue. Empty for tasks without a known queue.
     Queue(String),
 }
 
