@@ -73,7 +73,7 @@ struct Handler {
 #[derive(Default)]
 pub(crate) struct Handlers {
     all: Vec<Handler>,
-    /// A handler's types can't be read.
+    /// Invalid pattern of a handler, with the reason.
     wrong: Option<(String, String)>,
 }
 
