@@ -202,7 +202,7 @@ fn a_task_is_revoked_by_the_first_digits_of_its_id() {
     let (code, _, errors) = monitor(&server, &format!("control revoke {other}"));
     assert!(code == 0 && errors.is_empty(), "{errors}");
     worker.says(&format!("refused {other}: the task was revoked"));
-    // The sender of a task may not be monitored.
+    // The sender of a task may be unmonitored, so that an unknown id is only a warning.
     let (code, _, errors) = monitor(&server, "control revoke 99999999999999999999999999999999");
     assert!(code == 0 && errors.contains("no task with the id \"99999999999999999999999999999999\" is known"), "{errors}");
     assert_eq!(answer(&server, "inspect revoked")["ids"].as_array().map(Vec::len), Some(3));
@@ -263,11 +263,11 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
     }
     assert_eq!(server.get("/commands")["commands"].as_array().unwrap().len(), 0, "nothing was sent");
-    // Who may only read is told what there is, and changes nothing.
+    // A token that may only read gets answers and changes nothing.
     let read = |method: &str| ask(&server, &json!({"method": method, "timeout_ms": 20_000}), false, None).0;
     assert_eq!((read("reserved"), read("pause")), (200, 401));
 
-    // Programs without a queue, and methods that nobody has here.
+    // Programs without a queue, and methods that no worker offers.
     drop(worker);
     let raw = Raw::online(&server, 1, "plain");
     let mut channel = raw.open();
