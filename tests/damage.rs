@@ -98,7 +98,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
             assert_eq!(fs::read(database(&server, suffix)).ok().as_deref(), bytes, "{what}: monitor.db{suffix} is as it was");
         }
     }
-    // As the message says: without the mark, the server continues with the remaining data.
+    // Without the mark, the server continues with the remaining data, like the error message promises.
     fs::write(database(&server, ""), &file).unwrap();
     let _ = fs::remove_file(database(&server, "-wal"));
     fs::remove_file(database(&server, ".mark")).unwrap();

@@ -416,7 +416,7 @@ fn a_stderr_that_takes_nothing_changes_nothing(start: fn() -> Server) {
     let server = start();
     for (what, url) in [("many", server.url()), ("many", "http://127.0.0.1:1"), ("closes-stderr", server.url())] {
         let mut full = worker(&server, &[what, "1"]);
-        // Any program would ship the remaining events of another, so each setting has a separate spool.
+        // Without a spool, because the next program would ship the events that this program can't send.
         full.env("MONITOR_LOG", "stderr")
             .env("MONITOR_HEARTBEAT", "no duration")
             .env("MONITOR_SERVER_URL", url)

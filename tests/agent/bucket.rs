@@ -144,7 +144,7 @@ fn a_bucket_that_does_not_take_it_is_told_with_words_and_shows_what_it_showed() 
     let (secret, wrong) = (agent.path("secret"), agent.path("wrong"));
     fs::write(&secret, SECRET).unwrap();
     fs::write(&wrong, "another").unwrap();
-    // The first address accepts connections and never answers. Nobody listens at the second address.
+    // The first address accepts connections and never answers. The second address has no listener.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,4 +1,5 @@
-//! Endless output. The first and the last half of the permitted size are kept, and everybody who shows the output sees how much is missing.
+//! Endless output. The first and the last half of the permitted size are kept. All views of the output contain the size of the missing
+//! part.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -235,7 +235,7 @@ fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_a
     assert_eq!((&message["kind"], &message["facts"]["exit_code"]), (&json!("fired"), &json!(126)), "{message:#}");
     let (status, _) = server.order("POST", "/alerts/channels/sendmail/test", &json!({}));
     assert_eq!(status, 404, "it was there as long as there was no other");
-    // A channel with an agent that does not exist, and a command that fails.
+    // A command that fails, and a command that can't be started.
     for (channel, words) in
         [("command = [\"sh\", \"-c\", \"echo no; exit 3\"]", "exit code 3: no"), ("command = [\"/nowhere\"]", "/nowhere can't be run")]
     {

@@ -60,7 +60,7 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
     agent.start_again();
     shown(&server, "each", "the end of the pause", |task| task["status"] == "active" && is_due(task) && task["paused_by"].is_null());
     runs_again(&agent, "each");
-    // A pause until a given time by the command line. The first due time after the pause starts a run.
+    // A pause until a given time, by the command line. The next due time is after the end of the pause.
     let paused = ask(&server, &["pause", "each", "--until", "2h"]);
     assert!(paused.code == Some(0) && paused.stdout.starts_with("paused each"), "{}{}", paused.stdout, paused.stderr);
     let task = get(&server, "each");
@@ -73,7 +73,7 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
     let is_it =
         |entry: &&Value| entry["action"].as_str().unwrap().contains(r#"(pause a batch task): pause {"by":"data folder","task":"each""#);
     assert_eq!(audit["entries"].as_array().unwrap().iter().filter(is_it).count(), 2, "{audit}");
-    // The agent has removed the task, and the server has not received that yet.
+    // Invalid requests.
     for (path, body, status) in [("pause", json!({"until_us": 1}), 400), ("pause", json!({"until": 1}), 400), ("nope", json!({}), 404)] {
         assert_eq!(server.order("POST", &format!("/batch-tasks/each/{path}"), &body).0, status);
     }

@@ -28,7 +28,7 @@ struct Row {
     meddle: Meddle,
 }
 
-/// What the test does to a run while its command runs.
+/// An intervention of the test while the command of a run is running.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meddle {
     Nothing,
@@ -236,7 +236,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
     let holds = "shell = \"sleep 1000\"\nlock = \"db\"";
     let retried = "shell = \"exit 7\"\nretry = { times = 1, backoff = \"10ms\" }";
     let replaced = "shell = \"sleep 1000\"\noverlap = \"replace\"";
-    // The run that holds the lock is the first of the tasks that need it.
+    // `locked` is defined later, so that `holds` gets the lock first.
     tasks.retain(|(task, _)| *task != "locked");
     tasks.extend([("holds", holds), ("retried", retried), ("replaced", replaced)]);
     let mut agent = Agent::start_for(&server, &tasks);
@@ -275,7 +275,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
         wait_for(&format!("{task} at the server, {state}: {run}"), seen);
     }
 
-    // Nobody decides about due times while the agent is away.
+    // No due time gets a decision while the agent is away.
     let away = rows[4];
     agent.ended(away.0, 1);
     agent.kill();

@@ -12,7 +12,7 @@ use monitor_client::{normal_task, root_task};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// A task. The title also selects what the worker does with it.
+/// A task. Its title selects the reaction of the worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Film {
     title: String,

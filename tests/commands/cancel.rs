@@ -282,7 +282,7 @@ fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
             .map(|id| u64::from_str_radix(id.as_str().unwrap(), 16).unwrap())
             .collect::<Vec<_>>()
     };
-    // The orders of both operators arrive. The first worker runs only processes above the selected ones and gets no order.
+    // The orders of both operators arrive. The first worker runs only ancestors of the selected processes and gets no order.
     let orders: Vec<Vec<Value>> = channels.iter_mut().map(|channel| vec![channel.order(), channel.order()]).collect();
     for (of_worker, expected) in orders.iter().zip([&[20, 21][..], &[20, 30, 31], &[30, 40, 41]]) {
         assert!(of_worker.iter().all(|order| order["method"] == "cancel" && ids(order) == expected), "{of_worker:?}");

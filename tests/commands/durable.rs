@@ -47,7 +47,7 @@ fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_
     assert_eq!((agent.reply(&order, "taken"), rival.reply(&order, "taken")), (204, 409));
     assert_eq!(status(&server, &id), "taken");
 
-    // What was taken isn't offered again: the next order is the first that comes.
+    // The server does not offer a taken command again, so the next order is the first one to arrive.
     kill(&mut server);
     let mut channel = agent.open();
     let next = ask(&server, &self::order("deploy", &agent.id, 10, now_us() + HOUR_US), true, None).1;

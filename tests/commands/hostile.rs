@@ -174,7 +174,7 @@ fn a_worker_without_heartbeats_is_asked_by_its_open_channel() {
     let (_, command) = ask(&server, &json!({"method": "ping", "timeout_ms": 100}), true, None);
     assert_eq!(statuses(&command), [("quiet@h", "unanswered")], "{command}");
 
-    // The worker has ended, or nothing can reach it any more.
+    // The worker has ended, so a command to all workers has no line for it.
     quiet.offline(&server);
     let (_, command) = ask(&server, &json!({"method": "ping"}), true, None);
     assert_eq!(command["lines"], json!([]), "{command}");

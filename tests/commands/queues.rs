@@ -62,7 +62,7 @@ fn monitor(server: &Server, words: &[&str]) -> (i32, String, String) {
     (finished.code.expect("it ends"), finished.stdout, finished.stderr)
 }
 
-/// Runs `monitor`, which must succeed without errors. Returns its output.
+/// Runs `monitor`, which must succeed. Returns its output.
 fn says(server: &Server, words: &[&str]) -> String {
     let (code, text, errors) = monitor(server, words);
     assert_eq!(code, 0, "{words:?}: {text}{errors}");
@@ -184,7 +184,7 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
     assert_eq!(retried["tasks"], tasks);
     let (status, revoked) = post("/revoke", r#"{"ids": ["known-2"], "timeout_ms": 20000}"#, true, "five");
     assert!(status == 200 && revoked["counts"]["ok"] == 1, "{revoked}");
-    // Both workers report the queue, in the order of their names.
+    // Both workers report the queue. Their order in the answer depends on their names.
     let queues = server.get("/queues?timeout=20000");
     let told = queues["queues"][0]["workers"].as_array().expect("they were asked");
     assert!(told.len() == 2 && told.iter().any(|queue| queue["waiting"] == 2), "{queues}");

@@ -122,7 +122,7 @@ fn what_is_watched_is_told_while_somebody_reads_the_stream_the_tree_or_the_worke
         assert!(!is_watched(), "{what}");
         let _open = look();
         if at == 5 {
-            // The user looked only for a moment, so the server has told no program.
+            // The user looked only for a moment, so the program got no message from the server.
             (0..3).for_each(|_| assert!(!is_watched(), "{what}"));
             continue;
         }

@@ -260,7 +260,7 @@ fn drop_unsynced(data: &Path) {
         fs::remove_file(path).unwrap();
     }
     for path in names() {
-        // The synced content counts as synced, so the copy stays.
+        // The synced copy stays, because the shim continues to update it.
         fs::copy(&path, path.with_extension("")).unwrap();
         copies += 1;
     }
@@ -440,7 +440,8 @@ fn the_cap_of_the_count_holds_however_much_comes_in() {
     const CAP: u64 = 20;
     let (_server, database, most) = exceed("MONITOR_RETENTION_COUNT", CAP.to_string());
     assert!(most > CAP * LONG, "they send faster than it is looked what is due");
-    // The server checks caps after a number of events that 50 of these trees contain, or once per minute.
+    // The server checks the cap after a large number of events, and otherwise once per minute. The events of 50 of these trees are too few
+    // for a check.
     wait_for("all above the cap to go", || (figure(&database, "SELECT count(*) FROM process") <= (CAP + 50) * LONG).then_some(()));
 }
 

@@ -48,7 +48,7 @@ pub struct RabbitMq {
     names: u16,
 }
 
-/// The script in `/usr/sbin` with the same name must run as root or `rabbitmq`, so this one is used.
+/// The script in `/usr/sbin` with the same name must run as root or `rabbitmq`, so the tests use this file.
 const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 impl RabbitMq {
@@ -116,7 +116,7 @@ impl Drop for RabbitMq {
     }
 }
 
-/// Ports that nobody currently listens on.
+/// Ports that are currently free.
 fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("bound").port())

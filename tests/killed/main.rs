@@ -61,7 +61,7 @@ fn line(child: &mut Child) -> String {
     line.trim().to_owned()
 }
 
-/// Another monitored program runs until all that others left is with the server.
+/// Runs another monitored program until the server has everything that earlier programs left.
 fn ship_by_the_next(server: &Server) {
     let mut next = worker(server, &["waits"]).spawn().unwrap();
     assert_eq!(line(&mut next), "waits");

@@ -66,7 +66,7 @@ impl Client {
         (result["isError"] == true, text)
     }
 
-    /// Calls a tool that must not fail: its JSON.
+    /// Calls a tool that must succeed. Returns its JSON.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let (failed, text) = self.call_text(tool, arguments);
         assert!(!failed, "{tool}: {text}");

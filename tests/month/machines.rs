@@ -34,7 +34,7 @@ struct Model {
     /// Hours since which each machine is away or present.
     away_since: [Option<u64>; 2],
     there_since: [u64; 2],
-    /// Tasks whose runs were missed and that haven't run well in an hour after that.
+    /// Tasks with missed runs and no successful run since then.
     missed: BTreeSet<&'static str>,
     is_failing: bool,
     /// Hours in which an alert started a task.
@@ -309,7 +309,7 @@ impl Machines {
         }
         for machine in 0..MACHINES.len() {
             let (goes, restarts, length) = (happens(3), happens(1), (0..4).filter(|_| happens(5)).count() as u64);
-            // Of two that go at once is told in one message, which is another test's matter.
+            // Two machines that go away at once raise a single message, which another test covers.
             let is_alone = !self.model.away_since.contains(&Some(hour));
             if goes && is_alone && self.model.may_go(machine, hour) {
                 self.agents[machine].kill();
@@ -359,7 +359,7 @@ impl Machines {
         }
     }
 
-    /// `copper` is no longer held.
+    /// `copper` is no longer held, so its run ends.
     fn is_released(&mut self, hour: u64) {
         let Some(since) = self.model.held_since.take() else { return };
         self.wait_for_run("copper", since, |run| run["ended_us"].is_u64());
@@ -392,7 +392,7 @@ impl Machines {
         });
         let repeated: usize = taken.values().map(|copies| copies.len() - 1).sum();
         assert!(repeated <= self.kills, "seed {seed}: {repeated} repeated with {} kills", self.kills);
-        // What was missed by several tasks of a machine is one message.
+        // Missed runs of several tasks of a machine are a single message.
         for alert in alerts.iter().filter(|alert| alert["cause"] != "missed") {
             let of_it = taken.values().map(|copies| &copies[0]).filter(|message| message["alert"] == alert["id"]);
             let mut kinds: Vec<_> = of_it.map(|message| (message["time_us"].as_u64(), message["kind"].as_str().unwrap())).collect();
@@ -414,7 +414,7 @@ impl Machines {
     }
 }
 
-/// Makes a file, or removes it.
+/// Creates or deletes a file.
 fn set(file: &std::path::Path, is_there: bool) {
     if is_there {
         fs::write(file, "").unwrap();
