@@ -2,6 +2,7 @@
 //! report what the command does through a FIFO, the feed.
 //!
 //! A hook writes lines of tab-separated words. Each line has at most 4,096 bytes, so that lines of several writers don't interleave:
+//! ```text
 //! S  id  parent  tree  kind  pid  place  batch  name      it began
 //! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code, which is no failure if
 //!                                                         the type is `condition`
