@@ -3,13 +3,13 @@
 //!
 //! A hook writes lines of tab-separated words. Each line has at most 4,096 bytes, so that lines of several writers don't interleave:
 //! ```text
-//! S  id  parent  tree  kind  pid  place  batch  name      it began
-//! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code, which is no failure if
-//!                                                         the type is `condition`
-//! N  id                                                   its script's exit code is none of its own
-//! H  id                                                   its id was handed on to others
+//! S  id  parent  tree  kind  pid  place  batch  name      a process began
+//! E  id  outcome  type  message                           the process ended: ok, failed, cancelled, or an exit code, which is no
+//!                                                         failure if the type is `condition`
+//! N  id                                                   the exit code of the script is not the outcome of this process
+//! H  id                                                   other processes know the id
 //! P                                                       a Python program has begun
-//! L  count                                                so many lines found no room
+//! L  count                                                number of lines that did not fit into the feed
 //! ```
 //! In a word, `\n`, `\t`, `\r` and `\\` are escape sequences.
 
