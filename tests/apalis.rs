@@ -1,4 +1,4 @@
-//! Tasks of apalis with a real Redis: from the program that sends them to those that work on them.
+//! Tasks of apalis with a real Redis, from the sending program to the workers.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use monitor_tests::{Finished, Redis, Server, command, example, outline, run, wait_for};
 use serde_json::{Value, json};
 
-/// A program that sends or works.
+/// A sender or worker.
 struct Program {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -42,12 +42,12 @@ impl Program {
         line.trim_end().to_owned()
     }
 
-    /// Its next line is this one.
+    /// Checks that this is the next line.
     fn says(&mut self, expected: &str) {
         assert_eq!(self.line(), expected);
     }
 
-    /// Its lines up to this one.
+    /// Lines up to and including this line.
     fn until(&mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != last) {
@@ -58,7 +58,7 @@ impl Program {
         lines
     }
 
-    /// The end of its input is the end of what it does.
+    /// Closes the standard input, which ends the program, and waits for the end.
     fn ends(&mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().expect("it ends").success());
@@ -72,7 +72,7 @@ impl Drop for Program {
     }
 }
 
-/// Ids of films that a program has sent, which has ended.
+/// Sends films by a program that then ends. Returns their ids.
 fn sent(server: Option<&Server>, redis: &Redis, titles: &[&str]) -> Vec<String> {
     let mut sender = Program::start(program(server, redis, "send", &[&["视频"], titles].concat()));
     writeln!(sender.child.stdin.as_mut().expect("its input")).expect("it reads");
@@ -81,7 +81,7 @@ fn sent(server: Option<&Server>, redis: &Redis, titles: &[&str]) -> Vec<String> 
     ids
 }
 
-/// The task with this id in the queue, once it is as wanted.
+/// The task with this id in the queue, as soon as it has this phase.
 fn task(server: &Server, id: &str, phase: &str) -> Value {
     wait_for(&format!("{id} to be {phase}"), || {
         let tasks = server.get(&format!("/processes?native_id={id}"))["processes"].take();
@@ -89,7 +89,7 @@ fn task(server: &Server, id: &str, phase: &str) -> Value {
     })
 }
 
-/// The task with this id in the queue, once it is in this state.
+/// The task with this id in the queue, as soon as it has this state.
 fn task_in(server: &Server, id: &str, state: &str) -> Value {
     wait_for(&format!("{id} to be {state}"), || {
         let tasks = server.get(&format!("/processes?native_id={id}"))["processes"].take();
@@ -97,7 +97,7 @@ fn task_in(server: &Server, id: &str, state: &str) -> Value {
     })
 }
 
-/// Waits until Redis knows that a worker has begun a task.
+/// Waits until Redis contains a lock of a worker for the task.
 fn wait_for_lock(redis: &Redis, id: &str) {
     let mut connection = redis::Client::open(redis.url()).expect("a URL").get_connection().expect("Redis");
     wait_for("the lock of the task", || {
@@ -106,14 +106,14 @@ fn wait_for_lock(redis: &Redis, id: &str) {
     });
 }
 
-/// What the command line says and prints when the only worker is told to do this.
+/// Result of a `monitor` command with this order for the only worker.
 fn told(server: &Server, line: &str) -> Finished {
     let mut monitor = command("monitor");
     monitor.args(line.split(' ')).args(["--json", "--server", server.url(), "-t", "20s"]).env("MONITOR_TOKEN", server.token());
     run(monitor)
 }
 
-/// The answer of the only worker, which does what it is told.
+/// Answer of the only worker, which must execute the order.
 fn answer(server: &Server, line: &str) -> Value {
     let finished = told(server, line);
     assert_eq!(finished.code, Some(0), "{line}: {}{}", finished.stdout, finished.stderr);
@@ -145,7 +145,7 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
     let again = task(&server, &ids[1], "succeeded");
     let failed: Vec<_> = again["attempts"].as_array().unwrap().iter().map(error).collect();
     assert_eq!((&again["attempt"], &failed[..2]), (&json!(3), &["at once, said again at once"; 2][..]), "{again}");
-    // This one waited in Redis for its next attempt.
+    // This task waited in Redis for its next attempt.
     let later = task(&server, &ids[2], "succeeded");
     assert_eq!((&later["attempt"], error(&later["attempts"][0])), (&json!(2), "not yet"), "{later}");
     let aborted = task(&server, &ids[3], "failed");
@@ -158,7 +158,7 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
     let tree = server.tree(&server.finished_root());
     let programs: BTreeSet<&str> = tree.iter().filter_map(|process| process["worker_id"].as_str()).collect();
     assert_eq!(programs.len(), 2, "of the sender and the worker: {tree:?}");
-    // The worker begins several at once, in whatever order.
+    // The worker starts several tasks at once, in any order.
     let shown = outline(&tree);
     let mut parts: Vec<&str> = shown.trim_end().split("\n  渲染").collect();
     parts.sort_unstable();
@@ -179,7 +179,7 @@ fn a_task_that_fails_is_retried_as_often_as_its_backend_says() {
     worker.ends();
 }
 
-/// Its sender isn't monitored: all of its attempts are one process all the same.
+/// The sender isn't monitored. All attempts of the task still belong to a single process.
 #[test]
 fn a_task_that_was_pushed_by_a_program_that_is_not_monitored_begins_a_tree() {
     let (server, redis) = (Server::start(), Redis::start());
@@ -202,7 +202,7 @@ fn without_monitoring_the_tasks_are_done_all_the_same() {
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 2);
     let mut worker = Program::worker(None, &redis, "w");
     let mut lines = worker.until("error: AbortError: PanicError: the film tore");
-    // Both are worked on at the same time.
+    // The worker handles both tasks at the same time.
     if !lines.iter().any(|line| line == "begun a 1") {
         lines.extend(worker.until("begun a 1"));
     }
@@ -219,7 +219,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
     wait_for_channel(&server);
     assert_eq!(answer(&server, "inspect active-queues"), json!({"queues": [{"name": "视频"}]}));
 
-    // What waits in the queue is not taken out of it, until the pause is over.
+    // A paused worker takes no tasks from the queue.
     assert_eq!(answer(&server, "control pause")["paused"], true);
     let paused = sent(Some(&server), &redis, &["a"]).remove(0);
     task(&server, &paused, "sent");
@@ -228,7 +228,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
     worker.says("begun a 1");
     task(&server, &paused, "succeeded");
 
-    // The first one of the hour begins, the next ones wait.
+    // The first task of the hour starts, and further tasks wait.
     answer(&server, "control rate-limit 渲染 1/h");
     sent(Some(&server), &redis, &["b"]);
     worker.says("begun b 1");
@@ -242,7 +242,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
     worker.says("error: AbortError: the task was revoked");
     answer(&server, "control rate-limit 渲染 0");
 
-    // One that runs is ended, by somebody or by its limit of time.
+    // A running task is ended by a user or by its time limit.
     let hangs = sent(Some(&server), &redis, &["hangs"]).remove(0);
     worker.says("begun hangs 1");
     assert_eq!(answer(&server, &format!("control revoke {hangs} --terminate"))["terminated"], 1);
@@ -255,7 +255,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
     assert_eq!(error(&task(&server, &late, "failed")), "the time limit is over");
     answer(&server, "control time-limit 渲染 0 0");
 
-    // A third one begins once the pool is larger.
+    // A third task starts after the pool has grown.
     sent(Some(&server), &redis, &["hangs", "hangs"]);
     worker.says("begun hangs 1");
     worker.says("begun hangs 1");
@@ -265,7 +265,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
     answer(&server, "control pool-grow 1");
     worker.says("begun d 1");
 
-    // All that runs goes back into the queue.
+    // All running tasks return to the queue.
     answer(&server, "control shutdown --now");
     let ended = worker.until("ended");
     assert_eq!(ended.iter().filter(|line| *line == "error: DeferredError: the worker ends").count(), 2, "{ended:?}");
@@ -298,7 +298,7 @@ fn a_task_that_redis_does_not_take_is_shown_as_rejected() {
     assert_eq!((&rejected["state"], &rejected["task"]["phase"]), (&json!("cancelled"), &json!("rejected")), "{rejected}");
 }
 
-/// A fetch that is answered during the pause keeps the worker from its heartbeats.
+/// A fetch that is answered during the pause stops the heartbeats of the worker.
 #[test]
 fn a_worker_that_is_paused_while_it_fetches_goes_on_after_the_pause() {
     let (server, redis) = (Server::start(), Redis::start());
@@ -308,7 +308,7 @@ fn a_worker_that_is_paused_while_it_fetches_goes_on_after_the_pause() {
     let order = |method: &str| assert_eq!(server.order("POST", "/commands", &json!({"method": method, "timeout_ms": 20_000})).0, 200);
     wait_for("a pause that begins during a fetch", || {
         wait_for("a worker that waits for Redis", || {
-            // A fetch that isn't answered within 500 ms fails.
+            // A fetch without an answer within 500 ms fails.
             let _: () = redis::cmd("CLIENT").arg(&["PAUSE", "400", "WRITE"]).query(&mut connection).expect("Redis");
             let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut connection).expect("Redis");
             clients.split(' ').any(|part| part.strip_prefix("flags=").is_some_and(|flags| flags.contains('b'))).then_some(())
@@ -360,7 +360,7 @@ fn operators_start_count_throw_away_and_repeat_tasks() {
         assert!(finished.code == Some(6) && finished.stdout.contains(word), "{line}: {}{}", finished.stdout, finished.stderr);
     }
 
-    // It runs again by another id, whatever became of it.
+    // The task runs again under another id, whatever its outcome was.
     let again = answer(&server, &format!("retry {done}"))["tasks"][0]["uuid"].as_str().expect("an id").to_owned();
     assert_ne!(again, done);
     worker.says("begun 七武士 1");
@@ -374,7 +374,7 @@ fn operators_start_count_throw_away_and_repeat_tasks() {
         lists(odd, "has ended in the queue");
     }
 
-    // What waits for its turn or its time is counted, and thrown away.
+    // Tasks that wait for a worker or for their time are counted and deleted.
     answer(&server, "control pause");
     let waits = [call(r#"--kwargs {"title":"a"}"#), call(r#"--kwargs {"title":"b"} --countdown 1h"#)];
     let pushed = run(program(None, &redis, "push", &["视频", "of somebody else"]));
@@ -406,7 +406,7 @@ fn what_redis_does_not_do_is_said() {
     }
 }
 
-/// Redis gives it again without counting the attempt.
+/// Redis delivers the task again without counting the attempt.
 #[test]
 fn each_worker_that_is_killed_is_an_attempt() {
     let (server, redis) = (Server::start(), Redis::start());

@@ -1,5 +1,5 @@
-//! The server is away for long while a program records a thousand processes a second: for seconds as a test, for as long as
-//! `cargo xtask soak away` says, which also prints what it saw.
+//! The server is away for a long time while a program records a thousand processes per second: for seconds as a test, for the given time
+//! with `cargo xtask soak away`, which also prints its measurements.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use monitor_tests::{Server, command, request_body, wait_for};
 use serde_json::Value;
 
-/// Bound of the spool of the program that is to reach it.
+/// Maximum size of the spool of the program that must reach it.
 const SMALL: u64 = 4 << 20;
 
-/// Stands before a server and notes what comes by; may be away.
+/// A relay before a server that records the batches and can refuse all connections.
 struct Relay {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -34,17 +34,17 @@ struct Seen {
     batches: Mutex<Vec<Batch>>,
 }
 
-/// One that was accepted.
+/// An accepted batch.
 struct Batch {
     at: Instant,
     program: String,
     sequence: u64,
     events: u64,
-    /// Processes that began in it.
+    /// Number of processes that started in the batch.
     started: u64,
-    /// When its first one began, in Unix microseconds.
+    /// Start of its first process, in Unix microseconds.
     from_us: u64,
-    /// All that was dropped by then: starts, by reason.
+    /// Numbers of dropped starts up to this batch, by reason.
     dropped: HashMap<String, u64>,
 }
 
@@ -72,12 +72,12 @@ impl Relay {
         }));
     }
 
-    /// From here on there is nobody.
+    /// Closes the socket and all connections. Later connections fail.
     fn go_away(&mut self) {
         self.seen.is_away.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
         self.listening.take().expect("it was there").join().unwrap();
-        // What it has taken it has answered.
+        // Every batch that the server has accepted was also answered.
         wait_for("nothing to be under way", || (self.seen.under_way.load(Ordering::SeqCst) == 0).then_some(()));
         for connection in self.seen.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
@@ -90,7 +90,7 @@ impl Relay {
         self.listen(wait_for("its port", || TcpListener::bind(address).ok()));
     }
 
-    /// What came of a program since then, first to last.
+    /// Values of the batches of a program since a moment, oldest first.
     fn since<T>(&self, program: &str, then: Instant, of: impl Fn(&Batch) -> T) -> Vec<T> {
         let batches = self.seen.batches.lock().unwrap();
         batches.iter().filter(|batch| batch.program == program && batch.at >= then).map(of).collect()
@@ -98,7 +98,7 @@ impl Relay {
 }
 
 impl Seen {
-    /// Passes requests on until one side has enough.
+    /// Forwards requests until one side closes the connection.
     fn serve(&self, stream: &TcpStream) {
         let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
         let mut reader = BufReader::new(stream);
@@ -151,7 +151,7 @@ impl Seen {
     }
 }
 
-/// A program that records, and what it says each second.
+/// A recording program and its output of each second.
 struct Program {
     child: Child,
     said: Arc<Mutex<Vec<(Instant, String)>>>,
@@ -176,7 +176,7 @@ impl Program {
         Self { child, said, listening }
     }
 
-    /// Of the calls between these times: what one took of the processor, in ns.
+    /// CPU time per call between two moments, in ns.
     fn cost(&self, from: Instant, to: Instant) -> f64 {
         let said = self.said.lock().unwrap();
         let within = said.iter().filter(|(at, _)| (from..to).contains(at));
@@ -185,7 +185,7 @@ impl Program {
         costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// How many calls it made in all.
+    /// Ends the program. Returns the number of its calls.
     fn end(mut self) -> u64 {
         drop(self.child.stdin.take());
         assert!(self.child.wait().unwrap().success());
@@ -258,7 +258,7 @@ fn a_server_that_was_away_for_long_gets_all_that_the_spool_could_hold_in_order()
         let caught_up_at = replayed(id).iter().filter(|(at, _)| *at <= caught_up).map(|(_, events)| events).sum::<u64>();
         let roots_and_calls = program.end() / 100 * 101;
         let batches = relay.since(id, begun, |batch| (batch.sequence, batch.events, batch.started, batch.from_us));
-        // A heartbeat is sent beside the others.
+        // A heartbeat is sent independently of the other batches.
         let told: Vec<_> = batches.iter().filter(|(_, _, started, _)| *started > 0).collect();
         assert!(told.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{name}: in order, and once");
         assert!(told.windows(2).all(|pair| pair[0].3 <= pair[1].3 + 1_000_000), "{name}: in the order of time");

@@ -1,6 +1,6 @@
-//! Very many workers of a queue at once, with receivers, `monitor top` and a browser, while the server is killed and lines are cut: each event
-//! is counted once, and what is known at the end is what it would be without. A few workers for seconds as a test, as many and for as long as
-//! `cargo xtask soak crowd` says, which also opens the browser.
+//! A very large number of queue workers at once, with receivers, `monitor top` and a browser, while the server is killed and connections
+//! are cut. Each event is counted once, and the final state equals the state of an undisturbed run. A few workers for seconds as a test,
+//! the given number and duration with `cargo xtask soak crowd`, which also opens the browser.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,16 +15,16 @@ use monitor_receiver::{Receiver, State};
 use monitor_tests::{PATIENCE, Server, command, wait_for, worker};
 use serde_json::Value;
 
-/// Of each worker.
+/// Per worker.
 const TASKS_A_SECOND: u64 = 5;
-/// The server is killed, and the line cut, so often.
+/// Number of kills of the server, and of cuts of the connection.
 const TROUBLES: u64 = 3;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// What stands between a receiver and its server, and can cut the line.
+/// A proxy between a receiver and its server that can cut the connection.
 struct Line {
     address: SocketAddr,
     open: Arc<Mutex<Vec<TcpStream>>>,
@@ -38,7 +38,7 @@ impl Line {
         let all = open.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // While the server is away nothing answers.
+                // While the server is away, there is no answer.
                 let Ok(server) = TcpStream::connect(&target) else { continue };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -60,7 +60,7 @@ impl Line {
     }
 }
 
-/// Receives so many events of tasks in a thread; how many it has is counted.
+/// Receives this number of task events in a thread. Also returns the counter of received events.
 fn receives(url: &str, events: u64) -> (Arc<AtomicU64>, JoinHandle<State>) {
     let count = Arc::new(AtomicU64::new(0));
     let (counted, newest) = (count.clone(), AtomicU64::new(0));
@@ -77,7 +77,7 @@ fn receives(url: &str, events: u64) -> (Arc<AtomicU64>, JoinHandle<State>) {
     (count, receiving)
 }
 
-/// All that tells one state of tasks from another.
+/// Everything that must be equal in two states of tasks.
 fn known(state: &State) -> (Vec<Value>, BTreeMap<String, u64>) {
     let tasks = state.tasks_by_time().map(|task| serde_json::to_value(task).unwrap()).collect();
     let mut counts = BTreeMap::new();
@@ -98,7 +98,7 @@ impl Drop for Programs {
     }
 }
 
-/// `monitor top` on a terminal; what it draws goes to a file.
+/// `monitor top` on a terminal, whose output goes to a file.
 fn top(server: &Server, drawn: &std::path::Path) -> Child {
     let monitor = command("monitor").get_program().to_owned();
     let words = format!("stty cols 120 rows 40; exec {} top --readonly --server {}", monitor.display(), server.url());
@@ -124,7 +124,7 @@ fn browser(server: &Server, folder: &std::path::Path) -> Child {
 #[test]
 fn each_event_of_very_many_workers_is_counted_once_whatever_is_killed_or_cut() {
     let (workers, seconds) = (setting("MONITOR_CROWD_WORKERS"), setting("MONITOR_CROWD_SECONDS").unwrap_or(6));
-    // Tasks come by tens, as their ends do.
+    // Tasks are sent in tens, and their ends too.
     let tasks_of_each = (seconds * TASKS_A_SECOND).next_multiple_of(10);
     let tasks = workers.unwrap_or(12) * tasks_of_each;
     let tenth = tasks / 10;
@@ -171,7 +171,7 @@ fn each_event_of_very_many_workers_is_counted_once_whatever_is_killed_or_cut() {
     println!("{events} events of {tasks} tasks told in {told:.1?}, received after {:.1?}", begun.elapsed());
 
     assert_eq!(known(&state).1, expected);
-    // A receiver that nothing happens to, on a server that is not killed any more.
+    // A receiver without disturbances, on a server that is no longer killed.
     let undisturbed = receives(server.url(), events).1.join().unwrap();
     for disturbed in [&state, &state_by_line] {
         assert!(known(disturbed) == known(&undisturbed), "the same as without kills and cuts");

@@ -1,5 +1,5 @@
-//! A database that is taken away, emptied, overwritten or older than what was acknowledged: it is said aloud, nothing more is acknowledged,
-//! and nothing is overwritten.
+//! A database that is deleted, emptied, overwritten or older than the acknowledged data. The server reports this, acknowledges nothing
+//! more, and overwrites nothing.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use monitor_tests::{Server, command, run, wait_for};
 use serde_json::{Value, json};
 
-/// A tree of so many processes, all of which ended.
+/// A tree with this number of processes, all of which have ended.
 fn tree(number: u64, processes: u64) -> Value {
     let root = format!("{:032x}", number + 1);
     let began = 1_763_600_000_000_000 + number * 1_000;
@@ -49,7 +49,7 @@ fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
     assert_eq!(server.post(&tree(1, 10)).0, 200, "it comes again, and counts once");
     assert_eq!(server.get("/status")["processes"]["succeeded"], 20);
 
-    // Whoever puts another one in its place while the server stops finds it as it was.
+    // The server stops while another database is in its place, and must leave that database unchanged.
     fs::rename(database(&server, ""), server.data().join("away")).unwrap();
     for suffix in ["", "-wal"] {
         let _ = fs::remove_file(database(&server, suffix));
@@ -70,7 +70,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
     for number in 0..20 {
         assert_eq!(server.post(&tree(number, 10)).0, 200);
     }
-    // At once: the mark has the last one already.
+    // The kill comes at once, because the mark already contains the last batch.
     server.kill();
     let (file, log) = (fs::read(database(&server, "")).unwrap(), fs::read(database(&server, "-wal")).unwrap());
     assert!(log.len() > 10_000, "the log has what was acknowledged");
@@ -98,7 +98,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
             assert_eq!(fs::read(database(&server, suffix)).ok().as_deref(), bytes, "{what}: monitor.db{suffix} is as it was");
         }
     }
-    // As the message says: without the mark, the server goes on with what is left.
+    // Without the mark, the server continues with the remaining data, like the error message promises.
     fs::write(database(&server, ""), &file).unwrap();
     let _ = fs::remove_file(database(&server, "-wal"));
     fs::remove_file(database(&server, ".mark")).unwrap();
@@ -106,7 +106,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
     assert!(server.roots().len() < 20);
 }
 
-/// Overwrites some pages of a file.
+/// Overwrites pages of a file.
 fn damage(path: &Path, pages: impl Iterator<Item = usize>) {
     const PAGE: usize = 8_192;
     let mut bytes = fs::read(path).unwrap();
@@ -139,7 +139,7 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
     assert_eq!(code, Some(0), "{error}");
     assert_eq!((&said["roots"], &said["processes"], &said["problems"]), (&json!(TREES), &json!(TREES * 200), &json!([])), "{said}");
 
-    // Pages in which rows are, one by one all over the file. A few hold what nothing can be read without.
+    // Pages with rows, one after the other throughout the file. A few pages are required for any read.
     let (mut got, mut most) = (0, 0);
     for first in 10..18 {
         fs::write(&path, &whole).unwrap();

@@ -1,5 +1,5 @@
-//! The server's edge under those who mean no good, or too well: it answers or closes, goes on serving others, and its memory is
-//! bounded. `cargo xtask soak` does the same with thousands.
+//! The server with hostile and excessive clients. It answers or closes, continues to serve other clients, and its memory is bounded.
+//! `cargo xtask soak` does the same with thousands of clients.
 #![cfg(target_os = "linux")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -21,9 +21,9 @@ fn connect(server: &Server) -> TcpStream {
     socket
 }
 
-/// As many files as the system allows.
+/// Raises the limit of open files as far as the system allows.
 fn raise_files() {
-    // SAFETY: both get a valid struct of their own.
+    // SAFETY: both functions get a valid struct.
     #[allow(unsafe_code, reason = "std can't raise limits")]
     unsafe {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -33,7 +33,7 @@ fn raise_files() {
     }
 }
 
-/// All that comes until the server closes, which it must.
+/// Everything that the server sends until it closes the connection, which it must do.
 fn until_closed(mut socket: TcpStream) -> String {
     let mut answer = Vec::new();
     match socket.read_to_end(&mut answer) {
@@ -44,15 +44,15 @@ fn until_closed(mut socket: TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// All that it answers to this, until it closes.
+/// The answer to this request, until the server closes the connection.
 fn say(server: &Server, request: &str) -> String {
     let mut socket = connect(server);
-    // It may have enough before it has all.
+    // The server may close before it has read everything.
     let _ = socket.write_all(request.as_bytes());
     until_closed(socket)
 }
 
-/// A batch of one root with so many children.
+/// A batch with a root and this number of children.
 fn tree(root: u64, children: u64) -> Value {
     let root_id = format!("{:032x}", u128::from(root) + 1);
     let event = |id: u64, parent: Option<u64>| {
@@ -70,7 +70,7 @@ fn idle_connections_and_a_flood_of_them_leave_room_for_others() {
     let server = Server::start();
     let count = 500 * rounds(1);
     let crowd: Vec<_> = (0..count).map(|_| connect(&server)).collect();
-    // Each has been served once, and idles.
+    // Each connection has had one request and is now idle.
     for socket in &crowd {
         let mut socket = socket;
         socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
@@ -133,7 +133,7 @@ fn requests_at_once_are_answered_in_their_order_and_what_is_none_is_answered_or_
     let (length, long) = (batch.len(), "x".repeat(1 << 20));
     let post = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     for (request, statuses) in [
-        // Less than was promised never comes: whoever sends no more is told so or closed.
+        // The promised rest of the body never comes. The server rejects the request or closes the connection.
         (format!("{post}content-length: {}\r\n\r\n{batch}", length - 1), &["400"][..]),
         (format!("{post}content-length: {length}\r\ncontent-length: {}\r\n\r\n{batch}", length + 1), &["400"]),
         (format!("{post}content-length: -1\r\n\r\n{batch}"), &["400"]),
@@ -155,7 +155,7 @@ fn requests_at_once_are_answered_in_their_order_and_what_is_none_is_answered_or_
     assert_eq!(server.post(&tree(1, 1)).0, 200);
 }
 
-/// A page of somebody else's whose name now leads to this machine, and one that asks across origins.
+/// A foreign page whose name now resolves to this machine, and a page that sends cross-origin requests.
 #[test]
 fn pages_of_others_neither_read_nor_write() {
     let server = Server::start();
@@ -181,7 +181,7 @@ fn what_unpacks_to_a_gigabyte_takes_little_memory() {
     let server = Server::start();
     let spaces = |bytes| std::io::repeat(b' ').take(bytes);
     let zstd = zstd::stream::encode_all(spaces(1024 * MIB), 1).expect("memory");
-    // Each member alone is more than a body may be. To compress all of it at once takes a minute without optimization.
+    // Each member alone is larger than a body may be. Compressing everything at once takes a minute without optimization.
     let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::copy(&mut spaces(64 * MIB), &mut member).expect("memory");
     let gzip = member.finish().expect("memory").repeat(16);
@@ -199,7 +199,7 @@ fn what_unpacks_to_a_gigabyte_takes_little_memory() {
     assert!(memory < 256 * MIB, "{memory}");
 }
 
-/// Small requests of OTLP whose every item would repeat a large resource and scope.
+/// Small OTLP requests in which a large resource and scope apply to every item.
 #[test]
 fn what_otlp_says_once_does_not_become_gigabytes() {
     let server = Server::start();
@@ -220,7 +220,7 @@ fn what_otlp_says_once_does_not_become_gigabytes() {
     }
     let memory = server.peak_memory();
     println!("peak {} MiB", memory / MIB);
-    // A request may make 96 MiB, and the heaps of two threads that made them may stay.
+    // A request may allocate 96 MiB, and the heaps of the two threads that did so may remain.
     assert!(memory < 256 * MIB, "{memory}");
 }
 
@@ -258,7 +258,7 @@ fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
     assert_eq!(server.post(&tree(1, 1)).0, 200);
 }
 
-/// Half of them by WebSocket. They want every event, have read the greeting, and read nothing more.
+/// Clients that request every event, read the greeting, and then read nothing more. Half of them use WebSocket.
 fn dawdlers(server: &Server, count: usize) -> Vec<TcpStream> {
     let upgrade =
         "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -293,7 +293,7 @@ fn readers_of_the_stream_who_dawdle_take_little_memory_and_share_what_they_have_
     let server = Server::start_with(vec![
         ("MONITOR_MAX_SUBSCRIBERS", readers.to_string().into()),
         ("MONITOR_STREAM_BUFFER_BYTES", "16MiB".into()),
-        // Nobody is cut off meanwhile.
+        // No client is disconnected during the test.
         ("MONITOR_STALL_TIMEOUT", "10m".into()),
     ]);
     let slow = dawdlers(&server, readers as usize);
@@ -315,10 +315,10 @@ fn readers_of_the_stream_who_dawdle_take_little_memory_and_share_what_they_have_
     wait_for("what was held to be given back", held);
 }
 
-/// A full queue is told with `Retry-After`, and a real program waits so long and loses nothing.
+/// The server reports a full queue with `Retry-After`. A real program waits accordingly and loses nothing.
 #[test]
 fn a_program_obeys_a_server_that_asks_it_to_wait() {
-    // One batch at a time has room, and each is more than half of it.
+    // Only a single batch fits, and each batch is more than half of the limit.
     let server = Server::start_with(vec![("MONITOR_MAX_QUEUE_BYTES", "1".into()), ("MONITOR_MAX_PENDING_BYTES", "256KiB".into())]);
     let refused = std::thread::scope(|scope| {
         let posts: Vec<_> = (1..=8)
@@ -354,7 +354,7 @@ fn a_program_obeys_a_server_that_asks_it_to_wait() {
     assert!(server.get("/status")["dropped"].as_array().expect("a list").is_empty());
 }
 
-/// Clients of OTLP that speak gRPC try again and again; whoever runs the server reads one line about it.
+/// OTLP clients that use gRPC retry forever. The server logs a single line about it.
 #[test]
 fn that_a_client_speaks_grpc_is_logged_once() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! The examples, as a user runs them: their trees, and that monitoring changes nothing of what they print.
+//! The examples, executed like a user would: their trees, and that monitoring does not change their output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use expect_test::expect;
 use monitor_tests::{Finished, Server, example, outline, run, wait_for};
 use serde_json::Value;
 
-/// A folder with sources of three kinds, a file that is no text and one that can't be read.
+/// A folder with sources of three kinds, a file that is no text, and an unreadable file.
 fn sources() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
@@ -31,8 +31,8 @@ fn pipeline(folder: &Path, report: &Path, server: Option<&Server>) -> std::proce
     command
 }
 
-/// Runs an example unmonitored, monitored, and monitored with no server at all; what it printed is the same each time, but for the
-/// warning that there is no server.
+/// Runs an example unmonitored, monitored, and monitored without a server. The output must be the same each time, except for the warning
+/// about the missing server.
 fn same_each_way(server: &Server, make: impl Fn(Option<&Server>) -> std::process::Command) -> Finished {
     let plain = run(make(None));
     let monitored = run(make(Some(server)));
@@ -68,7 +68,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
     let written: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     assert_eq!(written["total"]["tokens"], 69);
 
-    // Siblings that threads and tasks start come in any order.
+    // Siblings that threads and tasks start have no fixed order.
     let tree =
         outline(&server.tree(&server.finished_root())).replace(&folder.path().canonicalize().unwrap().display().to_string(), "FOLDER");
     let mut lines: Vec<&str> = tree.lines().collect();
@@ -220,7 +220,7 @@ fn queue_carries_the_parent_in_the_payload() {
     assert_eq!(workers.len(), 2);
 }
 
-/// The code blocks of a page in this language.
+/// Code blocks of a page in this language.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     page.split("\n```").filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
@@ -330,7 +330,7 @@ fn service_shows_one_tree_of_three_processes() {
     assert_eq!(workers.len(), 3);
 }
 
-/// Ends a receiver with the test.
+/// A receiver that ends with the test.
 struct Receiving(std::process::Child);
 
 impl Drop for Receiving {
@@ -387,7 +387,7 @@ fn receivers_announce_what_failed_and_dump_what_is_known() {
         command.args([server.url(), "4"]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
         Receiving(command.spawn().unwrap())
     });
-    // They read the stream.
+    // Wait until both receivers read the stream.
     wait_for("two readers", || server.ask("GET", "/metrics").1.contains("monitor_stream_subscribers 2\n").then_some(()));
     batch(3, vec![task("task-started", 1), task("task-failed", 1), task("task-started", 2), task("task-succeeded", 2)]);
     let [announced, dumped] = receivers.each_mut().map(|receiver| {

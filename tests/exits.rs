@@ -1,5 +1,5 @@
-//! Every way for a program to end, and what a program may do to the client meanwhile: what arrives, and what the program
-//! never notices. `docs/exits.md` is the table of it.
+//! Every way for a program to end, and everything that a program may do to the client before that: which events arrive, and that the
+//! program is not affected. `docs/exits.md` contains the same as a table.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use monitor_tests::{Finished, Server, aborter, command, outline, rounds, run, states, wait_for, worker};
 use serde_json::Value;
 
-/// Each of these with the spool on, and once more with it off.
+/// Defines each test twice: with a spool and without.
 macro_rules! on_and_off {
     ($($name:ident),* $(,)?) => {
         mod spool_on {
@@ -84,7 +84,7 @@ fn workers(server: &Server) -> Vec<Value> {
     server.get("/workers?limit=1000")["workers"].as_array().unwrap().clone()
 }
 
-/// The outlines of all trees, in the order of the alphabet, once all workers have said goodbye.
+/// The outlines of all trees, in alphabetical order, as soon as all workers have reported their end.
 fn outlines(server: &Server) -> Vec<String> {
     wait_for("the goodbyes", || workers(server).iter().all(|worker| worker["state"] == "offline").then_some(()));
     let mut outlines: Vec<String> = server.roots().iter().map(|root| outline(&server.tree(root))).collect();
@@ -92,19 +92,19 @@ fn outlines(server: &Server) -> Vec<String> {
     outlines
 }
 
-/// The outline of a tree that a `#[normal_task]` began, having nothing to hang below.
+/// The outline of a tree that a `#[normal_task]` without a parent began.
 fn stray(name: &str) -> String {
     format!("{name} [unattached]\n")
 }
 
-/// Lines in the order of the alphabet: of two siblings that began in the same microsecond either may be first.
+/// Sorted lines. Siblings that began in the same microsecond may be in any order.
 fn sorted(outline: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = outline.lines().collect();
     lines.sort_unstable();
     lines
 }
 
-/// The outline of the only tree, once its worker is known to be lost.
+/// The outline of the only tree, as soon as its worker is lost.
 fn lost_outline(server: &Server) -> String {
     wait_for("the tree to be lost", || {
         server.roots().into_iter().find(|root| root["state"] == "lost").map(|root| outline(&server.tree(&root)))
@@ -128,7 +128,7 @@ fn a_program_that_ends_by_itself_leaves_nothing_behind(start: fn() -> Server) {
 fn thread_locals_that_record_as_they_are_destroyed_arrive(start: fn() -> Server) {
     let server = start();
     assert_eq!(run(worker(&server, &["destructors-record"])), plain(&["destructors-record"]));
-    // A thread-local may be destroyed before or after the client's own.
+    // A thread-local value may be destroyed before or after the client's own.
     let late = "late\n  leaf\n";
     assert_eq!(outlines(&server), [late, late, late, late, &stray("leaf"), &stray("leaf")]);
 }
@@ -167,11 +167,11 @@ fn a_program_that_ends_while_others_record_waits_only_for_what_was_before(start:
     assert_eq!((&processes[0]["name"], &processes[0]["state"]), (&"leaves_others_behind".into(), &"succeeded".into()));
     let states = states(&processes[1..]);
     assert!(states["succeeded"] >= before, "{states:?} {before}");
-    // What was open belongs to the four threads.
+    // The open calls belong to the four threads.
     assert!(states.values().sum::<usize>() - states["succeeded"] <= 4, "{states:?}");
 }
 
-/// Sends a signal to a program that hangs with its processes on the server.
+/// Sends a signal to a program that hangs after its processes have reached the server.
 fn kill_hanging(server: &Server, signal: &str) -> ExitStatus {
     let mut hang = worker(server, &["hang"]);
     hang.env("MONITOR_HEARTBEAT", "300ms");
@@ -182,7 +182,7 @@ fn kill_hanging(server: &Server, signal: &str) -> ExitStatus {
     child.wait().unwrap()
 }
 
-/// Whether whoever started the tests had them ignore a signal, as `nohup` does; programs inherit that.
+/// True if a signal is ignored because the process that started the tests ignores it, as `nohup` does. Programs inherit that.
 fn is_ignored(signal: libc::c_int) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map_or("0", str::trim);
@@ -235,7 +235,7 @@ fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open(start: fn
     assert_eq!((monitored.status.signal(), plain.status.signal()), (Some(libc::SIGABRT), Some(libc::SIGABRT)));
     assert!(String::from_utf8_lossy(&monitored.stderr).contains("the end of the tape"));
     let lost = lost_outline(&server);
-    // What began a moment before may have been sent.
+    // A call that began just before the end may have been sent.
     assert_eq!(lost.replace("  panics [lost]\n", ""), "flushed_panic [lost]\n  leaf\n");
 }
 
@@ -261,7 +261,7 @@ fn a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone(
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut pids = vec![child.id(), said.next().unwrap().parse().unwrap(), said.next().unwrap().parse().unwrap()];
     assert_eq!(said.next().unwrap(), "child: 0");
-    // The children have ended and said goodbye: what their parent has begun runs on.
+    // The children have ended and reported their end. The call of their parent still runs.
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["counts"]["succeeded"] == 5));
     assert_eq!(
         outline(&server.tree(&root)),
@@ -288,7 +288,7 @@ fn a_forked_child_that_returns_through_what_its_parent_began_ends_none_of_it(sta
     let server = start();
     assert_eq!(run(worker(&server, &["forks-and-returns"])).code, Some(0));
     let trees = outlines(&server);
-    // The child's own call hangs below what has forked it; the parent's, which comes after its only tree, below nothing.
+    // The child's own call is below the call that forked it. The parent's call came after its only tree, so it has no parent.
     assert_eq!(trees, ["begun_by_the_parent\n  open\n  leaf\n", &stray("leaf")]);
 }
 
@@ -296,7 +296,7 @@ fn a_fork_in_the_midst_of_other_threads_hangs_nowhere(start: fn() -> Server) {
     let server = start();
     let count = 20 * u64::from(rounds(1));
     let mut busy = worker(&server, &["forks-while-busy", &count.to_string()]);
-    // So small that the threads meet at the count of what is dropped.
+    // The buffer is so small that all threads increment the count of dropped records.
     busy.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_EXIT_TIMEOUT", "1m");
     let finished = run(busy);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -314,7 +314,7 @@ fn a_fork_during_the_first_monitored_call_hangs_nowhere(start: fn() -> Server) {
         wait_for("parent and child", || (server.get("/status")["roots"] != 0 && workers(&server).len() == 2 * round).then_some(()));
     }
     let trees = outlines(&server);
-    // In the alphabet's order: one of each round's child, one of its parent.
+    // In alphabetical order: per round, one call of the child and one of the parent.
     let half = trees.len() / 2;
     assert_eq!(trees, [vec![stray("born"); half], vec![stray("leaf"); half]].concat());
 }
@@ -338,8 +338,8 @@ fn a_fork_waits_for_no_thread_that_goes_on_recording(start: fn() -> Server) {
     let finished = run(worker(&server, &["forks-in-time", "20"]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let forks_ms: u64 = finished.stdout.trim().parse().unwrap();
-    // One that waits for the recording to end gives up after a second; on a machine that is busy with other things one that doesn't may
-    // take a quarter of it.
+    // A fork that waits for the end of recording gives up after a second. A fork that doesn't wait may take a quarter of a second on a busy
+    // machine.
     assert!(forks_ms < 20 * 500, "{forks_ms} ms");
 }
 
@@ -408,7 +408,7 @@ fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once(start
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "still here\n"), "{}", finished.stderr);
     assert_eq!(finished.stderr.matches("monitor: warning").count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("nothing more is recorded"), "{}", finished.stderr);
-    // And what was sent before the shipper had to sleep.
+    // Events that were sent before the shipper had to sleep.
     assert!(!server.roots().is_empty(), "what was flushed before");
 }
 
@@ -416,7 +416,7 @@ fn a_stderr_that_takes_nothing_changes_nothing(start: fn() -> Server) {
     let server = start();
     for (what, url) in [("many", server.url()), ("many", "http://127.0.0.1:1"), ("closes-stderr", server.url())] {
         let mut full = worker(&server, &[what, "1"]);
-        // What one can't send the next one would.
+        // Without a spool, because the next program would ship the events that this program can't send.
         full.env("MONITOR_LOG", "stderr")
             .env("MONITOR_HEARTBEAT", "no duration")
             .env("MONITOR_SERVER_URL", url)

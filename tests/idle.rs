@@ -1,4 +1,4 @@
-//! What a monitored program costs while nothing happens in it.
+//! Costs of an idle monitored program.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use monitor_tests::{Server, command, wait_for, worker};
 
-/// More than any pause between two looks of whoever polls.
+/// Longer than the interval of any polling code.
 const WHILE: Duration = Duration::from_millis(1_500);
 
-/// The number behind a word in a file below `/proc`.
+/// The number after a word in a file below `/proc`.
 fn number(path: &str, word: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let line = text.lines().find(|line| line.starts_with(word)).unwrap_or_else(|| panic!("no {word} in {text}"));
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number in {line}"))
 }
 
-/// How often all threads of a program together went to sleep: as often, but for once, somebody woke them.
+/// Number of voluntary context switches of all threads of a program. Each, except for one, was ended by a wake-up.
 fn wake_ups(child: &Child) -> u64 {
     let threads = fs::read_dir(format!("/proc/{}/task", child.id())).expect("it runs");
     threads.flatten().map(|thread| number(&thread.path().join("status").display().to_string(), "voluntary_ctxt_switches:")).sum()
 }
 
-/// Memory of its own that a program uses, in bytes.
+/// Private memory of a program, in bytes.
 fn memory(child: &Child) -> u64 {
     number(&format!("/proc/{}/smaps_rollup", child.id()), "Anonymous:") * 1024
 }

@@ -1,4 +1,4 @@
-//! The installation of docs/operations.md, line by line: the units' programs are run by hand in a folder that stands for the machine.
+//! The installation of docs/operations.md, line by line. The programs of the units run directly, in a folder that represents the machine.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use monitor_tests::{command, terminate, wait_for};
 use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("../docs/operations.md");
-/// Keys of units that are newer than the systemd of Debian 12.
+/// Keys of units that the systemd of Debian 12 does not know.
 const NEWER_KEYS: &str = "Unknown key 'DelegateSubgroup'";
 
-/// The first block of shell commands behind a heading.
+/// The first block of shell commands below a heading.
 fn block(heading: &str) -> &'static str {
     let section = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is a heading")).1;
     section.split_once("```sh\n").and_then(|(_, rest)| rest.split_once("```")).expect("it has commands").0
 }
 
-/// A folder that stands for the machine's root, and the services that run there. They end with the test.
+/// A folder that represents the root of a machine, and the running services. They end with the test.
 struct Machine {
     root: tempfile::TempDir,
     port: u16,
@@ -31,7 +31,7 @@ impl Machine {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Commands begin in the repository, and what they write there stays away from it.
+        // Commands start in a copy of the repository folder, so that the repository stays unchanged.
         let here = root.path().join("repository");
         fs::create_dir(&here).unwrap();
         std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging"), here.join("packaging")).unwrap();
@@ -42,7 +42,7 @@ impl Machine {
         self.root.path().join(below)
     }
 
-    /// What stands in a text for places of a machine stands for those of this one.
+    /// A text in which paths of a machine are replaced by paths of this folder.
     fn moved(&self, text: &str) -> String {
         let root = self.root.path().display();
         let monitor = command("monitor");
@@ -51,7 +51,7 @@ impl Machine {
         text.replace("tar -C / ", &format!("tar -C {root} ")).replace("60010", &self.port.to_string())
     }
 
-    /// Does what a page says. There is no init system, and no other user.
+    /// Executes the commands of a page. There is no init system and no other user.
     fn follow(&mut self, commands: &str) {
         for line in commands.lines() {
             let services =
@@ -79,7 +79,7 @@ impl Machine {
         shell.args(["-euc", &line]).current_dir(self.path("repository")).env("PATH", path).stdin(Stdio::null());
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        // Settings and units have places of the machine as well.
+        // Files of settings and units also contain paths of a machine.
         for word in line.split_whitespace().filter(|word| word.starts_with(self.root.path().to_str().unwrap())) {
             if [".toml", ".service"].iter().any(|end| word.ends_with(end)) {
                 let text = fs::read_to_string(word).unwrap();
@@ -88,7 +88,7 @@ impl Machine {
         }
     }
 
-    /// Starts a service as its unit says.
+    /// Starts a service as its unit describes.
     fn start(&mut self, name: &str) {
         let path = self.path(&format!("etc/systemd/system/{name}.service"));
         let verified = Command::new("systemd-analyze").arg("verify").arg(&path).output().expect("systemd-analyze is installed");
@@ -103,7 +103,7 @@ impl Machine {
         let program = words.next().unwrap();
         assert_eq!(program, command("monitor").get_program().to_str().unwrap());
         let mut service = command("monitor");
-        // The unit alone says what is in its environment. Its user's home folder is that of its state.
+        // The unit alone sets the environment. The user's home folder is the state folder.
         let home = self.path(&format!("var/lib/{folder}"));
         service.env_remove("MONITOR_AGENT").env_remove("MONITOR_SPOOL_DIR").env("HOME", home).env_remove("XDG_CONFIG_HOME").args(words);
         service.envs(values("Environment=").iter().map(|pair| pair.split_once('=').unwrap()));
@@ -141,7 +141,7 @@ impl Machine {
         fs::read_to_string(self.path("var/lib/monitor/local.token")).unwrap().lines().nth(1).unwrap().to_owned()
     }
 
-    /// Has a task run once more, and returns how often it has run well.
+    /// Starts a run of a task. Returns the number of its successful runs.
     fn run(&self, task: &str) -> usize {
         let before = self.runs(task);
         wait_for("the agent's channel", || (self.post(&format!("/batch-tasks/{task}/run"), &json!({})) == 200).then_some(()));
@@ -174,7 +174,7 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     machine.follow(block("## The agent of the server's machine"));
     let mode = |below: &str| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(machine.path(below)).unwrap().permissions()) & 0o777;
     assert_eq!([mode("etc/monitor/agent.token"), mode("etc/monitor/agent.toml"), mode("etc/monitor/server.toml")], [0o600, 0o600, 0o640]);
-    // One task of the server without `on`, and one in the folder of tasks.
+    // A task of the server without `on`, and a task in the folder of tasks.
     assert_eq!(machine.post("/batch-tasks", &json!({"name": "gold", "command": ["true"]})), 201);
     fs::write(machine.path("etc/monitor/tasks/silver.toml"), "name = \"silver\"\ncommand = [\"true\"]\n").unwrap();
     wait_for("the file", || (machine.get("/batch-tasks")["tasks"].as_array()?.len() == 2).then_some(()));
@@ -185,7 +185,7 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     wait_for("the channel", || has_channel(&machine).then_some(()));
 
     machine.follow(block("### A copy of everything"));
-    // After the copy.
+    // A run after the copy was made.
     assert_eq!(machine.run("gold"), 2);
     machine.stop("monitor-agent");
     machine.stop("monitor");

@@ -1,10 +1,10 @@
-//! The layers inside a crate: a module uses only what stands below it, so that no two need each other.
+//! The layers inside a crate: a module uses only modules of lower layers, so that no two modules need each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Modules from the ground up. Those of one layer don't know each other.
+/// Modules from the bottom up. Modules of the same layer do not use each other.
 type Layers = &'static [&'static [&'static str]];
 
 const CORE: Layers = &[
@@ -44,7 +44,7 @@ const AGENT: Layers = &[
 fn a_module_of_the_client_uses_only_what_stands_below_it() {
     let edges = edges("monitor-core", CORE);
     assert!(edges.len() > 80, "only {} uses were found: does this test still read the sources?", edges.len());
-    // The rings are lent room, and a way for words, by whoever sets them up: `ring/host.rs`.
+    // The caller that creates the rings passes memory and a function for messages: `ring/host.rs`.
     assert!(!edges.contains(&("ring".to_owned(), "budget".to_owned())), "the rings use the budget");
 }
 
@@ -54,7 +54,7 @@ fn a_module_of_the_agent_uses_only_what_stands_below_it() {
     assert!(edges.len() > 50, "only {} uses were found: does this test still read the sources?", edges.len());
 }
 
-/// Which module of a crate uses which. Each stands above those that it uses.
+/// Uses between the modules of a crate. Each module must be above the modules that it uses.
 fn edges(package: &str, layers: Layers) -> BTreeSet<(String, String)> {
     let height: BTreeMap<&str, usize> = layers.iter().enumerate().flat_map(|(n, layer)| layer.iter().map(move |name| (*name, n))).collect();
     let mut sources = BTreeMap::new();
@@ -72,7 +72,7 @@ fn edges(package: &str, layers: Layers) -> BTreeSet<(String, String)> {
     edges
 }
 
-/// The source of each module, with that of the modules within it and without its tests.
+/// The source of each module, including its submodules and without its tests.
 fn read(folder: &Path, within: Option<&str>, sources: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
@@ -88,7 +88,7 @@ fn read(folder: &Path, within: Option<&str>, sources: &mut BTreeMap<String, Stri
     }
 }
 
-/// Names of the modules that it names by `crate::name` or `use crate::{name, …}`.
+/// Names of the modules in `crate::name` or `use crate::{name, …}`.
 fn uses(source: &str) -> BTreeSet<String> {
     let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
     let mut found = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The page in a real browser, against the real server.
+//! The page in a real browser, with the real server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn app() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/monitor-web/app")
 }
 
-/// Runs one file of browser tests against a server of its own, with the real example.
+/// Runs a file of browser tests with a separate server and the real example.
 fn passes(file: &str) {
     assert!(
         app().join("node_modules").is_dir(),
@@ -46,7 +46,7 @@ fn passes(file: &str) {
     let mut browser = Command::new("node");
     browser.arg("--test").arg(format!("browser/{}.test.mjs", file.replace('_', "-"))).current_dir(app());
     browser.env("MONITOR_TEST_URL", server.url()).env("MONITOR_TEST_PIPELINE", pipeline.get_program());
-    // To log in, a test adds a user.
+    // For the login, a test adds a user.
     browser.env("MONITOR_TEST_MONITOR", command("monitor").get_program()).env("MONITOR_TEST_DATA", server.data());
     let output = browser.output().expect("Node is installed");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

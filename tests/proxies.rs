@@ -1,4 +1,4 @@
-//! A real nginx and a real Caddy before the server, set as `docs/operations.md` has them: `cargo xtask soak proxies`.
+//! A real nginx and a real Caddy in front of the server, with the settings of `docs/operations.md`: `cargo xtask soak proxies`.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,14 +20,14 @@ impl Drop for Kept {
     }
 }
 
-/// The block of a language that the page has.
+/// The code block of the page in this language.
 fn snippet(language: &str) -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md")).expect("the page");
     let (_, rest) = page.split_once(&format!("```{language}\n")).expect("a block");
     rest.split_once("```").expect("its end").0.to_owned()
 }
 
-/// Replaces what must be there.
+/// Replaces a text that must exist.
 fn replace(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "no {from:?} in {text}");
     text.replace(from, to)
@@ -37,7 +37,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
-/// `monitor server` with the page's settings, and the address at which it listens.
+/// `monitor server` with the settings of the page, and its address.
 fn server(folder: &Path, public: &str) -> (Kept, String) {
     let settings = include_str!("../docs/operations.md").split_once("# server.toml\n").expect("the settings").1;
     let settings = settings.split_once("```").expect("their end").0;
@@ -63,7 +63,7 @@ fn server(folder: &Path, public: &str) -> (Kept, String) {
     (Kept(child), address)
 }
 
-/// A certificate for the proxy, and its key, as files.
+/// Creates files with a certificate for the proxy and its key.
 fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let own = rcgen::generate_simple_self_signed(vec!["monitor.example".to_owned()]).expect("a certificate");
     let (cert, key) = (folder.join("monitor.pem"), folder.join("monitor.key"));
@@ -85,7 +85,7 @@ fn nginx(folder: &Path, port: u16, server: &str) -> Kept {
     let site = replace(&site, "/etc/nginx/monitor.key", &key.display().to_string());
     let site = replace(&site, "127.0.0.1:60010", server);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    // One process, so that whoever ends it ends all of it.
+    // A single process, so that a kill of this process ends nginx.
     let user = if is_root { "user root;" } else { "" };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|of| format!("{of}_temp_path {of};")).concat();
     let all = format!(
@@ -99,7 +99,7 @@ fn nginx(folder: &Path, port: u16, server: &str) -> Kept {
 
 fn caddy(folder: &Path, port: u16, server: &str) -> Kept {
     let (cert, key) = certificate(folder);
-    // A real one gets its certificate from an authority, and answers at port 80 as well.
+    // In production, Caddy gets the certificate from an authority and also listens on port 80.
     let head = format!("https://monitor.example:{port} {{\n    bind 127.0.0.1\n    tls {} {}\n", cert.display(), key.display());
     let site = replace(&snippet("caddy"), "monitor.example {\n", &head);
     let site = replace(&site, "127.0.0.1:60010", server);
@@ -110,7 +110,7 @@ fn caddy(folder: &Path, port: u16, server: &str) -> Kept {
     start(caddy, port)
 }
 
-/// Somebody at this address, who knows the proxy by its name.
+/// An HTTP client with this source address that knows the proxy by its name.
 fn client(folder: &Path, port: u16, from: &str) -> Client {
     let pem = std::fs::read(folder.join("monitor.pem")).expect("a certificate");
     let client = ClientBuilder::new().no_proxy().tls_certs_only([reqwest::Certificate::from_pem(&pem).expect("a certificate")]);
@@ -129,7 +129,7 @@ fn behind_caddy_clients_are_told_apart_and_what_they_say_of_themselves_is_not_be
     check(caddy);
 }
 
-/// Logs in wrongly and rightly, follows the stream while something is sent, and asks for a WebSocket, all through a proxy.
+/// Through a proxy: logs in with wrong and right passwords, reads the stream while events are sent, and opens a WebSocket.
 fn check(proxy: fn(&Path, u16, &str) -> Kept) {
     let folder = tempfile::tempdir().expect("a folder");
     let (folder, port) = (folder.path(), free_port());
@@ -144,7 +144,7 @@ fn check(proxy: fn(&Path, u16, &str) -> Kept) {
         let request = client.post(format!("{public}/login")).header("x-forwarded-for", format!("198.51.100.{number}"));
         request.header("content-type", "application/x-www-form-urlencoded").body(form).send().expect("an answer")
     };
-    // Each for another account, so that the address alone is what counts: ten tries, and one more every six seconds.
+    // Each attempt has another account, so that only the address is limited: ten attempts, and one more every six seconds.
     let begun = Instant::now();
     let statuses: Vec<_> = (0..40).map(|number| login(&stranger, number, &format!("user-{number}"), "wrong").status().as_u16()).collect();
     let may_pass = 10 + begun.elapsed().as_secs() as usize / 6;
@@ -158,7 +158,7 @@ fn check(proxy: fn(&Path, u16, &str) -> Kept) {
     let audit: serde_json::Value = audit.json().expect("JSON");
     assert_eq!((&audit["entries"][0]["address"], &audit["entries"][1]["address"]), (&json!("127.0.0.3"), &json!("127.0.0.2")));
 
-    // What is told comes through while it happens.
+    // The proxy forwards events immediately.
     let mut stream = owner.get(format!("{public}/api/v1/stream")).bearer_auth(&token).send().expect("an answer");
     let event = json!({"type": "process-started", "root_id": format!("{:032x}", 7), "id": format!("{:016x}", 7), "kind": "root",
                        "name": "through it", "time_us": 1});
@@ -172,7 +172,7 @@ fn check(proxy: fn(&Path, u16, &str) -> Kept) {
         assert!(read > 0, "{told}");
         told.push_str(&String::from_utf8_lossy(&piece[..read]));
     }
-    // And so do WebSockets, as far as their greeting.
+    // The proxy also forwards WebSockets. The test reads their greeting.
     let upgrade = owner.get(format!("{public}/api/v1/stream")).bearer_auth(&token).header("connection", "upgrade");
     let upgrade = upgrade.header("upgrade", "websocket").header("sec-websocket-version", "13");
     let upgraded = upgrade.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==").timeout(Duration::from_secs(20)).send();

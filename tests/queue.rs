@@ -1,4 +1,4 @@
-//! Tasks of a queue, from a program that sends them to programs that work on them.
+//! Tasks of a queue, from the sending program to the programs that handle them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout};
@@ -6,14 +6,14 @@ use std::process::{Child, ChildStdout};
 use monitor_tests::{Server, run, wait_for, worker};
 use serde_json::{Value, json};
 
-/// Tickets of so many tasks, from a program that has ended.
+/// Tickets of this number of tasks, from a sender that has ended.
 fn sent(server: &Server, count: usize) -> Vec<String> {
     let finished = run(worker(server, &["sends-tasks", &count.to_string()]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     finished.stdout.lines().map(str::to_owned).collect()
 }
 
-/// A program that does with tickets what it is told.
+/// A program that executes actions with tickets.
 struct Receiver {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -39,7 +39,7 @@ impl Receiver {
     }
 }
 
-/// The task of a ticket, as the server has it, once it is as wanted.
+/// The task of a ticket at the server, as soon as it meets the condition.
 fn task(server: &Server, ticket: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     let ticket: Value = serde_json::from_str(ticket).unwrap();
     let path = format!("/processes?native_id={}", ticket["uuid"].as_str().unwrap());
@@ -83,7 +83,7 @@ fn each_word_of_a_worker_decides_what_becomes_of_its_task() {
     assert_eq!(again["attempts"][0]["error"]["message"], "no film", "{again}");
     receiver.ends();
 
-    // All stand in the sender's tree, below the sender, with what they called.
+    // All tasks are in the sender's tree, below the sender, with their callees.
     let tree = server.tree(&server.roots()[0]);
     let count = |name: &str| tree.iter().filter(|process| process["name"] == name).count();
     assert_eq!((count("send films"), count("render"), count("encode")), (1, 8, 2), "{tree:?}");
@@ -150,7 +150,7 @@ fn the_next_attempt_is_another_workers_after_the_first_one_was_killed() {
 fn a_task_is_received_before_it_is_told_as_sent_or_without_a_sender() {
     let server = Server::start();
     let mut receiver = Receiver::start(&server);
-    // The sender's events are not with the server yet: it holds them back until it ends.
+    // The sender delays its events until its end, so the server doesn't have them yet.
     let known = r#"{"uuid":"known","traceparent":"00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01","name":"render"}"#;
     assert_eq!(receiver.does("run", known), "done");
     let done = task(&server, known, "a task without its sender", |told| told["state"] == "succeeded");
@@ -162,7 +162,7 @@ fn a_task_is_received_before_it_is_told_as_sent_or_without_a_sender() {
     let done = task(&server, known, "its sender", |told| told["task"]["queue"] == "video");
     assert_eq!(phase(&done), json!(["succeeded", "succeeded"]));
 
-    // Nothing of these can be read, and each is a task all the same.
+    // Tickets with unreadable content still become tasks.
     let hostile = [r#"{"uuid":"broken","traceparent":"00-nonsense","name":"\u0000\u001b[31m"}"#, r#"{"uuid":"bare"}"#];
     for ticket in hostile {
         assert_eq!(receiver.does("run", ticket), "done");

@@ -1,4 +1,4 @@
-//! A server, or something in its place, that refuses what is recorded: what becomes of it is one rule, whoever sends it.
+//! A server, or a program in its place, that rejects the recorded events. All senders handle a rejection by the same rule.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-/// The newest tree of `many COUNT` is at the server, whole, and nothing was dropped.
+/// Checks that the newest tree of `many COUNT` is complete on the server and that nothing was dropped.
 fn check(server: &Server, count: u64) {
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many"));
     assert_eq!(root["counts"]["succeeded"].as_u64().unwrap(), count + count / 100 + 1, "{root}");
@@ -31,13 +31,13 @@ fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
     assert_eq!(finished.code, Some(0));
     assert_eq!(finished.stderr.matches("this server speaks https only").count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("are kept until the server is there"), "{}", finished.stderr);
-    // Neither does who ships by the same address.
+    // `monitor spool ship` with the same address does not reach the server either.
     let mut ship = command("monitor");
     ship.args(["spool", "ship", "--server", &plain, "--dir"]).arg(server.spool());
     let refused = run(ship);
     assert!(refused.code != Some(0) && refused.stderr.contains("this server speaks https only"), "{}", refused.stderr);
     assert_eq!(folders(server.spool()), 1);
-    // The next program, which says https.
+    // The next program uses https.
     let mut next = worker(&server, &["hang"]);
     next.env("SSL_CERT_FILE", &certificate);
     let mut child = next.spawn().unwrap();
@@ -47,7 +47,7 @@ fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
     check(&server, 900);
 }
 
-/// The usual self-signed certificate is one of an authority, which no client takes for a server's.
+/// The usual self-signed certificate is a certificate of an authority, which no client accepts as a server certificate.
 #[test]
 fn who_refuses_a_certificate_of_an_authority_says_how_to_make_another_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arriv
     assert_eq!(dropped, [json!({"type": "process-logged", "reason": "rejected", "root_id": null, "count": 2})]);
 }
 
-/// The launcher leaves what it could not send to somebody else, who tries once and says nothing.
+/// The launcher leaves unsent events to another process, which tries once and prints nothing.
 #[tokio::test]
 async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
     for status in [400, 401, 403, 404, 413, 421, 426] {
@@ -155,7 +155,7 @@ async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
             let (output, lines) = (child.wait_with_output().unwrap(), (1..=50).map(|n| n.to_string()).collect::<Vec<_>>());
             assert_eq!(output.status.code(), Some(3), "{status}");
             assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), lines, "{status}");
-            // Whoever tries once may have it yet.
+            // The process that tries once may still have the spool locked.
             wait_for("what was recorded", || {
                 let mut ship = command("monitor");
                 ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
@@ -173,7 +173,7 @@ async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
     }
 }
 
-/// A server takes in itself what dead programs have left, unless it can store nothing.
+/// A server takes the spools of dead programs over, unless it can store nothing.
 #[test]
 fn a_server_that_stores_nothing_leaves_in_the_spool_what_it_would_take_in() {
     let spool = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What must survive: kill -9 on either side, events in any order, a hundred thousand processes.
+//! Kills with SIGKILL on either side, events in any order, and a hundred thousand processes. All acknowledged data must survive.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
@@ -29,7 +29,7 @@ fn a_server_killed_in_the_middle_of_ingest_loses_nothing() {
     for round in 0..rounds(3) {
         let before = stored(&server);
         wait_for("more events", || (stored(&server) > before + 200 + u64::from(round) * 37).then_some(()));
-        // What is acknowledged now must be there afterwards.
+        // The data that is acknowledged now must exist after the kill.
         let acknowledged = stored(&server);
         server.kill();
         server.start_again();
@@ -100,7 +100,7 @@ fn a_worker_that_was_only_silent_is_found_again() {
     let signal = |name: &str| assert!(std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
     signal("-STOP");
     wait_for("the stopped worker to be lost", || state(&server).filter(|state| state == "lost"));
-    // What was found out is an event like any other: it is there after a restart.
+    // The loss of the worker was stored as an event, so it remains after a restart.
     server.kill();
     server.start_again();
     assert_eq!(state(&server).unwrap(), "lost");
@@ -124,7 +124,7 @@ fn a_hundred_thousand_processes_in_one_tree_are_recorded_completely() {
     let expected = [("failed".to_owned(), failed), ("succeeded".to_owned(), count as usize - failed + parents + 1)];
     assert_eq!(states(&processes), expected.into());
     assert_eq!(root["counts"]["succeeded"], count - failed as u64 + parents as u64 + 1);
-    // What it handled is counted, and no reason for anything.
+    // Handled failures are counted, but the root has no error.
     assert_eq!((&root["error"], &root["counts"]["failed"]), (&Value::Null, &json!(failed)));
     assert_eq!(server.get("/status")["dropped"], json!([]));
 }
@@ -152,7 +152,7 @@ fn ended(id: &str, time_us: u64, message: Option<&str>) -> Value {
 fn strange_events_are_data() {
     const NAME: &str = "<script>alert(\"'\")</script>\u{0}\u{1b}[31m'; DROP TABLE process; --\u{202e}导入";
     let server = Server::start();
-    // An end before its start, the same batch twice, and again cut in another way.
+    // An end before its start, the same batch twice, and the same events again with other batch limits.
     let events = [
         ended("ffffffffffffffff", 9, Some(NAME)),
         started("8000000000000000", None, NAME, 1),
@@ -197,13 +197,14 @@ fn one_bad_event_is_named_and_none_of_its_batch_is_taken() {
     assert_eq!(server.roots().len(), 0);
 }
 
-/// Each event's number and facts, told after a number up to the last one that `goal` says, over breaks of the server.
+/// Number and content of each event of the stream, up to the number in `goal`. Reconnects after interruptions and continues after the last
+/// event.
 fn told(url: &str, goal: &AtomicU64) -> Vec<(u64, Value)> {
     let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
     let (mut told, mut last, mut event) = (Vec::new(), 0, String::new());
     while last < goal.load(Ordering::Acquire) {
         let Ok(response) = http.get(format!("{url}/api/v1/stream?after={last}")).send() else {
-            // A pause between two tries.
+            // A pause between two attempts.
             std::thread::sleep(Duration::from_millis(20));
             continue;
         };
@@ -233,7 +234,7 @@ fn told(url: &str, goal: &AtomicU64) -> Vec<(u64, Value)> {
 
 #[test]
 fn the_stream_tells_each_event_once_over_kills_of_the_server_and_again_afterwards() {
-    // So little is kept in memory that a reader needs the log also while the server runs.
+    // The buffer is so small that a reader needs the log even while the server runs.
     let mut server = Server::start_with(vec![("MONITOR_STREAM_BUFFER_BYTES", "20000".into()), ("MONITOR_STREAM_HEARTBEAT", "50ms".into())]);
     let (url, goal) = (server.url().to_owned(), Arc::new(AtomicU64::new(u64::MAX)));
     let reader = {

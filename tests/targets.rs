@@ -1,5 +1,5 @@
-//! Systems other than the one that the tests run on: what compiles there, by `cargo check`, wherever the target's standard library is
-//! installed. For one that isn't, the test says so and passes.
+//! Compilation for other systems, by `cargo check`, if the standard library of the target is installed. Otherwise the test prints a message
+//! and passes.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Returns true if rustc has this target's standard library; says so if not.
+/// True if rustc has this target's standard library. Otherwise prints a message.
 fn is_installed(target: &str) -> bool {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", target]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -23,13 +23,13 @@ fn is_installed(target: &str) -> bool {
     let mut entries = std::fs::read_dir(Path::new(folder.trim())).into_iter().flatten().flatten();
     let is_there = entries.any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"));
     if !is_there {
-        // Past what holds back the output of tests that pass.
+        // Write to the real standard error, because the test harness hides the output of successful tests.
         let _ = writeln!(std::io::stderr(), "{target}: not tried, for its standard library is not installed (rustup target add {target})");
     }
     is_there
 }
 
-/// `cargo check` of monitor-client for a target, in a folder that is kept for the next time.
+/// Runs `cargo check` of monitor-client for a target, in a folder that is kept for later runs.
 fn check(target: &str, arguments: &[&str]) -> Finished {
     let mut check = cargo();
     check.args(["check", "--locked", "--color", "never", "-p", "monitor-client", "--target", target]).args(arguments);
@@ -52,7 +52,7 @@ fn a_recorder_for_webassembly_is_one_error_that_says_what_to_do() {
     if !is_installed("wasm32-unknown-unknown") {
         return;
     }
-    // Whichever crate is compiled first, none but ours may fail.
+    // Whichever crate is compiled first, only crates of this workspace may fail.
     let checked = check("wasm32-unknown-unknown", &["--keep-going"]);
     let errors: Vec<&str> = checked.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(checked.code, Some(101));

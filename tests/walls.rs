@@ -1,11 +1,11 @@
-//! What each crate must not know, as ARCHITECTURE.md has it.
+//! Dependencies that each crate must not have, as described in ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
-/// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
+/// Crates of this workspace, and their permitted dependencies: a name, or `*` for any external crate.
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-duration", &[]),
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
@@ -134,7 +134,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("xtask", &["*"]),
 ];
 
-/// What a program that depends on monitor-client must never compile.
+/// Crates that a program that depends on monitor-client must never compile.
 const NEVER_IN_A_USERS_PROGRAM: &[&str] =
     &["axum", "rusqlite", "libsqlite3-sys", "utoipa", "monitor-server", "monitor-state", "monitor-web", "rust-embed"];
 
@@ -160,7 +160,7 @@ fn no_crate_knows_what_it_must_not() {
     }
 }
 
-/// Source files of a folder and of all below it, with their text.
+/// Source files in a folder and its subfolders, with their text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let entries = std::fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
@@ -169,7 +169,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     texts.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
 }
 
-/// Whoever reads the time of day beside the server's clock isn't steered by it.
+/// Code that reads the system time without the server's clock would not follow a steered clock.
 #[test]
 fn the_server_has_one_clock() {
     let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates"));
@@ -177,26 +177,26 @@ fn the_server_has_one_clock() {
     let read_it = |text: &str| of_the_system.iter().any(|name| text.contains(name));
     let all = ["monitor-server", "monitor-store", "monitor-store-sqlite"].map(|name| sources(&crates.join(name).join("src")));
     let found: Vec<_> = all.into_iter().flatten().filter(|(_, text)| read_it(text)).map(|(path, _)| path).collect();
-    // Names of copies have the time of day.
+    // The names of copies contain the system time.
     let allowed = ["monitor-server/src/clock.rs", "monitor-store-sqlite/src/copies.rs"].map(|file| crates.join(file));
     assert_eq!(found, allowed, "only clock.rs asks the system for the time of day: see ARCHITECTURE.md");
 }
 
-/// Files of the server that speak with SQLite: databases of their own, each behind what its folder shows.
+/// Files of the server that use SQLite: separate databases, each behind the interface of its module.
 const DATABASES_OF_SUBJECTS: [&str; 3] = ["access/sqlite.rs", "commands/ledger.rs", "commands/newest.rs"];
 
-/// Code that names the types of one database can't work with another.
+/// Code that uses the types of a particular database can't work with another database.
 #[test]
 fn what_the_server_keeps_stands_behind_traits() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/monitor-server/src"));
-    // Tests may look at what is in a file.
+    // Tests may read the content of database files.
     let names_it = |text: &str| text.split("#[cfg(test)]\nmod tests").next().is_some_and(|text| text.contains("rusqlite"));
     let found: BTreeSet<_> = sources(folder).into_iter().filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
     let allowed = DATABASES_OF_SUBJECTS.iter().map(|file| folder.join(file)).collect();
     assert_eq!(found, allowed, "only monitor-store-sqlite and the databases of subjects speak with SQLite: see ARCHITECTURE.md");
 }
 
-/// Crates beside `crates/`: those that users depend on, and those that are no part of the product.
+/// Crates outside of `crates/`: those that users depend on, and those that are no part of the product.
 const AT_THE_TOP: [&str; 6] = ["monitor-client", "monitor-macros", "monitor-examples", "monitor-tests", "monitor-test-aborter", "xtask"];
 
 #[test]
@@ -228,7 +228,7 @@ fn every_crate_has_its_walls() {
     assert_eq!(members, WALLS.iter().map(|(name, _)| *name).collect());
 }
 
-/// What monitor-client brings only where a feature is asked for: crates of the user's, which whoever asks has already, and what makes spans.
+/// Dependencies of monitor-client that only a feature adds: crates that the user has already, and the crate that creates spans.
 const INTEGRATIONS: &[&str] = &["axum", "lapin", "monitor-otlp", "redis", "reqwest-middleware", "tonic"];
 
 #[test]
@@ -254,8 +254,7 @@ fn a_monitored_program_compiles_none_of_the_server() {
     }
 }
 
-/// A library leaves recording, sending and all that these need to the program.
-/// A feature costs those who build: TLS stands behind one of the client's own.
+/// The library must not add unused features to the user's program. Each feature costs build time. TLS depends on a feature of the client.
 #[test]
 fn the_http_client_of_a_monitored_program_has_no_feature_that_is_not_used() {
     let packages = packages();
@@ -265,7 +264,7 @@ fn the_http_client_of_a_monitored_program_has_no_feature_that_is_not_used() {
     }
 }
 
-/// Crates that a program compiles which depends on monitor-client with these arguments.
+/// Crates that a program compiles if it depends on monitor-client with these arguments.
 fn compiled(arguments: &[&str]) -> BTreeSet<String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let mut tree = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -1,4 +1,4 @@
-//! A monitored program in which a panic aborts.
+//! A monitored program that aborts on a panic.
 
 #[path = "../worker/killed.rs"]
 #[expect(dead_code, reason = "the worker has more ways to end")]

@@ -27,7 +27,7 @@ fn an_agent_ahead_of_the_server_keeps_its_events_raises_an_alert_and_sends_them_
     });
     assert!(alert.to_string().contains("the clock of the agent db-1 is ahead"), "{alert}");
     assert_eq!(server.get("/batch-tasks")["tasks"], serde_json::json!([]), "nothing of the agent's decisions is stored");
-    // Nothing is lost by it.
+    // Once the clock is right, the agent sends everything that it has recorded.
     clock.set_ahead(Duration::ZERO);
     let task = wait_for("the task at the server", || server.get("/batch-tasks")["tasks"].as_array()?.first().cloned());
     assert_eq!((task["name"].as_str(), task["agent"].as_str()), (Some("gold"), Some("db-1")));

@@ -1,5 +1,5 @@
-//! The five alarms of a batch system reach the owner of a task by webhook and by mail: it takes too long, fails, did not start, is deleted, or
-//! asks for attention itself.
+//! The five alarms of a batch system reach the owner of a task by webhook and by mail: the task takes too long, fails, did not start, is
+//! deleted, or sends a notification itself.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -49,7 +49,7 @@ fn five_alarms_reach_the_owner_by_webhook_and_mail() {
     fs::remove_file(agent.path("tasks/gone.toml")).unwrap();
     let have = |wanted: &[&str]| wanted.iter().all(|cause| causes().contains(*cause)).then_some(());
     wait_for("the first four", || have(&["timeout", "failed", "notified", "deleted"]));
-    // What is due while the agent is away is missed. No other run may be told as lost for that.
+    // Due times pass while the agent is away, so they are missed. The kill of the agent must raise no alert about a lost run.
     agent.done(&["kill", "slow"]);
     agent.ended("slow", 1);
     agent.define("late", &format!("shell = \"true\"\nrules = [\"@every 1s\"]\nmissed = \"skip\"\n{owner}"));
@@ -59,7 +59,7 @@ fn five_alarms_reach_the_owner_by_webhook_and_mail() {
     wait_for("due times to pass", || away.elapsed().is_ok_and(|passed| passed > Duration::from_secs(3)).then_some(()));
     agent.start_again();
     wait_for("the fifth", || have(&["missed"]));
-    // A mail has the number of its alert in its id: `<ALERT.NUMBER@…>`.
+    // The id of a mail contains the number of its alert: `<ALERT.NUMBER@…>`.
     let alert = |id: &str| id.trim_start_matches('<').split('.').next().map(str::to_owned);
     let fired = |message: &Value| message["kind"] == "fired";
     let told: BTreeSet<_> = hook.lock().messages.iter().filter(|(_, copies)| fired(&copies[0])).map(|(id, _)| alert(id)).collect();

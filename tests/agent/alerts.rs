@@ -1,4 +1,4 @@
-//! Runs that alerts ask for, on a real agent.
+//! Runs that the actions of alerts start on a real agent.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +20,7 @@ fn an_alert_repeats_the_run_with_its_due_time_and_its_version_of_the_task() {
     let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
     wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "again").cloned());
     let agent = Agent::of_server(&server, "db-1", &[]);
-    // The first run ends once the file `go` is there, and fails; so does the one that repeats it.
+    // The first run waits for the file `go` and then fails. So does the run that repeats it.
     let define = |words: &str| {
         let (out, go) = (agent.path("out"), agent.path("go"));
         let shell = format!(
@@ -44,7 +44,7 @@ fn an_alert_repeats_the_run_with_its_due_time_and_its_version_of_the_task() {
     let lines = agent.lines("out");
     assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with("one ") && lines[0].ends_with(" a b"), "{lines:?}");
 
-    // The server has the alert for its trigger, and a link to the run that it repeats.
+    // At the server, the trigger of the second run is the alert, and a link leads to the run that it repeats.
     let told = wait_for("both at the server", || {
         let mut told = server.get("/batch-tasks/runs?task=gold")["runs"].as_array().unwrap().clone();
         told.sort_by_key(|run| run["started_us"].as_u64());
@@ -56,7 +56,7 @@ fn an_alert_repeats_the_run_with_its_due_time_and_its_version_of_the_task() {
         tree["processes"][0]["links"].as_array().filter(|links| !links.is_empty()).cloned()
     });
     assert_eq!((&repeated[0]["relation"], &repeated[0]["root_id"]), (&json!("retry_of"), &told[0]["root_id"]), "{repeated:?}");
-    // What the alert started itself starts nothing.
+    // The failure of a run that an alert has started must start no further run.
     let notes = wait_for("what was decided of it", || {
         let notes = server.get("/alerts/1")["notes"].as_array().unwrap().clone();
         (notes.iter().filter(|note| note["what"] == "followed").count() == 2 && server.get("/alerts/1")["alert"]["count"] == 2)
@@ -72,14 +72,14 @@ fn an_alert_repeats_the_run_with_its_due_time_and_its_version_of_the_task() {
 fn a_machine_with_fifty_tasks_that_vanishes_for_an_hour_is_one_alert_and_one_recovery() {
     const TASKS: usize = 50;
     const HOUR: Duration = Duration::from_secs(3_600);
-    /// An agent that isn't heard of for so long is away.
+    /// An agent is away if the server has received nothing from it for this long.
     const LONG: Duration = Duration::from_secs(30);
     let (hook, folder, clock) = (Receiver::start(), tempfile::tempdir().unwrap(), SteeredClock::new());
     let file = folder.path().join("alerts.toml");
     let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", hook.address);
     fs::write(&file, channel).unwrap();
     let mut env = clock.env();
-    // Connections are by the same clock, and none is closed when it jumps.
+    // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
     env.extend(["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"].map(|name| (name, "365d".into())));
     env.push(("MONITOR_ALERTS_FILE", OsString::from(&file)));
     let server = Server::start_with(env);
@@ -89,7 +89,7 @@ fn a_machine_with_fifty_tasks_that_vanishes_for_an_hour_is_one_alert_and_one_rec
         agent.set_env(name, value);
     }
     agent.start_again();
-    // Each is due once in the hour.
+    // Each task is due once per hour.
     let minute = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60 % 60;
     let rule = format!("{} * * * *", (minute + 20) % 60);
     for number in 0..TASKS {
@@ -113,7 +113,7 @@ fn a_machine_with_fifty_tasks_that_vanishes_for_an_hour_is_one_alert_and_one_rec
     );
     clock.pass(HOUR);
     agent.start_again();
-    // What was due meanwhile is made up for.
+    // The agent makes up for the due times that passed while it was away.
     wait_for("all runs at the server", || {
         let runs = server.get("/batch-tasks/runs?limit=1000")["runs"].as_array().unwrap().clone();
         (runs.len() == TASKS && runs.iter().all(|run| run["outcome"] == "succeeded")).then_some(())

@@ -1,4 +1,4 @@
-//! A server that is away for a day, on clocks that the test steers.
+//! A server that is away for a day, with steered clocks.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ const HOURS: usize = 24;
 fn a_server_that_was_away_for_a_day_is_told_of_each_due_time() {
     let clock = SteeredClock::new();
     let mut env = clock.env();
-    // Connections are by the same clock, and none is closed when it jumps.
+    // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
     for name in ["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"] {
         env.push((name, "365d".into()));
     }
@@ -35,7 +35,7 @@ fn a_server_that_was_away_for_a_day_is_told_of_each_due_time() {
     wait_for("the pause at the agent", || agent.ask(&["list"]).stdout.contains("paused").then_some(()));
 
     server.kill();
-    // An hour may have begun meanwhile.
+    // A due time may pass between the kill of the server and this line.
     let begun = ["gold", "tin"].map(|name| (name, agent.runs(name).len()));
     let skipped_before = skipped(&agent);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -96,7 +96,7 @@ fn a_run_that_ended_while_its_agent_was_away_does_not_stand_in_the_way_of_the_ne
     assert_eq!(agent.decisions("skipped", "gold"), []);
 }
 
-/// Number of due times of the paused task that were skipped.
+/// Number of skipped due times of the paused task.
 fn skipped(agent: &Agent) -> i64 {
     agent.decisions("skipped", "quiet").iter().map(|(.., count)| count).sum()
 }

@@ -1,4 +1,4 @@
-//! Files of runs in a bucket, at a real server that speaks S3.
+//! Publications to a bucket of a real S3 server.
 
 use std::fs;
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ use crate::publish::definition;
 const KEY: &str = "AKIDEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI-not-to-be-told";
 
-/// A server that keeps buckets as folders; it ends with the test.
+/// An S3 server that stores each bucket as a folder. It ends with the test.
 struct Buckets {
     folder: TempDir,
     url: String,
@@ -58,19 +58,19 @@ impl Buckets {
         self.folder.path().join("site").join(name)
     }
 
-    /// What `current.json` leads to.
+    /// Content of `current.json`.
     fn current(&self) -> Value {
         serde_json::from_slice(&fs::read(self.object("web/gold/current.json")).unwrap()).unwrap()
     }
 
-    /// A file of the publication that is shown.
+    /// Content of a file of the current publication.
     fn shown(&self, name: &str) -> Vec<u8> {
         fs::read(self.object(self.current()["prefix"].as_str().unwrap()).join(name)).unwrap()
     }
 }
 
-/// A target of this name, which is waited for as long as a busy machine may take; the secret part of its key is a file of the agent, and
-/// the other one a variable.
+/// A target with a timeout that is long enough for a busy machine. The access key comes from an environment variable, the secret key from a
+/// file.
 fn bucket(name: &str, s3: &str, url: &str, secret: &Path) -> String {
     bucket_within("60s", name, s3, url, secret)
 }
@@ -88,7 +88,7 @@ fn a_run_publishes_to_a_bucket_and_what_it_published_is_taken_back() {
     let agent = Agent::start_with(&[], vec![("BUCKET_KEY", KEY.into())]);
     let secret = agent.path("secret");
     fs::write(&secret, format!("{SECRET}\n")).unwrap();
-    // A name with what an address has to hide, an empty file, and one that is sent in parts.
+    // A name whose characters must be escaped in a URL, an empty file, and a file that is large enough for a multipart upload.
     let shell = "cd $MONITOR_PUBLISH_DIR; mkdir day; echo $1 > price.json; printf %s $1 > 'day/a b#c+é%20'; : > empty; \
                  head -c 20000000 /dev/zero > large; monitor publish prod";
     agent.define("gold", &definition(shell, &bucket("prod", "s3://site/web/gold", &buckets.url, &secret)));
@@ -110,7 +110,7 @@ fn a_run_publishes_to_a_bucket_and_what_it_published_is_taken_back() {
     let about: Vec<_> = all["publications"].as_array().unwrap().iter().map(|of| (&of["number"], &of["is_current"], &of["files"])).collect();
     assert_eq!(about, [(&json!(2), &json!(true), &json!(4)), (&json!(1), &json!(false), &json!(4))], "{all}");
     assert!(all["publications"][0]["folder"].as_str().unwrap().starts_with("s3://site/web/gold/gold@"), "{all}");
-    // Whoever restores has the keys in its environment; nothing is sent again.
+    // The restoring command has the keys in its environment. It uploads nothing.
     let restore = |number: &str| {
         agent.done(&["restore-publication", "gold", number]);
     };
@@ -118,12 +118,12 @@ fn a_run_publishes_to_a_bucket_and_what_it_published_is_taken_back() {
     restore("1");
     assert_eq!((buckets.shown("price.json"), folders()), (b"old\n".to_vec(), 2));
     assert_eq!((&list(&agent)["publications"][0]["restores"], &list(&agent)["publications"][0]["is_current"]), (&json!(1), &json!(true)));
-    // Its objects are gone: the history has the files, too.
+    // The objects of the publication are deleted, so its files come from the history.
     let gone = all["publications"][0]["folder"].as_str().unwrap().strip_prefix("s3://site/").unwrap().to_owned();
     fs::remove_dir_all(buckets.object(&gone)).unwrap();
     restore("2");
     assert_eq!(buckets.shown("price.json"), b"new\n");
-    // Secrets stand nowhere.
+    // The secret must not appear in lists, logs, files of tasks or the database.
     for told in [list(&agent).to_string(), agent.log(), fs::read_to_string(agent.path("tasks/gold.toml")).unwrap()] {
         assert!(!told.contains(SECRET), "{told}");
     }
@@ -131,7 +131,7 @@ fn a_run_publishes_to_a_bucket_and_what_it_published_is_taken_back() {
     assert!(!database.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes()));
 }
 
-/// What the run of this id has written.
+/// Output of a run.
 fn output(agent: &Agent, id: &str) -> String {
     let id = id.lines().next().unwrap_or_default();
     fs::read_to_string(agent.path("data/runs").join(id).join("output.log")).unwrap_or_default()
@@ -144,7 +144,7 @@ fn a_bucket_that_does_not_take_it_is_told_with_words_and_shows_what_it_showed() 
     let (secret, wrong) = (agent.path("secret"), agent.path("wrong"));
     fs::write(&secret, SECRET).unwrap();
     fs::write(&wrong, "another").unwrap();
-    // One that takes connections and never answers, and one that nobody listens at.
+    // The first address accepts connections and never answers. The second address has no listener.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

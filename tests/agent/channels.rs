@@ -1,4 +1,4 @@
-//! Commands of alert channels on a real agent: only those that its own configuration lists.
+//! Commands of alert channels on a real agent. The agent runs only commands that its own configuration lists.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Agent;
 
-/// Sends a test message by a channel, once the server has the channel and the agent its link.
+/// Sends a test message by a channel, as soon as the server has read the channel and the agent is connected.
 fn test(server: &Server, channel: &str) -> Value {
     wait_for("an answer of the agent", || {
         let (status, tested) = server.order("POST", &format!("/alerts/channels/{channel}/test"), &json!({}));

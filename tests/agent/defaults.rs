@@ -1,4 +1,4 @@
-//! What holds for all tasks of an agent: hooks, and targets of publications.
+//! Settings for all tasks of an agent: hooks and publication targets.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,11 +1,12 @@
-//! What became of due times: the server says the same as the agent that decided.
+//! Explanations of due times. The server must give the same explanation as the agent that decided.
 
 use monitor_tests::{Server, command, run, wait_for};
 use serde_json::{Value, json};
 
 use crate::harness::Agent;
 
-/// A decision with what the agent alone says left out, and as the server puts those together that are the same.
+/// Decisions of an explanation in comparable form: without what only the agent knows, and with equal decisions combined, as the server
+/// does.
 fn told(explained: &Value) -> Vec<(u64, u64, Value)> {
     let mut told: Vec<(u64, u64, Value)> = Vec::new();
     for due in explained["due"].as_array().expect("a list") {
@@ -20,7 +21,7 @@ fn told(explained: &Value) -> Vec<(u64, u64, Value)> {
     told
 }
 
-/// A time as the command line takes it.
+/// A time in the format of the command line.
 fn written(us: u64) -> String {
     let mut date = std::process::Command::new("date");
     date.args(["-u", "-d", &format!("@{}.{:06}", us / 1_000_000, us % 1_000_000), "+%Y-%m-%dT%H:%M:%S.%6NZ"]);
@@ -31,7 +32,7 @@ fn now_us() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64
 }
 
-/// Both explanations of a task, once the server has heard of all until `to`.
+/// Explanations of the agent and the server, which are equal, as soon as the server has received all decisions until `to`.
 fn explained(server: &Server, agent: &Agent, task: &str, (from, to): (u64, u64)) -> Vec<(u64, u64, Value)> {
     let past = to.min(now_us());
     wait_for("the agent to have decided", || {
@@ -41,7 +42,7 @@ fn explained(server: &Server, agent: &Agent, task: &str, (from, to): (u64, u64))
     let own = agent.done(&["explain", task, "--from", &written(from), "--to", &written(to), "--json"]);
     let own = told(&serde_json::from_str(&own).unwrap());
     let of_server = || told(&server.get(&format!("/batch-tasks/{task}/explain?from={from}&to={to}")));
-    // Launchers tell of their runs on their own, so that the last one may still be on its way.
+    // Launchers send the events of their runs themselves, so the last run may arrive later.
     wait_for(&format!("the server to explain {task} as its agent does: {own:?}"), || (of_server() == own).then_some(()));
     own
 }
@@ -59,7 +60,7 @@ fn the_server_explains_each_due_time_as_its_agent_does() {
     task("each", "* * * * * *", json!({}));
     task("nightly", "30 2 * * *", json!({}));
     task("never", "30 2 * * *", json!({"paused": true}));
-    // From a second that is wholly the task's.
+    // Start in the middle of a second in which the task was already defined.
     agent.ended("each", 1);
     let from = agent.runs("each")[0]["due_us"].as_u64().unwrap() + 500_000;
     let skipped = |agent: &Agent, why: &str| agent.decisions("skipped", "each").iter().any(|told| told.0 == why);
@@ -75,7 +76,7 @@ fn the_server_explains_each_due_time_as_its_agent_does() {
     agent.start_again();
     let count = agent.runs("each").len() + 2;
     agent.ended("each", count);
-    // Up to between two due times; all runs of before have ended.
+    // End between two due times. All earlier runs have ended.
     let to = agent.runs("each").last().unwrap()["due_us"].as_u64().unwrap() - 500_000;
     let all = explained(&server, &agent, "each", (from, to));
     let words: std::collections::BTreeSet<String> = all
@@ -86,7 +87,7 @@ fn the_server_explains_each_due_time_as_its_agent_does() {
     assert!(expected.iter().all(|word| words.contains(*word)) && words.len() == expected.len(), "{words:?}");
     let seconds: u64 = all.iter().map(|(_, count, _)| count).sum();
     assert_eq!(seconds, (to - from) / 1_000_000, "no due time without a word");
-    // What is to come, over a change of the clock within a year.
+    // The future: one year, which includes changes of daylight saving time.
     let year = (now_us(), now_us() + 366 * 86_400_000_000);
     assert!(explained(&server, &agent, "nightly", year).iter().all(|(.., what)| what["decision"] == "will-start"));
     assert!(explained(&server, &agent, "never", year).iter().all(|(.., what)| what["decision"] == "will-be-skipped"));

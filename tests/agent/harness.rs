@@ -1,4 +1,4 @@
-//! `monitor agent` as a child process, on a folder of its own.
+//! `monitor agent` as a child process with a separate folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use monitor_tests::{Finished, Server, command, run, terminate, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// An agent on a folder of its own. It ends with the test, and its runs with it.
+/// An agent with a separate folder. It ends with the test, together with its runs.
 pub(crate) struct Agent {
     child: Option<Child>,
     folder: TempDir,
@@ -17,7 +17,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// An agent that has these tasks, each a name and the rest of its definition.
+    /// Starts an agent with these tasks. Each task consists of a name and the rest of its definition.
     pub(crate) fn start(tasks: &[(&str, &str)]) -> Self {
         Self::start_with(tasks, Vec::new())
     }
@@ -32,7 +32,7 @@ impl Agent {
         Self::start_with(tasks, env)
     }
 
-    /// An agent that has its name from its token, and its tasks from the server.
+    /// Starts an agent whose token contains its name and whose tasks come from the server.
     pub(crate) fn of_server(server: &Server, name: &str, tasks: &[(&str, &str)]) -> Self {
         let file = token(server, name);
         let env = vec![
@@ -43,7 +43,7 @@ impl Agent {
         Self::start_with(tasks, env)
     }
 
-    /// Sets a variable of its environment from the next start on.
+    /// Sets an environment variable for all further starts.
     pub(crate) fn set_env(&mut self, name: &'static str, value: impl Into<OsString>) {
         self.env.retain(|(known, _)| *known != name);
         self.env.push((name, value.into()));
@@ -52,7 +52,7 @@ impl Agent {
     pub(crate) fn start_with(tasks: &[(&str, &str)], env: Vec<(&'static str, OsString)>) -> Self {
         let mut env = env;
         if !env.iter().any(|(name, _)| *name == "MONITOR_SERVER_URL") {
-            // Nobody is there.
+            // No server listens there.
             env.push(("MONITOR_SERVER_URL", "http://127.0.0.1:1".into()));
         }
         let mut agent = Self { child: None, folder: tempfile::tempdir().expect("a folder"), env };
@@ -64,7 +64,7 @@ impl Agent {
         agent
     }
 
-    /// Writes the file of a task as an editor does: whole.
+    /// Writes the definition of a task in a single step, as an editor does.
     pub(crate) fn define(&self, name: &str, rest: &str) {
         self.write_file(name, &format!("name = \"{name}\"\n{rest}\n"));
     }
@@ -79,7 +79,7 @@ impl Agent {
         self.start_as(&["--tasks", tasks.to_str().expect("a path of the tests")]);
     }
 
-    /// Starts it with these arguments.
+    /// Starts the agent with these arguments.
     pub(crate) fn start_as(&mut self, args: &[&str]) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a file");
         let mut agent = self.command(&[&["agent"], args].concat());
@@ -87,14 +87,14 @@ impl Agent {
         self.child = Some(agent.spawn().expect("the agent starts"));
     }
 
-    /// Kills it, as SIGKILL does.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().and_then(|()| child.wait()).expect("it was there");
         }
     }
 
-    /// SIGTERM, and waits until it has ended well.
+    /// Sends SIGTERM and waits until the agent has ended successfully.
     pub(crate) fn stop(&mut self) {
         terminate(self.child.as_mut().expect("it runs"));
         self.child = None;
@@ -106,29 +106,29 @@ impl Agent {
         command
     }
 
-    /// Runs `monitor task …` to its end.
+    /// Runs `monitor task …` and waits for its end.
     pub(crate) fn ask(&self, args: &[&str]) -> Finished {
         run(self.command(&[&["task"], args].concat()))
     }
 
-    /// Runs `monitor task …`, which must do it; its output.
+    /// Runs `monitor task …`, which must succeed. Returns its output.
     pub(crate) fn done(&self, args: &[&str]) -> String {
         let finished = self.ask(args);
         assert_eq!(finished.code, Some(0), "{args:?}: {}\n{}", finished.stderr, self.log());
         finished.stdout.trim().to_owned()
     }
 
-    /// Runs of a task, the first one first.
+    /// Runs of a task, oldest first.
     pub(crate) fn runs(&self, task: &str) -> Vec<Value> {
         let finished = self.ask(&["runs", task, "-n", "10000", "--json"]);
-        // The database is made by the agent.
+        // Before the first start of the agent there is no database, and the command fails.
         let answer: Value = if finished.code == Some(0) { serde_json::from_str(&finished.stdout).expect("JSON") } else { Value::Null };
         let mut runs = answer["runs"].as_array().cloned().unwrap_or_default();
         runs.reverse();
         runs
     }
 
-    /// Runs of a task, once there are so many and all of them have ended.
+    /// Runs of a task, as soon as there are this many and all have ended.
     pub(crate) fn ended(&self, task: &str, count: usize) -> Vec<Value> {
         wait_for("runs to end", || {
             let runs = self.runs(task);
@@ -136,7 +136,7 @@ impl Agent {
         })
     }
 
-    /// Decisions of a kind about a task: reason, and first and last due time in whole seconds, and how many.
+    /// Decisions of one kind about a task: reason, first and last due time in seconds, count.
     pub(crate) fn decisions(&self, what: &str, task: &str) -> Vec<(String, i64, i64, i64)> {
         let Ok(database) = rusqlite::Connection::open(self.path("data/agent.db")) else { return Vec::new() };
         let sql = "SELECT reason, first_due_us / 1000000, last_due_us / 1000000, count FROM decision WHERE what = ? AND task = ?";
@@ -149,7 +149,7 @@ impl Agent {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Waits until the log has this.
+    /// Waits until the log contains these words.
     pub(crate) fn wait_for_log(&self, words: &str) {
         wait_for(words, || self.log().contains(words).then_some(()));
     }
@@ -158,12 +158,12 @@ impl Agent {
         self.folder.path().join(name)
     }
 
-    /// Lines that commands have written to a file of the agent's folder.
+    /// Lines that commands have written to a file in the agent's folder.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
-    /// Pids of the launchers and helpers of this agent's runs.
+    /// Process ids of the launchers and helpers of this agent's runs.
     pub(crate) fn launchers(&self) -> Vec<i32> {
         let runs = format!("--from\0{}", self.path("data/runs").display());
         let pids = fs::read_dir("/proc").expect("a system with it").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -172,7 +172,7 @@ impl Agent {
     }
 }
 
-/// A file with a new token of this name, of scope `agent`.
+/// Creates a token with this name and scope `agent`. Returns the path of the file that contains it.
 pub(crate) fn token(server: &Server, name: &str) -> PathBuf {
     let mut create = command("monitor");
     create.args(["token", "create", name, "--scope", "agent", "--data"]).arg(server.data());

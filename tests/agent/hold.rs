@@ -1,4 +1,4 @@
-//! What must hold whatever happens: a database that is locked or full, many runs at once, and runs that do not behave.
+//! Guarantees of the agent under faults: a locked or full database, many runs at once, and runs that misbehave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 
 use crate::harness::Agent;
 
-/// Writes its due time into the agent's file `ran`, each second.
+/// A task that writes its due time to the agent's file `ran` each second.
 const EACH: &str = "shell = \"echo $MONITOR_RUN_DUE >> ../../../ran\"\nrules = [\"* * * * * *\"]\noverlap = \"allow 100\"\nmissed = { policy = \"all\", cap = 1000 }";
 
 fn folder_of(agent: &Agent, task: &str) {
     fs::create_dir_all(agent.path("data/task").join(task)).unwrap();
 }
 
-/// Each second from the first run on has a run or words, and each run has run once.
+/// Checks that each second since the first run has either a run or a decision, and that no run started twice.
 fn nothing_is_lost_or_doubled(agent: &Agent, task: &str) {
     agent.define(task, &EACH.replace("* * * * * *", "@yearly"));
     wait_for("the end of the rule", || agent.log().contains("version=2").then_some(()));
@@ -48,7 +48,7 @@ fn a_locked_database_holds_the_agent_up_and_loses_nothing() {
     let other = rusqlite::Connection::open(agent.path("data/agent.db")).unwrap();
     other.busy_timeout(Duration::from_secs(10)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // The agent waits ten seconds for whoever has it.
+    // The agent waits up to ten seconds for the lock.
     agent.wait_for_log("nothing is started until it works again");
     let before = agent.lines("ran").len();
     other.execute_batch("COMMIT").unwrap();
@@ -57,14 +57,14 @@ fn a_locked_database_holds_the_agent_up_and_loses_nothing() {
     nothing_is_lost_or_doubled(&agent, "each");
 }
 
-/// Number of runs in the agent's database, which this process can read whatever the agent's disk does.
+/// Number of runs in the agent's database. This process can read the database even if the agent's disk fails.
 fn stored_runs(agent: &Agent) -> usize {
     let database = rusqlite::Connection::open(agent.path("data/agent.db")).unwrap();
     let count: u32 = database.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap();
     count as usize
 }
 
-/// Counts the messages that come to a socket, until the test ends.
+/// Counts the messages to a socket until the test ends.
 fn count(socket: UnixDatagram) -> Arc<AtomicU64> {
     let messages = Arc::new(AtomicU64::new(0));
     let counter = messages.clone();
@@ -86,7 +86,7 @@ fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() 
     fs::write(&told, [0]).unwrap();
     let disk = fs::OpenOptions::new().write(true).open(&told).unwrap();
     let clock = SteeredClock::new();
-    // The agent reports each turn of its loop to the service manager.
+    // The agent sends a message to the service manager in each turn of its loop, so the test can count the turns.
     let socket = folder.path().join("notify");
     let turns = count(UnixDatagram::bind(&socket).unwrap());
     let mut env = clock.env();
@@ -101,13 +101,13 @@ fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() 
     folder_of(&agent, "each");
     agent.ended("each", 1);
     let mut ahead = Duration::ZERO;
-    // As the shim has them: full, and failing.
+    // Faults of the shim: 2 is a full disk, 1 is a failing disk.
     for (round, fault) in [2_u8, 1].into_iter().enumerate() {
         disk.write_at(&[fault], 0).unwrap();
         wait_for("the agent to say so", || (agent.log().matches("nothing is started until it works again").count() > round).then_some(()));
-        // Runs in the database may still be starting.
+        // Runs that are already in the database may still be starting.
         let started = stored_runs(&agent);
-        // Three more due times pass, the agent decides twice, and starts nothing.
+        // Three further due times pass. The agent decides twice and starts nothing.
         ahead += Duration::from_secs(3);
         clock.pass(ahead);
         let turn = turns.load(Ordering::Relaxed);
@@ -149,7 +149,7 @@ fn two_hundred_that_are_due_at_once_all_run_once() {
     assert_eq!(ran, names, "each ran once");
     let runs: Vec<Value> = names.iter().map(|name| agent.ended(name, 1)[0].clone()).collect();
     assert!(runs.iter().all(|run| run["outcome"] == "ok" && run["due_us"] == json!(at * 1_000_000)), "{runs:?}");
-    // Begins and ends tell how many there were at once.
+    // Starts and ends, in order of time, give the number of simultaneous runs.
     let mut marks: Vec<(i64, i32)> = Vec::new();
     for run in &runs {
         marks.extend([(run["started_us"].as_i64().unwrap(), 1), (run["ended_us"].as_i64().unwrap(), -1)]);
@@ -159,7 +159,7 @@ fn two_hundred_that_are_due_at_once_all_run_once() {
     assert!(at_once <= 20, "{at_once} ran at once");
 }
 
-/// Pids of processes that have these words in their command lines.
+/// Process ids of processes with these words in their command lines.
 fn pids(words: &str) -> Vec<i32> {
     let all = fs::read_dir("/proc").expect("a system with it").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let has = |pid: &i32| {
@@ -212,7 +212,7 @@ fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
     agent.wait_for_log("a task is new or has changed");
     let first = agent.done(&["run", "gone"]);
     let pid = wait_for("the command", || agent.lines("pid").first().cloned());
-    // Its folder is removed, and all who see to it are killed.
+    // The run's folder is removed, and all processes that supervise the run are killed.
     let folder = agent.path("data/runs").join(&first);
     wait_for("its folder to be gone, into which the launcher still writes", || {
         let _ = fs::remove_dir_all(&folder);
@@ -226,7 +226,7 @@ fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
     let second = agent.done(&["run", "gone"]);
     wait_for("another run", || agent.runs("gone").iter().any(|run| run["id"] == json!(second) && run["started_us"].is_i64()).then_some(()));
     agent.done(&["kill", "gone", "--now"]);
-    // A task that is deleted while it runs.
+    // The task is deleted while it runs.
     let run = agent.done(&["run", "other"]);
     wait_for("the command", || agent.path("pid2").exists().then_some(()));
     fs::remove_file(agent.path("tasks/other.toml")).unwrap();

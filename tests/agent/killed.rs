@@ -1,4 +1,4 @@
-//! SIGKILL of the agent and of launchers: none missed, none doubled, and the true exit code.
+//! SIGKILL of the agent and of launchers. No due time is missed, none starts two runs, and the exit code of each run is right.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -8,7 +8,7 @@ use monitor_tests::{rounds, wait_for};
 
 use crate::harness::Agent;
 
-/// Kills the agent so many milliseconds after each start, and lets it come back.
+/// Kills the agent a varying number of milliseconds after each start, and starts it again.
 #[test]
 fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     let task = "shell = \"echo $MONITOR_RUN_DUE >> ../../../ran; exit 7\"\nrules = [\"* * * * * *\"]\noverlap = \"allow 100\"\nmissed = { policy = \"all\", cap = 1000 }";
@@ -19,7 +19,7 @@ fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     for round in 0..rounds(8) {
         agent.kill();
         agent.start_again();
-        // Not a condition: any moment will do, and each is another step of some run.
+        // No condition to wait for: each delay hits a different step of a run.
         std::thread::sleep(Duration::from_millis(u64::from(round) * 137 % 1_100));
     }
     agent.kill();
@@ -40,7 +40,7 @@ fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     let dues: Vec<i64> = runs.iter().map(|run| run["due_us"].as_i64().unwrap() / 1_000_000).collect();
     let (from, to) = (first / 1_000_000, *dues.iter().max().unwrap());
     let told = ["missed", "skipped"].iter().flat_map(|what| agent.decisions(what, "each")).map(|told| (told.1, told.2));
-    // While a new folder waits for what the server knows of it, a due time may pass.
+    // A due time may pass while an agent with a new folder waits for the server's answer about its earlier runs.
     let told: Vec<(i64, i64)> = told.filter(|(_, last)| *last >= from).collect();
     for due in from..=to {
         let is_told = dues.contains(&due) || told.iter().any(|(first, last)| (first..=last).contains(&&due));
@@ -50,7 +50,7 @@ fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     assert!(runs.iter().all(|run| run["exit_code"] == 7 && run["result_code"] == 7), "{runs:?}");
 }
 
-/// Kills launchers as soon as they are seen, and after each step that they write.
+/// Kills launchers as soon as they appear, and after each step that they record.
 #[test]
 fn a_killed_launcher_changes_no_exit_code_and_starts_nothing_twice() {
     let task = "shell = \"echo $MONITOR_RUN_ID >> ../../../ran; sleep 0.2; exit 7\"\noverlap = \"allow 100\"";
@@ -62,14 +62,14 @@ fn a_killed_launcher_changes_no_exit_code_and_starts_nothing_twice() {
         let known = agent.launchers();
         let run = agent.path("data/runs").join(agent.done(&["run", "each"]));
         let launcher = wait_for("a launcher", || {
-            // It may have ended before it was seen.
+            // The launcher may have ended before the test has seen it.
             let ended = agent.runs("each").get(round).is_some_and(|run| run["ended_us"].is_i64());
             agent.launchers().into_iter().filter(|pid| !known.contains(pid)).min().map(Some).or(ended.then_some(None))
         });
         if let Some(launcher) = launcher {
             let step = [".", "claimed.json", "executing-1.json", "running-1.json", "ended-1.json"][round % 5];
             wait_for(step, || run.join(step).exists().then_some(()));
-            // It may be gone by now.
+            // The launcher may have ended already.
             let _ = Command::new("kill").args(["-9", &launcher.to_string()]).status();
         }
     }

@@ -1,4 +1,4 @@
-//! An agent that lost its database and the mark beside it: what the server knows replaces both.
+//! An agent that lost its database and the mark beside it. It restores both from the server.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -46,7 +46,7 @@ fn a_database_that_is_lost_with_its_mark_is_made_anew_from_what_the_server_knows
         if !has_runs {
             fs::remove_dir_all(agent.path("data/runs")).unwrap();
         }
-        // While the agent is away, three due times pass.
+        // Three due times pass while the agent is away.
         clock.pass(first + 3 * HOUR + HOUR / 2);
         agent.start_again();
         has_tasks(&agent, &["gold", "still", "tin", "calm"]);
@@ -55,7 +55,7 @@ fn a_database_that_is_lost_with_its_mark_is_made_anew_from_what_the_server_knows
             assert_eq!((missed.0.as_str(), missed.2 - missed.1, missed.3), ("rebuilt", 7_200, 3), "{task} {has_runs}: {missed:?}");
         }
         assert_eq!(agent.done(&["list"]).matches("paused").count(), 2, "{has_runs}: {}", agent.done(&["list"]));
-        // The next due time runs, once; and the paused tasks stay paused.
+        // The next due time starts a single run. The paused tasks stay paused.
         clock.pass(first + 4 * HOUR);
         for task in ["gold", "tin"] {
             let runs = agent.ended(task, if has_runs { 2 } else { 1 });
@@ -71,7 +71,7 @@ fn a_database_that_is_lost_with_its_mark_is_made_anew_from_what_the_server_knows
         assert_eq!(agent.lines("ran").len(), 4);
         let versions = server.order("GET", "/batch-tasks/gold/versions", &Value::Null).1;
         assert_eq!(versions["versions"].as_array().map(Vec::len), Some(2), "no number of a version is given twice: {versions}");
-        // After another start, nothing of it is done again.
+        // A further start repeats nothing of this.
         agent.stop();
         agent.start_again();
         clock.pass(first + 5 * HOUR);
@@ -98,14 +98,14 @@ fn a_pause_of_the_whole_agent_outlives_the_database_and_its_mark() {
     wait_for("the pause at the server", || is_paused().then_some(()));
     agent.kill();
     lose(&agent);
-    // One that takes no tasks from the server asks for the pause all the same.
+    // An agent that accepts no tasks from the server also fetches the pause.
     agent.set_env("MONITOR_AGENT_ACCEPT", "files");
     agent.start_again();
     has_tasks(&agent, &["gold"]);
     clock.pass(to_hour());
     let skipped = wait_for("a due time to be skipped", || agent.decisions("skipped", "gold").first().cloned());
     assert_eq!((skipped.0.as_str(), agent.runs("gold").len(), is_paused()), ("paused", 1, true));
-    // The mark is written again, and has the pause.
+    // The new mark contains the pause.
     wait_for("the mark", || fs::read_to_string(agent.path("data/agent.db.mark")).ok().filter(|mark| mark.contains("\"paused\":{")));
 }
 
@@ -138,7 +138,7 @@ fn what_ran_does_not_run_again_if_the_clock_is_set_back_and_only_the_server_know
     agent.start_again();
     has_tasks(&agent, &["gold", "tin"]);
     clock.pass(first + HOUR / 120);
-    // A plan that starts a run decides on what is due as well.
+    // A request to start a run also makes the agent decide about due times.
     agent.done(&["run", "gold", "--wait"]);
     assert_eq!(agent.lines("ran").len(), 3, "{:?}", agent.lines("ran"));
     clock.pass(first + HOUR);
@@ -174,11 +174,11 @@ fn without_a_mark_and_a_server_nothing_that_was_due_runs_and_the_pause_returns_w
     clock.pass(first + 3 * HOUR + HOUR / 2);
     agent.start_again();
     agent.wait_for_log("lost its database");
-    // The newest folder of a run shows until when the agent was there.
+    // The folder of the newest run shows when the agent was last running.
     let missed = wait_for("what was missed", || agent.decisions("missed", "gold").first().cloned());
     assert_eq!((missed.0.as_str(), missed.2 - missed.1, missed.3), ("rebuilt", 7_200, 3), "{missed:?}");
     assert_eq!((agent.runs("gold").len(), agent.lines("ran").len()), (1, 2), "nothing that was due before runs");
-    // It fires on without the server.
+    // Rules also start runs without the server.
     clock.pass(first + 4 * HOUR);
     agent.ended("gold", 2);
     none_ran_twice(&agent, "gold");
@@ -196,7 +196,8 @@ fn without_a_mark_and_a_server_nothing_that_was_due_runs_and_the_pause_returns_w
     none_ran_twice(&agent, "still");
 }
 
-/// A server from before `known`: it refuses that parameter, and has no tasks. Returns its address, and the first lines of the requests so far.
+/// A server without support for the parameter `known`: it rejects the parameter and has no tasks. Returns its address and the first lines
+/// of all requests so far.
 fn older_server() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -276,7 +277,7 @@ fn due_times_of_the_server_s_tasks_since_the_mark_are_reported_as_missed() {
     agent.kill();
     garble(&agent);
     clock.pass(first + 2 * HOUR + HOUR / 2);
-    // A pause that begins and ends while the agent is away: what was due before it is missed all the same.
+    // A pause that begins and ends while the agent is away. Earlier due times are missed nevertheless.
     assert_eq!(server.order("POST", "/batch-tasks/moved/pause", &json!({})).0, 200);
     assert_eq!(server.order("POST", "/batch-tasks/moved/resume", &Value::Null).0, 200);
     clock.pass(first + 3 * HOUR + HOUR / 2);

@@ -1,4 +1,4 @@
-//! An agent whose database is damaged, deleted or not its own.
+//! An agent with a damaged or deleted database, or with a file that is no database.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Agent, token};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
-/// Writes each of its runs into the agent's file `ran`.
+/// A task that writes the id of each run to the agent's file `ran`.
 pub(crate) const HOURLY: &str =
     "shell = \"echo $MONITOR_RUN_ID >> ../../../ran\"\nrules = [\"0 * * * *\"]\nzone = \"UTC\"\nmissed = { policy = \"all\" }";
 
@@ -21,7 +21,7 @@ pub(crate) fn to_hour() -> Duration {
     Duration::from_secs(HOUR.as_secs() - now.as_secs() % HOUR.as_secs())
 }
 
-/// A server by these clocks, which closes no connection when they jump.
+/// A server with this clock. It closes no connection when the clock jumps.
 pub(crate) fn server_by(clock: &SteeredClock) -> Server {
     let mut env = clock.env();
     for name in ["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"] {
@@ -30,7 +30,7 @@ pub(crate) fn server_by(clock: &SteeredClock) -> Server {
     Server::start_with(env)
 }
 
-/// The agent db-1 of a server, by the same clocks.
+/// The agent db-1 of a server, with the same clock.
 pub(crate) fn agent_of(server: &Server, clock: &SteeredClock) -> Agent {
     let mut env = clock.env();
     env.extend([
@@ -55,7 +55,7 @@ pub(crate) fn has_tasks(agent: &Agent, names: &[&str]) {
     wait_for("all tasks", || names.iter().all(|name| agent.ask(&["list"]).stdout.contains(name)).then_some(()));
 }
 
-/// Waits until the server has this many runs of a task that have ended.
+/// Waits until the server has this many ended runs of a task.
 pub(crate) fn server_has_runs(server: &Server, task: &str, count: usize) {
     wait_for("the runs at the server", || {
         let runs = server.get(&format!("/batch-tasks/runs?task={task}"))["runs"].as_array()?.clone();
@@ -69,7 +69,7 @@ pub(crate) fn server_has_pause(server: &Server, task: &str) {
     wait_for("the pause at the server", || (server.order("GET", &path, &Value::Null).1["status"] == "paused").then_some(()));
 }
 
-/// Deletes the database and the mark of an agent that was killed.
+/// Deletes the database and the mark of a killed agent.
 pub(crate) fn lose(agent: &Agent) {
     for name in ["agent.db", "agent.db-wal", "agent.db-shm", "agent.db.mark"] {
         match fs::remove_file(agent.path("data").join(name)) {
@@ -80,7 +80,7 @@ pub(crate) fn lose(agent: &Agent) {
     assert!(!agent.path("data/agent.db").exists() && !agent.path("data/agent.db.mark").exists());
 }
 
-/// Each due time of a task ran at most once.
+/// Checks that no due time of a task ran twice.
 pub(crate) fn none_ran_twice(agent: &Agent, task: &str) {
     let mut ran: Vec<String> = agent.lines("ran").into_iter().filter(|run| run.starts_with(&format!("{task}@"))).collect();
     let count = ran.len();
@@ -93,7 +93,7 @@ fn database(agent: &Agent) -> PathBuf {
     agent.path("data/agent.db")
 }
 
-/// Databases that were moved aside, without their logs.
+/// Databases that the agent has moved aside, without their write-ahead logs.
 fn aside(agent: &Agent) -> Vec<PathBuf> {
     let entries = fs::read_dir(agent.path("data")).unwrap().map(|entry| entry.unwrap().path());
     let is_one = |path: &PathBuf| {
@@ -105,7 +105,7 @@ fn aside(agent: &Agent) -> Vec<PathBuf> {
     found
 }
 
-/// Writes the log of the database back, so that all of it is in one file, which alone is left.
+/// Moves the write-ahead log into the database file and deletes all other files of the database.
 fn without_log(agent: &Agent) {
     let database = rusqlite::Connection::open(database(agent)).unwrap();
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -115,7 +115,7 @@ fn without_log(agent: &Agent) {
     }
 }
 
-/// Overwrites the database with what is no database.
+/// Overwrites the database with garbage.
 pub(crate) fn garble(agent: &Agent) {
     without_log(agent);
     fs::write(database(agent), b"\x00\xff\x13 garbage \x7f".repeat(2_000)).unwrap();
@@ -142,16 +142,16 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     agent.ended("gold", 1);
     let long = agent.done(&["run", "long"]);
     wait_for("it to run", || (agent.lines("long").len() == 1).then_some(()));
-    // A task with a greater number of its version than that of the run.
+    // A task whose version is greater than the version of its run.
     agent.define("still", &format!("{HOURLY}\ntags = [\"later\"]"));
-    // The mark is written every ten seconds.
+    // The agent writes the mark every ten seconds.
     let mark = || fs::read_to_string(agent.path("data/agent.db.mark")).unwrap_or_default();
     let before = mark();
     wait_for("the mark", || (mark() != before && mark().contains("still") && mark().contains("\"version\":2")).then_some(()));
     agent.kill();
     let ran = agent.lines("ran");
     garble(&agent);
-    // While the agent is away, three due times pass.
+    // Three due times pass while the agent is away.
     clock.pass(first + 3 * HOUR + HOUR / 2);
     agent.start_again();
     agent.wait_for_log("lost its database");
@@ -162,19 +162,19 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     let kept = aside(&agent);
     assert!(kept.len() == 1 && fs::read(&kept[0]).unwrap().len() == 26_000, "{kept:?}");
 
-    // All that was due is told as missed, and nothing of it runs.
+    // All due times are recorded as missed and start nothing.
     let missed = wait_for("what was missed", || agent.decisions("missed", "gold").first().cloned());
     assert_eq!((missed.0.as_str(), missed.3), ("rebuilt", 3), "{missed:?}");
     assert_eq!(missed.2 - missed.1, 7_200);
     assert_eq!(agent.decisions("missed", "still"), [], "it was paused, and still is");
     assert!(agent.done(&["list"]).contains("paused"));
-    // The run that outlived it is followed, and not started again.
+    // The agent follows the run that has outlived it and does not start it again.
     fs::write(agent.path("go"), "").unwrap();
     let runs = agent.ended("long", 1);
     assert_eq!((runs.len(), runs[0]["id"].as_str(), &runs[0]["exit_code"]), (1, Some(long.as_str()), &Value::from(7)));
     assert_eq!(runs[0]["outcome"], "warn", "it is judged by the task's definition");
     assert_eq!(agent.lines("long").len(), 1);
-    // The next due time runs, once; and the history of runs is back.
+    // The next due time starts a single run. The history of runs is complete again.
     clock.pass(first + 4 * HOUR);
     let runs = agent.ended("gold", 2);
     assert_eq!((runs.len(), due(&runs[1]) - due(&runs[0])), (2, 4 * 3_600), "{runs:?}");
@@ -185,7 +185,7 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
         alerts.into_iter().find(|alert| alert["subject"].to_string().contains("agent-database db-1"))
     });
     assert!(alert.to_string().contains("the agent db-1 lost its database"), "{alert}");
-    // It goes on as ever.
+    // The agent continues normally.
     agent.stop();
     agent.start_again();
     clock.pass(first + 5 * HOUR);
@@ -258,7 +258,7 @@ fn a_database_that_is_newer_or_not_to_be_opened_is_left_as_it_is() {
         assert!(fs::read(database(&agent)).unwrap() == bytes && aside(&agent).is_empty());
     }
     version(4);
-    // No permission: root may open anything, so that another user tries.
+    // A database without permission to read. Root may open any file, so another user runs the agent.
     fs::set_permissions(database(&agent), fs::Permissions::from_mode(0o400)).unwrap();
     let mut command = agent.command(&["agent", "--tasks"]);
     command.arg(agent.path("tasks"));
@@ -310,7 +310,7 @@ fn a_database_that_is_deleted_or_replaced_while_the_agent_runs_is_kept_by_a_copy
         lose();
         agent.wait_for_log(words);
         wait_for(words, || (agent.log().matches("All that was in it could be kept").count() > round).then_some(()));
-        // The next due time runs, once, and all that was known is known.
+        // The next due time starts a single run, and all earlier runs are known.
         clock.pass(first + HOUR * (round as u32 + 1));
         let runs = agent.ended("gold", round + 2);
         assert!(runs.windows(2).all(|pair| due(&pair[1]) - due(&pair[0]) == 3_600), "{words}: {runs:?}");
@@ -351,7 +351,7 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
     agent.stop();
     without_log(&agent);
     let whole = fs::read(database(&agent)).unwrap();
-    // Whole: all comes out.
+    // An intact database: everything is saved.
     let said = salvage(&agent, agent.path("data"), "all");
     let all: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
     assert_eq!(
@@ -361,7 +361,7 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
     );
     let said = salvage(&agent, agent.path("data"), "all");
     assert!(said.code == Some(1) && said.stderr.contains("exists: name a new folder"), "{}", said.stderr);
-    // A part of the versions is garbage.
+    // A page with versions of tasks contains garbage.
     let page = 4_096;
     let garbage: Vec<u8> = whole
         .chunks(page)
@@ -385,7 +385,7 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
         let said = salvage(&agent, agent.path(what), &format!("of-{what}"));
         assert!(said.code == Some(1) && said.stderr.contains(words), "{what}: {}", said.stderr);
     }
-    // An agent goes on with it, and starts nothing that was due before.
+    // An agent accepts the saved database and starts no earlier due times.
     let ran = agent.lines("ran").len();
     clock.pass(first + 3 * HOUR + HOUR / 2);
     fs::remove_dir_all(agent.path("data/runs")).unwrap();

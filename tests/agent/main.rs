@@ -1,4 +1,4 @@
-//! The real agent: it starts tasks when they are due, follows them, and goes on where it was.
+//! Integration tests of the real agent: it starts tasks when they are due, follows their runs, and continues after a restart.
 #![cfg(target_os = "linux")]
 
 mod ahead;

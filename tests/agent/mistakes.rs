@@ -1,4 +1,4 @@
-//! Mistakes in files of tasks: all other files are used, and file, line and column are shown wherever people look.
+//! Mistakes in files of tasks. The agent uses all other files and shows file, line and column in every list.
 
 use std::ffi::OsString;
 use std::fs;
@@ -57,7 +57,7 @@ fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
     let fired = wait_for("an alert", || receiver.lock().messages.values().map(|copies| copies[0].clone()).next());
     assert!(fired["text"].as_str().unwrap().contains(words), "{fired:#}");
 
-    // While it is there, files change, come and go; a restart tells nobody again.
+    // Other files are changed, added and removed in the presence of the mistake. A restart sends no second alert.
     agent.define("tin", "shell = \"false\"");
     agent.define("zinc", PLAIN);
     fs::remove_file(agent.path("tasks/load.toml")).unwrap();
@@ -66,7 +66,7 @@ fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
     told("then.success.0: there is no task lod");
     agent.stop();
     agent.start_again();
-    // Other mistakes of all kinds come beside it, and what was defined before holds.
+    // Further mistakes of all kinds are added. The earlier definitions stay in force.
     agent.define("tin", "shell = 1");
     fs::remove_file(agent.path("tasks/zinc.toml")).unwrap();
     fs::create_dir(agent.path("tasks/zinc.toml")).unwrap();
@@ -83,7 +83,7 @@ fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
     assert!(agent.ask(&["list"]).stderr.is_empty() && !by_server(&["status"]).stdout.contains("AGENT"));
 }
 
-/// Definitions with a mistake, each with the line where it is and words of what is said of it.
+/// Definitions with a mistake, the line of the mistake and words of the message.
 const BROKEN: [(&str, u32, &str); 26] = [
     ("shell = \"true\"\nrulse = []", 3, "did you mean rules?"),
     ("shell = \"true\"\nshell = \"false\"", 3, "duplicate key"),
@@ -130,10 +130,10 @@ fn each_of_many_broken_definitions_names_its_place_and_all_others_run() {
     for (index, (rest, line, words)) in BROKEN.iter().enumerate() {
         let place = format!("broken-{index}.toml:{line}:");
         let is_it = |text: &str| text.lines().any(|line| line.contains(&place) && line.contains(words));
-        // What other files must have is looked at when all can be read.
+        // References to other files are checked only if all files are readable.
         let is_of_others = words.starts_with("there is no task");
         assert!(is_it(&checked.stdout) || is_of_others, "{rest}: {words}: {}", checked.stdout);
-        // The list has the first twenty.
+        // The list contains the first twenty mistakes.
         assert!(is_it(&told) || told.lines().count() >= 20, "{rest}: {words}: {told}");
     }
 }

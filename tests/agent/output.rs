@@ -1,4 +1,5 @@
-//! Output without an end: of each run the first half and the last one are kept, and everybody is told what is missing.
+//! Endless output. The first and the last half of the permitted size are kept. All views of the output contain the size of the missing
+//! part.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -35,11 +36,11 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
     });
     wait_for("the end of the log file", || fs::read_to_string(&log).ok().filter(|text| text.ends_with("no prices\n")));
     is_whole("the file in logs/", &fs::read_to_string(&log).unwrap());
-    // It is the same file as the one in the run's folder.
+    // The log is a hard link to the file in the run's folder.
     let inode = |path: &std::path::Path| path.metadata().map(|file| (file.ino(), file.nlink(), file.mode() & 0o777)).unwrap();
     assert_eq!(inode(&log), inode(&agent.path("data/runs").join(&id).join("output.log")));
     assert_eq!((inode(&log).1, inode(&log).2), (2, 0o640));
-    // As the page reads it, piece by piece.
+    // The page reads the output in pieces.
     let (mut text, mut offset) = (String::new(), 0);
     loop {
         let piece = server.get(&format!("/batch-tasks/runs/{id}/log?offset={offset}"));
@@ -58,7 +59,7 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
 
 #[test]
 fn log_and_publication_of_a_run_are_named_by_its_start() {
-    // It begins and ends in different seconds.
+    // The run begins and ends in different seconds.
     let shell = "shell = \"date +%s; touch $MONITOR_PUBLISH_DIR/a; s=$(date +%s); while [ $(date +%s) -le $((s + 1)) ]; do :; done\"\n";
     let agent = Agent::start(&[("gold", shell)]);
     wait_for("the task", || agent.ask(&["list"]).stdout.contains("gold").then_some(()));
@@ -71,7 +72,7 @@ fn log_and_publication_of_a_run_are_named_by_its_start() {
     let (start, _) = place.split_once('-').unwrap();
     let (day, time) = start.rsplit_once('/').unwrap();
     assert!(own.join("history").join(format!("{day}_{time}")).join("a").is_file(), "{:?}", walk(&own));
-    // The command itself says when it began.
+    // The command prints the time of its start.
     let said: i64 = fs::read_to_string(&log).unwrap().lines().next().unwrap().parse().unwrap();
     let mut date = std::process::Command::new("date");
     date.args(["-u", "-d", &format!("{}{} {}:{}:{}", &day[..6], &day[7..], &time[..2], &time[2..4], &time[4..]), "+%s"]);

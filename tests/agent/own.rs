@@ -1,4 +1,4 @@
-//! The agent that a server starts on its own machine.
+//! The agent that a server starts on the same machine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use monitor_tests::{Server, command, terminate, wait_for};
 use serde_json::{Value, json};
 
-/// The agent of a server's data folder. It ends with the test, after the server.
+/// The agent in a server's data folder. It ends with the test, after the server.
 struct OwnAgent(PathBuf);
 
 impl OwnAgent {
@@ -18,13 +18,13 @@ impl OwnAgent {
         pids.filter(is_it).collect()
     }
 
-    /// Its process, once there is one, and one alone.
+    /// Process id of the agent, as soon as a single agent runs.
     fn pid(&self) -> i32 {
         wait_for("the agent", || if let [pid] = self.pids()[..] { Some(pid) } else { None })
     }
 }
 
-/// A server with its agent. The server ends first, for it would start another agent.
+/// A server with its agent. The server ends first, because it would start another agent.
 struct Both {
     server: Server,
     agent: OwnAgent,
@@ -51,7 +51,7 @@ fn kill(pid: i32) {
     let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
 }
 
-/// Runs a task of the server's own agent. Returns once it has ended well.
+/// Runs a task of the server's own agent. Returns after a successful end.
 fn run(server: &Server, task: &str) {
     let count = || server.get(&format!("/batch-tasks/runs?task={task}&agent=local&outcome=succeeded"))["runs"].as_array().unwrap().len();
     let before = count();
@@ -100,7 +100,7 @@ fn a_server_that_others_reach_or_is_told_so_has_no_agent() {
         if is_there {
             agent.pid();
         }
-        // Whoever is told to stop has begun before.
+        // The server finishes its start before it handles the stop.
         server.stop();
         assert_eq!(server.log().contains("started an agent"), is_there, "{env:?}: {}", server.log());
         assert!(agent.pids().is_empty());
@@ -126,7 +126,7 @@ fn an_agent_of_a_server_at_another_address_is_replaced() {
     assert!(agent.pids().is_empty());
 }
 
-/// The certificate is for another name and signs itself, so that no client trusts it by itself.
+/// The certificate is self-signed and for another name, so no client trusts it without configuration.
 #[test]
 fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_connected() {
     let folder = tempfile::tempdir().unwrap();
@@ -148,7 +148,7 @@ fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_co
     };
     assert_eq!(error(server), None);
 
-    // Somebody puts another certificate there. The server keeps its own, because the new one does not fit the key.
+    // Another certificate replaces the file. The server keeps using the old certificate, because the new one does not match the key.
     fs::copy(&other, &certificate).unwrap();
     kill(agent.pid());
     wait_for("the reason", || {
@@ -182,7 +182,7 @@ fn a_data_folder_that_is_named_from_where_one_stands_has_an_agent_as_well() {
     assert!(agent.pids().is_empty());
 }
 
-/// A program that keeps what it gets on its standard input, each time in a file of its own.
+/// A program that saves each standard input in a separate file.
 fn keeper(folder: &std::path::Path, name: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let program = folder.join(name);
@@ -193,7 +193,7 @@ fn keeper(folder: &std::path::Path, name: &str) -> PathBuf {
     program
 }
 
-/// What such a program got, once one of them has this in it.
+/// Saved input of such a program, as soon as a file contains the words.
 fn kept(folder: &std::path::Path, name: &str, with: &str) -> String {
     let kept = folder.join(format!("{name}.kept"));
     wait_for(with, || {
@@ -216,7 +216,7 @@ fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_a
         assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
         assert_eq!(server.order("POST", &format!("/batch-tasks/{name}/run"), &json!({})).0, 200);
     };
-    // What is decided right after a start goes by the agent, though it isn't back yet.
+    // Alerts right after a start use the agent's channel, although the agent has not connected yet.
     server.kill();
     server.start_again();
     fail(server, "gold");
@@ -235,7 +235,7 @@ fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_a
     assert_eq!((&message["kind"], &message["facts"]["exit_code"]), (&json!("fired"), &json!(126)), "{message:#}");
     let (status, _) = server.order("POST", "/alerts/channels/sendmail/test", &json!({}));
     assert_eq!(status, 404, "it was there as long as there was no other");
-    // An agent that isn't there, and a command that fails.
+    // A command that fails, and a command that can't be started.
     for (channel, words) in
         [("command = [\"sh\", \"-c\", \"echo no; exit 3\"]", "exit code 3: no"), ("command = [\"/nowhere\"]", "/nowhere can't be run")]
     {

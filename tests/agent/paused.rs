@@ -1,4 +1,4 @@
-//! Pauses over the API, on real agents: of a task that a file defines, of a whole agent, and of what a definition pauses itself.
+//! Pauses over the API, on real agents: of a task from a file, of a whole agent, and of a task that its definition pauses.
 
 use monitor_tests::{Finished, Server, command, run, wait_for};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn get(server: &Server, task: &str) -> Value {
     server.order("GET", &format!("/batch-tasks/{task}"), &Value::Null).1
 }
 
-/// The task at the server, once it is so.
+/// The task at the server, as soon as the condition is true.
 fn shown(server: &Server, task: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     wait_for(what, || Some(get(server, task)).filter(|task| is_so(task)))
 }
@@ -27,7 +27,7 @@ fn ask(server: &Server, args: &[&str]) -> Finished {
     run(command)
 }
 
-/// Nothing of a task starts any more, though it is due.
+/// Checks that a task starts nothing although it is due.
 fn is_still(agent: &Agent, task: &str) {
     let skipped = || agent.decisions("skipped", task).iter().filter(|told| told.0 == "paused").map(|told| told.3).sum::<i64>();
     let first = wait_for("due times to be skipped", || Some(skipped()).filter(|count| *count > 0));
@@ -50,17 +50,17 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
     let told = (status, &task["status"], &task["paused_by"], &task["next_us"], &task["version"]);
     assert_eq!(told, (200, &json!("paused"), &json!("person"), &json!([]), &json!(1)), "a pause is no version: {task}");
     is_still(&agent, "each");
-    // It outlasts a change of the file, and a kill of the agent.
+    // The pause remains after a change of the file and a kill of the agent.
     agent.define("each", &EACH.replace("allow 9", "allow 8"));
     shown(&server, "each", "the changed file", |task| task["version"] == 2 && task["status"] == "paused");
     agent.kill();
-    // An order waits for its agent.
+    // The order to resume waits for the agent.
     let (status, task) = server.order("POST", "/batch-tasks/each/resume", &Value::Null);
     assert_eq!((status, &task["status"]), (202, &json!("paused")), "{task}");
     agent.start_again();
     shown(&server, "each", "the end of the pause", |task| task["status"] == "active" && is_due(task) && task["paused_by"].is_null());
     runs_again(&agent, "each");
-    // By the command line, until a time; a due time after the pause is told.
+    // A pause until a given time, by the command line. The next due time is after the end of the pause.
     let paused = ask(&server, &["pause", "each", "--until", "2h"]);
     assert!(paused.code == Some(0) && paused.stdout.starts_with("paused each"), "{}{}", paused.stdout, paused.stderr);
     let task = get(&server, "each");
@@ -73,7 +73,7 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
     let is_it =
         |entry: &&Value| entry["action"].as_str().unwrap().contains(r#"(pause a batch task): pause {"by":"data folder","task":"each""#);
     assert_eq!(audit["entries"].as_array().unwrap().iter().filter(is_it).count(), 2, "{audit}");
-    // The task is gone at the agent before the server hears of it.
+    // Invalid requests.
     for (path, body, status) in [("pause", json!({"until_us": 1}), 400), ("pause", json!({"until": 1}), 400), ("nope", json!({}), 404)] {
         assert_eq!(server.order("POST", &format!("/batch-tasks/each/{path}"), &body).0, status);
     }
@@ -144,7 +144,7 @@ fn what_its_definition_pauses_is_never_due_and_says_so() {
     let task = shown(&server, "each", "the file's task at the server", |task| task["agent"] == "db-1");
     assert_eq!((&task["paused_by"], &task["next_us"]), (&json!("definition"), &json!([])), "{task}");
     is_still(&agent, "each");
-    // To resume it means to change the definition.
+    // Only a change of the definition resumes such a task.
     server.order("POST", "/batch-tasks/each/resume", &Value::Null);
     assert_eq!(get(&server, "each")["paused_by"], "definition");
     agent.define("each", EACH);

@@ -1,4 +1,4 @@
-//! Files of runs at the targets of their tasks, and what runs tell of themselves: the real agent, real commands, real folders.
+//! Publications, progress and notifications of runs, with the real agent, real commands and real folders.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Agent;
 
-/// A shell that finds `monitor`, as commands of tasks do that are told to publish.
+/// A search path that contains `monitor`, for commands of tasks that call `monitor publish`.
 fn path() -> String {
     let monitor = command("monitor");
     let programs = Path::new(monitor.get_program()).parent().unwrap();
@@ -48,7 +48,7 @@ fn a_run_publishes_to_folders_and_commands_and_what_it_published_is_taken_back()
     }
     assert!(fs::symlink_metadata(&prod).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&sent).unwrap(), "1\n2\n");
-    // It is in the tree of the run.
+    // The publication is in the tree of the run.
     let shown = wait_for("the run's fields", || {
         let runs = server.get("/batch-tasks/runs?task=gold");
         let root = runs["runs"][0]["root_id"].as_str()?.to_owned();
@@ -75,13 +75,13 @@ fn a_run_publishes_to_folders_and_commands_and_what_it_published_is_taken_back()
     let text = agent.done(&["publications", "gold"]);
     assert!(text.lines().nth(1).unwrap().contains("2 files") && text.contains(", 2 again, by "), "{text}");
     assert_eq!(agent.ask(&["restore-publication", "gold", "99"]).code, Some(4));
-    // Copies beside the target may be gone: the history has the files, too.
+    // The copies beside the target may be deleted, because the history also contains the files.
     fs::remove_dir_all(agent.path("srv/.prod.published")).unwrap();
     fs::remove_file(&prod).unwrap();
     agent.done(&["restore-publication", "gold", "5"]);
     assert_eq!(price(&prod), "2\n");
 
-    // The history is listed, viewed and compared.
+    // The history can be listed, shown and compared.
     let history = json(&agent, &["history", "gold"])["history"].as_array().unwrap().clone();
     let [newest, oldest] = [0, 1].map(|index: usize| history[index]["folder"].as_str().unwrap().to_owned());
     assert_eq!(history[0]["files"], 2);
@@ -90,7 +90,7 @@ fn a_run_publishes_to_folders_and_commands_and_what_it_published_is_taken_back()
     assert_eq!(json(&agent, &["history", "gold", &newest, &newest])["changes"], json!({}));
     assert_eq!(agent.ask(&["history", "gold", "../../etc"]).code, Some(4));
 
-    // What can't be published is told, and the target shows what it showed.
+    // A failed publication is reported, and the target keeps its content.
     fs::write(agent.path("refuse"), "").unwrap();
     let failed = agent.ask(&["run", "gold", "--wait", "--", "3"]);
     assert_eq!(failed.code, Some(1));
@@ -120,7 +120,7 @@ fn a_real_folder_an_unknown_target_and_nothing_at_all_are_refused_with_words() {
         "{words}"
     );
     assert!(real.join("precious").exists() && fs::read_dir(&real).unwrap().count() == 1);
-    // Elsewhere than in a run.
+    // Outside of a run.
     let outside = run(agent_command(&agent, &["publish", "prod"]));
     assert!(outside.code == Some(1) && outside.stderr.contains("this is no run of a task"), "{}", outside.stderr);
 }
@@ -151,7 +151,7 @@ fn a_publication_that_is_killed_at_any_time_leaves_the_old_files_or_the_new() {
         command.env("MONITOR_RUN_ID", &id).env("MONITOR_RUN_DIR", agent.path("data/runs").join(&id)).env("MONITOR_PUBLISH_DIR", &files);
         command
     };
-    // All files are there, and all are of one publication.
+    // All files exist, and all belong to the same publication.
     let shown = || {
         let texts: std::collections::BTreeSet<String> =
             (0..FILES).map(|number| fs::read_to_string(prod.join(number.to_string())).expect("each file is there")).collect();
@@ -173,7 +173,7 @@ fn a_publication_that_is_killed_at_any_time_leaves_the_old_files_or_the_new() {
         changed += usize::from(now != before);
         before = now;
     }
-    // What was left behind stands in nobody's way, and the newest is shown as what it is.
+    // Remains of interrupted publications block nothing, and the newest publication is shown as current.
     assert_eq!(run(publish("end")).code, Some(0));
     assert_eq!(shown(), "end");
     let list = json(&agent, &["publications", "gold", "-n", "100"]);
@@ -215,11 +215,11 @@ fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away
         process["progress"].is_object().then_some(process)
     });
     assert_eq!((&process["progress"]["done"], &process["progress"]["total"]), (&json!(40.0), &json!(100.0)), "{process}");
-    // Whoever told it has gone.
+    // The `monitor` processes that have sent this have ended.
     let workers = server.get("/workers")["workers"].as_array().unwrap().clone();
     let passing: Vec<_> = workers.iter().filter(|worker| worker["version"].is_null()).collect();
     assert!(passing.len() == 2 && passing.iter().all(|worker| worker["state"] == "offline"), "{workers:?}");
-    // The server is away: it is told when somebody ships what was left.
+    // While the server is away, the events stay in the spool until another process ships them.
     let spool = agent.path("left");
     let mut later = agent_command(&agent, &["progress", "80/100"]);
     later.env("MONITOR_SPOOL_DIR", &spool).env("MONITOR_SERVER_URL", "http://127.0.0.1:1");
@@ -235,7 +235,7 @@ fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away
         let process = server.get(&format!("/roots/{root}/tree"))["processes"][0].clone();
         (process["progress"]["done"] == json!(80.0)).then_some(())
     });
-    // Elsewhere, nothing is told, and it is said why.
+    // Outside of a run, the commands send nothing and report the reason.
     for (args, words) in
         [(&["progress", "1/2"][..], "MONITOR_ROOT_ID"), (&["notify", "x"], "MONITOR_ROOT_ID"), (&["progress", "x"], "40/100")]
     {
@@ -275,7 +275,7 @@ fn a_program_in_rust_tells_and_publishes_as_the_commands_do() {
     }
 }
 
-/// Path of one of our programs.
+/// Path of a program of this workspace.
 fn path_of(program: &str) -> String {
     command(program).get_program().to_str().unwrap().to_owned()
 }

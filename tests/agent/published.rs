@@ -1,4 +1,4 @@
-//! What runs have published and left, over the API.
+//! Publications and histories of runs, over the API.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,7 @@ fn get(server: &Server, path: &str) -> Value {
     answer
 }
 
-/// Restores a publication; the line of its agent.
+/// Restores a publication. Returns the agent's line of the command.
 fn restored(server: &Server, which: &str, body: &Value) -> Value {
     let (status, command) = ask(server, "POST", &format!("/{which}/restore"), body);
     assert_eq!(status, 200, "{command}");
@@ -29,7 +29,7 @@ fn restored(server: &Server, which: &str, body: &Value) -> Value {
     wait_for("the end of a command", || Some(server.get(&path)).filter(|command| command["done"] == true))["lines"][0].clone()
 }
 
-/// An agent whose task gold has published twice to `srv/prod`, the words `old` and `new`.
+/// An agent whose task gold has published the words `old` and `new` to `srv/prod`.
 fn published(server: &Server) -> Agent {
     let agent = Agent::of_server(server, "db-1", &[]);
     let shell = "cd $MONITOR_PUBLISH_DIR; mkdir day; echo $1 > price; echo same > day/same; test $1 = old && echo x > gone; \
@@ -105,12 +105,12 @@ fn what_is_no_file_of_a_publication_is_not_told() {
         let (status, problem) = ask(&server, "GET", &format!("/1/file?path={path}"), &Value::Null);
         assert_eq!(status, 404, "{path}: {problem}");
     }
-    // A file is told to its first 64 KiB, without half a character.
+    // An answer contains the first 64 KiB of a file, and never half a character.
     let copy = agent.path("srv/prod");
     fs::write(copy.join("large"), format!("{}é and more", "x".repeat((64 << 10) - 1))).unwrap();
     let large = get(&server, "/2/file?path=large");
     assert_eq!((large["text"].as_str().unwrap().len(), &large["is_cut"]), ((64 << 10) - 1, &json!(true)));
-    // So many files that an answer has no room for all.
+    // More files than an answer can contain.
     for number in 0..1_100 {
         fs::write(copy.join(format!("many-{number:04}\u{1}\u{1}\u{1}")), "").unwrap();
     }
@@ -134,7 +134,7 @@ fn what_is_no_file_of_a_publication_is_not_told() {
     }
     assert_eq!(ask(&server, "POST", "/1/restore", &json!({"to": "x"})).0, 400);
     assert_eq!(server.order("GET", "/batch-tasks/none/publications", &Value::Null).0, 404);
-    // Folders that were replaced by a link lead nowhere.
+    // A folder that was replaced by a symbolic link is not followed.
     fs::remove_dir_all(copy.join("day")).unwrap();
     symlink("/etc", copy.join("day")).unwrap();
     assert_eq!(ask(&server, "GET", "/2/file?path=day/passwd", &Value::Null).0, 404);
@@ -152,7 +152,7 @@ fn an_agent_that_is_away_is_named_and_what_it_has_is_not_made_up() {
     assert_eq!((&all["publications"], &all["silent"][0]["agent"]), (&json!([]), &json!("db-1")), "{all}");
     let (status, problem) = ask(&server, "GET", "/1", &Value::Null);
     assert!([404, 503].contains(&status) && problem["detail"].is_string(), "{problem}");
-    // An order waits for it.
+    // The order waits for the agent.
     let (_, command) = ask(&server, "POST", "/1/restore", &json!({}));
     assert_eq!(command["lines"][0]["status"], "waiting", "{command}");
     agent.start_again();
@@ -178,7 +178,7 @@ fn of_several_agents_those_that_answer_are_listed_and_the_command_line_asks_them
     for words in ["old", "newer"] {
         assert_eq!(agent.ask(&["run", "gold", "--wait", "--", words]).code, Some(0), "{}", agent.log());
     }
-    // db-9 was never there.
+    // The agent db-9 has never connected.
     let all = wait_for("the agent's channel", || {
         let all = get(&server, "");
         (all["silent"].as_array().unwrap().len() == 1).then_some(all)

@@ -1,4 +1,4 @@
-//! What the agent makes of a run is the same at the server, on the command line and in alerts.
+//! The result of a run is the same at the agent, at the server, on the command line and in alerts.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::Agent;
 use crate::receivers::{MailServer, Receiver};
 
-/// A way in which a run ends.
+/// A possible end of a run.
 struct Row {
     task: &'static str,
     definition: &'static str,
@@ -28,13 +28,13 @@ struct Row {
     meddle: Meddle,
 }
 
-/// What is done to a run once its command runs.
+/// An intervention of the test while the command of a run is running.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meddle {
     Nothing,
-    /// Somebody ends it.
+    /// A user ends the run.
     Kill,
-    /// Its launcher, its helper and its command are killed.
+    /// Launcher, helper and command are killed.
     Lose,
 }
 
@@ -46,11 +46,11 @@ const fn well(task: &'static str, definition: &'static str, outcome: &'static st
     Row { task, definition, outcome, state: "succeeded", code, reason: None, cause: None, meddle: Meddle::Nothing }
 }
 
-/// One row for each result of docs/batch.md, except `memory` (97). That reason exists only if the run has a cgroup v2 of its own with the
-/// controller of memory: without one, the limit is `RLIMIT_DATA`, allocations fail, and the command ends as it likes. Many machines that run these
-/// tests allow no such group, and a row that most of them skip would pass for tested. `monitor run` shares the code that decides;
-/// `memory_is_limited_and_what_limits_it_is_told` in `crates/monitor-cli/tests/run/limits.rs` tests the reason where such a group can be made. `cpu`
-/// has the same code 97 and takes the same way to the server and into alerts.
+/// One row for each result of docs/batch.md, except `memory` (97). That reason requires a cgroup v2 with the memory controller. Without
+/// such a group the limit is `RLIMIT_DATA`: allocations fail, and the command decides how it ends. Many machines that run these tests allow
+/// no such group, and a row that is skipped on most machines would look tested. `monitor run` shares the code that decides.
+/// `memory_is_limited_and_what_limits_it_is_told` in `crates/monitor-cli/tests/run/limits.rs` tests the reason where such a group can be
+/// made. `cpu` has the same code 97 and takes the same way to the server and into alerts.
 const ROWS: &[Row] = &[
     well("good", "shell = \"true\"", "ok", 0),
     well("warns", "shell = \"exit 24\"\nexit = { 24 = \"warn\" }", "warn", 24),
@@ -76,7 +76,7 @@ const ROWS: &[Row] = &[
     Row { state: "lost", cause: Some("lost"), meddle: Meddle::Lose, ..failed("lost", STAYS, 94, Some("lost")) },
 ];
 
-/// Runs until it is ended.
+/// A command that runs until it is ended.
 const STAYS: &str = "shell = \"echo $$ > pid; exec sleep 1000\"";
 
 #[test]
@@ -108,13 +108,13 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
             }
             Meddle::Lose => {
                 let command = pid();
-                // The launchers of other runs have ended, or have nothing left to record.
+                // The launchers of all other runs have ended, or have recorded everything.
                 for row in ROWS.iter().filter(|other| other.task != row.task) {
                     agent.ended(row.task, 1);
                 }
                 wait_for("no other launcher", || (agent.launchers().len() <= 2).then_some(()));
                 let pids = agent.launchers().into_iter().chain([command]).map(|pid| pid.to_string());
-                // The command may end with its helper.
+                // The command may end together with its helper.
                 let _ = Command::new("kill").arg("-9").args(pids).status();
             }
         }
@@ -134,13 +134,13 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
             assert!(process["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{}: {process}", row.task);
         }
 
-        // The command line finds the run by the code that it prints, at the server and at the agent.
+        // The command line finds the run by its result code, at the server and at the agent.
         let code = row.code.to_string();
         for (option, value) in [("--exit-code", code.as_str()), ("--outcome", row.state), ("--outcome", row.outcome)] {
             let args = ["task", "runs", row.task, option, value, "--json"];
             let mut asked = command("monitor");
             asked.args(args).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token());
-            // Somebody's end is `fail` to the agent, and `cancelled` or `lost` to the server.
+            // A run that a user has ended has the outcome `fail` at the agent, and `cancelled` or `lost` at the server.
             let by_server = (value != "fail" || row.state == "failed").then(|| run(asked));
             for finished in by_server.into_iter().chain([run(agent.command(&args))]) {
                 let found: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.stderr));
@@ -163,7 +163,7 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
         (fired.len() >= wanted.len()).then_some(fired)
     });
     assert!(fired.iter().map(|(task, cause)| (&task[..], &cause[..])).eq(wanted.iter().copied()), "{fired:?}");
-    // A mail has the number of its alert in its id: `<ALERT.NUMBER@…>`.
+    // The id of a mail contains the number of its alert: `<ALERT.NUMBER@…>`.
     let alert = |id: &str| id.trim_start_matches('<').split('.').next().map(str::to_owned);
     let told: BTreeSet<_> = hook.lock().messages.keys().map(|id| alert(id)).collect();
     wait_for("a mail about each of them", || {
@@ -184,7 +184,8 @@ fn the_walk_and_the_documentation_have_the_same_results() {
         assert!(cells[2].contains(&format!("`{}`", row.reason.unwrap())), "{}: {line}", row.task);
         assert_eq!((cells[4], cells[5]), (row.state, cause.as_str()), "{}: {line}", row.task);
     }
-    // Another test compares this table with that of monitor-tasks, which all programs use. `ROWS` says why it has no row for `memory`.
+    // Another test compares this table with the table of monitor-tasks, which all programs use. `ROWS` has no row for `memory`, for the
+    // reason given there.
     let reasons = table.iter().skip(2).filter_map(|line| line.split('|').nth(2));
     for reason in reasons.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|reason| *reason != "memory") {
         assert!(ROWS.iter().any(|row| row.reason == Some(reason)), "the walk doesn't go through {reason}");
@@ -195,7 +196,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// State, result code and reason of a row's run at the server, once they are as the row says or have not come in time, and the run.
+/// State, result code and reason of a row's run at the server, and the run. Waits until they match the row. After the timeout, returns the
+/// last state.
 fn wait_for_run(server: &Server, row: &Row) -> ((String, Option<i64>, Option<String>), Value) {
     let last = RefCell::new(Value::Null);
     let word = |value: &Value| value.as_str().map(str::to_owned);
@@ -209,7 +211,7 @@ fn wait_for_run(server: &Server, row: &Row) -> ((String, Option<i64>, Option<Str
     (told(&seen), seen)
 }
 
-/// A task that is due each second. Only runs of `overlaps` are in the way of others.
+/// A task that is due each second. Only the runs of `overlaps` are long enough to overlap.
 fn each(task: &str) -> String {
     format!("shell = \"{}\"\nrules = [\"* * * * * *\"]\n", if task == "overlaps" { "sleep 1000" } else { "true" })
 }
@@ -234,7 +236,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
     let holds = "shell = \"sleep 1000\"\nlock = \"db\"";
     let retried = "shell = \"exit 7\"\nretry = { times = 1, backoff = \"10ms\" }";
     let replaced = "shell = \"sleep 1000\"\noverlap = \"replace\"";
-    // Of the tasks of a lock the first one is to hold it.
+    // `locked` is defined later, so that `holds` gets the lock first.
     tasks.retain(|(task, _)| *task != "locked");
     tasks.extend([("holds", holds), ("retried", retried), ("replaced", replaced)]);
     let mut agent = Agent::start_for(&server, &tasks);
@@ -249,7 +251,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
     };
     rows.iter().filter(|row| row.2 == "skipped").for_each(|row| decided(&agent, *row));
 
-    // Two attempts, and a run that the next one replaces.
+    // A run with two attempts, and a run that the next run replaces.
     agent.done(&["run", "retried"]);
     agent.done(&["run", "replaced"]);
     wait_for("the run to be replaced", || agent.runs("replaced").first()?["started_us"].is_u64().then_some(()));
@@ -273,7 +275,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
         wait_for(&format!("{task} at the server, {state}: {run}"), seen);
     }
 
-    // Nobody decides while the agent is away.
+    // No due time gets a decision while the agent is away.
     let away = rows[4];
     agent.ended(away.0, 1);
     agent.kill();
@@ -304,7 +306,7 @@ fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() 
             Some(())
         });
     }
-    // Both attempts are one alert, and a run that was replaced raises none.
+    // Both attempts raise a single alert, and the replaced run raises none.
     let taken = hook.lock().messages.clone();
     let failed = taken.values().map(|copies| &copies[0]).filter(|message| message["cause"] == "failed" && message["kind"] == "fired");
     assert!(failed.map(|message| text(&message["subject"]["name"])).eq(["retried"]), "{taken:#?}");

@@ -1,4 +1,4 @@
-//! Tasks that the server keeps and orders that it gives, on real agents.
+//! Tasks and orders of the server, on real agents.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Agent, token};
 
-/// A task for the agent db-1 whose command writes these words into the agent's file `out`.
+/// A task for the agent db-1 whose command appends these words to the agent's file `out`.
 fn task(agent: &Agent, name: &str, words: &str, more: &Value) -> Value {
     let shell = format!("echo {words} \"$@\" >> {}", agent.path("out").display());
     let mut task = json!({ "name": name, "shell": shell, "on": ["db-1"] });
@@ -16,13 +16,13 @@ fn task(agent: &Agent, name: &str, words: &str, more: &Value) -> Value {
     task
 }
 
-/// A command, once it is so that each of its lines has its last word.
+/// A command, as soon as all of its lines are final.
 fn done(server: &Server, command: &Value) -> Value {
     let path = format!("/commands/{}", command["id"].as_str().unwrap_or_else(|| panic!("{command}")));
     wait_for("the end of a command", || Some(server.get(&path)).filter(|command| command["done"] == true))
 }
 
-/// Orders something, which the agent must do: the first run that it names.
+/// Gives an order that the agent must execute. Returns the first run in the answer.
 fn run_of(server: &Server, path: &str, body: &Value) -> String {
     let (status, command) = server.order("POST", path, body);
     assert_eq!(status, 200, "{command}");
@@ -86,7 +86,7 @@ fn an_agent_goes_on_with_what_the_server_has_told_though_both_were_killed() {
     let before = agent.lines("out").len();
     wait_for("later runs", || (agent.lines("out").len() > before + 1).then_some(()));
     assert!(agent.runs("each").iter().all(|run| run["version"] == 1));
-    // What was deleted meanwhile is gone once the agent hears of it, though it asks from the beginning.
+    // The agent removes a task that was deleted while it was away, although it fetches the list from the beginning.
     agent.kill();
     server.start_again();
     server.order("DELETE", "/batch-tasks/other", &Value::Null);
@@ -237,21 +237,21 @@ fn tasks_whose_source_is_not_accepted_any_more_stop_and_the_list_says_so() {
     let of_server = json!({"name": "of-server", "shell": "true", "rules": ["* * * * * *"], "on": ["db-1"]});
     assert_eq!(server.order("POST", "/batch-tasks", &of_server).0, 201);
     let tasks = |agent: &Agent| {
-        // An agent that has just begun has no folder yet, and no tasks.
+        // A new agent has no folder and no tasks yet.
         let listed: Value = serde_json::from_str(&agent.ask(&["list", "--json"]).stdout).unwrap_or_default();
         listed["tasks"].as_array().into_iter().flatten().map(|of| of["task"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     wait_for("both tasks", || (tasks(&agent) == ["of-file", "of-server"]).then_some(()));
     wait_for("runs of both", || (!agent.runs("of-file").is_empty() && !agent.runs("of-server").is_empty()).then_some(()));
     agent.stop();
-    // Without its folder of files.
+    // The agent starts without its folder of files.
     agent.start_as(&[]);
     wait_for("the file's task to stop", || (tasks(&agent) == ["of-server"]).then_some(()));
     let gone =
         || server.get("/batch-tasks")["tasks"].as_array().unwrap().iter().all(|of| of["name"] != "of-file" || of["status"] == "deleted");
     wait_for("the server to hear of it", || gone().then_some(()));
     agent.stop();
-    // With files alone.
+    // The agent accepts only files.
     let folder = agent.path("tasks");
     agent.start_as(&["--tasks", folder.to_str().unwrap(), "--accept", "files"]);
     wait_for("the server's task to stop", || (tasks(&agent) == ["of-file"]).then_some(()));

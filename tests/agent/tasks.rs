@@ -1,4 +1,4 @@
-//! What tasks do, on the clock of the system.
+//! Tasks of the real agent, with the system clock.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -78,7 +78,7 @@ config = { rows = 100, production = { rows = 5000 } }
     assert!(!everything_in(&agent.path("data")).contains("hush hush\n\""), "no secret stands in what the agent keeps");
 }
 
-/// Only root may run something as another user; anybody else's agent says so.
+/// Only root may start a run as another user. With any other user the agent reports that.
 #[test]
 fn a_run_of_another_user_reads_its_settings() {
     let mut agent = Agent::start(&[]);
@@ -103,7 +103,7 @@ fn a_run_of_another_user_reads_its_settings() {
     }
 }
 
-/// Text of the agent's own files.
+/// Text of all files directly in the folder.
 fn everything_in(folder: &std::path::Path) -> String {
     let read = |path: std::path::PathBuf| {
         if path.is_dir() { String::new() } else { String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned() }
@@ -111,7 +111,7 @@ fn everything_in(folder: &std::path::Path) -> String {
     fs::read_dir(folder).unwrap().flatten().map(|entry| read(entry.path())).collect()
 }
 
-/// The file below a folder whose name ends so.
+/// The file below a folder whose name ends with these characters.
 fn find(folder: &std::path::Path, end: &str) -> std::path::PathBuf {
     let mut todo = vec![folder.to_owned()];
     while let Some(folder) = todo.pop() {

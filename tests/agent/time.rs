@@ -1,4 +1,4 @@
-//! What is due when, on a clock that the test steers.
+//! Due times on a steered clock.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn a_task_runs_when_it_is_due() {
 #[test]
 fn ten_hours_of_missed_seconds_start_one_run_and_are_told_as_one() {
     let clock = SteeredClock::new();
-    // Once a minute as it runs; every second while nobody is there.
+    // The task is due each second, and the agent is away for ten hours.
     let mut agent = Agent::start_with(&[("often", "shell = \"true\"\nrules = [\"@yearly\"]")], clock.env());
     agent.wait_for_log("a task is new or has changed");
     agent.define("often", "shell = \"true\"\nrules = [\"* * * * * *\"]\noverlap = \"skip\"");
@@ -34,7 +34,7 @@ fn ten_hours_of_missed_seconds_start_one_run_and_are_told_as_one() {
     clock.pass(10 * HOUR);
     agent.start_again();
     let told = wait_for("what was missed", || agent.decisions("missed", "often").into_iter().find(|told| told.0 == "agent-down"));
-    // And the seconds until it was back.
+    // The missed due times include the seconds until the agent was back.
     assert!((35_990..37_000).contains(&told.3) && told.2 - told.1 == told.3 - 1, "{told:?}");
     let made_up = |agent: &Agent| agent.runs("often").iter().skip(before).filter(|run| run["trigger"] == "missed").count();
     wait_for("later runs", || (agent.runs("often").len() > before + 1).then_some(()));

@@ -1,4 +1,4 @@
-//! Requests that start no run: the answer has the reason, and `--wait` ends.
+//! Requests that start no run. The answer contains the reason, and `--wait` ends.
 
 use monitor_tests::{Finished, Server, command, run, wait_for};
 use serde_json::Value;
@@ -38,7 +38,7 @@ fn who_asks_for_a_run_that_does_not_start_is_told_why() {
     let told: Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(json.code == Some(1) && told["lines"][0]["error"].as_str().unwrap().contains(&because("overlap")), "{told}");
 
-    // It waits for the lock, and is then given up.
+    // The run waits for the lock and is then cancelled.
     let given_up = agent.ask(&["run", "waits", "--wait"]);
     assert!(given_up.code == Some(1) && given_up.stderr.contains(&because("lock")), "{}{}", given_up.stdout, given_up.stderr);
     let given_up = by_server(&server, &["run", "waits", "--wait"]);
@@ -73,7 +73,7 @@ fn what_is_asked_of_an_unknown_task_ends_with_4() {
             assert!(json.iter().all(|json| json.code == Some(code)), "{of} {task}");
         }
     }
-    // What it did before its file was removed can still be asked for.
+    // Earlier runs can be listed after their file was removed.
     agent.done(&["run", "gold", "--wait"]);
     std::fs::remove_file(agent.path("tasks/gold.toml")).unwrap();
     agent.wait_for_log("a task is gone");

@@ -1,4 +1,4 @@
-//! A run of another user publishes by way of its agent, and nothing but its own files. Only root may start such runs.
+//! A run of another user publishes through the agent, which accepts only files of that user. Only root may start such runs.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,10 +11,10 @@ use nix::unistd::{User, geteuid};
 use crate::harness::Agent;
 use crate::publish::{definition, target};
 
-/// A user that each system has.
+/// A user that exists on each system.
 const USER: &str = "nobody";
 
-/// Returns true if this is root; else says that nothing was tried.
+/// True if the tests run as root. Otherwise prints that the test was skipped.
 fn is_root() -> bool {
     let is_root = geteuid().is_root();
     if !is_root {
@@ -23,14 +23,14 @@ fn is_root() -> bool {
     is_root
 }
 
-/// An agent whose tasks' folders other users may enter, as `--home` has it.
+/// An agent whose folders of tasks other users may enter, with a home as with `--home`.
 fn agent_for_others() -> (Agent, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let programs = home.path().join("bin");
     fs::create_dir(&programs).unwrap();
     fs::set_permissions(&programs, fs::Permissions::from_mode(0o755)).unwrap();
-    // Other users may not enter the folder that it was built in.
+    // Other users may not enter the build folder.
     fs::copy(command("monitor").get_program(), programs.join("monitor")).unwrap();
     let agent = Agent::start_with(&[], vec![("MONITOR_AGENT_HOME", home.path().into())]);
     wait_for("the agent's socket", || socket(&home).map(drop));
@@ -46,7 +46,7 @@ fn said(agent: &Agent, id: &str) -> String {
     fs::read_to_string(agent.path("data/runs").join(id).join("output.log")).unwrap_or_default()
 }
 
-/// Runs the task once more; its id, and what it has written.
+/// Runs the task once more. Returns the id of the run and its output.
 fn ran(agent: &Agent, words: &[&str]) -> (String, String) {
     let id = agent.ask(&[&["run", "gold", "--wait", "--"], words].concat()).stdout.lines().next().unwrap_or_default().to_owned();
     let output = said(agent, &id);
@@ -79,11 +79,11 @@ fn a_run_of_another_user_publishes_its_files_and_none_that_it_may_not_read() {
     assert!(output.starts_with(USER) && output.contains("prod: 1 file"), "{output}\n{}", agent.log());
     assert_eq!(fs::read_to_string(prod.join("day/price")).unwrap(), "good\n");
     assert_eq!(fs::metadata(prod.join("day/price")).unwrap().uid(), 0, "the copy belongs to the agent's user");
-    // A bit that makes a program run as its owner is not copied, for the owner is another one.
+    // The set-user-id bit is not copied, because the copy has another owner.
     let (_, output) = ran(&agent, &["program", "prod"]);
     assert!(output.contains("prod: 2 files"), "{output}");
     assert_eq!(fs::metadata(prod.join("program")).unwrap().permissions().mode() & 0o7777, 0o755);
-    // A command of the target is the user's, too.
+    // A command of the target also runs as the user of the task.
     let (_, output) = ran(&agent, &["by-command", "send"]);
     assert!(output.contains("send: 1 file"), "{output}");
     assert_eq!(fs::read_to_string(sent.join("who")).unwrap(), format!("{USER}\nby-command\n"));
@@ -95,14 +95,14 @@ fn a_run_of_another_user_publishes_its_files_and_none_that_it_may_not_read() {
         ("name", "is another name of a file that isn't the user's"),
     ] {
         let (_, output) = ran(&agent, &[what, "prod"]);
-        // The system may have refused the second name already.
+        // The system may have refused the hard link already.
         let is_refused = output.contains(words) || (what == "name" && output.contains("not permitted"));
         assert!(is_refused, "{what}: {output}");
         assert!(!prod.join(what).exists() && !prod.join("all").exists(), "{what}: the target shows what it showed");
     }
     let (_, output) = ran(&agent, &["good", "none"]);
     assert!(output.contains("gold has no target \"none\", but prod, send"), "{output}");
-    // What was published is taken back as ever, also by a command, which is the user's even then.
+    // A publication can be restored as usual. The command of a target also runs as the user of the task.
     agent.done(&["restore-publication", "gold", "1"]);
     assert_eq!(fs::read_to_string(prod.join("day/price")).unwrap(), "good\n");
     fs::remove_file(sent.join("who")).unwrap();
@@ -127,16 +127,16 @@ fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
         wait_for("its file", || home.path().join("task").join(task).join("publish/price").exists().then_some(()));
     }
     let socket = socket(&home).unwrap();
-    // Asks as another user does, with what no command of ours would say.
+    // Sends a request as another user, with content that `monitor` would never send.
     let ask_as = |user: &str, text: &str| {
         let (socket, text, uid) = (socket.clone(), text.to_owned(), User::from_name(user).unwrap().unwrap().uid.as_raw());
         let ask = move || {
-            // SAFETY: it changes the effective user of this thread alone, which ends below.
+            // SAFETY: it changes only the effective user of this thread, which ends below.
             #[expect(unsafe_code, reason = "nothing safe changes the user of one thread")]
             let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
             assert_eq!(changed, 0);
             let mut stream = UnixStream::connect(socket).unwrap();
-            // Whoever is refused may have an answer before all is said.
+            // A rejected client may get its answer before it has sent everything.
             let _ = stream.write_all(text.as_bytes());
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let mut answer = String::new();
@@ -171,11 +171,11 @@ fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
     loud.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("\"done\"") && prod.join("price").exists(), "{answer}");
     drop(silent);
-    // Idle connections of another user are none of it either.
+    // Idle connections of another user block nothing either.
     let connect_as = |user: &str, count: usize| {
         let (socket, uid) = (socket.clone(), User::from_name(user).unwrap().unwrap().uid.as_raw());
         let connect = move || {
-            // SAFETY: it changes the effective user of this thread alone, which ends below.
+            // SAFETY: it changes only the effective user of this thread, which ends below.
             #[expect(unsafe_code, reason = "nothing safe changes the user of one thread")]
             let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
             assert_eq!(changed, 0);
@@ -203,7 +203,7 @@ fn a_link_in_the_place_of_the_folder_is_not_emptied_and_leads_nowhere() {
         return;
     }
     let (agent, home) = agent_for_others();
-    // The user owns the task's folder, and may put anything into it.
+    // The user owns the folder of the task and may create any file in it.
     let own = home.path().join("task/gold");
     let precious = agent.path("precious");
     fs::create_dir_all(&own).unwrap();
@@ -267,7 +267,7 @@ fn links_in_the_places_of_history_and_logs_lead_nowhere() {
     let kept = agent.done(&["history", "gold"]);
     let kept_line = kept.lines().find(|line| line.contains("gold@")).unwrap_or_else(|| panic!("{kept}")).to_owned();
     assert_eq!(kept.lines().count(), 1, "{kept}");
-    // What is kept is the user's, who may change it: but not to what the user may not read.
+    // The user owns the kept files and may replace them, but only with content that the user may read.
     ran(&agent, &["change"]);
     let kept = own.join("history").read_dir().unwrap().map_while(Result::ok).find(|entry| entry.file_type().unwrap().is_dir()).unwrap();
     assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o755, "others read there");

@@ -1,4 +1,5 @@
-//! `alerts.toml` while the server runs and over its restarts: mistakes leave the last good version, and a first channel is used at once.
+//! Changes of `alerts.toml` while the server runs and over restarts. A file with mistakes leaves the last good version in force, and a
+//! first channel is used at once.
 
 use std::ffi::OsString;
 
@@ -39,7 +40,7 @@ fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() 
     assert!(is_done && answer.contains(words), "{answer}{error}");
     let (is_done, _, error) = monitor_alert(&server, &["test", "new"], "");
     assert!(!is_done && error.contains(words), "{error}");
-    // A start in between is no news.
+    // A restart sends no second alert.
     server.kill();
     server.start_again();
     std::fs::write(&file, good).unwrap();
@@ -82,7 +83,7 @@ fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds()
             has.then_some(mistakes)
         };
         wait_for(&format!("{wanted} of {text}"), of_now);
-        // What has other words is told by a message of its own.
+        // An alert with other words has a separate message.
         let (task, error) = (format!("task-{number}"), String::from(char::from(b'g' + number as u8)).repeat(5));
         send(&server, number, &run(&task, number, "failed", &error));
         wait_for("the rule as it was", || {

@@ -1,4 +1,5 @@
-//! Alerts on the real server: what fails is told once to a real receiver of HTTP, and so is its recovery, whoever is killed between.
+//! Alerts of the real server and a real HTTP receiver. Each failure and each recovery is sent once, even if the server or the receiver is
+//! killed in between.
 
 mod file;
 mod receiver;
@@ -18,12 +19,12 @@ use self::receiver::Receiver;
 
 const BEGIN_US: u64 = 1_763_600_000_000_000;
 
-/// A server whose alerts go to a receiver, and the folder of its settings.
+/// Starts a server whose alerts go to a receiver. Also returns the folder of its settings.
 fn start(rules: &str) -> (Server, Receiver, tempfile::TempDir) {
     start_with(rules, "")
 }
 
-/// The same with more about the channel.
+/// Like [`start`], with further settings of the channel.
 fn start_with(rules: &str, more: &str) -> (Server, Receiver, tempfile::TempDir) {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
@@ -31,11 +32,11 @@ fn start_with(rules: &str, more: &str) -> (Server, Receiver, tempfile::TempDir) 
     let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nprivate = true\n{more}\n", receiver.address);
     std::fs::write(&file, format!("{rules}\n{channel}")).unwrap();
     let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
-    // Names are watched from when the file was read.
+    // The server has read the file, so it evaluates all names from now on.
     (server, receiver, folder)
 }
 
-/// The events of a run of a task, the `number`th of a worker.
+/// Events of a run of a task. The number is unique for each worker.
 fn run(task: &str, number: u64, outcome: &str, error: &str) -> Value {
     let at_us = BEGIN_US + number * 60_000_000;
     let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "native_id": format!("{task}@{number}.1")});
@@ -76,7 +77,7 @@ fn a_run_that_fails_is_told_once_and_so_is_its_recovery_though_the_server_is_kil
     server.kill();
     server.start_again();
     send(&server, 3, &run("gold", 3, "succeeded", ""));
-    // The second failure may be told as an update if it came within the time in which others join.
+    // The second failure may be sent as an update if it happened within the time in which failures are combined.
     let told = wait_for("the recovery", || {
         let told = receiver.messages(2);
         told.iter().any(|message| message["kind"] == "resolved").then_some(told)
@@ -112,7 +113,7 @@ fn what_a_channel_refuses_for_a_day_is_given_up_and_told_by_another() {
     let rule = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"], task = \"*\" }\nto = [\"ops\"]\n";
     std::fs::write(&file, [rule, &channel("ops", ops.address), &channel("spare", spare.address)].concat()).unwrap();
     let mut env = clock.env();
-    // Connections are by the same clock, and none is closed when it jumps.
+    // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
     env.extend(["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"].map(|name| (name, "365d".into())));
     env.push(("MONITOR_ALERTS_FILE", OsString::from(&file)));
     let mut server = Server::start_with(env);
@@ -124,13 +125,13 @@ fn what_a_channel_refuses_for_a_day_is_given_up_and_told_by_another() {
     assert_eq!((&told[0]["cause"], &told[0]["subject"]["name"]), (&json!("channel"), &json!("ops")), "{told:#?}");
     assert!(told[0]["facts"]["error"].as_str().unwrap().contains("500"), "{told:#?}");
     let alert = |id: u64| server.get(&format!("/alerts/{id}"));
-    // What is in flight while hours pass has no answer in time.
+    // A request that is in flight while hours pass would time out.
     wait_for("its answer to be kept", || (alert(2)["messages"][0]["state"] == "sent").then_some(()));
     clock.pass(25 * HOUR);
     let given_up =
         wait_for("it to be given up", || Some(alert(1)["messages"][0].clone()).filter(|message| message["state"] == "undelivered"));
     assert!(given_up["answer"].as_str().unwrap().contains("500") && given_up["attempts"].as_u64() > Some(1), "{given_up}");
-    // Whoever told that the channel fails was killed before it works again.
+    // The server is killed after it has reported the failing channel and before the channel works again.
     server.kill();
     server.start_again();
     ops.answer(None);
@@ -145,7 +146,7 @@ fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update(
     const COUNT: u64 = 10_000;
     let rule = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"hook\"]\n";
     let (server, receiver, _folder) = start(rule);
-    // The name is asked for once the file was read.
+    // The server evaluates names only after it has read the file.
     wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "orders").cloned());
     let failures = (1..=COUNT).flat_map(|number| {
         let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "time_us": BEGIN_US + number});
@@ -177,7 +178,7 @@ fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update(
     assert_eq!(explained["signs"][0]["what"], "failed", "{explained}");
 }
 
-/// What `monitor alert` says with these arguments: whether it went well, its output and its errors.
+/// Runs `monitor alert` with these arguments. Returns true for success, the output, and the errors.
 fn monitor_alert(server: &Server, args: &[&str], input: &str) -> (bool, String, String) {
     let mut monitor = monitor_tests::command("monitor");
     monitor.arg("alert").args(args).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
@@ -234,7 +235,7 @@ fn the_process_that_makes_a_text_has_little_memory() {
     child.arg("make-alert-text").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = child.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    // Values of 400 MB: it ends before it has read them.
+    // Values of 400 MB. The command ends before it has read all of them.
     let sent = input.write_all(b"{\"template\":\"{{ a }}\",\"values\":{\"a\":\"").and_then(|()| {
         let part = vec![b'x'; 1 << 20];
         (0..400).try_for_each(|_| input.write_all(&part))
@@ -294,7 +295,7 @@ fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_an
     wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "clean").cloned());
     for number in 1..=COUNT {
         send(&server, number, &run(&format!("gold-{number}"), number, "failed", &format!("no prices of {number}")));
-        // Each time it is killed a little later: before and after the decision, the command, and what is noted of it.
+        // Each kill comes a little later: before and after the decision, the command, and the note about the command.
         std::thread::sleep(Duration::from_millis(4 * (number - 1)));
         server.kill();
         server.start_again();
@@ -312,7 +313,7 @@ fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_an
     let (mut by, expected) = (asked(), (1..=COUNT).map(|alert| format!("alert {alert}")).collect::<Vec<_>>());
     by.sort();
     assert_eq!(by, expected, "each alert gave one command");
-    // A run that an alert started starts nothing, whatever becomes of it.
+    // A run that an alert has started starts no further run, whatever its outcome.
     let mut own = run("gold-own", 99, "failed", "no prices");
     own[0]["fields"]["task.by"] = json!("alert 1");
     send(&server, 99, &own);
@@ -330,7 +331,7 @@ fn a_message_says_what_changed_since_the_last_good_run() {
     let (server, receiver, _folder) = start("");
     let define = |number: u64| json!({"name": "gold", "command": ["import", number.to_string()], "env": {"KEY": number.to_string()}, "exit": {"1": "retry"}});
     assert_eq!(server.order("POST", "/batch-tasks", &define(1)).0, 201);
-    // What `monitor publish` notes of it.
+    // The events of `monitor publish`.
     let published = |mut run: Value, fields: Value| {
         let mut told = run[0].clone();
         told["type"] = json!("process-updated");
@@ -403,7 +404,7 @@ fn a_share_of_failed_calls_is_told() {
         (from..from + 20).flat_map(call).collect()
     };
     send(&server, 1, &json!([calls("order", 1, 2), calls("other", 100, 20)].concat()));
-    // Sums are looked at after a start, and then once a minute.
+    // The server evaluates sums after a start and then once per minute.
     server.kill();
     server.start_again();
     let told = receiver.messages(1);
@@ -436,7 +437,7 @@ fn a_disk_without_room_is_told_and_so_is_its_end() {
     server.set_env(env("1"));
     server.start_again();
     let told = wait_for("the end", || Some(receiver.messages(2)).filter(|told| told.last().unwrap()["kind"] == "resolved"));
-    // A message that is in flight when the server is killed may come twice, with the same id.
+    // A message that is in flight during a kill of the server may arrive twice, with the same id.
     let fired = told.iter().filter(|message| message["kind"] == "fired").map(|message| message["id"].to_string());
     assert_eq!(fired.collect::<std::collections::BTreeSet<_>>().len(), 1, "a start in between is no news: {told:#?}");
 }
@@ -445,7 +446,7 @@ fn a_disk_without_room_is_told_and_so_is_its_end() {
 fn many_messages_of_one_channel_come_once_each() {
     const MANY: u64 = 400;
     let (server, receiver, _folder) = start_with("", "rate = 100000");
-    // Alerts of other words are told by messages of their own.
+    // Alerts with different words have separate messages.
     let word = |number: u64| format!("{number:03}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect::<String>();
     for number in 1..=MANY {
         send(&server, number, &run(&format!("task-{number}"), number, "failed", &word(number)));
@@ -511,7 +512,7 @@ fn the_command_line_shows_and_handles_alerts() {
         let (is_done, _, error) = alert(&args);
         assert!(!is_done && error.contains(words), "{args:?}: {error}");
     }
-    // A mistake leaves all as it was, and is told with its place.
+    // A mistake leaves the last good version in force and is reported with its position.
     std::fs::write(folder.path().join("alerts.toml"), "[[rule]]\nname = \"own\"\non = { cause = [\"faild\"] }\n").unwrap();
     let rules = wait_for("the mistake", || Some(alert(&["rules"]).1).filter(|rules| rules.contains("did you mean failed?")));
     assert!(rules.contains("alerts.toml:3:17:") && rules.contains("channel hook"), "{rules}");

@@ -1,4 +1,4 @@
-//! A receiver of webhooks, as the one that a team runs.
+//! A webhook receiver like a team would run.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use monitor_tests::wait_for;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// A receiver of webhooks. Its memory outlives it.
+/// A webhook receiver. Its records remain after it has stopped.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Mutex<Seen>>,
@@ -21,11 +21,11 @@ pub(crate) struct Receiver {
 
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// What it answers, if not 200.
+    /// Status of the answers, if not 200.
     status: Option<u16>,
-    /// All messages that it took, with their keys.
+    /// All accepted messages, with their keys.
     pub(crate) taken: Vec<(String, Value)>,
-    /// How many it refused.
+    /// Number of rejected messages.
     refused: usize,
 }
 
@@ -49,7 +49,7 @@ impl Receiver {
         self.seen.lock().unwrap().refused
     }
 
-    /// The messages that were taken, as soon as there are so many.
+    /// Accepted messages, as soon as there are this many.
     pub(crate) fn messages(&self, count: usize) -> Vec<Value> {
         wait_for("messages", || {
             let seen = self.seen.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Rules that are kept by the API.
+//! Rules that the API stores.
 
 use serde_json::{Value, json};
 

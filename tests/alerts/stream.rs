@@ -1,4 +1,4 @@
-//! What the stream reports of alerts.
+//! Reports of the event stream about alerts.
 
 use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn the_stream_tells_how_many_alerts_fire_at_once_and_when_that_changes() {
         let told: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
         (told["firing"].as_u64().unwrap(), told["newest"].as_u64().unwrap(), told["version"].as_u64().unwrap())
     };
-    // A message that was sent is told, too.
+    // The stream also reports a sent message.
     let mut told = |firing: u64, newest: u64| loop {
         let (is_firing, is_newest, version) = next();
         if (is_firing, is_newest) == (firing, newest) {
@@ -35,7 +35,7 @@ fn the_stream_tells_how_many_alerts_fire_at_once_and_when_that_changes() {
     versions.push(told(2, 2));
     send(&server, 3, &run("silver", 3, "succeeded", ""));
     versions.push(told(1, 1));
-    // What changes no count changes the version.
+    // A change that leaves all counts unchanged still increases the version.
     let changes = [
         ("POST", "/alerts/1/ack", json!({})),
         ("POST", "/alerts/hushes", json!({"scope": "task:gold", "for": "1m"})),

@@ -1,4 +1,4 @@
-//! A program that sends tasks, or works on them, by apalis with Redis.
+//! A program that sends or handles tasks by apalis with Redis.
 
 use std::io::BufRead;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use monitor_client::{normal_task, root_task};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What is to be done with it stands in its title.
+/// A task. Its title selects the reaction of the worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Film {
     title: String,
@@ -43,7 +43,7 @@ async fn main() {
     }
 }
 
-/// Sends films once a line has come, and says their ids.
+/// Sends films after a first line of input, and prints their ids.
 #[root_task("send films")]
 async fn send(mut storage: Storage, queue: &str, titles: &[&str]) {
     say("ready");
@@ -58,12 +58,12 @@ async fn send(mut storage: Storage, queue: &str, titles: &[&str]) {
     }
 }
 
-/// Pushes a film as a program does that isn't monitored.
+/// Pushes a film without the context of a monitored program.
 async fn push(mut storage: Storage, title: &str) {
     storage.push(Film { title: title.to_owned() }).await.expect("pushed");
 }
 
-/// Works until the end of its input, or until it is told to end.
+/// Handles tasks until the end of the standard input or an order to stop.
 async fn work(storage: Storage, name: &str) {
     let queue = RedisQueue::new("film", &storage);
     let layer = WorkerLayer::new().redis(&queue);

@@ -1,4 +1,4 @@
-//! A producer and a worker with a queue of RabbitMQ between them.
+//! A producer and a worker with a RabbitMQ queue between them.
 
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -15,8 +15,8 @@ fn run(work: impl Future<Output = lapin::Result<()>>) {
     runtime.block_on(work).expect("a broker");
 }
 
-/// A connection, which is to be kept, and a channel on which the queue is declared and each message is confirmed: a connection that is
-/// dropped sends nothing more.
+/// Returns a connection, which must be kept, and a channel with the declared queue and confirmed messages. A dropped connection sends
+/// nothing more.
 async fn connect(url: &str) -> lapin::Result<(Connection, Channel)> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
@@ -51,7 +51,7 @@ async fn publish(channel: &Channel, message: &str, headers: FieldTable) -> lapin
     sent.await.map(drop)
 }
 
-/// Works until it is told that this was all.
+/// Handles messages until the last-message marker arrives.
 pub(crate) fn work(url: &str) {
     run(async {
         let (_connection, channel) = connect(url).await?;

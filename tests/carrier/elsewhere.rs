@@ -1,4 +1,4 @@
-//! Executors, servers and libraries that nobody here knows of: smol, actix, and a library that is opened while the program runs.
+//! Executors, servers and libraries without special support: smol, actix, and a library that is opened at runtime.
 
 use std::ffi::{CStr, CString, c_char};
 use std::io::{Read, Write};
@@ -44,7 +44,7 @@ async fn answer(request: HttpRequest, id: web::Path<String>) -> HttpResponse {
     }
 }
 
-/// Serves until its input ends, at an address that it prints.
+/// Prints its address and serves until its input ends.
 pub(crate) fn serve_by_actix() {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| App::new().route("/orders/{id}", web::get().to(answer)));
@@ -67,7 +67,7 @@ pub(crate) fn call(address: &str) {
     }
 }
 
-/// The first line of the answer.
+/// Returns the first line of the answer.
 #[normal_task]
 fn ask(address: &str, id: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
@@ -79,7 +79,7 @@ fn ask(address: &str, id: &str) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Starts this program once more, which opens the library.
+/// Starts this program once more. The child opens the library.
 #[root_task("starts")]
 pub(crate) fn start(library: &str) {
     let mut program = Command::new(std::env::current_exe().expect("a path"));
@@ -90,22 +90,22 @@ pub(crate) fn start(library: &str) {
 #[allow(unsafe_code, reason = "a library is opened and called")]
 pub(crate) fn open(library: &str) {
     let path = CString::new(library).expect("a path");
-    // SAFETY: a path that ends with a zero; what the library does when it is opened is the standard library's own.
+    // SAFETY: the path ends with a zero. The initializers of the library are those of the standard library.
     let opened = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
     assert!(!opened.is_null(), "{library} can't be opened");
     let name: &CStr = c"monitor_test_plugin";
     // SAFETY: the library is open, and the name ends with a zero.
     let found = unsafe { libc::dlsym(opened, name.as_ptr()) };
     assert!(!found.is_null(), "{library} has no {name:?}");
-    // SAFETY: the function of this name has this type, see tests/plugin/lib.rs.
+    // SAFETY: the function with this name has this type, see tests/plugin/lib.rs.
     let work: unsafe extern "C" fn(*const c_char) = unsafe { std::mem::transmute(found) };
     calls(&|traceparent| {
-        // SAFETY: null, or text that ends with a zero.
+        // SAFETY: the pointer is null or points to text that ends with a zero.
         unsafe { work(traceparent.map_or(std::ptr::null(), CStr::as_ptr)) };
     });
 }
 
-/// Calls the library twice: without a word, and as one calls another program.
+/// Calls the library twice: without a context, and with a context as for another program.
 #[normal_task]
 fn calls(work: &dyn Fn(Option<&CStr>)) {
     work(None);

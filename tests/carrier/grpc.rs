@@ -1,4 +1,4 @@
-//! A service of gRPC and its client, whose messages are plain text: nothing is generated.
+//! A gRPC service and its client. The messages are plain text, so no code is generated.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use crate::{MESSAGES, handle};
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Text as it stands.
+/// A codec for plain text.
 #[derive(Clone, Copy, Default)]
 struct Text;
 
@@ -61,7 +61,7 @@ impl Decoder for Text {
     }
 }
 
-/// What a build script would generate.
+/// The service, written by hand in the form that a build script would generate.
 #[derive(Clone)]
 struct Handler;
 

@@ -1,4 +1,4 @@
-//! A monitored program whose work goes to threads, other programs and queues, by the crates that people use for that.
+//! A monitored program that passes its work to threads, other programs and queues, by common crates.
 
 mod amqp;
 mod elsewhere;
@@ -8,13 +8,13 @@ mod redis;
 
 use monitor_client::normal_task;
 
-/// Work that whoever receives a message does.
+/// Work of the receiver of a message.
 #[normal_task("handle")]
 fn handle(message: &str) -> Result<usize, String> {
     if message == "nonsense" { Err(format!("{message:?} can't be handled")) } else { Ok(message.len()) }
 }
 
-/// The messages that are sent.
+/// The sent messages.
 const MESSAGES: [&str; 3] = ["one", "nonsense", "three"];
 
 fn main() {

@@ -9,7 +9,7 @@ use crate::handle;
 
 #[root_task("in parallel")]
 pub(crate) fn run() {
-    // Of a pool that was there before the tree: nothing can be inferred from its threads.
+    // The threads of the pool were started before the tree, so nothing can be inferred from them.
     by_rayon();
     by_threads();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
@@ -40,7 +40,7 @@ fn by_threads() {
 async fn by_tasks() {
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
-        // The usual form: the function is called within the task.
+        // The usual form: the task calls the function.
         tasks.spawn(async move { handle("task") });
     }
     tasks.spawn_blocking(|| handle("blocking"));

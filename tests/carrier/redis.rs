@@ -1,4 +1,4 @@
-//! A producer and a worker with a stream of Redis between them.
+//! A producer and a worker with a Redis stream between them.
 
 use monitor_client::{Context, ContextExt, Process, normal_task, root_task};
 use redis::streams::{StreamReadOptions, StreamReadReply};
@@ -28,7 +28,7 @@ fn enqueue(connection: &mut Connection, message: &str) {
     connection.xadd::<_, _, _, _, String>(STREAM, "*", &fields).expect("added");
 }
 
-/// Works until it is told that this was all.
+/// Handles messages until the last-message marker arrives.
 pub(crate) fn work(url: &str) {
     let (mut connection, mut last) = (connect(url), "0".to_owned());
     loop {

@@ -1,4 +1,4 @@
-//! What carries the tree from one program, thread or task to another, by the real things: each tree is the one that is written here.
+//! Carriers of a tree from one program, thread or task to another, with real libraries and services. Each test compares the complete tree.
 
 mod python;
 
@@ -9,29 +9,29 @@ use std::process::{Child, Command, Stdio};
 use expect_test::expect;
 use monitor_tests::{RabbitMq, Redis, Server, example, outline, run};
 
-/// The program that does it, told what to do.
+/// Command that runs the carrier program with these arguments.
 fn carrier(server: &Server, what: &[&str]) -> Command {
     let mut command = example("monitor-test-carrier", Some(server));
-    // However busy the machine is, all of it arrives.
+    // All events arrive even on a busy machine.
     command.args(what).env("MONITOR_EXIT_TIMEOUT", "60s");
     command
 }
 
-/// Runs it to its end, which is a good one, and gives what it printed.
+/// Runs a command, which must succeed. Returns its output.
 fn succeed(command: Command) -> String {
     let finished = run(command);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     finished.stdout
 }
 
-/// The one tree that there is, and by how many programs it was recorded.
+/// The only tree, and the number of programs that have recorded it.
 fn tree(server: &Server) -> (String, usize) {
     let processes = server.tree(&server.finished_root());
     let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().expect("an id")).collect();
     (outline(&processes), workers.len())
 }
 
-/// Starts a service, and gives the address at which it serves.
+/// Starts a service. Returns its address.
 fn serve(server: &Server, what: &str) -> (Child, String) {
     let mut service = carrier(server, &[what]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
     let mut address = String::new();
@@ -40,7 +40,7 @@ fn serve(server: &Server, what: &str) -> (Child, String) {
 }
 
 fn ends_well(mut child: Child) {
-    // The end of its input is the end of a server.
+    // The service ends with its standard input.
     drop(child.stdin.take());
     assert!(child.wait().expect("it ends").success());
 }
@@ -108,7 +108,7 @@ fn a_request_to_actix_is_one_tree_on_both_sides() {
     assert_eq!(workers, 2);
 }
 
-/// A library has a copy of the recorder of its own: it is told what the program was told, and knows nothing of what runs in it.
+/// A library contains its own copy of the recorder. It has the settings of the program and does not know the calls of the program.
 #[test]
 fn a_library_that_is_opened_is_a_worker_of_its_own_below_whoever_started_the_program() {
     let server = Server::start();
@@ -172,7 +172,7 @@ fn a_worker_of_rabbitmq_works_for_whoever_sent_the_task() {
     assert_eq!(workers, 2);
 }
 
-/// The tree of three messages, of which the second one can't be handled.
+/// The tree of three messages. The second message can't be handled.
 fn worked() -> String {
     let task = |failed: &str| format!("  enqueue\n    task{failed}\n      handle{failed}\n");
     ["produce\n", &task(""), &task(r#" [failed]: "nonsense" can't be handled"#), &task("")].concat()

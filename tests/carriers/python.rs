@@ -1,4 +1,4 @@
-//! A module for Python that is written in Rust with attributes (`tests/python`), loaded by the system's Python.
+//! A Python module that is written in Rust with attributes (`tests/python`), loaded by the system's Python.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ fn cargo(what: &str) -> Command {
     cargo
 }
 
-/// Builds the module, in a folder that is kept for the next time. None where pyo3 can't be had, for it lies on the network.
+/// Builds the module in a folder that is kept for later runs. `None` if pyo3 can't be downloaded.
 fn module() -> Option<PathBuf> {
     let fetched = run(cargo("fetch"));
     if fetched.code != Some(0) {
-        // Past what holds back the output of tests that pass.
+        // Write to the real standard error, because the test harness hides the output of successful tests.
         let _ = writeln!(std::io::stderr(), "a module for Python was NOT tried, for its crates can't be had here: {}", fetched.stderr);
         return None;
     }
@@ -36,13 +36,13 @@ fn module() -> Option<PathBuf> {
     Some(Path::new(TARGET).join(file))
 }
 
-/// Python with the module, below a server or not monitored at all.
+/// Runs Python with the module, monitored by a server or not monitored.
 fn python(module: &Path, server: Option<&Server>) -> Finished {
     let mut python = Command::new("python3");
     python.arg(Path::new(PROJECT).join("script.py")).arg(module).env_remove("MONITOR_ENABLED");
     if let Some(server) = server {
         python.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
-        // However busy the machine is, all of it arrives.
+        // All events arrive even on a busy machine.
         python.env("MONITOR_EXIT_TIMEOUT", "60s");
     }
     let is_there = Command::new("python3").arg("--version").output().is_ok();
@@ -59,7 +59,7 @@ fn a_module_for_python_keeps_the_tree_over_threads_of_both_languages() {
     assert_eq!(server.roots().len(), 0);
     assert_eq!(python(&module, Some(&server)), said);
     let mut tree = outline(&server.tree(&server.finished_root()));
-    // Two threads race for their place.
+    // Two threads run concurrently, so their order varies.
     let work = "  work\n    part\n    part\n";
     assert_eq!(tree.matches(work).count(), 2, "{tree}");
     tree = tree.replace(work, "");

@@ -1,4 +1,4 @@
-//! What becomes of a batch by the server's answer.
+//! Reactions of the client to the server's answers to a batch.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-/// A server with moods: each answer is for the batches that `about` picks; all others are taken.
+/// A server with configurable errors: `answer` decides about the batches that `about` selects. It accepts all other batches.
 struct Moody {
     answer: fn(&Value, usize) -> Option<ResponseTemplate>,
     asked: AtomicUsize,
@@ -33,7 +33,7 @@ fn problem(status: u16, detail: &str, event_number: Option<u64>) -> ResponseTemp
         .set_body_json(json!({"type": "about:blank", "title": "", "status": status, "detail": detail, "event_number": event_number}))
 }
 
-/// Runs `exit` against a moody server: what it said, and the batches that it sent.
+/// Runs `exit` against such a server. Returns the output and the received batches.
 async fn against(answer: fn(&Value, usize) -> Option<ResponseTemplate>) -> (String, Vec<Value>) {
     let server = MockServer::start().await;
     let moody = Moody { answer, asked: AtomicUsize::default() };
@@ -48,7 +48,7 @@ async fn against(answer: fn(&Value, usize) -> Option<ResponseTemplate>) -> (Stri
     (finished.stderr, requests.iter().map(decode).collect())
 }
 
-/// Numbers of the events that were taken in the end, and their types.
+/// Numbers and types of the events that were accepted in the end.
 fn taken(batches: &[Value], refused: impl Fn(&Value, usize) -> bool) -> Vec<(u64, String)> {
     let mut taken = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
@@ -105,7 +105,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
     let finished = run(exit);
     assert_eq!(finished.code, Some(7));
     assert!(finished.stderr.contains("no Process Monitor"), "{}", finished.stderr);
-    // What the sockets themselves hold comes on top.
+    // The buffers of the sockets are not included.
     let bytes = answer.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     assert!(bytes < 64 << 20, "{bytes}");
 }

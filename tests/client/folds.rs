@@ -1,11 +1,11 @@
-//! Calls of one name below one parent: the first are shipped singly, further ones are counted.
+//! Calls with the same name below the same parent. The first calls are shipped singly, further calls are counted.
 
 use monitor_tests::{Server, run, wait_for, worker};
 use serde_json::{Value, json};
 
 use crate::line;
 
-/// What is below the root of a finished tree; see [`counted`].
+/// Result of [`counted`] for a finished tree.
 fn folded(server: &Server, root: &Value, name: &str) -> ([u64; 2], [u64; 2]) {
     let processes = server.tree(root);
     for process in processes.iter().filter(|process| process["name"] == name) {
@@ -14,7 +14,7 @@ fn folded(server: &Server, root: &Value, name: &str) -> ([u64; 2], [u64; 2]) {
     counted(&processes, name)
 }
 
-/// How many of a name are shipped singly and counted, and how many failed of these.
+/// Number of calls with a name that were shipped singly and that were counted, and the failed calls of both.
 pub(crate) fn counted(processes: &[Value], name: &str) -> ([u64; 2], [u64; 2]) {
     let (mut all, mut failed) = ([0; 2], [0; 2]);
     for process in processes.iter().filter(|process| process["name"] == name) {
@@ -38,7 +38,7 @@ fn every_one_of_a_million_calls_arrives_or_is_counted() {
     let root = server.finished_root();
     let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "leaf");
     assert_eq!((singly + counted, failed_singly + failed_counted), (1_000_000, 1_000));
-    // The first 1,000, a hundred failures, and slow ones, each at least twice as slow as all before.
+    // The first 1,000 calls, a hundred failures, and slow calls, each at least twice as slow as all earlier calls.
     assert!((1_100..1_200).contains(&singly), "{singly}");
     assert!((101..=110).contains(&failed_singly), "{failed_singly}");
     let processes = server.tree(&root);
@@ -82,7 +82,7 @@ fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
         let root = server.finished_root();
         let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "item");
         assert_eq!((singly + counted, failed_singly + failed_counted), (20_001, 20));
-        // The first 1,000 of the program, all failures, the last one, and slow ones.
+        // The first 1,000 calls of the program, all failures, the last call, and slow calls.
         assert!((1_020..1_120).contains(&singly) && failed_counted == 0, "{singly}");
         let processes = server.tree(&root);
         let id = finished.stdout.trim();
@@ -126,7 +126,7 @@ fn a_call_whose_id_is_read_is_shipped_singly() {
     assert!(processes.iter().any(|process| process["parent_id"] == own["id"] && process["name"] == "inner"));
     let ([singly, counted], _) = folded(&server, &root, "known");
     assert_eq!(singly + counted, 1_500);
-    // What the folded ones called is below the fold, and folded itself.
+    // The callees of folded calls are below the fold, and are also folded.
     let fold = processes.iter().find(|process| process["name"] == "known" && !process["fold"].is_null()).expect("one");
     let inner = |process: &&Value| process["name"] == "inner" && process["parent_id"] == fold["id"];
     let below: u64 = processes.iter().filter(inner).map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum();
@@ -145,8 +145,8 @@ fn counts_of_several_programs_add_up_in_one_fold() {
     assert_eq!(server.tree(&root).iter().filter(|process| !process["fold"].is_null()).count(), 1);
 }
 
-/// Whatever takes turns, on however many threads: a thousand of the calls below one parent are shipped singly, fifty more for each
-/// thread, and those that fail or are slow.
+/// Names that alternate, on any number of threads: a thousand calls below one parent are shipped singly, fifty more for each thread, and
+/// those that fail or are slow.
 #[test]
 fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
     for (workers, loops) in [(1, 2), (2, 2), (4, 2), (8, 2), (4, 16)] {
@@ -165,7 +165,7 @@ fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
             };
             let ([singly, counted], _) = counted(&below(parent, "outer"), "outer");
             assert_eq!(singly + counted, 30_000, "{workers} workers");
-            // Slow ones: each at least twice as slow as all before, and at least a millisecond.
+            // Slow calls: each at least twice as slow as all earlier calls, and at least a millisecond.
             let most = 1_000 + (50 + 10) * workers;
             assert!(singly <= most, "{workers} workers: {singly} of {} below {}", singly + counted, name(parent));
             let fold = below(parent, "outer").into_iter().find(|process| !process["fold"].is_null()).expect("one");

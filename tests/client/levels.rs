@@ -1,4 +1,4 @@
-//! How much of a real program is told (`MONITOR_EVENTS`).
+//! Amount of recorded events of a real program (`MONITOR_EVENTS`).
 
 use monitor_tests::{Server, outline, run, worker};
 
@@ -6,7 +6,7 @@ use monitor_tests::{Server, outline, run, worker};
 fn the_environment_says_how_much_is_told() {
     let server = Server::start();
     let runs = |levels: &str| {
-        // 2,000 leaves below 20 calls, of which two leaves fail.
+        // 2,000 leaves below 20 calls. Two leaves fail.
         let mut many = worker(&server, &["many", "2000"]);
         many.env("MONITOR_EVENTS", levels).env("MONITOR_LOG", "stderr");
         let finished = run(many);

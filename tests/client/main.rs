@@ -1,4 +1,4 @@
-//! The client in a real program: what reaches the server, and what the program never notices.
+//! The client in a real program: what reaches the server, and what must not change for the program.
 
 mod answers;
 mod folds;
@@ -55,7 +55,7 @@ fn what_processes_say_is_followed_until_the_root_ends() {
     let mut next = || {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        // Without the time, and what aligns it.
+        // Without the time and the padding.
         line.splitn(3, ' ').nth(2).unwrap_or_default().trim().to_owned()
     };
     assert_eq!((next(), next()), ("info   talks: begun".to_owned(), "warn   step: line one␊line two".to_owned()));
@@ -91,12 +91,12 @@ fn progress_links_and_the_fields_of_a_line_arrive() {
 fn an_exit_code_is_the_outcome_of_what_it_ends() {
     for (how, code, expected) in [
         (&["exit"][..], 7, "exit_inside [failed]: exit code 7\n  exits [failed]: exit code 7\n"),
-        // What another thread is in the middle of was cut off.
+        // Calls on other threads are interrupted.
         (&["exit-with", "0"], 0, "exit_with\n  on_a_thread [cancelled]\n  exits_with\n"),
         (&["exit-with", "2"], 2, "exit_with [failed]: exit code 2\n  on_a_thread [cancelled]\n  exits_with [failed]: exit code 2\n"),
         (&["exit-elsewhere", "3"], 3, "exit_elsewhere [failed]: exit code 3\n  exits_with [failed]: exit code 3\n"),
         (&["exit-in-a-task", "4"], 4, "exit_in_a_task [failed]: exit code 4\n  polled [failed]: exit code 4\n"),
-        // A `main` that returns says nothing of what still runs elsewhere.
+        // A `main` that returns reports nothing about calls that still run on other threads.
         (&["return-while-busy", "0"], 0, "busy [cancelled]\n"),
         (&["return-while-busy", "5"], 5, "busy [failed]: exit code 5\n"),
         (&["return-code", "3"], 3, "return_code [failed]: exit code 3\n"),
@@ -122,7 +122,7 @@ fn a_panic_is_recorded_and_stays_what_it_was() {
     let mut plain = command("monitor-test-worker");
     plain.arg("panic");
     let plain = run(plain);
-    // The thread's number is the operating system's.
+    // The thread id comes from the operating system.
     let words = |text: &str| text.lines().filter(|line| !line.contains("panicked at")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!((monitored.code, words(&monitored.stderr)), (plain.code, words(&plain.stderr)));
     assert_eq!(monitored.code, Some(101));
@@ -168,7 +168,7 @@ fn what_finds_no_room_is_counted_and_told() {
     let mut many = worker(&server, &["many", "20000"]);
     many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "5s");
     many.env("MONITOR_SPOOL_DIR", "off");
-    // A server that was never there is not waited for at the end: one that hangs on is.
+    // At exit, the program does not wait for a server that it has never reached. It waits for one that hangs.
     let mut child = worker(&server, &["hang"]);
     child.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_SPOOL_DIR", "off");
     let mut child = child.spawn().unwrap();
@@ -196,7 +196,7 @@ fn what_finds_no_room_is_counted_and_told() {
     assert_eq!(stored + dropped, 200_000 + 2_000 + 1, "every process is stored or counted");
 }
 
-/// A tree for each call, far faster than any server takes them.
+/// A tree for each call, much faster than a server can accept them.
 #[test]
 fn lone_roots_that_find_no_room_are_said_and_counted_while_the_program_runs() {
     const ROOTS: u64 = 100_000;
@@ -230,7 +230,7 @@ fn a_heartbeat_tells_that_an_idle_program_is_alive() {
     line(&mut child);
     let seen = || server.get("/workers")["workers"][0]["last_seen_us"].as_u64();
     let first = wait_for("the worker", seen);
-    // Far more than the two intervals after which a silent worker is lost.
+    // Much longer than the two intervals after which a silent worker is lost.
     wait_for("ten heartbeats", || seen().filter(|last| *last > first + 1_000_000));
     assert_eq!(server.get("/workers")["workers"][0]["state"], "online");
     drop(child.stdin.take());

@@ -1,4 +1,4 @@
-//! The tree, and the place in it, that a call without a context of its own thread belongs to.
+//! The tree and the parent of a call without a context on its own thread.
 
 use monitor_tests::{Server, command, outline, run, wait_for, worker};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn a_thread_that_was_there_before_a_tree_is_none_of_its_children() {
     assert!(matches!(warnings[..], [one] if one.contains("\"keep_house\" (tests/worker/strays.rs:")), "{}", finished.stderr);
 }
 
-/// A worker thread may be older than its task. It is then no sign of where the task belongs.
+/// A worker thread may be older than its task, so its start says nothing about the parent of the task.
 #[test]
 fn a_task_on_an_older_worker_thread_is_not_put_below_a_tree_that_began_later() {
     let server = Server::start();
@@ -63,7 +63,7 @@ fn calls_without_a_tree_are_marked_gathered_or_left_out_as_is_wanted() {
     }
 }
 
-/// The callee's code of the first source document: the root's id in both places, or alone.
+/// The code of the callee in the first source document: the root's id as both ids, or alone.
 #[test]
 fn a_message_with_the_roots_id_alone_continues_the_tree_below_its_root() {
     let server = Server::start();
@@ -74,7 +74,7 @@ fn a_message_with_the_roots_id_alone_continues_the_tree_below_its_root() {
         assert_eq!(judge["parent_id"], processes[0]["id"]);
     }
 
-    // A tree that something else began, whose root's process has any id.
+    // A tree that another program began. The id of its root process is arbitrary.
     let root = "0199a3ce929d0e0e47360199a3ce929d";
     let begun = json!({"version": 1, "sequence": 1, "sent_us": 0, "events": [{"type": "process-started", "root_id": root,
         "id": "00000000000000ab", "time_us": 5, "kind": "root", "name": "python"}],

@@ -1,4 +1,4 @@
-//! What the client says, and where.
+//! Log messages of the client and their target.
 
 use monitor_tests::{Server, command, run, wait_for, worker};
 
@@ -13,7 +13,7 @@ fn off_creates_nothing() {
         plain.arg("lists");
         let (off, now) = (run(plain), run(lists));
         listed.push(now.stdout == off.stdout && now.code == off.code);
-        // Only who meant something by it is told that it was not understood.
+        // The warning appears only if a value was set and not understood.
         assert_eq!(now.stderr.contains("MONITOR_ENABLED"), enabled == "maybe", "{}", now.stderr);
         assert!(off.stdout.starts_with("1\n"), "one thread: {}", off.stdout);
     }

@@ -1,4 +1,4 @@
-//! Spans and lines of programs that have `tracing` or `log`.
+//! Spans and events of programs that use `tracing` or `log`.
 
 use std::process::Stdio;
 
@@ -15,7 +15,7 @@ fn a_program_with_tracing_is_changed_by_one_line() {
     let root = server.finished_root();
     let processes = server.tree(&root);
     let mut lines: Vec<String> = outline(&processes).lines().map(str::to_owned).collect();
-    // The task and the rest of the request begin in any order.
+    // The order of the task and the rest of the request varies.
     lines[1..].sort_by_key(|line| line.trim_start().to_owned());
     let expected = ["request", "    checks", "  loads [failed]: no such table", "    queries", "      rule", "  saves"];
     assert_eq!(lines, expected);
@@ -29,7 +29,7 @@ fn a_program_with_tracing_is_changed_by_one_line() {
     let said = |message: &str| logs["logs"].as_array().unwrap().iter().find(|line| line["message"] == message).cloned().unwrap();
     assert_eq!((&said("a row")["target"], &said("a row")["fields"]), (&json!("noisy::driver"), &json!({"table": "orders"})));
     assert_eq!(said("answered")["fields"], json!({"status": 502}));
-    // What it writes is what it wrote before.
+    // The program's own log output is unchanged.
     let words = |text: &str| text.lines().filter_map(|line| line.find("request{").map(|at| line[at..].to_owned())).collect::<Vec<_>>();
     let mut plain = command("monitor-test-worker");
     plain.arg("plain-spans");

@@ -1,4 +1,4 @@
-//! Values of calls on their way to the database, and what is masked of them.
+//! Values of calls on their way to the database, and their masking.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn what_is_told_is_shown_and_what_is_masked_is_nowhere() {
     assert_eq!(checks["fields"], fields);
     assert_eq!((&checks["state"], &checks["error"]["message"]), (&json!("failed"), &json!("upstream refused")));
 
-    // In the spool of a program that is killed while the server is away, and in the database after it was shipped.
+    // Check the spool of a program that is killed while the server is away, and the database after shipping.
     server.kill();
     let mut killed = worker(&server, &["logs-in", SECRET]).spawn().unwrap();
     super::line(&mut killed);
@@ -60,7 +60,7 @@ fn a_filter_leaves_functions_out_by_their_modules() {
     assert!(said.contains("MONITOR_FILTER") && said.contains("loud"), "{said}");
 }
 
-/// The process of this name.
+/// The process with this name.
 fn process(server: &Server, root: &Value, name: &str) -> Value {
     let tree = server.tree(root);
     let found = tree.iter().find(|process| process["name"] == name).unwrap_or_else(|| panic!("no {name} in {tree:?}"));

@@ -1,4 +1,4 @@
-//! The real server by clocks that a test steers.
+//! The real server with steered clocks.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A batch of a worker of its own: a tree of one process that has ended.
+/// A batch of a new worker: a finished tree with a single process.
 fn tree(number: u64) -> Value {
     let (root, began) = (format!("{number:032x}"), 1_763_600_000_000_000 + number);
     let started =
@@ -18,18 +18,18 @@ fn tree(number: u64) -> Value {
     json!({"version": 1, "worker": worker, "sequence": 1, "sent_us": 0, "events": [started, ended]})
 }
 
-/// Starts a server that goes by this clock and keeps trees for so long.
+/// Starts a server with this clock and retention time.
 fn start(clock: &SteeredClock, age: &str) -> Server {
     let mut env = clock.env();
     env.push(("MONITOR_RETENTION_AGE", age.into()));
-    // Connections are by the same clock: nobody writes a request as quickly as that goes, and none is closed when it jumps.
+    // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
     for name in ["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"] {
         env.push((name, "365d".into()));
     }
     Server::start_with(env)
 }
 
-/// One of the server's duties.
+/// State of a duty of the server.
 fn duty(server: &Server, name: &str) -> Value {
     let status = server.get("/status");
     let duties = status["duties"].as_array().expect("a list").clone();
@@ -44,7 +44,7 @@ fn a_clock_that_jumps_ahead_deletes_nothing_until_it_is_confirmed() {
     assert_eq!(server.get("/status")["clock_jump"], Value::Null);
     clock.set_ahead(1_000 * DAY);
     assert_eq!(server.post(&tree(2)).0, 200);
-    // A start looks for what is due; so does a deletion, after which what is due is gone before the next one is answered.
+    // A start looks for due work. So does a deletion, and the server finishes the due work before it answers the next deletion.
     let look = |server: &Server, number: u64| {
         assert_eq!(server.post(&tree(100 + number)).0, 200);
         let newest = server.roots()[0]["number"].clone();
@@ -69,7 +69,7 @@ fn a_clock_that_jumps_ahead_deletes_nothing_until_it_is_confirmed() {
     assert!(audit.contains("POST /api/v1/clock/confirm"), "{audit}");
 }
 
-/// How many rows of processes a tree still has in the file.
+/// Number of database rows of a tree's processes.
 fn rows_of(server: &Server, number: &Value) -> u64 {
     let connection = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
     let sql = "SELECT count(*) FROM process WHERE root = ?1";

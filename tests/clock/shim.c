@@ -1,10 +1,10 @@
-/* Clocks that do as they are told, by LD_PRELOAD. The file CLOCK_TOLD says how, in four numbers of eight bytes each:
- *   0  by how many nanoseconds the time of day is ahead, as if somebody had set it;
- *   1  by how many nanoseconds all clocks are ahead, as if that much time had gone by;
- *   2  how many times as fast they run, or 0 for as fast as ever;
- *   3  since when they run so fast, in nanoseconds of the real CLOCK_MONOTONIC.
- * A wait with an end (epoll_wait, futex, nanosleep, clock_nanosleep) lasts until these clocks are at its end. It is waited in pieces of
- * the real time, since the numbers may change in between. */
+/* Steered clocks, by LD_PRELOAD. The file CLOCK_TOLD contains four numbers of eight bytes each:
+ *   0  nanoseconds that only the system time is ahead, as after a change of the system time;
+ *   1  nanoseconds that all clocks are ahead, as if that time had passed;
+ *   2  factor by which all clocks run faster, or 0 for the normal speed;
+ *   3  start of the faster speed, in nanoseconds of the real CLOCK_MONOTONIC.
+ * A wait with a timeout (epoll_wait, futex, nanosleep, clock_nanosleep) ends when these clocks reach its end. It consists of short waits in
+ * real time, because the numbers may change in between. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define SECOND 1000000000LL
-/* The longest piece of a wait. */
+/* Maximum duration of a short wait. */
 #define PIECE (5 * SECOND / 1000)
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -51,7 +51,7 @@ static int64_t real_now(clockid_t id) {
     return ns_of(&time);
 }
 
-/* By how much all clocks are ahead. */
+/* Offset of all clocks, in nanoseconds. */
 static int64_t ahead(void) {
     if (!told) return 0;
     int64_t fast = told[2] > 1 ? (told[2] - 1) * (real_now(CLOCK_MONOTONIC) - told[3]) : 0;
@@ -74,7 +74,7 @@ int clock_gettime(clockid_t id, struct timespec *time) {
     return done;
 }
 
-/* What is left of a wait in real time, but no more than a piece. */
+/* Remaining real time of a wait, at most PIECE. */
 static int64_t piece(int64_t rest) {
     if (told && told[2] > 1) rest = rest / told[2] + 1;
     return rest < PIECE ? rest : PIECE;
@@ -111,7 +111,7 @@ int nanosleep(const struct timespec *time, struct timespec *rest) {
     return failed ? -1 : 0;
 }
 
-/* The standard library waits by the system call itself, until a time of CLOCK_MONOTONIC. */
+/* The Rust standard library waits by the system call futex, until a time of CLOCK_MONOTONIC. */
 long syscall(long number, ...) {
     long args[6];
     va_list given;

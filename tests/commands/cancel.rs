@@ -1,4 +1,4 @@
-//! The end of trees and processes, in whatever programs they run.
+//! Cancellation of trees and processes in any programs.
 
 use std::process::Child;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::raw::Raw;
 
-/// A program in the middle of a tree, which is killed at the end of the test.
+/// A program in the middle of a tree. It is killed at the end of the test.
 struct Program(Child);
 
 impl Drop for Program {
@@ -32,7 +32,7 @@ fn cancel(server: &Server, args: &[&str]) -> (Option<i32>, String, String) {
     (finished.code, finished.stdout, finished.stderr)
 }
 
-/// The processes of this name in the only tree, once there are so many that run.
+/// The running processes with this name in the only tree, as soon as there are this many.
 fn running(server: &Server, name: &str, count: usize) -> Vec<Value> {
     wait_for(name, || {
         let root = server.roots().into_iter().next()?;
@@ -57,16 +57,16 @@ fn a_tree_ends_across_tasks_threads_programs_and_commands() {
     let mut program = begin(&server, &["cancellable", &launcher()], "read,cancel");
     let (naps, sleeps) = (running(&server, "naps", 2), running(&server, "sleeps", 2));
     let (asks, stubborn) = (running(&server, "asks", 2), running(&server, "stubborn", 1));
-    // The program, the one that it has started, and the launcher.
+    // The program, its child, and the launcher.
     wait_for_channels(&server, 3);
-    // Of the runtime that it has handed over.
+    // State of the runtime that the program has registered.
     let mut inspect = command("monitor");
     inspect.args(["inspect", "stats", "--timeout", "40s", "--json", "--server", server.url()]);
     let stats: Value = serde_json::from_str(&run(inspect).stdout).unwrap();
     let of_tokio = |line: &Value| [line["value"]["tokio_workers"].clone(), line["value"]["tokio_tasks"].clone()];
     assert!(stats["lines"].as_array().unwrap().iter().any(|line| of_tokio(line) == [json!(2), json!(2)]), "{stats}");
 
-    // One task alone: by what it has begun itself.
+    // A single task, by the call that it has started itself.
     let number = server.roots()[0]["number"].to_string();
     let one = sleeps[0]["id"].as_str().unwrap();
     let (code, text, errors) = cancel(&server, &[one, "-t", "40s"]);
@@ -75,7 +75,7 @@ fn a_tree_ends_across_tasks_threads_programs_and_commands() {
     assert_eq!(state(&server, &sleeps[0]), "cancelled");
     assert_eq!(naps.iter().filter(|nap| state(&server, nap) == "cancelled").count(), 1);
     assert_eq!(state(&server, &sleeps[1]), "running");
-    // What is only a part of a task can't be ended alone, and ends nothing else.
+    // A call that is only a part of a task can't be cancelled alone, and the attempt cancels nothing else.
     let other = naps.iter().find(|nap| state(&server, nap) == "running").unwrap();
     let (code, text, errors) = cancel(&server, &[other["id"].as_str().unwrap(), "-t", "300ms"]);
     assert_eq!(code, Some(6), "{text}{errors}");
@@ -113,7 +113,7 @@ fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
     assert!(text.contains("1 of 3 processes ended") && text.contains("running  waits") && errors.contains("2 of 3"), "{text}{errors}");
 
     let id = waits[0]["id"].as_str().unwrap();
-    // Ids of one thread follow each other: one of those that are the most like it is named.
+    // Ids of one thread are consecutive. The error names one of the most similar ids.
     let last = u8::from_str_radix(&id[15..], 16).unwrap() ^ 8;
     let near = format!("{}{last:x}", &id[..15]);
     let (code, _, errors) = cancel(&server, &[&near]);
@@ -125,7 +125,7 @@ fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
     assert!(deaf.0.wait().unwrap().success());
 }
 
-/// `monitor cancel`, to be run by another thread.
+/// Starts `monitor cancel` on another thread.
 fn cancelling(server: &Server, args: &[&str]) -> std::thread::JoinHandle<Finished> {
     let mut cancel = command("monitor");
     cancel.arg("cancel").args(args).args(["--server", server.url(), "--token", &server.token()]);
@@ -143,12 +143,12 @@ fn a_kill_of_the_server_amid_a_cancellation_is_said_and_it_may_be_asked_again() 
     wait_for("the end of what can be ended", || (state(&server, &asks) == "failed").then_some(()));
     server.kill();
     let Finished { code, stdout, stderr } = cancelling.join().unwrap();
-    // It has broken off its answer.
+    // The command has interrupted its output.
     assert!(code == Some(1) && stdout.is_empty() && stderr.contains(server.url()), "{code:?} {stdout} {stderr}");
 
     server.start_again();
     assert_eq!(state(&server, &asks), "failed");
-    // The program opens its channel again, and is told again.
+    // The program opens its channel again and gets the order again.
     wait_for_channels(&server, 1);
     let (code, text, errors) = cancel(&server, &[&number, "-t", "2s"]);
     assert!(code == Some(6) && text.contains("0 of 2 processes ended") && text.contains("waits"), "{code:?} {text}{errors}");
@@ -161,7 +161,7 @@ fn a_kill_of_the_server_amid_a_cancellation_is_said_and_it_may_be_asked_again() 
 #[test]
 fn a_tree_that_is_cancelled_ends_whenever_the_server_is_killed_meanwhile() {
     let mut server = Server::start();
-    // From before anybody was told to about when all has ended.
+    // The kill varies from before the first order to about the end of all processes.
     for round in 0..4 {
         let mut program = begin(&server, &["cancellable", &launcher()], "read,cancel");
         wait_for_channels(&server, 3);
@@ -174,7 +174,7 @@ fn a_tree_that_is_cancelled_ends_whenever_the_server_is_killed_meanwhile() {
         first.join().unwrap();
         wait_for("the end of the tree", || (cancel(&server, &[&number, "-t", "1s"]).0 == Some(0)).then_some(()));
         assert!(program.0.wait().unwrap().success(), "it ended by itself");
-        // A program whose time to exit passes while the server is away leaves the rest in its spool.
+        // A program that exits while the server is away leaves its events in the spool.
         let is_open = |process: &Value| process["state"] == "running" || process["state"] == "lost";
         wait_for("all ends to be received", || {
             ship(&server);
@@ -190,13 +190,13 @@ fn a_forked_child_is_told_what_it_runs_and_so_is_one_that_is_forked_amid_it() {
     let mut program = begin(&server, &["forks-and-asks"], "read,cancel");
     let child = running(&server, "asks in the child", 1).swap_remove(0);
     running(&server, "asks", 2);
-    // The parent and its child, each by its own.
+    // Parent and child, each by its own channel.
     wait_for_channels(&server, 2);
     let (code, text, errors) = cancel(&server, &[child["id"].as_str().unwrap(), "-t", "40s"]);
     assert!(code == Some(0) && text.contains("2 processes ended"), "{text}{errors}");
     let of_parent = running(&server, "asks", 1).swap_remove(0);
     assert_ne!(of_parent["worker_id"], child["worker_id"]);
-    // The parent ends what it does, and forks another child, which nobody has told anything.
+    // The parent ends its call and forks another child, which has received no order.
     let number = server.roots()[0]["number"].to_string();
     let (code, text, errors) = cancel(&server, &[&number, "-t", "40s"]);
     assert_eq!(code, Some(0), "{text}{errors}");
@@ -255,7 +255,7 @@ fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
         json!({"type": "process-started", "time_us": at_us, "root_id": root, "id": format!("{id:016x}"), "parent_id": parent,
                "name": format!("p{id}"), "kind": "normal", "attachment": "explicit"})
     };
-    // Each runs the parent of what the next one runs.
+    // Each worker runs the parents of the processes of the next worker.
     for (number, worker) in (1..).zip(&workers) {
         let batch = json!({
             "version": 1, "sequence": 2, "sent_us": at_us, "worker": {"id": worker.id, "hostname": "h", "pid": number, "program": "raw"},
@@ -282,12 +282,12 @@ fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
             .map(|id| u64::from_str_radix(id.as_str().unwrap(), 16).unwrap())
             .collect::<Vec<_>>()
     };
-    // Both operators' orders come. The first worker, above all that is meant, hears nothing.
+    // The orders of both operators arrive. The first worker runs only ancestors of the selected processes and gets no order.
     let orders: Vec<Vec<Value>> = channels.iter_mut().map(|channel| vec![channel.order(), channel.order()]).collect();
     for (of_worker, expected) in orders.iter().zip([&[20, 21][..], &[20, 30, 31], &[30, 40, 41]]) {
         assert!(of_worker.iter().all(|order| order["method"] == "cancel" && ids(order) == expected), "{of_worker:?}");
     }
-    // One answers twice, one garbage, one dies while it answers: none of that is another's answer.
+    // One worker answers twice, one sends garbage, one dies while it answers. None of this affects the other answers.
     for order in &orders[0] {
         assert_eq!((workers[1].reply(order, "ok"), workers[1].reply(order, "ok")), (204, 409));
     }
@@ -311,7 +311,7 @@ fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
             .map(|line| (line["name"].as_str().unwrap(), line["status"].as_str().unwrap()))
             .collect();
         assert_eq!(lines, [("raw@h:2", "ok"), ("raw@h:3", "unanswered"), ("raw@h:4", "gone")], "{answer}");
-        // What the dead one ran is lost, and none of the living has ended anything.
+        // The processes of the dead worker are lost, and no living worker has ended anything.
         assert_eq!((&answer["meant"], &answer["running"]), (&json!(6), &json!(4)), "{answer}");
     }
     for order in &orders[1] {

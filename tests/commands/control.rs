@@ -1,4 +1,4 @@
-//! Workers of queues under control, by the command line and over HTTP.
+//! Control of queue workers, by the command line and over HTTP.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout};
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::raw::Raw;
 use crate::{ask, metric};
 
-/// A worker whose tasks do what the test says.
+/// A worker whose tasks follow the commands of the test.
 struct Worker {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    /// Starts it, and waits until it can be asked.
+    /// Starts a worker and waits until its channel is open.
     fn start(server: &Server, commands: &str) -> Self {
         let before = metric(server, "monitor_channels");
         let mut child = worker(server, &["works"]).env("MONITOR_COMMANDS", commands).spawn().expect("it starts");
@@ -31,7 +31,7 @@ impl Worker {
         writeln!(self.child.stdin.as_mut().expect("its input"), "{line}").expect("it reads");
     }
 
-    /// Its next line is this one.
+    /// Checks that this is the next line.
     fn says(&mut self, expected: &str) {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("it says something");
@@ -46,7 +46,7 @@ impl Drop for Worker {
     }
 }
 
-/// Exit code, what was printed, and the errors of `monitor` with these words.
+/// Runs `monitor` with these words. Returns the exit code, the output and the errors.
 pub(crate) fn monitor(server: &Server, line: &str) -> (i32, String, String) {
     let mut monitor = command("monitor");
     monitor.args(line.split(' ')).args(["--server", server.url(), "-t", "20s"]);
@@ -55,7 +55,7 @@ pub(crate) fn monitor(server: &Server, line: &str) -> (i32, String, String) {
     (finished.code.expect("it ends"), finished.stdout, finished.stderr)
 }
 
-/// The answer of the only worker, which does what it is told.
+/// Answer of the only worker, which must execute the order.
 pub(crate) fn answer(server: &Server, line: &str) -> Value {
     let (code, text, errors) = monitor(server, &format!("{line} --json"));
     assert_eq!(code, 0, "{line}: {text}{errors}");
@@ -106,7 +106,7 @@ fn a_pool_grows_shrinks_and_pauses_for_as_long_as_it_is_said() {
     let found: Vec<_> = found["tasks"].as_array().unwrap().iter().map(|task| (&task["uuid"], &task["state"])).collect();
     assert_eq!(found, [(&json!("a"), &json!("active")), (&json!("f"), &json!("active"))]);
 
-    // What runs is ended, and the answer comes before the program has ended.
+    // The running tasks are ended, and the answer arrives before the program has ended.
     assert_eq!(answer(&server, "control shutdown --now"), json!({"stopping": true}));
     assert!(worker.child.wait().unwrap().success());
 }
@@ -147,7 +147,7 @@ fn limits_of_rate_and_time_hold_until_they_return() {
 #[test]
 fn a_revoked_task_is_not_run_by_whoever_has_it_or_gets_it_later() {
     let mut server = Server::start();
-    // Nobody is there yet, and the server is killed meanwhile.
+    // No worker exists yet, and the server is killed in between.
     assert_eq!(monitor(&server, "control revoke early").0, 5);
     server.kill();
     server.start_again();
@@ -171,7 +171,7 @@ fn a_revoked_task_is_not_run_by_whoever_has_it_or_gets_it_later() {
         assert_eq!(answer(&server, &format!("control revoke {action}n --terminate"))["terminated"], 1);
         worker.says(&format!("ended {action}n: the task was revoked"));
     }
-    // Those that run are let be unless it is said.
+    // Running tasks continue unless the order includes them.
     worker.told("take render goes-on");
     worker.says("begun goes-on");
     answer(&server, "control revoke goes-on");
@@ -202,7 +202,7 @@ fn a_task_is_revoked_by_the_first_digits_of_its_id() {
     let (code, _, errors) = monitor(&server, &format!("control revoke {other}"));
     assert!(code == 0 && errors.is_empty(), "{errors}");
     worker.says(&format!("refused {other}: the task was revoked"));
-    // The sender of a task may not be monitored.
+    // The sender of a task may be unmonitored, so that an unknown id is only a warning.
     let (code, _, errors) = monitor(&server, "control revoke 99999999999999999999999999999999");
     assert!(code == 0 && errors.contains("no task with the id \"99999999999999999999999999999999\" is known"), "{errors}");
     assert_eq!(answer(&server, "inspect revoked")["ids"].as_array().map(Vec::len), Some(3));
@@ -263,11 +263,11 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
     }
     assert_eq!(server.get("/commands")["commands"].as_array().unwrap().len(), 0, "nothing was sent");
-    // Who may only read is told what there is, and changes nothing.
+    // A token that may only read gets answers and changes nothing.
     let read = |method: &str| ask(&server, &json!({"method": method, "timeout_ms": 20_000}), false, None).0;
     assert_eq!((read("reserved"), read("pause")), (200, 401));
 
-    // Programs without a queue, and methods that nobody has here.
+    // Programs without a queue, and methods that no worker offers.
     drop(worker);
     let raw = Raw::online(&server, 1, "plain");
     let mut channel = raw.open();

@@ -1,4 +1,4 @@
-//! Durable commands, through kills of the server and of the worker at each step.
+//! Durable commands that survive kills of the server and of the worker at each step.
 
 use std::path::Path;
 use std::process::Child;
@@ -36,24 +36,24 @@ fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_
     assert_eq!((order["id"].as_str(), order["until_us"].is_u64(), &order), (Some(&*id), true, &too));
     assert_eq!(agent.reply(&order, "ok"), 409, "it must be taken first");
 
-    // Killed before anybody has taken it: it is offered again.
+    // The server is killed before any worker has taken the command. It offers the command again.
     kill(&mut server);
     let (mut channel, _of_rival) = (agent.open(), rival.open());
     assert_eq!(channel.order()["id"], order["id"]);
     assert_eq!(agent.reply(&order, "taken"), 204);
 
-    // Killed before the agent has heard that it may begin: it asks again, and it is still its own.
+    // The server is killed before the agent gets the confirmation that it may begin. The agent asks again and still has the command.
     kill(&mut server);
     assert_eq!((agent.reply(&order, "taken"), rival.reply(&order, "taken")), (204, 409));
     assert_eq!(status(&server, &id), "taken");
 
-    // What was taken isn't offered again: the next order is the first that comes.
+    // The server does not offer a taken command again, so the next order is the first one to arrive.
     kill(&mut server);
     let mut channel = agent.open();
     let next = ask(&server, &self::order("deploy", &agent.id, 10, now_us() + HOUR_US), true, None).1;
     assert_eq!(channel.order()["id"], next["id"]);
 
-    // Killed before the agent has heard that its answer is there: it is told so when it repeats it.
+    // The server is killed before the agent gets the confirmation of its answer. It confirms when the agent sends the answer again.
     assert_eq!(agent.reply(&order, "ok"), 204);
     kill(&mut server);
     assert_eq!((agent.reply(&order, "ok"), agent.reply(&order, "error")), (409, 409));
@@ -94,7 +94,7 @@ fn an_order_for_one_worker_alone_is_gone_with_it() {
     wait_for("both to be gone", || (server.get(&format!("/commands/{id}"))["counts"] == json!({"gone": 2})).then_some(()));
 }
 
-/// A program that offers methods under this file, until it is killed.
+/// A program that offers methods and records its calls in this file. The caller kills it.
 fn offers(server: &Server, file: &Path) -> Child {
     worker(server, &["offers", file.to_str().unwrap()]).env("MONITOR_COMMANDS", "all").spawn().expect("it starts")
 }
@@ -123,7 +123,7 @@ fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
     let mut first = offers(&server, &file);
     let name = own_name(&server);
 
-    // Killed before it has a channel: whoever has its name next does it, once.
+    // The first program is killed before it has opened a channel. The next program with the same name executes the command, once.
     let id = note(&server, &name);
     first.kill().unwrap();
     first.wait().unwrap();
@@ -131,7 +131,7 @@ fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
     wait_for("the order to be done", || (status(&server, &id) == "ok").then_some(()));
     assert_eq!(lines(&file), 1);
 
-    // The server is killed while the order waits, and the program when it has no server to take it from.
+    // The server is killed while the command waits. The program is killed while it has no server to get the command from.
     let channel_of = |server: &Server| crate::metric(server, "monitor_channels");
     wait_for("its channel", || (channel_of(&server) == 1).then_some(()));
     server.kill();
@@ -144,7 +144,7 @@ fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
     wait_for("the order to be done", || (status(&server, &id) == "ok").then_some(()));
     assert_eq!(lines(&file), 2);
 
-    // Killed in the middle of it: nobody does it again, and nobody says that it was done.
+    // The program is killed during the execution. No other program repeats the command, and it is not reported as done.
     third.kill().unwrap();
     third.wait().unwrap();
     let mut fourth = offers(&server, &slow);

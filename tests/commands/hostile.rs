@@ -1,4 +1,4 @@
-//! Channels and replies as they shouldn't be.
+//! Invalid and hostile channels and replies.
 
 use monitor_tests::{Server, wait_for};
 use serde_json::json;
@@ -19,7 +19,7 @@ fn a_channel_belongs_to_whoever_opened_it_first_also_after_a_kill_of_the_server(
     for (key, expected) in [(other.as_str(), 409), (&short, 400), ("", 400), (&"ü".repeat(40), 400)] {
         assert_eq!(worker.open_with(key).0, expected, "{key}");
     }
-    // The same one may come again: the first connection may be dead without anybody knowing.
+    // The same worker may open a second channel, because its first connection may be dead without the server knowing.
     let again = worker.open();
     drop((channel, again));
     server.kill();
@@ -174,7 +174,7 @@ fn a_worker_without_heartbeats_is_asked_by_its_open_channel() {
     let (_, command) = ask(&server, &json!({"method": "ping", "timeout_ms": 100}), true, None);
     assert_eq!(statuses(&command), [("quiet@h", "unanswered")], "{command}");
 
-    // It has ended, or nothing is left by which it could be asked.
+    // The worker has ended, so a command to all workers has no line for it.
     quiet.offline(&server);
     let (_, command) = ask(&server, &json!({"method": "ping"}), true, None);
     assert_eq!(command["lines"], json!([]), "{command}");

@@ -1,4 +1,4 @@
-//! The list of commands, all of them and those for one worker.
+//! The list of all commands and the list of commands for one worker.
 
 use monitor_tests::{Server, wait_for};
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ fn commands_for_one_worker_are_listed_with_its_line() {
         assert_eq!(lines[2]["value"], "ok");
         let found = of(&server, &other, "");
         assert_eq!((found.len(), found[0].0.as_str(), &found[1].1[0]["error"]), (2, "resume", &json!("no")));
-        // What is asked stays apart from what changes something.
+        // Questions and changes have different scopes.
         let only = |scope: &str| methods(&server, &format!("worker={}&scope={scope}", one.id));
         assert_eq!((only("read"), only("operate")), (vec!["ping".to_owned()], vec!["deploy".to_owned(), "pause".to_owned()]));
         assert_eq!(methods(&server, "scope=operate"), ["deploy", "deploy", "resume", "pause"]);
@@ -81,7 +81,7 @@ fn commands_for_one_worker_are_listed_with_its_line() {
         server.start_again();
     }
     assert!(listed(&server, "").iter().all(|(_, lines)| *lines == json!([])), "without a worker there are no lines");
-    // A worker that comes later under the name has the order that waits for it, and once that is taken it is another's.
+    // A worker with this name that comes later sees the waiting order. Once another worker has taken it, the order belongs to that worker.
     let late = Raw::online(&server, 3, "nobody");
     assert_eq!(statuses(&json!({"lines": of(&server, &late, "")[0].1})), [("nobody@h", "waiting")]);
     let order = late.open().order();

@@ -1,4 +1,4 @@
-//! A word back to workers, on the real binaries: asked by the command line and over HTTP, by programs and by raw channels.
+//! Commands for workers, with the real binaries: sent by the command line and over HTTP, executed by programs and by raw channels.
 #![cfg(target_os = "linux")]
 
 mod cancel;
@@ -15,7 +15,7 @@ mod switching;
 use monitor_tests::Server;
 use serde_json::{Value, json};
 
-/// Status and answer of a command. Who asks has the token of the data folder if they want to.
+/// Sends a command. Returns its status and the answer. With `with_token`, the request has the token of the data folder.
 fn ask(server: &Server, request: &Value, with_token: bool, key: Option<&str>) -> (u16, Value) {
     let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
     let mut post = client.post(format!("{}/api/v1/commands", server.url())).json(request);
@@ -35,12 +35,12 @@ fn statuses(command: &Value) -> Vec<(&str, &str)> {
     lines.iter().map(|line| (line["name"].as_str().unwrap_or_default(), line["status"].as_str().unwrap_or_default())).collect()
 }
 
-/// The time of day, in Unix microseconds.
+/// The current time, in Unix microseconds.
 fn now_us() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros() as u64
 }
 
-/// A durable command for whoever has a name.
+/// A durable command for the worker with this name.
 fn order(method: &str, name: &str, timeout_ms: u64, until_us: u64) -> Value {
     json!({"method": method, "to": {"workers": [name]}, "timeout_ms": timeout_ms, "until_us": until_us})
 }

@@ -1,4 +1,4 @@
-//! Very many channels at once.
+//! A very large number of simultaneous channels.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::raw::Raw;
 use crate::{ask, statuses};
 
-/// A channel that idles may take so much of the server's memory.
+/// Maximum server memory of an idle channel, in bytes.
 const MOST_BYTES: u64 = 40 << 10;
 
-/// So many threads open channels and answer at once.
+/// Number of threads that open channels and answer at once.
 const THREADS: usize = 16;
 
-/// A worker's channel on a socket of its own.
+/// The channel of a worker, with a separate socket.
 struct Answering {
     orders: BufReader<TcpStream>,
     worker: Raw,
@@ -33,7 +33,7 @@ impl Answering {
         this
     }
 
-    /// The next line that begins so.
+    /// The next line that begins with these characters.
     fn line(&mut self, beginning: &str) -> String {
         loop {
             let mut line = String::new();
@@ -44,7 +44,7 @@ impl Answering {
         }
     }
 
-    /// Waits for a ping and answers it, on a connection that others use, too.
+    /// Waits for a ping and answers it, on a connection that other workers also use.
     fn answer(&mut self, replies: &mut TcpStream) {
         let line = self.line("data: {\"id\"");
         let order: serde_json::Value = serde_json::from_str(&line["data: ".len()..]).unwrap();
@@ -63,7 +63,7 @@ fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.url().trim_start_matches("http://")).unwrap()
 }
 
-/// Opens the channels of workers of these numbers.
+/// Opens the channels of the workers with these numbers.
 fn open(server: &Server, numbers: std::ops::Range<u64>) -> Vec<Answering> {
     let numbers: Vec<u64> = numbers.collect();
     std::thread::scope(|scope| {
@@ -77,7 +77,7 @@ fn open(server: &Server, numbers: std::ops::Range<u64>) -> Vec<Answering> {
 fn two_thousand_workers_answer_a_ping_and_an_idle_channel_takes_little_memory() {
     const COUNT: u64 = 2_000;
     let server = Server::start();
-    // What the server takes once is none of it.
+    // Memory that the server allocates only once does not count.
     let mut channels = open(&server, 1..401);
     let before = server.memory();
     channels.extend(open(&server, 401..COUNT + 1));
@@ -98,7 +98,7 @@ fn two_thousand_workers_answer_a_ping_and_an_idle_channel_takes_little_memory() 
                     for channel in channels.iter_mut() {
                         channel.answer(&mut replies);
                     }
-                    // What is still under way when it closes would be lost.
+                    // Answers that are still being sent when the connection closes would be lost, so wait for the confirmations.
                     let answers = BufReader::new(replies).lines().map_while(Result::ok);
                     let taken = answers.filter(|line| line.starts_with("HTTP/1.1 204")).take(channels.len()).count();
                     assert_eq!(taken, channels.len());

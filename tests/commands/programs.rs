@@ -1,4 +1,4 @@
-//! What monitored programs do when they are asked.
+//! Answers of monitored programs to commands.
 
 use std::process::Child;
 
@@ -22,7 +22,7 @@ fn begin(server: &Server, what: &[&str], commands: &str) -> Program {
     Program(worker(server, what).env("MONITOR_COMMANDS", commands).spawn().expect("it starts"))
 }
 
-/// How many channels are open.
+/// Number of open channels.
 fn channels(server: &Server) -> u64 {
     crate::metric(server, "monitor_channels")
 }
@@ -69,7 +69,7 @@ fn programs_answer_the_command_line_and_its_exit_code_says_whether_all_did() {
     let (code, text, _) = inspect(&server, &["stats", "-d", name]);
     assert!(code == Some(0) && text.contains("  memory  ") && text.contains("dropped"), "{text}");
 
-    // One that reports, but has never opened a channel in its life, as woven programs and those of OpenTelemetry.
+    // A worker that reports events but has never opened a channel, like woven programs and programs of OpenTelemetry.
     let _mute = Raw::online(&server, 7, "mute");
     let (code, text, errors) = inspect(&server, &["ping", "-d", "mute@h", "-t", "200ms"]);
     assert!(code == Some(5) && text.contains("unanswered") && errors.contains("nobody answered"), "{text}{errors}");
@@ -114,7 +114,7 @@ fn a_program_s_own_methods_are_its_own_choice_and_want_operate() {
     assert_eq!(ask(&server, &request("double", json!({"n": 1}), &all), false, None).0, 401, "who may only read changes nothing");
     assert_eq!(ask(&server, &request("ping", json!({}), &all), false, None).0, 200);
 
-    // Who changed what, with what, and what came of it.
+    // The audit log contains the user, the change, its arguments and its result.
     let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
     let audit: Value = serde_json::from_str(&audit).unwrap();
     let entries = audit["entries"].as_array().unwrap();

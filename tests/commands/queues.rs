@@ -1,4 +1,4 @@
-//! Tasks that operators start, throw away and run again: by one worker each, by the command line and over HTTP.
+//! Tasks that operators start, delete and run again, each by one worker, by the command line and over HTTP.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout};
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::{ask, metric};
 
-/// A worker with queues of its own.
+/// A worker with separate queues.
 struct Worker {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    /// Starts it, and waits until it can be asked.
+    /// Starts a worker and waits until its channel is open.
     fn start(server: &Server, queues: &str, commands: &str) -> Self {
         let before = metric(server, "monitor_channels");
         let mut child = worker(server, &["queues", queues]).env("MONITOR_COMMANDS", commands).spawn().expect("it starts");
@@ -26,13 +26,13 @@ impl Worker {
         worker
     }
 
-    /// Works on all that waits.
+    /// Handles all waiting tasks.
     fn works(&mut self) {
         writeln!(self.child.stdin.as_mut().expect("its input"), "work").expect("it reads");
         self.says("worked");
     }
 
-    /// Its next line is this one.
+    /// Checks that this is the next line.
     fn says(&mut self, expected: &str) {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("it says something");
@@ -51,7 +51,7 @@ impl Drop for Worker {
     }
 }
 
-/// Exit code, what was printed, and the errors of `monitor` with these words.
+/// Runs `monitor` with these words. Returns the exit code, the output and the errors.
 fn monitor(server: &Server, words: &[&str]) -> (i32, String, String) {
     let mut monitor = command("monitor");
     monitor.args(words).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
@@ -62,7 +62,7 @@ fn monitor(server: &Server, words: &[&str]) -> (i32, String, String) {
     (finished.code.expect("it ends"), finished.stdout, finished.stderr)
 }
 
-/// The same without an error, and only what was printed.
+/// Runs `monitor`, which must succeed. Returns its output.
 fn says(server: &Server, words: &[&str]) -> String {
     let (code, text, errors) = monitor(server, words);
     assert_eq!(code, 0, "{words:?}: {text}{errors}");
@@ -87,7 +87,7 @@ fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
     assert_eq!((&task["name"], &task["task"]["queue"]), (&json!("混音"), &json!("声音")), "{task}");
     assert_eq!((&task["task"]["args"], &task["task"]["kwargs"]), (&json!([7, {"a": null}]), &json!({"size": "4k"})), "{task}");
 
-    // What it returned is waited for.
+    // The command waits for the result of the task.
     let result = std::thread::scope(|scope| {
         let calling = scope.spawn(|| monitor(&server, &["call", "render", "--args", "[9]", "--queue", "video", "--wait", "30s"]));
         workers[0].says("called render video");
@@ -96,7 +96,7 @@ fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
     });
     assert!(result.0 == 0 && result.1.trim() == "{\"film\":9}", "{result:?}");
 
-    // By the one that is named, and by nobody where it is only tried.
+    // By the selected worker. A dry run starts nothing.
     let mail = workers[2].name();
     let (code, _, errors) = monitor(&server, &["call", "send", "-d", &mail]);
     assert!(code == 0 && errors.contains("has put it into its queue"), "{errors}");
@@ -104,7 +104,7 @@ fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
     let tried = says(&server, &["call", "send", "--dry-run"]);
     assert!(tried.lines().count() == 1 && tried.contains("waiting"), "{tried}");
 
-    // Names that are odd are data.
+    // Unusual names are only data.
     let odd = "a\u{1b}[31m\"'$(x)";
     says(&server, &["call", odd, "-d", &mail]);
     workers[2].says(&format!("called {odd} mail"));
@@ -140,7 +140,7 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
     let (status, called) = post("", call, true, "one");
     assert_eq!(status, 201, "{called}");
     assert!(called["worker"].as_str().unwrap().ends_with(&worker.name()[1..]), "{called}");
-    // Two at once, by the same key and by others.
+    // Concurrent calls with the same key and with other keys.
     std::thread::scope(|scope| {
         let again: Vec<_> = (0..4).map(|_| scope.spawn(|| post("", call, true, "one"))).collect();
         for again in again {
@@ -171,7 +171,7 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
         let (found, problem) = post(path, body, true, "wrong");
         assert!(found == status && problem["detail"].as_str().unwrap().contains(words), "{body}: {found} {problem}");
     }
-    // Who may only read changes nothing.
+    // A token that may only read changes nothing.
     for (path, body) in [("", call), ("/revoke", r#"{"ids": ["a"]}"#), ("/retry", r#"{"ids": ["known"]}"#)] {
         assert_eq!(post(path, body, false, "reader").0, 401, "{path}");
     }
@@ -184,7 +184,7 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
     assert_eq!(retried["tasks"], tasks);
     let (status, revoked) = post("/revoke", r#"{"ids": ["known-2"], "timeout_ms": 20000}"#, true, "five");
     assert!(status == 200 && revoked["counts"]["ok"] == 1, "{revoked}");
-    // Both workers tell of the queue, in whichever order their names have.
+    // Both workers report the queue. Their order in the answer depends on their names.
     let queues = server.get("/queues?timeout=20000");
     let told = queues["queues"][0]["workers"].as_array().expect("they were asked");
     assert!(told.len() == 2 && told.iter().any(|queue| queue["waiting"] == 2), "{queues}");
@@ -209,7 +209,7 @@ fn what_waits_is_counted_before_it_is_thrown_away_and_only_where_it_is_said() {
     assert!(listed.contains("2 waiting") && listed.contains("1 waiting"), "{listed}");
     let inspected = says(&server, &["inspect", "queues"]);
     assert!(inspected.contains("sound") && inspected.contains("video"), "{inspected}");
-    // Nobody can be asked here.
+    // Without a terminal, no confirmation is possible.
     let (code, text, errors) = monitor(&server, &["purge"]);
     assert!(code == 2 && text.contains("3 waiting in 2 queues") && errors.contains("--force"), "{code} {text}{errors}");
     let counted = says(&server, &["purge", "--dry-run", "-Q", "video"]);
@@ -233,7 +233,7 @@ fn tasks_run_again_by_the_worker_that_had_them_and_the_exit_code_says_whether_al
     assert!(code == 6 && text.contains("not run: no task") && errors.contains("1 of 3 tasks run again"), "{code} {text}{errors}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert_eq!(monitor(&server, &["retry", &"x".repeat(4_096)]).0, 2);
-    // Each order is for one worker.
+    // Each order goes to one worker.
     let lines = |command: &Value| server.get(&format!("/commands/{}", command["id"].as_str().unwrap()))["lines"].as_array().unwrap().len();
     let all = server.get("/commands");
     assert!(all["commands"].as_array().unwrap().iter().all(|command| lines(command) == 1), "{all}");

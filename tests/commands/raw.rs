@@ -1,4 +1,4 @@
-//! Workers that are no more than their requests.
+//! Workers that the tests imitate by raw requests.
 
 use std::io::{BufRead, BufReader};
 use std::sync::LazyLock;
@@ -15,18 +15,18 @@ pub(crate) struct Raw {
     url: String,
 }
 
-/// The open end of its channel.
+/// The open response of a worker's channel.
 pub(crate) struct Channel(BufReader<reqwest::blocking::Response>);
 
 impl Raw {
-    /// Says that it is online, and opens nothing yet.
+    /// Registers as online. Opens no channel.
     pub(crate) fn online(server: &Server, number: u64, program: &str) -> Self {
         Self::online_with(server, number, program, 600_000)
     }
 
-    /// Sends its start, with this interval of its heartbeats.
+    /// Sends its start with this heartbeat interval.
     pub(crate) fn online_with(server: &Server, number: u64, program: &str, heartbeat_interval_ms: u64) -> Self {
-        // A client of its own would be a thread for each, and there may be thousands of workers.
+        // Shared, because each client has a thread and there may be thousands of workers.
         static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().no_proxy().timeout(None).build().unwrap());
 
         let id = format!("{number:032x}");
@@ -42,7 +42,7 @@ impl Raw {
         Self { key: format!("{number:064x}"), id, client, url: format!("{}/api/v1", server.url()) }
     }
 
-    /// Says goodbye.
+    /// Sends the end of the worker.
     pub(crate) fn offline(&self, server: &Server) {
         let batch = json!({
             "version": 1, "sequence": 2, "sent_us": crate::now_us(),
@@ -52,7 +52,7 @@ impl Raw {
         assert_eq!(server.post(&batch).0, 200);
     }
 
-    /// Asks for its channel: the status, and the channel if it is open.
+    /// Opens a channel. Returns the status, and the channel if it was opened.
     pub(crate) fn open_with(&self, key: &str) -> (u16, Option<Channel>) {
         let request = self.client.get(format!("{}/workers/{}/commands?methods=ping", self.url, self.id));
         let response = request.header("monitor-channel-key", key).send().expect("the server answers");
@@ -70,12 +70,12 @@ impl Raw {
         channel.unwrap_or_else(|| panic!("the channel is refused by {status}"))
     }
 
-    /// Replies, and returns the status of the answer.
+    /// Sends a reply. Returns the status of the answer.
     pub(crate) fn reply(&self, order: &Value, status: &str) -> u16 {
         self.reply_as(order, &json!({"worker_id": self.id, "status": status, "value": status}))
     }
 
-    /// Replies by any words.
+    /// Sends a reply with any content.
     pub(crate) fn reply_as(&self, order: &Value, words: &Value) -> u16 {
         let id = order["id"].as_str().expect("an order has an id");
         let request = self.client.post(format!("{}/commands/{id}/replies", self.url)).header("monitor-channel-key", &self.key);
@@ -84,7 +84,7 @@ impl Raw {
 }
 
 impl Channel {
-    /// The next event: its type and data; none at the end.
+    /// Type and data of the next event. `None` at the end.
     pub(crate) fn next(&mut self) -> Option<(String, Value)> {
         let (mut event, mut data) = (String::new(), String::new());
         loop {
@@ -99,7 +99,7 @@ impl Channel {
         }
     }
 
-    /// The next order, whoever looks at the worker meanwhile.
+    /// The next order. Skips events about watching users.
     pub(crate) fn order(&mut self) -> Value {
         loop {
             let (event, data) = self.next().expect("the channel is open");

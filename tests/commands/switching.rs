@@ -1,4 +1,4 @@
-//! How much a program tells, said while it runs; and programs that begin anew.
+//! Changes of the amount of recorded events while a program runs, and programs that start again.
 
 use std::process::Child;
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::control::{answer, monitor};
 use crate::{ask, metric};
 
-/// A program that does steps.
+/// A program that executes steps.
 struct Program(Child);
 
 impl Program {
-    /// Starts it, and waits until it can be asked.
+    /// Starts the program and waits until its channel is open.
     fn start(server: &Server, env: &[(&str, &str)]) -> Self {
         let mut switched = worker(server, &["switched"]);
         switched.env("MONITOR_COMMANDS", "all").env("MONITOR_LOG", "stderr").envs(env.iter().copied());
@@ -29,7 +29,7 @@ impl Drop for Program {
     }
 }
 
-/// Does a step that is told, and returns its tree and its lines of logs.
+/// Executes a recorded step. Returns its tree and its log lines.
 fn step(server: &Server, name: &str) -> (String, Vec<String>) {
     answer(server, &format!("control step name={name}"));
     let root = wait_for("the step's tree", || server.roots().into_iter().find(|root| root["name"] == name && root["state"] == "succeeded"));
@@ -60,7 +60,7 @@ fn how_much_is_told_is_said_while_the_program_runs() {
     assert_eq!(step(&server, "f").0, "f\n");
     assert_eq!(events(&server, "disable-events"), "off");
     answer(&server, "control step name=g");
-    // What was told has its end.
+    // Calls whose start was recorded also have an end.
     drop(program.0.stdin.take());
     assert!(program.0.wait().unwrap().success());
     let ended = wait_for("the end of what was told", || server.roots().into_iter().find(|root| root["name"] == "hang"));
@@ -85,7 +85,7 @@ fn lines_of_logs_are_sent_from_a_level_on() {
     assert_eq!(step(&server, "d"), ("d\n  part\n".to_owned(), Vec::new()));
 }
 
-/// How somebody looks, and the stream that is read then.
+/// A way to watch, and the stream that it keeps open.
 type Look<'a> = (&'static str, Box<dyn Fn() -> Option<reqwest::blocking::Response> + 'a>);
 
 #[test]
@@ -122,7 +122,7 @@ fn what_is_watched_is_told_while_somebody_reads_the_stream_the_tree_or_the_worke
         assert!(!is_watched(), "{what}");
         let _open = look();
         if at == 5 {
-            // The server has looked for a moment, and told nobody.
+            // The user looked only for a moment, so the program got no message from the server.
             (0..3).for_each(|_| assert!(!is_watched(), "{what}"));
             continue;
         }

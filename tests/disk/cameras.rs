@@ -1,4 +1,5 @@
-//! Cameras of `monitor events` on a full disk: it is said, events go on, and once there is room nothing is missing.
+//! Cameras of `monitor events` on a full disk. The full disk is reported, events continue to be printed, and once there is space, nothing
+//! is missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,7 @@ fn id(number: u64) -> String {
     format!("{number:016x}")
 }
 
-/// Sends tasks of these numbers, each of which takes a quarter of a page.
+/// Sends tasks with these numbers. Each takes a quarter of a page.
 fn send(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
     let event = |number: u64| {
         json!({"type": "task-received", "root_id": ROOT, "id": id(number), "time_us": 1_763_600_000_000_000 + number, "name": "render",
@@ -27,7 +28,7 @@ fn send(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
     assert_eq!(server.post(&batch).0, 200);
 }
 
-/// `monitor events` with a camera, both its files on a disk of their own.
+/// `monitor events` with a camera. Both of its files are on a separate disk.
 struct Events {
     child: Child,
     printed: Receiver<String>,
@@ -45,7 +46,7 @@ impl Events {
         Self { child, printed, said }
     }
 
-    /// Waits until it has printed the tasks of these numbers, and nothing else.
+    /// Waits until the tasks with these numbers, and nothing else, were printed.
     fn prints(&self, numbers: std::ops::RangeInclusive<u64>) {
         for number in numbers {
             let line = self.printed.recv_timeout(PATIENCE).expect("an event");
@@ -54,7 +55,7 @@ impl Events {
         }
     }
 
-    /// What it says next.
+    /// Checks that the next message contains these words.
     fn says(&self, words: &[&str]) {
         let line = self.said.recv_timeout(PATIENCE).expect("it says something");
         assert!(words.iter().all(|word| line.contains(word)), "{words:?} are not in {line:?}");
@@ -74,7 +75,7 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Ids of the tasks in the lines of a file, each of which is whole.
+/// Ids of the tasks in a file, in which each line is complete.
 fn in_file(path: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(path).expect("the pictures");
     assert!(text.ends_with('\n'), "the last line is whole");
@@ -85,7 +86,7 @@ fn in_file(path: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Ids of the tasks in a database. SQLite opens no file by a path through another's folder.
+/// Ids of the tasks in a database. The file is copied, because SQLite opens no path through `/proc/PID/root`.
 fn in_database(path: &Path) -> BTreeSet<String> {
     let copy = tempfile::NamedTempFile::new().expect("a file");
     fs::copy(path, copy.path()).expect("the database");
@@ -108,14 +109,14 @@ fn check(camera: &str, full: &str, tasks_in: fn(&Path) -> BTreeSet<String>) {
     send(&server, 9..=40);
     events.prints(9..=40);
     events.says(&[&format!("camera {camera}:"), full, "trying again"]);
-    // More of the same is not said again.
+    // A further failure is not reported again.
     send(&server, 41..=48);
     events.prints(41..=48);
     fs::remove_file(filler).expect("room again");
     events.says(&[&format!("camera {camera}:"), "takes pictures again"]);
     terminate(&mut events.child);
     assert_eq!(tasks_in(&pictures), (1..=48).map(id).collect());
-    // It goes on where it was, by the position in a file on the same disk.
+    // A restart continues at the position that a file on the same disk contains.
     send(&server, 49..=49);
     Events::start(&server, &disk, camera).prints(49..=49);
 }

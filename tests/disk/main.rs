@@ -1,4 +1,4 @@
-//! A disk that fails, a server that is killed, power that is cut: what was acknowledged is there, and no batch is half there.
+//! A failing disk, a killed server and a power cut. All acknowledged batches are complete, and no batch is stored partially.
 #![cfg(target_os = "linux")]
 
 mod cameras;
@@ -18,24 +18,24 @@ use monitor_tests::{Server, SmallDisk, rounds, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How many report at once.
+/// Number of concurrent senders.
 const POSTERS: u64 = 4;
-/// Of each batch, which is a tree of its own.
+/// Per batch. Each batch is a separate tree.
 const PROCESSES: u64 = 10;
 
-/// Those who report, until they are told to stop: each batch again and again until it is acknowledged.
+/// Senders that repeat each batch until it is acknowledged, until they are stopped.
 struct Posters {
     stop: Arc<AtomicBool>,
     seen: Arc<Seen>,
     threads: Vec<JoinHandle<u64>>,
 }
 
-/// What the server answered.
+/// Numbers of answers of the server, by kind.
 #[derive(Default)]
 struct Seen {
     acknowledged: AtomicU64,
     refused: AtomicU64,
-    /// A status that is neither.
+    /// Answers with any other status.
     other: AtomicU64,
 }
 
@@ -59,7 +59,7 @@ fn batch(poster: u64, number: u64) -> Value {
 }
 
 impl Posters {
-    /// Go on where those before stopped.
+    /// Starts senders that continue after these batches.
     fn begin(server: &Server, from: &[u64]) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
         let threads = (0..POSTERS).zip(from).map(|(poster, from)| {
@@ -68,7 +68,7 @@ impl Posters {
                 let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
                 let mut number = from;
                 while !stop.load(Ordering::Relaxed) {
-                    // A server that was killed doesn't answer.
+                    // A killed server doesn't answer.
                     match client.post(&url).json(&batch(poster, number)).send().map(|answer| answer.status().as_u16()) {
                         Ok(200) => {
                             number += 1;
@@ -94,7 +94,7 @@ impl Posters {
         wait_for(what, || (of(&self.seen).load(Ordering::Relaxed) >= before + more).then_some(()));
     }
 
-    /// How many batches each has had acknowledged.
+    /// Number of acknowledged batches of each sender.
     fn stop(self) -> Vec<u64> {
         self.stop.store(true, Ordering::Relaxed);
         let acknowledged = self.threads.into_iter().map(|thread| thread.join().expect("posting doesn't panic")).collect();
@@ -103,7 +103,7 @@ impl Posters {
     }
 }
 
-/// What was acknowledged is there whole, and so is what was stored without an answer.
+/// Checks that all acknowledged batches are complete, and also all batches that were stored without an answer.
 fn check(server: &Server, acknowledged: &[u64]) {
     let (mut found, mut cursor) = (HashMap::new(), String::new());
     loop {
@@ -130,7 +130,7 @@ fn check_integrity(data: &Path) {
     assert_eq!(found, "ok");
 }
 
-/// A disk between the server and the real one.
+/// A simulated disk between the server and the real disk.
 struct Disk {
     folder: TempDir,
 }
@@ -149,7 +149,7 @@ impl Disk {
         self.folder.path().join(name)
     }
 
-    /// What to do from now on: see shim.c.
+    /// Sets the behaviour of the disk: see shim.c.
     fn tell(&self, what: u8) {
         use std::os::unix::fs::FileExt;
         let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(self.path("told")).unwrap();
@@ -169,7 +169,7 @@ fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
     let mut server = Server::start_with(disk.env());
     let posters = Posters::begin(&server, &[0; POSTERS as usize]);
     for _ in 0..rounds(1) {
-        // Writes fail, there is no room, what is written can't be synced.
+        // Writes fail, the disk is full, or a sync fails.
         for fault in 1..=3 {
             posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 50);
             disk.tell(fault);
@@ -204,13 +204,13 @@ fn what_is_refused_for_the_disk_says_when_to_come_again() {
     assert_eq!(post().status(), 200);
 }
 
-/// Fewer than half a second, and never the same.
+/// A random duration below half a second.
 fn some_moment() -> Duration {
     use std::hash::{BuildHasher, RandomState};
     Duration::from_micros(RandomState::new().hash_one(0) % 400_000)
 }
 
-/// As often as `cargo xtask soak` wants it, or a few times.
+/// Number of kills: a few, or more with `cargo xtask soak`.
 fn kills() -> u32 {
     if rounds(0) == 0 { 5 } else { 50 }
 }
@@ -251,7 +251,7 @@ fn when_the_power_is_cut_what_was_acknowledged_is_on_the_disk() {
     check_integrity(server.data());
 }
 
-/// The database's files become what was synced of them.
+/// Replaces the files of the database by their synced content.
 fn drop_unsynced(data: &Path) {
     let names =
         || fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.to_str().unwrap().contains("monitor.db"));
@@ -260,19 +260,19 @@ fn drop_unsynced(data: &Path) {
         fs::remove_file(path).unwrap();
     }
     for path in names() {
-        // What is synced stays synced: the copy is gone on with.
+        // The synced copy stays, because the shim continues to update it.
         fs::copy(&path, path.with_extension("")).unwrap();
         copies += 1;
     }
     assert!(copies > 0, "the disk kept what was synced");
 }
 
-/// A batch that takes much room: trees with fields of many bytes.
+/// A large batch: trees with fields of many bytes.
 fn large_batch(number: u64) -> Value {
     let mut batch = batch(0, number);
     for (place, event) in batch["events"].as_array_mut().unwrap().iter_mut().enumerate() {
         if event["type"] == "process-started" {
-            // Nothing that could be compressed.
+            // Text that can't be compressed.
             let mut text = String::new();
             for word in 1..=3_000 {
                 use std::fmt::Write as _;
@@ -291,7 +291,7 @@ fn health(server: &Server) -> (u16, u16) {
 
 #[test]
 fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well() {
-    // Where mounting is not allowed, the tests below hold what can be held without.
+    // Where mounting is not allowed, the tests below check everything that is possible without it.
     let Some(disk) = SmallDisk::new(96 << 20) else { return eprintln!("mounting is not allowed here") };
     let mut server = Server::start_on_disk(disk, Vec::new());
     assert_eq!(health(&server), (200, 200));
@@ -312,7 +312,7 @@ fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well
     assert!(metrics.contains("monitor_ingest_stopped 1") && metrics.contains("monitor_disk_free_bytes "), "{metrics}");
     assert!(server.log().contains("fills up"), "there was a warning before: {}", server.log());
 
-    // Others take the rest.
+    // Other data fills the rest of the disk.
     server.disk().fill();
     assert_eq!(server.roots().len() as u64, stored, "reading goes on");
     server.kill();
@@ -323,11 +323,11 @@ fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well
         let (status, answer) = server.ask("DELETE", &format!("/api/v1/roots/{}", root["number"]));
         assert_eq!(status, 204, "{answer}");
     }
-    // It comes back little by little: what is enough for the server to be well may not yet be enough for a large batch.
+    // The server frees the space in small steps, so the space that makes it healthy may not yet be enough for a large batch.
     wait_for("the space to be given back", || (server.post(&large_batch(stored)).0 == 200).then_some(()));
     wait_for("the server to be well", || (health(&server) == (200, 200)).then_some(()));
     server.stop();
-    // SQLite opens no file by a path through another's folder.
+    // SQLite opens no path through `/proc/PID/root`.
     let copy = tempfile::tempdir().unwrap();
     fs::copy(server.disk().outside(&server.data().join("monitor.db")), copy.path().join("monitor.db")).unwrap();
     check_integrity(copy.path());
@@ -340,7 +340,7 @@ fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
     server.stop();
     server.set_env(vec![("MONITOR_MIN_FREE_BYTES", "4000000GiB".into())]);
     server.start_again();
-    // What comes in that moment before the writer has looked at the disk is taken.
+    // The server accepts batches until its writer has checked the disk.
     wait_for("the disk to be looked at", || (health(&server) == (503, 503)).then_some(()));
     let (status, problem) = server.post(&batch(0, 1));
     assert!(status == 503 && problem["detail"].as_str().unwrap().contains("min-free-bytes"), "{problem}");
@@ -367,15 +367,15 @@ fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
     posters.stop();
     assert!(server.get("/status")["refused_batches"].as_u64().unwrap() >= 40);
     disk.tell(WELL);
-    // Nobody sends anything.
+    // The server recovers without any request.
     wait_for("it to be well", || (health(&server) == (200, 200)).then_some(()));
     let log = server.log();
     let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
-    // The reserve may be given up meanwhile, which is another warning.
+    // Giving up the reserve of space may log another warning.
     assert_eq!((lines(" ERROR "), lines("batches are answered 503"), lines("stored again")), (0, 1, 1), "{log}");
 }
 
-/// A tree of one batch, with a long chain of processes.
+/// A tree in a single batch, with a long chain of processes.
 fn chain(sender: u64, number: u64, processes: u64) -> String {
     let (root, began) = (root(sender, number), 1_763_600_000_000_000 + number * 1_000);
     let events: Vec<_> = (1..=processes)
@@ -393,17 +393,17 @@ fn chain(sender: u64, number: u64, processes: u64) -> String {
     format!(r#"{{"version":1,"worker":{worker},"sequence":{sequence},"sent_us":0,"events":[{}]}}"#, events.join(","))
 }
 
-/// Number of processes of a [`chain`] by which caps are exceeded.
+/// Number of processes of a [`chain`]. Such trees exceed the caps.
 const LONG: u64 = 400;
 
-/// Sends many trees to a server with this setting. Returns the server, a connection to its database, and the most processes that were
-/// there at once.
+/// Sends many trees to a server with this setting. Returns the server, a connection to its database, and the highest number of stored
+/// processes.
 fn exceed(setting: &'static str, cap: String) -> (Server, rusqlite::Connection, u64) {
     const SENDERS: u64 = 4;
     const TREES: u64 = 300;
     let server = Server::start_with(vec![(setting, cap.into())]);
     let database = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
-    // All that is on the disk: of trees that are kept, and of those that are dropped and not yet deleted.
+    // All stored processes, also those of trees that are dropped and not yet deleted.
     let held = || figure(&database, "SELECT count(*) FROM process");
     let most = std::thread::scope(|scope| {
         let send = |sender| {
@@ -440,7 +440,8 @@ fn the_cap_of_the_count_holds_however_much_comes_in() {
     const CAP: u64 = 20;
     let (_server, database, most) = exceed("MONITOR_RETENTION_COUNT", CAP.to_string());
     assert!(most > CAP * LONG, "they send faster than it is looked what is due");
-    // So many events as 50 of these trees have are looked at once a minute.
+    // The server checks the cap after a large number of events, and otherwise once per minute. The events of 50 of these trees are too few
+    // for a check.
     wait_for("all above the cap to go", || (figure(&database, "SELECT count(*) FROM process") <= (CAP + 50) * LONG).then_some(()));
 }
 
@@ -449,10 +450,10 @@ fn the_cap_of_the_size_holds_however_much_comes_in() {
     const CAP: u64 = 12 << 20;
     let (server, database, most) = exceed("MONITOR_RETENTION_SIZE", CAP.to_string());
     let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-    // As above: 50 of these trees may be there beyond the cap, for as long as a minute, and take less than this.
+    // As above: 50 of these trees may exist beyond the cap for up to a minute. They take less than this.
     wait_for("what is in use to fit into the cap", || (figure(&database, used) <= CAP + 50 * LONG * 400).then_some(()));
     assert!(most > 0 && !server.roots().is_empty(), "the newest trees stay");
-    // The file itself gets smaller, too.
+    // The file itself also shrinks.
     wait_for("the file to be cut", || {
         let status = server.get("/status");
         (status["database_bytes"].as_u64().unwrap() <= 2 * (CAP + 50 * LONG * 400)).then_some(())

@@ -1,5 +1,5 @@
-/* A disk that does as it is told, by LD_PRELOAD: what goes to the database's files fails while the first byte of the file
- * DISK_TOLD says so, and what was synced of them stands in a copy beside each, `….synced`. */
+/* A simulated disk, by LD_PRELOAD. The first byte of the file DISK_TOLD selects the fault of writes and syncs of the database's files. The
+ * synced content of each of these files is in a copy beside it, `….synced`. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,10 +13,10 @@
 
 enum { WELL = 0, WRITES_FAIL = 1, FULL = 2, SYNCS_FAIL = 3 };
 
-/* What was written to a file since it was synced, newest first. */
+/* Writes to a file since its last sync, newest first. */
 struct op {
     struct op *before;
-    off_t at; /* where; or, without data, to which size it was cut */
+    off_t at; /* offset; without data, the size to which the file was truncated */
     size_t length;
     char data[];
 };
@@ -43,7 +43,7 @@ static int is_ours(const char *path) {
     return name && !strstr(name, "-shm") && !strstr(name, ".synced");
 }
 
-/* The file of a descriptor, if it is one of the database's. */
+/* The file of a descriptor, if it belongs to a database. */
 static struct file *file_of(int fd) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -87,7 +87,7 @@ static void copy(struct op *op, int fd) {
 static ssize_t written(int fd, const void *data, size_t length, off_t at) {
     struct file *file = file_of(fd);
     if (file && (*told == WRITES_FAIL || *told == FULL)) {
-        /* A full disk takes a part at first. */
+        /* A full disk first accepts a part. */
         size_t part = *told == FULL && length > 512 ? REAL(pwrite)(fd, data, length / 2, at) : 0;
         if (part) {
             note(file, at, data, part);

@@ -1,4 +1,5 @@
-//! Small disks of their own: a burst of events stops at `min-free-bytes`, and a disk without a free byte stops nothing but that.
+//! Small separate disks. A burst of events stops at `min-free-bytes`, and on a disk without a free byte everything except storing still
+//! works.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -7,9 +8,9 @@ use serde_json::json;
 
 use super::{batch, health, large_batch};
 
-/// Senders of a burst.
+/// Number of concurrent senders.
 const SENDERS: u64 = 4;
-/// Batches that a sender has under way at once, so that the writer stores many of them in one transaction.
+/// Number of unanswered batches per sender. Several allow the writer to store many of them in one transaction.
 const AT_ONCE: u64 = 8;
 
 /// Free bytes of the server's disk.
@@ -19,8 +20,8 @@ fn free(server: &Server) -> u64 {
     found.f_bavail * found.f_frsize
 }
 
-/// Sends events as fast as possible until a batch of each sender is refused. Returns the free bytes at the first refusal, and
-/// how many batches were stored.
+/// Sends events as fast as possible until a batch of each sender is rejected. Returns the number of free bytes at the first rejection and
+/// the number of stored batches.
 fn burst(server: &Server) -> (u64, u64) {
     let (is_refused, at_refusal, stored) = (AtomicBool::new(false), AtomicU64::new(u64::MAX), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -53,7 +54,7 @@ fn burst(server: &Server) -> (u64, u64) {
     (at_refusal.into_inner(), stored.into_inner())
 }
 
-/// Everything that must work without a free byte.
+/// Checks everything that must work without a free byte.
 fn works_on_a_full_disk(bytes: u64) {
     // Where mounting is not allowed, there is nothing to test.
     let Some(disk) = SmallDisk::new(bytes) else { return eprintln!("mounting is not allowed here") };
@@ -82,7 +83,7 @@ fn works_on_a_full_disk(bytes: u64) {
     refill(&server);
     create_token(&server, "first");
     delete(&server, &server.roots()[0]);
-    // Whatever these have left free is taken by others, too.
+    // Other data also fills the space that these have freed.
     refill(&server);
     server.kill();
     server.start_again();

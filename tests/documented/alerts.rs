@@ -1,4 +1,4 @@
-//! docs/alerts.md: each command, each file and each line of a rule, with a receiver in place of the chat's robot.
+//! Tests of docs/alerts.md: each command, each file and each line of a rule, with a receiver in place of the chat robot.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::typed;
 const PAGE: &str = include_str!("../../docs/alerts.md");
 type Messages = Arc<Mutex<Vec<Value>>>;
 
-/// A robot of `WeCom`: its address, and the texts that it got. It ends with the runtime.
+/// A `WeCom` robot: its address and the received texts. It ends with the runtime.
 fn robot() -> (SocketAddr, Messages, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (listener, messages) = (runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap(), Messages::default());
@@ -31,7 +31,7 @@ fn robot() -> (SocketAddr, Messages, Runtime) {
     (address, messages, runtime)
 }
 
-/// The page for the folder of a test. The robot's address may be used though it is of this machine.
+/// The page, adapted to the folder of a test. The address of the robot is permitted although it belongs to this machine.
 fn page_for(folder: &Path, robot: SocketAddr) -> String {
     fs::write(folder.join("ops-url"), format!("http://{robot}/robot\n")).expect("the address");
     PAGE.replace("/etc/monitor", folder.to_str().expect("UTF-8")).replace("kind = \"wecom\" ", "private = true\nkind = \"wecom\" ")
@@ -44,7 +44,7 @@ fn each_command_and_file_of_the_page_does_as_the_page_says() {
     let page = page_for(session.path(), address);
     for (words, prints) in typed(&page, "The first ten minutes") {
         if words.starts_with("monitor task run ") {
-            // It waits a second for its agent, and a busy machine takes longer to start one.
+            // The command waits a second for its agent, but a busy machine takes longer to start an agent.
             session.type_in("monitor inspect ping -t 20s", "monitor-agent@local  ok  …  pong");
         }
         session.type_in(&words, &prints);
@@ -71,13 +71,13 @@ fn each_command_and_file_of_the_page_does_as_the_page_says() {
         session.type_in("monitor alert try --file line.toml", "one: it would have fired …");
     }
 
-    // In their order, about the alert and the tree that there are.
+    // In the order of the page, with the existing alert and tree.
     let commands: Vec<_> =
         code_of(&page).filter(|code| code.starts_with("monitor ")).map(|code| code.replace(" 12", " 1").replace(" 2106", " 1")).collect();
     assert!(commands.len() >= 15, "{commands:?}");
     for words in commands {
         let finished = session.run(&words);
-        // Some are named without what they are about.
+        // The page names some commands without their arguments.
         let is_name = finished.code == Some(2) && session.run(&format!("{words} --help")).code == Some(0);
         assert!(finished.code == Some(0) || is_name, "{words}: {finished:?}");
     }

@@ -1,4 +1,4 @@
-//! docs/control.md: each command, against the example `workers`.
+//! Tests of docs/control.md: each command, with the example `workers`.
 
 use super::session::{Session, code_of_first_column};
 use super::typed;
@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../docs/control.md");
 #[test]
 fn each_command_of_the_page_on_workers_does_as_the_page_says() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
-    // The example is built already.
+    // The example was already built.
     let page = PAGE.replace("build-7", host.trim()).replace("cargo run -q -p monitor-examples --bin workers --", "workers");
     let commands = typed(&page, "The first ten minutes");
     let mut session = Session::new();

@@ -1,6 +1,6 @@
-//! Examples of the documentation, as a user copies them: those of docs/api.md in the shell and in Python, against a real server and the example
-//! `workers`; of docs/batch.md the first ten minutes, and each definition; of docs/heartbeats.md a heartbeat and its ping; of docs/control.md and
-//! docs/alerts.md each command and each file.
+//! Examples of the documentation, executed like a user would: docs/api.md in the shell and in Python, with a real server and the example
+//! `workers`; docs/batch.md, the first ten minutes and each definition; docs/heartbeats.md, a heartbeat and its ping; docs/control.md and
+//! docs/alerts.md, each command and each file.
 #![cfg(target_os = "linux")]
 
 mod alerts;
@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 use monitor_tests::{Server, command, example, run, wait_for};
 
 const PAGE: &str = include_str!("../../docs/api.md");
-/// Written after each step of the page: no example prints it.
+/// Written after each step of the page. No example prints it.
 const END_OF_STEP: char = '\u{1e}';
 
-/// Code blocks up to one that says what they print.
+/// Code blocks that are followed by a single block with their output.
 #[derive(Default)]
 struct Step {
     shell: Vec<String>,
@@ -45,7 +45,7 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Ends with its test.
+/// The example `workers`. It ends with its test.
 struct Workers(Child);
 
 impl Drop for Workers {
@@ -55,7 +55,7 @@ impl Drop for Workers {
     }
 }
 
-/// The example `workers`, once all that the page asks for has happened.
+/// The example `workers`, as soon as everything that the page requires has happened.
 fn workers(server: &Server) -> Workers {
     let mut command = example("workers", Some(server));
     command.arg("600").env("MONITOR_COMMANDS", "all").stdin(Stdio::null()).stdout(Stdio::null());
@@ -68,7 +68,7 @@ fn workers(server: &Server) -> Workers {
     workers
 }
 
-/// A line of a shell that finds `monitor`.
+/// A shell command whose search path contains `monitor`.
 fn shell(words: &str) -> Command {
     let monitor = command("monitor");
     let programs = std::path::Path::new(monitor.get_program()).parent().expect("a folder of programs").to_owned();
@@ -78,7 +78,7 @@ fn shell(words: &str) -> Command {
     shell
 }
 
-/// Runs a script of the page, and returns what each of its steps printed.
+/// Runs a script of the page. Returns the output of each step.
 fn printed(server: &Server, script: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let script = script.replace("http://127.0.0.1:60010", server.url());
@@ -91,7 +91,7 @@ fn printed(server: &Server, script: &str) -> Vec<String> {
     finished.stdout.split_terminator(&format!("{END_OF_STEP}\n")).map(str::to_owned).collect()
 }
 
-/// Returns true if the text is as the words say, in which `…` stands for anything.
+/// True if the text matches the pattern, in which `…` represents any text.
 fn is_like(text: &str, words: &str) -> bool {
     let mut parts = words.split('…');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -112,7 +112,8 @@ fn check(steps: &[Step], printed: &[String]) {
     }
 }
 
-/// The first line of these words that a text doesn't have, or not in its place. The widths of columns depend on what stands in them.
+/// The first line of the page that is not in the output, or not in the right order. Ignores the widths of columns, which depend on their
+/// content.
 fn missing_line<'a>(printed: &str, words: &'a str) -> Option<&'a str> {
     let joined = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines = printed.lines();
@@ -136,7 +137,7 @@ fn in_python() {
     let end = "print('\\x1e')\n";
     let python = steps.iter().map(|step| format!("{}{end}", step.python.concat())).collect::<Vec<_>>().concat();
     assert!(steps.iter().all(|step| step.shell.is_empty() == step.python.is_empty()), "each step is in both languages");
-    // Address and token come from the page's own words for the shell.
+    // Address and token come from the shell commands of the page.
     let script = format!("{}exec python3 - <<'PAGE'\n{python}PAGE\n", steps[0].shell[0]);
     check(&steps, &printed(&server, &script));
 }
@@ -157,7 +158,7 @@ fn words_with_gaps_are_compared() {
 
 const BATCH: &str = include_str!("../../docs/batch.md");
 
-/// Commands that are typed at a prompt, in the order of a section, each with the lines that it prints.
+/// Commands at a prompt, in the order of a section, each with its output.
 fn typed(page: &str, section: &str) -> Vec<(String, String)> {
     let (_, text) = page.split_once(&format!("\n## {section}\n")).expect("the section");
     let (text, _) = text.split_once("\n## ").expect("its end");
@@ -166,7 +167,7 @@ fn typed(page: &str, section: &str) -> Vec<(String, String)> {
     commands.map(|(command, prints)| (command.to_owned(), prints.to_owned())).collect()
 }
 
-/// A text in which each number is 0: times and ids differ each time.
+/// A text in which each number is replaced by 0, because times and ids differ.
 fn without_numbers(text: &str) -> String {
     let mut last = ' ';
     let digits = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
@@ -183,7 +184,7 @@ fn the_first_ten_minutes_of_batch_tasks() {
         for (name, value) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"), ("HOME", ".")] {
             shell.env(name, folder.path().join(value));
         }
-        // A newcomer has no server yet.
+        // A new user has no server yet.
         shell.env_remove("MONITOR_SERVER_URL").env_remove("MONITOR_TOKEN").env_remove("MONITOR_AGENT_DATA");
         shell
     };
@@ -201,7 +202,7 @@ fn the_first_ten_minutes_of_batch_tasks() {
             wait_for(&words, || {
                 let finished = run(shell(&words));
                 let is_said = prints.is_empty() || without_numbers(&finished.stdout) == without_numbers(&prints);
-                // Only what asks is asked again: it may have come too early.
+                // Only commands that read are repeated, because they may run before the result exists.
                 assert!(is_said || words.ends_with(" list"), "{words}: {}{}", finished.stdout, finished.stderr);
                 (finished.code == Some(0) && is_said).then_some(())
             });
@@ -221,7 +222,7 @@ fn each_definition_of_the_page_has_no_mistake() {
         let name = if has("name ") { "" } else { "name = \"gold\"\n" };
         let program = if has("command ") || has("shell ") { "" } else { "shell = \"true\"\n" };
         fs::write(folder.path().join("gold.toml"), [name, program, &text].concat()).expect("the file");
-        // Those that it starts.
+        // Tasks that the definition starts.
         for other in ["load", "clean-up"] {
             fs::write(folder.path().join(format!("{other}.toml")), format!("name = \"{other}\"\nshell = \"true\"\n")).expect("the file");
         }

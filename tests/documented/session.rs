@@ -1,4 +1,4 @@
-//! Commands that a page shows at a prompt, typed one after the other by a user who has nothing yet.
+//! Commands that a page shows at a prompt, executed one after the other by a new user.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Workers, missing_line, shell};
 
-/// The home of a user, where nothing but the commands of one page has happened.
+/// The home folder of a user who has executed only the commands of one page.
 pub(crate) struct Session {
     folder: TempDir,
     running: Vec<Workers>,
@@ -26,8 +26,8 @@ impl Session {
         self.folder.path()
     }
 
-    /// Does what a user does with a command of a page: writes the file that `cat` shows, starts what ends with `&`, and compares what all
-    /// else prints. Lines may be missing in the page, and `…` represents anything.
+    /// Executes a command of a page like a user would: writes the file that `cat` shows, starts a command that ends with `&`, and compares
+    /// the output of all other commands. Lines may be missing in the page, and `…` represents any text.
     pub(crate) fn type_in(&mut self, words: &str, prints: &str) {
         if let Some(file) = words.strip_prefix("cat ") {
             fs::write(self.path().join(file), prints).expect("the file");
@@ -42,7 +42,7 @@ impl Session {
                     last.clone_from(&finished.stdout);
                     eprintln!("$ {words}\n{last}");
                 }
-                // Only what asks is asked again: it may have come too early.
+                // Only commands that read are repeated, because they may run before the result exists.
                 let asks =
                     [" inspect ", " list", " show ", " explain ", " rules", " tasks", " try "].iter().any(|word| words.contains(word));
                 assert!(asks || missing.is_none(), "{words}: {missing:?} isn't printed, or not in its place");
@@ -52,13 +52,13 @@ impl Session {
         }
     }
 
-    /// Runs a command in a shell that knows the variables of those before, with its errors as a terminal shows them.
+    /// Runs a command in a shell with the variables of the earlier commands. Errors are part of the output, like on a terminal.
     pub(crate) fn run(&self, words: &str) -> Finished {
         let text = format!("[ ! -f .env ] || . ./.env\nset -a\nexec 2>&1\n{words}\ncode=$?\nexport -p >.env\nexit $code");
         run(self.at_home(shell(&text)))
     }
 
-    /// Starts a program. Of a server it waits for the address, which the commands that follow use.
+    /// Starts a program. For a server, waits for its address, which the following commands use.
     fn start(&mut self, words: &str) {
         let mut started = self.at_home(shell(&format!("exec env {words}")));
         let mut child = started.env("MONITOR_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("it starts");
@@ -91,18 +91,18 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Programs before the server that they report to.
+        // End programs before the server that they report to.
         while self.running.pop().is_some() {}
     }
 }
 
-/// What stands between backticks in a text, code blocks aside.
+/// Text between backticks, without code blocks.
 pub(crate) fn code_of(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.split("```").step_by(2).flat_map(str::lines);
     lines.flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// The same in the first column of its tables.
+/// Text between backticks in the first column of tables.
 pub(crate) fn code_of_first_column(text: &str) -> impl Iterator<Item = &str> {
     let rows = text.lines().filter(|line| line.starts_with("| "));
     rows.filter_map(|row| row.split(" | ").next()).flat_map(code_of)

@@ -1,4 +1,4 @@
-//! A program that sends its spans by itself, without a server of ours.
+//! A program that sends its spans itself, without a server of Process Monitor.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
@@ -8,21 +8,21 @@ use monitor_tests::{Finished, Server, command, run, wait_for, worker};
 
 use crate::receiver::{Behaviour, Receiver, Taken, latest, texts};
 
-/// The tests' own program, which sends to a receiver of OTLP alone, and waits for it at its end.
+/// The test worker, which sends only to an OTLP receiver and waits for it at its end.
 fn alone(receiver: &Receiver, what: &[&str]) -> Command {
     let mut command = command("monitor-test-worker");
     command.args(what).env("MONITOR_ENABLED", "1").env("MONITOR_OTLP_ENDPOINT", receiver.url()).env("MONITOR_EXIT_TIMEOUT", "60s");
     command
 }
 
-/// Runs it to its end, without a word of its own.
+/// Runs a command, which must succeed without output of the client.
 fn succeed(command: Command) -> Finished {
     let finished = run(command);
     assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
     finished
 }
 
-/// What spans say, apart from ids and times, each with the names of those above it.
+/// Content of spans without ids and times, each with the names of its ancestors.
 fn told(spans: &[Taken]) -> BTreeSet<String> {
     let by_id: BTreeMap<_, _> = spans.iter().map(|taken| (taken.span.span_id.clone(), &taken.span)).collect();
     assert_eq!(by_id.len(), spans.len(), "each goes once");
@@ -95,7 +95,8 @@ fn each_span_goes_once_however_the_receiver_fails() {
     let mut steady = steady.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(steady.stderr.take().unwrap()).lines().map_while(Result::ok);
     receiver.spans(100);
-    // What is answered so is not taken: whoever takes spans and ends before its answer arrives gets them twice.
+    // An answer of this kind means that the spans were not accepted. A receiver that accepts spans and ends before its answer arrives gets
+    // them twice.
     let before = receiver.seen(|seen| {
         seen.always = Some(Behaviour::Answers(503));
         seen.requests.len()
@@ -166,6 +167,6 @@ fn our_own_server_is_no_receiver_and_nonsense_is_told_without_secrets() {
         }
         assert!(!said.contains("hush"), "{said}");
     }
-    // What is recorded went to the server as ever.
+    // Recorded events were sent to the server as usual.
     wait_for("their trees", || (server.roots().len() == all.clone().count()).then_some(()));
 }

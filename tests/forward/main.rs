@@ -1,5 +1,5 @@
-//! What has ended goes on by OTLP, from a server or a program, to a receiver that decodes with OpenTelemetry's own types and isn't always
-//! well.
+//! OTLP forwarding of ended processes, from a server or a program, to a receiver that decodes with OpenTelemetry's own types and sometimes
+//! fails.
 
 mod alone;
 mod receiver;
@@ -33,7 +33,7 @@ fn id(number: u64) -> String {
     format!("{number:016x}")
 }
 
-/// Starts and ends of so many processes below [`ROOT`], from this number on.
+/// Starts and ends of this number of processes below [`ROOT`], from this number on.
 fn pairs(from: u64, count: u64) -> Vec<Value> {
     (from..from + count).flat_map(|n| [started(&id(n), Some("00000000000000c1"), "step"), ended(&id(n))]).collect()
 }
@@ -47,12 +47,12 @@ fn server(receiver: &Receiver, more: &[(&'static str, &str)]) -> Server {
     let mut env = vec![("MONITOR_OTLP_ENDPOINT", receiver.url())];
     env.extend(more.iter().map(|(key, value)| (*key, OsString::from(value))));
     let server = Server::start_with(env);
-    // What ends before it looks for the first time stays here.
+    // Processes that end before the first run of the duty are not forwarded.
     wait_for("the first run", || duty(&server)["last_us"].is_u64().then_some(()));
     server
 }
 
-/// How the duty goes.
+/// State of the duty.
 fn duty(server: &Server) -> Value {
     let status = server.get("/status");
     let duties = status["duties"].as_array().expect("a list");
@@ -68,7 +68,7 @@ fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[("MONITOR_OTLP_HEADERS", "authorization=Bearer%20hush,x-tenant=env:THE_TENANT"), ("THE_TENANT", "7")]);
     let (parent, child) = ("00000000000000c1", "00000000000000c2");
-    // What came by OTLP is not sent back.
+    // Spans that were received by OTLP are not sent back.
     let foreign = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": ROOT, "spanId": "00000000000000ff", "name": "foreign",
         "startTimeUnixNano": "1763600000000000000", "endTimeUnixNano": "1763600000000000001"}]}]}]});
     let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
@@ -146,7 +146,7 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
     assert_eq!(finished.stdout.trim(), format!("00-{}-{}-01", hex(&taken.span.trace_id), hex(&taken.span.span_id)));
 
     let mut burst = worker(&server, &["burst", "20000"]);
-    // Sending all takes longer than a program waits at its end, when neither is optimized.
+    // Without optimization, sending everything takes longer than a program normally waits at its end.
     burst.env("MONITOR_FOLD_AFTER", "100").env("MONITOR_EXIT_TIMEOUT", "60s");
     assert_eq!(run(burst).code, Some(0));
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "burst" && root["state"] == "succeeded"));
@@ -190,7 +190,7 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
         .seen(|seen| seen.next.extend([Behaviour::Answers(429), Behaviour::Answers(502), Behaviour::Answers(504), Behaviour::TakesHalf]));
     receiver.start_again();
     wait_for_error(&server, "rejected 25 of 50 spans: no room for half of it");
-    // What is too large comes in pieces, and what is refused for good doesn't come again.
+    // A batch that is too large is sent in parts, and a batch that is rejected permanently is not sent again.
     receiver.seen(|seen| seen.always = Some(Behaviour::TakesAtMost(20)));
     send(&server, &batch(302, &pairs(0x4000, 50)));
     receiver.spans(200);

@@ -1,4 +1,4 @@
-//! A receiver of OTLP that decodes with OpenTelemetry's own types, and answers as a test says.
+//! An OTLP receiver that decodes with OpenTelemetry's own types. The tests set its answers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::runtime::Runtime;
 
-/// A receiver of OTLP. Its memory outlives it.
+/// An OTLP receiver. Its records remain after it has stopped.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -26,13 +26,13 @@ pub(crate) struct Receiver {
 
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// What it answers next; it takes all when nothing is said.
+    /// Behaviour for the next requests. If empty, `always` applies.
     pub(crate) next: VecDeque<Behaviour>,
-    /// What it answers when nothing is said.
+    /// Behaviour for all other requests. `None` accepts everything.
     pub(crate) always: Option<Behaviour>,
-    /// All requests that came, whatever was answered: headers, spans with attributes of their resources.
+    /// All requests, whatever their answer: headers, and spans with the attributes of their resources.
     pub(crate) requests: Vec<(HeaderMap, Vec<Taken>)>,
-    /// The spans of those that were answered with 200.
+    /// Spans of the requests that were answered with 200.
     pub(crate) taken: Vec<Taken>,
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Taken {
 
 #[derive(Clone, Copy)]
 pub(crate) enum Behaviour {
-    /// This status; with `Retry-After: 1`.
+    /// Answers with this status and `Retry-After: 1`.
     Answers(u16),
     /// Rejects half of the spans.
     TakesHalf,
-    /// Takes no more spans at once.
+    /// Rejects requests with more spans.
     TakesAtMost(usize),
 }
 
@@ -71,7 +71,7 @@ impl Receiver {
         self.runtime = Some(runtime);
     }
 
-    /// Ends with all its connections.
+    /// Stops and closes all connections.
     pub(crate) fn kill(&mut self) {
         self.runtime.take().expect("it listens").shutdown_background();
     }
@@ -84,7 +84,7 @@ impl Receiver {
         look(&mut self.seen.lock().unwrap())
     }
 
-    /// The spans that were taken, as soon as there are so many.
+    /// Accepted spans, as soon as there are this many.
     pub(crate) fn spans(&self, count: usize) -> Vec<Taken> {
         wait_for("spans", || self.seen(|seen| (seen.taken.len() >= count).then(|| seen.taken.clone())))
     }
@@ -117,7 +117,7 @@ async fn receive(State(seen): State<Arc<Mutex<Seen>>>, headers: HeaderMap, body:
     ([("content-type", "application/x-protobuf")], answer.encode_to_vec()).into_response()
 }
 
-/// Each span as it came last. Only a fold may come again, once it has counted more.
+/// The last version of each span. Only a fold may arrive several times, each time with a higher count.
 pub(crate) fn latest(spans: &[Taken]) -> Vec<Taken> {
     let mut latest = BTreeMap::new();
     for taken in spans {

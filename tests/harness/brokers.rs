@@ -1,4 +1,4 @@
-//! Redis and RabbitMQ, each as a server of its own for one test, from the system's packages.
+//! Redis and RabbitMQ from the system's packages, each as a separate server for one test.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -16,12 +16,12 @@ struct Broker {
     _folder: TempDir,
 }
 
-/// Redis, which forgets all when it ends.
+/// A Redis server. It loses all data when it ends.
 #[derive(Debug)]
 pub struct Redis(Broker);
 
 impl Redis {
-    /// Starts it, and waits until it can be asked. It listens on a socket in its folder alone.
+    /// Starts Redis and waits until it answers. It listens only on a socket in its folder.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("socket");
@@ -35,33 +35,34 @@ impl Redis {
         Self(Broker { child, url: format!("redis+unix://{}", socket.display()), _folder: folder })
     }
 
-    /// Where it listens.
+    /// Address of the server.
     pub fn url(&self) -> &str {
         &self.0.url
     }
 }
 
-/// RabbitMQ, with a server of names of its own.
+/// A RabbitMQ server with a separate Erlang name server (epmd).
 #[derive(Debug)]
 pub struct RabbitMq {
     broker: Broker,
     names: u16,
 }
 
-/// Not the script of the same name in `/usr/sbin`, which wants to be root or `rabbitmq`.
+/// The script in `/usr/sbin` with the same name must run as root or `rabbitmq`, so the tests use this file.
 const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 impl RabbitMq {
-    /// All that it keeps is in its folder, and it listens on ports of its own on this machine alone.
+    /// Starts RabbitMQ. All data is in its folder, and it listens only on local ports of its own.
     pub fn start() -> Self {
-        // Somebody else may take a port between its choice and the broker's start, so that it ends: others are tried then.
+        // Another process may take a port between its selection and the start of the broker, which then ends. In that case, try other
+        // ports.
         Self::started()
             .or_else(|_| Self::started())
             .or_else(|_| Self::started())
             .unwrap_or_else(|said| panic!("rabbitmq-server ended:\n{said}"))
     }
 
-    /// The broker, or what it said before it ended.
+    /// The broker, or its output if it has ended.
     fn started() -> Result<Self, String> {
         let program = found(&[RABBITMQ], "rabbitmq-server");
         let folder = tempfile::tempdir().expect("a folder");
@@ -81,9 +82,9 @@ impl RabbitMq {
         command.env("RABBITMQ_LOGS", "-").env("RABBITMQ_DIST_PORT", nodes.to_string());
         command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
         command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", names.to_string());
-        // It may be ended while it still believes that the broker lives.
+        // The name server accepts its end even if it still has the broker registered.
         command.env("ERL_EPMD_RELAXED_COMMAND_CHECK", "1");
-        // The script is the parent of what it starts: all of them end together.
+        // A process group, because the script starts other processes, and all must end together.
         let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("rabbitmq-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let url = format!("amqp://127.0.0.1:{port}/%2f");
@@ -96,7 +97,7 @@ impl RabbitMq {
         Ok(rabbit)
     }
 
-    /// Where it listens.
+    /// Address of the server.
     pub fn url(&self) -> &str {
         &self.broker.url
     }
@@ -106,16 +107,16 @@ impl Drop for RabbitMq {
     fn drop(&mut self) {
         let group = self.broker.child.id().cast_signed();
         #[allow(unsafe_code, reason = "ends the processes that the script has started")]
-        // SAFETY: a signal to a group that this test has made, whose leader was not waited for.
+        // SAFETY: sends a signal to a group that this test has created, whose leader was not waited for.
         unsafe {
             libc::kill(-group, libc::SIGKILL);
         }
-        // The server of names puts itself into a group of its own.
+        // The name server puts itself into a separate group.
         let _ = Command::new("epmd").args(["-port", &self.names.to_string(), "-kill"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }
 
-/// Ports that nobody listens on, as far as is known.
+/// Ports that are currently free.
 fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("bound").port())

@@ -1,4 +1,4 @@
-//! A clock for a real binary that does as a test tells it.
+//! A steered clock for a real binary.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +11,7 @@ use tempfile::TempDir;
 
 use crate::{Server, wait_for};
 
-/// Clocks between a program and the system, by a preloaded library (`tests/clock/shim.c`). Every wait of the program that has an end is by
-/// these clocks, too.
+/// Steered clocks of a program, by a preloaded library (`tests/clock/shim.c`). The timeouts of the program also use these clocks.
 #[derive(Debug)]
 pub struct SteeredClock {
     folder: TempDir,
@@ -25,7 +24,7 @@ impl Default for SteeredClock {
 }
 
 impl SteeredClock {
-    /// Clocks that go as the system's, so far.
+    /// Clocks that are equal to the system's clocks.
     pub fn new() -> Self {
         let clock = Self { folder: tempfile::tempdir().expect("a folder") };
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/clock/shim.c");
@@ -35,23 +34,23 @@ impl SteeredClock {
         clock
     }
 
-    /// What a program has in its environment to go by these clocks.
+    /// Environment variables for a program that uses these clocks.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         vec![("LD_PRELOAD", self.path("shim.so").into()), ("CLOCK_TOLD", self.path("told").into())]
     }
 
-    /// Sets the time of day so much ahead, and no other clock.
+    /// Sets only the system time ahead by this duration, and no other clock.
     pub fn set_ahead(&self, by: Duration) {
         self.tell(0, by);
     }
 
-    /// Sets all clocks so much ahead, as if that time had gone by.
+    /// Sets all clocks ahead by this duration, as if the time had passed.
     pub fn pass(&self, time: Duration) {
         self.tell(1, time);
     }
 
-    /// Lets time pass in steps so short that the server doesn't take itself for one that stood still, and has looked for silent workers after
-    /// each. `passed`: how far the clocks are ahead already. Returns how far they are then.
+    /// Lets time pass in steps. Each step is so short that the server does not assume that it was suspended itself, and ends after the
+    /// server has checked for silent workers. `passed` is the current offset of the clocks. Returns their new offset.
     pub fn pass_awake(&self, server: &Server, passed: Duration, time: Duration) -> Duration {
         let (end, mut at) = (passed + time, passed);
         loop {
@@ -69,7 +68,7 @@ impl SteeredClock {
         }
     }
 
-    /// Lets all clocks run so many times as fast from now on. May be called once.
+    /// Makes all clocks run faster by this factor. May be called once.
     pub fn run_fast(&self, times: u32) {
         let now = nix::time::ClockId::CLOCK_MONOTONIC.now().expect("every Unix has it");
         self.tell(3, now.into());

@@ -1,4 +1,4 @@
-//! A small disk of its own, where the system lets a test mount one.
+//! A small separate disk, where the system allows a test to mount one.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use tempfile::TempDir;
 
 use crate::command;
 
-/// A file system in memory, mounted for those alone that are started in it.
+/// A file system in memory that only processes in its mount namespace see.
 #[derive(Debug)]
 pub struct SmallDisk {
-    /// Has the mount as long as it lives.
+    /// Process that keeps the mount while it lives.
     holder: Child,
     as_user: bool,
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// A disk of so many bytes; none where mounting is not allowed.
+    /// A disk of this size, in bytes. `None` where mounting is not allowed.
     pub fn new(bytes: u64) -> Option<Self> {
         [false, true].into_iter().find_map(|as_user| Self::mount(bytes, as_user))
     }
@@ -36,18 +36,18 @@ impl SmallDisk {
         (line == "mounted\n").then_some(disk)
     }
 
-    /// Where it is mounted, for those that are started in it.
+    /// Mount point, for processes in the namespace.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The same file for others.
+    /// Path of the same file for processes outside of the namespace.
     pub fn outside(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(path.strip_prefix("/").expect("an absolute path"))
     }
 
-    /// A program that sees it.
+    /// A program inside the namespace.
     pub fn command(&self, name: &str) -> Command {
         let inner = command(name);
         let mut enter = Command::new("nsenter");
@@ -65,10 +65,10 @@ impl SmallDisk {
         enter
     }
 
-    /// Fills it with a file `filler`, up to the last byte: that file.
+    /// Fills the disk to the last byte with a file `filler`. Returns the path of the file.
     ///
     /// # Panics
-    /// When that goes wrong.
+    /// If writing fails for another reason.
     pub fn fill(&self) -> PathBuf {
         let path = self.outside(&self.path().join("filler"));
         let mut file = std::fs::File::create(&path).expect("a file");

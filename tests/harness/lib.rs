@@ -1,4 +1,4 @@
-//! The real binaries, real sockets and real files, and few words to use them with.
+//! Helpers of the integration tests: real binaries, real sockets and real files.
 
 mod brokers;
 #[cfg(target_os = "linux")]
@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 /// Longest wait for one condition. A busy machine needs minutes.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` repeatedly until it returns a value.
 ///
 /// # Panics
-/// When there is none in time; says `what` was waited for.
+/// If there is no value within [`PATIENCE`]. The message contains `what`.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -41,20 +41,20 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// How often a test that repeats itself does so: a few times, or as often as `cargo xtask soak` says.
+/// Number of repetitions of a test: `short`, or the number that `cargo xtask soak` sets.
 pub fn rounds(short: u32) -> u32 {
     std::env::var("MONITOR_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(short)
 }
 
-/// The `Content-Encoding` of what clients send, which begins as gzip or zstd does.
+/// The `Content-Encoding` of a client's body, by its first bytes: gzip or zstd.
 pub fn encoding(body: &[u8]) -> &'static str {
     if body.starts_with(&[0x1f, 0x8b]) { "gzip" } else { "zstd" }
 }
 
-/// What clients sent, as the server reads it.
+/// Decompresses a client's body like the server does.
 ///
 /// # Panics
-/// When it is not compressed as it should be.
+/// If the compression is invalid.
 pub fn decompressed(body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let read = match encoding(body) {
@@ -65,7 +65,7 @@ pub fn decompressed(body: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The body of the next request of a connection; none at its end.
+/// The body of the next request of a connection. `None` at the end.
 pub fn request_body(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut length = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The programs under test, as they were built.
+//! The built programs under test.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -6,18 +6,18 @@ use std::sync::OnceLock;
 
 use crate::Server;
 
-/// What a program left behind.
+/// Result of a finished program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Its exit code.
+    /// Exit code. `None` after a signal.
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// Content of stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Content of stderr.
     pub stderr: String,
 }
 
-/// One of the binaries of this workspace, with nothing in its environment that changes what it does or prints.
+/// A binary of this workspace, without environment variables that change its behaviour or output.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(folder().join(name));
     for (key, _) in std::env::vars_os() {
@@ -25,9 +25,9 @@ pub fn command(name: &str) -> Command {
             command.env_remove(key);
         }
     }
-    // None but a server's own programs, and those into a folder that is its own.
+    // Only the programs of a server have a spool, in a folder of that server.
     command.env("MONITOR_SPOOL_DIR", "off");
-    // A server starts no agent, unless a test asks for one.
+    // A server starts no agent unless the test requires it.
     command.env("MONITOR_AGENT", "off");
     command
 }
@@ -37,7 +37,7 @@ pub fn library(name: &str) -> PathBuf {
     folder().join("examples").join(format!("{}{}{}", std::env::consts::DLL_PREFIX, name.replace('-', "_"), std::env::consts::DLL_SUFFIX))
 }
 
-/// An example that reports to `server`, or is not monitored at all.
+/// An example that reports to `server`, or that is not monitored.
 pub fn example(name: &str, server: Option<&Server>) -> Command {
     let mut command = command(name);
     if let Some(server) = server {
@@ -46,7 +46,7 @@ pub fn example(name: &str, server: Option<&Server>) -> Command {
     command
 }
 
-/// The tests' own program, told what to do.
+/// The test worker with these arguments.
 pub fn worker(server: &Server, what: &[&str]) -> Command {
     let mut command = example("monitor-test-worker", Some(server));
     command.args(what).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -66,24 +66,24 @@ pub fn aborter(server: Option<&Server>) -> Command {
     example("../abort/monitor-test-aborter", server)
 }
 
-/// Sends SIGTERM to a program, and waits until it has ended well.
+/// Sends SIGTERM to a program and waits until it has ended successfully.
 ///
 /// # Panics
-/// When it does not.
+/// If it ends in another way.
 pub fn terminate(child: &mut Child) {
     let told = Command::new("kill").arg(child.id().to_string()).status();
     assert!(told.expect("every Unix has it").success(), "it runs");
     assert!(child.wait().expect("it ends").success(), "it stops well");
 }
 
-/// Runs a program to its end.
+/// Runs a program and waits for its end.
 pub fn run(mut command: Command) -> Finished {
     let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes| String::from_utf8(bytes).expect("our programs write UTF-8");
     Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Where the binaries are. `cargo test --workspace` has built them; a test that is run alone builds them itself.
+/// Folder of the binaries. `cargo test --workspace` has built them. A test that runs alone builds them itself.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{SmallDisk, command, terminate, wait_for};
 
-/// A server on a data folder of its own. It ends with the test.
+/// A server with a separate data folder. It ends with the test.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -18,7 +18,7 @@ pub struct Server {
     data: PathBuf,
     spool: PathBuf,
     env: Vec<(&'static str, OsString)>,
-    /// Where its data folder is mounted.
+    /// The disk of its data folder, if it has a separate disk.
     disk: Option<SmallDisk>,
     log: PathBuf,
     _folder: Option<TempDir>,
@@ -26,17 +26,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// A new server on a new folder and a free port.
+    /// Starts a server with a new folder and a free port.
     pub fn start() -> Self {
         Self::start_with(Vec::new())
     }
 
-    /// The same by https, with this certificate and its key: files of PEM.
+    /// Starts a server with HTTPS, by the PEM files of a certificate and its key.
     pub fn start_with_tls(certificate: &Path, key: &Path) -> Self {
         Self::start_with_tls_and(certificate, key, Vec::new())
     }
 
-    /// The same, with more in its environment. The certificate may be for another name.
+    /// Like [`start_with_tls`](Self::start_with_tls), with further environment variables. The certificate may be for another name.
     pub fn start_with_tls_and(certificate: &Path, key: &Path, mut env: Vec<(&'static str, OsString)>) -> Self {
         let pem = std::fs::read(certificate).expect("a certificate");
         let trusted = reqwest::Certificate::from_pem(&pem).expect("a certificate");
@@ -45,7 +45,7 @@ impl Server {
         Self::start_by(http, env)
     }
 
-    /// The same, with more in its environment.
+    /// Starts a server with further environment variables.
     pub fn start_with(env: Vec<(&'static str, OsString)>) -> Self {
         Self::start_by(reqwest::blocking::Client::builder(), env)
     }
@@ -54,7 +54,7 @@ impl Server {
         Self::start_on(None, http, env)
     }
 
-    /// The same, with its data folder on a disk of its own.
+    /// Starts a server whose data folder is on a separate disk.
     pub fn start_on_disk(disk: SmallDisk, env: Vec<(&'static str, OsString)>) -> Self {
         Self::start_on(Some(disk), reqwest::blocking::Client::builder(), env)
     }
@@ -68,29 +68,29 @@ impl Server {
         Self { child, url, data, spool, env, disk, log, _folder: Some(folder), http }
     }
 
-    /// All that it and those before it on its folder wrote to stderr.
+    /// Everything that this server and earlier servers in the same folder wrote to stderr.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("the log")
     }
 
-    /// The disk of its data folder, if that is one of its own.
+    /// The separate disk of its data folder. Panics if there is none.
     pub fn disk(&self) -> &SmallDisk {
         self.disk.as_ref().expect("started on one")
     }
 
-    /// The same, and what is recorded for it is kept in memory alone.
+    /// Starts a server whose programs keep their records only in memory.
     pub fn start_without_spool() -> Self {
         let mut server = Self::start();
         server.spool = PathBuf::from("off");
         server
     }
 
-    /// Its address, such as `http://127.0.0.1:40123`.
+    /// Address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Maximum resident memory so far, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
@@ -98,7 +98,7 @@ impl Server {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
-    /// The memory of its own that it has now, in bytes.
+    /// Current private memory, in bytes.
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> u64 {
         let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("the server runs");
@@ -106,55 +106,55 @@ impl Server {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
-    /// Its data folder.
+    /// The data folder.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Where the programs that report to it keep what it hasn't got yet.
+    /// Folder in which the reporting programs keep unsent records.
     pub fn spool(&self) -> &Path {
         &self.spool
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("the server runs");
         self.child.wait().expect("the server ends");
     }
 
-    /// SIGTERM, and waits until it has ended well.
+    /// Sends SIGTERM and waits until the server has ended successfully.
     ///
     /// # Panics
-    /// When it does not.
+    /// If it ends in another way.
     pub fn stop(&mut self) {
         terminate(&mut self.child);
     }
 
-    /// What it has in its environment when it is started again.
+    /// Sets the environment variables for further starts.
     pub fn set_env(&mut self, env: Vec<(&'static str, OsString)>) {
         self.env = env;
     }
 
-    /// Starts it again on the same folder and the same port.
+    /// Starts the server again in the same folder and on the same port.
     pub fn start_again(&mut self) {
         let address = self.url.trim_start_matches("http://").to_owned();
-        // The port may still be held by connections of the killed server.
+        // Connections of the killed server may still occupy the port.
         let (child, url) =
             wait_for("the server to start again", || spawn(&self.data, &address, &self.env, self.disk.as_ref(), &self.log).ok());
         assert_eq!(url, self.url);
         self.child = child;
     }
 
-    /// Starts it again on the same folder and a free port.
+    /// Starts the server again in the same folder and on a free port.
     pub fn move_to_another_port(&mut self) {
         let started = spawn(&self.data, "127.0.0.1:0", &self.env, self.disk.as_ref(), &self.log).expect("the server starts");
         (self.child, self.url) = started;
     }
 
-    /// Starts it again, which must fail: what it wrote to stderr.
+    /// Starts the server again, which must fail. Returns the content of stderr.
     ///
     /// # Panics
-    /// When it starts.
+    /// If it starts.
     pub fn fail_to_start(&mut self) -> String {
         let before = self.log().len();
         let address = self.url.trim_start_matches("http://").to_owned();
@@ -162,14 +162,14 @@ impl Server {
         self.log()[before..].to_owned()
     }
 
-    /// The token of whoever has the data folder.
+    /// The token in the data folder.
     pub fn token(&self) -> String {
         let data = self.disk.as_ref().map_or(self.data.clone(), |disk| disk.outside(&self.data));
         let file = std::fs::read_to_string(data.join("local.token")).expect("the server writes it");
         file.lines().nth(1).expect("a token").to_owned()
     }
 
-    /// Status and body of any request, with the token of whoever has the data folder.
+    /// Sends any request with the token of the data folder. Returns status and body.
     pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let token = self.token();
         let request = self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url)).bearer_auth(token);
@@ -177,7 +177,7 @@ impl Server {
         (response.status().as_u16(), response.text().expect("text"))
     }
 
-    /// Status and JSON of any request below `/api/v1`, with the token of whoever has the data folder. A change is of whichever version there is.
+    /// Sends any request below `/api/v1` with the token of the data folder. Returns status and JSON. A change applies to any version.
     pub fn order(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = self.http.request(method.parse().expect("a method"), format!("{}/api/v1{path}", self.url)).bearer_auth(self.token());
         let request = if method == "PUT" { request.header("if-match", "*") } else { request };
@@ -186,10 +186,10 @@ impl Server {
         (response.status().as_u16(), response.json().unwrap_or_default())
     }
 
-    /// The answer to a GET below `/api/v1`.
+    /// The answer to a GET request below `/api/v1`.
     pub fn get(&self, path: &str) -> Value {
         let send = || self.http.get(format!("{}/api/v1{path}", self.url)).send();
-        // A jump of a steered clock ends idle connections, perhaps while one of them is used again.
+        // A jump of a steered clock closes idle connections, perhaps at the moment in which a connection is used again.
         let response = send().or_else(|_| send()).expect("the server answers");
         let status = response.status();
         let text = response.text().expect("the answer is text");
@@ -197,7 +197,7 @@ impl Server {
         serde_json::from_str(&text).expect("the answer is JSON")
     }
 
-    /// Status and body of a POST of one batch.
+    /// Posts a batch. Returns status and body.
     pub fn post(&self, batch: &Value) -> (u16, Value) {
         let response = self.http.post(format!("{}/api/v1/events", self.url)).json(batch).send().expect("the server answers");
         (response.status().as_u16(), response.json().expect("the answer is JSON"))
@@ -222,7 +222,7 @@ impl Server {
         }
     }
 
-    /// The one root that there is, as soon as nothing in its tree runs any more.
+    /// The only root, as soon as nothing in its tree runs any more.
     pub fn finished_root(&self) -> Value {
         wait_for("the tree to be finished", || {
             let roots = self.roots();
@@ -237,26 +237,26 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Shown where a test fails.
+        // Printed if the test fails.
         if let Ok(log) = std::fs::read_to_string(&self.log) {
             eprint!("{log}");
         }
     }
 }
 
-/// The server, once it listens, and its address; or why it ended.
+/// Starts a server. Returns it with its address as soon as it listens, or the error if it ends.
 fn spawn(data: &Path, listen: &str, env: &[(&str, OsString)], disk: Option<&SmallDisk>, log: &Path) -> Result<(Child, String), String> {
     let mut server = disk.map_or_else(|| command("monitor"), |disk| disk.command("monitor"));
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(|error| error.to_string())?;
     server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    // What other programs of this user left is none of a test's.
+    // Spools of other programs of this user are not part of the test.
     server.env("MONITOR_SPOOL_DIR", "off").envs(env.iter().map(|(key, value)| (key, value)));
     let mut child = server.spawn().map_err(|error| error.to_string())?;
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
         line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
     });
-    // Whatever else it says must not fill the pipe.
+    // Read all further output, so that the pipe does not fill up.
     std::thread::spawn(move || lines.for_each(drop));
     match url {
         Some(url) => Ok((child, url)),

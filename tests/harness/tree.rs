@@ -1,12 +1,11 @@
-//! Trees as text, to be compared with what a person would write down.
+//! Trees as text, for comparison with a handwritten outline.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// One line a process: its state unless it succeeded, its name, how many it stands for if it is a fold, its attachment unless
-/// explicit, its error; children indented.
+/// One line per process, with indented children: state unless it succeeded, name, count of a fold, attachment unless explicit, error.
 pub fn outline(processes: &[Value]) -> String {
     let mut text = String::new();
     for process in processes {
@@ -36,7 +35,7 @@ pub fn outline(processes: &[Value]) -> String {
     text
 }
 
-/// How many processes are in each state, those that a fold stands for included.
+/// Number of processes by state, including the calls that folds count.
 pub fn states(processes: &[Value]) -> BTreeMap<String, usize> {
     let mut states = BTreeMap::new();
     for process in processes {
@@ -48,7 +47,7 @@ pub fn states(processes: &[Value]) -> BTreeMap<String, usize> {
         for state in ["running", "failed", "cancelled"] {
             let count = fold[state].as_u64().expect("a number") as usize;
             if count > 0 {
-                // What ran when its worker was lost is lost with it.
+                // Calls that ran when their worker was lost are also lost.
                 let state = if process["state"] == "lost" && state == "running" { "lost" } else { state };
                 *states.entry(state.to_owned()).or_default() += count;
             }

@@ -1,4 +1,4 @@
-//! Programs whose spool has no room, or can't be used: what is lost is counted, and the root of a tree is kept.
+//! Programs whose spool is full or unusable. Lost events are counted, and the root of a tree is kept.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -25,7 +25,7 @@ fn a_full_disk_or_one_that_is_read_only_costs_one_warning_and_no_record() {
     }
 }
 
-/// Has the kernel answer two of a program's calls as it does when the disk is in trouble.
+/// Makes the kernel answer two system calls of a program like on a broken disk.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "a filter of the child alone")]
 fn refuse(command: &mut Command, [first, second]: [libc::c_long; 2], error: i32) {
@@ -41,14 +41,14 @@ fn refuse(command: &mut Command, [first, second]: [libc::c_long; 2], error: i32)
     ];
     let filter = move || {
         let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-        // SAFETY: the kernel copies the program, which is as long as it says.
+        // SAFETY: the kernel copies the program, whose length is correct.
         let is_set = unsafe {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
                 && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
         };
         if is_set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
-    // SAFETY: system calls, and nothing else, between fork and exec.
+    // SAFETY: only system calls between fork and exec.
     unsafe { command.pre_exec(filter) };
 }
 
@@ -78,23 +78,23 @@ fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
     let (starts, ends) = (count("process-started"), count("process-ended"));
     assert!(starts > 0 && ends > 0, "{status}");
     let events = status["events"].as_u64().unwrap();
-    // The first and the last word are the program's own.
+    // The first and the last event belong to the program.
     assert_eq!(events + starts + ends + count("worker-online"), 2 * (COUNT + 1) + 2, "{status}");
-    // What holds the tree together was among the oldest.
+    // The root, which connects the tree, was among the oldest events.
     let root = &server.roots()[0];
     assert_eq!((&root["name"], &root["state"], server.roots().len()), (&"wordy".into(), &"succeeded".into(), 1), "{root}");
     let of_root = server.tree(root)[0].clone();
     assert_eq!((&of_root["parent_id"], &of_root["state"]), (&Value::Null, &"succeeded".into()), "{of_root}");
 }
 
-/// All that a program recorded is at the server, or counted there.
+/// Checks that the server has stored or counted everything that a program recorded.
 fn check_full_disk(server: &Server, finished: &monitor_tests::Finished, count: u64) {
     assert_eq!(finished.stderr.matches("can't be kept beyond this program").count(), 1, "{}", finished.stderr);
     assert_eq!(finished.stderr.matches("events found no room in the spool").count(), 1, "{}", finished.stderr);
     check_sums(server, count, &["spool", "memory"]);
 }
 
-/// What arrived and what was given up for these reasons is all of `many`, and its tree has its end.
+/// Checks that stored events and drops for these reasons add up to all events of `many`, and that its tree has ended.
 fn check_sums(server: &Server, count: u64, reasons: &[&str]) {
     let status = server.get("/status");
     let dropped = status["dropped"].as_array().unwrap();
@@ -104,7 +104,7 @@ fn check_sums(server: &Server, count: u64, reasons: &[&str]) {
     };
     let (starts, ends, events) = (of("process-started"), of("process-ended"), status["events"].as_u64().unwrap());
     assert!(starts > 0 && ends > 0 && events > 1_000, "{status}");
-    // A start without room in memory has no end.
+    // A start that had no space in memory has no end.
     let memory: u64 = dropped.iter().filter(|drop| drop["reason"] == "memory").map(|drop| drop["count"].as_u64().unwrap()).sum();
     assert_eq!(events + starts + ends + memory, 2 * (count + count / 100 + 1) + 2, "{status}");
     let root = server.roots().into_iter().find(|root| root["name"] == "many").expect("the root was kept");
@@ -120,7 +120,7 @@ fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
 
 #[test]
 fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
-    // All of it is counted within five seconds, also on a busy machine.
+    // Low enough that everything is counted within five seconds, even on a busy machine.
     const COUNT: u64 = 30_000;
     let (server, finished) = with_a_full_disk(COUNT, "0s");
     assert_eq!(finished.stderr.matches("events are counted and lost").count(), 1, "{}", finished.stderr);
@@ -138,7 +138,7 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
     limit_files(&mut roots);
     let mut child = roots.spawn().unwrap();
     assert_eq!(line(&mut child), "done");
-    // As docs/spool.md has it. The journal has no room for half of the events, if it gets any.
+    // As docs/spool.md describes. The journal has no space for half of the events, if it gets any space.
     let in_memory = || {
         let mut folders = std::fs::read_dir(server.spool()).ok()?.map_while(Result::ok);
         let program = folders.find_map(|folder| std::fs::read(folder.path().join("program")).ok())?;
@@ -153,11 +153,11 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
     let is_it = |drop: &&Value| drop["type"] == "unknown" && drop["reason"] == "spool";
     let dropped = status["dropped"].as_array().unwrap().iter().find(is_it).unwrap_or_else(|| panic!("{status}"));
     let (counted, stored) = (dropped["count"].as_u64().unwrap(), status["events"].as_u64().unwrap());
-    // And that the program began, and was lost.
+    // And the events that the program began and was lost.
     assert!(counted >= least && counted + stored <= 2 * ROOTS + 2, "{least} {status}");
 }
 
-/// The shipper is still encoding when the program has left `main` and may wait no longer.
+/// The shipper is still encoding when the program has left `main` and may not wait longer.
 #[test]
 fn a_program_that_has_no_time_for_its_goodbye_is_offline_and_not_lost() {
     const ROOTS: u64 = 20_000;
@@ -178,7 +178,7 @@ fn a_program_that_has_no_time_for_its_goodbye_is_offline_and_not_lost() {
     }
 }
 
-/// Runs `many` where no file may hold more than 200 kB and no server answers, and ships what it has left.
+/// Runs `many` with a file size limit of 200 kB and without a server, then ships its spool.
 fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::Finished) {
     let mut server = Server::start();
     server.kill();
@@ -192,10 +192,10 @@ fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::F
     (server, finished)
 }
 
-/// No file of this program may hold more than 200 kB.
+/// Limits the file size of this program to 200 kB.
 #[allow(unsafe_code, reason = "a limit for the child alone")]
 fn limit_files(command: &mut Command) {
-    // SAFETY: a system call, and nothing else, between fork and exec.
+    // SAFETY: only a system call between fork and exec.
     unsafe {
         command.pre_exec(|| {
             let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
@@ -204,7 +204,7 @@ fn limit_files(command: &mut Command) {
     }
 }
 
-/// A real small file system, where a user may mount one.
+/// A real small file system, where the user may mount one.
 #[test]
 #[cfg(target_os = "linux")]
 fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
@@ -229,7 +229,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     let many = worker(&server, &["many", &COUNT.to_string()]);
     let mut ship = command("monitor");
     ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(here.join("spool"));
-    // Nobody answers the program itself.
+    // The program itself reaches no server.
     let set = "MONITOR_ENABLED=1 MONITOR_SERVER_URL=http://127.0.0.1:1 MONITOR_LOG=stderr MONITOR_EXIT_TIMEOUT=10m MONITOR_FOLD_AFTER=off";
     let spool = here.join("spool");
     let free = format!("stat -f -c 'free: %a of %b' {}", here.display());
@@ -237,7 +237,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     let finished = run(in_a_namespace(&script));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     check_full_disk(&server, &finished, COUNT);
-    // Nothing was given up while the rings still had the room, nor all of a file for the want of little.
+    // Nothing was dropped while the rings had space, and no whole file was dropped because of a few missing bytes.
     let said = finished.stdout.lines().find_map(|line| line.strip_prefix("free: ")?.split_once(" of ")).expect("what is free");
     let (free, all): (u64, u64) = (said.0.parse().unwrap(), said.1.parse().unwrap());
     assert!(2 * free < all, "{free} of {all} are free, and events were given up");
@@ -248,7 +248,7 @@ fn what_many_programs_leave_is_bounded_while_no_server_answers() {
     const ONE: u64 = 4_194_304;
     let mut server = Server::start();
     server.kill();
-    // Each is gone as soon as it has ended.
+    // Each folder is removed as soon as its program has ended.
     std::thread::scope(|scope| {
         for _ in 0..7 {
             let mut wordy = worker(&server, &["wordy", "10000"]);
@@ -286,12 +286,12 @@ fn without_a_spool_that_can_be_trusted_or_written_all_goes_by_memory_with_one_wa
 #[test]
 #[allow(unsafe_code, reason = "a limit for the child alone")]
 fn a_disk_that_fills_up_costs_one_warning_and_no_record() {
-    // The call sites alone are too much; a journal is; a ring is.
+    // Sizes at which the call sites do not fit, at which the journal does not fit, and at which a ring does not fit.
     for bytes in [4_096_u64, 20_000, 69_000, 300_000] {
         let server = Server::start();
         let mut many = worker(&server, &["many", "30000"]);
         many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "2m");
-        // SAFETY: a system call, and nothing else, between fork and exec.
+        // SAFETY: only a system call between fork and exec.
         unsafe {
             many.pre_exec(move || {
                 let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };

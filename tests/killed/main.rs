@@ -1,4 +1,4 @@
-//! Programs that end in the midst of recording: what they had counted themselves is found, by whoever comes next.
+//! Programs that end while they record. The next program finds everything that they have counted.
 
 mod full_disk;
 
@@ -12,20 +12,20 @@ use std::time::Duration;
 use monitor_tests::{Server, aborter, folders, outline, rounds, run, ship_by_hand, states, wait_for, worker};
 use serde_json::{Value, json};
 
-/// A program that counts what it records, and what it counted.
+/// A program that counts what it records, and the counts.
 struct Counting {
     child: Child,
     file: PathBuf,
 }
 
-/// Calls that had begun, and those that had ended.
+/// Numbers of started and ended calls.
 #[derive(Debug)]
 struct Counted {
     begun: u64,
     ended: u64,
 }
 
-/// The worker's threads that record, each with two numbers, alone in their cache lines.
+/// Number of recording threads of the worker. Each has two numbers in a separate cache line.
 const THREADS: usize = 5;
 const LINE: usize = 128;
 
@@ -61,7 +61,7 @@ fn line(child: &mut Child) -> String {
     line.trim().to_owned()
 }
 
-/// Another monitored program runs until all that others left is with the server.
+/// Runs another monitored program until the server has everything that earlier programs left.
 fn ship_by_the_next(server: &Server) {
     let mut next = worker(server, &["waits"]).spawn().unwrap();
     assert_eq!(line(&mut next), "waits");
@@ -71,12 +71,12 @@ fn ship_by_the_next(server: &Server) {
     assert_eq!(folders(server.spool()), 0);
 }
 
-/// What is at the server is what the program has counted, but for one call of each thread.
+/// Checks that the server has as many calls as the program has counted, except for one call per thread.
 fn check(server: &Server, counted: &Counted, what: &str) -> Value {
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "counts"));
     let calls: Vec<Value> =
         server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
-    // There is room for all of it: what is missing is lost.
+    // The buffers are large enough, so any missing call would be lost.
     let told = server.get("/status");
     assert_eq!(told["dropped"], json!([]), "{what}");
     let (mut stored, mut done) = (0, 0);
@@ -102,7 +102,7 @@ fn what_a_killed_program_had_recorded_is_shipped_by_the_next_one() {
     for round in 0..rounds(6) {
         let server = Server::start();
         let mut counting = Counting::begin(&server, 4_000, "killed");
-        // Some in the midst of their first calls, some later.
+        // Some kills hit the first calls, some later calls.
         std::thread::sleep(Duration::from_micros(u64::from(round) * 7_919 % 60_000));
         counting.child.kill().unwrap();
         counting.wait();
@@ -118,7 +118,7 @@ fn what_found_no_room_before_a_kill_is_told_by_whoever_ships() {
     let file = server.data().with_file_name("counted");
     std::fs::File::create(&file).unwrap();
     let mut command = worker(&server, &["finds-no-room"]);
-    // One ring, which holds a few thousand records.
+    // A single ring, which holds a few thousand records.
     command.arg(&file).env("MONITOR_BUFFER_BYTES", "400000").env("MONITOR_HEARTBEAT", "300ms");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut counting = Counting { child, file };
@@ -133,11 +133,11 @@ fn what_found_no_room_before_a_kill_is_told_by_whoever_ships() {
     let dropped = status["dropped"].as_array().unwrap();
     let refused: u64 = dropped.iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
     assert!(dropped.iter().all(|dropped| dropped["type"] == "process-started" && dropped["reason"] == "memory"), "{status}");
-    // But for the one that was about to begin.
+    // Except for the call that was about to begin.
     assert!(stored > 0 && refused > 0 && (begun - 1..=begun).contains(&(stored + refused)), "{begun}: {stored} stored, {refused} refused");
 }
 
-/// The outline of the only tree of a name, once nothing in it runs any more.
+/// The outline of the only tree with this name, as soon as nothing in it runs any more.
 fn settled(server: &Server, name: &str) -> String {
     wait_for("the tree to be settled", || {
         let root = server.roots().into_iter().find(|root| root["name"] == name && root["counts"]["running"] == 0)?;
@@ -145,7 +145,7 @@ fn settled(server: &Server, name: &str) -> String {
     })
 }
 
-/// How many calls are in each state once the worker is known to be lost, or has said goodbye.
+/// Number of calls by state, as soon as the worker is lost or has reported its end.
 fn settled_states(server: &Server, root: &Value) -> BTreeMap<String, usize> {
     wait_for("nothing to run", || {
         let states = states(&server.tree(root));
@@ -170,7 +170,7 @@ fn what_was_recorded_is_there_however_the_program_ended() {
         ship_by_hand(&server);
         let root = check(&server, &counted, end);
         let by_state = settled_states(&server, &root);
-        // What has called the others, and one call of each thread at most.
+        // The caller of the others, and at most one call per thread.
         assert!((1..=1 + THREADS).contains(&by_state["lost"]) && !by_state.contains_key("cancelled"), "{end}: {by_state:?}");
     }
 }
@@ -184,7 +184,7 @@ fn a_program_that_ends_by_itself_has_sent_all_and_leaves_no_folder() {
         let mut counting = start(command, &server, 2_000, end);
         assert_eq!(counting.wait().code(), Some(code), "{end}");
         assert_eq!(folders(server.spool()), 0, "{end}");
-        // The threads went on to the very end, after which nothing is recorded.
+        // The threads continued until the very end, after which nothing is recorded.
         let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "counts"));
         let states = states(&server.tree(&root));
         let done = states["succeeded"] + states["failed"];
@@ -205,7 +205,7 @@ fn a_panic_that_aborts_leaves_all_that_was_recorded() {
 fn a_program_ships_what_it_had_recorded_before_it_became_another_one() {
     let server = Server::start();
     let mut counting = Counting::begin(&server, 2_000, "exec");
-    // The same process, and another program in it.
+    // The same process, with another program in it.
     assert_eq!(line(&mut counting.child), "waits");
     wait_for("the folder of the first program to be shipped", || (folders(server.spool()) == 1).then_some(()));
     check(&server, &counting.counted(), "exec");
@@ -266,7 +266,7 @@ fn what_was_not_sent_when_a_signal_came_is_shipped() {
         let mut server = Server::start();
         server.kill();
         let mut hang = worker(&server, &["hang"]);
-        // Whoever started the tests may ignore some, which programs inherit.
+        // Programs inherit ignored signals from the process that started the tests.
         hang.env("MONITOR_HEARTBEAT", "300ms");
         let mut child = has_default_signals(&mut hang).spawn().unwrap();
         line(&mut child);
@@ -280,7 +280,7 @@ fn what_was_not_sent_when_a_signal_came_is_shipped() {
 
 #[allow(unsafe_code, reason = "signals of the child alone")]
 fn has_default_signals(command: &mut Command) -> &mut Command {
-    // SAFETY: system calls, and nothing else, between fork and exec.
+    // SAFETY: only system calls between fork and exec.
     unsafe {
         command.pre_exec(|| {
             for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {

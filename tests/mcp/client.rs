@@ -1,4 +1,4 @@
-//! `monitor mcp` as a child, and lines of JSON-RPC.
+//! `monitor mcp` as a child process, and lines of JSON-RPC.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -15,7 +15,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Starts it, with the token of the server's data folder, and initializes the session.
+    /// Starts the client with the token of the server's data folder and initializes the session.
     pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
         let mut client = Self::start_raw(server.url(), Some(&server.token()), arguments);
         let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "hand-written", "version": "7"}});
@@ -58,7 +58,7 @@ impl Client {
         answer
     }
 
-    /// Calls a tool: whether it failed, and its text.
+    /// Calls a tool. Returns true if it failed, and its text.
     pub(crate) fn call_text(&mut self, tool: &str, arguments: &Value) -> (bool, String) {
         let answer = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         let result = &answer["result"];
@@ -66,7 +66,7 @@ impl Client {
         (result["isError"] == true, text)
     }
 
-    /// Calls a tool that must not fail: its JSON.
+    /// Calls a tool that must succeed. Returns its JSON.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let (failed, text) = self.call_text(tool, arguments);
         assert!(!failed, "{tool}: {text}");
@@ -75,7 +75,7 @@ impl Client {
         json
     }
 
-    /// Closes its input, and waits for its end: its exit code.
+    /// Closes the standard input and waits for the end. Returns the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         drop(self.input);
         self.child.wait().unwrap().code()

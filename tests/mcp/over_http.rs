@@ -34,7 +34,7 @@ fn call(server: &Server, token: Option<&str>, tool: &str, arguments: &Value) -> 
     (response.status().as_u16(), response.json().unwrap_or_default())
 }
 
-/// The JSON that a tool answered, and whether it failed.
+/// The JSON answer of a tool, and true if it failed.
 fn told(answer: &Value) -> (bool, Value) {
     let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
     (answer["result"]["isError"] == true, serde_json::from_str(text).unwrap())

@@ -37,7 +37,7 @@ fn two_calls_find_out_why_something_failed() {
     assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
     let number = runs["runs"][0]["number"].to_string();
     let why = client.call("why_failed", &json!({"run": number}));
-    // The reason of the API, which lists and the page show.
+    // The reason of the API, which lists and the page also show.
     let root = server.get(&format!("/roots/{number}"));
     assert_eq!(why["reason"]["recorded"], root["error"], "{why}");
     assert_eq!(root["error"]["message"], "build failed");

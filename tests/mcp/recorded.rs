@@ -1,4 +1,4 @@
-//! Recorded text is in fields of its own, and the length of answers is bounded.
+//! Recorded text is in separate fields, and the length of answers is bounded.
 
 use monitor_tests::Server;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
-//! Two real agents by the steered clock: killed, away for hours, started again, beside a server that is killed as well. Of what becomes of
-//! their tasks is told what a model says that goes by hours: one alert for a machine that is away, none for each of its tasks; what was
-//! missed as told by the agent when it is back, and never otherwise; what was skipped; and the tasks that alerts start.
+//! Two real agents with a steered clock. They are killed, away for hours and started again, and the server is killed as well. A model with
+//! a resolution of hours predicts the messages: one alert for a machine that is away and none for each of its tasks, missed due times once
+//! the agent is back, skipped due times, and the tasks that alerts start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,29 +15,29 @@ use crate::receivers::Receiver;
 
 const HOUR_US: u64 = 3_600_000_000;
 const SECOND: Duration = Duration::from_secs(1);
-/// In so many small steps a machine that doesn't report is away for sure.
+/// Number of small steps after which a silent machine is certainly away.
 const STEPS_UNTIL_AWAY: u32 = 6;
-/// An agent reports every ten seconds.
+/// Maximum time between two reports of an agent, which reports every ten seconds.
 const REPORTS_WITHIN_US: u64 = 11_000_000;
 
-/// Hourly tasks, and the machine of each. `silver` fails as it is told to, `copper` lasts as long as it is held.
+/// Hourly tasks, each with its machine. `silver` fails on demand, `copper` runs as long as it is held.
 const TASKS: [(&str, usize); 4] = [("gold", 0), ("silver", 0), ("copper", 1), ("tin", 1)];
 const MACHINES: [&str; 2] = ["db-1", "db-2"];
 
-/// An alert of the model: about what, and how often it happened. Each is over in the end.
+/// Alerts of the model by cause and subject, with the count of each. All of them end.
 type Known = BTreeMap<(&'static str, String), Vec<u64>>;
 
-/// The messages that are expected.
+/// The expected messages.
 #[derive(Default)]
 struct Model {
     alerts: Known,
-    /// Since which hour a machine is away, or since which it is there.
+    /// Hours since which each machine is away or present.
     away_since: [Option<u64>; 2],
     there_since: [u64; 2],
-    /// Tasks whose runs were missed and that haven't run well in an hour after that.
+    /// Tasks with missed runs and no successful run since then.
     missed: BTreeSet<&'static str>,
     is_failing: bool,
-    /// Hours at which an alert started a task.
+    /// Hours in which an alert started a task.
     followed: Vec<u64>,
     held_since: Option<u64>,
 }
@@ -51,7 +51,8 @@ impl Model {
         *self.alerts.get_mut(&(cause, subject.to_owned())).and_then(|alerts| alerts.last_mut()).expect("it began") += 1;
     }
 
-    /// A machine that was away since the run of an hour is back after that of another one: the last is made up for, the others are missed.
+    /// A machine that was away since the run of an hour is back after the run of another hour. The agent makes up for the last run and
+    /// misses the others.
     fn is_back(&mut self, machine: usize, hour: u64) {
         let since = self.away_since[machine].take().expect("it was away");
         self.there_since[machine] = hour;
@@ -76,7 +77,7 @@ impl Model {
             (false, false) => {
                 self.begin("failed", "task:silver");
                 self.is_failing = true;
-                // Twice a day at most.
+                // At most twice per day.
                 if self.followed.iter().filter(|at| hour - **at < 24).count() < 2 {
                     self.followed.push(hour);
                 }
@@ -84,7 +85,7 @@ impl Model {
         }
     }
 
-    /// `copper` is due while an earlier run of it lasts.
+    /// `copper` is due while an earlier run lasts.
     fn is_skipped(&mut self, hour: u64) {
         match hour - self.held_since.expect("it is held") {
             0..=2 => {}
@@ -93,7 +94,7 @@ impl Model {
         }
     }
 
-    /// It may be killed: what follows from that can be told from what was before.
+    /// True if the machine may be killed, because the consequences can be predicted from the current state.
     fn may_go(&self, machine: usize, hour: u64) -> bool {
         let is_steady = self.away_since[machine].is_none() && self.there_since[machine] + 1 < hour;
         let has_missed = TASKS.iter().any(|(task, of)| *of == machine && self.missed.contains(task));
@@ -107,11 +108,11 @@ struct Machines {
     agents: Vec<Agent>,
     hook: Receiver,
     passed: Duration,
-    /// The hour that is passed next, in microseconds.
+    /// The next hour, in Unix microseconds.
     first_us: u64,
-    /// The hour after whose runs a machine is started again.
+    /// The hour after whose runs each machine is started again.
     back_at: [u64; 2],
-    /// Due times of `copper` that were skipped.
+    /// Number of skipped due times of `copper`.
     skipped: u64,
     kills: usize,
     model: Model,
@@ -122,7 +123,7 @@ impl Machines {
     fn begin() -> Self {
         let (hook, clock, folder) = (Receiver::start(), SteeredClock::new(), tempfile::tempdir().unwrap());
         let file = folder.path().join("alerts.toml");
-        // `copper` lasts much longer than usual, which is another matter.
+        // `copper` runs much longer than usual, which has a separate alert.
         let rules = format!(
             "[[rule]]\nname = \"again\"\non = {{ cause = [\"failed\"], task = \"silver\" }}\nto = [\"hook\"]\n\
              then = {{ run = \"clean-up\", at-most = 2, within = \"1d\" }}\n\
@@ -132,7 +133,7 @@ impl Machines {
         );
         fs::write(&file, rules).unwrap();
         let mut env = clock.env();
-        // Connections are by the same clock, and none is closed when it jumps.
+        // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
         env.extend(["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"].map(|name| (name, "365d".into())));
         env.push(("MONITOR_ALERTS_FILE", OsString::from(&file)));
         let server = Server::start_with(env);
@@ -186,9 +187,9 @@ impl Machines {
         self.model.away_since[machine].is_some()
     }
 
-    /// Lets time pass until the server has looked for those who are silent, and has heard of all others.
+    /// Lets time pass until the server has checked for silent workers and has received reports of all others.
     fn pass(&mut self, time: Duration) {
-        // What is in flight while hours pass has no answer in time.
+        // A request that is in flight while hours pass would time out.
         wait_for("messages to land", || {
             let alerts = self.server.get("/alerts?limit=12")["alerts"].as_array().unwrap().clone();
             let is_sent = |alert: &Value| {
@@ -221,7 +222,7 @@ impl Machines {
         self.first_us + hour * HOUR_US
     }
 
-    /// The newest alert of a cause about a subject fires, or not.
+    /// Waits until the newest alert of a cause about a subject is in this state.
     fn wait_for_alert(&self, cause: &str, subject: &str, state: &str) {
         wait_for(&format!("{cause} of {subject} to be {state}"), || {
             let alerts = self.server.get(&format!("/alerts?subject={subject}&limit=1000"))["alerts"].as_array().unwrap().clone();
@@ -230,14 +231,14 @@ impl Machines {
         });
     }
 
-    /// Signs of a cause about a task that the server has.
+    /// Number of signs of a cause about a task in the server's database.
     fn signs(&self, cause: &str, task: &str) -> u64 {
         let connection = rusqlite::Connection::open(self.server.data().join("monitor.db")).unwrap();
         let sql = "SELECT count(*) FROM sign WHERE cause = ? AND subject = ?";
         connection.query_row(sql, [cause, &format!("task:{task}")], |row| row.get::<_, i64>(0)).unwrap() as u64
     }
 
-    /// The run of an hour, once it has come as far as this.
+    /// Waits until the run of an hour meets a condition.
     fn wait_for_run(&self, task: &str, hour: u64, is_far: impl Fn(&Value) -> bool) {
         wait_for(&format!("{task} of hour {hour}"), || {
             let runs = self.server.get(&format!("/batch-tasks/runs?task={task}&limit=3"))["runs"].as_array().unwrap().clone();
@@ -245,7 +246,8 @@ impl Machines {
         });
     }
 
-    /// The agent knows of the end of a run, of which its launcher has told the server: else it may find it in the way an hour later.
+    /// Waits until the agent has recorded the end of a run. The launcher reports the end to the server itself, so the server may know it
+    /// earlier than the agent. Otherwise the agent could take the run for still running an hour later.
     fn wait_for_agent(&self, task: &str, machine: usize, hour: u64) {
         let connection = rusqlite::Connection::open(self.agents[machine].path("data/agent.db")).unwrap();
         let sql = "SELECT count(*) FROM run WHERE task = ? AND due_us = ? AND ended_us IS NOT NULL";
@@ -253,7 +255,7 @@ impl Machines {
         wait_for("the agent to know of an end", || (is_known().unwrap() > 0).then_some(()));
     }
 
-    /// What the tasks of a machine do in an hour.
+    /// The runs of a machine's tasks in an hour.
     fn runs_of(&mut self, machine: usize, hour: u64, is_good: bool, is_held: bool) {
         for (task, of) in TASKS {
             if of != machine {
@@ -294,7 +296,7 @@ impl Machines {
         });
     }
 
-    /// An hour: what happens before it, its runs, and who comes back after them. `random`: none if all is to end well.
+    /// An hour: events before it, its runs, and restarts after them. Without `random`, all ends well.
     fn hour(&mut self, hour: u64, random: Option<&mut fastrand::Rng>) {
         let is_end = random.is_none();
         let mut quiet = fastrand::Rng::with_seed(0);
@@ -307,7 +309,7 @@ impl Machines {
         }
         for machine in 0..MACHINES.len() {
             let (goes, restarts, length) = (happens(3), happens(1), (0..4).filter(|_| happens(5)).count() as u64);
-            // Of two that go at once is told in one message, which is another test's matter.
+            // Two machines that go away at once raise a single message, which another test covers.
             let is_alone = !self.model.away_since.contains(&Some(hour));
             if goes && is_alone && self.model.may_go(machine, hour) {
                 self.agents[machine].kill();
@@ -357,7 +359,7 @@ impl Machines {
         }
     }
 
-    /// `copper` is no longer held.
+    /// `copper` is no longer held, so its run ends.
     fn is_released(&mut self, hour: u64) {
         let Some(since) = self.model.held_since.take() else { return };
         self.wait_for_run("copper", since, |run| run["ended_us"].is_u64());
@@ -390,7 +392,7 @@ impl Machines {
         });
         let repeated: usize = taken.values().map(|copies| copies.len() - 1).sum();
         assert!(repeated <= self.kills, "seed {seed}: {repeated} repeated with {} kills", self.kills);
-        // What was missed by several tasks of a machine is one message.
+        // Missed runs of several tasks of a machine are a single message.
         for alert in alerts.iter().filter(|alert| alert["cause"] != "missed") {
             let of_it = taken.values().map(|copies| &copies[0]).filter(|message| message["alert"] == alert["id"]);
             let mut kinds: Vec<_> = of_it.map(|message| (message["time_us"].as_u64(), message["kind"].as_str().unwrap())).collect();
@@ -412,7 +414,7 @@ impl Machines {
     }
 }
 
-/// Makes a file, or removes it.
+/// Creates or deletes a file.
 fn set(file: &std::path::Path, is_there: bool) {
     if is_there {
         fs::write(file, "").unwrap();

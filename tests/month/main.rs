@@ -1,5 +1,5 @@
-//! A month of outages on the real server, by a clock that is steered: what is told agrees with a model that knows the promises of docs/alerts.md
-//! and nothing of how they are kept, whoever is killed and whatever the receivers answer.
+//! A month of outages on the real server, with a steered clock. The messages must agree with a model that knows the guarantees of
+//! docs/alerts.md but not their implementation, whichever process is killed and whatever the receivers answer.
 #![cfg(target_os = "linux")]
 
 #[path = "../agent/harness.rs"]
@@ -19,23 +19,23 @@ use serde_json::{Value, json};
 use self::model::{Model, Told};
 use self::receivers::{MailServer, Mode, Receiver};
 
-/// Words of errors differ by task: what has the same words is told in one message.
+/// Names of tasks. The error messages differ by task, because failures with the same message are combined.
 const TASKS: [&str; 5] = ["gold", "silver", "copper", "iron", "tin"];
 const DAY: Duration = Duration::from_secs(86_400);
-/// A message is tried again after so long at most.
+/// Maximum time between two attempts to send a message.
 const LONGEST_PAUSE: Duration = Duration::from_secs(11 * 60);
-/// The mail server is there from this step on: about a day later.
+/// Step at which the mail server starts, about a day later.
 const MAIL_OPENS: u64 = 4;
 
-/// A server, its clock, and all who are told.
+/// A server, its clock and all receivers.
 struct Month {
     server: Server,
-    /// Keeps no connection: the server ends those that were idle while hours passed.
+    /// Keeps no connections, because the server closes connections that were idle while hours passed.
     http: reqwest::blocking::Client,
     clock: SteeredClock,
-    /// By so much its clocks are ahead.
+    /// Offset of the clocks.
     passed: Duration,
-    /// The time of day up to which the model knows.
+    /// Time up to which the model is informed.
     known_us: u64,
     hook: Receiver,
     chat: Receiver,
@@ -91,7 +91,7 @@ impl Month {
         (SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + self.passed).as_micros() as u64
     }
 
-    /// Waits until nothing is on its way to a receiver that takes what it is sent: what is in flight while hours pass has no answer in time.
+    /// Waits until no message is in flight to a receiver that answers. A request that is in flight while hours pass would time out.
     fn land(&self) {
         let takes = |channel: &str| match channel {
             "hook" => self.hook.takes(),
@@ -119,14 +119,14 @@ impl Month {
         self.tell_model();
     }
 
-    /// Tells the model how much time has gone by: what was passed, and what the test itself took.
+    /// Informs the model about the passed time, including the duration of the test itself.
     fn tell_model(&mut self) {
         let now_us = self.now_us();
         self.model.pass(Duration::from_micros(now_us - self.known_us));
         self.known_us = now_us;
     }
 
-    /// A run of a task ends. The server may be killed as soon as it has said that it has it.
+    /// Ends a run of a task. With `is_killed`, the server is killed as soon as it has acknowledged the run.
     fn run(&mut self, number: u64, task: &str, is_good: bool, is_killed: bool) {
         self.tell_model();
         while self.model.is_on_edge(task) {
@@ -150,7 +150,7 @@ impl Month {
         });
     }
 
-    /// Lets time pass until everything that waits was sent.
+    /// Lets time pass until all waiting messages were sent.
     fn settle(&mut self) {
         for receiver in [&self.hook, &self.chat] {
             receiver.set(Mode::Takes);
@@ -196,7 +196,7 @@ fn month(seed: u64, days: u32) {
     let mut number = 0;
     while month.passed < DAY * days {
         number += 1;
-        // What is refused for a day is given up: nobody is away for so long here.
+        // The server gives up a message after a day of rejections, so no receiver fails that long here.
         if month.passed.saturating_sub(taken) > DAY / 2 {
             month.hook.set(Mode::Takes);
             month.chat.set(Mode::Takes);
@@ -204,14 +204,14 @@ fn month(seed: u64, days: u32) {
             month.land();
             taken = month.passed;
         }
-        // Soon enough to be back within ten minutes, or far from that.
+        // Either soon enough to be back within ten minutes, or clearly later.
         let is_soon = random.u8(..10) < 4;
         month.pass(Duration::from_secs(if is_soon { random.u64(60..400) } else { random.u64(900..36_000) }));
         for receiver in [&month.hook, &month.chat] {
             let modes = [Mode::Takes, Mode::Takes, Mode::Takes, Mode::Status(500), Mode::Status(429), Mode::Errcode, Mode::Silent];
             receiver.set(modes[random.usize(..modes.len())]);
         }
-        // A webhook has no such number: what is 200 is taken.
+        // A webhook has no error number in its body. Any 200 is a success.
         if month.hook.lock().mode == Some(Mode::Errcode) {
             month.hook.set(Mode::Status(503));
         }
@@ -231,7 +231,7 @@ fn month(seed: u64, days: u32) {
     compare(seed, &month, number);
 }
 
-/// What was told is what the model says, each message under one id, and by all channels.
+/// Compares the messages with the model. Each message must have a single id and arrive by all channels.
 fn compare(seed: u64, month: &Month, runs: u64) {
     let hook = month.hook.lock();
     let mut told = BTreeMap::<String, BTreeMap<u64, Vec<(u64, Told)>>>::new();
@@ -247,7 +247,7 @@ fn compare(seed: u64, month: &Month, runs: u64) {
             ("fired", _) => Told::Fired,
             ("updated", Some("it is back")) => Told::Back,
             ("resolved", _) => Told::Resolved(message["count"].as_u64().unwrap()),
-            // What comes as soon as the clock has gone on may still join what was told before.
+            // A failure right after a step of the clock may still be part of the earlier message.
             ("updated", None) => continue,
             other => panic!("seed {seed}: {other:?}"),
         };
@@ -266,7 +266,7 @@ fn compare(seed: u64, month: &Month, runs: u64) {
         let of_task: Vec<Vec<Told>> = of_task.into_iter().map(|alert| alert.into_iter().map(|(_, kind)| kind).collect()).collect();
         assert_eq!(of_task, month.model.told(task), "seed {seed}, {task}");
     }
-    // Whoever was killed while a message was in flight sends it again; one that a silent receiver held was never taken.
+    // A kill during a request sends the message again. A message to a silent receiver was never accepted.
     assert!(repeated <= month.kills, "seed {seed}: {repeated} repeated with {} kills", month.kills);
     let mails: BTreeSet<String> = month.mail.taken().into_iter().collect();
     let alerts = month.get("/alerts?limit=1000")["alerts"].as_array().unwrap().clone();
@@ -294,8 +294,8 @@ fn compare(seed: u64, month: &Month, runs: u64) {
     );
 }
 
-/// Runs a simulation from the seed that `MONITOR_MONTH_SEED` says, or from the same one each time and then from others that nobody tried; for
-/// so many days, or as long as `cargo xtask soak month` says.
+/// Runs simulations with the seed in `MONITOR_MONTH_SEED`, or with a fixed seed and then with random seeds, for this number of days or as
+/// long as `cargo xtask soak month` demands.
 fn from_seeds(days: u32, simulate: impl Fn(u64, u32)) {
     let days = std::env::var("MONITOR_MONTH_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(days);
     let seed = std::env::var("MONITOR_MONTH_SEED").ok().and_then(|seed| seed.parse().ok());

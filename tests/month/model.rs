@@ -1,37 +1,37 @@
-//! What docs/alerts.md promises of tasks that fail and are well again, apart from how it is kept.
+//! Model of the guarantees of docs/alerts.md for tasks that fail and recover, independent of the implementation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What is over and back within this time is the same alert.
+/// A failure within this time after the recovery belongs to the same alert.
 const BACK: Duration = Duration::from_secs(600);
-/// The server decides a little later than a run ends, so that so close to the edge it may be either.
+/// The server decides a little after the end of a run, so both results are possible this close to the limit.
 const EDGE: Duration = Duration::from_secs(60);
 
-/// Something that somebody is told, whatever else its message says.
+/// A message of an alert, without its other content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Told {
     Fired,
     Back,
-    /// It is over, and failed so often.
+    /// The outage is over, with its number of failures.
     Resolved(u64),
 }
 
-/// An outage, from its first failure until it has been well for ten minutes.
+/// An outage, from the first failure until ten minutes of success.
 #[derive(Debug, Default)]
 struct Outage {
     failures: u64,
     is_out: bool,
     well_for: Duration,
     has_come_back: bool,
-    /// Those who were told have heard that it is over.
+    /// True if the receivers have the message about the recovery.
     is_over_told: bool,
     told: Vec<Told>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    /// By task, the oldest first.
+    /// By task, oldest first.
     outages: BTreeMap<String, Vec<Outage>>,
 }
 
@@ -39,7 +39,7 @@ impl Model {
     pub(crate) fn pass(&mut self, time: Duration) {
         for outage in self.outages.values_mut().filter_map(|outages| outages.last_mut()).filter(|outage| !outage.is_out) {
             outage.well_for += time;
-            // What has come back before is told to be over when that has lasted.
+            // The recovery of a repeated outage is reported only after it has lasted.
             if outage.well_for >= BACK && !outage.is_over_told {
                 outage.is_over_told = true;
                 outage.told.push(Told::Resolved(outage.failures));
@@ -47,13 +47,13 @@ impl Model {
         }
     }
 
-    /// Returns true if it depends on a moment whether a failure of the task now is a new outage.
+    /// True if the timing decides whether a failure of the task is now a new outage.
     pub(crate) fn is_on_edge(&self, task: &str) -> bool {
         let last = self.outages.get(task).and_then(|outages| outages.last());
         last.is_some_and(|last| !last.is_out && last.well_for.abs_diff(BACK) < EDGE)
     }
 
-    /// A run ends. Returns state and count of the task's alert, if it has one.
+    /// Ends a run. Returns state and count of the task's alert, if it has one.
     pub(crate) fn run(&mut self, task: &str, is_good: bool) -> Option<(&'static str, u64)> {
         let outages = self.outages.entry(task.to_owned()).or_default();
         let is_new = outages.last().is_none_or(|last| !last.is_out && last.well_for >= BACK);
@@ -84,7 +84,7 @@ impl Model {
         Some((if last.is_out { "firing" } else { "resolved" }, last.failures))
     }
 
-    /// What was told of a task, outage by outage.
+    /// The messages about a task, by outage.
     pub(crate) fn told(&self, task: &str) -> Vec<Vec<Told>> {
         self.outages.get(task).into_iter().flatten().map(|outage| outage.told.clone()).collect()
     }

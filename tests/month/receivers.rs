@@ -1,4 +1,4 @@
-//! Receivers of alerts that do as a test says: a webhook, a chat, and a mail server.
+//! Receivers of alerts with configurable behaviour: a webhook, a chat and a mail server.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
-/// What a receiver does with what it is sent.
+/// Behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Takes,
-    /// Answers this status.
+    /// Answers with this status.
     Status(u16),
-    /// Answers 200 with a number that says otherwise.
+    /// Answers with status 200 and an error number in the body.
     Errcode,
-    /// Answers nothing.
+    /// Never answers.
     Silent,
 }
 
-/// What a receiver has taken, however often, by the message's id; what has none is counted alone.
+/// Accepted messages by id, with all copies. Messages without an id are only counted.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) mode: Option<Mode>,
@@ -28,7 +28,7 @@ pub(crate) struct Taken {
     pub(crate) refused: usize,
 }
 
-/// An HTTP receiver of one channel.
+/// HTTP receiver of a channel.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     taken: Arc<Mutex<Taken>>,
@@ -52,7 +52,7 @@ impl Receiver {
         self.taken.lock().unwrap()
     }
 
-    /// Returns true if it takes what it is sent.
+    /// True if it accepts messages.
     pub(crate) fn takes(&self) -> bool {
         self.lock().mode.unwrap_or(Mode::Takes) == Mode::Takes
     }
@@ -98,7 +98,7 @@ fn serve(stream: &TcpStream, taken: &Mutex<Taken>) -> Option<()> {
         taken.refused += usize::from(mode != Mode::Takes);
         drop(taken);
         if status == 0 {
-            // It holds the connection until the other side gives up.
+            // Holds the connection until the client gives up.
             let _ = reader.read(&mut [0; 1]);
             return None;
         }
@@ -110,22 +110,22 @@ fn serve(stream: &TcpStream, taken: &Mutex<Taken>) -> Option<()> {
     }
 }
 
-/// A mail server, which is away until it is opened.
+/// A mail server that does not answer until it is opened.
 pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
     listener: Option<TcpListener>,
-    /// `Message-ID` of each mail that was taken.
+    /// `Message-ID` of each accepted mail.
     taken: Arc<Mutex<Vec<String>>>,
 }
 
 impl MailServer {
-    /// Its port is held, and nobody listens to what comes.
+    /// The port is bound, but nothing accepts connections.
     pub(crate) fn away() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { address: listener.local_addr().unwrap(), listener: Some(listener), taken: Arc::default() }
     }
 
-    /// From now on it answers.
+    /// Starts to accept mails.
     pub(crate) fn open(&mut self) {
         let (listener, taken) = (self.listener.take().expect("it is away"), self.taken.clone());
         std::thread::spawn(move || {
@@ -136,7 +136,7 @@ impl MailServer {
         });
     }
 
-    /// Returns true if it answers.
+    /// True if it accepts mails.
     pub(crate) fn takes(&self) -> bool {
         self.listener.is_none()
     }

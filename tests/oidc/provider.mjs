@@ -1,9 +1,9 @@
 /**
- * A provider of OpenID Connect on loopback, for tests: npm's `oidc-provider`, with people who have no password. It prints its issuer in a
- * line, and ends with its stdin. Arguments: the port, and the loopback name that its issuer has.
+ * An OpenID Connect provider on loopback for tests: npm's `oidc-provider`, with users without passwords. It prints its issuer as a line and
+ * ends with its stdin. Arguments: the port, and the loopback name in the issuer.
  *
- * `POST /test` changes what it does from then on, by JSON: `{"claims": {…}}` puts these into the next ID tokens, `{"foreign": true}` signs them
- * by a key that nobody knows, `{"rotate": true}` gives the provider other keys, `{"userinfo": true}` leaves all but the subject out of ID tokens.
+ * `POST /test` changes the further behaviour by JSON: `{"claims": {…}}` adds claims to ID tokens, `{"foreign": true}` signs ID tokens with an
+ * unknown key, `{"rotate": true}` replaces the keys of the provider, `{"userinfo": true}` leaves only the subject in ID tokens.
  */
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -21,7 +21,7 @@ await new Promise((listening) => server.listen(Number(process.argv[2] ?? 0), "12
 const issuer = `http://${process.argv[3] ?? "127.0.0.1"}:${server.address().port}`;
 const cookieKey = crypto.randomUUID();
 const policy = interactionPolicy.base();
-// Nobody is asked whether they agree.
+// No user is asked for consent.
 policy.get("consent").checks.remove("native_client_prompt");
 const tampering = { claims: {}, foreign: false, userinfo: false };
 let signing;
@@ -32,7 +32,7 @@ async function newKey() {
   return { key: privateKey, kid: crypto.randomUUID() };
 }
 
-/** Begins with keys that nobody has seen. What was issued before is remembered. */
+/** Starts a provider with new keys. Earlier sessions and grants remain. */
 async function begin() {
   signing = await newKey();
   const provider = new Provider(issuer, {
@@ -40,7 +40,7 @@ async function begin() {
       {
         client_id: "monitor",
         client_secret: "a secret of the tests",
-        // Redirects of native clients may go to any port of loopback.
+        // Redirects of native clients may use any loopback port.
         application_type: "native",
         redirect_uris: ["http://127.0.0.1/login/oidc/callback"],
       },
@@ -52,7 +52,7 @@ async function begin() {
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...PEOPLE[id.slice("person-".length)] }) }),
     interactions: { policy, url: (_, interaction) => `/interaction/${interaction.uid}` },
     jwks: { keys: [{ ...(await exportJWK(signing.key)), kid: signing.kid, alg: "RS256", use: "sig" }] },
-    // Whoever logs in agrees to all that is asked for.
+    // Every login consents to all requested scopes.
     async loadExistingGrant(context) {
       const grant = new context.oidc.provider.Grant({ clientId: context.oidc.client.clientId, accountId: context.oidc.session.accountId });
       grant.addOIDCScope("openid profile email");
@@ -76,7 +76,7 @@ async function begin() {
   };
 }
 
-/** The ID token as the test wants it, signed anew. */
+/** The ID token with the changes of the test, signed again. */
 async function tampered(token) {
   const claims = decodeJwt(token);
   const { iss, aud, sub, exp, iat, nonce } = claims;

@@ -1,4 +1,4 @@
-//! Programs of another language point at the server: OpenTelemetry's SDK and Prometheus' parser, both for Python.
+//! Programs in another language that send to the server: OpenTelemetry's SDK and Prometheus' parser, both for Python.
 
 use monitor_tests::{Server, outline, run, wait_for, worker};
 

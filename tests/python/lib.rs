@@ -1,4 +1,4 @@
-//! A module for Python, written in Rust with attributes: what `script.py` calls.
+//! A Python module that is written in Rust with attributes. `script.py` calls it.
 
 use monitor_client::{cross_process, cross_thread, in_current, normal_task, root_task};
 use pyo3::exceptions::PyValueError;
@@ -11,21 +11,21 @@ mod monitor_test_python {
     use super::{calls_back, handle, night, square, traceparent, work};
 }
 
-/// Begins the tree: calls a function of Python.
+/// Begins the tree and calls a Python function.
 #[pyfunction]
 #[root_task("night")]
 fn night(body: &Bound<'_, PyAny>) -> PyResult<()> {
     body.call0().map(|_| ())
 }
 
-/// The length of a text, or an error of Python's.
+/// Returns the length of a text, or a Python error.
 #[pyfunction]
 #[normal_task]
 fn handle(text: &str) -> PyResult<usize> {
     if text == "nonsense" { Err(PyValueError::new_err("nonsense can't be handled")) } else { Ok(text.len()) }
 }
 
-/// Works on a thread of Python's for whoever made the header, and lets other threads of Python run meanwhile.
+/// Runs on a Python thread below the process in the header. Meanwhile other Python threads may run.
 #[pyfunction]
 #[cross_process("work", begin)]
 fn work(py: Python<'_>, text: String, traceparent: Option<String>) -> PyResult<usize> {
@@ -44,7 +44,7 @@ fn part(text: &str) -> usize {
     text.len()
 }
 
-/// Calls a function of Python on a thread of Rust's.
+/// Calls a Python function on a Rust thread.
 #[pyfunction]
 #[normal_task]
 fn calls_back(py: Python<'_>, function: Py<PyAny>) -> PyResult<u64> {
@@ -52,14 +52,14 @@ fn calls_back(py: Python<'_>, function: Py<PyAny>) -> PyResult<u64> {
     py.detach(|| thread.join()).unwrap_or_else(|_| Err(PyValueError::new_err("the thread panicked")))
 }
 
-/// What a function of Python calls that was called by Rust.
+/// Called by a Python function that Rust has called.
 #[pyfunction]
 #[normal_task]
 fn square(number: u64) -> u64 {
     number * number
 }
 
-/// The header that names what runs here, for another thread of Python's.
+/// The header `traceparent` of the current process, for another Python thread.
 #[pyfunction]
 fn traceparent() -> Option<String> {
     monitor_client::traceparent()

@@ -1,4 +1,4 @@
-//! What truly happened: several workers, trees that they share, everything that events can say.
+//! The true events: several workers, shared trees, and every kind of event.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 const BEGIN_US: u64 = 1_763_600_000_000_000;
 const NAMES: [&str; 4] = ["load", "根任务", "'; DROP TABLE process; --", "<b>"];
 
-/// An event, and whose it is.
+/// An event and its worker.
 pub(crate) struct Told {
-    /// Place of the worker among all.
+    /// Index of the worker.
     pub(crate) worker: usize,
-    /// As it is sent.
+    /// The event as JSON.
     pub(crate) event: Value,
 }
 
-/// All that was told, in the order in which it happened.
+/// All events in the order in which they happened.
 pub(crate) struct History {
     /// Ids of the workers.
     pub(crate) workers: Vec<String>,
-    /// First to last.
+    /// Events, oldest first.
     pub(crate) told: Vec<Told>,
 }
 
-/// A tree as far as it has grown.
+/// A tree during its generation.
 struct Tree {
     root_id: String,
     processes: u64,
-    /// How often its folds were told of.
+    /// Number of events about its folds.
     folded: u64,
 }
 
@@ -47,7 +47,7 @@ impl History {
             told.push(Told { worker, event });
         }
         for _ in 0..rng.usize(60..200) {
-            // Some happen at the same time.
+            // Some events have the same time.
             time_us += rng.u64(0..50);
             let worker = rng.usize(..workers.len());
             let tree = rng.choice(&mut trees).expect("at least one");
@@ -57,7 +57,7 @@ impl History {
         }
         for worker in 0..workers.len() {
             time_us += 1;
-            // Whoever says no goodbye leaves open what was open.
+            // A worker that doesn't report its end leaves its processes open.
             if rng.bool() {
                 told.push(Told { worker, event: json!({"type": "worker-offline", "time_us": time_us}) });
             }
@@ -68,13 +68,13 @@ impl History {
         Self { workers, told }
     }
 
-    /// What a worker told, first to last.
+    /// Events of a worker, oldest first.
     pub(crate) fn of(&self, worker: usize) -> Vec<Value> {
         self.told.iter().filter(|told| told.worker == worker).map(|told| told.event.clone()).collect()
     }
 }
 
-/// A process begins, or waits to begin, below any other of its tree.
+/// Starts or enqueues a process below any other process of its tree.
 fn begin(rng: &mut Rng, tree: &mut Tree) -> Value {
     let (own_id, parent_id) = (id(tree.processes), (tree.processes > 0).then(|| id(rng.u64(..tree.processes))));
     tree.processes += 1;
@@ -93,7 +93,7 @@ fn begin(rng: &mut Rng, tree: &mut Tree) -> Value {
     event
 }
 
-/// Something of a process that is there, which another worker than the one that began it may tell.
+/// An event about an existing process, possibly by another worker than the one that began it.
 fn go_on(rng: &mut Rng, tree: &mut Tree) -> Value {
     let own_id = id(rng.u64(..tree.processes));
     let more = match rng.u8(..12) {
@@ -115,7 +115,7 @@ fn go_on(rng: &mut Rng, tree: &mut Tree) -> Value {
     event
 }
 
-/// A fold below any process: it has one name for ever, and its counts only grow.
+/// A fold below any process. Its name is constant, and its counts only increase.
 fn folded(rng: &mut Rng, tree: &mut Tree) -> Value {
     let parent = rng.u64(..tree.processes);
     tree.folded += 1;

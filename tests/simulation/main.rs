@@ -1,6 +1,8 @@
-//! Whatever becomes of batches on their way, and of the server meanwhile, the server ends as if all had come once and in order.
+//! Batches that are lost, repeated or cut, and a server that is killed. In the end the server's state must be the same as if all batches
+//! had arrived once and in order.
 //!
-//! All chance is from a seed, which is said when something fails: `MONITOR_SIM_SEED` repeats it. `cargo xtask soak simulation` tries many.
+//! All random choices come from a seed, which a failure prints. `MONITOR_SIM_SEED` repeats it. `cargo xtask soak simulation` tries many
+//! seeds.
 
 mod history;
 mod network;
@@ -16,10 +18,10 @@ use monitor_tests::{Server, rounds};
 use self::history::History;
 use self::state::{difference, state};
 
-/// Tried each time.
+/// Seeds of each test run.
 const SEEDS: [u64; 3] = [1, 20, 300];
 
-/// Tries seeds: always the same ones, and some that nobody tried before; or the one that is asked for.
+/// Runs the fixed seeds and some random seeds, or only the requested seed.
 fn for_seeds(fixed: &[u64], fresh: u32, simulate: impl Fn(u64)) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let asked = std::env::var("MONITOR_SIM_SEED").ok().map(|seed| seed.parse().expect("MONITOR_SIM_SEED is a number"));
@@ -49,7 +51,7 @@ fn the_server_ends_as_if_all_had_come_in_order() {
     });
 }
 
-/// The programs' own shippers: what they send when is theirs, what becomes of it is from the seed.
+/// The real shippers of programs. They decide when they send which events. The seed decides about the network.
 #[test]
 fn real_shippers_lose_and_repeat_nothing() {
     for_seeds(&SEEDS[..1], 1, relay::simulate);

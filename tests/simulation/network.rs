@@ -1,4 +1,4 @@
-//! Shippers as the wire wants them, and a network that does to their batches what networks do.
+//! Shippers that follow the protocol, and a network that loses, cuts and repeats their batches.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 
 use crate::history::History;
 
-/// After so many steps nothing goes wrong any more.
+/// Number of steps after which all faults end.
 const STEPS_OF_TROUBLE: usize = 300;
-/// So many times the server is stopped or killed, at most.
+/// Maximum number of stops and kills of the server.
 const MOST_RESTARTS: usize = 4;
-/// So many batches of a worker are under way at once, at most.
+/// Maximum number of concurrent batches of a worker.
 const WINDOW: usize = 3;
 
-/// Keeps what was not taken yet, and sends it until it is.
+/// Keeps all unacknowledged events and sends them until they are acknowledged.
 struct Shipper {
     worker: Value,
     events: Vec<Value>,
-    /// Place of the first event that is in no batch yet.
+    /// Index of the first event that is in no batch yet.
     next: usize,
-    /// What is not taken yet: places of the first event and behind the last.
+    /// Unacknowledged batches: index of the first event, and index after the last event.
     batches: Vec<(usize, usize)>,
 }
 
-/// A batch on its way; copies of it may be on their way as well.
+/// A batch in transit. There may be further copies.
 struct UnderWay {
     due: usize,
     shipper: usize,
@@ -36,19 +36,19 @@ struct UnderWay {
     encoding: &'static str,
 }
 
-/// What becomes of a batch on its way.
+/// Fate of a batch in transit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Taken,
-    /// It arrives, the answer does not.
+    /// The batch arrives, but the answer is lost.
     AnswerLost,
-    /// Only a part of it arrives.
+    /// Only a part of the batch arrives.
     Cut,
-    /// It arrives, and whoever sent it is gone before the answer.
+    /// The batch arrives, but the sender has closed the connection before the answer.
     Abandoned,
-    /// It arrives, and once more later.
+    /// The batch arrives twice.
     Twice,
-    /// The server is killed while it has it.
+    /// The server is killed while it handles the batch.
     Killed,
 }
 
@@ -67,14 +67,14 @@ impl Fate {
 
 impl Shipper {
     fn body(&self, (from, to): (usize, usize)) -> Vec<u8> {
-        // What was dropped grows with what was recorded.
+        // The number of dropped events increases with the number of recorded events.
         let dropped = json!([{"type": "process-logged", "reason": "memory", "root_id": null, "count": to}]);
         let batch = json!({"version": 1, "worker": self.worker, "sequence": from + 1, "sent_us": 1_763_600_100_000_000_u64 + to as u64,
                            "dropped": dropped, "events": self.events[from..to]});
         batch.to_string().into_bytes()
     }
 
-    /// A batch to send: a new one, or one that was sent before, perhaps cut anew.
+    /// The next batch: a new batch or a repeated one, possibly with other limits.
     fn batch(&mut self, rng: &mut Rng) -> Option<(usize, usize)> {
         let is_new = self.next < self.events.len() && self.batches.len() < WINDOW && (self.batches.is_empty() || rng.bool());
         if is_new {
@@ -95,7 +95,7 @@ impl Shipper {
         Some(self.batches[place])
     }
 
-    /// The server has these; what overlaps with them in part is sent again as it is.
+    /// The server has acknowledged these events. Batches that overlap only partially are sent again unchanged.
     fn taken(&mut self, (from, to): (usize, usize)) {
         self.batches.retain(|batch| !(from <= batch.0 && batch.1 <= to));
     }
@@ -115,7 +115,7 @@ fn shippers(history: &History) -> Vec<Shipper> {
     history.workers.iter().enumerate().map(shipper).collect()
 }
 
-/// Sends all in the order in which it happened.
+/// Sends all events in the order in which they happened.
 pub(crate) fn send_in_order(history: &History, server: &Server) {
     let mut shippers = shippers(history);
     for part in history.told.chunk_by(|one, next| one.worker == next.worker) {
@@ -127,7 +127,7 @@ pub(crate) fn send_in_order(history: &History, server: &Server) {
     }
 }
 
-/// Sends all by a network from a seed, to a server that is stopped and killed meanwhile.
+/// Sends all events over a network with faults by a seed, to a server that is stopped and killed in between.
 pub(crate) fn send_badly(history: &History, server: &mut Server, rng: &mut Rng) {
     let mut shippers = shippers(history);
     let mut under_way: Vec<UnderWay> = Vec::new();
@@ -211,7 +211,7 @@ pub(crate) fn connect(server: &Server) -> TcpStream {
     socket
 }
 
-/// Status and body of the answer.
+/// Posts a batch. Returns status and body of the answer.
 pub(crate) fn post(server: &Server, body: &[u8], encoding: Option<&str>) -> Option<(u16, Value)> {
     let mut socket = connect(server);
     socket.write_all(head(encoding.unwrap_or("identity"), body.len()).as_bytes()).ok()?;
@@ -222,7 +222,7 @@ pub(crate) fn post(server: &Server, body: &[u8], encoding: Option<&str>) -> Opti
     Some((status, serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?))
 }
 
-/// Sends so many bytes of the body of a batch.
+/// Sends this number of bytes of a batch's body.
 fn write(server: &Server, batch: &UnderWay, length: usize) -> TcpStream {
     let mut socket = connect(server);
     socket.write_all(head(batch.encoding, batch.body.len()).as_bytes()).expect("the server reads");
@@ -230,7 +230,7 @@ fn write(server: &Server, batch: &UnderWay, length: usize) -> TcpStream {
     socket
 }
 
-/// The same, and resets the connection.
+/// Sends a part of a batch's body and resets the connection.
 fn reset(server: &Server, batch: &UnderWay, length: usize) {
     let socket = write(server, batch, length);
     socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("a socket");

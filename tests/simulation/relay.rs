@@ -1,4 +1,4 @@
-//! Programs with their real shippers, and a relay that lets their batches suffer.
+//! Programs with their real shippers, and a relay that causes faults.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufReader, Write};
@@ -15,9 +15,9 @@ use crate::network::{connect, head, post};
 use crate::state;
 
 const PROGRAMS: usize = 3;
-/// So many requests of all go wrong, at most.
+/// Maximum number of faulty requests.
 const MOST_TROUBLE: usize = 25;
-/// After so many requests the server is killed or stopped, each time.
+/// Number of requests between two kills or stops of the server.
 const REQUESTS_A_RESTART: usize = 12;
 
 struct Relay {
@@ -29,24 +29,24 @@ struct Record {
     rng: Rng,
     trouble: usize,
     requests: usize,
-    /// Workers whose first request was taken: from then on they wait for a server that is gone.
+    /// Workers whose first request was acknowledged. From then on they wait for a server that is away.
     begun: HashSet<String>,
-    /// What each worker sent: its batches' other parts, and its events by number.
+    /// Sent batches by worker: their other fields, and the events by number.
     sent: BTreeMap<String, (Value, BTreeMap<u64, Value>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Taken,
-    /// It does not get through.
+    /// The request doesn't arrive.
     Lost,
-    /// A part of it gets through.
+    /// Only a part of the request arrives.
     Cut,
-    /// It gets through, the answer does not.
+    /// The request arrives, but the answer is lost.
     AnswerLost,
-    /// It gets through twice.
+    /// The request arrives twice.
     Twice,
-    /// Somebody says that it is not the time.
+    /// The relay answers that the server is busy.
     Busy,
 }
 
@@ -103,7 +103,7 @@ impl Relay {
     }
 }
 
-/// Passes the requests of a connection on, as far as they are meant to come.
+/// Forwards the requests of a connection according to their fates.
 fn serve(relay: &Weak<Relay>, stream: &TcpStream) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
@@ -142,7 +142,7 @@ pub(crate) fn simulate(seed: u64) {
     let relay = Arc::new(Relay { server: Mutex::new(Server::start()), record: Mutex::new(record) });
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("a port"));
-    // The server ends with this function.
+    // The server must end together with this function.
     let serving = Arc::downgrade(&relay);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {

@@ -1,13 +1,13 @@
-//! What a server shows, apart from what it alone decides.
+//! The visible state of a server, without values that only the server determines.
 
 use monitor_tests::Server;
 use serde_json::{Map, Value, json};
 
-/// Numbers that it gives, its own clock, and what it guesses by both.
+/// Numbers that the server assigns, values of its clock, and estimates that depend on both.
 const OF_THE_SERVER: [&str; 9] =
     ["number", "title", "as_of", "last_seen_us", "clock_offset_us", "expected_ns", "expected_p95_ns", "overdue", "next_cursor"];
 
-/// Trees with their logs, workers, sums.
+/// Trees with their logs, workers and statistics.
 pub(crate) fn state(server: &Server) -> Value {
     let mut trees = Map::new();
     for root in server.roots() {
@@ -32,11 +32,11 @@ pub(crate) fn state(server: &Server) -> Value {
     state
 }
 
-/// Of sums, what a later correction leaves exact: not the longest of all, and not the last one.
+/// The parts of statistics that remain exact after later corrections, so not the maximum and not the last value.
 fn only(keys: &[&str], list: &Value) -> Vec<Value> {
     let rows = list.as_array().expect("a list").iter();
     let mut rows: Vec<Value> = rows.map(|row| keys.iter().map(|key| ((*key).to_owned(), row[*key].clone())).collect()).collect();
-    // The last one decides their order.
+    // The server orders them by the last value, which is left out here.
     rows.sort_by_key(Value::to_string);
     rows
 }
@@ -52,7 +52,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// Where two states differ first, as a path and both values.
+/// First difference of two states, as a path and both values.
 pub(crate) fn difference(path: &str, found: &Value, expected: &Value) -> Option<String> {
     match (found, expected) {
         (Value::Object(one), Value::Object(other)) => {

@@ -1,4 +1,4 @@
-//! The commands of docs/ci.md.
+//! Tests of the commands in docs/ci.md.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use crate::Job;
 
 const PAGE: &str = include_str!("../../docs/ci.md");
 
-/// The commands in the page's workflow for GitHub, in their order.
+/// The commands of the GitHub workflow on the page, in order.
 fn workflow() -> Vec<&'static str> {
     let workflow = PAGE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a workflow");
     workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("run: ")).collect()
@@ -28,7 +28,7 @@ fn the_commands_of_the_documentation_do_what_it_states() {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
         let mut shell = job.prepared(shell);
-        // The page writes a file of this name by hand.
+        // Another name than `summary.md`, because a command of the page writes a file with that name.
         shell.env("GITHUB_STEP_SUMMARY", job.folder.path().join("step.md"));
         run(shell)
     };

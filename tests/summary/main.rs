@@ -1,4 +1,4 @@
-//! Summaries and annotations of runs in CI: real commands, a real server, and the files that CI systems read.
+//! Summaries and annotations of runs in CI, with real commands, a real server, and the files that CI systems read.
 #![cfg(target_os = "linux")]
 
 mod documented;
@@ -11,7 +11,7 @@ use monitor_tests::{Finished, Server, command, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A job in CI: a folder with the file of its summary.
+/// A CI job: a folder with the file of its summary.
 struct Job {
     folder: TempDir,
     server: Option<Server>,
@@ -30,7 +30,7 @@ impl Job {
         fs::read_to_string(self.summary()).unwrap_or_default()
     }
 
-    /// A command of the job, which finds `monitor`.
+    /// Adds the environment of the job, with `monitor` on the search path.
     fn prepared(&self, mut command: Command) -> Command {
         let monitor = monitor_tests::command("monitor");
         let programs = PathBuf::from(monitor.get_program());
@@ -122,7 +122,7 @@ fn a_summary_is_written_where_it_is_wanted_and_changes_no_exit_code() {
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
         assert!(finished.stderr.starts_with("monitor run: the summary can't be written to no/such/folder/s.md: "), "{}", finished.stderr);
     }
-    // Records are sent by the launcher itself if there is no spool.
+    // Without a spool, the launcher sends the records itself.
     let mut monitor = job.monitor(&["run", "--", "sh", "-c", "exit 4"]);
     monitor.env("MONITOR_SPOOL_DIR", "off");
     assert_eq!(run(monitor).code, Some(4));
@@ -177,7 +177,7 @@ fn is_hidden(c: char) -> bool {
     c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c)
 }
 
-/// A failed run of processes below each other.
+/// Posts a failed run with nested processes.
 fn post(server: &Server, depth: usize, text: impl Fn(usize) -> String) {
     let root = "0199a3ce929d0e0e47360199a3ce929d";
     let events = (1..=depth).flat_map(|id| {

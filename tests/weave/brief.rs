@@ -1,4 +1,4 @@
-//! Brief calls are counted.
+//! Brief calls, which are counted.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{LastNumber, Project, good};
 
-/// Calls that are brief, one that fails, and one that isn't; what is to be had of them when the program is killed.
+/// Brief calls, a failed call and a long call. The test checks what remains of them after a kill.
 const BRIEF_CALLS: &str = "
 fn main() {
     for n in 0..2_000 {
@@ -53,7 +53,7 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
     for is_killed in [false, true] {
         let (server, project) = (Server::start(), Project::of("brief-calls", "", BRIEF_CALLS));
         let mut command = project.monitor("run -q", Some(&server));
-        // As it is for whoever says nothing, but for a machine that is busy with other tests.
+        // The default setting is lower. The busy machine of the tests needs this value.
         command.env("MONITOR_FOLD_BELOW", "10ms").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -81,7 +81,7 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
     }
 }
 
-/// A parser whose calls mostly fail, as those of parsers do.
+/// A parser whose calls mostly fail, as usual for parsers.
 const FAILING_CALLS: &str = "
 fn main() {
     let words = [\"12\", \"x\", \"7 m\", \"\"];
@@ -115,7 +115,7 @@ fn unit(word: &str) -> Result<u32, String> {
 }
 ";
 
-/// Twenty functions that call each other in all orders, three deep, as a parser does.
+/// Twenty functions that call each other in every order, three levels deep, like a parser.
 fn calls_along_many_paths() -> String {
     let names: Vec<String> = (0..20).map(|number| format!("step{number}")).collect();
     let step = |name: &String| {
@@ -153,14 +153,14 @@ fn all_orders() {{
 fn calls_along_many_paths_have_a_limited_number_of_rows() {
     let (server, project) = (Server::start(), Project::of("many-paths", "", &calls_along_many_paths()));
     let mut command = project.monitor("run -q", Some(&server));
-    // So that no call is brief.
+    // So low that no call is brief.
     command.env("MONITOR_FOLD_BELOW", "1us");
     assert_eq!(good(run(command)).stdout, "done\n");
     let processes = server.tree(&server.finished_root());
     let steps = processes.iter().filter(|process| process["name"].as_str().is_some_and(|name| name.starts_with("many_paths::step")));
     let calls: u64 = steps.map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum();
     assert_eq!(calls, 24_000);
-    // Five hundred, and slow ones. There are more than 8,000 paths.
+    // Five hundred calls and the slow calls. There are more than 8,000 paths.
     assert!(processes.len() < 3_000 && processes.iter().all(|process| process["orphan"] == false), "{} rows", processes.len());
 }
 
@@ -174,7 +174,7 @@ fn failed_calls_are_counted_and_their_texts_are_found() {
     let processes = server.tree(&root);
     let text = outline(&processes);
     assert!(processes.len() < 300, "{} rows: {text}", processes.len());
-    // Counted and failed calls of a name, in folds and in rows of their own.
+    // Counted and failed calls of a name, in folds and in separate rows.
     let calls = |name: &str| {
         let own = processes.iter().filter(|process| process["name"] == format!("failing_calls::{name}"));
         let counts = own.map(|process| match process["fold"].as_object() {
@@ -191,7 +191,7 @@ fn failed_calls_are_counted_and_their_texts_are_found() {
     }
 }
 
-/// Says what it was told, and makes a few calls that are never brief and many that are.
+/// Prints its setting, and makes a few long calls and many brief calls.
 const TOLD: &str = "
 fn main() {
     println!(\"{}\", std::env::var(\"MONITOR_FOLD_BELOW\").unwrap());
@@ -245,7 +245,7 @@ fn fold_below_is_100_us_unless_the_file_or_the_environment_says_otherwise() {
         assert_eq!(rows("told::slow"), (5, 0), "{told}: {}", outline(&processes));
         let (singly, counted) = rows("told::quick");
         assert_eq!(singly + counted, 50, "{told}: {}", outline(&processes));
-        // However busy the machine is, no more than the first of a path have rows for having taken long.
+        // Even on a busy machine, only the first calls of each path have rows because of their duration.
         assert!(if told == "off" { counted == 0 } else { counted >= 20 }, "{told}: {}", outline(&processes));
     }
 }

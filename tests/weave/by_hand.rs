@@ -1,4 +1,4 @@
-//! A woven program that is started by hand: nobody ships beside it.
+//! A woven program that is started by hand, so that no process ships its records.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Project, good, tree};
 
-/// A program that fails so often as it is told. What fails is recorded singly.
+/// A program that fails as often as its argument says. Failures are recorded singly.
 const BRIEF: &str = "
 fn main() {
     let times = std::env::args().nth(1).and_then(|times| times.parse().ok()).unwrap_or(3);
@@ -22,7 +22,7 @@ fn fails(n: u32) -> Result<u32, String> {
 }
 ";
 
-/// A program that was built woven, started by hand: nobody ships beside it.
+/// A woven program that is started by hand.
 fn by_hand(name: &str, args: &[&str], server: &Server) -> Command {
     let mut program = Command::new(Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/woven/monitor/build/debug")).join(name));
     program.args(args).env("MONITOR_SPOOL_DIR", server.spool()).env("MONITOR_ENABLED", "1").env("MONITOR_FOLD_AFTER", "off");
@@ -52,7 +52,7 @@ fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
     off.env_remove("MONITOR_ENABLED");
     assert_eq!(good(run(off)).stdout, "3\n");
     assert!(!server.spool().exists(), "off nothing is made");
-    // On a busy machine it may take longer than most things are waited with.
+    // On a busy machine this may take longer than other conditions.
     let files = wait_for("a program that is over before more is made", || {
         let _ = fs::remove_dir_all(server.spool());
         good(run(by_hand("brief", &[], &server)));
@@ -84,7 +84,8 @@ fn a_burst_that_the_spool_has_no_room_for_keeps_its_root() {
     assert!(dropped.as_array().unwrap().iter().all(is_known), "what was given up is known by kind: {dropped}");
 }
 
-/// The end writes nothing that has room in the spool, so that it doesn't matter how long it may take. Nobody ships meanwhile.
+/// At its end the program writes nothing, because everything is already in the spool. So a short time limit loses nothing. Nothing is
+/// shipped in between.
 #[test]
 fn a_burst_is_kept_whole_however_long_its_end_may_take() {
     let project = Project::of("whole", "", BRIEF);

@@ -1,4 +1,4 @@
-//! Which functions are woven, and what is said of the others.
+//! Selection of the woven functions, and the reasons why others are skipped.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn what_can_not_be_woven_is_left_out() {
     assert_eq!((&fixed["woven"], fixed["skipped"].as_str()), (&Value::Bool(false), Some("a const fn may run in the compiler")));
     assert_eq!(functions("shop_lib").iter().filter(|function| function["woven"] == true).count(), 8);
     assert_eq!(of("mac")["skipped"], "a macro runs in the compiler");
-    // It is remembered: the compiler is asked once.
+    // The result is cached, so the compiler runs once.
     project.edit("bin/src/main.rs", "pow(1) + 1", "pow(1) + 2");
     project.edit("bin/src/main.rs", "pow(1) + 2", "pow(1) + 1");
     let again = good(run(project.monitor("build -p shop", None)));
@@ -105,7 +105,7 @@ fn what_nobody_wants_to_read_of_is_left_out_unless_it_is_asked_for() {
     }
     fs::write(project.path("monitor.toml"), "[[function]]\npath = \"choice::**\"\ninclude = [\"**::drop\"]\n").unwrap();
     assert_eq!(woven(), ["choice::Cart::sort", "choice::Cart::drop", "choice::main"]);
-    // A function that is named is meant.
+    // A function with an exact path is woven even if it is excluded by default.
     fs::write(project.path("monitor.toml"), "[[function]]\npath = \"choice::Cart::new\"\n").unwrap();
     assert_eq!(woven(), ["choice::Cart::new"]);
     good(run(project.monitor("build", None)));

@@ -1,4 +1,4 @@
-//! Recursion.
+//! Recursion in woven programs.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use monitor_tests::{Finished, Server, run};
 
 use crate::{Project, good, tree};
 
-/// What each call takes of the stack is told by the program itself: plain, woven, and woven and recorded.
+/// The program prints the stack usage of each call: plain, woven, and woven and recorded.
 #[test]
 fn recursion_as_deep_as_the_plain_program_bears_it_ends_as_it_does_there() {
     let (server, project) = (Server::start(), Project::of("deep", "", include_str!("../woven/deep.rs")));
@@ -26,7 +26,7 @@ fn recursion_as_deep_as_the_plain_program_bears_it_ends_as_it_does_there() {
         let (off, same) = said(run(off));
         assert_eq!(same, results, "not recorded{profile}");
         println!("bytes of stack a call{profile}, plain {plain:?}, woven {off:?}, recorded {woven:?}");
-        // A value's call gets a guard, a result's one its result once or twice more.
+        // A call that returns a value gets a guard. A call that returns a `Result` stores the result once or twice more.
         let is_small = |(plain, woven): (&usize, &usize)| *woven <= plain * 3 + 128;
         assert!(plain.len() == 2 && plain.iter().zip(&woven).all(is_small), "{plain:?} {woven:?}");
         assert_eq!(off, woven, "what is recorded takes no more of the stack");
@@ -51,7 +51,7 @@ fn recursion_as_deep_as_the_plain_program_bears_it_ends_as_it_does_there() {
     .assert_eq(&text);
 }
 
-/// Tells how much room it was given: the limits of its first thread's stack, and what std is told for other threads.
+/// Prints its stack sizes: the limits of the first thread's stack, and the size that std uses for other threads.
 const ROOM: &str = "
 fn main() {
     let limits = std::fs::read_to_string(\"/proc/self/limits\").unwrap();
@@ -66,7 +66,7 @@ fn main() {
 fn a_woven_program_is_given_six_times_the_stack_as_far_as_the_system_allows() {
     let (server, project) = (Server::start(), Project::of("room", "", ROOM));
     let said = |command: Command, soft: &str, own: Option<&str>| {
-        // The shell's limit is that of what it starts.
+        // A child inherits the shell's limit.
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -S -s {soft} && exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
         shell.current_dir(command.get_current_dir().expect("the project's"));
@@ -91,7 +91,7 @@ fn a_woven_program_is_given_six_times_the_stack_as_far_as_the_system_allows() {
     }
 }
 
-/// Goes as deep on other threads as a plain debug build bears it, the second one with a stack of a size of its own.
+/// Recurses on other threads as deep as a plain debug build can. The second thread has an explicit stack size.
 const ROOMY: &str = "
 fn main() {
     println!(\"{}\", std::thread::spawn(|| sum(15_000)).join().unwrap());
@@ -108,7 +108,7 @@ fn sum(n: u64) -> u64 {
 }
 ";
 
-/// Nobody is there who would give its threads more room, recorded or not.
+/// The program starts all threads itself, so nothing enlarges their stacks, recorded or not.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_woven_program_that_is_started_by_hand_goes_as_deep_on_other_threads_as_a_plain_one() {

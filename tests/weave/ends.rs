@@ -1,4 +1,4 @@
-//! What is known of a woven program that ends in its middle.
+//! Records of a woven program that ends during its calls.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,7 +26,7 @@ fn a_killed_program_leaves_its_tree() {
     wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
 }
 
-/// A program that ends itself within two calls.
+/// A program that exits within two calls.
 const EXITS: &str = "
 fn main() {
     if std::env::args().nth(1).as_deref() == Some(\"abort\") {
@@ -43,7 +43,7 @@ fn leaves(code: i32) {
 }
 ";
 
-/// The C library tells the code of an exit on Linux with glibc alone.
+/// Only glibc on Linux reports the exit code.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_code_of_a_call_of_exit_is_in_the_tree() {

@@ -1,4 +1,4 @@
-//! Results of tests as JUnit's XML.
+//! Test results as JUnit XML.
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn fails() {
 }
 "#;
 
-/// Checks a document by the schema, and returns it.
+/// Validates a document with the schema and returns it.
 fn valid(document: String) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("junit.xml");
@@ -38,7 +38,7 @@ fn valid(document: String) -> String {
     document
 }
 
-/// Exports a run; returns the document and the text on stderr.
+/// Exports a run. Returns the document and the content of stderr.
 fn export(server: &Server, root: &Value) -> (String, String) {
     let mut export = command("monitor");
     export.args(["export", root["root_id"].as_str().unwrap(), "--format", "junit", "--server", server.url()]);

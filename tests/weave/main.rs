@@ -1,4 +1,4 @@
-//! `cargo monitor` on a project that nobody edits: the same program, and a tree.
+//! `cargo monitor` on an unchanged project: the program behaves the same, and there is a tree.
 
 mod brief;
 mod by_hand;
@@ -42,7 +42,7 @@ impl Project {
         fs::write(self.path(file), text.replace(from, to)).expect("a file");
     }
 
-    /// A program of one file, of a name of its own: all are built into one folder.
+    /// A program in a single file. Its name must be unique, because all programs share a build folder.
     fn of(name: &str, dependencies: &str, main: &str) -> Self {
         let project = Self { folder: tempfile::tempdir().expect("a folder") };
         fs::create_dir(project.path("src")).expect("a folder");
@@ -61,7 +61,7 @@ impl Project {
         cargo
     }
 
-    /// `cargo monitor`. What it builds for all projects is built once for all tests.
+    /// `cargo monitor`. All tests share the build folder of everything that is the same for all projects.
     fn monitor(&self, line: &str, server: Option<&Server>) -> Command {
         let mut monitor = command("cargo-monitor");
         monitor.arg("monitor").args(line.split(' ')).current_dir(&self.folder);
@@ -69,13 +69,13 @@ impl Project {
         if let Some(server) = server {
             monitor.env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
         }
-        // All calls, however short they are; what is counted has tests of its own.
+        // Records all calls singly, however short. Other tests cover counted calls.
         monitor.env("MONITOR_FOLD_BELOW", "off");
         plain(&mut monitor);
         monitor
     }
 
-    /// All its files, but what is built.
+    /// All files of the project, without build results.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.folder.path().to_owned()];
@@ -93,7 +93,7 @@ impl Project {
     }
 }
 
-/// Removes the settings of the cargo that runs the tests, because projects under test have their own.
+/// Removes the settings of the cargo that runs the tests, because the projects under test have other settings.
 fn plain(command: &mut Command) {
     for name in
         ["CARGO_INCREMENTAL", "CARGO_PROFILE_DEV_DEBUG", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
@@ -115,7 +115,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The lines of a text that hold one of these.
+/// The lines of a text that contain one of these words.
 fn lines(text: &str, words: &[&str]) -> Vec<String> {
     let is_meant = |line: &&str| words.iter().any(|word| line.contains(word));
     text.lines().filter(is_meant).map(|line| line.trim().to_owned()).collect()
@@ -126,7 +126,7 @@ fn good(finished: Finished) -> Finished {
     finished
 }
 
-/// The outline of the tree with a root of this name, as soon as nothing in it runs.
+/// The outline of the tree with this root name, as soon as nothing in it runs.
 fn tree(server: &Server, name: &str) -> String {
     let is_over = |root: &Value| root["name"] == name && root["counts"]["running"] == 0 && root["state"] != "running";
     wait_for(name, || server.roots().into_iter().find(is_over).map(|root| outline(&server.tree(&root))))

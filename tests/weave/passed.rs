@@ -1,4 +1,4 @@
-//! A test that passed within a second has one row, and other tests have the rows of what they called.
+//! A test that passes within a second has a single row. Other tests also have rows for their calls.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Project;
 
-/// Adds up numbers; fails if it is asked to.
+/// Adds up numbers. Fails on demand.
 const PROGRAM: &str = r#"fn main() {
     println!("{}", sum(std::env::args().count()));
 }
@@ -93,12 +93,12 @@ fn project(name: &str) -> Project {
     let project = Project::of(name, "", PROGRAM);
     fs::create_dir(project.path("tests")).unwrap();
     fs::write(project.path("tests/cases.rs"), TESTS.replace("NAME", name)).unwrap();
-    // Helpers of tests are left out by default.
+    // By default, helpers of tests are excluded.
     fs::write(project.path("monitor.toml"), "[[function]]\npath = \"**\"\ninclude = [\"**\"]\nexclude = [\"cases::starts\"]\n").unwrap();
     project
 }
 
-/// The tests of the tree with the outlines of the rows below each, in the order of their names.
+/// The tests of the tree, each with the outlines of the rows below it, in order of their names.
 fn below(text: &str) -> Vec<(String, Vec<String>)> {
     let mut tests: Vec<(String, Vec<String>)> = Vec::new();
     for line in text.lines().skip(1) {
@@ -111,12 +111,12 @@ fn below(text: &str) -> Vec<(String, Vec<String>)> {
     tests
 }
 
-/// The tree of the tests once all its programs have been shipped.
+/// The outline of the tree of the tests, as soon as all its programs are shipped.
 fn shipped(server: &Server) -> String {
     outline(&rows(server))
 }
 
-/// The rows of that tree.
+/// The rows of the tree, as soon as all its programs are shipped.
 fn rows(server: &Server) -> Vec<Value> {
     wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
     let roots = server.roots();
@@ -150,7 +150,7 @@ fn tests_that_passed_within_a_second_have_no_rows_below_them() {
         assert!(of("fails_with_program").iter().any(|row| row.contains("cases::call")), "{text}");
         assert_eq!(text.contains("cases::call [failed]"), all, "{text}");
         assert!(of("is_slow").iter().any(|row| row.contains("cases::call")), "{text}");
-        // The program that the failed test has started, with what it called, and those of the slow one.
+        // The programs that the failed test and the slow test have started, with their calls.
         assert_eq!(text.matches("passes::main").count(), if all { 7 } else { 6 }, "{text}");
         let of_slow = of("is_slow").iter().filter(|row| row.contains("passes::sum")).count();
         assert!(of_slow >= 3 && (!all || of_slow == 5), "{text}");
@@ -202,7 +202,7 @@ fn a_test_that_ends_the_program_keeps_its_rows() {
 fn the_server_leaves_programs_of_tests_to_the_one_who_ships_them() {
     let folder = tempfile::tempdir().unwrap();
     let spool = folder.path().join("spool");
-    // It looks for dead programs more often than the one who ships.
+    // The server checks for dead programs more often than `cargo monitor`, so it takes them over first.
     let settings = [("MONITOR_SPOOL_DIR", spool.clone().into_os_string()), ("MONITOR_SPOOL_INTERVAL", "10ms".into())];
     let (server, project) = (Server::start_with(settings.into()), project("left"));
     for count in 1..=3 {

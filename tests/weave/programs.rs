@@ -1,4 +1,4 @@
-//! cargo's words for the program itself, and programs that tests start.
+//! Variables that cargo sets for the program, and programs that tests start.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use monitor_tests::{Server, run, wait_for};
 
 use crate::{Project, good, tree};
 
-/// Prints its arguments, or its environment.
+/// Prints its arguments or its environment.
 const PRINTS: &str = r#"fn main() {
     let first = std::env::args().nth(1);
     match first.as_deref() {
@@ -22,7 +22,7 @@ fn print_environment() {
 }
 "#;
 
-/// Tests that start the program: as it is, compared with the caller's environment, without an environment, and from other threads.
+/// Tests that start the program: normally, compared with the caller's environment, without an environment, and from other threads.
 const TESTS: &str = r#"use std::process::Command;
 
 fn own() -> String {
@@ -92,7 +92,7 @@ fn a_separator_directly_behind_the_subcommand_reaches_cargo() {
 fn programs_that_tests_start_belong_below_them() {
     let (server, project) = (Server::start(), project("starts"));
     good(run(project.monitor("test --all --test programs", Some(&server))));
-    // The program records nothing where the environment is cleared.
+    // Where the environment is cleared, the program records nothing.
     let expected = ["clears", "compares", "made_by_a_macro", "starts", "starts_on_a_thread"];
     let text = wait_for("a program below each of four tests", || {
         Some(tree(&server, "tests of programs")).filter(|text| text.matches("starts::main").count() == 4)

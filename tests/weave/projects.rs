@@ -1,4 +1,4 @@
-//! Projects that have something of their own: wrappers, attributes, threads, no standard library.
+//! Projects with special features: compiler wrappers, attributes, threads, no standard library.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{Project, good, tree};
 
-/// As `cargo new` writes it: nothing stands before `main` that could carry anything.
+/// The project as `cargo new` creates it, with no line before `main`.
 #[test]
 fn a_function_on_the_first_line_of_a_file_is_woven_and_its_body_keeps_its_columns() {
     let (server, project) = (Server::start(), Project::of("hello", "", "fn main() {\n    std::env::args().nth(9).unwrap();\n}\n"));
@@ -21,7 +21,7 @@ fn a_function_on_the_first_line_of_a_file_is_woven_and_its_body_keeps_its_column
     assert!(tree(&server, "hello::main").contains("failed"), "{}", tree(&server, "hello::main"));
 }
 
-/// Both keep what they are asked for: one for all crates, as sccache, and one for those of the workspace.
+/// Two wrappers that log their calls: one for all crates, like sccache, and one for the crates of the workspace.
 #[cfg(unix)]
 #[test]
 fn wrappers_that_the_project_has_are_called() {
@@ -50,7 +50,7 @@ fn wrappers_that_the_project_has_are_called() {
     assert_eq!(tree(&server, "wrapped::main"), "wrapped::main\n");
 }
 
-/// Its attributes and what is woven are recorded by one recorder: its own.
+/// The project's own recorder records the attributes and the woven functions.
 #[test]
 fn a_project_that_has_attributes_already_has_one_tree() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -63,7 +63,7 @@ fn a_project_that_has_attributes_already_has_one_tree() {
              #[monitor_client::normal_task(name = \"the last\")]\nfn last() {}\n\nfn main() {\n    work();\n}\n",
         ),
     );
-    // What has been fetched for this repository will do.
+    // The lock file of this repository, so that no crate must be downloaded.
     fs::copy(repository.join("Cargo.lock"), project.path("Cargo.lock")).unwrap();
     fs::write(project.path("monitor.toml"), "[[function]]\npath = \"own::step\"\n").unwrap();
     let finished = good(run(project.monitor("run", Some(&server))));
@@ -92,7 +92,7 @@ fn who_ships_for_others_does_so_by_https_as_well() {
     }
 }
 
-/// Nobody is there to read what the one who ships has to say: the next `cargo monitor` says it.
+/// The process that ships has no terminal for its messages, so the next `cargo monitor` prints them.
 #[tokio::test]
 async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() {
     let stranger = MockServer::start().await;
@@ -112,7 +112,7 @@ async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() 
             finished.stderr.contains("waits in the spool").then_some(finished.stderr)
         });
         assert_eq!(said.matches(&format!("the server at {url} refuses what is recorded")).count(), 1, "{said}");
-        // Those who ship have it for as long as they try.
+        // Other processes have locked the spool while they try.
         wait_for("all to be shipped elsewhere", || {
             let mut ship = command("monitor");
             ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
@@ -139,7 +139,7 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
     let plain = good(run(project.cargo("run -q")));
     let woven = good(run(project.monitor("run", Some(&server))));
     assert_eq!(woven.stdout, plain.stdout);
-    // None was woven by less for what carries the context.
+    // All functions were woven, although the context has to be passed on.
     assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("9 functions woven"), "{}", woven.stderr);
     expect![[r#"
         hands::main
@@ -171,7 +171,7 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
     .assert_eq(&tree(&server, "hands::main"));
 }
 
-/// Without the standard library, and with all that the compiler needs to be told of it left unsaid.
+/// A `no_std` crate without any explicit settings for the compiler.
 #[test]
 fn a_crate_without_std_is_woven_all_the_same() {
     let (server, project) = (Server::start(), Project::of("bare", "", "fn main() {\n    println!(\"{:?}\", bare::twice(4));\n}\n"));
@@ -184,7 +184,7 @@ fn a_crate_without_std_is_woven_all_the_same() {
     assert_eq!(tree(&server, "bare::main"), "bare::main\n  bare::twice\n    bare::grow\n");
 }
 
-/// A library that isn't woven, and starts threads for others.
+/// A library that isn't woven and starts threads for its callers.
 const THREADS: &str = "
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -218,7 +218,7 @@ impl Pool {
 }
 ";
 
-/// None of these closures is given to what the weaver knows: the system alone sees which call starts the thread.
+/// None of these closures is passed to a function that the weaver knows. Only at runtime is it known which call starts the thread.
 const STARTERS: &str = "
 fn main() {
     by_a_library(1);
@@ -266,7 +266,7 @@ fn a_thread_that_nobody_has_carried_anything_to_belongs_to_the_call_that_started
     let plain = good(run(project.cargo("run")));
     let woven = good(run(project.monitor("run", Some(&server))));
     assert_eq!(woven.stdout, plain.stdout);
-    // The thread of a pool outlives the call that has started it, and belongs to the tree from then on.
+    // The thread of a pool outlives the call that started it, and belongs to the tree from then on.
     expect![[r#"
         starters::main
           starters::by_a_library

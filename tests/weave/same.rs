@@ -1,4 +1,4 @@
-//! A woven project does what the plain one does, and is seen as a tree.
+//! A woven project behaves like the plain project, and has a tree.
 
 use std::fs;
 use std::process::Command;
@@ -32,7 +32,7 @@ fn a_project_runs_as_without_and_is_seen_as_a_tree() {
     .assert_eq(&tree(&server, "shop::main"));
     assert!(project.files() == before, "sources and lock file are untouched");
 
-    // Nobody has to build anything anew.
+    // The build with `cargo monitor` leaves the results of plain cargo valid.
     let plain = good(run(project.cargo("build --locked -p shop")));
     assert_eq!(lines(&plain.stderr, &["Compiling"]), Vec::<String>::new());
     let again = good(run(project.monitor("build -p shop", None)));
@@ -43,7 +43,7 @@ fn a_project_runs_as_without_and_is_seen_as_a_tree() {
         lines(&again.stderr, &["Compiling"]).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(compiled, ["old", "shop"], "{}", again.stderr);
 
-    // One table less in the file concerns only the crates that it names.
+    // Removing a table from the file affects only the crates that it names.
     fs::write(
         project.path("monitor.toml"),
         "[[function]]\npath = \"old::greet\"\n[[function]]\npath = \"shop::**\"\n[[function]]\npath = \"shop_lib::**\"\n",
@@ -74,7 +74,7 @@ fn tests_and_doctests_have_the_same_results() {
     let plain = results(run(project.cargo("test --workspace --features shop-lib/extra")));
     assert!(plain.iter().any(|line| line.contains("lib.rs - add")), "{plain:?}");
     assert_eq!(results(run(project.monitor("test --all --workspace --features shop-lib/extra", Some(&server)))), plain);
-    // A tree for each program of tests, and below it each test by its name, with the program that it has started.
+    // A tree for each test program. Below it is each test with its name, and below the test the program that it started.
     let started = wait_for("the program below its test", || Some(tree(&server, "tests of it")).filter(|tree| tree.contains("shop::main")));
     assert!(started.starts_with("tests of it\n  it_runs\n    shop::main\n      shop_lib::Cart::add\n"), "{started}");
     assert!(started.contains("shop_lib::fetch"), "{started}");
@@ -105,19 +105,19 @@ fn what_the_compiler_and_a_panic_say_is_the_same() {
         };
         all.filter(ours).map(str::to_owned).collect::<Vec<_>>()
     };
-    // Warnings.
+    // Compiler warnings.
     let (plain, woven) = (run(project.cargo("build -p old")), run(project.monitor("build -p old", None)));
     assert!(said(&plain).iter().any(|line| line.contains("old/src/inner.rs:4:9")), "{}", plain.stderr);
     assert_eq!(said(&good(woven)), said(&plain));
 
-    // Where a panic stands, in its message and in the backtrace.
+    // The location of a panic, in its message and in the backtrace.
     let places = |mut command: Command| {
         let finished = run({
             command.env("RUST_BACKTRACE", "1").env("MONITOR_ENABLED", "0");
             command
         });
         assert_eq!(finished.code, Some(101), "{}", finished.stderr);
-        // Without the number of the thread.
+        // Without the thread id.
         let at = lines(&finished.stderr, &["panicked at", "bin/src/main.rs:", "stock.rs:"]);
         at.into_iter().map(|line| line.rsplit(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
     };
@@ -127,7 +127,7 @@ fn what_the_compiler_and_a_panic_say_is_the_same() {
     assert!(own.iter().all(|place| plain.iter().any(|found| found == place)), "{plain:?}");
     assert!(own.iter().all(|place| woven.iter().any(|found| found == place)), "{woven:?}");
 
-    // The user's own mistakes.
+    // Errors in the user's code.
     project.edit("lib/src/lib.rs", "self.items.iter()", "self.item.iter()");
     project.edit("lib/src/lib.rs", "mac::twice!(a) - a + b", "mac::twice!(a) - a + \"b\"");
     let (plain, woven) = (run(project.cargo("build -p shop-lib")), run(project.monitor("build -p shop-lib", None)));
@@ -149,6 +149,6 @@ fn every_kind_of_build_does_the_same() {
     }
     let is_good = |root: &Value| root["name"] == "shop::main" && root["state"] == "succeeded";
     wait_for("all three", || (server.roots().iter().filter(|root| is_good(root)).count() == 3).then_some(()));
-    // The program's own end.
+    // The exit code of the program.
     assert_eq!(run(project.monitor("run -q -p shop -- exit", Some(&server))).code, Some(7));
 }

@@ -1,4 +1,4 @@
-//! A global allocator that counts, and one that itself calls a monitored function.
+//! A global allocator that counts, and that can itself call a monitored function.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,14 +18,14 @@ thread_local! {
 }
 
 #[allow(unsafe_code, reason = "a global allocator is unsafe to write")]
-// SAFETY: all is passed on to the system's allocator as it comes.
+// SAFETY: all calls are forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         if CALLS_MONITORED.load(Ordering::Relaxed) {
             allocated(layout.size());
         }
-        // SAFETY: the caller keeps to what `GlobalAlloc` asks for.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Allocator {
         if CALLS_MONITORED.load(Ordering::Relaxed) {
             allocated(0);
         }
-        // SAFETY: the caller keeps to what `GlobalAlloc` asks for.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -44,9 +44,10 @@ static ALLOCATOR: Allocator = Allocator;
 #[normal_task]
 fn allocated(_size: usize) {}
 
-/// A tree below which every allocation is a process.
+/// A tree in which every allocation is a process.
 pub(crate) fn allocator_records() {
-    // The standard library itself forbids an allocator to be called by its own look at the current thread.
+    // Creates the handle of the current thread first, because the standard library does not permit the allocator to request the handle
+    // while it is created.
     let _ = std::thread::current();
     CALLS_MONITORED.store(true, Ordering::Relaxed);
     allocates();
@@ -55,7 +56,7 @@ pub(crate) fn allocator_records() {
     CALLS_MONITORED.store(false, Ordering::Relaxed);
 }
 
-/// Allocates and frees once, here and in another thread.
+/// Allocates and frees once on this thread and once on another thread.
 #[root_task]
 fn allocates() {
     drop(std::hint::black_box(Box::new(1)));
@@ -72,7 +73,7 @@ async fn counted_async(n: u64) -> u64 {
     n
 }
 
-/// Says how often the calling thread allocates in a thousand calls, sync and async, below a root and once warm.
+/// Prints the number of allocations of the calling thread in a thousand calls, sync and async, below a root and after a warm-up.
 pub(crate) fn counts_allocations() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let root = monitor_client::Process::builder("counts").enter();

@@ -1,4 +1,4 @@
-//! Methods of the program's own.
+//! Methods that the program itself offers.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::io::Write as _;
 use monitor_client::commands;
 use serde_json::{Value, json};
 
-/// Registers methods, and waits for ever in the middle of a tree. Each step of `slowly` is a line of the file.
+/// Registers methods and waits forever in the middle of a tree. Each step of `slowly` appends a line to the file.
 pub(crate) fn offers(file: &str) {
     let note = |file: &str, line: &str| {
         let mut file = OpenOptions::new().create(true).append(true).open(file).expect("a file");

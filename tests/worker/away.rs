@@ -1,4 +1,4 @@
-//! Records at a steady pace, and says what that takes.
+//! A program that records at a steady rate and prints the costs.
 
 #![allow(unsafe_code, reason = "std reads no processor time")]
 
@@ -10,12 +10,12 @@ use monitor_client::{normal_task, root_task};
 
 use crate::{read_line, say};
 
-/// Calls below one root, none of which is folded.
+/// Number of calls below a root. None of them is folded.
 const CALLS: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A thousand calls a second until stdin has a line. Each second: how many by now, and what a call with its work took of the
-/// processor, in ns (the median of the second).
+/// Makes a thousand calls per second until stdin has a line. Prints each second the number of calls so far and the CPU time of a call with
+/// its work, in ns (the median of the second).
 pub(crate) fn paced() {
     let is_over = Arc::new(AtomicBool::new(false));
     let stop = is_over.clone();
@@ -47,16 +47,16 @@ fn tree(next: &mut Instant, spent: &mut Vec<u64>) {
     }
 }
 
-/// About 100 µs in a release build.
+/// Takes about 100 µs in a release build.
 #[normal_task]
 fn work(number: u64) -> u64 {
     (0..50_000).fold(number, |state, _| std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
 }
 
-/// Of this thread.
+/// CPU time of this thread.
 fn processor_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure is there to be filled in.
+    // SAFETY: the structure is valid for writing.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

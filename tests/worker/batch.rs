@@ -1,8 +1,8 @@
-//! What a run of a batch task tells and publishes.
+//! Events and publications of a run of a batch task.
 
 use monitor_client::batch::{self, BatchError, Severity};
 
-/// Tells how far it is, notifies, publishes to `prod`, and says what was refused.
+/// Reports its progress, sends a notification, publishes to `prod`, and prints what was rejected.
 pub(crate) fn tells_of_a_run() {
     batch::progress(40.0, Some(100.0)).expect("a run");
     let notice = batch::notify("-- no gold").text("--at all\nnone").severity(Severity::Error).key("prices");
@@ -17,7 +17,7 @@ pub(crate) fn tells_of_a_run() {
     assert!(matches!(batch::notify("a\0b").send(), Err(BatchError::Command { .. })));
 }
 
-/// Says why nothing is told elsewhere than in a run.
+/// Prints the reason why nothing is sent outside of a run.
 pub(crate) fn is_no_run() {
     println!("{}", batch::notify("x").send().expect_err("no run"));
 }

@@ -1,9 +1,9 @@
-//! Calls of other programs, as users write them.
+//! Calls of other programs, in the form that users write.
 
 use monitor_client::{cross_process, normal_task, root_task};
 use serde_json::{Value, json};
 
-/// Sends a message to itself as another program: with the root's id in both places, and with the root's id alone.
+/// Sends messages to itself like to another program: with the root's id as both ids, and with the root's id alone.
 #[root_task(batch = "batch")]
 pub(crate) fn sends_the_root(batch: &str) {
     asks();
@@ -17,7 +17,7 @@ fn asks() {
     judge(root_id, None);
 }
 
-/// Takes a message as the first source document has it.
+/// Handles a message in the format of the first source document.
 pub(crate) fn judges(root_id: &str) {
     let message = json!({"root_id": root_id, "parent_id": "ignored"});
     let text = |key| message.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -33,7 +33,7 @@ fn judge(root_id: String, parent_id: Option<String>) {
 #[normal_task]
 fn judged() {}
 
-/// A root within a tree that runs, each with a mark.
+/// Roots within a running tree, each with another mark.
 #[root_task(batch = "batch")]
 pub(crate) fn joins(batch: &str) {
     let _ = batch;

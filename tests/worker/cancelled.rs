@@ -1,11 +1,11 @@
-//! A tree that somebody cancels: tasks, threads, programs and commands.
+//! A tree that a user cancels: tasks, threads, programs and commands.
 
 use std::process::Command;
 use std::time::Duration;
 
 use monitor_client::{CommandExt as _, cancel, cross_thread, root_task, spawn_task, spawn_thread};
 
-/// Two tasks, a thread, a program and a command that all wait to be cancelled. `monitor` runs the command, which ignores SIGTERM.
+/// Two tasks, a thread, a program and a command that all wait for cancellation. `monitor` runs the command, which ignores SIGTERM.
 #[root_task]
 pub(crate) fn cancellable(monitor: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
@@ -26,7 +26,7 @@ pub(crate) fn cancellable(monitor: &str) {
     let _ = (program.wait(), command.wait());
 }
 
-/// Waits at an await, for ever.
+/// Waits forever at an await.
 #[cross_thread]
 async fn sleeps() {
     naps().await;
@@ -37,7 +37,7 @@ async fn naps() {
     std::future::pending::<()>().await;
 }
 
-/// Asks now and then whether it is to end.
+/// Checks regularly whether it was cancelled.
 #[cross_thread]
 pub(crate) fn asks() -> Result<(), &'static str> {
     while !cancel::requested() {
@@ -51,7 +51,7 @@ pub(crate) fn asks_elsewhere() {
     let _ = spawn_thread(asks).join();
 }
 
-/// Waits for a line, whatever it is told, beside a thread that asks.
+/// Waits for a line and ignores cancellation, beside a thread that checks for it.
 #[root_task]
 pub(crate) fn deaf() {
     let thread = spawn_thread(asks);

@@ -1,4 +1,4 @@
-//! A worker of a queue that does what operators say.
+//! A queue worker that follows the commands of operators.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -12,14 +12,14 @@ use serde_json::json;
 
 use crate::say;
 
-/// What the program hears: a line, or that something was said to it. None at the end of the lines.
+/// Input of the program: a line (`None` at the end), or a change by an operator.
 enum Heard {
     Line(Option<String>),
     Change,
 }
 
-/// Takes tasks as lines say: `take NAME ID`, `later NAME ID` for one in an hour, `await NAME ID` for one in a task of tokio's, and `end ID`.
-/// Says `begun ID`, `ended ID` with why, and `refused ID` with why. Ends with the lines, or when it is told to.
+/// Starts tasks by lines: `take NAME ID`, `later NAME ID` for a task in an hour, `await NAME ID` for a task as a tokio task, and `end ID`.
+/// Prints `begun ID`, `ended ID` with the reason, and `refused ID` with the reason. Ends with the input or by an order.
 pub(crate) fn works() {
     let control = TaskControl::new(2).from_queues(["video"]);
     let control = control.conf(json!({"broker": "redis://worker:pw@mq.example/0", "api_token": "abc", "prefetch": 4})).register();

@@ -1,4 +1,4 @@
-//! Ways to end, and what a program may do to the client before it ends.
+//! Ways to end, and everything that a program may do to the client before.
 
 use std::cell::Cell;
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use monitor_client::{Process, normal_task, root_task};
 
 use crate::{leaf, panics, say};
 
-/// What was recorded before is with the server.
+/// Waits until the server has everything that was recorded so far.
 fn flush() {
     assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
@@ -22,7 +22,7 @@ pub(crate) fn flush_times_out() {
     assert_eq!(monitor_client::flush(Duration::from_millis(300)), Err(monitor_client::FlushError::TimedOut));
 }
 
-/// Says the code that is to follow, and panics below a process that has not ended.
+/// Prints the exit code that will follow, and panics below an open process.
 #[root_task]
 pub(crate) fn flushed_panic() {
     let _ = leaf(1);
@@ -36,7 +36,7 @@ pub(crate) fn abort_inside() {
     std::process::abort();
 }
 
-/// Exits while a thread of the tree is in the middle of something.
+/// Exits while a thread of the tree is in the middle of a call.
 #[root_task]
 pub(crate) fn exit_with(code: u64) {
     let (begun, is_begun) = mpsc::channel();
@@ -108,7 +108,7 @@ pub(crate) fn return_code(code: u64) -> ExitCode {
     ExitCode::from(code as u8)
 }
 
-/// A thread panics, and nobody else minds.
+/// A thread panics, and the program ignores it.
 #[root_task]
 pub(crate) fn thread_panics() {
     assert!(monitor_client::spawn_thread(panics).join().is_err());
@@ -128,7 +128,7 @@ extern "C" fn registered_after() {
     late_enough();
 }
 
-/// Functions that the C library calls at the end: one known to it before the client's, one after.
+/// Registers functions with the C library for the end: one before the client's function, one after it.
 #[allow(unsafe_code, reason = "the standard library knows no end of the program")]
 pub(crate) fn records_at_exit() {
     // SAFETY: neither function panics, and both live as long as the program.
@@ -142,14 +142,14 @@ extern "C" fn tidies_up() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
-/// From here on the program has something to do for half a second when it has left `main` and recording is over.
+/// Registers a function that takes half a second after the program has left `main` and recording has ended.
 #[allow(unsafe_code, reason = "the standard library knows no end of the program")]
 pub(crate) fn lingers() {
     // SAFETY: the function doesn't panic, and lives as long as the program.
     unsafe { libc::atexit(tidies_up) };
 }
 
-/// Becomes another program.
+/// Replaces itself by another program.
 #[root_task]
 pub(crate) fn replaced() {
     let _ = leaf(1);
@@ -163,19 +163,19 @@ static PIPE: AtomicI32 = AtomicI32::new(-1);
 extern "C" fn write_to_pipe(signal: libc::c_int) {
     let byte = signal as u8;
     #[allow(unsafe_code, reason = "what a handler may do is to write")]
-    // SAFETY: `write` may be called by a handler, and the byte lives on its stack.
+    // SAFETY: a signal handler may call `write`, and the byte lives on its stack.
     unsafe {
         libc::write(PIPE.load(Ordering::SeqCst), (&raw const byte).cast(), 1);
     }
 }
 
-/// A program with handlers of its own: says which signal came, and ends as it likes.
+/// A program with its own signal handlers. Prints the received signal and ends normally.
 #[root_task]
 #[allow(unsafe_code, reason = "a handler as a program without a library for it would have")]
 pub(crate) fn handles_signals() {
     let mut ends = [0; 2];
     let mut byte = 0_u8;
-    // SAFETY: `ends` has room for the two ends; the handler only writes to the pipe, which is there before it.
+    // SAFETY: `ends` has space for both ends. The handler only writes to the pipe, which exists before the handler.
     unsafe {
         assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
         PIPE.store(ends[1], Ordering::SeqCst);
@@ -185,21 +185,21 @@ pub(crate) fn handles_signals() {
         }
     }
     say("ready");
-    // SAFETY: there is room for the one byte; a read that the signal interrupts is restarted, as `signal` sets it up.
+    // SAFETY: there is space for the byte. The system restarts a read that the signal interrupts, because `signal` sets it up so.
     assert_eq!(unsafe { libc::read(ends[0], (&raw mut byte).cast(), 1) }, 1);
     say(&format!("signal {byte}"));
     let _ = leaf(1);
     std::process::exit(3);
 }
 
-/// Which signals are handled, ignored and blocked, once something was recorded.
+/// Prints the handled, ignored and blocked signals after something was recorded.
 pub(crate) fn lists_signals() {
     let _ = leaf(1);
     flush();
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     for line in status.lines() {
         if let Some((key @ ("SigBlk" | "SigIgn" | "SigCgt"), set)) = line.split_once(':') {
-            // Those above 31 are the C library's own, for its threads.
+            // Signals above 31 belong to the C library, for its threads.
             say(&format!("{key} {:x}", u64::from_str_radix(set.trim(), 16).expect("hex digits") & 0x7fff_ffff));
         }
     }
@@ -218,7 +218,7 @@ thread_local! {
     static LATER: Late = const { Late(Cell::new(0)) };
 }
 
-/// Called by the destructors of thread-locals: of one that is older than the client's own, and of one that is younger.
+/// Called by the destructors of thread-local values: one older than the client's own, and one younger.
 #[root_task("late", "n")]
 fn late(n: u64) {
     let _ = leaf(n);
@@ -261,7 +261,7 @@ pub(crate) fn crowd(count: u64) {
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Ends while others record; says how many of their calls had ended before.
+/// Ends while others record. Prints the number of their finished calls.
 #[root_task]
 pub(crate) fn leaves_others_behind() {
     for _ in 0..4 {
@@ -288,7 +288,7 @@ async fn passing() {
     tokio::task::yield_now().await;
 }
 
-/// Runtimes that are dropped with tasks in them: of one thread, and of several.
+/// Drops runtimes that contain tasks: with one thread, and with several.
 #[root_task]
 pub(crate) fn drops_runtimes() {
     let current = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -299,7 +299,7 @@ pub(crate) fn drops_runtimes() {
             monitor_client::spawn_task(async {
                 passing().await;
                 let mut task = std::pin::pin!(forever());
-                // Begun once it was polled.
+                // The task has begun because it was polled.
                 assert!(futures_poll(&mut task).await.is_none());
                 let _ = begun.send(());
                 task.await;
@@ -310,7 +310,7 @@ pub(crate) fn drops_runtimes() {
     }
 }
 
-/// What a future says at its first poll.
+/// Polls a future once. Returns its output if it is ready.
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
         std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
@@ -321,7 +321,7 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     .await
 }
 
-/// Calls until nothing is recorded any more, and says so. Not faster than the shipper keeps up with: it would find no time to sleep.
+/// Makes calls until recording has stopped, and prints that. The pauses let the shipper sleep, which it does only if it keeps up.
 pub(crate) fn goes_on() {
     while monitor_client::enabled() {
         let _ = leaf(1);
@@ -331,8 +331,8 @@ pub(crate) fn goes_on() {
     say("still here");
 }
 
-/// Takes away what wakes the shipper, as a program does that makes itself a daemon and closes all files there are. Only
-/// that, because the standard library of a debug build ends a program in which an owner finds its file closed.
+/// Closes the file that wakes the shipper, like a daemon that closes all open files. Closes no other file, because a debug build of the
+/// standard library aborts if an owner finds its file closed.
 #[allow(unsafe_code, reason = "to close what others have opened is what is tried here")]
 pub(crate) fn closes_files() {
     let _ = leaf(1);
@@ -340,22 +340,22 @@ pub(crate) fn closes_files() {
     for file in std::fs::read_dir("/proc/self/fd").expect("Linux").map_while(Result::ok) {
         if std::fs::read_link(file.path()).is_ok_and(|to| to.to_string_lossy().contains("[eventfd]")) {
             let number = file.file_name().to_string_lossy().parse().expect("a number");
-            // SAFETY: who uses it gets errors from now on; no other file is opened to take the number.
+            // SAFETY: users of the file get errors from now on. No other file is opened that could get the same number.
             assert_eq!(unsafe { libc::close(number) }, 0);
         }
     }
     goes_on();
 }
 
-/// Has no stderr.
+/// Closes stderr.
 #[allow(unsafe_code, reason = "the standard library closes no stderr")]
 pub(crate) fn closes_stderr() {
-    // SAFETY: nobody owns it, and nothing of this program is written to what takes its number.
+    // SAFETY: stderr has no owner, and this program writes nothing to a file that may get its number.
     assert_eq!(unsafe { libc::close(2) }, 0);
     crate::many(1);
 }
 
-/// Flushes again and again while another thread records without end.
+/// Flushes repeatedly while another thread records continuously.
 pub(crate) fn flushes_while_busy(count: u64) {
     let (stop, stopped) = mpsc::channel::<()>();
     let busy = std::thread::spawn(move || records_until(&stopped));
@@ -367,7 +367,7 @@ pub(crate) fn flushes_while_busy(count: u64) {
     busy.join().expect("no panic");
 }
 
-/// Records processes by name, which the shipper takes one by one and counts: the server, which a flush waits for, has few to store.
+/// Records processes by name. The shipper handles each and counts them, so the server, for which a flush waits, has little to store.
 #[root_task]
 fn records_until(stopped: &mpsc::Receiver<()>) {
     while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {

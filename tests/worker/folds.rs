@@ -1,4 +1,4 @@
-//! Calls of one name below one parent, more than are shipped singly.
+//! Calls with the same name below one parent, more than are shipped singly.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use monitor_client::{CommandExt, InCurrent, Process, normal_task, root_task};
 
 use crate::{leaf, read_line, say};
 
-/// More than are shipped singly.
+/// More calls than are shipped singly.
 const MANY: u64 = 1_500;
 
-/// Nothing is folded in the first milliseconds of a program: waits for their end.
+/// Waits until the first milliseconds of the program are over, in which nothing is folded.
 fn warm_up() {
     assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
 
-/// So many leaves below the root, one in a thousand of which fails.
+/// This number of leaves below the root. One in a thousand fails.
 #[root_task]
 pub(crate) fn burst(count: u64) {
     warm_up();
     bare(count);
 }
 
-/// The same below whoever started this program.
+/// The same leaves below the process that started this program.
 pub(crate) fn bare(count: u64) {
     for n in 0..count {
         let _ = leaf(n);
     }
 }
 
-/// So many lookups below the root, which all fail: all but one, late, in the same way.
+/// This number of failing lookups below the root. All except a late one fail in the same way.
 #[root_task]
 pub(crate) fn lookups(count: u64) {
     warm_up();
@@ -43,8 +43,8 @@ fn lookup(n: u64, is_odd: bool) -> Result<(), String> {
     Err(if is_odd { "the index is gone".to_owned() } else { format!("order {n} not found") })
 }
 
-/// So many processes by name in each of four threads, one in a thousand of which fails, and each calls a leaf; and one whose
-/// ids are handed on.
+/// This number of processes by name in each of four threads. One in a thousand fails, and each calls a leaf. One further process passes its
+/// ids on.
 #[root_task]
 pub(crate) fn by_hand(count: u64) {
     let threads = [(); 4].map(|()| {
@@ -63,7 +63,7 @@ pub(crate) fn by_hand(count: u64) {
     say(&format!("{:016x}", item.context().expect("monitored").process()));
 }
 
-/// Two programs that call so many leaves each, below the root of this one.
+/// Two programs that call this number of leaves each, below the root of this program.
 #[root_task]
 pub(crate) fn bursts_elsewhere(count: u64) {
     let own = std::env::current_exe().expect("a path");
@@ -76,7 +76,7 @@ pub(crate) fn bursts_elsewhere(count: u64) {
 /// Calls of each loop of [`turns`].
 const LOOP: u64 = 30_000;
 
-/// So many loops of many calls that take turns on so many workers, and as many threads that call below one parent.
+/// This number of alternating loops on this number of workers, and as many threads that call below one parent.
 #[root_task]
 pub(crate) fn turns(workers: u64, loops: u64) {
     warm_up();
@@ -112,7 +112,7 @@ fn outer(n: u64) {
     let _ = leaf(n);
 }
 
-/// Many steps, one of which waits for a line.
+/// Many steps. One of them waits for a line.
 #[root_task]
 pub(crate) fn one_waits() {
     warm_up();
@@ -133,7 +133,7 @@ fn step(waits: bool) {
 #[normal_task]
 fn inner() {}
 
-/// Many calls, one of which says who it is.
+/// Many calls. One of them prints its ids.
 #[root_task]
 pub(crate) fn one_says_who_it_is() {
     warm_up();
@@ -150,7 +150,7 @@ fn known(says: bool) {
     inner();
 }
 
-/// Grows until stdin is closed, and says how many there were.
+/// Makes calls until stdin is closed, and prints their number.
 #[root_task]
 pub(crate) fn grows() {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();

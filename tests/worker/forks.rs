@@ -10,14 +10,14 @@ use monitor_client::{normal_task, root_task};
 use crate::cancelled::asks;
 use crate::{leaf, read_line, say, while_busy};
 
-/// A child hangs rather than that it is slow.
+/// Longer than a slow child takes, so a child that reaches it hangs.
 const PATIENCE_SECS: libc::c_uint = 60;
 
-/// Runs `work` in a child; its pid.
+/// Runs `work` in a child. Returns its process id.
 #[allow(unsafe_code, reason = "the standard library forks only to exec")]
 fn fork(work: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: the child goes on with a copy of this thread alone. What it uses then of the standard library and the
-    // allocator is made for that, as far as a program that forks can rely on it; `alarm` ends it should it wait for ever.
+    // SAFETY: the child continues with a copy of this thread alone. It uses only parts of the standard library and the allocator that work
+    // after a fork, as far as any forking program can rely on it. `alarm` ends the child if it hangs.
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: no handler is involved.
@@ -32,11 +32,11 @@ fn fork(work: impl FnOnce()) -> libc::pid_t {
     }
 }
 
-/// Waits for a child: its exit code, or the signal that ended it as a negative number.
+/// Waits for a child. Returns its exit code, or the signal that ended it as a negative number.
 #[allow(unsafe_code, reason = "the standard library waits only for what it has spawned")]
 fn wait(child: libc::pid_t) -> i32 {
     let mut status = 0;
-    // SAFETY: `status` is there to be written.
+    // SAFETY: `status` is valid for writing.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
 }
@@ -44,7 +44,7 @@ fn wait(child: libc::pid_t) -> i32 {
 #[normal_task]
 fn born() {}
 
-/// Forks a child that forks a child, in the middle of a tree; each says its pid. Goes on when stdin is closed.
+/// Forks a child that forks a child, in the middle of a tree. Each prints its process id. Continues when stdin is closed.
 #[root_task]
 pub(crate) fn forks() {
     let _ = leaf(0);
@@ -59,7 +59,7 @@ pub(crate) fn forks() {
 #[normal_task]
 fn in_child() {
     born();
-    // A thread without a context of its own belongs to what has forked.
+    // A thread without its own context belongs to the forking call.
     std::thread::spawn(|| drop(leaf(1))).join().expect("no panic");
     let grandchild = fork(|| {
         say(&std::process::id().to_string());
@@ -68,7 +68,7 @@ fn in_child() {
     assert_eq!(wait(grandchild), 0);
 }
 
-/// A child and its parent ask now and then whether they are to end. Once the parent is, it forks another one that asks.
+/// A child and its parent check regularly for cancellation. The cancelled parent forks another child that checks.
 #[root_task]
 pub(crate) fn forks_and_asks() {
     let first = fork(asks_in_child);
@@ -82,7 +82,7 @@ fn asks_in_child() {
     let _ = asks();
 }
 
-/// The child goes back through everything that its parent has begun, and ends as the parent would.
+/// The child returns from all calls that its parent has begun, and ends like the parent.
 pub(crate) fn forks_and_returns() {
     let is_child = begun_by_the_parent();
     let _ = leaf(u64::from(is_child));
@@ -105,7 +105,7 @@ fn begun_by_the_parent() -> bool {
 
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-/// Forks again and again while other threads hold whatever locks there are.
+/// Forks repeatedly while other threads hold all available locks.
 #[root_task]
 pub(crate) fn forks_while_busy(count: u64) {
     let threads: Vec<_> = (0..4)
@@ -127,7 +127,7 @@ pub(crate) fn forks_while_busy(count: u64) {
     }
 }
 
-/// Forks again and again while another thread records without a pause; says how many milliseconds the forks took.
+/// Forks repeatedly while another thread records without a pause. Prints the duration of the forks in milliseconds.
 #[allow(unsafe_code, reason = "the standard library forks only to exec")]
 pub(crate) fn forks_in_time(count: u64) {
     let _ = leaf(1);
@@ -135,7 +135,7 @@ pub(crate) fn forks_in_time(count: u64) {
         let mut forks = Duration::ZERO;
         for _ in 0..count {
             let begun = Instant::now();
-            // SAFETY: the child does nothing but end.
+            // SAFETY: the child only exits.
             let child = unsafe { libc::fork() };
             if child == 0 {
                 // SAFETY: nothing of this process is needed any more.
@@ -149,7 +149,7 @@ pub(crate) fn forks_in_time(count: u64) {
     say(&forks.as_millis().to_string());
 }
 
-/// The child ends within what it has begun itself; its parent goes on.
+/// The child exits within its own calls. The parent continues.
 #[root_task]
 pub(crate) fn forks_and_exits() {
     assert_eq!(wait(fork(exits_inside)), 0);
@@ -161,7 +161,7 @@ fn exits_inside() {
     std::process::exit(0);
 }
 
-/// Forks a child that forks a child: neither records anything.
+/// Forks a child that forks a child. Neither records anything.
 pub(crate) fn forks_twice() {
     let _ = leaf(1);
     let child = fork(|| assert_eq!(wait(fork(|| ())), 0));
@@ -188,7 +188,7 @@ pub(crate) fn forks_at_once() {
     first.join().expect("no panic");
 }
 
-/// The child ends behind the C library's back, once after a flush and once without.
+/// The child ends without notice to the C library, once after a flush and once without.
 #[allow(unsafe_code, reason = "`_exit` is what is tried here")]
 pub(crate) fn forks_and_vanishes() {
     let _ = leaf(1);
@@ -205,7 +205,7 @@ pub(crate) fn forks_and_vanishes() {
     }
 }
 
-/// The child records below what its parent has begun, as the parent goes on to do, and ends behind the C library's back.
+/// The child records below a call of its parent, as the parent does afterwards, and ends without notice to the C library.
 #[root_task]
 #[allow(unsafe_code, reason = "`_exit` is what is tried here")]
 pub(crate) fn forks_and_dies() {
@@ -225,14 +225,14 @@ pub(crate) fn forks_and_dies() {
     let _ = leaf(2);
 }
 
-/// Ends, and leaves the work to its child.
+/// Ends and leaves the work to its child.
 #[root_task]
 pub(crate) fn becomes_a_daemon() {
     fork(born);
     std::process::exit(0);
 }
 
-/// Starts a program by fork and exec: the standard library forks when there is something to do in between.
+/// Starts a program by fork and exec. The standard library forks if there is a function to call in between.
 #[root_task]
 #[allow(unsafe_code, reason = "`pre_exec` makes the standard library fork")]
 pub(crate) fn spawns() {

@@ -1,4 +1,4 @@
-//! Ends in the midst of recording. What it has counted itself stands in a file that outlives it.
+//! A program that ends while it records. Its own counts are in a file that outlives it.
 
 #![allow(unsafe_code, reason = "a mapped file, and ways to end that the standard library doesn't offer")]
 
@@ -14,10 +14,10 @@ use monitor_client::{Process, normal_task, root_task};
 
 use crate::{read_line, say};
 
-/// Threads that record.
+/// Number of recording threads.
 const THREADS: usize = 5;
 
-/// What one thread has counted, alone in its cache lines.
+/// Counts of one thread, in separate cache lines.
 #[repr(align(128))]
 struct Counter {
     begun: AtomicU64,
@@ -37,7 +37,7 @@ async fn counted_async(n: u64) -> u64 {
     n
 }
 
-/// Records up to `calls` calls in each thread; ends as it is told when each thread is half-way, or when it is killed.
+/// Records up to `calls` calls in each thread. Ends in the given way when each thread has made half of its calls, or when it is killed.
 #[root_task]
 pub(crate) fn counts(file: &str, calls: u64, end: &str) {
     let counters = map(file);
@@ -50,7 +50,7 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
         };
         monitor_client::spawn_thread(move || {
             record();
-            // It ends with the program.
+            // This thread ends with the program.
             loop {
                 std::thread::park();
             }
@@ -64,9 +64,9 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
         "killed" => read_line(),
         "abort" => std::process::abort(),
         "exit" => std::process::exit(0),
-        // SAFETY: it ends the program, as it is meant to.
+        // SAFETY: it only ends the program, as intended.
         "_exit" => unsafe { libc::_exit(0) },
-        // SAFETY: none: this is what a program without safety does.
+        // SAFETY: none. The invalid write is intended.
         "segv" => unsafe { std::hint::black_box(std::ptr::null_mut::<u8>()).write_volatile(1) },
         "out-of-memory" => out_of_memory(),
         "panic" => panic!("in the midst of it"),
@@ -78,7 +78,7 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
     }
 }
 
-/// Trees of one call each, without end, faster than they can be taken away.
+/// Endless trees with a single call each, faster than they can be shipped.
 pub(crate) fn finds_no_room(file: &str) {
     let counter = &map(file)[0];
     say("begins");
@@ -91,7 +91,7 @@ pub(crate) fn finds_no_room(file: &str) {
 #[root_task]
 fn alone() {}
 
-/// Processes with more words than compression makes much less of.
+/// Processes with more text than compression can reduce enough.
 #[root_task]
 pub(crate) fn wordy(count: u64) {
     let mut state = count;
@@ -103,13 +103,13 @@ pub(crate) fn wordy(count: u64) {
         }
         Process::builder("wordy").field("words", words).begin().succeed();
         if n % 100 == 99 {
-            // So that the lane is not what is full.
+            // Prevents that the lane fills up first.
             std::thread::sleep(Duration::from_millis(25));
         }
     }
 }
 
-/// Waits for stdin to be closed, with a process of its own open.
+/// Waits until stdin is closed, with an open process of its own.
 #[root_task]
 pub(crate) fn waits() {
     say("waits");
@@ -148,7 +148,7 @@ fn futures(counter: &'static Counter, calls: u64) {
     });
 }
 
-/// The calls of two loops that take turns.
+/// The calls of two alternating loops.
 fn turns(counter: &'static Counter, calls: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async { tokio::join!(one_of_two(counter, calls / 2), one_of_two(counter, calls / 2)) });
@@ -166,10 +166,10 @@ async fn one_of_two(counter: &'static Counter, calls: u64) {
     }
 }
 
-/// Asks for more than there may be, until the standard library ends the program.
+/// Allocates more than the limit, until the standard library ends the program.
 fn out_of_memory() {
     let limit = libc::rlimit { rlim_cur: 4 << 30, rlim_max: 4 << 30 };
-    // SAFETY: the limit is there to be read.
+    // SAFETY: the limit is valid for reading.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
     let mut held = Vec::new();
     loop {
@@ -177,11 +177,11 @@ fn out_of_memory() {
     }
 }
 
-/// The counters in a file, which keeps them whatever becomes of this program.
+/// The counters in a mapped file, which keeps them after the end of this program.
 fn map(file: &str) -> &'static [Counter; THREADS] {
     let file = OpenOptions::new().read(true).write(true).open(file).expect("made by the test");
     file.set_len(size_of::<[Counter; THREADS]>() as u64).expect("room");
-    // SAFETY: a new mapping of a file that is as long as the counters, aligned to a page, zeroed, and never unmapped.
+    // SAFETY: a new mapping of a file that is as long as the counters, page-aligned, zeroed, and never unmapped.
     unsafe {
         let bytes = size_of::<[Counter; THREADS]>();
         let start = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0);

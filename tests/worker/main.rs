@@ -1,4 +1,4 @@
-//! A monitored program that does what the tests tell it to.
+//! A monitored program that executes the commands of the tests.
 
 mod allocator;
 mod asked;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use monitor_client::{Context, Level, Process, cross_thread, normal_task, root_task};
 
-/// Calls a program that knows of `traceparent`.
+/// Calls a program that understands `traceparent`.
 #[root_task]
 fn calls(program: &str, arg: &str) {
     let mut command = std::process::Command::new(program);
@@ -32,7 +32,7 @@ fn calls(program: &str, arg: &str) {
     assert!(command.status().expect("a program").success());
 }
 
-/// Says something, waits for a line, and says the rest.
+/// Logs a line, waits for input, and logs the rest.
 #[root_task]
 fn talks() {
     monitor_client::log(Level::Info, "begun");
@@ -43,7 +43,7 @@ fn talks() {
     monitor_client::log(Level::Error, "gave up");
 }
 
-/// Says how far it is, what it has to do with, and a line with fields.
+/// Reports its progress, its fields, and a log line with fields.
 #[root_task]
 fn tells() {
     use monitor_client::__private::{Line, log_line};
@@ -58,13 +58,13 @@ fn tells() {
     log_line(None, || Line { level: Level::Warn, target: Some("app::rows".into()), message, fields, ..Line::default() });
 }
 
-/// Says so many bytes at once.
+/// Logs this number of bytes at once.
 #[root_task]
 fn says(bytes: u64) {
     monitor_client::log(Level::Info, "x".repeat(bytes as usize));
 }
 
-/// Is given a secret, which is masked, in two calls: one that ends, and one that is killed.
+/// Gets a secret, which is masked, in two calls: a finished call, and a call during which it is killed.
 #[root_task(args(*), mask(password), timeout = "5ms")]
 fn logs_in(password: &str) {
     checks("ada", password);
@@ -217,7 +217,7 @@ fn leaf(n: u64) -> Result<u64, String> {
     if n % 1_000 == 999 { Err(format!("leaf {n} fails")) } else { Ok(n) }
 }
 
-/// Calls without end, until stdin is closed; then says how many.
+/// Makes calls without a pause until stdin is closed, then prints their number.
 #[root_task]
 fn steady() {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -233,7 +233,7 @@ fn steady() {
     say(&count.to_string());
 }
 
-/// Trees of one call each, one after the other without a pause, while `work` runs.
+/// Records trees with a single call each, without a pause, while `work` runs.
 fn while_busy<T>(work: impl FnOnce() -> T) -> T {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let busy = std::thread::spawn(move || {
@@ -250,7 +250,7 @@ fn while_busy<T>(work: impl FnOnce() -> T) -> T {
 #[root_task]
 fn tree() {}
 
-/// Says who it is and waits for ever.
+/// Prints its ids and waits forever.
 #[root_task]
 fn hang() {
     waits();
@@ -282,7 +282,7 @@ fn panics() {
     panic!("the end of the tape");
 }
 
-/// Calls a `#[cross_thread]` function from a bare thread while `roots` trees run.
+/// Calls a `#[cross_thread]` function from a thread without context while `roots` trees run.
 fn stray(roots: u64) {
     let guards: Vec<Context> = (0..roots)
         .map(|n| {
@@ -297,7 +297,7 @@ fn stray(roots: u64) {
 #[cross_thread]
 fn strayed() {}
 
-/// Makes one call and says what the program holds: threads, and open files.
+/// Makes a call and prints the program's resources: threads and open files.
 fn lists() {
     let _ = leaf(1);
     for folder in ["/proc/self/task", "/proc/self/fd"] {

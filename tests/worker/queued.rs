@@ -1,4 +1,4 @@
-//! A worker that has queues of its own, and lets operators put tasks into them and take them out.
+//! A worker with its own queues. Operators can put tasks into them and remove tasks.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::say;
 
-/// Takes tasks from queues of these names, between commas, and works on none until it hears a line; then it works on all. Task ids that begin
-/// with `known` can be run again. Says `called NAME QUEUE` of what it has started.
+/// Takes tasks from the queues with these comma-separated names. Handles none of them until a line of input arrives, then handles all. Task
+/// ids that begin with `known` can be run again. Prints `called NAME QUEUE` for each started task.
 pub(crate) fn queues(names: &str) {
     let names: Vec<String> = names.split(',').map(str::to_owned).collect();
     let waiting: BTreeMap<String, Vec<(TaskCall, task::Ticket)>> = names.iter().map(|name| (name.clone(), Vec::new())).collect();
@@ -30,7 +30,7 @@ pub(crate) fn queues(names: &str) {
             let uuid = ticket.uuid.clone().expect("it is recorded");
             let words = format!("called {} {queue}", call.name);
             calls.lock().unwrap().entry(queue).or_default().push((call, ticket));
-            // Whoever hears it may have the task worked on at once.
+            // Print first: after this, the task may be handled at once.
             say(&words);
             Ok(uuid)
         })

@@ -1,4 +1,4 @@
-//! Programs that have `tracing`, or `log`, and a layer or a logger of ours.
+//! Programs that use `tracing` or `log`, with a layer or logger of the client.
 
 use monitor_client::tracing::layer;
 use monitor_client::{normal_task, root_task};
@@ -7,13 +7,13 @@ use tracing_subscriber::prelude::*;
 
 use crate::{read_line, say};
 
-/// A program with `tracing` as many are: it writes lines.
+/// A usual program with `tracing` that writes lines.
 pub(crate) fn plain() {
     tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false)).init();
     serves();
 }
 
-/// The same, changed by one line.
+/// The same program with one changed line.
 pub(crate) fn monitored() {
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
@@ -70,14 +70,14 @@ pub(crate) fn hang() {
     read_line();
 }
 
-/// Says which callsites anybody listens to.
+/// Prints the enabled callsites.
 pub(crate) fn off() {
     tracing_subscriber::registry().with(layer()).init();
     say(&format!("{} {}", !info_span!("request").is_disabled(), tracing::enabled!(tracing::Level::ERROR)));
     error!("of nobody");
 }
 
-/// Speaks by the crate `log`, and by our macros.
+/// Logs by the crate `log` and by the client's macros.
 pub(crate) fn log_lines() {
     monitor_client::log::Logger::new().init().expect("the first logger");
     speaks();

@@ -1,4 +1,4 @@
-//! Calls on threads that nobody gave a context.
+//! Calls on threads without a context.
 
 use std::sync::mpsc;
 
@@ -6,7 +6,7 @@ use monitor_client::{Process, cross_thread, normal_task, root_task};
 
 use crate::{read_line, say};
 
-/// A thread that is there before two requests keeps house during both; each has a thread of its own as well.
+/// A thread that is older than two requests does work during both. Each request also has a separate thread.
 pub(crate) fn housekeeping() {
     let (ask, asked) = mpsc::channel::<mpsc::Sender<()>>();
     std::thread::spawn(move || {
@@ -34,7 +34,8 @@ fn keep_house() {}
 #[cross_thread]
 fn part() {}
 
-/// Tasks on a worker thread that the first of two trees has started: while the first is alone, while both run, and while the second is.
+/// Tasks on a worker thread that the first of two trees has started: while only the first runs, while both run, and while only the second
+/// runs.
 pub(crate) fn tasks() {
     let first = Process::builder("first").root().begin();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
@@ -47,7 +48,7 @@ pub(crate) fn tasks() {
     second.succeed();
 }
 
-/// So many calls without a context, each with one below it.
+/// This number of calls without a context, each with a call below it.
 pub(crate) fn calls(count: u64) {
     for n in 0..count {
         if n % 10 == 0 { rare() } else { frame() }
@@ -65,7 +66,7 @@ fn rare() {}
 #[normal_task]
 fn inner() {}
 
-/// So many trees of one call, and a wait for the end of stdin.
+/// This number of trees with a single call, then waits for the end of stdin.
 pub(crate) fn lone_roots(count: u64) {
     for _ in 0..count {
         lone();

@@ -1,4 +1,4 @@
-//! Programs whose `tracing` subscriber is itself monitored, and code of the user's that misbehaves.
+//! Programs with a monitored `tracing` subscriber, and user code that misbehaves.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +10,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{many, say};
 
-/// A program with a `tracing` subscriber of its own.
+/// A program with its own `tracing` subscriber.
 pub(crate) fn traced() {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     many(300);
 }
 
-/// The set-up of docs/reach.md without its filter, and a logger in front of the client's. Makes a request of its own to the server.
+/// The example of docs/reach.md without its filter, and a logger in front of the client's logger. Sends its own request to the server.
 pub(crate) fn subscriber_shows_all() {
     struct Stderr;
 
@@ -51,12 +51,12 @@ pub(crate) fn subscriber_shows_all() {
 
 static FROM_THE_CLIENT: AtomicU64 = AtomicU64::new(0);
 
-/// Whether the client or one of its libraries says it.
+/// True if the event comes from the client or one of its libraries.
 fn is_of_the_client(event: &tracing::Event<'_>) -> bool {
     ["monitor_client", "hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library))
 }
 
-/// Calls a monitored function at each event and starts a process as well, whatever the level.
+/// Calls a monitored function and starts a process at each event, whatever its level.
 struct Records;
 
 impl<S: tracing::Subscriber> Layer<S> for Records {
@@ -72,7 +72,7 @@ impl<S: tracing::Subscriber> Layer<S> for Records {
 #[normal_task]
 fn on_event() {}
 
-/// Says how many events the client made while it was sending, again and again.
+/// Prints repeatedly the number of events that the client emitted while it was sending.
 pub(crate) fn subscriber_records() {
     tracing_subscriber::registry().with(Records).init();
     works();
@@ -91,7 +91,7 @@ fn works() {
 #[normal_task]
 fn works_on() {}
 
-/// Flushes at whatever the client and its libraries say.
+/// Flushes at each event of the client and its libraries.
 struct Flushes;
 
 impl<S: tracing::Subscriber> Layer<S> for Flushes {
@@ -103,7 +103,7 @@ impl<S: tracing::Subscriber> Layer<S> for Flushes {
     }
 }
 
-/// Says how many events of the client were answered by a flush.
+/// Prints the number of the client's events that caused a flush.
 pub(crate) fn subscriber_flushes() {
     tracing_subscriber::registry().with(Flushes).init();
     works();
@@ -146,7 +146,7 @@ fn fails() -> Result<(), Panicky> {
     Err(Panicky)
 }
 
-/// Returns an error that panics when it is asked for anything.
+/// Returns an error that panics when any of its methods is called.
 #[root_task("error that panics", "mark")]
 fn errors(mark: Panicky) -> bool {
     fails().is_err()

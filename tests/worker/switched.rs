@@ -1,4 +1,4 @@
-//! A program of which somebody says how much it tells, and which begins anew.
+//! A program whose amount of recorded events is changed by commands, and that starts again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use monitor_client::control::TaskControl;
 use monitor_client::{Level, Process, commands, log, normal_task};
 use serde_json::Value;
 
-/// Does a step of a name whenever it is asked, and waits in the middle of a tree until its input ends.
+/// Executes a step with a name on each request, and waits in the middle of a tree until its input ends.
 pub(crate) fn switched() {
     commands::on("step", |arguments| {
         let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default();

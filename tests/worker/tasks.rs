@@ -1,4 +1,4 @@
-//! The two sides of a queue, whose messages are lines: tickets as JSON.
+//! The sender and the receiver of a queue. The messages are lines with tickets as JSON.
 
 use std::io::BufRead;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +8,7 @@ use monitor_client::{normal_task, root_task};
 
 use crate::say;
 
-/// Sends so many tasks, and says their tickets.
+/// Sends this number of tasks and prints their tickets.
 #[root_task("send films")]
 pub(crate) fn sends(count: u64) {
     for number in 0..count {
@@ -17,7 +17,7 @@ pub(crate) fn sends(count: u64) {
     }
 }
 
-/// Does with each ticket what the line says: an action, a space and the ticket. Says `done`, or the ticket of the next attempt.
+/// Executes the actions in the lines, each an action, a space and the ticket. Prints `done` or the ticket of the next attempt.
 pub(crate) fn receives() {
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let (action, ticket) = line.split_once(' ').expect("an action and a ticket");
@@ -91,7 +91,7 @@ fn fails() -> Result<(), String> {
     Err("no film".to_owned())
 }
 
-/// Sends tasks to itself at a steady pace, and works on them: of each ten one fails, and one is tried again.
+/// Sends tasks to itself at a steady rate and handles them. Of each ten, one fails and one is retried.
 pub(crate) fn turns_over(count: u64, a_second: u64) {
     let begun = Instant::now();
     for number in 0..count {

@@ -1,7 +1,7 @@
 //! Functions that call themselves, and how much of the stack each call takes.
 
 const DEPTH: u64 = 50_000;
-/// As deep as the stack of a plain debug build bears it.
+/// The maximum depth that the stack of a plain debug build permits.
 const RESULTS: u64 = 30_000;
 
 fn main() {

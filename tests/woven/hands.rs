@@ -59,7 +59,7 @@ fn by_tasks() -> u64 {
 struct Own;
 
 impl Own {
-    /// Calls what it is given more than once, as the libraries' functions of this name never do.
+    /// Calls its argument more than once, unlike the libraries' functions of this name.
     fn spawn(work: impl Fn() -> u64) -> u64 {
         work() + work()
     }

@@ -1,4 +1,4 @@
-//! Alerts, and what is noted of them.
+//! Alerts, the decisions recorded about them, and the hushes that suppress their messages.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use crate::sign::{Facts, Subject};
 words! {
     /// State of an alert.
     AlertState {
-        /// It lasts.
+        /// The trouble persists.
         Firing = "firing",
-        /// It is over.
+        /// The trouble has ended.
         Resolved = "resolved",
     }
 }
@@ -18,40 +18,40 @@ words! {
 /// An alert: one rule about one subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Its number, from 1.
+    /// Number of the alert, from 1.
     pub id: u64,
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What it is about.
+    /// Subject of the alert.
     pub subject: Subject,
-    /// Why it began.
+    /// Cause of the alert's first sign.
     pub cause: Cause,
     /// How severe it is.
     pub severity: Severity,
-    /// State.
+    /// State: firing or resolved.
     pub state: AlertState,
     /// When the trouble began, in Unix microseconds.
     pub since_us: u64,
-    /// When it was seen last, in Unix microseconds.
+    /// Time of the last sign, in Unix microseconds.
     pub last_us: u64,
-    /// When it was over, in Unix microseconds.
+    /// Time at which the alert was resolved, in Unix microseconds.
     pub resolved_us: Option<u64>,
-    /// How often it happened.
+    /// Number of signs counted.
     pub count: u64,
-    /// Who looks after it.
+    /// Person who acknowledged the alert.
     pub acknowledged_by: Option<String>,
-    /// Those who were told.
+    /// Targets that were notified.
     pub told: Vec<Target>,
-    /// What is known of what happened last.
+    /// Facts of the last sign.
     pub facts: Facts,
 }
 
-/// A way to somebody.
+/// Recipient of messages: a channel, with an optional address on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The channel.
     pub channel: String,
-    /// An address on it; none for the channel's own.
+    /// Address on the channel. `None` for the channel's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
@@ -66,102 +66,102 @@ impl std::fmt::Display for Target {
 }
 
 words! {
-    /// What was decided.
+    /// A decision about an alert or a sign.
     Decision {
         /// An alert began.
         Fired = "fired",
-        /// It happened again.
+        /// The trouble occurred once more.
         Counted = "counted",
-        /// It was told in one message with another alert.
+        /// The alert joined a message about another alert.
         Joined = "joined",
-        /// Too few so far for the rule.
+        /// The rule needs more signs before it fires.
         TooFew = "too-few",
-        /// A rule of higher precedence holds for it.
+        /// A rule of higher precedence applies.
         Overruled = "overruled",
-        /// Its machine isn't heard of: that is told, and not what follows from it.
+        /// The machine is lost. Its own alert is sent, and alerts that follow from the loss are suppressed.
         MachineAway = "machine-away",
-        /// A process below it failed, and that one is told.
+        /// A descendant process failed, and its alert was sent instead.
         LeafTold = "leaf-told",
-        /// A snooze, a maintenance or quiet hours: nobody is told for now.
+        /// A snooze, a maintenance window or quiet hours suppress messages for now.
         Hushed = "hushed",
-        /// Nobody can be told.
+        /// No recipient can be reached.
         Nobody = "nobody",
-        /// Somebody was told.
+        /// A recipient was notified.
         Told = "told",
-        /// More messages than the channel may send: it is told in a sum.
+        /// The channel's rate is exceeded, so the message is included in the next sum.
         Summed = "summed",
-        /// It is over.
+        /// The trouble has ended.
         Resolved = "resolved",
-        /// It is over, and is told when it stays so: it came back before.
+        /// The trouble has ended, but it has recurred before. The end is reported if the alert stays resolved.
         Settling = "settling",
-        /// It was back within ten minutes.
+        /// The trouble recurred within ten minutes.
         Back = "back",
-        /// An end that came late has corrected it.
+        /// A late end of the run corrected the alert.
         Corrected = "corrected",
-        /// Somebody looks after it.
+        /// A person acknowledged the alert.
         Acknowledged = "acknowledged",
-        /// A task is started for it.
+        /// A task is started because of the alert.
         Followed = "followed",
-        /// No task is started for it.
+        /// A follow-up task was refused.
         NotFollowed = "not-followed",
         /// A message could not be delivered.
         Undelivered = "undelivered",
-        /// A channel's own template could not be used: its message had the built-in text.
+        /// The channel's own template failed to render, so the message was sent with the built-in text.
         TextFailed = "text-failed",
     }
 }
 
-/// A decision, kept so that it can be explained.
+/// A recorded decision, which the page and `monitor` use to explain an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Note {
-    /// The alert; 0 if there is none.
+    /// Number of the alert; 0 if there is none.
     pub alert: u64,
-    /// Number of the sign that it is about; 0 if it is about none.
+    /// Number of the sign; 0 if the decision is about none.
     pub sign: u64,
-    /// When, in Unix microseconds.
+    /// Time of the decision, in Unix microseconds.
     pub time_us: u64,
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What was decided.
+    /// The decision.
     pub what: Decision,
-    /// Who did it, or who was told.
+    /// Person who acted, or target that was notified.
     pub who: Option<String>,
-    /// The rest, in words.
+    /// Explanation for people.
     pub detail: Option<String>,
 }
 
 words! {
     /// Kind of a hush.
     HushKind {
-        /// Somebody doesn't want to hear of it for a time.
+        /// A person mutes alerts for a time.
         Snooze = "snooze",
-        /// Something is worked on.
+        /// Planned work.
         Maintenance = "maintenance",
     }
 }
 
-/// A time in which nobody is told of some alerts.
+/// A period that suppresses messages about some alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hush {
-    /// Alerts that are meant: `*`, `alert:12`, `rule:imports`, `agent:db-*`, or a subject such as `task:import-*`.
+    /// Scope: `*`, `alert:12`, `rule:imports`, `agent:db-*`, or a subject such as `task:import-*`.
     pub scope: String,
-    /// Its begin, in Unix microseconds.
+    /// Start, in Unix microseconds.
     pub from_us: u64,
-    /// Its end, in Unix microseconds.
+    /// End, in Unix microseconds.
     pub until_us: u64,
-    /// Who wants it.
+    /// Person who created the hush.
     pub who: String,
-    /// Why.
+    /// Reason.
     pub why: Option<String>,
-    /// Its kind.
+    /// Snooze or maintenance.
     pub kind: HushKind,
 }
 
 impl Hush {
-    /// Checks a scope.
+    /// Checks the syntax of a scope.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected syntax.
     pub fn check_scope(scope: &str) -> Result<(), String> {
         let (kind, name) = scope.split_once(':').unwrap_or((scope, ""));
         let is_known = match kind {
@@ -177,7 +177,7 @@ impl Hush {
             .to_owned())
     }
 
-    /// Returns true if an alert is meant.
+    /// Returns true if the hush applies to `alert`.
     pub fn is_for(&self, alert: &Alert) -> bool {
         use crate::rule::Pattern;
         let (kind, name) = self.scope.split_once(':').unwrap_or((&self.scope, ""));

@@ -1,6 +1,6 @@
-//! Causes of alerts, and how severe they are.
+//! Causes and severities of alerts.
 
-/// Makes an enum of words with the tables that read and write them.
+/// Defines an enum with one word per variant, and the functions that convert between them.
 macro_rules! words {
     ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$of])*
@@ -11,17 +11,17 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them and their words.
+            /// All variants with their words.
             pub const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant)),+];
 
-            /// Its word.
+            /// Returns the variant's word.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                 }
             }
 
-            /// The one of this word.
+            /// Returns the variant for a word.
             pub fn from_word(word: &str) -> Option<Self> {
                 Self::WORDS.iter().find(|(of, _)| *of == word).map(|(_, found)| *found)
             }
@@ -40,27 +40,27 @@ pub(crate) use words;
 words! {
     /// Cause of an alert.
     Cause {
-        /// A run failed: by its exit code, a signal, what was expected of it, a panic or an error.
+        /// A run failed: by its exit code, a signal, an unmet expectation, a panic or an error.
         Failed = "failed",
-        /// A run takes longer than its `timeout`, or was ended by its `kill-after`.
+        /// A run exceeds its `timeout`, or was ended by its `kill-after`.
         Timeout = "timeout",
-        /// A run was due, and its agent could not start it in time.
+        /// A run was due, but its agent could not start it in time.
         Missed = "missed",
-        /// An agent or worker isn't heard of.
+        /// An agent or worker is lost: its heartbeats have stopped.
         Unknown = "unknown",
-        /// A run started later than it should.
+        /// A run started too late.
         Late = "late",
         /// A due time was skipped by a policy of the task.
         Skipped = "skipped",
-        /// A task is gone or paused for long.
+        /// A task was deleted, or has been paused for a long time.
         Deleted = "deleted",
-        /// A process asked that somebody be told.
+        /// A process sent a notification.
         Notified = "notified",
-        /// A run takes far longer than its past runs.
+        /// A run takes far longer than past runs.
         Slow = "slow",
-        /// A run ended far sooner than its past runs.
+        /// A run took far less time than past runs.
         Fast = "fast",
-        /// A run that nobody saw end.
+        /// A run is lost: no end was received.
         Lost = "lost",
         /// Events were dropped.
         Drops = "drops",
@@ -68,19 +68,19 @@ words! {
         Disk = "disk",
         /// A channel fails.
         Channel = "channel",
-        /// The file of rules and channels has mistakes.
+        /// The file of rules and channels contains mistakes.
         Settings = "settings",
     }
 }
 
 words! {
-    /// Severity of an alert, the least first.
+    /// Severity of an alert, in ascending order.
     Severity {
-        /// Worth knowing.
+        /// For information.
         Info = "info",
-        /// Somebody should look.
+        /// Needs attention.
         Warning = "warning",
-        /// Somebody should look now.
+        /// Needs immediate attention.
         Critical = "critical",
     }
 }

@@ -1,4 +1,4 @@
-//! Channels: how somebody is told. They hold references to secrets, and no secret.
+//! Channels: how messages are delivered. A channel contains references to secrets, never the secrets themselves.
 
 use std::collections::BTreeMap;
 
@@ -19,104 +19,104 @@ words! {
 }
 
 words! {
-    /// How a connection to a mail server is protected.
+    /// Protection of the connection to a mail server.
     MailTls {
-        /// The connection begins plain, and is to become TLS before anything else is said.
+        /// The connection starts in plain text and switches to TLS before any other command.
         Starttls = "starttls",
-        /// TLS from the beginning.
+        /// TLS from the start.
         Tls = "tls",
-        /// Nothing protects it.
+        /// No protection.
         None = "none",
     }
 }
 
-/// A channel.
+/// A channel: a way to deliver messages.
 #[derive(Clone, PartialEq)]
 pub struct Channel {
-    /// Its name.
+    /// Name of the channel.
     pub name: String,
-    /// How it sends.
+    /// Kind and its settings.
     pub kind: ChannelKind,
-    /// Language of its messages.
+    /// Language of the messages.
     pub language: Language,
-    /// Most messages in a minute; what is beyond becomes one sum.
+    /// Maximum number of messages per minute. Further messages are combined into one sum.
     pub rate: u32,
-    /// It may send to private, link-local and loopback addresses.
+    /// True if the channel may send to private, link-local and loopback addresses.
     pub private: bool,
-    /// A template of its messages in its language, in place of the built-in text.
+    /// Message template in the channel's language. It replaces the built-in text.
     pub template: Option<String>,
 }
 
-/// How a channel sends.
+/// Kind of a channel with its settings.
 #[derive(Clone, PartialEq)]
 pub enum ChannelKind {
     /// Mail by SMTP.
     Mail {
-        /// Host and, if it says one, port of the mail server.
+        /// Host and optional port of the mail server.
         server: String,
-        /// How the connection is protected.
+        /// Protection of the connection.
         tls: MailTls,
-        /// Name to log in with.
+        /// User name for the login.
         user: Option<String>,
-        /// Password to log in with.
+        /// Password for the login.
         password: Option<Variable>,
         /// The sender's address.
         from: String,
-        /// Addresses of a message that has none of its own.
+        /// Recipients of messages without an address of their own.
         to: Vec<String>,
-        /// File with the certificates (PEM) that the server's is to be signed by; without it those that the system trusts.
+        /// PEM file with the certificate authorities that the server's certificate must be signed by. By default, the system's are trusted.
         ca: Option<String>,
     },
-    /// JSON by POST.
+    /// JSON sent by HTTP POST.
     Webhook {
-        /// Where to.
+        /// Address to post to.
         url: Variable,
-        /// Key of the signature.
+        /// Key that signs the body.
         secret: Option<Variable>,
-        /// Further headers.
+        /// Additional headers.
         headers: BTreeMap<String, Variable>,
     },
-    /// A group robot of `WeCom`.
+    /// A `WeCom` group robot.
     Wecom {
         /// Address of the robot.
         url: Variable,
     },
-    /// A group robot of `DingTalk`.
+    /// A `DingTalk` group robot.
     Dingtalk {
         /// Address of the robot.
         url: Variable,
         /// Key of the signature.
         secret: Option<Variable>,
     },
-    /// A group robot of Feishu.
+    /// A Feishu group robot.
     Feishu {
         /// Address of the robot.
         url: Variable,
         /// Key of the signature.
         secret: Option<Variable>,
     },
-    /// An incoming webhook of Slack.
+    /// A Slack incoming webhook.
     Slack {
-        /// Its address.
+        /// Address of the webhook.
         url: Variable,
     },
-    /// A command on an agent, which gets the message as JSON on its standard input.
+    /// A command on an agent. It receives the message as JSON on standard input.
     Command {
         /// The program and its arguments.
         command: Vec<String>,
-        /// Name of the agent; else the server's own.
+        /// Name of the agent. By default, the server's own agent.
         agent: Option<String>,
     },
-    /// Mail by the `sendmail` of the machine of the server's own agent, to its user unless the message has an address. It is there by
-    /// itself as long as there is no other channel.
+    /// Mail by `sendmail` on the machine of the server's own agent, addressed to the agent's user unless the message has an address. This
+    /// channel exists only while no other channel is defined.
     Sendmail,
 }
 
 impl ChannelKind {
-    /// Words of the kinds that can be written.
+    /// Words of the kinds that can be written in the settings.
     pub const WORDS: [&str; 7] = ["mail", "webhook", "wecom", "dingtalk", "feishu", "slack", "command"];
 
-    /// Its word.
+    /// Returns the word of the kind.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Mail { .. } => "mail",
@@ -132,30 +132,30 @@ impl ChannelKind {
 }
 
 impl Channel {
-    /// Name of the channel that there is by itself.
+    /// Name of the default channel.
     pub const SENDMAIL: &str = "sendmail";
 
-    /// The channel that there is by itself as long as there is no other: mail by `sendmail`, as with cron.
+    /// Creates the default channel, which exists while no other is defined: mail by `sendmail`, as with cron.
     pub fn sendmail() -> Self {
         let name = Self::SENDMAIL.to_owned();
         Self { name, kind: ChannelKind::Sendmail, language: Language::En, rate: RATE, private: false, template: None }
     }
 }
 
-/// Name and kind alone: an address may be a secret.
+/// Prints only name and kind, because an address may be a secret.
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Channel").field("name", &self.name).field("kind", &self.kind.as_str()).finish_non_exhaustive()
     }
 }
 
-/// So many messages a minute are sent by a channel that says nothing else.
+/// Default number of messages per minute.
 const RATE: u32 = 10;
 
-/// The longest template, in bytes.
+/// Maximum length of a template, in bytes.
 const LONGEST_TEMPLATE: usize = 16 << 10;
 
-/// Reads the channel of a name.
+/// Reads the channel called `name`.
 pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>) -> Option<Channel> {
     let path = found.0.clone();
     let mut table = reader.table(found)?;
@@ -220,7 +220,7 @@ pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>)
             Some(ChannelKind::Command { command: reader.command(command), agent })
         }
     });
-    // Without a kind it isn't known which keys there are.
+    // The set of valid keys depends on the kind.
     if has_kind {
         reader.end(&table);
     }
@@ -228,7 +228,7 @@ pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>)
     Some(Channel { name: name.to_owned(), kind: kind?, language, rate, private, template })
 }
 
-/// An address, as it is or where it is read.
+/// Reads an address, given literally or by reference.
 fn address<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<Variable> {
     if !found.1.is_string() {
         return reader.reference(found);
@@ -253,7 +253,7 @@ fn mail_address<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<String>
     Some(text.to_owned())
 }
 
-/// A template: a text, or one for each language, of which the channel's is taken.
+/// Reads a template: a text, or a table with a text per language. Selects the text in the channel's language.
 fn template<'a>(reader: &mut Reader<'a>, found: Found<'a>, language: Language) -> Option<String> {
     let path = found.0.clone();
     let text = if found.1.is_object() {

@@ -1,6 +1,6 @@
-//! Alerts as pure words: rules, what they make of signs, and who is told what.
+//! Decides about alerts: which signs fire a rule, when an alert ends, and which recipients are notified through which channel.
 //!
-//! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
+//! The crate is pure. It reads no clock, file or database; the caller passes the current time.
 
 mod alert;
 mod cause;

@@ -1,4 +1,4 @@
-//! Messages to people.
+//! Messages about alerts, as channels deliver them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use crate::cause::{Cause, Severity, words};
 use crate::sign::{Facts, Subject};
 
 words! {
-    /// What a message is for.
+    /// Purpose of a message.
     MessageKind {
-        /// An alert begins.
+        /// An alert has started.
         Fired = "fired",
-        /// More happened: the count has grown, or others joined.
+        /// The count has grown, or other alerts have joined.
         Updated = "updated",
-        /// It is over.
+        /// The alert has ended.
         Resolved = "resolved",
-        /// It still lasts.
+        /// A reminder: the alert still fires.
         Reminded = "reminded",
-        /// It lasts, and nobody has acknowledged it: somebody else is told.
+        /// The alert still fires without an acknowledgement, so further recipients are notified.
         Escalated = "escalated",
-        /// Messages beyond the channel's rate, in one.
+        /// Messages beyond the channel's rate, combined into one.
         Sum = "sum",
-        /// Somebody tries the channel.
+        /// A test of the channel.
         Test = "test",
     }
 }
@@ -28,52 +28,52 @@ words! {
 /// A message about an alert, to be sent by one channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// Its id. It stays the same however often the message is sent: `Message-ID` and `Idempotency-Key` are made of it.
+    /// Id of the message. Every delivery attempt uses the same id, and `Message-ID` and `Idempotency-Key` are derived from it.
     pub id: String,
-    /// The alert. Messages of one alert belong together. 0 for a sum and a test.
+    /// Number of the alert. Messages of an alert belong together. 0 for a sum and a test.
     pub alert: u64,
-    /// What it is for.
+    /// Purpose of the message.
     pub kind: MessageKind,
-    /// The rule that made it.
+    /// Name of the rule.
     pub rule: String,
-    /// What it is about.
+    /// Subject of the alert.
     pub subject: Subject,
-    /// Why.
+    /// Cause of the alert.
     pub cause: Cause,
-    /// How severe it is.
+    /// Severity of the alert.
     pub severity: Severity,
-    /// When it was decided that it be sent, in Unix microseconds.
+    /// Time of the decision to send the message, in Unix microseconds.
     pub time_us: u64,
     /// When the trouble began, in Unix microseconds.
     pub since_us: u64,
-    /// When it was over, in Unix microseconds, for [`MessageKind::Resolved`].
+    /// Time at which the alert was resolved, in Unix microseconds, for [`MessageKind::Resolved`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_us: Option<u64>,
-    /// How often it happened; in a sum, how many messages it stands for.
+    /// Number of occurrences; in a sum, the number of messages that it replaces.
     pub count: u64,
-    /// How many subjects it is about: more than 1 if alerts of the same words are told in one message.
+    /// Number of subjects. More than 1 if alerts of the same group are sent in one message.
     #[serde(default = "one")]
     pub subjects: u64,
-    /// Names of what is concerned, if that is more than the subject; at most 20.
+    /// Names of the subjects, if there is more than one; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// Why it is over or what else is to be said, in words of ours: `the end came late`.
+    /// Additional explanation, such as the reason for the end: `the end came late`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What is known of what happened last.
+    /// Facts of the last sign.
     #[serde(default)]
     pub facts: Facts,
-    /// The channel that sends it.
+    /// Channel that sends the message.
     pub channel: String,
-    /// An address on that channel; none for the channel's own.
+    /// Address on the channel. `None` for the channel's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// All who are told, as the rule names them.
+    /// All recipients of the message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
 }
 
-/// What messages are about that were stored before it was said.
+/// Number of subjects of messages that were stored before the field existed.
 fn one() -> u64 {
     1
 }

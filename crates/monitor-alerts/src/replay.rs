@@ -1,11 +1,11 @@
-//! Rules tried on stored signs.
+//! Applies rules to stored signs, so that a draft of a rule can be tried before it is used.
 
 use crate::alert::Alert;
 use crate::sign::Sign;
 use crate::state::State;
 use crate::step::{Step, World, step};
 
-/// What rules would have made of signs, the oldest first, up to a time.
+/// Applies the rules of `world` to `signs` (oldest first) and lets time pass until `until_us`.
 pub fn replay(world: World<'_>, signs: &[Sign], until_us: u64) -> Replayed {
     let mut state = State::default();
     let mut all = Replayed::default();
@@ -20,24 +20,24 @@ pub fn replay(world: World<'_>, signs: &[Sign], until_us: u64) -> Replayed {
     all
 }
 
-/// Lets time pass.
+/// Executes every step that is due without a sign until `until_us`.
 fn pass(state: &mut State, world: World<'_>, wake_us: &mut Option<u64>, until_us: u64, all: &mut Replayed) {
     while let Some(at_us) = wake_us.filter(|at_us| *at_us <= until_us) {
         let made = step(state, world, &[], at_us);
-        // Time goes on even if nothing came of it.
+        // Advance by at least a microsecond, so that the loop ends even if a step changes nothing.
         *wake_us = made.wake_us.map(|next_us| next_us.max(at_us + 1));
         all.add(made);
     }
 }
 
-/// What rules would have made of signs.
+/// Result of applying rules to stored signs.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// The alerts, by number, as they were at the end.
+    /// Alerts by number, in their final state.
     pub alerts: std::collections::BTreeMap<u64, Alert>,
-    /// The messages.
+    /// Messages that would have been sent.
     pub messages: Vec<crate::Message>,
-    /// The decisions.
+    /// Decisions that would have been recorded.
     pub notes: Vec<crate::Note>,
 }
 

@@ -1,4 +1,4 @@
-//! `alerts.toml`: rules and channels.
+//! The file `alerts.toml`: rules and channels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::channel::{Channel, channel};
 use crate::rule::{Reach, Rule, To, read_rule};
 
-/// What `alerts.toml` says.
+/// Content of `alerts.toml`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
-    /// Rules, in the order of the file.
+    /// Rules in the order of the file.
     pub rules: Vec<Rule>,
     /// Channels by name.
     pub channels: BTreeMap<String, Channel>,
-    /// What is worth a word without being a mistake: a rule that is for nothing, an owner who can't be told.
+    /// Warnings about valid settings, such as a rule without causes.
     pub warnings: Vec<Mistake>,
 }
 
@@ -24,13 +24,12 @@ impl Settings {
     /// Reads `alerts.toml`.
     ///
     /// # Errors
-    /// All its mistakes, in the order of the file.
+    /// All mistakes, in the order of the file.
     pub fn from_toml(text: &str) -> Result<Self, Vec<Mistake>> {
         Self::draft(text, &BTreeMap::new())
     }
 
-    /// Reads rules that are to be tried before they hold, written as in `alerts.toml`. They may tell by the channels that there are, and by
-    /// those of the text.
+    /// Reads draft rules in the syntax of `alerts.toml`. They may use the existing `channels` and those defined in `text`.
     ///
     /// # Errors
     /// All mistakes, in the order of the text.
@@ -55,7 +54,7 @@ fn settings(reader: &mut Reader<'_>, known: &BTreeMap<String, Channel>) -> Optio
             settings.channels.extend(channel(reader, name, found).map(|channel| (name.clone(), channel)));
         }
     }
-    // A channel that has a mistake is there all the same.
+    // A channel with a mistake still counts as existing, so that rules that use it cause no second mistake.
     let written = table.get("channel").and_then(|found| found.1.as_object());
     let is_mail = |channel: &Value| channel.get("kind").and_then(Value::as_str) == Some("mail");
     let mut reach = Reach::of(known);

@@ -1,23 +1,23 @@
-//! Signs: events that may matter to a rule.
+//! Signs: stored events that can fire or end an alert.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cause::{Cause, Severity, words};
 
 words! {
-    /// Kind of what an alert is about.
+    /// Kind of an alert's subject.
     SubjectKind {
         /// A batch task.
         Task = "task",
-        /// Processes of one name.
+        /// Processes with one name.
         Name = "name",
         /// An agent.
         Agent = "agent",
-        /// Another worker: the program of an operating-system process on a host.
+        /// A worker other than an agent: the program of an operating-system process on a host.
         Worker = "worker",
-        /// A heartbeat, for a job that runs elsewhere.
+        /// A heartbeat of an external job.
         Heartbeat = "heartbeat",
-        /// A key that a notification gave.
+        /// A key set by a notification.
         Key = "key",
         /// A channel.
         Channel = "channel",
@@ -26,22 +26,22 @@ words! {
     }
 }
 
-/// What an alert is about.
+/// Subject of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Subject {
-    /// Its kind.
+    /// Kind of the subject.
     pub kind: SubjectKind,
-    /// Its name.
+    /// Name of the subject.
     pub name: String,
 }
 
 impl Subject {
-    /// The subject of a kind and a name.
+    /// Creates a subject.
     pub fn new(kind: SubjectKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 
-    /// Reads what [`Display`](std::fmt::Display) writes: `task:gold`.
+    /// Parses the output of [`Display`](std::fmt::Display), such as `task:gold`.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, name) = text.split_once(':')?;
         Some(Self::new(SubjectKind::from_word(kind)?, name))
@@ -55,17 +55,17 @@ impl std::fmt::Display for Subject {
 }
 
 words! {
-    /// What a sign says that is no cause of an alert, for it ends one.
+    /// Good news that can end an alert.
     Relief {
-        /// A run ended well.
+        /// A run succeeded.
         Succeeded = "succeeded",
-        /// An agent or worker is heard of again.
+        /// A lost agent or worker sends heartbeats again.
         Found = "found",
-        /// A task is there again.
+        /// A deleted task exists again.
         Restored = "restored",
-        /// A channel delivers again, or the disk has room again.
+        /// A channel delivers again, or the disk has space again.
         Works = "works",
-        /// Somebody has removed it on purpose.
+        /// A person removed the subject on purpose.
         Removed = "removed",
     }
 }
@@ -74,14 +74,14 @@ words! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum What {
-    /// Something is wrong.
+    /// A problem.
     Cause(Cause),
-    /// Something is well again.
+    /// The end of a problem.
     Relief(Relief),
 }
 
 impl What {
-    /// Its word.
+    /// Returns the word of the cause or relief.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cause(cause) => cause.as_str(),
@@ -89,55 +89,55 @@ impl What {
         }
     }
 
-    /// The one of this word.
+    /// Returns the cause or relief for a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Cause::from_word(word).map(Self::Cause).or_else(|| Relief::from_word(word).map(Self::Relief))
     }
 }
 
-/// An event that may matter.
+/// A stored event that can fire or end an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sign {
-    /// Its number: signs are taken in this order.
+    /// Sequence number. Signs are processed in this order.
     pub seq: u64,
-    /// When it was stored, by the server's clock, in Unix microseconds.
+    /// Time at which the server stored the sign, in Unix microseconds.
     pub time_us: u64,
     /// A cause of an alert, or its relief.
     pub what: What,
-    /// What it is about.
+    /// Subject of the sign.
     pub subject: Subject,
-    /// The tree, as 32 hex digits.
+    /// Id of the tree, as 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
-    /// The process, as 16 hex digits.
+    /// Id of the process, as 16 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
-    /// The agent, or the host of the worker.
+    /// Name of the agent, or host of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The processes above it, the nearest first, each as 16 hex digits.
+    /// Ids of the processes above it, nearest first, each as 16 hex digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<String>,
-    /// The rest.
+    /// Further facts.
     #[serde(default)]
     pub facts: Facts,
 }
 
-/// Files that the last good run published to a target, where the run has published another number of files or none.
+/// A target whose number of published files differs from the last successful run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedChange {
     /// Name of the target.
     pub target: String,
-    /// Number of files that the last good run published.
+    /// Number of files published by the last successful run.
     pub was: u64,
-    /// Number of files that the run has published; none if it has not published.
+    /// Number of files published by this run. `None` if it published nothing to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is: Option<u64>,
 }
 
 macro_rules! facts {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)+) => {
-        /// What is known of what happened: data, never markup, a template or a header. What is unknown is left out.
+        /// Facts about an event. They are data: never markup, a template or a header. Unknown facts are omitted.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
         #[serde(default)]
         pub struct Facts {
@@ -150,17 +150,17 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A run that ended well.
+/// A successful run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoodRun {
-    /// Its id.
+    /// Id of the run.
     pub run: String,
-    /// Version of the task.
+    /// Version of the task definition.
     pub version: u64,
-    /// When it ended, in Unix microseconds.
+    /// End time, in Unix microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<u64>,
-    /// How long it took, in nanoseconds.
+    /// Duration, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ns: Option<u64>,
 }
@@ -168,75 +168,75 @@ pub struct GoodRun {
 facts! {
     /// Id of the run, such as `gold@20261121T023000Z.1`.
     run: Option<String>,
-    /// The tree, as 32 hex digits.
+    /// Id of the tree, as 32 hex digits.
     root_id: Option<String>,
-    /// The process, as 16 hex digits.
+    /// Id of the process, as 16 hex digits.
     process_id: Option<String>,
     /// Names from the root to the process.
     path: Vec<String>,
-    /// The machine: the agent's name or the worker's host.
+    /// Machine: the agent's name or the worker's host.
     machine: Option<String>,
-    /// What started the run: `time`, `request`, `then`, `alert` …
+    /// Trigger of the run: `time`, `request`, `then`, `alert` …
     trigger: Option<String>,
-    /// Version of the task that the run was of.
+    /// Version of the task definition that the run used.
     version: Option<u64>,
     /// Program of the worker.
     program: Option<String>,
-    /// Owner of the task; the first one of several.
+    /// Owner of the task, or the first of several owners.
     owner: Option<String>,
     /// All owners of the task, if there are several.
     owners: Vec<String>,
     /// Tags of the task.
     tags: Vec<String>,
-    /// When the run was due, in Unix microseconds.
+    /// Due time of the run, in Unix microseconds.
     due_us: Option<u64>,
-    /// When it started, in Unix microseconds.
+    /// Start time, in Unix microseconds.
     started_us: Option<u64>,
-    /// When it ended, in Unix microseconds.
+    /// End time, in Unix microseconds.
     ended_us: Option<u64>,
-    /// How long it took, in nanoseconds.
+    /// Duration, in nanoseconds.
     elapsed_ns: Option<u64>,
-    /// How long it usually takes, in nanoseconds: half of the past runs took less.
+    /// Median duration of past runs, in nanoseconds.
     usual_ns: Option<u64>,
-    /// How long it may take, in nanoseconds.
+    /// Maximum permitted duration, in nanoseconds.
     limit_ns: Option<u64>,
     /// The exit code.
     exit_code: Option<i64>,
-    /// What the exit code means, in one word: `retry` or another of the task's `exit`; or, if it isn't the command's own, the reason that
-    /// it was given for, such as `expectation`.
+    /// Meaning of the exit code, in one word: `retry` or another word of the task's `exit`. If the exit code is not the command's own, the
+    /// reason for it, such as `expectation`.
     exit_meaning: Option<String>,
-    /// The signal that ended it.
+    /// Signal that ended the process.
     signal: Option<i64>,
-    /// Why it ended so, in one word.
+    /// Reason for the outcome, in one word.
     reason: Option<String>,
-    /// The error, in its own words.
+    /// Error message of the process.
     error: Option<String>,
-    /// The error without what differs each time: numbers and quoted parts.
+    /// Error message with numbers and quoted parts removed, so that equal errors can be compared.
     shape: Option<String>,
-    /// The last lines of its log.
+    /// Last lines of the log.
     lines: Vec<String>,
-    /// The last run before it that ended well.
+    /// Last successful run before the failed run.
     good: Option<GoodRun>,
-    /// What differs in the definition since that run: lines that begin with `-` as it was, and with `+` as it is.
+    /// Differences between the two definitions: removed lines begin with `-`, added lines with `+`.
     changes: Vec<String>,
-    /// Where it published something else than that run, or nothing.
+    /// Targets with differences between the files of that run and the published files.
     published: Vec<PublishedChange>,
-    /// The task's last failed runs had other errors.
+    /// True if the last failed runs of the task had other errors.
     is_new_error: bool,
-    /// When the task failed with the same error before, in Unix microseconds.
+    /// Time of the previous failure with the same error, in Unix microseconds.
     error_seen_us: Option<u64>,
-    /// The rule whose share of failed calls was reached, or is no longer.
+    /// Rule whose share of failed calls was reached, or is no longer reached.
     rule: Option<String>,
-    /// Of how many calls `times` failed, for such a rule.
+    /// Total number of calls for such a rule; `times` of them failed.
     calls: Option<u64>,
-    /// How many due times, events or failures it stands for, if that is not one.
+    /// Number of due times, events or failures that the sign represents, if not one.
     times: Option<u64>,
-    /// Severity that a notification asked for.
+    /// Severity set by a notification.
     severity: Option<Severity>,
     /// Title of a notification.
     title: Option<String>,
     /// Text of a notification.
     text: Option<String>,
-    /// Address of the page that shows it.
+    /// Address of the page that shows the subject.
     link: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is remembered between steps.
+//! State of alerts between steps: open alerts, groups of messages, and send rates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,58 +8,58 @@ use crate::alert::{Alert, AlertState};
 use crate::cause::Severity;
 use crate::sign::Subject;
 
-/// A rule about a subject.
+/// A pair of rule and subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
-    /// The subject. It comes first, for what ends an alert asks for all rules of a subject.
+    /// Subject. It is the first part of the sort order, so that all rules of a subject are found together when a sign ends their alerts.
     pub subject: Subject,
-    /// The rule's name.
+    /// Name of the rule.
     pub rule: String,
 }
 
-/// All that is remembered between steps.
+/// State between steps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     pub(crate) entries: BTreeMap<Key, Entry>,
     pub(crate) common: Common,
-    /// Entries that have changed since [`State::take_changes`].
+    /// Keys of the entries that have changed since [`State::take_changes`].
     pub(crate) changed: BTreeSet<Key>,
 }
 
-/// What is remembered of a rule about a subject.
+/// State of a rule for a subject.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Bad signs in a row.
+    /// Number of consecutive bad signs.
     pub(crate) in_a_row: u32,
     /// Times of the last bad signs, for rules that count within a time.
     #[serde(default)]
     pub(crate) times_us: Vec<u64>,
-    /// Its alert, from its begin until it is over for good.
+    /// Alert of the rule, from its start until it can no longer recur.
     pub(crate) live: Option<Live>,
 }
 
-/// An alert, and what is still to be done about it.
+/// An alert with the work that is still pending for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     pub(crate) alert: Alert,
-    /// Nobody has been told yet that it fires.
+    /// True until the start of the alert has been reported.
     pub(crate) is_pending: bool,
-    /// Until then it is awaited whether its machine isn't heard of, or its end comes late.
+    /// Time until which the alert is held back, because its machine may turn out to be lost or the run's end may be late.
     #[serde(default)]
     pub(crate) hold_us: Option<u64>,
-    /// The recipients have a message that it is over.
+    /// True if the recipients were notified of the end.
     pub(crate) is_recovery_told: bool,
-    /// The alert that leads its group.
+    /// Number of the alert that leads the message group.
     pub(crate) group: Option<u64>,
-    /// How often it came back.
+    /// Number of recurrences.
     pub(crate) back: u32,
-    /// When it is told that it is over, if it stays so.
+    /// Time at which the end is reported, if the alert stays resolved.
     pub(crate) settle_us: Option<u64>,
-    /// When it is said again that it lasts.
+    /// Time of the next reminder.
     pub(crate) remind_us: Option<u64>,
-    /// Steps of the escalation that are done.
+    /// Number of completed escalation steps.
     pub(crate) escalated: usize,
-    /// When those who were told heard of it first.
+    /// Time of the first notification.
     pub(crate) told_us: Option<u64>,
 }
 
@@ -68,13 +68,13 @@ impl Live {
         self.alert.state == AlertState::Firing
     }
 
-    /// Returns true if nobody could be told of it, and nobody looks after it.
+    /// Returns true if no recipient could be notified and the alert is not acknowledged.
     pub(crate) fn waits_for_somebody(&self) -> bool {
         self.alert.told.is_empty() && self.alert.acknowledged_by.is_none()
     }
 }
 
-/// What doesn't belong to one entry.
+/// State shared by all entries.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Common {
@@ -84,38 +84,38 @@ pub struct Common {
     pub(crate) messages: u64,
     /// Groups, by the alert that leads each.
     pub(crate) groups: BTreeMap<u64, Group>,
-    /// Machines that aren't heard of, and since when.
+    /// Lost machines with the time of the loss.
     pub(crate) away: BTreeMap<String, u64>,
-    /// Processes above one that failed and was told, and when that was.
+    /// Ancestors of failed processes whose alerts were sent, with the time of the failure.
     pub(crate) above: BTreeMap<String, u64>,
-    /// What each channel has sent.
+    /// Sent messages per channel.
     pub(crate) rates: BTreeMap<String, Rate>,
-    /// When tasks were started for a rule and a subject.
+    /// Times of follow-up tasks, by rule and subject.
     pub(crate) followed: BTreeMap<String, Vec<u64>>,
 }
 
-/// Alerts of the same words that are told together.
+/// Alerts with the same content that are sent in one message.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Rule, cause, words and audience.
+    /// Rule, cause, content and recipients.
     pub(crate) key: String,
-    /// Its members that fire.
+    /// Members that fire.
     pub(crate) firing: BTreeSet<Key>,
-    /// Names of the members' subjects, the first twenty.
+    /// Names of the members' subjects, at most twenty.
     pub(crate) names: Vec<String>,
-    /// How many subjects there are.
+    /// Number of subjects.
     pub(crate) subjects: u64,
-    /// How often it happened.
+    /// Total number of occurrences.
     pub(crate) count: u64,
-    /// How often it had happened when it was told.
+    /// Number of occurrences included in the last message.
     pub(crate) told: u64,
-    /// When it was opened.
+    /// Time at which the group was opened.
     pub(crate) opened_us: u64,
-    /// Until when others join; none if it is closed.
+    /// Time until which alerts can join. `None` if the group is closed.
     pub(crate) closes_us: Option<u64>,
 }
 
-/// What a channel has sent in the last minute, and what waits for the next sum.
+/// Messages that a channel has sent in the last minute, and those waiting for the next sum.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     pub(crate) sent_us: Vec<u64>,
@@ -125,44 +125,44 @@ pub struct Rate {
     pub(crate) since_us: u64,
 }
 
-/// What a step changed, to be kept.
+/// Changes made by a step, for the store.
 #[derive(Debug, Default)]
 pub struct Changed {
-    /// Entries; none for those that are forgotten.
+    /// Changed entries. `None` for a removed entry.
     pub entries: Vec<(Key, Option<Entry>)>,
-    /// What doesn't belong to one entry.
+    /// State shared by all entries.
     pub common: Common,
 }
 
 impl State {
-    /// The state that was kept.
+    /// Restores a stored state.
     pub fn new(entries: impl IntoIterator<Item = (Key, Entry)>, common: Common) -> Self {
         Self { entries: entries.into_iter().collect(), common, changed: BTreeSet::new() }
     }
 
-    /// What has changed since the last time.
+    /// Returns the changes since the last call.
     pub fn take_changes(&mut self) -> Changed {
         let changed = std::mem::take(&mut self.changed);
         let entries = changed.into_iter().map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
         Changed { entries, common: self.common.clone() }
     }
 
-    /// What is remembered of rules about subjects.
+    /// Returns the entries of all rules and subjects.
     pub fn entries(&self) -> impl Iterator<Item = (&Key, &Entry)> {
         self.entries.iter()
     }
 
-    /// What is remembered beside that.
+    /// Returns the state shared by all entries.
     pub fn common(&self) -> &Common {
         &self.common
     }
 
-    /// Alerts that fire.
+    /// Returns the firing alerts.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.entries.values().filter_map(|entry| entry.live.as_ref()).filter(|live| live.is_firing()).map(|live| &live.alert)
     }
 
-    /// Changes an entry, and keeps in mind that it has changed.
+    /// Returns an entry for modification and marks it as changed.
     pub(crate) fn entry(&mut self, key: &Key) -> &mut Entry {
         self.changed.insert(key.clone());
         self.entries.entry(key.clone()).or_default()
@@ -178,7 +178,7 @@ impl State {
         self.entries.remove(key);
     }
 
-    /// The key of an alert that is remembered.
+    /// Returns the key of an alert.
     pub(crate) fn key_of(&self, alert: u64) -> Option<Key> {
         let is_it = |entry: &Entry| entry.live.as_ref().is_some_and(|live| live.alert.id == alert);
         self.entries.iter().find(|(_, entry)| is_it(entry)).map(|(key, _)| key.clone())

@@ -1,4 +1,4 @@
-//! `alerts.toml` is read, or all its mistakes are told with their places.
+//! Reading `alerts.toml`: valid files, and the positions of all mistakes.
 
 use monitor_alerts::{Cause, ChannelKind, Rule, Settings, Severity, Times, To, Variable, builtin};
 
@@ -58,7 +58,7 @@ fn rules_and_channels_are_read() {
     assert_eq!(settings.rules[1].times, Times::Within(5, std::time::Duration::from_secs(600)));
     assert!(settings.channels["ops"].kind == ChannelKind::Wecom { url: Variable::File { file: "/etc/monitor/ops-url".into() } });
     assert_eq!((settings.channels["hook"].rate, settings.channels["ops"].rate, settings.warnings.len()), (5, 10, 0));
-    // As JSON a rule is read again as the same.
+    // The JSON form of a rule reads back as the same rule.
     for rule in settings.rules.iter().chain(&builtin()) {
         let read = Rule::from_json(serde_json::to_value(rule).unwrap(), &settings.channels).unwrap();
         assert_eq!(Rule { is_builtin: rule.is_builtin, ..read }, *rule);

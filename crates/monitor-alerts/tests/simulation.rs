@@ -1,5 +1,5 @@
-//! A month of outages and flapping from a seed, beside a model that knows one subject at a time. The state is written and read again at
-//! random moments, as a server that is killed does; one that was killed takes signs that came before together, and late.
+//! Simulates a month of outages and flapping from a seed and compares the messages with a simple model that handles one subject at a time.
+//! The state is serialized and restored at random moments, as after a crash. In a second mode, signs are processed late and in batches.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const LONGEST: u64 = 300 * SECOND;
 const FLAPPING: u64 = 600 * SECOND;
 const BEGIN: u64 = 1_772_452_800 * SECOND;
 
-/// Xorshift: the same numbers from the same seed on every machine.
+/// Xorshift generator: the same sequence for a seed on every machine.
 struct Random(u64);
 
 impl Random {
@@ -23,16 +23,16 @@ impl Random {
     }
 }
 
-/// One subject, as somebody would say what is to be told of it.
+/// Simple model of a subject.
 #[derive(Default)]
 struct Model {
     is_firing: bool,
-    /// There is an alert, and it may have ended at this time.
+    /// End time of the alert, if it has ended.
     ended: Option<u64>,
     has_alert: bool,
     returns: u32,
     recovery_is_told: bool,
-    /// Until when failures join a message, when that began, and whether some have.
+    /// Time until which failures join a message, time at which the message was opened, and true if failures have joined.
     burst: Option<(u64, u64, bool)>,
     settles: Option<u64>,
     told: Vec<(u64, &'static str)>,
@@ -98,12 +98,12 @@ fn sign(seq: u64, now: u64, subject: &str, is_bad: bool) -> Sign {
     Sign { seq, time_us: now, what, subject, root: None, process: None, agent: None, ancestors: Vec::new(), facts }
 }
 
-/// When signs are taken.
+/// Processing mode of signs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taking {
-    /// Each as it comes, and what time brings in its time.
+    /// Each sign at once, and time-driven steps when they are due.
     AtOnce,
-    /// Some together, and nothing is done in between.
+    /// Several signs in one step, with no steps in between.
     Late,
 }
 
@@ -119,13 +119,13 @@ fn simulate(seed: u64, taking: Taking) {
     let (mut now, mut wake, mut told) = (BEGIN, None::<u64>, Vec::new());
     let mut waiting: Vec<Sign> = Vec::new();
     for seq in 1..=3_000 {
-        // Moments apart, mostly close to one another, some hours apart; never at the moment at which something else is due.
+        // Random distances, mostly short, sometimes hours. Microseconds make collisions with other due times unlikely.
         let pause = match random.below(10) {
             0 => random.below(7_200_000),
             1..=3 => random.below(700_000),
             _ => random.below(40_000),
         };
-        // Signs that are taken together, and less than a second apart, are taken as of one moment.
+        // Signs in one step that are less than a second apart are treated as simultaneous.
         let least = if taking == Taking::Late { SECOND } else { 1 };
         let next = now + 1_000 * pause + least + random.below(999);
         while let Some(at) = wake.filter(|at| *at <= next && waiting.is_empty()) {
@@ -165,7 +165,7 @@ fn simulate(seed: u64, taking: Taking) {
             told.iter().filter(|message| message.subject.name == subject).map(|message| (message.time_us, message.kind.as_str())).collect();
         assert!(model.told.len() > 20, "seed {seed}: {subject} is a case");
         if taking == Taking::Late {
-            // What time brought is told when somebody looks.
+            // Time-driven messages are sent with the next step, so their times are not compared.
             found.iter_mut().chain(&mut model.told).for_each(|(time_us, _)| *time_us = 0);
         }
         assert_eq!(found, model.told, "seed {seed}: {subject}");

@@ -1,4 +1,4 @@
-//! Who is told what and when: one test for each thing that users of other systems complain of.
+//! Recipients and times of messages. Each test covers a frequent complaint about other alerting systems.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ kind = "slack"
 url = "http://127.0.0.1:9/"
 "#;
 
-/// A state, and the time. After each step the state is written and read again, as a server that is killed does.
+/// A state with a clock. After each step the state is serialized and restored, as after a crash.
 struct Bench {
     state: State,
     settings: Settings,
@@ -77,7 +77,7 @@ impl Bench {
         self
     }
 
-    /// Lets time pass, and wakes whenever that is due.
+    /// Advances the clock and executes every step that is due.
     fn pass(&mut self, time: u64) -> &mut Self {
         let until = self.now + time;
         let mut steps = 0;
@@ -261,7 +261,7 @@ fn a_late_end_corrects_what_was_told_as_lost() {
     bench.pass(MINUTE).signs(&[well("gold")]);
     assert_eq!(bench.told(), ["0:30 fired lost gold → ops", "1:29 resolved lost gold → ops"]);
     assert_eq!(bench.messages[1].note.as_deref(), Some("its end came late: it succeeded"));
-    // An end that comes while it is held back is told as what it is.
+    // If the end is received while the alert is held back, the real outcome is reported.
     bench.pass(HOUR).signs(&[bad(Cause::Lost, "tin")]).pass(SECOND).signs(&[failed("tin")]).pass(MINUTE);
     assert_eq!(bench.told()[2..], ["61:30 fired failed tin → ops"]);
 }
@@ -296,7 +296,7 @@ fn a_recovery_is_told_to_those_who_were_told_though_it_comes_in_a_snooze() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]).pass(MINUTE).hush("task:go*", HOUR).signs(&[well("gold")]);
     assert_eq!(bench.told(), ["0:00 fired failed gold → ops", "1:00 resolved failed gold → ops"]);
-    // What fires and ends in a snooze is nobody's.
+    // An alert that starts and ends during a snooze produces no message.
     bench.pass(20 * MINUTE).signs(&[failed("gold")]).pass(MINUTE).signs(&[well("gold")]).pass(2 * HOUR);
     assert_eq!(bench.told().len(), 2);
     bench.hush("agent:db-?", HOUR).signs(&[failed("gold")]).pass(2 * HOUR);
@@ -359,7 +359,7 @@ fn an_owner_who_cant_be_reached_is_noted_and_the_admins_are_told() {
     of_ops.facts.owner = Some("ops".to_owned());
     bench.pass(HOUR).signs(&[of_ops]);
     assert_eq!(bench.told()[2..], ["60:00 fired failed tin → ops"]);
-    // Of several those are told who can be.
+    // If a task has several owners, those with a channel are notified.
     let mut of_both = failed("zinc");
     (of_both.facts.owner, of_both.facts.owners) = (Some("ada".to_owned()), vec!["ada".to_owned(), "ops".to_owned()]);
     bench.pass(HOUR).signs(&[of_both]);
@@ -429,7 +429,7 @@ fn the_alerts_of_a_task_end_when_it_is_deleted() {
     let told = bench.told();
     assert_eq!(told[2..], ["0:00 fired deleted gold → lead", "0:00 fired deleted gold → ops"], "{told:?}");
     assert_eq!(bench.state.firing().count(), 1, "its file is gone, as its agent says");
-    // What a person has deleted is told once, and nothing has to end it.
+    // A deletion by a person is reported once, and the alert ends by itself.
     let mut by_ada = bad(Cause::Deleted, "tin");
     by_ada.facts.machine = None;
     bench.signs(&[by_ada]).pass(5 * MINUTE);
@@ -489,11 +489,11 @@ fn a_rule_may_tell_nobody_on_purpose() {
 fn what_was_due_before_a_sign_comes_first_though_both_are_seen_at_once() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]).pass(MINUTE).signs(&[well("gold")]);
-    // The server is killed for an hour, or as soon as it has stored the sign.
+    // The server is down for an hour, or crashes right after it has stored the sign.
     bench.now += HOUR;
     bench.signs(&[failed("gold")]);
     assert_eq!(bench.told()[2..], ["61:00 fired failed gold → ops"], "{:?}", bench.told());
-    // Nor does another of the same words join a message of long ago.
+    // An alert with the same content does not join a message of an hour ago.
     bench.now += HOUR;
     bench.signs(&[failed("tin")]);
     assert_eq!(bench.told()[3..], ["121:00 fired failed tin → ops"], "{:?}", bench.told());

@@ -1,4 +1,4 @@
-//! One attempt of a task, from its start to whatever ends it.
+//! An attempt of a task, from its start to its end.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -13,13 +13,13 @@ use monitor_client::control::{Permit, Stop};
 use monitor_client::task::Work;
 use serde_json::Value;
 
-/// An attempt that runs. Dropped before its end it was cancelled; by a panic of its own it failed.
+/// A running attempt. If dropped before its end, it counts as cancelled; if dropped by its own panic, as failed.
 pub(crate) struct Attempt {
-    /// None: it has ended.
+    /// `None` after the end.
     work: Option<Work>,
     attempts: Attempts,
     max_attempts: usize,
-    /// Its own code runs now.
+    /// True while the task's own code runs.
     is_polled: bool,
 }
 
@@ -28,7 +28,7 @@ impl Attempt {
         Self { work: Some(work), attempts: task.raw_attempt().clone(), max_attempts: task.max_attempts().unwrap_or(0), is_polled: false }
     }
 
-    /// Does its work until it is done or is to end. What it calls belongs to it.
+    /// Runs the task until it is done or must stop. Processes started by the task are attached to it.
     pub(crate) async fn until_done<F: Future>(&mut self, permit: Option<&Permit>, begin: impl FnOnce() -> F) -> Result<F::Output, Stop> {
         let context = self.work.as_ref().and_then(Work::context);
         self.is_polled = true;
@@ -68,7 +68,7 @@ impl Attempt {
         }
     }
 
-    /// It was ended from outside.
+    /// Ends the attempt from outside.
     pub(crate) fn stop(mut self, why: Stop) {
         let Some(work) = self.work.take() else { return };
         match why {
@@ -78,8 +78,8 @@ impl Attempt {
         }
     }
 
-    /// When another attempt comes after this error, as far as apalis' errors and the limit of the task say so. Which moment it is only the
-    /// backend knows, unless the error names one.
+    /// Returns the time of the next attempt after this error, according to apalis' error types and the task's limit. Unless the error names
+    /// a time, only the backend knows the exact one.
     fn again(&self, error: &BoxDynError) -> Option<SystemTime> {
         if error.is::<AbortError>() {
             return None;
@@ -95,7 +95,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            // Closing by itself, it tells of the panic.
+            // On a plain drop during a panic, the work records the panic itself.
             if self.is_polled && std::thread::panicking() { drop(work) } else { work.cancel() }
         }
     }

@@ -1,4 +1,4 @@
-//! What a task carries in its metadata: which process it is, and who sent it.
+//! Metadata that a task carries: the ids of its process and of its sender.
 
 use std::convert::Infallible;
 
@@ -8,17 +8,17 @@ use apalis_core::task::status::Status;
 use monitor_client::Context;
 use monitor_client::task::{self, Receive, Ticket};
 
-/// The process that the task itself is, as a W3C `traceparent`.
+/// Process of the task itself, as a W3C `traceparent`.
 const PROCESS: &str = "monitor.traceparent";
 pub(crate) const NAME: &str = "monitor.name";
 const QUEUE: &str = "monitor.queue";
-/// Number of attempts that were lost with their workers: Redis gives such a task again without counting the attempt.
+/// Number of attempts lost together with their workers. Redis delivers such a task again without counting the attempt.
 pub(crate) const LOSSES: &str = "monitor.losses";
-/// The caller of the task, as tracers write it; and as apalis' own `TracingContext` does: trace, span, flags and state, separated by `;`.
+/// Caller of the task, as written by tracers and by apalis' own `TracingContext` (trace, span, flags and state, separated by `;`).
 const CALLER: &str = "traceparent";
 const CALLER_OF_APALIS: &str = "apalis_core.tracing.context";
 
-/// A ticket on its way through the metadata.
+/// A ticket that is passed in the metadata.
 pub(crate) struct Carried(pub(crate) Ticket);
 
 impl Metadata for Carried {
@@ -36,7 +36,7 @@ impl Metadata for Carried {
                 store.replace(key, value);
             }
         }
-        // For the worker's other tracers, unless the program has a caller of its own for them.
+        // Also set for other tracers of the worker, unless the program has set a caller for them.
         if let Some(traceparent) = traceparent {
             store.insert_if_absent(CALLER, traceparent);
         }
@@ -44,7 +44,7 @@ impl Metadata for Carried {
     }
 }
 
-/// Begins to tell of a task that a worker has received, or that nobody is to receive any more.
+/// Starts recording a task that a worker has received, or that no worker will receive.
 pub(crate) fn receive(task: &ExecutionContext, retries: u32, name: impl FnOnce() -> String, queue: Option<String>) -> Receive {
     let (mut ticket, caller) = received(task);
     ticket.name = ticket.name.or_else(|| Some(name()));
@@ -57,15 +57,16 @@ pub(crate) fn receive(task: &ExecutionContext, retries: u32, name: impl FnOnce()
     }
 }
 
-/// Number of attempts before this one.
+/// Returns the number of earlier attempts.
 pub(crate) fn retries(task: &ExecutionContext, losses: u32) -> u32 {
     u32::try_from(task.attempt()).unwrap_or(u32::MAX).saturating_add(losses)
 }
 
-/// Number of attempts that were lost with their workers; and true if that is one more than was noted before.
+/// Returns the number of attempts lost together with their workers, and true if that is one more than noted before.
 ///
-/// A worker that begins a task in Redis locks it, and one that ends it writes when: what was locked after its last end, and still counts as
-/// running when another worker gets it, was lost. In other backends, and while the task is tried again within its worker, this says nothing.
+/// In Redis, a worker locks a task at its start and writes the time at its end. If a task was locked after its last end and is still marked
+/// as running when another worker receives it, that attempt was lost. For other backends, and while the task is retried within its worker,
+/// this gives no information.
 pub(crate) fn losses(task: &ExecutionContext, is_in_redis: bool) -> (u32, bool) {
     let number = |key| task.metadata().get(key).and_then(|text| text.parse::<u64>().ok());
     let noted = number(LOSSES).and_then(|noted| u32::try_from(noted).ok()).unwrap_or(0);
@@ -74,10 +75,10 @@ pub(crate) fn losses(task: &ExecutionContext, is_in_redis: bool) -> (u32, bool) 
     (noted.saturating_add(u32::from(is_new)), is_new)
 }
 
-/// The ticket of a task that a worker has received, and the process that sent it where the ticket doesn't know it.
+/// Returns the ticket of a received task, and the process that sent it if the ticket does not contain it.
 ///
-/// A task whose sender isn't monitored has no ids. Where its own id is unique they follow from that, so that the task is the same process in
-/// whatever program it is tried again.
+/// A task from an unmonitored sender carries no ids. If its own id is unique, the ids are derived from it, so that the task is the same
+/// process in every program that retries it.
 fn received(task: &ExecutionContext) -> (Ticket, Option<Context>) {
     let Ok(Carried(mut ticket)) = Carried::extract(task.metadata());
     ticket.uuid = task.task_id().map(ToString::to_string);
@@ -90,7 +91,7 @@ fn received(task: &ExecutionContext) -> (Ticket, Option<Context>) {
     (ticket, caller)
 }
 
-/// Whoever sent the task, by the tracer of that program.
+/// Returns the sender of the task according to the sender's tracer.
 fn caller(metadata: &MetadataStore) -> Option<Context> {
     let read = |traceparent: &str| Ticket { traceparent: Some(traceparent.to_owned()), ..Ticket::default() }.context();
     metadata.get(CALLER).and_then(read).or_else(|| {
@@ -99,7 +100,7 @@ fn caller(metadata: &MetadataStore) -> Option<Context> {
     })
 }
 
-/// Ids that follow from the task's own, as a `traceparent`: below a caller, or at the head of a tree of its own.
+/// Derives ids from the task's own id, as a `traceparent`: below a caller, or as the root of a new tree.
 fn ids_of(task: &str, caller: Option<Context>) -> Option<String> {
     let number = unique(task);
     let root = caller.map(Context::root).or(number)?;
@@ -107,7 +108,7 @@ fn ids_of(task: &str, caller: Option<Context>) -> Option<String> {
     Some(format!("00-{root:032x}-{process:016x}-01"))
 }
 
-/// The number that a ULID or a UUID is. Other ids may be given twice, by another queue or after a queue was emptied.
+/// Returns the number represented by a ULID or UUID. Other ids are not unique across queues, or after a queue was emptied.
 fn unique(id: &str) -> Option<u128> {
     match id.len() {
         26 => id.bytes().try_fold(0_u128, |number, letter| {
@@ -119,7 +120,7 @@ fn unique(id: &str) -> Option<u128> {
     }
 }
 
-/// FNV-1a, for it is the same in every version of every program.
+/// FNV-1a hash, which is stable across versions and programs.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!(lost(Status::Pending, None, &[]), (0, false));
         assert_eq!(lost(Status::Running, Some(7), &[]), (1, true));
         assert_eq!(lost(Status::Running, Some(7), &[("done_at", "5"), (LOSSES, "2")]), (3, true));
-        // It has failed, and is tried again: by another worker, or within this one.
+        // The task has failed and is retried, by another worker or by the same worker.
         assert_eq!(lost(Status::Failed, Some(7), &[("done_at", "7"), (LOSSES, "2")]), (2, false));
         assert_eq!(lost(Status::Running, Some(7), &[("done_at", "7")]), (0, false));
         assert_eq!(lost(Status::Running, None, &[]), (0, false));

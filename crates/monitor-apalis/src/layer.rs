@@ -1,4 +1,4 @@
-//! The side that works on tasks: what a worker is told about its tasks.
+//! The worker's side: a layer that records and controls the tasks of a worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,18 +15,19 @@ use crate::service::TaskService;
 use crate::show::{Hidden, Show, Shown, TakesArgs};
 use crate::watch::Watch;
 
-/// Makes a process of the kind `task` of every task of a worker, below whoever sent it. See [`MonitorExt::monitored`](crate::MonitorExt::monitored).
+/// Records every task of a worker as a process of kind `task`, below its sender. See
+/// [`MonitorExt::monitored`](crate::MonitorExt::monitored).
 ///
-/// Its name is that which its sender gave it; else the worker's, [`named`](Self::named); else that of the type of its arguments.
+/// The name is the one given by the sender, otherwise the worker's ([`named`](Self::named)), otherwise the type name of the arguments.
 ///
-/// | what the worker does | what becomes of the task |
+/// | end of the attempt in the worker | recorded outcome of the task |
 /// |---|---|
 /// | returns | succeeded |
 /// | fails, and its `max_attempts` aren't used up; `RetryAfterError`, `DeferredError` | retried |
 /// | fails; `AbortError` | failed, with the error and its sources |
 /// | panics | failed, with the panic |
 /// | is dropped before its end | cancelled |
-/// | is not to run it: [`TaskControl`] | revoked, or given back to its queue |
+/// | is prevented by a [`TaskControl`] | revoked, or returned to its queue |
 pub struct WorkerLayer<A = Hidden, R = Hidden> {
     pub(crate) about: Arc<About>,
     pub(crate) args: A,
@@ -34,20 +35,20 @@ pub struct WorkerLayer<A = Hidden, R = Hidden> {
     pub(crate) watch: Arc<Watch>,
 }
 
-/// What holds for all tasks of a worker.
+/// Settings for all tasks of a worker.
 #[derive(Clone, Default)]
 pub(crate) struct About {
     pub(crate) name: Option<String>,
     pub(crate) queue: Option<String>,
     pub(crate) control: Option<TaskControl>,
-    /// Notes how many attempts of a task were lost, where its queue doesn't count them.
+    /// Stores the number of lost attempts of a task, if its queue does not count them.
     losses: Option<Arc<NoteLosses>>,
 }
 
 type NoteLosses = dyn Fn(String, u32) -> BoxFuture<'static, ()> + Send + Sync;
 
 impl WorkerLayer {
-    /// A layer that records no arguments and results, and controls nothing.
+    /// Creates a layer that records no arguments and results, and controls nothing.
     pub fn new() -> Self {
         Self { about: Arc::default(), args: Hidden, result: Hidden, watch: Arc::default() }
     }
@@ -60,20 +61,20 @@ impl Default for WorkerLayer {
 }
 
 impl<A, R> WorkerLayer<A, R> {
-    /// Name of its tasks, where the sender doesn't say it.
+    /// Sets the name of the tasks, for senders that do not set one.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         self.with(|about| about.name = Some(name.into()))
     }
 
-    /// Name of the queue that the worker takes its tasks from: apalis' tasks don't say it.
+    /// Sets the name of the worker's queue, which apalis' tasks do not contain.
     #[must_use]
     pub fn queue(self, queue: impl Into<String>) -> Self {
         self.with(|about| about.queue = Some(queue.into()))
     }
 
-    /// Says that the worker takes its tasks from this queue in Redis: name and queue are known by it, and attempts that were lost with
-    /// their workers are counted.
+    /// Declares that the worker takes its tasks from this queue in Redis. Sets name and queue, and counts attempts that were lost together
+    /// with their workers.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis<Args, Conn>(self, queue: &crate::RedisQueue<Args, Conn>) -> Self
@@ -86,21 +87,21 @@ impl<A, R> WorkerLayer<A, R> {
         named.with(|about| about.losses = Some(Arc::new(move |id, losses| Box::pin(noting.clone().note_losses(id, losses)))))
     }
 
-    /// Puts the worker under this control: limits of rate and time, the pool, pauses, revoked tasks, the end of the worker. It works on as
-    /// many tasks at once as the control's pool has places, monitored or not, and takes no more from its queue than it has places for. Several
-    /// workers of a program share one control.
+    /// Puts the worker under this control: rate limits, time limits, the pool, pauses, revoked tasks, shutdown. The worker then runs as
+    /// many tasks at a time as the control's pool has places, monitored or not, and fetches no more from its queue than it has places for.
+    /// Several workers of a program can share a control.
     #[must_use]
     pub fn control(self, control: &TaskControl) -> Self {
         self.with(|about| about.control = Some(control.clone()))
     }
 
-    /// Records of a task's arguments what this function makes of them, where the sender didn't: an object has them by name.
+    /// Records the arguments as converted by this function, unless the sender recorded them. A JSON object represents named arguments.
     #[must_use]
     pub fn show_args<F>(self, show: F) -> WorkerLayer<Shown<F>, R> {
         WorkerLayer { args: Shown(show), about: self.about, result: self.result, watch: self.watch }
     }
 
-    /// Records of what a task returns what this function makes of it.
+    /// Records the result of a task as converted by this function.
     #[must_use]
     pub fn show_result<F>(self, show: F) -> WorkerLayer<A, Shown<F>> {
         WorkerLayer { result: Shown(show), about: self.about, args: self.args, watch: self.watch }
@@ -111,14 +112,14 @@ impl<A, R> WorkerLayer<A, R> {
         self
     }
 
-    /// Notes that an attempt of a task was lost, if one was.
+    /// Stores the number of lost attempts, if another attempt of this task was lost.
     pub(crate) fn note_losses(&self, task: &ExecutionContext) -> Option<BoxFuture<'static, ()>> {
         let note = self.about.losses.as_ref()?;
         let (losses, is_new) = carried::losses(task, true);
         is_new.then(|| Some(note(task.task_id()?.to_string(), losses))).flatten()
     }
 
-    /// Begins to tell that a task was received.
+    /// Starts recording a received task.
     pub(crate) fn receive<Args>(&self, task: &ExecutionContext, args: &Args) -> Receive
     where
         A: Show<Args>,
@@ -136,7 +137,7 @@ impl<A, R> WorkerLayer<A, R> {
     }
 }
 
-/// The name of a type without its path, and without what it is generic over.
+/// Returns the name of a type without path and generic parameters.
 fn short_name<T>() -> String {
     let name = std::any::type_name::<T>();
     let name = name.split('<').next().unwrap_or(name);
@@ -161,7 +162,7 @@ impl<S, A: Clone, R: Clone> Layer<S> for WorkerLayer<A, R> {
 
     fn layer(&self, inner: S) -> Self::Service {
         if let About { control: Some(control), queue: Some(queue), .. } = &*self.about {
-            // It can't fail but by there being a thousand queues.
+            // Fails only if there are a thousand queues.
             let _ = control.handle(Order::AddConsumer { queue: queue.clone() });
         }
         TaskService { inner, layer: self.clone(), was_full: false }

@@ -1,5 +1,5 @@
-//! Tasks of [apalis](https://docs.rs/apalis) for Process Monitor: each is one process, from the program that sends it to the end of its last
-//! attempt in whatever worker, below whoever sent it.
+//! Records tasks of [apalis](https://docs.rs/apalis) in Process Monitor. Each task is one process below its sender, from the sending
+//! program to the end of its last attempt in any worker.
 //!
 //! The sender:
 //!
@@ -37,17 +37,18 @@
 //! # }
 //! ```
 //!
-//! **Where it stands among the layers**: after those that decide whether and where a task runs (`.parallelize(…)`, `.retry(…)`, limits), so
-//! that each attempt is told; after `.catch_panic()`, so that a panic is told as one; and before `.timeout(…)` and what else belongs to the attempt.
+//! **Position among the layers**: after the layers that decide if and where a task runs (`.parallelize(…)`, `.retry(…)`, limits), so that
+//! each attempt is recorded; after `.catch_panic()`, so that a panic is recorded as such; and before `.timeout(…)` and other layers that
+//! belong to the attempt.
 //!
-//! Nothing is recorded unless `MONITOR_ENABLED=1`; without it, and without a control, a task costs one load and a branch. Arguments and results
-//! are recorded only by [`Outgoing::show_args`], [`WorkerLayer::show_args`] and [`WorkerLayer::show_result`].
+//! Nothing is recorded unless `MONITOR_ENABLED=1`. Without it, and without a control, the cost per task is one load and a branch. Arguments
+//! and results are recorded only with [`Outgoing::show_args`], [`WorkerLayer::show_args`] and [`WorkerLayer::show_result`].
 //!
-//! With the feature `redis`, `RedisQueue` lets operators start tasks of a queue in Redis, throw away what waits there, have tasks run again and count
-//! them; and `WorkerLayer::redis` counts attempts that were lost with their workers.
+//! With the feature `redis`, `RedisQueue` lets operators start tasks in a Redis queue, purge waiting tasks, rerun tasks and count them, and
+//! `WorkerLayer::redis` counts attempts that were lost together with their workers.
 //!
-//! A sender that isn't monitored, or has a tracer of OpenTelemetry, is understood as well: apalis' `TracingContext` or a `traceparent` in the
-//! metadata is the parent of the task.
+//! Senders that are not monitored, or use an OpenTelemetry tracer, are supported: apalis' `TracingContext` or a `traceparent` in the
+//! metadata is used as the parent of the task.
 
 mod attempt;
 mod carried;
@@ -74,19 +75,19 @@ pub use self::service::{TaskFuture, TaskService};
 pub use self::show::{Hidden, Show, Shown};
 use self::watch::Watch;
 
-/// Workers whose tasks are monitored.
+/// Extension for monitored workers.
 pub trait MonitorExt<Args, B, M>: Sized {
-    /// Makes a process of each task of the worker, as the layer says. Unlike `.layer(…)` it hears when the worker starts and ends, so that
-    /// `monitor control shutdown` ends one that has nothing to do, and tasks that wait for their turn are given back.
+    /// Records each task of the worker as configured by the layer. Unlike `.layer(…)`, it also observes the start and end of the worker, so
+    /// that `monitor control shutdown` can stop an idle worker, and waiting tasks are returned to the queue.
     fn monitored<A, R>(self, layer: WorkerLayer<A, R>) -> WorkerBuilder<Args, B, Monitored<A, R, M>>;
 }
 
-/// The layers of a worker that is monitored.
+/// Layers of a monitored worker.
 pub type Monitored<A, R, M> = Stack<WorkerLayer<A, R>, Stack<EventListenerLayer, M>>;
 
 impl<Args, B: Backend, M> MonitorExt<Args, B, M> for WorkerBuilder<Args, B, M> {
     fn monitored<A, R>(self, layer: WorkerLayer<A, R>) -> WorkerBuilder<Args, B, Monitored<A, R, M>> {
-        // A layer may be cloned for several workers, each of which ends by itself.
+        // A layer may be cloned for several workers, which end independently.
         let watch = Arc::<Watch>::default();
         let hearing = watch.clone();
         self.on_event(move |worker, event| hearing.hears(worker, event)).layer(WorkerLayer { watch, ..layer })

@@ -1,4 +1,4 @@
-//! Queues of apalis in Redis, for operators: what `monitor call`, `monitor purge`, `monitor retry` and `monitor queue list` do with them.
+//! Redis queues of apalis for operators: implements `monitor call`, `monitor purge`, `monitor retry` and `monitor queue list`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,12 +17,12 @@ use tokio::runtime::Handle;
 
 use crate::{Outgoing, carried};
 
-/// So many tasks are thrown away at once: Redis does nothing else meanwhile.
+/// Maximum number of tasks removed at once, because Redis is blocked during a script.
 const AT_ONCE: usize = 500;
 
-/// Takes tasks that wait out of the queue, first those that are due and then those that wait for their time. Returns id and metadata of each.
+/// Removes waiting tasks from the queue, first the due tasks, then the scheduled tasks. Returns id and metadata of each.
 ///
-/// Keys: the tasks that are due, those that wait for their time, the arguments, the prefix of the metadata.
+/// Keys: list of due tasks, set of scheduled tasks, arguments, prefix of the metadata.
 const TAKE_OUT: &str = r"
 local most = tonumber(ARGV[1])
 local ids = redis.call('lrange', KEYS[1], 0, most - 1)
@@ -42,7 +42,7 @@ end
 return gone
 ";
 
-/// A queue in Redis with the tasks of one name, which operators may start, throw away and have run again.
+/// A Redis queue whose tasks have one name. Operators can start, purge and rerun its tasks.
 ///
 /// ```no_run
 /// use apalis_redis::{Config, RedisStorage};
@@ -58,11 +58,11 @@ return gone
 /// # }
 /// ```
 ///
-/// - `monitor call render --args '[7]'` pushes a task: its argument is the one by position, a list of several, or an object of those by name. apalis
-///   doesn't know a time after which a task is not to be started, so `--expires` is refused.
-/// - `monitor purge` throws away what waits in the queue, for its turn or its time, and tells it as revoked.
-/// - `monitor retry ID` pushes the arguments of a task that has ended once more, by a new id, as long as Redis has them.
-/// - `monitor queue list` counts what waits.
+/// - `monitor call render --args '[7]'` pushes a task. Its argument is the single positional argument, a list of several, or an object of
+///   named arguments. apalis has no expiry time for tasks, so `--expires` is refused.
+/// - `monitor purge` removes tasks that are due or scheduled, and records them as revoked.
+/// - `monitor retry ID` pushes the arguments of an ended task again with a new id, as long as Redis has them.
+/// - `monitor queue list` counts the waiting tasks.
 pub struct RedisQueue<Args, Conn>
 where
     Conn: ConnectionLike + Send + Sync + Clone + 'static,
@@ -94,19 +94,19 @@ where
     Args: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static,
     Conn: ConnectionLike + Send + Sync + Clone + Unpin + 'static,
 {
-    /// The queue of a storage, whose tasks have this name.
+    /// Creates a queue for a storage whose tasks have this name.
     pub fn new(task: impl Into<String>, storage: &RedisStorage<Args, Conn>) -> Self {
         Self { task: task.into(), storage: storage.clone() }
     }
 
-    /// Has a control offer `call`, `purge` and `retry`, and count what waits. It is done before [`TaskControl::register`].
+    /// Registers `call`, `purge`, `retry` and counting with a control. Must be called before [`TaskControl::register`].
     ///
     /// # Panics
-    /// Outside of a runtime of tokio, in which Redis is asked.
+    /// If called outside of a tokio runtime, which is needed for requests to Redis.
     #[must_use]
     pub fn offer(self, control: TaskControl) -> TaskControl {
         let runtime = Handle::current();
-        // Operators' orders come on threads of their own, none of the runtime's.
+        // Operators' orders are executed on separate threads outside of the runtime.
         let [calls, purges, retries, counts] = std::array::from_fn(|_| (runtime.clone(), self.clone()));
         control
             .on_call(move |call| calls.0.block_on(calls.1.clone().call(call)))
@@ -135,7 +135,7 @@ where
         let args = serde_json::from_value::<Args>(shown.clone()).map_err(|error| format!("these are not its arguments: {error}"))?;
         let mut builder = TaskBuilder::new(args);
         if let Some(moment) = not_before {
-            // Redis counts seconds, and the task must not begin too early.
+            // Redis stores seconds. Round up, so that the task does not start too early.
             builder = builder.run_at_timestamp(moment.as_secs() + u64::from(moment.subsec_nanos() > 0));
         }
         self.push(crate::send(task, builder).show_args(move |_| shown)).await
@@ -164,7 +164,7 @@ where
         sent.map(|id| id.to_string()).map_err(|error| error.to_string())
     }
 
-    /// Throws away what waits, or counts it.
+    /// Purges or counts the waiting tasks.
     async fn purge(mut self, purge: &QueuePurge) -> Result<BTreeMap<String, u64>, String> {
         let queue = self.queue();
         if !purge.is_meant(&queue) {
@@ -181,7 +181,7 @@ where
             return Ok([(queue, waiting)].into());
         }
         let script = Script::new(TAKE_OUT);
-        // What is sent meanwhile stays: else it might never end.
+        // Tasks pushed during the purge are kept, so that it always ends.
         while gone < waiting {
             let most = AT_ONCE.min(usize::try_from(waiting - gone).unwrap_or(AT_ONCE));
             let mut take = script.key(&due);
@@ -199,7 +199,7 @@ where
         Ok([(queue, gone)].into())
     }
 
-    /// Nobody works on it any more.
+    /// Records that a task was revoked.
     fn tell_revoked(&self, id: &str, metadata: HashMap<String, String>) {
         let attempts = metadata.get("attempts").and_then(|attempts| attempts.parse().ok()).unwrap_or(0);
         let task = TaskBuilder::new(()).task_id(TaskId::from_string(id)).attempt(attempts).with_metadata(MetadataStore::from_map(metadata));
@@ -221,7 +221,7 @@ where
         &self.task
     }
 
-    /// Has the next worker know how many attempts of a task were lost with their workers. What Redis doesn't take is counted one too few.
+    /// Stores the number of lost attempts for the next worker. If Redis fails, the count is one too low.
     pub(crate) async fn note_losses(mut self, id: String, losses: u32) {
         let key = format!("{}:{id}", self.storage.get_config().job_meta_hash());
         let mut set = redis::cmd("HSET");
@@ -229,7 +229,7 @@ where
     }
 }
 
-/// The argument of a task: the one by position, a list of several, or an object of those by name.
+/// Converts the arguments of a call: a single positional argument, a list of several, or an object of named arguments.
 fn arguments(TaskCall { mut args, kwargs, .. }: TaskCall) -> Result<Value, String> {
     match (args.len(), kwargs.is_empty()) {
         (0, true) => Ok(Value::Null),

@@ -1,4 +1,4 @@
-//! The side that sends tasks.
+//! The sender's side.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::carried::Carried;
 use crate::show::{TakesArgs, json};
 
-/// Begins to send a task: it is shown below whatever process is current, from now until its last attempt has ended.
+/// Prepares sending a task. The task is a process below the current process, from now until its last attempt has ended.
 ///
 /// ```
 /// use apalis_core::backend::memory::MemoryStorage;
@@ -37,7 +37,7 @@ pub fn send<Args>(name: impl Into<String>, task: TaskBuilder<Args>) -> Outgoing<
     Outgoing { name: name.into(), queue: None, shown: None, task: task.build() }
 }
 
-/// A task that is about to be sent.
+/// A task to be sent.
 #[derive(Debug)]
 #[must_use = "nothing is sent until `to` is called"]
 pub struct Outgoing<Args> {
@@ -48,13 +48,14 @@ pub struct Outgoing<Args> {
 }
 
 impl<Args> Outgoing<Args> {
-    /// Name of the queue that it goes through.
+    /// Sets the name of the queue.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = Some(queue.into());
         self
     }
 
-    /// Records of its arguments what this function makes of them: an object has them by name. Without this none are recorded.
+    /// Records the arguments as converted by this function; a JSON object represents named arguments. By default, no arguments are
+    /// recorded.
     pub fn show_args<V: Serialize>(mut self, show: impl FnOnce(&Args) -> V) -> Self {
         if monitor_client::enabled() {
             self.shown = Some(json(&show(&self.task.args)));
@@ -62,12 +63,12 @@ impl<Args> Outgoing<Args> {
         self
     }
 
-    /// Pushes it, and returns its id, which is made here if it has none.
+    /// Pushes the task and returns its id, which is generated if it has none.
     ///
-    /// A task that is kept out by its idempotency key stays shown as sent, for the queue doesn't say so.
+    /// A task rejected by its idempotency key stays recorded as sent, because the queue does not report the rejection.
     ///
     /// # Errors
-    /// Those of the storage. The task is shown as rejected then.
+    /// Errors of the storage. The task is recorded as rejected.
     pub async fn to<B, Kind>(self, storage: &mut B) -> Result<TaskId, TaskSinkError<B::Error>>
     where
         B: TaskSink<Args, Kind> + BackendConfig<Args = Args, Kind = Kind, Id: GenerateId>,
@@ -78,7 +79,7 @@ impl<Args> Outgoing<Args> {
         Ok(id)
     }
 
-    /// Tells that it is sent, and gives it to be pushed by other means, many at once for example. Its id is this one.
+    /// Records the task as sent and returns it for pushing by other means, for example in bulk. `id` becomes its id.
     pub fn into_task(self, id: &TaskId) -> Task<Args> {
         self.begin(id).0
     }

@@ -1,4 +1,4 @@
-//! Each task on its way through the layer.
+//! The service that runs each task through the layer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::layer::WorkerLayer;
 use crate::show::Show;
 use crate::watch::Watch;
 
-/// The service of a [`WorkerLayer`].
+/// Service of a [`WorkerLayer`].
 #[derive(Debug, Clone)]
 pub struct TaskService<S, A, R> {
     pub(crate) inner: S,
     pub(crate) layer: WorkerLayer<A, R>,
-    /// True if there was no room for a task when the worker asked last.
+    /// True if there was no room for a task at the last poll.
     pub(crate) was_full: bool,
 }
 
@@ -50,8 +50,9 @@ where
                 self.was_full = true;
                 return Poll::Pending;
             }
-            // While there was no room, timers of the backend may have elapsed, and a fetch may have found nothing. The backend then waits for tasks
-            // without a timer, and its worker would sleep for ever (apalis-core 1.0, `IntervalStrategy`). A second poll sets the timers.
+            // While there was no room, timers of the backend may have elapsed, and a fetch may have found no tasks. The backend then waits
+            // for tasks without a timer, and its worker would sleep permanently (apalis-core 1.0, `IntervalStrategy`). A second poll sets
+            // the timers.
             if std::mem::take(&mut self.was_full) {
                 cx.waker().wake_by_ref();
             }
@@ -72,7 +73,7 @@ where
             Some(control) => Turn::Held(control.accept(receive)),
             None => Turn::Now(receive.accept()),
         };
-        // The one that was made ready is called once the task has its turn.
+        // The service instance that was polled ready is used when the task has its turn.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let working = work(inner, layer.watch.clone(), layer.result.clone(), task, turn);
@@ -86,7 +87,7 @@ where
     }
 }
 
-/// A task that was received: it waits for its turn, or begins at once.
+/// A received task: it either waits for its turn, or starts immediately.
 enum Turn {
     Held(Held),
     Now(Received),
@@ -123,7 +124,7 @@ where
     }
     let mut attempt = Attempt::new(work, &task);
     let done = attempt.until_done(permit.as_ref(), || inner.call(task)).await;
-    // Its place in the pool is free before anybody hears of its end.
+    // Free its place in the pool before the end becomes visible.
     drop(permit);
     match done {
         Ok(Ok(returned)) => {
@@ -144,7 +145,7 @@ where
     }
 }
 
-/// What apalis is told of a task that is not to be run, or to be run no further: where the worker ends, it is due again.
+/// Returns apalis' status and error for a task that must not run or continue. At a shutdown of the worker, the task stays pending.
 fn not_run(why: Stop) -> (Status, BoxDynError) {
     match why {
         Stop::Shutdown => (Status::Pending, Box::new(DeferredError::new(why))),
@@ -153,7 +154,7 @@ fn not_run(why: Stop) -> (Status, BoxDynError) {
 }
 
 pin_project! {
-    /// The work on a task.
+    /// Future of a task.
     #[project = Projected]
     #[allow(missing_debug_implementations)]
     pub enum TaskFuture<F, T> {
@@ -203,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Counts how often a worker is woken.
+    /// Counts the wake-ups of a worker.
     #[derive(Default)]
     struct Woken(AtomicUsize);
 

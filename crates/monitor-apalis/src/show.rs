@@ -1,12 +1,12 @@
-//! What of arguments and results is recorded: nothing, unless the program says so.
+//! Conversion of arguments and results for recording. By default, nothing is recorded.
 
 use monitor_client::task::{MessageBuilder, Receive};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Says what is recorded of a value.
+/// Converts a value for recording.
 pub trait Show<T>: Clone + Send + 'static {
-    /// What is recorded of it, if anything is.
+    /// Returns the recorded form. `None` to record nothing.
     fn show(&self, value: &T) -> Option<Value>;
 }
 
@@ -20,7 +20,7 @@ impl<T> Show<T> for Hidden {
     }
 }
 
-/// Records what a function makes of a value.
+/// Records the result of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<F>(pub(crate) F);
 
@@ -30,12 +30,12 @@ impl<T, V: Serialize, F: Fn(&T) -> V + Clone + Send + 'static> Show<T> for Shown
     }
 }
 
-/// A value as JSON; of one that can't be written, why.
+/// Converts a value to JSON, or to an error text if it can't be serialized.
 pub(crate) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_else(|error| format!("(no JSON: {error})").into())
 }
 
-/// Whoever takes arguments: by name if they are an object, else as they are.
+/// Builder that accepts arguments: by name if they are an object, otherwise by position.
 pub(crate) trait TakesArgs: Sized {
     fn args_of(self, shown: &Value) -> Self;
 }

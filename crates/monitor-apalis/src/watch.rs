@@ -1,4 +1,4 @@
-//! The worker that a layer belongs to, and those of its tasks that wait for their turn.
+//! Observes the worker that a layer belongs to, and its waiting tasks.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::Waker;
@@ -6,11 +6,11 @@ use std::task::Waker;
 use apalis_core::worker::context::WorkerContext;
 use apalis_core::worker::event::Event;
 
-/// What is known of a worker.
+/// State of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     worker: OnceLock<WorkerContext>,
-    /// Tasks that wait for their turn, to be given back when the worker ends.
+    /// Wakers of tasks that wait for their turn. They are returned to the queue when the worker ends.
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -27,15 +27,15 @@ impl Watch {
         self.worker.get_or_init(|| worker.clone());
     }
 
-    /// Has the worker end, once what runs has ended.
+    /// Stops the worker after its running tasks.
     pub(crate) fn stop(&self) {
         if let Some(worker) = self.worker.get().filter(|worker| worker.is_running() || worker.is_paused()) {
-            // It fails only for one that never started.
+            // Fails only for a worker that never started.
             let _ = worker.stop();
         }
     }
 
-    /// Returns true if the worker is about to end. Until then whoever asks is woken when it is.
+    /// Returns true if the worker is ending. Otherwise registers `waker` for the end.
     pub(crate) fn is_ending(&self, waker: &Waker) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.worker.get().is_some_and(WorkerContext::is_shutting_down) {

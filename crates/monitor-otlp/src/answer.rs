@@ -1,4 +1,4 @@
-//! The one rule of what a receiver's answer makes of spans.
+//! Interpretation of an OTLP receiver's answer.
 
 use std::time::Duration;
 
@@ -7,50 +7,50 @@ use prost::Message as _;
 
 use crate::proto::{RpcStatus, TracesTaken};
 
-/// The most bytes of an answer that are worth reading.
+/// Maximum number of bytes of an answer to read.
 pub const LONGEST_ANSWER: usize = 64 << 10;
-/// The most characters of a receiver's own words that are repeated.
+/// Maximum number of characters quoted from a receiver's message.
 const LONGEST_WORDS: usize = 500;
-/// The path of spans, which is added to an endpoint as OpenTelemetry has it.
+/// Path that is appended to an endpoint, as specified by OpenTelemetry.
 const PATH: &str = "v1/traces";
 
-/// What became of a request.
+/// Result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All spans were taken.
+    /// All spans were accepted.
     Taken,
-    /// Some or all spans were not taken, and never will be.
+    /// Some or all spans were permanently rejected.
     Rejected {
-        /// The receiver's words.
+        /// Message of the receiver.
         why: String,
     },
-    /// Fewer spans at a time may be taken.
+    /// The request has too many spans.
     TooLarge {
-        /// The receiver's words.
+        /// Message of the receiver.
         why: String,
     },
-    /// The receiver can't take the spans now: they are sent again, no sooner than it says.
+    /// The receiver can't accept the spans now. They are sent again, not before the time that it specifies.
     Busy {
-        /// The receiver's words.
+        /// Message of the receiver.
         why: String,
-        /// The time to wait that the receiver named.
+        /// Wait specified by the receiver.
         retry_after: Option<Duration>,
     },
-    /// Nothing is wrong with the spans, but with a token or an address, which somebody has to mend.
+    /// The spans are fine, but a token or an address is wrong and must be corrected by the operator.
     Refused {
-        /// What is wrong.
+        /// Description of the mistake.
         why: String,
     },
-    /// Nobody answered.
+    /// The receiver could not be reached.
     Away {
-        /// Why not.
+        /// Description of the error.
         why: String,
     },
 }
 
 impl Answer {
-    /// The meaning of an answer of `receiver` to so many spans: by its status, its content type, its header `Retry-After`, and its body as
-    /// far as that was read. A receiver that takes all may have a warning to say, which comes second.
+    /// Interprets the answer of `receiver` to a request with `spans` spans, according to status, content type, header `Retry-After`, and
+    /// the part of the body that was read. The second value is a warning from a receiver that accepted all spans.
     pub fn of(
         receiver: &str,
         status: StatusCode,
@@ -71,7 +71,7 @@ impl Answer {
         let why = said(format!("{receiver} answered {status}"), &words);
         let answer = match status.as_u16() {
             413 => Self::TooLarge { why },
-            // What passes by itself, as OTLP has it.
+            // Temporary errors according to the OTLP specification.
             429 | 502 | 503 | 504 => Self::Busy { why, retry_after },
             401 | 403 | 404 | 407 => Self::Refused { why },
             _ if status.is_redirection() => Self::Refused { why },
@@ -81,7 +81,7 @@ impl Answer {
     }
 }
 
-/// The meaning of an answer that took spans, all or some.
+/// Interprets an answer that accepted all or some spans.
 fn taken(receiver: &str, body: Option<&[u8]>, spans: usize) -> (Answer, Option<String>) {
     match body.and_then(|body| TracesTaken::decode(body).ok()).and_then(|taken| taken.partial_success) {
         Some(partial) if partial.rejected_spans > 0 => {
@@ -95,7 +95,7 @@ fn taken(receiver: &str, body: Option<&[u8]>, spans: usize) -> (Answer, Option<S
     }
 }
 
-/// A sentence, and the receiver's own words after it.
+/// Appends the receiver's message to a sentence.
 fn said(mut what: String, words: &str) -> String {
     let words: String = words.trim().chars().take(LONGEST_WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if !words.is_empty() {
@@ -105,7 +105,7 @@ fn said(mut what: String, words: &str) -> String {
     what
 }
 
-/// The path of spans at an endpoint with this path: `/v1/traces` is added, unless it ends so.
+/// Returns the path for spans at an endpoint: appends `/v1/traces` unless the path ends with it.
 pub fn traces_path(path: &str) -> String {
     let path = path.trim_end_matches('/');
     if path.ends_with(&format!("/{PATH}")) { path.to_owned() } else { format!("{path}/{PATH}") }

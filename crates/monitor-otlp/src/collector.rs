@@ -1,4 +1,4 @@
-//! Spans out of a program's own events: what the server takes out of its store, for a program that sends without one.
+//! Creates spans from a program's own events, for programs that send spans without a server. The server creates spans from its store.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,52 +11,52 @@ use crate::proto::{Resource, Span, SpanEvent};
 use crate::span::{has_counted_all, times};
 use crate::{MOST_LINES, event, is_over, resource, span};
 
-/// The most processes that are open at once. What begins beyond that makes no span, and is counted.
+/// Maximum number of open processes. Processes started beyond that get no span and are counted.
 const MOST_OPEN: usize = 1 << 17;
-/// So many processes that ended last are remembered, because calls below them may still be counted.
+/// Number of ended processes that are remembered, because calls below them may still be folded.
 const MOST_ENDED: usize = 1 << 14;
-/// The most bytes of log lines that wait for the ends of their processes. Lines beyond that are counted in their spans.
+/// Maximum size of the log lines of open processes, in bytes. Further lines are only counted in their spans.
 const MOST_LINE_BYTES: usize = 16 << 20;
 
 type Key = (RootId, ProcessId);
 /// Start and end of a span, in Unix nanoseconds.
 type Times = (u64, u64);
 
-/// Folds the events of one program and makes a span of each process that has ended.
+/// Folds the events of a program and creates a span for each ended process.
 ///
-/// Batches come in the order of their numbers, each as often as it takes until it is settled. A batch that comes again makes the same
-/// spans. Once a batch with higher numbers comes, those before it are forgotten.
+/// Batches must be passed in the order of their numbers, each as often as it is sent until it is settled. A repeated batch produces the
+/// same spans. A batch with higher numbers implies that the previous batches are settled.
 #[derive(Debug, Default)]
 pub struct Collector {
-    /// Number of the last event that was applied.
+    /// Number of the last applied event.
     applied: u64,
     open: HashMap<Key, Open>,
-    /// Processes whose end was applied, by the number of the event: they are forgotten once that is settled.
+    /// Ended processes with the number of the event that ended them. They are removed once that event is settled.
     over: VecDeque<(u64, Key)>,
     ended: HashMap<Key, Ended>,
-    /// The order in which these ended.
+    /// Keys of the ended processes, oldest first.
     ended_order: VecDeque<Key>,
     line_bytes: usize,
     left_out: u64,
-    /// When the program said goodbye.
+    /// Time of the program's goodbye.
     offline_us: Option<u64>,
     resource: Option<Arc<Resource>>,
 }
 
-/// A process or a fold that may still change.
+/// A process or fold that may still change.
 #[derive(Debug, Default)]
 struct Open {
     facts: ProcessFacts,
     lines: Vec<SpanEvent>,
     line_bytes: usize,
     more_lines: u32,
-    /// Folds whose calls were made in it.
+    /// Folds of calls made by this process.
     folds: Vec<ProcessId>,
-    /// Number of the event by which this fold became a span last, and how many calls that counted.
+    /// Number of the event that last produced a span of this fold, and the number of calls in that span.
     sent: Option<(u64, u64)>,
 }
 
-/// A process whose span was settled, for the folds that are told later.
+/// A process with a settled span, kept for folds that are reported later.
 #[derive(Debug)]
 struct Ended {
     times: Option<Times>,
@@ -64,7 +64,7 @@ struct Ended {
 }
 
 impl Collector {
-    /// The spans of what ended by the events of a batch.
+    /// Returns the spans of processes that ended in a batch.
     pub fn collect(&mut self, batch: &Batch) -> Vec<(Arc<Resource>, Span)> {
         self.settle(batch.sequence);
         let numbered = || (batch.sequence..).zip(&batch.events);
@@ -78,7 +78,7 @@ impl Collector {
         self.choose(batch).into_iter().map(|span| (resource.clone(), span)).collect()
     }
 
-    /// Number of processes that make no span because too many were open when they began.
+    /// Returns the number of processes without a span because too many were open at their start.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -96,7 +96,7 @@ impl Collector {
             self.left_out += u64::from(matches!(event, Event::ProcessStarted(_)));
             return;
         }
-        // What is told by another way may come before the start.
+        // Events sent on different ways may arrive before the start.
         let open = self.open.entry(key).or_default();
         open.facts.apply(number, worker, &about);
         match event {
@@ -107,7 +107,7 @@ impl Collector {
         }
     }
 
-    /// Notes a fold at the process that its calls were made in.
+    /// Registers a fold with the process that made its calls.
     fn hang(&mut self, fold: Key) {
         let folds = match self.made_in(fold) {
             Some(Place::Open(key)) => self.open.get_mut(&key).map(|open| &mut open.folds),
@@ -119,7 +119,7 @@ impl Collector {
         }
     }
 
-    /// The process that the calls of a fold were made in: the next one above that is no fold; none if another program runs that.
+    /// Returns the process that made the calls of a fold: the nearest ancestor that is not a fold. `None` if it belongs to another program.
     fn made_in(&self, (root, fold): Key) -> Option<Place> {
         let (mut above, mut seen) = (fold, HashSet::new());
         while seen.insert(above) {
@@ -135,14 +135,14 @@ impl Collector {
         None
     }
 
-    /// The spans of what these events ended, each once.
+    /// Returns the spans of processes that these events ended, each once.
     fn choose(&mut self, batch: &Batch) -> Vec<Span> {
         let mut chosen = Chosen { settled: batch.sequence, seen: HashSet::new(), spans: Vec::new() };
         for (number, event) in (batch.sequence..).zip(&batch.events) {
             match event {
                 Event::ProcessEnded(of) => self.add_ended(number, (of.root_id, of.id), &mut chosen),
                 Event::ProcessFolded(of) => self.add_fold(number, (of.root_id, of.id), &mut chosen),
-                // What the program left open ends with it.
+                // Processes still open at the goodbye end with the program.
                 Event::WorkerOffline(_) => {
                     let mut keys: Vec<_> = self.open.keys().copied().collect();
                     keys.sort_unstable();
@@ -168,8 +168,8 @@ impl Collector {
         }
     }
 
-    /// Adds a fold if nothing of it runs any more, and the process that its calls were made in is over. It is told several times: it
-    /// becomes a span again if it has counted more meanwhile.
+    /// Adds the span of a fold, if none of its calls is running and the process that made them has ended. A fold is reported several times;
+    /// it produces another span if its count has grown.
     fn add_fold(&mut self, number: u64, key: Key, chosen: &mut Chosen) {
         let Some(open) = self.open.get(&key).filter(|open| !open.facts.shards.is_empty()) else { return };
         let fold = open.view(key, self.status());
@@ -181,7 +181,7 @@ impl Collector {
                 let process = self.open[&parent].view(parent, self.status());
                 times(&process, self.offline_us).filter(|_| is_over(&process))
             }
-            // It ends when this program does.
+            // The fold ends with this program.
             None => self.offline_us.map(|end| (open.facts.at_us(), end)).map(|(start, end)| (start * 1_000, end.max(start) * 1_000)),
         };
         if let Some(times) = times.filter(|_| has_counted_all(&fold) && !is_sent)
@@ -193,7 +193,7 @@ impl Collector {
         }
     }
 
-    /// Forgets what ended before this number.
+    /// Removes processes that ended before this number.
     fn settle(&mut self, number: u64) {
         while self.over.front().is_some_and(|(at, _)| *at < number) {
             let Some((_, key)) = self.over.pop_front() else { break };
@@ -217,7 +217,7 @@ impl Collector {
     }
 }
 
-/// The spans of a batch so far.
+/// Spans selected from a batch.
 struct Chosen {
     /// Events before this number are settled.
     settled: u64,
@@ -225,7 +225,7 @@ struct Chosen {
     spans: Vec<Span>,
 }
 
-/// Where a process is kept.
+/// Storage of a process.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Open(Key),
@@ -233,7 +233,7 @@ enum Place {
 }
 
 impl Open {
-    /// Keeps a line of its log if there is room for so many bytes. Returns how many it takes.
+    /// Stores a log line if it fits into `room` bytes. Returns the number of bytes used.
     fn log(&mut self, line: &ProcessLogged, worker_id: WorkerId, number: u64, room: usize) -> usize {
         let ProcessLogged { id, time_us, level, message, target, stream, fields, .. } = line.clone();
         let entry = LogEntry { process_id: id, time_us, level, message, target, stream, fields, worker_id, number };

@@ -1,4 +1,4 @@
-//! Headers of the requests to another receiver: secrets, mostly.
+//! HTTP headers for requests to an OTLP receiver, most of which contain secrets.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-/// Headers, each with its value or the place where that stands. What it shows has no value in it.
+/// Headers with their values or references to them. `Debug` output contains no values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct OtlpHeaders(Vec<(HeaderName, Place)>);
 
@@ -18,11 +18,11 @@ enum Place {
 }
 
 impl OtlpHeaders {
-    /// Reads `name=value`, `name=file:PATH` and `name=env:VARIABLE` between commas. Values are percent-encoded, as in
+    /// Reads comma-separated `name=value`, `name=file:PATH` and `name=env:VARIABLE`. Values are percent-encoded, as in
     /// `OTEL_EXPORTER_OTLP_HEADERS`.
     ///
     /// # Errors
-    /// Which one is wrong, without its value, and what was expected.
+    /// The position of the invalid header, without its value, and the expected form.
     pub fn read(text: &str) -> Result<Self, String> {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).enumerate();
         let read = |(place, pair): (usize, &str)| {
@@ -49,7 +49,7 @@ impl OtlpHeaders {
         Ok(Self(pairs.map(read).collect::<Result<_, _>>()?))
     }
 
-    /// Names and places; of what is no place only that there is something.
+    /// Returns names and references. Literal values are masked.
     pub fn show(&self) -> String {
         let shown = self.0.iter().map(|(name, place)| match place {
             Place::Here(_) => format!("{name}=[masked]"),
@@ -59,10 +59,10 @@ impl OtlpHeaders {
         shown.collect::<Vec<_>>().join(",")
     }
 
-    /// The headers with their values of now.
+    /// Resolves the current values.
     ///
     /// # Errors
-    /// Says which header has no value, and where that was looked for.
+    /// The name of a header without a value, and its reference.
     pub fn values(&self) -> Result<HeaderMap, String> {
         let mut values = HeaderMap::new();
         for (name, place) in &self.0 {

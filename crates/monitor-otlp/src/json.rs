@@ -1,4 +1,4 @@
-//! What OTLP's JSON writes otherwise than serde would: ids as hex digits, numbers of 64 bits as text, bytes as Base64.
+//! Serialization that OTLP's JSON requires and serde does not do by default: ids as hex digits, 64-bit numbers as text, bytes as Base64.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ pub(super) mod hex {
     }
 }
 
-/// Whole numbers: read as numbers too.
+/// Whole numbers. Written as text; text and numbers are accepted.
 pub(super) mod number {
     use super::{Deserialize, Deserializer, Display, FromStr, Serialize, Serializer, de};
 
@@ -59,7 +59,7 @@ pub(super) mod number {
     }
 }
 
-/// Numbers with a fraction: `NaN` and infinities are text.
+/// Floating-point numbers. `NaN` and infinities are text.
 pub(super) mod double {
     use super::{Deserialize, Deserializer, Serialize, Serializer, de};
 

@@ -1,7 +1,7 @@
-//! Processes as spans of OpenTelemetry, and what a receiver of OTLP over HTTP answers to them.
+//! Converts processes to OpenTelemetry spans, and interprets the answers of OTLP/HTTP receivers.
 //!
-//! The server takes processes out of its store, and a program that sends spans by itself folds its own events ([`Collector`]); what a span
-//! says is the same. No I/O, no clock: whoever uses it has an HTTP client of its own.
+//! The server creates spans from its store. A program that sends spans without a server folds its own events with [`Collector`]. Both
+//! produce the same spans. The crate does no I/O and reads no clock; the caller provides the HTTP client.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -18,5 +18,5 @@ pub use headers::OtlpHeaders;
 pub use part::Part;
 pub use span::{SCOPE, STATE, event, has_counted_all, is_over, resource, span, times};
 
-/// The most lines of a process's log that go with its span; others are counted.
+/// Maximum number of log lines in a span. Further lines are counted.
 pub const MOST_LINES: usize = 1_000;

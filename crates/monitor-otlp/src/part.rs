@@ -1,4 +1,4 @@
-//! Spans on their way, in requests of a bounded size.
+//! Divides spans into requests of limited size.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use prost::Message as _;
 use crate::SCOPE;
 use crate::proto::{Resource, ResourceSpans, Scope, ScopeSpans, Span, TracesRequest};
 
-/// The most bytes of spans in a request, unless a single span has more. Receivers commonly take 4 MiB or more.
+/// Maximum size of the spans in a request, in bytes, unless a single span is larger. Receivers commonly accept 4 MiB or more.
 const MOST_BYTES: usize = 2 << 20;
 
-/// Spans of one request, each with the resource that it belongs to.
+/// Spans of a request, each with its resource.
 #[derive(Debug, Default)]
 pub struct Part {
     spans: Vec<(Arc<Resource>, Span)>,
 }
 
 impl Part {
-    /// Puts all spans into one part, whatever its size.
+    /// Creates a single part of any size.
     pub fn whole(spans: Vec<(Arc<Resource>, Span)>) -> Self {
         Self { spans }
     }
 
-    /// Parts of these spans, in their order, of a bounded size each.
+    /// Divides spans into parts of limited size, in order.
     pub fn of(spans: Vec<(Arc<Resource>, Span)>) -> Vec<Self> {
         let (mut parts, mut bytes) = (Vec::<Self>::new(), 0);
         for (resource, span) in spans {
@@ -37,7 +37,7 @@ impl Part {
         parts
     }
 
-    /// Two parts of half as many spans; none if it is one span.
+    /// Splits the part into halves. `None` if it has a single span.
     pub fn halves(mut self) -> Option<[Self; 2]> {
         let middle = self.spans.len() / 2;
         (middle > 0).then(|| {
@@ -46,12 +46,12 @@ impl Part {
         })
     }
 
-    /// Number of its spans.
+    /// Returns the number of spans.
     pub fn count(&self) -> usize {
         self.spans.len()
     }
 
-    /// The body of its request.
+    /// Returns the body of the request.
     pub fn body(&self) -> Vec<u8> {
         let mut groups: Vec<(&Arc<Resource>, Vec<Span>)> = Vec::new();
         for (resource, span) in &self.spans {

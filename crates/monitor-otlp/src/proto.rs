@@ -1,219 +1,220 @@
-//! The messages of OTLP 1.x that are read and written, as protobuf and as its JSON.
+//! OTLP 1.x messages that are read and written, as protobuf and as JSON.
 //!
-//! From `opentelemetry-proto/opentelemetry/proto/{common,resource,trace,logs}/v1`. What is left out here is ignored when it comes.
+//! From `opentelemetry-proto/opentelemetry/proto/{common,resource,trace,logs}/v1`. Fields that are not listed here are ignored when
+//! received.
 
 use serde::{Deserialize, Serialize};
 
 use super::json::{base64, double, hex, number};
 
-/// A span: something that has started and ended.
+/// A span: an operation with start and end.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Span {
-    /// 16 bytes.
+    /// Trace id, 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
     #[serde(with = "hex")]
     pub trace_id: Vec<u8>,
-    /// 8 bytes.
+    /// Span id, 8 bytes.
     #[prost(bytes = "vec", tag = "2")]
     #[serde(with = "hex")]
     pub span_id: Vec<u8>,
-    /// 8 bytes, none for one that begins a trace.
+    /// Id of the parent span, 8 bytes. Empty for the first span of a trace.
     #[prost(bytes = "vec", tag = "4")]
     #[serde(with = "hex", skip_serializing_if = "Vec::is_empty")]
     pub parent_span_id: Vec<u8>,
-    /// Its lowest byte: the trace flags; 0x100: it is known whether the parent is remote; 0x200: it is.
+    /// Lowest byte: trace flags. 0x100: `is_remote` of the parent is known. 0x200: the parent is remote.
     #[prost(fixed32, tag = "16")]
     #[serde(skip_serializing_if = "is_default")]
     pub flags: u32,
-    /// Its name.
+    /// Name of the span.
     #[prost(string, tag = "5")]
     pub name: String,
-    /// 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
+    /// Kind: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
     #[prost(int32, tag = "6")]
     #[serde(skip_serializing_if = "is_default")]
     pub kind: i32,
-    /// In Unix nanoseconds.
+    /// Start time, in Unix nanoseconds.
     #[prost(fixed64, tag = "7")]
     #[serde(with = "number")]
     pub start_time_unix_nano: u64,
-    /// In Unix nanoseconds.
+    /// End time, in Unix nanoseconds.
     #[prost(fixed64, tag = "8")]
     #[serde(with = "number")]
     pub end_time_unix_nano: u64,
-    /// What it says of itself.
+    /// Attributes.
     #[prost(message, repeated, tag = "9")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<KeyValue>,
-    /// What happened in it.
+    /// Events of the span.
     #[prost(message, repeated, tag = "11")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<SpanEvent>,
-    /// How many events of it are left out.
+    /// Number of events that were left out.
     #[prost(uint32, tag = "12")]
     #[serde(skip_serializing_if = "is_default")]
     pub dropped_events_count: u32,
-    /// Other spans that it has to do with.
+    /// Links to other spans.
     #[prost(message, repeated, tag = "13")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<SpanLink>,
-    /// How it ended.
+    /// Status at the end.
     #[prost(message, optional, tag = "15")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
 }
 
-/// Something that happened in a span.
+/// An event of a span.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpanEvent {
-    /// In Unix nanoseconds.
+    /// Time, in Unix nanoseconds.
     #[prost(fixed64, tag = "1")]
     #[serde(with = "number")]
     pub time_unix_nano: u64,
-    /// What.
+    /// Name of the event.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// What it says of itself.
+    /// Attributes.
     #[prost(message, repeated, tag = "3")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<KeyValue>,
 }
 
-/// A span that another has to do with.
+/// A link to another span.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpanLink {
-    /// 16 bytes.
+    /// Trace id, 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
     #[serde(with = "hex")]
     pub trace_id: Vec<u8>,
-    /// 8 bytes.
+    /// Span id, 8 bytes.
     #[prost(bytes = "vec", tag = "2")]
     #[serde(with = "hex")]
     pub span_id: Vec<u8>,
-    /// What it says of itself.
+    /// Attributes.
     #[prost(message, repeated, tag = "4")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<KeyValue>,
 }
 
-/// How a span ended.
+/// Status of a span.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
-    /// Words for people.
+    /// Message for people.
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// 0 unset, 1 ok, 2 error.
+    /// Code: 0 unset, 1 ok, 2 error.
     #[prost(int32, tag = "3")]
     pub code: i32,
 }
 
-/// A line of a log.
+/// A log record.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogRecord {
-    /// In Unix nanoseconds; 0 if it is unknown.
+    /// Time, in Unix nanoseconds; 0 if unknown.
     #[prost(fixed64, tag = "1")]
     #[serde(with = "number")]
     pub time_unix_nano: u64,
-    /// When it was seen, in Unix nanoseconds.
+    /// Time of observation, in Unix nanoseconds.
     #[prost(fixed64, tag = "11")]
     #[serde(with = "number")]
     pub observed_time_unix_nano: u64,
-    /// 1 to 4 trace, then debug, info, warn, error and fatal by fours.
+    /// Severity: 1 to 4 trace, then debug, info, warn, error and fatal in steps of four.
     #[prost(int32, tag = "2")]
     pub severity_number: i32,
-    /// As its source words it.
+    /// Severity as named by the source.
     #[prost(string, tag = "3")]
     pub severity_text: String,
-    /// What was said.
+    /// Message.
     #[prost(message, optional, tag = "5")]
     pub body: Option<AnyValue>,
-    /// What it says of itself.
+    /// Attributes.
     #[prost(message, repeated, tag = "6")]
     pub attributes: Vec<KeyValue>,
-    /// Its lowest byte: the trace flags.
+    /// Lowest byte: trace flags.
     #[prost(fixed32, tag = "8")]
     pub flags: u32,
-    /// 16 bytes.
+    /// Trace id, 16 bytes.
     #[prost(bytes = "vec", tag = "9")]
     #[serde(with = "hex")]
     pub trace_id: Vec<u8>,
-    /// 8 bytes.
+    /// Span id, 8 bytes.
     #[prost(bytes = "vec", tag = "10")]
     #[serde(with = "hex")]
     pub span_id: Vec<u8>,
-    /// Its name, if it is an event.
+    /// Name of the event, if the record is an event.
     #[prost(string, tag = "12")]
     pub event_name: String,
 }
 
-/// Who says it: a program on a host.
+/// Source of telemetry: a program on a host.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Resource {
-    /// What it says of itself.
+    /// Attributes.
     #[prost(message, repeated, tag = "1")]
     pub attributes: Vec<KeyValue>,
 }
 
-/// What in the program says it.
+/// Instrumentation scope within a program.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scope {
-    /// Of a library, most likely.
+    /// Name, usually of a library.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Of that library.
+    /// Version of the library.
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
 }
 
-/// One attribute.
+/// An attribute.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeyValue {
-    /// Its name.
+    /// Name of the attribute.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Its value.
+    /// Value of the attribute.
     #[prost(message, optional, tag = "2")]
     pub value: Option<AnyValue>,
 }
 
-/// A value, or none.
+/// An optional value.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 pub struct AnyValue {
-    /// Which.
+    /// The value.
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7")]
     #[serde(flatten)]
     pub value: Option<Value>,
 }
 
-/// The kinds of values.
+/// Kinds of values.
 #[derive(Clone, PartialEq, prost::Oneof, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Value {
     /// Text.
     #[prost(string, tag = "1")]
     StringValue(String),
-    /// True or false.
+    /// Boolean.
     #[prost(bool, tag = "2")]
     BoolValue(bool),
-    /// A whole number.
+    /// Whole number.
     #[prost(int64, tag = "3")]
     IntValue(#[serde(with = "number")] i64),
-    /// Any other number.
+    /// Floating-point number.
     #[prost(double, tag = "4")]
     DoubleValue(#[serde(with = "double")] f64),
     /// A list.
     #[prost(message, tag = "5")]
     ArrayValue(ArrayValue),
-    /// Keys and values.
+    /// Keys with values.
     #[prost(message, tag = "6")]
     KvlistValue(KeyValueList),
     /// Bytes.
@@ -230,7 +231,7 @@ pub struct ArrayValue {
     pub values: Vec<AnyValue>,
 }
 
-/// A list of keys and values.
+/// A list of keys with values.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeyValueList {
@@ -239,29 +240,29 @@ pub struct KeyValueList {
     pub values: Vec<KeyValue>,
 }
 
-/// `ExportTraceServiceRequest`, to be sent; what comes is read span by span.
+/// `ExportTraceServiceRequest`, for sending. Received requests are decoded span by span.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TracesRequest {
-    /// The spans of each resource.
+    /// Spans by resource.
     #[prost(message, repeated, tag = "1")]
     pub resource_spans: Vec<ResourceSpans>,
 }
 
-/// Spans of one resource.
+/// Spans of a resource.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ResourceSpans {
-    /// Whose.
+    /// The resource.
     #[prost(message, optional, tag = "1")]
     pub resource: Option<Resource>,
-    /// The spans of each scope.
+    /// Spans by scope.
     #[prost(message, repeated, tag = "2")]
     pub scope_spans: Vec<ScopeSpans>,
 }
 
-/// Spans of one scope.
+/// Spans of a scope.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ScopeSpans {
-    /// Which.
+    /// The scope.
     #[prost(message, optional, tag = "1")]
     pub scope: Option<Scope>,
     /// The spans.
@@ -269,59 +270,59 @@ pub struct ScopeSpans {
     pub spans: Vec<Span>,
 }
 
-/// The answer to spans.
+/// Answer to a request with spans.
 #[derive(Clone, PartialEq, prost::Message, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TracesTaken {
-    /// What was not taken, if anything was not.
+    /// Rejected spans, if any.
     #[prost(message, optional, tag = "1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_success: Option<RejectedSpans>,
 }
 
-/// Spans that were not taken.
+/// Rejected spans.
 #[derive(Clone, PartialEq, prost::Message, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedSpans {
-    /// How many.
+    /// Number of rejected spans.
     #[prost(int64, tag = "1")]
     #[serde(with = "number")]
     pub rejected_spans: i64,
-    /// Why.
+    /// Reason.
     #[prost(string, tag = "2")]
     pub error_message: String,
 }
 
-/// The answer to lines of logs.
+/// Answer to a request with log records.
 #[derive(Clone, PartialEq, prost::Message, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogsTaken {
-    /// What was not taken, if anything was not.
+    /// Rejected log records, if any.
     #[prost(message, optional, tag = "1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_success: Option<RejectedLogs>,
 }
 
-/// Lines of logs that were not taken.
+/// Rejected log records.
 #[derive(Clone, PartialEq, prost::Message, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedLogs {
-    /// How many.
+    /// Number of rejected log records.
     #[prost(int64, tag = "1")]
     #[serde(with = "number")]
     pub rejected_log_records: i64,
-    /// Why.
+    /// Reason.
     #[prost(string, tag = "2")]
     pub error_message: String,
 }
 
-/// `google.rpc.Status`: why a request failed.
+/// `google.rpc.Status`: error of a request.
 #[derive(Clone, PartialEq, prost::Message, Serialize)]
 pub struct RpcStatus {
     /// A `google.rpc.Code`.
     #[prost(int32, tag = "1")]
     pub code: i32,
-    /// Words for people.
+    /// Message for people.
     #[prost(string, tag = "2")]
     pub message: String,
 }

@@ -1,19 +1,19 @@
-//! A process as a span of OpenTelemetry.
+//! Conversion of a process to an OpenTelemetry span.
 
 use monitor_wire::{Error, Fields, Link, LogEntry, Process, RootId, State, WorkerRef};
 
 use crate::proto::{AnyValue, ArrayValue, KeyValue, KeyValueList, Resource, Span, SpanEvent, SpanLink, Status, Value};
 
-/// The attribute by which a span tells a state that OTLP has no status for.
+/// Attribute with the process state, because OTLP has no status for most states.
 pub const STATE: &str = "process.state";
 
-/// The scope of all spans.
+/// Name of the instrumentation scope of all spans.
 pub const SCOPE: &str = "process-monitor";
 
-/// Kinds of spans in OTLP's order, from 1; the field `span.kind` names one.
+/// Span kinds in OTLP's order, from 1. The field `span.kind` contains one of these names.
 const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
 
-/// A worker as the resource of its spans.
+/// Converts a worker to the resource of its spans.
 pub fn resource(worker: &WorkerRef) -> Resource {
     let attributes = vec![
         text("service.name", &worker.program),
@@ -24,7 +24,7 @@ pub fn resource(worker: &WorkerRef) -> Resource {
     Resource { attributes }
 }
 
-/// The span of a process that began and ended at these times, in Unix nanoseconds; the end is 0 while it runs.
+/// Converts a process to a span with these start and end times, in Unix nanoseconds. The end is 0 while the process runs.
 pub fn span(process: &Process, (start, end): (u64, u64)) -> Span {
     let kind = process.fields.get("span.kind").and_then(|kind| KINDS.iter().position(|name| Some(*name) == kind.as_str()));
     let mut fields = process.fields.clone();
@@ -50,24 +50,24 @@ pub fn span(process: &Process, (start, end): (u64, u64)) -> Span {
     }
 }
 
-/// Returns true if nothing more is expected of a process.
+/// Returns true if the process has ended.
 pub fn is_over(process: &Process) -> bool {
     ![State::PENDING, State::RUNNING, State::RETRYING].contains(&process.state)
 }
 
-/// Returns true if no call that a fold counts runs any more.
+/// Returns true if no call of the fold is running.
 pub fn has_counted_all(fold: &Process) -> bool {
     fold.fold.as_ref().is_some_and(|counts| counts.running == 0 || fold.state == State::LOST)
 }
 
-/// When the span of a process begins and ends, in Unix nanoseconds; none if nothing is known of either. What has no end of its own ends
-/// when its worker was last heard of.
+/// Returns start and end of a process's span, in Unix nanoseconds. `None` if neither is known. A process without an end ends when its
+/// worker was last seen.
 pub fn times(process: &Process, last_heard_us: Option<u64>) -> Option<(u64, u64)> {
     let elapsed_ns = process.elapsed_ns.unwrap_or(0);
     let start = process.started_us.map(|us| us.saturating_mul(1_000));
     let end = process.ended_us.or(last_heard_us).map(|us| us.saturating_mul(1_000));
     match (start, end) {
-        // The duration was measured by a clock that nobody sets.
+        // The duration was measured by a monotonic clock, so it is preferred to the end time.
         (Some(start), _) if process.elapsed_ns.is_some() => Some((start, start.saturating_add(elapsed_ns))),
         (Some(start), end) => Some((start, end.unwrap_or(start).max(start))),
         (None, Some(end)) => Some((end.saturating_sub(elapsed_ns), end)),
@@ -75,7 +75,7 @@ pub fn times(process: &Process, last_heard_us: Option<u64>) -> Option<(u64, u64)
     }
 }
 
-/// A line of a process's log as an event of its span.
+/// Converts a log line to an event of the process's span.
 pub fn event(line: &LogEntry) -> SpanEvent {
     let mut attributes = attributes(&line.fields);
     for (key, value) in [("level", Some(&line.level)), ("target", line.target.as_ref()), ("stream", line.stream.as_ref())] {
@@ -86,7 +86,7 @@ pub fn event(line: &LogEntry) -> SpanEvent {
     SpanEvent { time_unix_nano: line.time_us.saturating_mul(1_000), name: line.message.clone(), attributes }
 }
 
-/// What the server knows of a process and OTLP has no place for, as attributes.
+/// Returns facts without a counterpart in OTLP as attributes.
 fn facts(process: &Process) -> Vec<KeyValue> {
     let mut facts = vec![text("process.kind", process.kind.as_str()), text(STATE, process.state.as_str())];
     let words = [("thread.name", &process.thread), ("process.reason", &process.reason), ("process.native_id", &process.native_id)];
@@ -112,7 +112,7 @@ fn facts(process: &Process) -> Vec<KeyValue> {
         let number = |value: u64| Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX));
         facts.extend(counts.into_iter().chain(durations).map(|(key, value)| pair(&format!("process.fold.{key}"), number(value))));
     }
-    // A field of the program's own wins: no key may come twice.
+    // Keys must be unique, so a field of the program overrides a fact.
     facts.retain(|fact| !process.fields.contains_key(&fact.key));
     facts
 }

@@ -1,4 +1,4 @@
-//! Spans out of a program's own events, however these are cut into batches and how often a batch comes.
+//! Spans from a program's own events, independent of the division into batches and of repeated batches.
 
 use monitor_otlp::proto::Span;
 use monitor_otlp::{Collector, MOST_LINES};
@@ -47,7 +47,7 @@ fn id(number: u64) -> String {
     format!("{number:016x}")
 }
 
-/// Names of spans, with what a fold counts and how many lines there are.
+/// Returns the names of spans, with the count of folds and the number of log lines.
 fn names(spans: &[Span]) -> Vec<String> {
     let count = |span: &Span| {
         let count = span.attributes.iter().find(|pair| pair.key == "process.fold.count")?.value.clone()?.value?;
@@ -98,7 +98,7 @@ fn folds_become_spans_when_what_they_were_made_in_is_over_and_again_only_if_they
     let mut collector = Collector::default();
     let none: [&str; 0] = [];
     assert_eq!(names(&collect(&mut collector, &batch(1, &[started(&id(1), None, "root"), folded(fold, &id(1), (1, 10, 2))]))), none);
-    // One of its calls still runs.
+    // One of its calls is still running.
     assert_eq!(names(&collect(&mut collector, &batch(3, &[inner, ended(&id(1))]))), ["inner IntValue(3)", "root"]);
     let last = batch(5, &[folded(fold, &id(1), (2, 12, 0))]);
     let spans = collect(&mut collector, &last);
@@ -126,7 +126,7 @@ fn lines_beyond_what_a_span_may_have_are_counted() {
     let events: Vec<_> = [started(&id(1), None, "root")].into_iter().chain(lines).chain([ended(&id(1))]).collect();
     let spans = collect(&mut collector, &batch(1, &events));
     assert_eq!((spans[0].events.len(), spans[0].dropped_events_count), (MOST_LINES, 7));
-    // Nothing that ended takes of the room that there is for all.
+    // Ended processes do not use up the space for log lines.
     let long = "x".repeat(1 << 20);
     for n in 0..40_u64 {
         let events = [started(&id(2 + n), None, "long"), logged(&id(2 + n), &long), ended(&id(2 + n))];

@@ -1,41 +1,41 @@
-//! Why a receiver ends.
+//! Errors that end a receiver.
 
 use std::io;
 use std::path::PathBuf;
 
 use monitor_api::InvalidSetting;
 
-/// Why a receiver can't go on.
+/// Error that ends a receiver.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server refused for good, or something else answered. What passes by itself is tried again instead.
+    /// The server refused permanently, or the answer is not from Process Monitor. Temporary errors are retried instead.
     #[error(transparent)]
     Server(#[from] monitor_api::Error),
-    /// The types that a handler was given are no glob.
+    /// The type pattern of a handler is not a valid glob.
     #[error("{pattern:?} is no glob for types of events, such as task-*: {why}")]
     Pattern {
-        /// What was given.
+        /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Description of the mistake.
         why: String,
     },
-    /// The position file can't be read or written. Going on without it would repeat or miss events after the next start.
+    /// The position file can't be read or written. Continuing without it would repeat or miss events after the next start.
     #[error("could not {action} the position file {}", path.display())]
     Position {
-        /// What failed.
+        /// Failed action.
         action: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// The position file holds something else, or another receiver uses it.
+    /// The position file has other content, or is in use by another receiver.
     #[error("the position file {}: {why}", path.display())]
     Foreign {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the mistake.
         why: &'static str,
     },
 }

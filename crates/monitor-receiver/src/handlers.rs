@@ -1,4 +1,4 @@
-//! What a program does with events.
+//! Handlers, which process events in a program.
 
 use std::any::Any;
 use std::ops::{ControlFlow, Deref};
@@ -10,7 +10,7 @@ use monitor_wire::StreamMessage;
 use crate::state::State;
 use crate::{Error, Notice};
 
-/// An event, with its number and what it made of things.
+/// An event with its number and the affected objects.
 ///
 /// ```
 /// # fn handle(event: &monitor_receiver::Received) {
@@ -21,14 +21,14 @@ use crate::{Error, Notice};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
-    /// Number of the event: ascending, each once.
+    /// Number of the event. Ascending and unique.
     pub number: u64,
     /// The event, and the read models after it.
     pub message: Box<StreamMessage>,
 }
 
 impl Received {
-    /// The event's type, such as `task-failed`.
+    /// Returns the type of the event, such as `task-failed`.
     pub fn type_name(&self) -> &str {
         self.message.event.type_name()
     }
@@ -42,9 +42,9 @@ impl Deref for Received {
     }
 }
 
-/// What a handler returns: nothing, or whether the receiver is to go on.
+/// Result of a handler: nothing, or a decision to continue or stop.
 pub trait Handled {
-    /// As a word for it.
+    /// Converts the result to a control flow.
     fn flow(self) -> ControlFlow<()>;
 }
 
@@ -62,18 +62,18 @@ impl Handled for ControlFlow<()> {
 
 pub(crate) type Handle = Box<dyn FnMut(&Received, &State) -> ControlFlow<()> + Send>;
 
-/// A handler, and the types of events that it wants.
+/// A handler with the types of events that it handles.
 struct Handler {
     types: String,
     matcher: GlobMatcher,
     handle: Handle,
 }
 
-/// The handlers of a receiver, in the order in which they were added.
+/// Handlers of a receiver, in the order of registration.
 #[derive(Default)]
 pub(crate) struct Handlers {
     all: Vec<Handler>,
-    /// A handler's types can't be read.
+    /// Invalid pattern of a handler, with the reason.
     wrong: Option<(String, String)>,
 }
 
@@ -86,7 +86,7 @@ impl Handlers {
     }
 
     /// # Errors
-    /// When the types of a handler can't be read.
+    /// If the type pattern of a handler is invalid.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.wrong.clone() {
             Some((pattern, why)) => Err(Error::Pattern { pattern, why }),
@@ -94,7 +94,7 @@ impl Handlers {
         }
     }
 
-    /// Lets each handler that wants the event have it, up to one that breaks off. One that panics is told, and the others go on.
+    /// Calls each handler that matches the event, until one breaks. A panic is reported, and the other handlers are still called.
     pub(crate) fn handle(&mut self, event: &Received, state: &State, tell: &mut dyn FnMut(&Notice<'_>)) -> ControlFlow<()> {
         for handler in self.all.iter_mut().filter(|handler| handler.matcher.is_match(event.type_name())) {
             match catch_unwind(AssertUnwindSafe(|| (handler.handle)(event, state))) {
@@ -106,7 +106,7 @@ impl Handlers {
     }
 }
 
-/// The words of a panic.
+/// Returns the message of a panic.
 pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").to_owned()

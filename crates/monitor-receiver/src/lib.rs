@@ -1,4 +1,5 @@
-//! Events for programs: a receiver with handlers, a state of what is known, and cameras that take pictures of it.
+//! Receives events in a program: a receiver with handlers, a state of known tasks and workers, and cameras that store pictures of the
+//! state.
 //!
 //! ```no_run
 //! use monitor_receiver::{Receiver, State};
@@ -17,14 +18,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//! [`Receiver::capture`] is the equivalent for async programs. A broken connection is reestablished after random delays of up to 1, 2, 4 …
+//! 32 seconds and continues where it stopped: no event is missed or delivered twice. With a [position file](Receiver::position_file), that
+//! is also true across restarts of the program. Events that the server no longer has by then are reported as a [`Notice::Gap`].
 //!
-//! [`Receiver::capture`] is the same for async programs. A connection that breaks is made again, after 1, 2, 4 … 32 seconds by chance, and
-//! goes on where it was: nothing is missed and nothing told twice. With a [position file](Receiver::position_file) this holds over restarts of the program,
-//! too. What the server itself has forgotten by then is told as a [`Notice::Gap`].
+//! Filters run on the server, so events that do not match are not sent.
 //!
-//! Filters run on the server: what isn't wanted isn't sent.
-//!
-//! Features: `tls` (on by default) for https; `sqlite`, `webhook` and `mail` for the [cameras](camera) of these names.
+//! Features: `tls` (enabled by default) for https; `sqlite`, `webhook` and `mail` for the [cameras](camera) of these names.
 #![forbid(unsafe_code)]
 
 pub mod camera;

@@ -1,62 +1,62 @@
-//! What a receiver tells besides events.
+//! Notices: reports of a receiver about itself.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-/// What a receiver tells besides events.
+/// A report of a receiver about itself.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
-    /// The server tells from here on; again after each break.
+    /// The stream is connected. Reported again after each interruption.
     Connected {
-        /// What comes is after this event.
+        /// Number of the event after which the stream continues.
         after: u64,
     },
-    /// The connection broke, or the server wasn't reached. It is tried again after a pause, and nothing is missed.
+    /// The connection was interrupted, or the server could not be reached. It is retried after a pause, and no event is missed.
     Interrupted {
-        /// Why.
+        /// Cause.
         error: &'a monitor_api::Error,
-        /// How long the next try waits.
+        /// Pause before the next attempt.
         pause: Duration,
     },
-    /// Events were missed, and the server doesn't know them any more. The state was loaded anew.
+    /// Events were missed, because the server no longer has them. The state was reloaded.
     Gap {
-        /// Those after this event are missing; none if it is not known.
+        /// Number of the last event before the gap. `None` if unknown.
         after: Option<u64>,
-        /// The stream goes on after this event.
+        /// Number of the last missing event.
         until: u64,
     },
-    /// An event can't be read, and was passed by.
+    /// An event can't be read, and was skipped.
     Unreadable {
-        /// Why.
+        /// Cause.
         error: &'a monitor_api::Error,
     },
-    /// A handler panicked. The others got the event.
+    /// A handler panicked. The other handlers received the event.
     Panicked {
-        /// The types that the handler was added for.
+        /// Type pattern of the handler.
         types: &'a str,
         /// Number of the event.
         number: u64,
-        /// The panic's words.
+        /// Message of the panic.
         message: &'a str,
     },
-    /// A camera took no picture. It tries again with its next one, which has all that this one was to have.
+    /// A camera failed. Its next picture includes the data of the failed one.
     CameraFailed {
-        /// The camera.
+        /// Name of the camera.
         camera: &'a str,
-        /// Why.
+        /// Cause.
         error: &'a str,
     },
-    /// A camera that had failed took a picture again.
+    /// A camera succeeded after a failure.
     CameraRecovered {
-        /// The camera.
+        /// Name of the camera.
         camera: &'a str,
     },
 }
 
 pub(crate) type Tell = Box<dyn FnMut(&Notice<'_>) + Send>;
 
-/// Logs notices through `tracing`. Without a subscriber, warnings go to stderr, and a server that is away is reported once.
+/// Logs notices through `tracing`. Without a subscriber, warnings go to stderr, and an unreachable server is reported once.
 pub(crate) fn log() -> impl FnMut(&Notice<'_>) + Send + 'static {
     let mut is_away = false;
     move |notice| {
@@ -72,7 +72,7 @@ pub(crate) fn log() -> impl FnMut(&Notice<'_>) + Send + 'static {
     }
 }
 
-/// The words of a notice that the user may want to act on.
+/// Returns the text of a notice that may require action by the user.
 fn warning(notice: &Notice<'_>) -> Option<String> {
     Some(match notice {
         Notice::Connected { .. } | Notice::CameraRecovered { .. } => return None,

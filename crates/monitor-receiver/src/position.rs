@@ -1,8 +1,8 @@
-//! The file that remembers how far a receiver has come.
+//! The position file, which stores the number of the last handled event.
 //!
-//! It is one line, the number of the newest event that was handled, and always as long as that: each new number is written over the old one by one
-//! call to the system. A program that is killed leaves the old number or the new one, and a full disk has room for it. No other receiver may use
-//! the file meanwhile, which a lock holds.
+//! It contains one line of constant length. Each new number overwrites the old one with a single system call. If the program is killed, the
+//! file contains either the old or the new number, and a full disk does not matter. A lock prevents other receivers from using the file at
+//! the same time.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Bytes of a number: all digits that one can have, and the end of the line.
+/// Length of the line: the maximum number of digits and the newline.
 const LENGTH: usize = 21;
 
-/// A position file that is in use.
+/// An open position file.
 #[derive(Debug)]
 pub(crate) struct Position {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Opens the file, or makes it.
+    /// Opens or creates the file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |action| move |source| Error::Position { action, path: path.to_owned(), source };
         let foreign = |why| Error::Foreign { path: path.to_owned(), why };
@@ -50,12 +50,12 @@ impl Position {
         Ok(Self { path: path.to_owned(), file, number })
     }
 
-    /// The number that is in the file.
+    /// Returns the number in the file.
     pub(crate) fn number(&self) -> Option<u64> {
         self.number
     }
 
-    /// Writes a number, if it is another one.
+    /// Writes a number, if it differs from the stored one.
     pub(crate) fn keep(&mut self, number: u64) -> Result<(), Error> {
         if self.number == Some(number) {
             return Ok(());
@@ -69,7 +69,8 @@ impl Position {
 }
 
 impl Drop for Position {
-    /// Unlocks the file. Closing it is not enough: a process that another thread is just starting has a copy of the open file.
+    /// Unlocks the file. Closing it would not be enough, because a child process being started by another thread has a copy of the
+    /// descriptor.
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }

@@ -1,4 +1,4 @@
-//! The receiver: reads the stream, keeps the state, calls handlers and cameras.
+//! The receiver: reads the stream, updates the state, and calls handlers and cameras.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,26 +17,26 @@ use crate::position::Position;
 use crate::shutter::Shutters;
 use crate::state::State;
 
-/// The position is kept at least so often, also while nothing comes that is wanted.
+/// Interval at which the position is stored even if no matching events arrive.
 const TICK: Duration = Duration::from_secs(10);
-/// While the state is loaded, the server is asked again within so long, then within twice as long, and so on.
+/// First and maximum pause between attempts to load the state. The pause is random up to a limit that doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
-/// The largest page that the server gives.
+/// Maximum page size of the server.
 const PAGE: usize = 1_000;
 
-/// Why [`Receiver::capture`] returned.
+/// Reason why [`Receiver::capture`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// As many events came as were asked for.
+    /// The maximum number of events was received.
     Limit,
-    /// No event came for as long as was said.
+    /// No event was received within the timeout.
     Timeout,
     /// A handler returned [`ControlFlow::Break`].
     Handler,
 }
 
-/// Which events are wanted. The server is told.
+/// Filter of events, applied by the server.
 #[derive(Debug, Default)]
 struct Filter {
     types: Vec<String>,
@@ -48,7 +48,7 @@ struct Filter {
     task: Option<String>,
 }
 
-/// Receives events, each once and in order, and hands them to handlers.
+/// Receives events, each once and in order, and passes them to handlers.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), monitor_receiver::Error> {
@@ -78,7 +78,7 @@ pub struct Receiver {
     position_path: Option<PathBuf>,
     position: Option<Position>,
     stream: Option<EventStream>,
-    /// That of [`Receiver::capture_blocking`]: connections keep to it.
+    /// Runtime of [`Receiver::capture_blocking`]. It is reused, because connections are bound to it.
     runtime: Option<Runtime>,
 }
 
@@ -90,10 +90,10 @@ impl std::fmt::Debug for Receiver {
 }
 
 impl Receiver {
-    /// A receiver of the server at this address. Nothing is connected yet.
+    /// Creates a receiver for the server at this URL. Does not connect yet.
     ///
     /// # Errors
-    /// When it is no http or https URL with a host.
+    /// If it is not an http or https URL with a host.
     ///
     /// ```
     /// assert!(monitor_receiver::Receiver::connect("http://127.0.0.1:60010").is_ok());
@@ -103,7 +103,7 @@ impl Receiver {
         Ok(Self::new(Client::new(Settings::new(url)?)))
     }
 
-    /// A receiver of the server that this client asks.
+    /// Creates a receiver that uses this client.
     pub fn new(client: Client) -> Self {
         Self {
             client,
@@ -121,89 +121,91 @@ impl Receiver {
         }
     }
 
-    /// Shows the server this token: it takes one that may `read`.
+    /// Sets the token to send to the server. It needs the scope `read`.
     pub fn token(mut self, token: Token) -> Self {
         self.client = self.client.with_token(token);
         self
     }
 
-    /// Only events of these types: words or globs, such as `task-*`.
+    /// Receives only events of these types: words or globs, such as `task-*`.
     pub fn types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.filter.types = types.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Only events of processes of these kinds, such as `task` or `run`.
+    /// Receives only events of processes of these kinds, such as `task` or `run`.
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.filter.kinds = kinds.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Only events of this tree, by its number or its id, and of workers, which are of no tree.
+    /// Receives only events of this tree, given by number or id, and events of workers, which belong to no tree.
     pub fn root(mut self, root: impl Into<RootKey>) -> Self {
         self.filter.root = Some(root.into());
         self
     }
 
-    /// Only events of this process.
+    /// Receives only events of this process.
     pub fn process(mut self, id: ProcessId) -> Self {
         self.filter.process = Some(id);
         self
     }
 
-    /// Only events that a worker told, and those about what it runs: its id, or a glob for its name `program@host` or `program@host:pid`.
+    /// Receives only events reported by a worker, and events about its processes. The worker is given by id, or by a glob for its name
+    /// `program@host` or `program@host:pid`.
     pub fn worker(mut self, worker: impl Into<String>) -> Self {
         self.filter.worker = Some(worker.into());
         self
     }
 
-    /// Only events of processes of exactly this name.
+    /// Receives only events of processes with exactly this name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.filter.name = Some(name.into());
         self
     }
 
-    /// Only events of the task with this id in its queue.
+    /// Receives only events of the queue task with this native id.
     pub fn task(mut self, uuid: impl Into<String>) -> Self {
         self.filter.task = Some(uuid.into());
         self
     }
 
-    /// From the event after this one on. Without it, and without a [position file](Self::position_file), from now on.
+    /// Starts after this event. Without it, and without a [position file](Self::position_file), receives only new events.
     pub fn after(mut self, number: u64) -> Self {
         self.after = Some(number);
         self
     }
 
-    /// Goes on where the last receiver with this file was: each event whose handlers have returned is remembered there. A program that is killed gets no
-    /// event again but the one that it was at. The file belongs to one receiver at a time.
+    /// Continues where the last receiver with this file stopped. The number of each event whose handlers have returned is stored in the
+    /// file. After a kill, at most the event being handled is delivered again. Only one receiver can use the file at a time.
     pub fn position_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.position_path = Some(path.into());
         self
     }
 
-    /// Calls a function with each event whose type is like this: a word, or a glob such as `task-*` or `*`. One that panics is named by a
-    /// [`Notice`], and the others go on. One that returns [`ControlFlow::Break`] ends the capture: the event isn't handled, and the next capture begins with it.
+    /// Registers a function for events whose type matches: a word, or a glob such as `task-*` or `*`. A panic is reported by a [`Notice`],
+    /// and the other handlers are still called. [`ControlFlow::Break`] ends the capture. In that case the event does not count as handled,
+    /// and the next capture starts with it.
     pub fn on<H: Handled>(mut self, types: &str, mut handle: impl FnMut(&Received, &State) -> H + Send + 'static) -> Self {
         self.handlers.add(types, Box::new(move |event: &Received, state: &State| handle(event, state).flow()));
         self
     }
 
-    /// Keeps this state, and shows it to handlers. Without it they are shown an empty one, and keeping it costs nothing.
+    /// Maintains this state and passes it to handlers. Without it, handlers receive an empty state, and nothing needs to be maintained.
     pub fn with_state(mut self, state: State) -> Self {
         (self.state, self.keeps_state) = (state, true);
         self
     }
 
-    /// Lets a camera take a picture of the state so often, if anything happened meanwhile, and at the end of each
-    /// [capture](Self::capture). A state is kept for it.
+    /// Registers a camera that takes a picture of the state at this interval, if the state has changed, and at the end of each
+    /// [capture](Self::capture). Implies that a state is maintained.
     pub fn camera(mut self, camera: impl Camera + 'static, frequency: Duration) -> Self {
         self.cameras.add(Box::new(camera), frequency);
         self.keeps_state = true;
         self
     }
 
-    /// Calls a function with each notice. Without it they go to `tracing`, and warnings to stderr if no subscriber is set.
+    /// Calls a function with each notice. By default, notices go to `tracing`, and warnings to stderr if no subscriber is set.
     ///
     /// ```
     /// # use monitor_receiver::{Notice, Receiver};
@@ -219,21 +221,21 @@ impl Receiver {
         self
     }
 
-    /// The state. It is empty unless it is [kept](Self::with_state).
+    /// Returns the state. It is empty unless it is [maintained](Self::with_state).
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Receives events until so many came (`limit`), or none came for so long (`timeout`); without either for ever. With `wakeup` the
-    /// state begins with what there is by now: all workers, and tasks of the [kinds](Self::kinds) that are wanted, those of queues
-    /// if none is named. (Functions and spans aren't loaded: they are known from their next event on.)
+    /// Receives events until `limit` events were received, or none was received for `timeout`. Without both, it runs until an error or a
+    /// handler ends it. With `wakeup`, the state is first loaded from the server: all workers, and tasks of the selected
+    /// [kinds](Self::kinds), by default those of queues. (Functions and spans are not loaded; they are known from their next event on.)
     ///
-    /// It may be called again, and goes on where it was. So it does after its future was dropped, for instance by a `select!`.
+    /// It can be called again, and continues where it stopped. That is also true after its future was dropped, for example by `select!`.
     ///
-    /// Handlers and cameras run on the thread that polls it: while one of them waits, nothing else is read, and nothing is lost either.
+    /// Handlers and cameras run on the thread that polls the future. While they run, no events are read, and none are lost.
     ///
     /// # Errors
-    /// When the server refuses for good, types of a handler are no glob, or the position can't be kept.
+    /// If the server refuses permanently, the type pattern of a handler is invalid, or the position can't be stored.
     pub async fn capture(&mut self, limit: Option<u64>, timeout: Option<Duration>, wakeup: bool) -> Result<Ended, Error> {
         self.begin(wakeup).await?;
         let (mut left, mut quiet_since) = (limit, Instant::now());
@@ -277,7 +279,7 @@ impl Receiver {
                     None
                 }
                 Ok(Err(error)) => return Err(error.into()),
-                // Whatever was passed by is not wanted.
+                // No matching event has arrived; the stream's position includes skipped events.
                 Err(_) => stream.position(),
             };
             if let (Some(position), Some(number)) = (&mut self.position, reached) {
@@ -289,13 +291,13 @@ impl Receiver {
         Ok(ended)
     }
 
-    /// As [`Receiver::capture`], for programs that are not async.
+    /// Like [`Receiver::capture`], for programs that are not async.
     ///
     /// # Errors
     /// As for [`Receiver::capture`].
     ///
     /// # Panics
-    /// When it is called by an async program.
+    /// If called in an async context.
     pub fn capture_blocking(&mut self, limit: Option<u64>, timeout: Option<Duration>, wakeup: bool) -> Result<Ended, Error> {
         let new = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         let runtime = self.runtime.take().unwrap_or_else(new);
@@ -304,12 +306,12 @@ impl Receiver {
         ended
     }
 
-    /// Lets each camera take a last picture, if anything happened since its latest: for a program that ends while it captures.
+    /// Lets each camera take a last picture, if the state has changed since its previous one. For programs that exit during a capture.
     pub fn last_pictures(&mut self) {
         self.cameras.shoot(&mut self.state, &mut *self.tell);
     }
 
-    /// Names of the cameras whose latest picture was not delivered.
+    /// Returns the names of the cameras whose last picture failed.
     pub fn failing_cameras(&self) -> Vec<String> {
         self.cameras.failing()
     }
@@ -364,7 +366,7 @@ impl Receiver {
         self.handlers.handle(event, &self.state, &mut *self.tell)
     }
 
-    /// Loads what there is; the number of the newest event that all of it knows.
+    /// Loads the state from the server. Returns the number of the newest event that is included in all of it.
     async fn load(&mut self) -> Result<u64, Error> {
         let (most_tasks, most_workers) = self.state.bounds();
         let (mut workers, mut as_of) = (Vec::new(), None);
@@ -377,7 +379,7 @@ impl Receiver {
         }
         let kinds = if self.filter.kinds.is_empty() { vec!["task".to_owned()] } else { self.filter.kinds.clone() };
         let mut tasks = Vec::new();
-        // The server lists these only by tree.
+        // The server lists these kinds only by tree.
         for kind in kinds.iter().filter(|kind| !["normal", "cross_thread", "span"].contains(&kind.as_str())) {
             let mut pages = self.client.processes().kind(kind).limit(most_tasks.clamp(1, PAGE)).pages();
             let mut left = most_tasks;
@@ -389,7 +391,7 @@ impl Receiver {
                 tasks.extend(page.processes.into_iter().map(|process| (process, page.as_of)));
             }
         }
-        // Newest first they come, and the newest are to stay.
+        // The pages are newest first. Insert the oldest first, so that the newest are kept.
         workers.truncate(most_workers);
         workers.reverse();
         tasks.reverse();

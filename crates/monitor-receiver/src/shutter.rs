@@ -1,4 +1,4 @@
-//! When cameras take their pictures.
+//! Schedules the pictures of cameras.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::camera::Camera;
 use crate::handlers::words_of;
 use crate::state::{Mark, State};
 
-/// The cameras of a receiver.
+/// Cameras of a receiver.
 #[derive(Default)]
 pub(crate) struct Shutters {
     all: Vec<Shutter>,
@@ -20,9 +20,9 @@ struct Shutter {
     camera: Box<dyn Camera>,
     frequency: Duration,
     due: Instant,
-    /// The moment of the latest picture: the state's mark, and its newest event.
+    /// State at the last picture: its mark, and the number of its newest event.
     taken: (Mark, u64),
-    /// Why the latest picture was not taken.
+    /// Error of the last picture, if it failed.
     failure: Option<String>,
 }
 
@@ -32,12 +32,12 @@ impl Shutters {
         self.all.push(Shutter { camera, frequency, due, taken: (Mark::default(), 0), failure: None });
     }
 
-    /// When the next picture is due.
+    /// Returns the time at which the next picture is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.all.iter().map(|shutter| shutter.due).min()
     }
 
-    /// Names of the cameras whose latest picture was not taken.
+    /// Returns the names of the cameras whose last picture failed.
     pub(crate) fn failing(&self) -> Vec<String> {
         self.all.iter().filter(|shutter| shutter.failure.is_some()).map(|shutter| shutter.camera.name()).collect()
     }
@@ -48,14 +48,14 @@ impl Shutters {
         self.all.iter_mut().filter(|shutter| shutter.due <= now).for_each(|shutter| shutter.shoot(state, tell));
     }
 
-    /// Takes a picture by each camera.
+    /// Takes a picture with each camera.
     pub(crate) fn shoot(&mut self, state: &mut State, tell: &mut dyn FnMut(&Notice<'_>)) {
         self.all.iter_mut().for_each(|shutter| shutter.shoot(state, tell));
     }
 }
 
 impl Shutter {
-    /// Takes a picture, if anything happened since the latest.
+    /// Takes a picture if the state has changed since the last one.
     fn shoot(&mut self, state: &mut State, tell: &mut dyn FnMut(&Notice<'_>)) {
         let moment = (state.mark(), state.newest());
         if moment != self.taken {
@@ -71,7 +71,7 @@ impl Shutter {
                     state.clear();
                 }
             }
-            // Said once, however often it is tried.
+            // A repeated failure is reported once.
             let camera = &self.camera.name();
             match (&failure, &self.failure) {
                 (Some(error), before) if before.as_ref() != Some(error) => tell(&Notice::CameraFailed { camera, error }),

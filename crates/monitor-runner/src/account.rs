@@ -1,4 +1,4 @@
-//! The user and the group that a command runs as.
+//! User and group of a command.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -6,22 +6,22 @@ use std::io;
 use monitor_runs::Spec;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist, setgid, setgroups, setuid};
 
-/// Another user or group than the launcher's.
+/// A user or group other than the launcher's.
 #[derive(Debug)]
 pub(crate) struct Account {
     uid: Uid,
     gid: Gid,
-    /// None: those of the launcher.
+    /// Supplementary groups. `None` to keep the launcher's.
     groups: Option<Vec<Gid>>,
-    /// What the user has in its environment.
+    /// Environment variables of the user, such as `HOME`.
     pub(crate) env: Vec<(&'static str, OsString)>,
 }
 
 impl Account {
-    /// The account that a run asks for, if it is another one.
+    /// Returns the account requested by `spec`, or `None` if the launcher's own is used.
     ///
     /// # Errors
-    /// When there is no such user or group.
+    /// If the user or group does not exist.
     pub(crate) fn of(spec: &Spec) -> io::Result<Option<Self>> {
         let no = |what: String| io::Error::new(io::ErrorKind::NotFound, what);
         let group = spec.group.as_deref().map(|name| {
@@ -59,15 +59,15 @@ impl Account {
         Ok((!is_own).then_some(Self { uid, gid, groups: Some(groups), env }))
     }
 
-    /// Numbers of the user and the group.
+    /// Returns the numeric ids of user and group.
     pub(crate) fn owner(&self) -> (u32, u32) {
         (self.uid.as_raw(), self.gid.as_raw())
     }
 
-    /// Makes this process one of that user's, for good.
+    /// Permanently switches this process to the account.
     ///
     /// # Errors
-    /// When this program may not.
+    /// If this program lacks the permission.
     pub(crate) fn take(&self) -> io::Result<()> {
         if let Some(groups) = &self.groups {
             setgroups(groups)?;

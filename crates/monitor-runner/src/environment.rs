@@ -1,4 +1,4 @@
-//! What a command has in its environment besides, or no longer has.
+//! Environment variables that the launcher sets or removes for a command.
 
 use std::ffi::OsString;
 
@@ -6,13 +6,13 @@ use monitor_runs::{CLEAN, RunError, Spec, tree};
 
 use crate::messages::Env;
 
-/// The launcher's right to record: the command has none of its own, unless it is given one.
+/// Token that authorizes the launcher to record. It is removed for the command, unless the task sets it explicitly.
 const TOKEN: &str = "MONITOR_TOKEN";
 
-/// Variables of a run that are the same for each attempt, secrets included.
+/// Returns the variables that are equal for all attempts of a run, secrets included.
 ///
 /// # Errors
-/// When a secret can't be read.
+/// If a secret can't be read.
 pub(crate) fn of(spec: &Spec, folder: Option<&std::path::Path>) -> Result<Env, RunError> {
     let mut env: Env = Vec::new();
     if spec.clean_env {
@@ -30,7 +30,7 @@ pub(crate) fn of(spec: &Spec, folder: Option<&std::path::Path>) -> Result<Env, R
     Ok(env)
 }
 
-/// What tells an instrumented program where it belongs.
+/// Returns the variables that identify the parent process to an instrumented program.
 pub(crate) fn of_process(ids: Option<(String, String)>) -> Env {
     let (root, process) = ids.unzip();
     vec![

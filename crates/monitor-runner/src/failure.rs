@@ -1,4 +1,4 @@
-//! What is said of a command that failed: why it could not be started, and whether its output says why.
+//! Describes the failure of a command: the reason why it could not be started, and whether its output can explain the failure.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use monitor_runs::{Outcome, Spec};
 
 use crate::messages::Stage;
 
-/// It could not be started: while doing what, and why.
+/// Creates the outcome of a command that could not be started. `stage` is the step that failed.
 pub(crate) fn not_started(spec: &Spec, stage: Stage, error: &io::Error) -> Outcome {
     let program = spec.command.first().cloned().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
@@ -33,7 +33,8 @@ pub(crate) fn not_started(spec: &Spec, stage: Stage, error: &io::Error) -> Outco
     Outcome { code: Some(code), reason: Some(reason.to_owned()), error: Some(why), ..Outcome::default() }
 }
 
-/// Whether its output may say why it failed: it ended by itself, or gave up with SIGABRT as a program does that finds itself broken.
+/// Returns true if the output may contain the reason for the failure: the command exited by itself, or aborted with SIGABRT, as a program
+/// does after an internal error.
 pub(crate) fn is_told_by_output(outcome: &Outcome) -> bool {
     !outcome.is_success()
         && outcome.reason.is_none()

@@ -1,7 +1,7 @@
-//! The command's parent: a fork of the launcher that does little, so that little can happen to it.
+//! The helper: the command's parent process. It is a fork of the launcher and does little, so that little can go wrong in it.
 //!
-//! It starts the command, tells how it ended, adopts what the command's children leave behind, and has the reading ends of all
-//! pipes, so that the command can go on writing when the launcher has been killed.
+//! It starts the command, reports the command's end, and adopts processes that the command leaves behind. It also keeps the read ends of
+//! all pipes open, so that the command can continue to write after the launcher was killed.
 
 mod alone;
 mod spawn;
@@ -23,29 +23,29 @@ use crate::secrets::Secrets;
 use crate::streams::Pump;
 use crate::sys::{self, Change, Dead, Signals};
 
-/// All that the helper is given.
+/// Everything that the launcher passes to the helper at the fork.
 pub(crate) struct Helper {
     pub(crate) spec: Spec,
     pub(crate) line: UnixStream,
-    /// Stands for the launcher.
+    /// Pidfd of the launcher.
     pub(crate) launcher: OwnedFd,
     pub(crate) signals: Signals,
-    /// The command's stdin, stdout and stderr, if not this program's.
+    /// The command's stdin, stdout and stderr. `None` where the launcher's own is used.
     pub(crate) theirs: [Option<OwnedFd>; 3],
-    /// What is to be copied if the launcher can't.
+    /// Streams that the helper copies if the launcher is dead.
     pub(crate) pumps: Vec<Option<Pump>>,
-    /// Has a session of its own on this terminal.
+    /// Terminal of the command. The helper creates a session on it.
     pub(crate) terminal: Option<OwnedFd>,
     pub(crate) limits: Limits,
-    /// Where each step of a detached run is written down.
+    /// File that records each step of a detached run.
     pub(crate) steps: Option<Steps>,
     pub(crate) secrets: Secrets,
 }
 
 impl Helper {
-    /// Runs until it is told to end, or everything has.
+    /// Runs until the launcher orders the end, or until everything has ended.
     pub(crate) fn run(mut self) -> i32 {
-        // Without it, what loses its parent can't be found; all else works.
+        // Without subreaper, orphaned descendants can't be found. Everything else still works.
         let _ = set_child_subreaper(Some(Pid::INIT));
         if let Some(terminal) = &self.terminal {
             let _ = setsid();
@@ -67,7 +67,7 @@ impl Helper {
             wait_for(&mut [PollFd::new(&work.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)], None);
             while self.signals.next().is_some() {}
             work.reap();
-            // Only when there is something: it would wait.
+            // Read only if input is available, because reading blocks.
             if wait_for(&mut [PollFd::new(&work.line, PollFlags::IN)], Some(Duration::ZERO)) {
                 work.line.listen();
             }
@@ -80,7 +80,7 @@ impl Helper {
         self.go_on_alone(&mut work)
     }
 
-    /// The code to end with, if it is to.
+    /// Executes an order. Returns the exit code if the helper must end.
     fn answer(&mut self, work: &mut Work, ask: Ask) -> Option<i32> {
         let own = std::process::id();
         match ask {
@@ -135,7 +135,7 @@ impl Helper {
         None
     }
 
-    /// The end of a session hangs up its terminal for whoever is in the foreground there.
+    /// Detaches the command's foreground group from the terminal. Otherwise the end of the session would send SIGHUP to that group.
     fn leave_terminal(&mut self) {
         if let Some(terminal) = self.terminal.take() {
             let _ = tcsetpgrp(terminal, getpgrp());
@@ -143,37 +143,37 @@ impl Helper {
     }
 }
 
-/// Sends what the launcher has left in the spool, in a process of its own: once the launcher is gone, and detached from all that
-/// others may see, wait for or send signals to.
+/// Sends the records that the launcher has left in the spool, after the launcher has ended. Runs in a separate process without open files
+/// or terminal, so that no other program waits for it, sends it signals, or sees its files as open.
 fn send(left: &Left, launcher: &OwnedFd) -> i32 {
     let _ = setsid();
     let _ = chdir("/");
     if sys::let_go_of_files(launcher).is_err() {
-        // Whoever reads them is to see their end.
+        // The readers of these files must see end-of-file.
         return 1;
     }
     wait_for(&mut [PollFd::new(launcher, PollFlags::IN)], None);
     i32::from(!left.ship())
 }
 
-/// What goes on while it runs.
+/// State of the running helper.
 struct Work {
     line: Line<Tell, Ask>,
-    /// The command or the hook that runs, until it has ended.
+    /// Pid of the running command or hook, until it has ended.
     command: Option<u32>,
-    /// The launcher was told of its end.
+    /// True if the end was reported to the launcher.
     is_told: bool,
-    /// What runs, or ran last.
+    /// The part that runs, or ran last.
     part: Part,
-    /// What was set in its environment.
+    /// Environment of that part.
     env: Env,
-    /// Ids of tree and process.
+    /// Ids of the tree and the process.
     ids: Option<(String, String)>,
-    /// When the last attempt began, in Unix microseconds.
+    /// Start of the last attempt, in Unix microseconds.
     begun_us: u64,
-    /// How the last attempt ended.
+    /// Outcome of the last attempt.
     ended: Option<Outcome>,
-    /// The launcher has heard of it.
+    /// True if the launcher has acknowledged the end.
     is_reaped: bool,
 }
 
@@ -185,12 +185,13 @@ impl Work {
         }
     }
 
-    /// Reaps who has ended, and tells if it was the command, which a launcher that is there has reaped when it has heard of it.
+    /// Reaps ended children and reports stops and ends of the command. A live launcher orders the reaping of the command itself, after it
+    /// has processed the end.
     fn reap(&mut self) {
         while let Some(change) = sys::stop_or_continuation() {
             match change {
                 Change::Stopped { pid } if Some(pid) == self.command => self.line.say(&Tell::Stopped),
-                // The launcher stopped with it.
+                // The launcher stops together with the command.
                 Change::Continued { pid } if Some(pid) == self.command && !self.line.is_over => sys::continue_parent(),
                 _ => {}
             }
@@ -218,20 +219,20 @@ impl Work {
     }
 }
 
-/// Bytes read and written, with those of its children that it has waited for.
+/// Returns the number of bytes read and written by a process and by the children that it has waited for.
 pub(crate) fn io_of(pid: u32) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     Some((value("rchar:")?, value("wchar:")?))
 }
 
-/// Whether something is there before the time is over.
+/// Waits until one of the files is ready. Returns false if `longest` passes first.
 pub(crate) fn wait_for(files: &mut [PollFd<'_>], longest: Option<Duration>) -> bool {
     let longest = longest.and_then(|longest| longest.try_into().ok());
     poll(files, longest.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
-/// Writes all, whether the other end waits or not.
+/// Writes all bytes, and waits if a non-blocking file is full.
 pub(crate) fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> Result<(), rustix::io::Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {

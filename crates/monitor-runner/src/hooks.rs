@@ -1,4 +1,4 @@
-//! Hooks before and after a run: what they are told.
+//! Environment and input of the hooks that run before and after a command.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::messages::Env;
 
-/// Names of the variables that tell the hook after a run how that ended.
+/// Variables with the outcome of the run, for the hook after it.
 const EXIT_CODE: &str = "MONITOR_RUN_EXIT_CODE";
 const SIGNAL: &str = "MONITOR_RUN_SIGNAL";
 const REASON: &str = "MONITOR_RUN_REASON";
 const ATTEMPTS: &str = "MONITOR_RUN_ATTEMPTS";
 
-/// The environment of a hook: that of the command, and how the run ended, if it has.
+/// Returns the environment of a hook: that of the command, with the outcome of the run if it has ended.
 pub(crate) fn environment(mut env: Env, outcome: Option<&Outcome>) -> Env {
     let number = |number: Option<i32>| number.map(|number| OsString::from(number.to_string()));
     let code = outcome.and_then(|outcome| number(outcome.code));
@@ -27,7 +27,7 @@ pub(crate) fn environment(mut env: Env, outcome: Option<&Outcome>) -> Env {
     env
 }
 
-/// What a hook reads: the run and, after it, how it ended, as JSON.
+/// Returns the standard input of a hook: the run, and after it its outcome, as JSON.
 pub(crate) fn input(spec: &Spec, env: &Env) -> io::Result<File> {
     let word = |name: &str| env.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.as_ref()?.to_str());
     let number = |name| word(name).and_then(|number| number.parse::<i64>().ok());
@@ -39,7 +39,7 @@ pub(crate) fn input(spec: &Spec, env: &Env) -> io::Result<File> {
     if let Some(attempts) = number(ATTEMPTS) {
         run["outcome"] = json!({ "exit_code": number(EXIT_CODE), "signal": number(SIGNAL), "reason": word(REASON), "attempts": attempts });
     }
-    // It may be longer than what fits into a pipe that nobody reads yet.
+    // A memory file, because the JSON may be larger than a pipe, and the hook may not read it.
     let mut file = File::from(memfd_create("run", MemfdFlags::CLOEXEC)?);
     writeln!(file, "{run}")?;
     file.rewind()?;

@@ -1,17 +1,17 @@
-//! Processes within a command that no line was added to: what a script or an interpreter is given in its environment, and the
-//! feed by which it tells what it does.
+//! Records processes inside a command without changes to its code. Hooks for shells and Python are injected by environment variables. They
+//! report what the command does through a FIFO, the feed.
 //!
-//! A hook writes lines of words with a tab between, at most 4,096 bytes each, so that several writers don't mix:
+//! A hook writes lines of tab-separated words. Each line has at most 4,096 bytes, so that lines of several writers don't interleave:
 //! ```text
-//! S  id  parent  tree  kind  pid  place  batch  name      it began
-//! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code, which is no failure if
-//!                                                         the type is `condition`
-//! N  id                                                   its script's exit code is none of its own
-//! H  id                                                   its id was handed on to others
+//! S  id  parent  tree  kind  pid  place  batch  name      a process began
+//! E  id  outcome  type  message                           the process ended: ok, failed, cancelled, or an exit code, which is no
+//!                                                         failure if the type is `condition`
+//! N  id                                                   the exit code of the script is not the outcome of this process
+//! H  id                                                   other processes know the id
 //! P                                                       a Python program has begun
-//! L  count                                                so many lines found no room
+//! L  count                                                number of lines that did not fit into the feed
 //! ```
-//! In a word `\n`, `\t`, `\r` and `\\` stand for what they do in most languages.
+//! In a word, `\n`, `\t`, `\r` and `\\` are escape sequences.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -38,21 +38,22 @@ use crate::secrets::Secrets;
 use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
-/// What Python reads: files by their names.
+/// Files on the Python path, with their names.
 const PYTHON: [(&str, &str); 2] =
     [("sitecustomize.py", include_str!("inject/sitecustomize.py")), ("_monitor_calls.py", include_str!("inject/calls.py"))];
-/// Room of the feed.
+/// Pipe size of the feed, in bytes.
 const FEED: usize = 1 << 20;
-/// No hook writes a longer line.
+/// Maximum length of a line, in bytes. Hooks never write longer lines.
 const LONGEST_LINE: usize = 4 << 10;
-/// More of them at a time are not followed.
+/// Maximum number of open processes that are tracked.
 const MOST: usize = 100_000;
-/// More bytes of lines that come late are not read.
+/// Maximum number of bytes that are read from the file of late lines.
 const MOST_LATE: u64 = 64 << 20;
-/// Number of children of one parent and name that have rows of their own, unless `MONITOR_FOLD_AFTER` sets another number. Further ones are folded.
+/// Number of children with the same parent and name that have rows of their own, unless `MONITOR_FOLD_AFTER` sets another number. Further
+/// children are folded.
 const FOLD_AFTER: u64 = 100;
 
-/// `[[function]]` of a configuration.
+/// A `[[function]]` table of the configuration.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Function {
@@ -82,23 +83,23 @@ struct Config {
     function: Vec<Function>,
 }
 
-/// What is prepared before anything runs: a folder with the hooks and the feed. Gone with this.
+/// Files prepared before the command starts: a folder with the hooks and the feed. Dropping this removes the folder.
 #[derive(Debug)]
 pub(crate) struct Injection {
     folder: PathBuf,
     feed: File,
-    /// Set in the command's environment, or taken away there.
+    /// Variables to set or remove in the command's environment.
     env: Vec<(OsString, Option<OsString>)>,
     folds: u64,
-    /// The file that names functions of Python.
+    /// Configuration file for Python functions, if Python is instrumented.
     python: Option<PathBuf>,
 }
 
 impl Injection {
-    /// None if nothing is to be made to tell of itself.
+    /// Prepares the injection. Returns `None` if `spec` requests none.
     ///
     /// # Errors
-    /// When the configuration can't be read, or the folder not be made.
+    /// If the configuration can't be read, or the folder can't be created.
     pub(crate) fn new(spec: &Spec) -> Result<Option<Self>, RunError> {
         if spec.inject.is_empty() {
             return Ok(None);
@@ -107,7 +108,7 @@ impl Injection {
         let tables = config.as_deref().map(read).transpose()?;
         let place = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let make = |place: &Path| {
-            // Nobody is to know it before.
+            // A random name prevents another user from creating the folder first.
             let chance = RandomState::new().hash_one(std::process::id());
             let folder = place.join(format!("monitor-run-{chance:016x}"));
             DirBuilder::new().mode(0o700).create(&folder).map(|()| folder)
@@ -125,14 +126,14 @@ impl Injection {
         let path = folder.join("feed");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         let feed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
-        // As far as the system allows.
+        // The system may limit the size.
         let _ = fcntl_setpipe_size(&feed, FEED);
         let mut env: Vec<(OsString, Option<OsString>)> =
             vec![("MONITOR_FEED".into(), Some(path.into())), ("MONITOR_FEED_PID".into(), Some(std::process::id().to_string().into()))];
         let folds = if let Ok(asked) = std::env::var("MONITOR_FOLD_AFTER") {
             asked.trim().parse().unwrap_or(u64::MAX)
         } else {
-            // For what is recorded here, and not in the command.
+            // Applies to records of this program. The variable is removed for the command.
             sys::set_env("MONITOR_FOLD_AFTER", FOLD_AFTER.to_string());
             env.push(("MONITOR_FOLD_AFTER".into(), None));
             FOLD_AFTER
@@ -161,12 +162,12 @@ impl Injection {
         Ok(Self { folder, feed, env, folds, python: config.map(Path::to_owned) })
     }
 
-    /// What the command has in its environment.
+    /// Returns the variables to set or remove in the command's environment.
     pub(crate) fn env(&self) -> impl Iterator<Item = (OsString, Option<OsString>)> {
         self.env.iter().cloned()
     }
 
-    /// Records what is told, until it is stopped.
+    /// Records the lines of the feed on a new thread, until [`Following::stop`].
     pub(crate) fn follow(&self, secrets: &Secrets) -> Result<Following, RunError> {
         let refused = || RunError::system("follow what --inject tells");
         let feed = self.feed.try_clone().map_err(refused())?;
@@ -178,7 +179,7 @@ impl Injection {
         Ok(Following { stop, thread, python, late: self.folder.join("late") })
     }
 
-    /// In the helper, where the folder is not to be removed.
+    /// Keeps the folder. Called in the helper, which shares it with the launcher.
     pub(crate) fn forget(self) {
         std::mem::forget(self);
     }
@@ -194,7 +195,7 @@ fn is_hook(path: &OsString) -> bool {
     Path::new(path).file_name().is_some_and(|name| name == "hook.bash")
 }
 
-/// The configuration: as it is named, or `monitor-python.toml` where the command runs.
+/// Returns the path of the configuration: the configured file, or `monitor-python.toml` in the command's folder.
 fn config_of(spec: &Spec) -> PathBuf {
     spec.in_folder(spec.inject_config.as_deref().unwrap_or(Path::new("monitor-python.toml")))
 }
@@ -227,28 +228,28 @@ fn is_pattern(path: &str) -> bool {
     path.split('.').all(|part| part == "**" || (!part.is_empty() && part.chars().all(|c| c == '_' || c == '*' || c.is_alphanumeric())))
 }
 
-/// Somebody reads the feed.
+/// A thread that reads the feed.
 #[derive(Debug)]
 pub(crate) struct Following {
     stop: Arc<OwnedFd>,
     thread: JoinHandle<OpenHooks>,
     python: Option<PathBuf>,
-    /// Has lines that found no room until the end of a program.
+    /// File with lines that did not fit into the feed until the end of a program.
     late: PathBuf,
 }
 
-/// What there is to say of a command that was made to tell of itself.
+/// Problems of an injection, for the note on the run.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// Lines that found no room.
     pub(crate) lost: u64,
-    /// Why there is nothing to be seen of it.
+    /// Explanation if nothing was recorded.
     pub(crate) nothing: Option<String>,
 }
 
 impl Following {
-    /// All that was told is recorded when this returns. The last step of the script that ended with `code` was what it ended
-    /// with; anything else that has not ended was given up.
+    /// Stops the thread and records all remaining lines. The last step of the script gets the outcome `code`; other open processes are
+    /// cancelled.
     pub(crate) fn stop(self, script: &str, code: u8) -> Heard {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
         let Ok(mut told) = self.thread.join() else { return Heard::default() };
@@ -288,7 +289,7 @@ fn follow(mut feed: File, stop: &OwnedFd, mut told: OpenHooks) -> OpenHooks {
                     told.line(&String::from_utf8_lossy(line));
                 }
                 text.drain(..end);
-                // Nobody's words: their end is looked for, and nothing of them kept.
+                // Discard an overlong line, which no hook wrote, up to its end.
                 text.truncate(LONGEST_LINE);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -304,19 +305,18 @@ fn follow(mut feed: File, stop: &OwnedFd, mut told: OpenHooks) -> OpenHooks {
     }
 }
 
-/// What was told to have begun and not to have ended.
+/// Processes that have started and not ended.
 #[derive(Debug, Default)]
 struct OpenHooks {
     open: HashMap<String, Open>,
-    /// The present step of each script, by what the script is below and its pid: the end of a script is not told by itself.
+    /// Current step of each script, by the script's parent and pid. A script reports no end of its own.
     steps: HashMap<(String, String), String>,
-    /// Lines that found no room.
+    /// Number of lines that were lost.
     lost: u64,
-    /// How often something of this name began below this parent. Beyond `folds` all that is told of one is that it began and ended,
-    /// so that it can be counted with others.
+    /// Number of starts per parent and name. Beyond `folds`, only start and end of a process are recorded, so that it can be folded.
     seen: HashMap<(u64, String), u64>,
     folds: u64,
-    /// A Python program has begun, and a function of one.
+    /// True if a Python program, or a function in it, has started.
     has_python: bool,
     has_functions: bool,
     secrets: Secrets,
@@ -325,11 +325,11 @@ struct OpenHooks {
 #[derive(Debug)]
 struct Open {
     process: Process,
-    /// The script that it is a step of.
+    /// Parent and pid of the script that contains this step.
     script: Option<(String, String)>,
-    /// The exit code of its script is none of its own.
+    /// True if the exit code of the script is not the outcome of this step.
     is_untold: bool,
-    /// It is one of many that are counted together if they went well.
+    /// True if the process is folded unless it fails.
     is_one_of_many: bool,
 }
 
@@ -341,15 +341,15 @@ impl OpenHooks {
             ["E", id, outcome, type_name, message] => self.ended(id, outcome, type_name, message),
             ["L", count] => self.lost += count.parse::<u64>().unwrap_or(0),
             ["N", id] => self.open.get_mut(id).into_iter().for_each(|open| open.is_untold = true),
-            // Its ids are known to others: asked for, it is told singly.
+            // Other processes know the id, so the process must be recorded individually. Reading its context has that effect.
             ["H", id] => self.open.get(id).into_iter().for_each(|open| _ = open.process.context()),
             ["P"] => self.has_python = true,
-            // Of another version, or nobody's.
+            // Unknown lines, for example from a newer version, are ignored.
             _ => {}
         }
     }
 
-    /// Text of a word, with values of secrets masked.
+    /// Decodes a word and masks secrets in it.
     fn text(&self, word: &str) -> String {
         self.secrets.mask(unescape(word))
     }
@@ -393,8 +393,8 @@ impl OpenHooks {
         self.open.insert(id.to_owned(), Open { process: builder.begin(), script, is_untold: false, is_one_of_many });
     }
 
-    /// What was started by `parent` has ended, with this outcome if it was one script: its last step ended so. Of several nobody
-    /// knows which one ended how, and one that still runs has more to tell.
+    /// Ends the steps of ended scripts below `parent`. If there is one such script, its last step gets `outcome`. If there are several, it
+    /// is unknown which script had which outcome. Scripts that still run are not affected.
     fn end_steps(&mut self, parent: &str, outcome: &str) {
         let is_gone = |pid: &str| pid.parse().ok().and_then(Stat::of).is_none_or(Stat::is_dead);
         let ended: Vec<_> = self.steps.keys().filter(|(above, pid)| above == parent && is_gone(pid)).cloned().collect();
@@ -417,7 +417,7 @@ impl OpenHooks {
             ("ok", _) => process.succeed(),
             ("cancelled", _) => process.cancel(),
             ("unknown", _) => process.exited(Exit { reason: Some("unknown".into()), ..Exit::default() }),
-            // Its code would be something of its own.
+            // An exit code would make each process distinct and prevent folding.
             (_, Ok(code)) if is_one_of_many && (code == 0 || type_name == "condition") => process.succeed(),
             (_, Ok(code)) => {
                 let message = (code != 0 && type_name != "condition").then(|| format!("exit code {code}"));
@@ -431,7 +431,7 @@ impl OpenHooks {
         }
     }
 
-    /// Nobody is left to say how these end.
+    /// Ends all open processes, because no further line is expected.
     fn end(mut self) {
         let steps: Vec<_> = self.steps.values().cloned().collect();
         for step in &steps {

@@ -1,4 +1,4 @@
-//! Gets a command ready, and all that it needs to be watched.
+//! Prepares a command: opens its streams, applies limits, and forks the helper.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
 use crate::work::{Work, bid_farewell};
 
-/// Called with the outcome of the run.
+/// Callback with the outcome of the run.
 pub(crate) struct AtEnd(Box<dyn FnOnce(&Outcome)>);
 
 impl AtEnd {
@@ -45,7 +45,7 @@ impl fmt::Debug for AtEnd {
     }
 }
 
-/// A command that is ready to be run.
+/// A prepared command.
 #[derive(Debug)]
 pub struct Launcher {
     spec: Spec,
@@ -60,16 +60,16 @@ pub struct Launcher {
     env: Env,
     secrets: Secrets,
     claim: Option<Claim>,
-    /// The output of a detached run.
+    /// Output file of a detached run.
     log: Option<Arc<OutputLog>>,
     at_end: Option<AtEnd>,
 }
 
-/// Gets everything ready that needs a program with one thread: the helper is forked, signals are taken, and recording is on
-/// from here on, whatever `MONITOR_ENABLED` says, for this `server` or else that of `MONITOR_SERVER_URL`.
+/// Prepares a command. Must be called while the program has a single thread: it forks the helper and takes over signals. From here on
+/// recording is enabled, independent of `MONITOR_ENABLED`. Records go to `server`, or to `MONITOR_SERVER_URL` if it is `None`.
 ///
 /// # Errors
-/// When there is no command, or the system refuses what is needed.
+/// If there is no command, or a system call fails.
 pub fn prepare(spec: Spec, server: Option<&str>, spool: Option<&Path>) -> Result<Launcher, RunError> {
     if let Some(spool) = spool {
         sys::set_env("MONITOR_SPOOL_DIR", spool);
@@ -77,18 +77,18 @@ pub fn prepare(spec: Spec, server: Option<&str>, spool: Option<&Path>) -> Result
     ready(spec, server, None)
 }
 
-/// Runs what the folder of a detached run says, as its launcher in a session of its own, and writes down there what comes of it.
+/// Executes the detached run described by `folder`, as its launcher in a new session, and writes its steps and outcome to the folder.
 ///
 /// # Errors
-/// As [`prepare`]; and when another launcher has taken the run.
+/// As [`prepare`]; also if another launcher has claimed the run.
 pub fn launch(folder: &Path) -> Result<Outcome, RunError> {
-    // Refused to whoever leads its group already, as one that a shell has started by hand.
+    // Fails for a process that leads a process group already, such as one started from an interactive shell. That is harmless.
     let _ = setsid();
     let (spec, claim) = Claim::take(folder)?;
     ready(spec, None, Some(claim))?.run()
 }
 
-/// Waits at most `patience` until the server has stored what this program recorded. Returns false if it has not.
+/// Waits at most `patience` until the server has stored the records of this program. Returns false on timeout.
 pub fn flush(patience: Duration) -> bool {
     monitor_client::flush(patience).is_ok()
 }
@@ -117,12 +117,12 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
     }
     sys::remove_env(DETACHED);
     monitor_client::launcher::without_calls();
-    // What a killed helper leaves behind, the command among it, is this program's then. It holds for this program alone, not for what it
-    // starts; without it, how such a command ends is not known.
+    // If the helper is killed, its children, the command among them, become children of this program, which then observes how the command
+    // ends. The setting is not inherited.
     let _ = set_child_subreaper(Some(Pid::INIT));
     match sys::fork().map_err(RunError::system("start the helper"))? {
         None => {
-            // The launcher's, whose end is to be seen.
+            // Drop the launcher's copies, so that the closing of its ends can be detected.
             drop((line, pumps, outer, shown, claim, env, log));
             if let Some(injection) = injection {
                 injection.forget();
@@ -139,17 +139,17 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
 }
 
 impl Launcher {
-    /// Calls `act` when the run has ended and its end is recorded, before the launcher leaves the unsent records to another process:
-    /// [`flush`] can wait for the server at that point.
+    /// Calls `act` after the end of the run is recorded and before unsent records are left to another process. At that point, [`flush`] can
+    /// wait for the server.
     #[must_use]
     pub fn at_end(self, act: impl FnOnce(&Outcome) + 'static) -> Self {
         Self { at_end: Some(AtEnd(Box::new(act))), ..self }
     }
 
-    /// Runs the command to its end, as often as it is to be tried.
+    /// Runs the command until it succeeds or its retries are used up.
     ///
     /// # Errors
-    /// When the output can't be copied, or written to a file.
+    /// If the output can't be copied, or can't be written to a file.
     pub fn run(self) -> Result<Outcome, RunError> {
         let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim, log, at_end } = self;
         let record = Arc::new(Record::begin(&spec, limits.words(&spec), secrets));

@@ -1,9 +1,9 @@
-//! Runs a command as a process: starts it, watches it, limits it, ends it, records it, and survives the death of whoever asked.
+//! Runs a command as a process: starts, watches, limits, ends and records it. The command survives the death of its launcher.
 //!
-//! [`prepare`] takes a [`Spec`](monitor_runs::Spec) and gives a [`Launcher`], whose [`run`](Launcher::run) returns the
-//! [`Outcome`](monitor_runs::Outcome). It takes over the signals and the terminal of its program, so that program is to do nothing else:
-//! `monitor run` is one. Whoever has other things to do — a scheduler, a job — asks for such a program by [`monitor_runs::start`]; that
-//! program calls [`launch`].
+//! [`prepare`] takes a [`Spec`](monitor_runs::Spec) and returns a [`Launcher`], whose [`run`](Launcher::run) returns the
+//! [`Outcome`](monitor_runs::Outcome). The launcher takes over the signals and the terminal of its program, so the program, such as
+//! `monitor run`, must have no other job. A scheduler or another program with several jobs starts such a program by
+//! [`monitor_runs::start`], which then calls [`launch`].
 //!
 //! ```text
 //! launcher ── helper ── command ── what it starts

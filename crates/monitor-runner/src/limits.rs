@@ -1,5 +1,5 @@
-//! What a command may use: by a cgroup of its own where that is allowed, which counts all that it starts together, else by the
-//! limits of each process.
+//! Limits of memory and CPU time for a command. They apply to the whole tree in a cgroup if the system permits that, otherwise to each
+//! process by rlimits.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,18 +10,19 @@ use monitor_runs::Spec;
 use monitor_runs::tree::DETACHED_GROUP;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// How the limits of a [`Spec`] are kept.
+/// Enforcement of the limits of a [`Spec`].
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     cgroup: Option<Cgroup>,
-    /// Kept by the cgroup, and by whoever looks at it.
+    /// CPU limit of the cgroup. The launcher enforces it by polling.
     pub(crate) cpu: Option<Duration>,
     rlimit_memory: Option<u64>,
     rlimit_cpu: Option<u64>,
 }
 
 impl Limits {
-    /// A detached run has a cgroup below the launcher's own in any case, if that is allowed: it holds all of the run, whoever dies.
+    /// Creates the limits. A detached run always gets a cgroup below the launcher's, if permitted. The cgroup identifies all processes of
+    /// the run even after launcher or helper have died.
     pub(crate) fn new(spec: &Spec, is_detached: bool) -> Self {
         if spec.memory.is_none() && spec.cpu.is_none() {
             let own = || Cgroup::places().next().and_then(|place| Cgroup::make(&place, is_detached, None).ok());
@@ -33,7 +34,7 @@ impl Limits {
     fn within(spec: &Spec, is_detached: bool, mut places: impl Iterator<Item = PathBuf>) -> Self {
         let cgroup = places.find_map(|place| Cgroup::make(&place, is_detached, spec.memory).ok());
         let has_group = cgroup.is_some();
-        // A group without the controller of memory still counts CPU time.
+        // A cgroup without the memory controller still measures CPU time.
         let cgroup = cgroup.or_else(|| {
             if spec.cpu.is_some() { Cgroup::places().find_map(|place| Cgroup::make(&place, is_detached, None).ok()) } else { None }
         });
@@ -45,7 +46,7 @@ impl Limits {
         }
     }
 
-    /// How they are kept, to be shown: `memory: cgroup`, `cpu: rlimit, for each process`.
+    /// Describes the enforcement, as fields of the process: `memory: cgroup`, `cpu: rlimit, for each process`.
     pub(crate) fn words(&self, spec: &Spec) -> Vec<(&'static str, String)> {
         let how = |by_rlimit: bool| if by_rlimit { "rlimit, for each process" } else { "cgroup" };
         let memory = spec.memory.map(|bytes| ("memory_limit", format!("{bytes} bytes by {}", how(self.rlimit_memory.is_some()))));
@@ -53,38 +54,38 @@ impl Limits {
         memory.into_iter().chain(cpu).collect()
     }
 
-    /// The cgroup's folder.
+    /// Returns the folder of the cgroup.
     pub(crate) fn group(&self) -> Option<PathBuf> {
         self.cgroup.as_ref().map(|cgroup| cgroup.folder.clone())
     }
 
-    /// CPU time that was used by all together.
+    /// Returns the CPU time used by the whole cgroup.
     pub(crate) fn used_cpu(&self) -> Option<Duration> {
         let text = fs::read_to_string(self.cgroup.as_ref()?.folder.join("cpu.stat")).ok()?;
         let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()?;
         Some(Duration::from_micros(micros))
     }
 
-    /// How often something was killed because all together had too much memory.
+    /// Returns the number of processes that were killed because the cgroup exceeded its memory.
     pub(crate) fn killed_for_memory(&self) -> u64 {
         let Some(cgroup) = &self.cgroup else { return 0 };
         let text = fs::read_to_string(cgroup.folder.join("memory.events")).unwrap_or_default();
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// The cgroup, for a child to begin in.
+    /// Opens the cgroup's folder, so that a child can be forked into it.
     pub(crate) fn group_file(&self) -> Option<File> {
         File::open(&self.cgroup.as_ref()?.folder).ok()
     }
 
-    /// What a child does before it becomes the command, unless it has begun in the cgroup.
+    /// Returns the limits that a child applies to itself before exec.
     pub(crate) fn for_child(&self) -> io::Result<ChildLimits> {
         let open = |cgroup: &Cgroup| OpenOptions::new().write(true).open(cgroup.folder.join("cgroup.procs"));
         Ok(ChildLimits { procs: self.cgroup.as_ref().map(open).transpose()?, memory: self.rlimit_memory, cpu: self.rlimit_cpu })
     }
 }
 
-/// Limits as a child takes them on, between fork and exec.
+/// Limits that a child applies to itself between fork and exec.
 #[derive(Debug)]
 pub(crate) struct ChildLimits {
     procs: Option<File>,
@@ -93,7 +94,7 @@ pub(crate) struct ChildLimits {
 }
 
 impl ChildLimits {
-    /// It is in the cgroup already.
+    /// Called if the child was forked into the cgroup.
     pub(crate) fn is_in_group(&mut self) {
         self.procs = None;
     }
@@ -102,7 +103,7 @@ impl ChildLimits {
         if let Some(mut procs) = self.procs.as_ref() {
             procs.write_all(b"0")?;
         }
-        // Not of addresses: programs may reserve more of these than any machine has.
+        // Limits data, not addresses, because programs may reserve far more addresses than memory.
         self.memory.map_or(Ok(()), |bytes| set(Resource::Data, bytes, bytes))
     }
 
@@ -115,14 +116,14 @@ fn set(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?)
 }
 
-/// A control group for one command. Gone with this, unless something still runs in it.
+/// A cgroup for one command. Dropping this removes the cgroup, unless a process still runs in it.
 #[derive(Debug)]
 struct Cgroup {
     folder: PathBuf,
 }
 
 impl Cgroup {
-    /// Where one may be made: below the group of this program, or beside it.
+    /// Returns candidate folders for a new cgroup: the group of this program, and its parent.
     fn places() -> impl Iterator<Item = PathBuf> {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         places(&text("/proc/self/cgroup"), &text("/proc/self/mounts")).into_iter()
@@ -134,7 +135,7 @@ impl Cgroup {
         fs::create_dir(&cgroup.folder)?;
         if let Some(bytes) = memory {
             fs::write(cgroup.folder.join("memory.max"), bytes.to_string())?;
-            // Absent without swap accounting, and on older systems.
+            // Missing without swap accounting, and on older systems.
             let _ = fs::write(cgroup.folder.join("memory.swap.max"), "0");
             let _ = fs::write(cgroup.folder.join("memory.oom.group"), "1");
         }
@@ -148,7 +149,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// By what `/proc/self/cgroup` and `/proc/self/mounts` say; none where there is no version 2.
+/// Parses `/proc/self/cgroup` and `/proc/self/mounts`. Empty without cgroup v2.
 fn places(groups: &str, mounts: &str) -> Vec<PathBuf> {
     let Some(own) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
     let mount = mounts.lines().find_map(|line| {
@@ -178,7 +179,7 @@ mod tests {
         check("", "", &[]);
     }
 
-    /// A folder stands for a group: what the system would write there is written by hand.
+    /// A plain folder simulates the cgroup file system.
     #[test]
     fn a_group_limits_all_together_and_tells_what_they_used() {
         let place = tempfile::tempdir().unwrap();

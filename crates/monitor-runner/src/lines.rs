@@ -1,26 +1,26 @@
-//! Output as lines: each a log of the process, as many as the server can do with.
+//! Splits output into lines. Each line becomes a log of the process, up to a rate that the server can handle.
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
 use memchr::memchr;
 
-/// A longer line is cut.
+/// Maximum length of a line, in bytes. Longer lines are cut.
 const LONGEST_LINE: usize = 8 << 10;
-/// What goes on for longer without an end is not looked at for one at any cost.
+/// Length of an unfinished line, in bytes, beyond which searching for its end counts against the budget.
 const ENDLESS: u64 = 1 << 20;
-/// Lines and bytes that are logged at once, and that many more a second.
+/// Number of lines and bytes that can be logged at once; `RATE` is the refill per second.
 const BURST: (f64, f64) = (10_000.0, (4 << 20) as f64);
 const RATE: (f64, f64) = (1_000.0, (1 << 20) as f64);
 
-/// Cuts a stream into lines, within a budget.
+/// Splits a stream into lines within a budget.
 #[derive(Debug)]
 pub(crate) struct Lines {
     budget: Budget,
-    /// The line that is not over yet, up to its bound, and what is beyond.
+    /// Unfinished line up to [`LONGEST_LINE`], and the number of bytes beyond that.
     line: Vec<u8>,
     beyond: u64,
-    /// The rest of a line whose beginning nobody has seen is nothing to be logged.
+    /// True if the beginning of the current line was skipped. Its rest is not logged.
     is_torn: bool,
 }
 
@@ -33,7 +33,7 @@ impl Lines {
         Self { budget: Budget { lines: BURST.0, bytes: BURST.1, filled: now(), now }, line: Vec::new(), beyond: 0, is_torn: false }
     }
 
-    /// Takes what was written: `log` gets each line that is over. How many bytes turned out to be no log.
+    /// Adds output and calls `log` for each complete line. Returns the number of bytes that were not logged.
     pub(crate) fn feed(&mut self, bytes: &[u8], log: &mut dyn FnMut(String)) -> u64 {
         let (mut rest, mut cut) = (bytes, 0);
         while !rest.is_empty() {
@@ -56,19 +56,19 @@ impl Lines {
         cut
     }
 
-    /// Whether nothing would be logged of what comes next, so that nobody needs to look at it.
+    /// Returns true if the budget is used up, so that output does not need to be read.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.budget.is_used_up()
     }
 
-    /// So many bytes went by unseen; how many are no log.
+    /// Skips bytes that were not read. Returns the number of bytes that are not logged.
     pub(crate) fn skip(&mut self, bytes: u64) -> u64 {
         let line = std::mem::take(&mut self.line);
         self.is_torn = true;
         bytes + line.len() as u64 + std::mem::take(&mut self.beyond)
     }
 
-    /// Nothing more comes: what stands without an end is a line too.
+    /// Ends the stream. An unfinished line is logged, too.
     pub(crate) fn finish(&mut self, log: &mut dyn FnMut(String)) -> u64 {
         let cut = if self.line.is_empty() { 0 } else { self.end_line(log) };
         self.is_torn = false;
@@ -94,14 +94,14 @@ impl Lines {
             }
             log(text);
         }
-        // Its memory is used again.
+        // Reuse its memory.
         line.clear();
         self.line = line;
         cut
     }
 }
 
-/// What a person would have seen of a line at the end: without colours, and without what was overwritten.
+/// Returns the final appearance of a line on a terminal: without colors and without overwritten text.
 pub(crate) fn text_of(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let stripped = anstream::adapter::strip_str(&text).to_string();
@@ -109,7 +109,7 @@ pub(crate) fn text_of(line: &[u8]) -> String {
     shown.rsplit('\r').next().unwrap_or(shown).to_owned()
 }
 
-/// How many lines may still be logged.
+/// Budget of lines and bytes to log.
 #[derive(Debug)]
 struct Budget {
     lines: f64,
@@ -119,13 +119,13 @@ struct Budget {
 }
 
 impl Budget {
-    /// A line of so many bytes is logged.
+    /// Spends one line of `bytes`.
     fn take(&mut self, bytes: usize) {
         self.lines -= 1.0;
         self.spend(bytes as u64);
     }
 
-    /// So many bytes were looked at.
+    /// Spends bytes that were scanned.
     fn spend(&mut self, bytes: u64) {
         self.bytes -= bytes as f64;
     }
@@ -133,7 +133,7 @@ impl Budget {
     fn is_used_up(&mut self) -> bool {
         if self.lines < 1.0 || self.bytes < 0.0 {
             let seconds = ((self.now)() - self.filled).as_secs_f64();
-            // Not for each line that comes: only when it is worth looking again.
+            // Limits how often the clock is read while the budget is used up.
             if seconds < 0.5 {
                 return true;
             }
@@ -166,13 +166,13 @@ mod tests {
         }
     }
 
-    /// Where no time passes, nothing more may be logged.
+    /// A stopped clock, so that the budget is not refilled.
     fn still() -> Instant {
         static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
         *NOW
     }
 
-    /// What is logged of these pieces, and how many bytes are no log.
+    /// Returns the logged lines of these pieces, and the number of bytes that were not logged.
     fn lines(pieces: &[&[u8]]) -> (Vec<String>, u64) {
         let (mut lines, mut logged) = (Lines::by(still), Vec::new());
         let mut cut: u64 = pieces.iter().map(|piece| lines.feed(piece, &mut |line| logged.push(line))).sum();
@@ -193,13 +193,13 @@ mod tests {
         let (logged, cut) = lines(&[&[b'x'; 8_000], &[b'x'; 12_000], b"\nnext\n"]);
         assert!(logged[0].ends_with("x… (11808 bytes cut)") && logged[1] == "next", "{logged:?}");
         assert_eq!(cut, 11_808);
-        // What follows its newline is a line again.
+        // The line after the overlong line is logged.
         let (endless, zeros) = (vec![b'x'; 1 << 18], (20 << 18) + 4);
         let pieces: Vec<&[u8]> = std::iter::repeat_n(&endless[..], 8).chain([&b"end\nnext\n"[..]]).collect();
         let (logged, cut) = lines(&pieces);
         assert!(logged.len() == 2 && logged[0].contains("bytes cut") && logged[1] == "next", "{}", logged.len());
         assert_eq!(cut, (8 << 18) + 3 - (8 << 10));
-        // It uses up what may be looked at.
+        // Scanning an overlong line uses up the budget.
         let pieces: Vec<&[u8]> = std::iter::repeat_n(&endless[..], 20).chain([&b"end\n"[..]]).collect();
         let (logged, cut) = lines(&pieces);
         assert_eq!((logged.len(), cut), (1, zeros - (8 << 10)));

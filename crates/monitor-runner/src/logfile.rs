@@ -1,4 +1,4 @@
-//! The file that output is written to as it comes, byte for byte.
+//! Log file of a run, with the output byte for byte.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,41 +11,41 @@ use jiff::{Timestamp, Zoned};
 use monitor_runs::bounded::Bounded;
 use monitor_runs::{Held, OutputLog};
 
-/// A file of output, which keeps the first half and the last half of so many bytes.
+/// A log file that keeps the first and the last half of a maximum number of bytes.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
     kept: Kept,
-    /// Bytes that nobody tried to write.
+    /// Number of bytes that were skipped without reading them.
     skipped: u64,
-    /// Why nothing more is written.
+    /// Error that ended the writing.
     pub(crate) failure: Option<io::Error>,
 }
 
-/// Where the bytes are.
+/// Place of the bytes.
 #[derive(Debug)]
 enum Kept {
-    /// In a file of its own.
+    /// A separate file.
     Own(Bounded),
-    /// In the file that the folder of a detached run has, of which this is a second name in this folder.
+    /// The output file of a detached run. The log file is a second name (hard link) of it in `folder`.
     Shared { output: Arc<OutputLog>, folder: Held, name: String },
-    /// It can't be written any more.
+    /// Writing has failed.
     Broken,
 }
 
-/// Which file it is.
+/// Name and owner of a log file.
 pub(crate) struct Named<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) name: &'a str,
     pub(crate) id: &'a str,
     pub(crate) began: &'a Zoned,
-    /// The user that it belongs to; this program's if there is none.
+    /// User and group of the file. `None` for those of this program.
     pub(crate) owner: Option<(u32, u32)>,
 }
 
 impl LogFile {
-    /// Creates `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below a folder, by the time at which the run began. Whatever the umask is, the file has the
-    /// mode 0640 and `logs` and the folders below it 0750. Of a detached run it is a second name of the file that its folder has, `output`,
+    /// Creates `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below a folder, where date and time are the start of the run. Independent of the
+    /// umask, the file has mode 0640, and `logs` and the folders below it 0750. For a detached run, the file is a hard link to `output`,
     /// unless that is on another file system.
     pub(crate) fn create(named: &Named<'_>, longest: u64, output: Option<&Arc<OutputLog>>) -> io::Result<Self> {
         let &Named { folder, name, id, began, owner } = named;
@@ -68,7 +68,7 @@ impl LogFile {
             return Ok(Self { path, kept, skipped: 0, failure: None });
         }
         let mut options = File::options();
-        // At the end it is read to close its gap.
+        // Readable, because closing the gap at the end reads the file.
         options.append(true).read(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
         let file = match options.clone().create_new(true).open(&in_folder) {
             Ok(file) => {
@@ -78,7 +78,8 @@ impl LogFile {
                 }
                 file
             }
-            // A further launcher continues the same file. It is not given away: the user may have put a link to another file there.
+            // A further launcher continues the file. Its owner is not changed, because the user may have replaced it by a link to another
+            // file.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&in_folder)?,
             Err(error) => return Err(error),
         };
@@ -98,17 +99,17 @@ impl LogFile {
         }
     }
 
-    /// Nothing more is to be written to it from here.
+    /// Returns true if this program writes no more bytes to the file.
     pub(crate) fn is_idle(&self) -> bool {
         !matches!(self.kept, Kept::Own(_))
     }
 
-    /// Counts what was not even looked at.
+    /// Counts bytes that were skipped.
     pub(crate) fn skip(&mut self, bytes: u64) {
         self.skipped += bytes;
     }
 
-    /// Bytes that are not in it.
+    /// Returns the number of bytes that are missing in the file.
     pub(crate) fn cut(&self) -> u64 {
         self.skipped
             + match &self.kept {
@@ -118,9 +119,10 @@ impl LogFile {
             }
     }
 
-    /// Says in the file itself what is missing. One that somebody else goes on to write stays as it is.
+    /// Adds a line about missing bytes to the file and closes it. If the helper continues a shared file (`is_over` is false), the file is
+    /// left as it is.
     pub(crate) fn finish(self, is_over: bool) {
-        // Nobody is left to tell that it could not be written: its end is there all the same.
+        // At this point an error can't be reported. The end of the output is in the file anyway.
         let _ = match self.kept {
             Kept::Own(file) => file.close(),
             Kept::Shared { output, folder, name } if is_over => output.close(&folder.path().join(name)),
@@ -129,7 +131,7 @@ impl LogFile {
     }
 }
 
-/// A time on the clock on the wall. The zone is read from its file where jiff would first make a list of all zones there are, which takes 1 ms.
+/// Converts to local time. The zone is read from `/etc/localtime`, because jiff would first list all zones of the system, which takes 1 ms.
 pub(crate) fn on_the_wall(time: Timestamp) -> Zoned {
     let is_named = std::env::var_os("TZ").is_some();
     let own = || TimeZone::tzif("", &fs::read("/etc/localtime").ok()?).ok();
@@ -137,7 +139,7 @@ pub(crate) fn on_the_wall(time: Timestamp) -> Zoned {
     time.to_zoned(zone.unwrap_or_else(TimeZone::system))
 }
 
-/// A name as the name of a folder.
+/// Makes a name safe as a folder name.
 fn file_name(name: &str) -> String {
     let safe = |c: char| if c == '/' || c == '\0' || c.is_control() { '_' } else { c };
     let mut name: String = name.chars().map(safe).collect();
@@ -207,7 +209,7 @@ mod tests {
             assert_eq!(log.cut() > 0, is_cut);
             let (path, missing) = (log.path.clone(), log.cut());
             let before = Output::open(run.path()).unwrap().length;
-            // Somebody who reads while it is made whole.
+            // A reader that reads while the gap is closed.
             let (mut reader, mut position) = (Output::open(run.path()).unwrap(), 0);
             reader.part(&mut position, before, 4_096).unwrap();
             log.finish(true);
@@ -216,7 +218,7 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap();
             assert_eq!(text.contains(&format!("\n(cut: {missing} bytes are left out here)\n")), is_cut);
             assert!(!text.contains('\0') && text.ends_with(if is_cut { "00009999\n" } else { "00000002\n" }));
-            // Whoever went on before goes on at the same place.
+            // A reader that was interrupted continues at the same position.
             let (mut reader, mut all) = (Output::open(run.path()).unwrap(), text.as_bytes()[..position as usize].to_vec());
             assert_eq!(reader.length, before);
             loop {
@@ -240,7 +242,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        // The second one finds the folders of the first one.
+        // The second run reuses the folders of the first run.
         for id in ["1", "2"] {
             let log = create(folder.path(), id, 6, Some((65_534, 65_533)), None);
             for path in log.path.ancestors().take(4) {

@@ -1,4 +1,4 @@
-//! What launcher and helper say to each other: a line of JSON each.
+//! Messages between launcher and helper: one line of JSON each.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,73 +11,73 @@ use monitor_client::launcher::Left;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// From the launcher.
+/// Messages from the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    /// The run is recorded, under these ids of tree and process.
+    /// The run is recorded with these ids of tree and process.
     Began { ids: Option<(String, String)> },
-    /// Start the command, or a hook, with this in its environment, or without.
+    /// Start the command or a hook with this environment.
     Spawn { part: Part, env: Env },
     /// Send a signal.
     Signal { signal: i32, whom: Whom },
-    /// The command's end was heard of: let the system forget it.
+    /// Reap the command, whose end was processed.
     Reap,
-    /// Kill all that it has started.
+    /// Kill the whole tree below the command.
     KillAll,
-    /// Say whether anything of it is left.
+    /// Report whether a process of the command is left.
     Left,
-    /// Nobody reads this output any more.
+    /// The reader of this output has closed it.
     Close { pump: usize },
-    /// Nothing more will be started: let go of where output is written to.
+    /// Nothing more will be started: close the write ends of the streams.
     LetGo,
-    /// End, when nobody can write output any more if some still can, and copy it until then. What the launcher has left in the
-    /// spool is to be sent once it is gone.
+    /// End. If `goes_on`, first copy output until no process can write any more. If `left` is set, send the records in the spool once the
+    /// launcher has ended.
     End { goes_on: bool, left: Option<Left> },
 }
 
-/// Variables that are set, or taken away.
+/// Variables to set, or to remove if the value is `None`.
 pub(crate) type Env = Vec<(OsString, Option<OsString>)>;
 
-/// A part of a run that is a command of its own.
+/// A part of a run, each a separate command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Part {
     /// The hook before the first attempt.
     Before,
-    /// The attempt of this number.
+    /// An attempt, with its number.
     Attempt(u32),
     /// The hook after the last attempt.
     After,
 }
 
-/// Who gets a signal.
+/// Recipients of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Whom {
-    /// The command alone.
+    /// Only the command.
     Command,
-    /// Its process group, which is its own.
+    /// The command's process group.
     Group,
-    /// All that it has started.
+    /// The whole tree below the command.
     Tree,
 }
 
-/// From the helper.
+/// Messages from the helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Tell {
-    /// It runs.
+    /// The command runs.
     Spawned { pid: u32 },
-    /// It could not be started: while doing what, and why.
+    /// The command could not be started. `stage` is the step that failed.
     NotSpawned { stage: Stage, errno: i32 },
-    /// It was stopped.
+    /// The command was stopped.
     Stopped,
-    /// It has ended, and is there until it is to be reaped: who sent a signal can be looked up as long.
+    /// The command has ended. It stays a zombie until [`Ask::Reap`], so that its pid still identifies it as the sender of a signal.
     Ended { code: Option<i32>, signal: Option<i32>, cpu_us: u64, peak_bytes: u64, io_bytes: Option<(u64, u64)> },
-    /// Whether anything of it is left.
+    /// True if a process of the command is left.
     Left(bool),
-    /// Where output is written to was let go of.
+    /// The write ends of the streams are closed.
     HasLetGo,
 }
 
-/// What was being done for a command when it could not be started.
+/// Step in the start of a command, for errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub(crate) enum Stage {
@@ -91,13 +91,13 @@ pub(crate) enum Stage {
     Start,
 }
 
-/// One end.
+/// One end of the connection.
 #[derive(Debug)]
 pub(crate) struct Line<Out, In> {
     stream: UnixStream,
     read: Vec<u8>,
     ready: VecDeque<In>,
-    /// The other end is gone.
+    /// True if the other end has closed the connection.
     pub(crate) is_over: bool,
     out: PhantomData<Out>,
 }
@@ -107,14 +107,14 @@ impl<Out: Serialize, In: DeserializeOwned> Line<Out, In> {
         Self { stream, read: Vec::new(), ready: VecDeque::new(), is_over: false, out: PhantomData }
     }
 
-    /// Says something; nobody may be there any more.
+    /// Sends a message. Errors are ignored, because the other end may be dead.
     pub(crate) fn say(&mut self, message: &Out) {
         let mut text = serde_json::to_vec(message).unwrap_or_default();
         text.push(b'\n');
         let _ = self.stream.write_all(&text);
     }
 
-    /// Takes what has come, when there is something or the other end is gone.
+    /// Reads available messages. Blocks if there is none and the connection is open.
     pub(crate) fn listen(&mut self) {
         let mut buffer = [0; 4_096];
         match self.stream.read(&mut buffer) {
@@ -131,7 +131,7 @@ impl<Out: Serialize, In: DeserializeOwned> Line<Out, In> {
         }
     }
 
-    /// What was said, oldest first.
+    /// Returns the oldest received message.
     pub(crate) fn next(&mut self) -> Option<In> {
         self.ready.pop_front()
     }
@@ -162,7 +162,7 @@ mod tests {
         drop(theirs);
         line.listen();
         assert!(line.is_over && line.next().is_none());
-        // Nobody is there any more.
+        // Sending to a closed connection is no error.
         line.say(&Ask::LetGo);
     }
 

@@ -1,4 +1,4 @@
-//! Copies output from the command to where it goes, on a thread of its own for each stream, and shows it to a [`Sink`].
+//! Copies output from the command to its destination, on one thread per stream, and passes it to a [`Sink`].
 
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::ops::Range;
@@ -17,13 +17,14 @@ use crate::streams::Pump;
 
 const AT_ONCE: usize = 64 << 10;
 const SPLICE: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
-/// Room of both pipes once output is only passed on.
+/// Size of both pipes once output is only passed on, in bytes.
 const WIDE: usize = 1 << 20;
-/// Where so much has passed at once more is coming: it is let gather for a moment, so that nobody is woken for each piece of it.
+/// If this many bytes have passed since the last wait, the thread sleeps for `GATHERING` before it copies more, so that it wakes less
+/// often.
 const FLOOD: usize = 64 << 10;
 const GATHERING: Duration = Duration::from_micros(150);
 
-/// A stream that is copied.
+/// A stream that is being copied.
 #[derive(Debug)]
 pub(crate) struct Pumping {
     wake: Arc<OwnedFd>,
@@ -31,16 +32,16 @@ pub(crate) struct Pumping {
     thread: JoinHandle<()>,
 }
 
-/// What it is to do besides.
+/// Orders to the copying thread.
 enum Order {
-    /// Copy all that is there now, and tell whether nobody can write any more.
+    /// Copy everything that is available, then reply true if no process can write any more.
     Drain(mpsc::Sender<bool>),
-    /// Copy nothing more.
+    /// Stop copying and close both ends.
     Close,
 }
 
 impl Pumping {
-    /// `closed` is called when nobody reads any more at the other end.
+    /// Starts copying. `closed` is called when the reader of the destination has closed it.
     pub(crate) fn start(pump: Pump, sink: Sink, closed: impl FnOnce() + Send + 'static) -> Result<Self, RunError> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| RunError::system("start copying output")(error.into()))?;
@@ -55,14 +56,14 @@ impl Pumping {
         Ok(Self { wake, asks, thread })
     }
 
-    /// Asks for all that is there to be copied; the answer says whether nobody can write any more.
+    /// Orders that everything available is copied. The reply is true if no process can write any more.
     pub(crate) fn drain(&self) -> mpsc::Receiver<bool> {
         let (done, answer) = mpsc::channel();
         self.order(Order::Drain(done));
         answer
     }
 
-    /// Copies nothing more: neither end is held any longer.
+    /// Stops copying and closes both ends.
     pub(crate) fn close(&self) {
         self.order(Order::Close);
     }
@@ -72,7 +73,7 @@ impl Pumping {
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
-    /// The end.
+    /// Stops copying and waits for the thread.
     pub(crate) fn stop(self) {
         drop(self.asks);
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
@@ -80,23 +81,23 @@ impl Pumping {
     }
 }
 
-/// What came of trying to copy.
+/// Result of an attempt to copy.
 enum Step {
     Copied(usize),
-    /// Nothing is there.
+    /// No input is available.
     Empty,
-    /// The other end has no room.
+    /// The destination is full.
     Full,
-    /// Nobody can write any more.
+    /// All write ends are closed.
     Over,
-    /// Nobody reads any more.
+    /// The read end of the destination is closed.
     Closed,
 }
 
 fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Order>, closed: impl FnOnce()) {
     let can_splice = pump.log.is_none();
     let mut way = Way { buffer: Vec::new(), copy: None, seen: 0..0, can_splice, is_wide: false, passed: 0 };
-    // Who wants to know that all is copied that was there, and how much of it is left.
+    // Receiver of the reply to a `Drain`, and the number of bytes still to copy for it.
     let mut waiting: Option<(mpsc::Sender<bool>, usize)> = None;
     let (mut pump, mut closed) = (Some(pump), Some(closed));
     loop {
@@ -117,7 +118,7 @@ fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Order>,
             }
         }
         if let Step::Over | Step::Closed = step {
-            // Whoever writes is to see that nobody reads.
+            // Close the read end, so that writers get EPIPE.
             pump = None;
         }
         let mut files = vec![PollFd::new(wake, PollFlags::IN)];
@@ -137,17 +138,17 @@ fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Order>,
     }
 }
 
-/// How bytes go from one end to the other: from pipe to pipe without being copied. What is to be looked at is copied aside and taken
-/// only when it is passed on, so that it is still there for whoever goes on with it.
+/// Transfers bytes. From pipe to pipe, they are spliced without copying to user space. Bytes that the sink needs are duplicated with `tee`
+/// and consumed only when they are passed on. If this program is killed in between, they are still in the pipe for the helper.
 struct Way {
     buffer: Vec<u8>,
-    /// A pipe for what is looked at.
+    /// Pipe for the duplicated bytes.
     copy: Option<(PipeReader, PipeWriter)>,
-    /// Where in the buffer stands what was looked at and not passed on yet.
+    /// Range of the buffer with bytes that were duplicated but not passed on yet.
     seen: Range<usize>,
     can_splice: bool,
     is_wide: bool,
-    /// Bytes that went by unseen since there was none to be copied, or no room for it.
+    /// Number of bytes that were spliced since the input was last empty or the destination full.
     passed: usize,
 }
 
@@ -159,13 +160,13 @@ impl Way {
                 Ok(step) => return step,
                 Err(Errno::INTR) => return Step::Copied(0),
                 Err(Errno::PIPE) => return Step::Closed,
-                // Not everything can be spliced from, or to.
+                // Some files do not support splice.
                 Err(_) => self.can_splice = false,
             }
         }
         self.buffer.resize(AT_ONCE, 0);
         match rustix::io::read(&pump.from, &mut self.buffer[..]) {
-            // Linux answers EIO when the other end of a pseudo-terminal is closed.
+            // Linux returns EIO when the other end of a pseudo-terminal is closed.
             Ok(0) | Err(Errno::IO) => Step::Over,
             Ok(length) => {
                 let passed = pump.pass_on(&self.buffer[..length]);
@@ -180,7 +181,7 @@ impl Way {
 
     fn pass(&mut self, pump: &Pump, sink: &mut Sink) -> Result<Step, Errno> {
         if !std::mem::replace(&mut self.is_wide, true) {
-            // As far as the system allows.
+            // The system may limit the size.
             let _ = fcntl_setpipe_size(&pump.from, WIDE);
             let _ = fcntl_setpipe_size(&pump.to, WIDE);
         }
@@ -192,7 +193,7 @@ impl Way {
                 sink.pass(length as u64);
                 Ok(Step::Copied(length))
             }
-            // One of both: is it the other end that has no room?
+            // Either the input is empty or the destination is full. Poll the input to find out.
             Err(Errno::AGAIN) => {
                 let mut files = [PollFd::new(&pump.from, PollFlags::IN)];
                 let is_empty = poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready == 0);
@@ -218,11 +219,11 @@ impl Way {
             self.seen = 0..length;
         }
         match splice(&pump.from, None, &pump.to, None, self.seen.len(), SPLICE) {
-            // Somebody else has taken it.
+            // Another reader has consumed the bytes.
             Ok(0) => Ok(Step::Over),
             Ok(length) => {
                 let end = self.seen.start + length;
-                // Only a detached run has a file whose errors end the copying, and its output is not spliced.
+                // Only the file of a detached run has errors that end the copying, and its output is not spliced.
                 let _ = sink.feed(&self.buffer[self.seen.start..end]);
                 self.seen.start = end;
                 Ok(Step::Copied(length))

@@ -1,5 +1,5 @@
-//! Processes that wait for input from a terminal. A terminal in line mode does not report its readers, so they are found by the
-//! system calls in which they block.
+//! Finds processes that wait for input from a terminal. A terminal in line mode does not report its readers, so they are identified by
+//! their blocking system calls.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,8 @@ use monitor_runs::tree;
 use rustix::fs::fstat;
 use rustix::process::{Pid, getpgid, getpgrp};
 
-/// Descriptors of a `poll` or `select` that are looked at; programs that read from a terminal wait for few.
+/// Maximum number of descriptors in a `poll` or `select` call that are checked. Programs that read from a terminal wait for few
+/// descriptors.
 const MOST_FDS: usize = 1_024;
 /// System calls with an array of `pollfd`.
 const POLLS: &[i64] = &[
@@ -19,7 +20,7 @@ const POLLS: &[i64] = &[
     libc::SYS_poll,
     libc::SYS_ppoll,
 ];
-/// System calls with a set of descriptors to be read.
+/// System calls with a set of descriptors to read.
 const SELECTS: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_select,

@@ -1,4 +1,4 @@
-//! The record of a run: one process, with an attempt for each start of the command.
+//! Records a run as one process, with an attempt for each start of the command.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::secrets::Secrets;
 use crate::tail::Said;
 use crate::why::Why;
 
-/// The process of a run.
+/// The recorded process of a run.
 #[derive(Debug)]
 pub(crate) struct Record {
     process: Mutex<Option<Process>>,
@@ -37,7 +37,7 @@ struct About {
     name: String,
     kind: String,
     batch: Option<String>,
-    /// After this time the run is overdue: a warning is due, or the run is ended.
+    /// Duration after which the run is overdue: a warning is logged, or the run is ended.
     timeout: Option<Duration>,
     attempts: u32,
     links: Vec<(Context, String)>,
@@ -89,7 +89,7 @@ impl About {
 }
 
 impl Record {
-    /// Begins it: below the process that this program was started by, if there is one.
+    /// Starts the process, below the process that started this program, if there is one.
     pub(crate) fn begin(spec: &Spec, limits: Vec<(&'static str, String)>, secrets: Secrets) -> Self {
         let about = About::of(spec, limits, &secrets);
         let given = spec.process.as_ref().and_then(|ids| context_of(&ids.root_id, &ids.process_id));
@@ -101,7 +101,7 @@ impl Record {
         Self::new(about, process, secrets)
     }
 
-    /// Goes on with the attempt of a process that a launcher has begun, which was killed. `None` if that one was not recorded.
+    /// Continues the current attempt of a process whose launcher was killed. Returns `None` if the process was not recorded.
     pub(crate) fn take_over(
         spec: &Spec,
         limits: Vec<(&'static str, String)>,
@@ -129,17 +129,17 @@ impl Record {
         }
     }
 
-    /// Returns true, once, if somebody has asked for it to end, over the server.
+    /// Returns true, once, if a cancellation was requested through the server.
     pub(crate) fn take_cancelled(&self) -> bool {
         self.context.is_some_and(monitor_client::cancel::requested_of) && !self.is_cancelled.swap(true, Ordering::Relaxed)
     }
 
-    /// Ids of the tree and of the process.
+    /// Returns the ids of the tree and the process.
     pub(crate) fn ids(&self) -> Option<(String, String)> {
         self.context.map(|context| (format!("{:032x}", context.root()), format!("{:016x}", context.process())))
     }
 
-    /// The output of the run, which began at this time, goes to a file as well; that of a detached run has one in its folder, `output`.
+    /// Opens a log file for the run. `began_us` is its start; `output` is the output file of a detached run.
     pub(crate) fn open_file(&self, spec: &Spec, began_us: u64, output: Option<&Arc<OutputLog>>) -> std::io::Result<()> {
         let Some(folder) = &spec.log_dir else { return Ok(()) };
         let (_, id) = self.ids().unwrap_or_else(|| (String::new(), std::process::id().to_string()));
@@ -156,13 +156,13 @@ impl Record {
         self.with(|process| process.field(key, value));
     }
 
-    /// A warning about it.
+    /// Logs a warning.
     pub(crate) fn warn(&self, text: String) {
         let text = self.secrets.mask(text);
         self.with(|process| process.log(Level::Warn, text));
     }
 
-    /// A line of output.
+    /// Logs a line of output.
     pub(crate) fn log(&self, stream: &'static str, text: String) {
         self.with(|process| process.log_output(stream, text));
     }
@@ -171,7 +171,7 @@ impl Record {
         self.output.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Output that is no log.
+    /// Counts output that was not logged.
     pub(crate) fn count_cut(&self, bytes: u64) {
         self.cut.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -193,15 +193,14 @@ impl Record {
         }
     }
 
-    /// The attempt of this number begins, from 2 on.
+    /// Starts a further attempt; `attempt` is at least 2.
     pub(crate) fn again(&self, attempt: u32) {
         let Some(context) = self.context else { return };
         let process = self.about.builder().again(context, attempt).begin();
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
 
-    /// It ended; `why` is the line of what it `said` that tells the reason, if there is one; `retry` the
-    /// attempt that is to come.
+    /// Ends the attempt. `why` is the line of `said` that explains a failure, and `retry` describes the next attempt.
     pub(crate) fn end(&self, outcome: &Outcome, why: Option<Why>, said: &Said, retry: Option<Retry>) {
         let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         process.field("cpu_ms", outcome.cpu.as_millis() as u64);
@@ -244,7 +243,7 @@ impl Record {
         });
     }
 
-    /// Nothing more is written from here, or, if it `is_over`, from anywhere.
+    /// Closes the log file. `is_over` is true if no other process writes to it either.
     pub(crate) fn close_file(&self, is_over: bool) {
         if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
             file.finish(is_over);

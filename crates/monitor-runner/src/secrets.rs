@@ -15,19 +15,19 @@ use monitor_runs::{Outcome, RunError, Spec};
 use crate::messages::Env;
 
 const MASKED: &[u8] = b"***";
-/// Shorter values, and shorter lines of a value, are not masked.
+/// Minimum length of a value, or of a line of a value, in characters. Shorter texts are not masked.
 const SHORTEST_CHARS: usize = 4;
 
-/// Values of a run's secrets. Cloning it is cheap.
+/// Values of a run's secrets. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets(Option<Arc<Values>>);
 
 struct Values {
-    /// Values, and lines of values.
+    /// Values and their individual lines.
     patterns: Vec<Vec<u8>>,
     automaton: NFA,
     start: StateID,
-    /// Length of the beginning of a pattern that each state represents; the start state is not in it.
+    /// Length of the pattern prefix that each state represents. The start state is not included.
     depths: HashMap<StateID, usize>,
 }
 
@@ -38,10 +38,10 @@ impl std::fmt::Debug for Values {
 }
 
 impl Secrets {
-    /// The secrets of `spec`, whose values are in `env`.
+    /// Collects the values of the secrets of `spec` from `env`.
     ///
     /// # Errors
-    /// When the values are too large to be searched for.
+    /// If the values are too large for an automaton.
     pub(crate) fn of(spec: &Spec, env: &Env) -> Result<Self, RunError> {
         let is_secret = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| spec.secrets.contains_key(name));
         let values = env.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_ref()?.to_str());
@@ -51,7 +51,7 @@ impl Secrets {
     fn new<'a>(values: impl Iterator<Item = &'a str>) -> Result<Self, aho_corasick::BuildError> {
         let mut patterns = Vec::new();
         for value in values {
-            // A terminal ends lines with \r\n.
+            // A terminal ends lines with `\r\n`.
             let whole = [value.to_owned(), value.replace('\n', "\r\n")];
             let lines = value.lines().map(|line| line.trim().to_owned());
             let long = whole.into_iter().chain(lines).filter(|text| text.chars().count() >= SHORTEST_CHARS);
@@ -75,7 +75,7 @@ impl Secrets {
         Ok(Self(Some(Arc::new(Values { patterns, automaton, start, depths }))))
     }
 
-    /// A masker for a stream, from its beginning on.
+    /// Returns a masker for a new stream.
     pub(crate) fn masker(&self) -> Masker {
         Masker {
             state: self.0.as_ref().map(|values| values.start),
@@ -91,7 +91,7 @@ impl Secrets {
         if self.0.is_none() { text } else { String::from_utf8_lossy(&self.mask_bytes(text.into_bytes(), false)).into_owned() }
     }
 
-    /// Masks a part of a stream. If `is_cut`, it may begin with the end of a value.
+    /// Masks a part of a stream. If `is_cut`, the part may start in the middle of a value.
     pub(crate) fn mask_bytes(&self, bytes: Vec<u8>, is_cut: bool) -> Vec<u8> {
         if self.0.is_none() {
             return bytes;
@@ -113,16 +113,16 @@ impl Secrets {
     }
 }
 
-/// A part of the held bytes that is to be masked.
+/// A part of the held bytes that must be masked.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: usize,
     end: usize,
-    /// Its beginning was returned as `***` already.
+    /// True if its beginning was already returned as `***`.
     is_shown: bool,
 }
 
-/// Masks a stream piece by piece.
+/// Masks a stream incrementally.
 #[derive(Debug)]
 pub(crate) struct Masker {
     /// `None` if the run has no secrets.
@@ -130,9 +130,10 @@ pub(crate) struct Masker {
     state: Option<StateID>,
     /// Bytes that may be part of a value whose end has not arrived.
     held: Vec<u8>,
-    /// What is to be masked in the held bytes, in order, without overlaps.
+    /// Spans of the held bytes that must be masked, sorted and without overlaps.
     spans: Vec<Span>,
-    /// Ends of values that the stream may go on with, each as a pattern's index and an offset in it: its beginning was not seen.
+    /// Possible rests of values at a position where the stream was resumed, as pattern index and offset. The beginning of these values was
+    /// not seen.
     rests: Vec<(usize, usize)>,
 }
 
@@ -142,13 +143,13 @@ impl Masker {
         self.values.is_none()
     }
 
-    /// Masks the end of a value at the place where the stream goes on: what was before it was not seen.
+    /// Expects that the stream resumes in the middle of a value, because the bytes before were not seen.
     pub(crate) fn expect_rest(&mut self) {
         let Some(values) = &self.values else { return };
         self.rests = (0..values.patterns.len()).flat_map(|index| (1..values.patterns[index].len()).map(move |at| (index, at))).collect();
     }
 
-    /// Adds what was written. Returns what can be kept by now.
+    /// Adds bytes. Returns the bytes that are safe to keep.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let (Some(values), Some(mut state)) = (self.values.clone(), self.state) else { return bytes.to_owned() };
         for byte in bytes {
@@ -156,7 +157,7 @@ impl Masker {
             self.follow_rests(&values, *byte);
             state = values.automaton.next_state(Anchored::No, state, *byte);
             if values.automaton.is_match(state) {
-                // The first one of a state is the longest: the others are its ends.
+                // The first match of a state is the longest. The others are suffixes of it.
                 let longest = values.automaton.pattern_len(values.automaton.match_pattern(state, 0));
                 self.cover(self.held.len() - longest);
             }
@@ -166,7 +167,7 @@ impl Masker {
         self.take(if self.rests.is_empty() { self.held.len() - depth } else { 0 })
     }
 
-    /// Nothing more is expected. Returns the rest; of a value whose end is missing, the beginning is masked if it is long enough.
+    /// Ends the stream and returns the remaining bytes. The prefix of an incomplete value is masked if it is long enough.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         let Some(values) = self.values.clone() else { return Vec::new() };
         let depth = self.state.and_then(|state| values.depths.get(&state).copied()).unwrap_or(0);
@@ -183,7 +184,7 @@ impl Masker {
         rest
     }
 
-    /// Bytes of the stream were not seen. Returns the number of held bytes, which are dropped.
+    /// Marks a gap in the stream. Returns the number of held bytes, which are dropped.
     pub(crate) fn skip(&mut self) -> usize {
         let Some(values) = &self.values else { return 0 };
         self.state = Some(values.start);
@@ -202,12 +203,12 @@ impl Masker {
             goes_on
         });
         if self.rests.iter().any(|(index, at)| *at == values.patterns[*index].len()) {
-            // All that was held since the stream went on is that end.
+            // All bytes since the stream was resumed are the rest of a value.
             self.cover(0);
         }
     }
 
-    /// Masks from `start` to the end of the held bytes.
+    /// Masks the held bytes from `start` on.
     fn cover(&mut self, start: usize) {
         let mut span = Span { start, end: self.held.len(), is_shown: false };
         while let Some(last) = self.spans.pop_if(|last| last.end > span.start) {
@@ -217,7 +218,7 @@ impl Masker {
         self.spans.push(span);
     }
 
-    /// Takes the first `count` held bytes, masked.
+    /// Removes and returns the first `count` held bytes, masked.
     fn take(&mut self, count: usize) -> Vec<u8> {
         let (mut taken, mut at) = (Vec::with_capacity(count), 0);
         for span in std::mem::take(&mut self.spans) {

@@ -1,5 +1,5 @@
-//! Where a stream is kept besides its reader: as logs, in files, and its end in the error of the process. Values of secrets are masked
-//! before.
+//! Stores a stream in addition to passing it on: as logs, in files, and its last lines for the error of the process. Secrets are masked
+//! first.
 
 use std::borrow::Cow;
 use std::io;
@@ -12,7 +12,7 @@ use crate::streams::DetachedLog;
 use crate::tail::Tails;
 use crate::why::Stream;
 
-/// Keeps what is written to one stream.
+/// Stores the output of a stream.
 #[derive(Debug)]
 pub(crate) struct Sink {
     stream: &'static str,
@@ -32,28 +32,28 @@ impl Sink {
         Self { stream, record, lines: Lines::new(), tails, end, log, masker: secrets.masker(), secrets }
     }
 
-    /// Keeps what was written.
+    /// Stores output.
     ///
     /// # Errors
-    /// When the output file of a detached run can't be written.
+    /// If the output file of a detached run can't be written.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.record.count_output(bytes.len() as u64);
         let masked = if self.masker.is_off() { Cow::Borrowed(bytes) } else { Cow::Owned(self.masker.feed(bytes)) };
         self.keep(&masked)
     }
 
-    /// Keeps bytes in which nothing is left to be masked.
+    /// Stores bytes after masking.
     fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.log.as_ref().map_or(Ok(()), |log| log.write(bytes));
         self.record.to_file(bytes);
         self.tails.of(self.end).push(bytes);
-        // Colours are removed from a line, which may join the parts of a value.
+        // Removing colors from a line can join the parts of a value, so the line is masked again.
         let cut = self.lines.feed(bytes, &mut |line| self.record.log(self.stream, self.secrets.mask(line)));
         self.record.count_cut(cut);
         written
     }
 
-    /// Returns true if output is not kept at present, so that it need not be read.
+    /// Returns true if output is not stored at present, so that it need not be read.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.end == Stream::Output && self.record.is_file_idle() && self.lines.is_idle()
     }
@@ -67,7 +67,7 @@ impl Sink {
         self.record.count_cut(self.lines.skip(bytes));
     }
 
-    /// The end of an attempt: keeps what was held back.
+    /// Ends an attempt: stores the bytes that the masker held back.
     pub(crate) fn finish(&mut self) {
         let rest = self.masker.finish();
         if !rest.is_empty() {

@@ -1,5 +1,5 @@
-//! What the command gets for its stdin, stdout and stderr: those of the launcher where nothing is to be seen of them, else a
-//! pipe or a pseudo-terminal, whatever stands there without the launcher.
+//! Selects the command's stdin, stdout and stderr: the launcher's own where nothing must be captured, otherwise a pipe or a pseudo-terminal
+//! of the same type as the launcher's.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,28 +13,28 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::helper::write_all;
 use crate::terminal::{Outer, Pty, Shown, is_terminal};
 
-/// All of them.
+/// Streams of a command.
 #[derive(Debug)]
 pub(crate) struct Streams {
     /// The command's stdin, stdout and stderr, if not the launcher's.
     pub(crate) theirs: [Option<OwnedFd>; 3],
-    /// Copies between descriptors that the pump makes.
+    /// Copies between descriptors, made by the pump.
     pub(crate) pumps: Vec<Pump>,
-    /// The launcher's terminal, if the command has one of its own in its place.
+    /// The launcher's terminal, if the command has its own terminal instead.
     pub(crate) outer: Option<Outer>,
-    /// The launcher's terminal, if only output goes through one of the command's own.
+    /// The launcher's terminal, if only the output goes through a terminal of the command.
     pub(crate) shown: Option<Shown>,
 }
 
-/// Output on its way.
+/// An output stream with its source and destination.
 #[derive(Debug)]
 pub(crate) struct Pump {
     pub(crate) name: &'static str,
     pub(crate) from: OwnedFd,
     pub(crate) to: OwnedFd,
-    /// What failed stands here.
+    /// True if the stream contains error output.
     pub(crate) has_errors: bool,
-    /// Where the output of a detached run goes instead.
+    /// Output file of a detached run, which replaces the destination.
     pub(crate) log: Option<DetachedLog>,
 }
 
@@ -73,7 +73,7 @@ impl Streams {
             }
             streams.outer = Some(Outer::new(dup(stdin)?, &pty)?);
             let has_errors = is_terminal(stderr);
-            // First, for the launcher writes to it what is typed.
+            // Must be the first pump, because the launcher writes typed keys to it.
             streams.pumps.insert(0, Pump::new("terminal", pty.ours, dup(stdout)?, has_errors)?);
             return Ok(streams);
         }
@@ -90,7 +90,7 @@ impl Streams {
         Ok(streams)
     }
 
-    /// Puts itself between the command and `to`, if something is to be seen of it; the command's end once more.
+    /// Inserts a pipe or terminal between the command and `to`, if the output must be captured. Returns a duplicate of the command's end.
     fn take(&mut self, number: usize, to: BorrowedFd<'static>, name: &'static str, spec: &Spec) -> io::Result<Option<OwnedFd>> {
         let (ours, theirs) = if is_terminal(to) {
             let pty = Pty::like(to, true)?;
@@ -116,13 +116,13 @@ impl Pump {
         Ok(Self { name, from, to, has_errors, log: None })
     }
 
-    /// Bytes that were written and not read yet; of a terminal nobody can tell.
+    /// Returns the number of bytes that were written and not read yet. Unknown, hence the maximum, for a terminal.
     pub(crate) fn waiting_bytes(&self) -> usize {
         let is_pipe = fstat(&self.from).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
         if is_pipe { ioctl_fionread(&self.from).map_or(usize::MAX, |bytes| bytes as usize) } else { usize::MAX }
     }
 
-    /// Passes output on unchanged, whether the other end waits or not. That of a detached run has no reader: it is only kept.
+    /// Passes output on unchanged, and waits if the destination is full. The output of a detached run is only stored.
     pub(crate) fn pass_on(&self, bytes: &[u8]) -> io::Result<()> {
         if self.log.is_some() { Ok(()) } else { Ok(write_all(&self.to, bytes)?) }
     }
@@ -140,7 +140,7 @@ fn is_file(file: impl AsFd) -> bool {
     fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
 }
 
-/// Whether both go to the same place, as by `2>&1`, where it matters what comes first.
+/// Returns true if both go to the same place, as with `2>&1`, so that the order of their output matters.
 fn are_one(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
     let key = |stat: Stat| (stat.st_dev, stat.st_ino, stat.st_rdev);
     let is_null = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && !is_terminal(a);

@@ -1,4 +1,4 @@
-//! What only the C library offers: signals as a file, a fork, and what a dead child has used.
+//! Wraps calls of the C library without safe equivalents in other crates: signals as a file, fork, and the resource usage of a dead child.
 
 #![allow(unsafe_code, reason = "calls of the C library that no crate of ours wraps")]
 
@@ -8,10 +8,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// The child begins in another control group. As `linux/sched.h` has it: libc's constant has too few bits for it.
+/// Starts the child in another cgroup. Defined in `linux/sched.h`; libc's constant has too few bits.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Signals that the launcher takes, to pass them on or to act on them.
+/// Signals that the launcher takes over, to pass them on or to act on them.
 const TAKEN: [i32; 12] = [
     libc::SIGHUP,
     libc::SIGINT,
@@ -27,7 +27,7 @@ const TAKEN: [i32; 12] = [
     libc::SIGTTOU,
 ];
 
-/// Which signals were blocked.
+/// Set of blocked signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Mask(libc::sigset_t);
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// Blocks those as well by which a terminal stops who is not in its foreground. Safe to call between fork and exec.
+    /// Also blocks SIGTTOU, the signal that stops background processes when they change the terminal. Safe to call between fork and exec.
     pub(crate) fn hold_off_terminal() {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: `sigemptyset` fills in the set.
@@ -49,33 +49,33 @@ impl Mask {
         }
     }
 
-    /// Blocks these as they were. Safe to call between fork and exec.
+    /// Restores the blocked signals. Safe to call between fork and exec.
     pub(crate) fn restore(self) {
         // SAFETY: the set was filled in by the system.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
     }
 }
 
-/// A signal, and who sent it.
+/// A received signal with its sender.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrived {
     pub(crate) signal: i32,
-    /// Whoever sent it, unless the system did, as a terminal does for Ctrl-C.
+    /// Pid of the sender. `None` if the kernel sent the signal, as a terminal does for Ctrl-C.
     pub(crate) sender: Option<u32>,
 }
 
-/// Signals as something to be read; they are blocked for all threads that begin later.
+/// Signals as a readable file. They are blocked in all threads that start later.
 #[derive(Debug)]
 pub(crate) struct Signals {
     file: OwnedFd,
-    /// What was blocked before.
+    /// Signals that were blocked before.
     pub(crate) before: Mask,
-    /// What was ignored before, as `nohup` has it.
+    /// Signals that were ignored before, for example by `nohup`.
     ignored: Vec<i32>,
 }
 
 impl Signals {
-    /// Those that are passed on, and SIGCHLD.
+    /// Takes over the signals that are passed on, and SIGCHLD.
     pub(crate) fn take() -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
@@ -94,21 +94,21 @@ impl Signals {
         }
     }
 
-    /// Whether it was ignored before.
+    /// Returns true if the signal was ignored before.
     pub(crate) fn is_ignored(&self, signal: i32) -> bool {
         self.ignored.contains(&signal)
     }
 
-    /// The next one that waits.
+    /// Returns the next pending signal.
     pub(crate) fn next(&self) -> Option<Arrived> {
         let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
         let size = size_of::<libc::signalfd_siginfo>();
-        // SAFETY: the buffer has room for one, of which any bytes are valid.
+        // SAFETY: the buffer has room for one value, and any bytes are valid for it.
         let read = unsafe { libc::read(self.file.as_raw_fd(), info.as_mut_ptr().cast(), size) };
         if read != size as isize {
             return None;
         }
-        // SAFETY: it was filled in.
+        // SAFETY: initialized by the read.
         let info = unsafe { info.assume_init() };
         let is_sent = matches!(info.ssi_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
         Some(Arrived { signal: info.ssi_signo as i32, sender: is_sent.then_some(info.ssi_pid) })
@@ -123,7 +123,7 @@ impl AsFd for Signals {
 
 fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: filled in by the call; zeroes, which mean the default, are valid as well.
+    // SAFETY: filled in by the call; zeroes, which represent the default action, are valid, too.
     unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0 && action.assume_init().sa_sigaction == libc::SIG_IGN }
 }
 
@@ -131,28 +131,28 @@ fn owned(file: RawFd) -> io::Result<OwnedFd> {
     if file < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a new descriptor that nobody else has.
+    // SAFETY: a new descriptor without another owner.
     Ok(unsafe { OwnedFd::from_raw_fd(file) })
 }
 
-/// Forks: `None` in the child, its pid in the parent.
+/// Forks. Returns `None` in the child and the child's pid in the parent.
 ///
 /// # Errors
-/// When this program has other threads, which the child would lack, or there is no room for another process.
+/// If this program has other threads, which would be missing in the child, or if the process limit is reached.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
     is_alone()?;
     // SAFETY: there is one thread, so that the child lacks nothing that this program has.
     forked(unsafe { libc::fork() }.into())
 }
 
-/// Forks as [`fork`] does, with the child in the control group of this folder from its first moment on. To be moved there later it would
-/// have to wait for all processors of the machine.
+/// Forks like [`fork`], but starts the child in the cgroup of this folder. Moving the child there later would have to wait for all
+/// processors of the machine.
 ///
 /// # Errors
-/// When it may not, or the system is older than that (Linux 5.7).
+/// If that is not permitted, or the kernel is older than 5.7.
 pub(crate) fn fork_into(group: &std::fs::File) -> io::Result<Option<u32>> {
     is_alone()?;
-    // SAFETY: plain numbers, for which zeroes are valid.
+    // SAFETY: a structure of plain numbers; zeroes are valid.
     let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
     how.flags = CLONE_INTO_CGROUP;
     how.exit_signal = libc::SIGCHLD as u64;
@@ -174,25 +174,25 @@ fn forked(pid: i64) -> io::Result<Option<u32>> {
     }
 }
 
-/// Does `work` and ends this program, which is a fork, with the code that it returns.
+/// Runs `work` and ends this program, which is a fork, with the returned exit code.
 pub(crate) fn end_with(work: impl FnOnce() -> i32) -> ! {
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(70);
-    // SAFETY: what stands in the parent's buffers, and what it does at its end, is the parent's.
+    // SAFETY: exits without flushing buffers or running exit handlers, which belong to the parent.
     unsafe { libc::_exit(code) }
 }
 
-/// Closes all files of this program, which is a fork that ends by [`end_with`], but `kept`: its stdin, stdout and stderr are
-/// `/dev/null` from here on. Whatever else had a file has none.
+/// Closes all files of this program except `kept`, and redirects stdin, stdout and stderr to `/dev/null`. The program must be a fork that
+/// ends by [`end_with`], because the owners of the files are not notified.
 pub(crate) fn let_go_of_files(kept: &OwnedFd) -> io::Result<()> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    // Closed here, before it would be closed twice.
+    // Drop it before `close_range`, which would otherwise close it first.
     drop(null);
     let kept = kept.as_raw_fd() as u32;
     for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
-        // SAFETY: nothing of this program that has a file is used or dropped any more, but `kept`.
+        // SAFETY: no owner of a file in this program is used or dropped after this call, except `kept`.
         if first <= last && unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -206,20 +206,20 @@ pub(crate) struct Dead {
     pub(crate) pid: u32,
     pub(crate) code: Option<i32>,
     pub(crate) signal: Option<i32>,
-    /// By it and by those children that it waited for.
+    /// CPU time of the child and of the children that it has waited for.
     pub(crate) cpu: Duration,
-    /// The largest of them.
+    /// Largest peak memory among them.
     pub(crate) peak_bytes: u64,
 }
 
-/// What else became of a child.
+/// Stop or continuation of a child.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change {
     Stopped { pid: u32 },
     Continued { pid: u32 },
 }
 
-/// A child that has ended and is not reaped yet.
+/// Returns a child that has ended, without reaping it.
 pub(crate) fn peek() -> Option<Dead> {
     let (info, usage) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
     // SAFETY: set for each child that has ended.
@@ -235,17 +235,17 @@ pub(crate) fn peek() -> Option<Dead> {
     })
 }
 
-/// Has the system forget a child that has ended.
+/// Reaps a child that has ended.
 pub(crate) fn reap(pid: u32) {
     wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);
 }
 
-/// Waits for the end of a child, and has the system forget it.
+/// Waits for the end of a child and reaps it.
 pub(crate) fn wait_for_end(pid: u32) {
     wait(libc::P_PID, pid, libc::WEXITED);
 }
 
-/// Takes the next change of any child but its end.
+/// Consumes the next stop or continuation of any child.
 pub(crate) fn stop_or_continuation() -> Option<Change> {
     let (info, _) = wait(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG)?;
     // SAFETY: set for each change of a child.
@@ -253,7 +253,7 @@ pub(crate) fn stop_or_continuation() -> Option<Change> {
     Some(if info.si_code == libc::CLD_CONTINUED { Change::Continued { pid } } else { Change::Stopped { pid } })
 }
 
-/// The system call, which tells what was used as well: of the library's functions none does so and leaves the child there.
+/// Calls `waitid`. The raw system call is used because it also returns the resource usage; no library function does that with `WNOWAIT`.
 fn wait(of: libc::idtype_t, pid: u32, flags: i32) -> Option<(libc::siginfo_t, libc::rusage)> {
     let (mut info, mut usage) = (MaybeUninit::<libc::siginfo_t>::zeroed(), MaybeUninit::<libc::rusage>::zeroed());
     // SAFETY: both are filled in by the call; zeroed before, as they stay if nothing is there.
@@ -266,38 +266,38 @@ fn wait(of: libc::idtype_t, pid: u32, flags: i32) -> Option<(libc::siginfo_t, li
     }
 }
 
-/// The session of a process, of this program for 0. It is 0 if its leader can't be seen from here, as from within a container,
-/// which rustix has no type for.
+/// Returns the session of a process (0 for this program). The result is 0 if the session leader is outside of this container's pid
+/// namespace, which rustix can't represent.
 pub(crate) fn session_of(pid: u32) -> i32 {
     // SAFETY: takes a number.
     unsafe { libc::getsid(pid as i32) }
 }
 
-/// Whether this program's process group, which as well may be 0, is in the foreground of its terminal.
+/// Returns true if this program's process group, which may be 0 in a container, is in the foreground of the terminal.
 pub(crate) fn is_foreground(terminal: impl AsFd) -> bool {
     // SAFETY: take a descriptor that is open, and nothing.
     unsafe { libc::tcgetpgrp(terminal.as_fd().as_raw_fd()) == libc::getpgrp() }
 }
 
-/// Continues the parent of this program.
+/// Sends SIGCONT to the parent of this program.
 pub(crate) fn continue_parent() {
     // SAFETY: take numbers.
     unsafe { libc::kill(libc::getppid(), libc::SIGCONT) };
 }
 
-/// Stops this program, until somebody continues it.
+/// Stops this program until it receives SIGCONT.
 pub(crate) fn stop_self() {
     // SAFETY: takes a number.
     unsafe { libc::raise(libc::SIGSTOP) };
 }
 
-/// Sets an environment variable of this program, which has one thread.
+/// Sets an environment variable of this single-threaded program.
 pub(crate) fn set_env(name: &str, value: impl AsRef<OsStr>) {
-    // SAFETY: whoever calls it forks next, which is refused if there are other threads.
+    // SAFETY: each caller forks next, which is refused if there are other threads.
     unsafe { std::env::set_var(name, value) };
 }
 
-/// Takes an environment variable of this program away, which has one thread.
+/// Removes an environment variable of this single-threaded program.
 pub(crate) fn remove_env(name: &str) {
     // SAFETY: as above.
     unsafe { std::env::remove_var(name) };

@@ -1,4 +1,4 @@
-//! The last lines of what a command wrote, for the error of one that failed.
+//! Keeps the last lines of a command's output, for the error message of a failed command.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,13 +11,13 @@ use crate::lines::text_of;
 use crate::secrets::Secrets;
 use crate::why::{self, Stream, Why};
 
-/// What an error tells of them.
+/// Limits on the lines that an error contains.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
-/// What is kept of a stream, with colours and all that was overwritten: enough to find the line that says why.
+/// Number of bytes kept per stream, with colors and overwritten text. Enough to find the line with the reason.
 const TAIL_RAW: usize = 16 << 10;
 
-/// The ends of what a command writes.
+/// Ends of a command's output streams.
 #[derive(Debug, Default)]
 pub(crate) struct Tails {
     /// Stderr, alone or together with stdout.
@@ -33,13 +33,13 @@ impl Tails {
     }
 }
 
-/// What a command said at the end of an attempt.
+/// Last lines of a command at the end of an attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Said(Vec<(Stream, Vec<String>)>);
 
 impl Said {
-    /// Takes the ends that went through the launcher, or stand in files that the command wrote itself.
-    /// Values of secrets are masked: a file that the command wrote itself has them.
+    /// Consumes the ends of streams that went through the launcher, or are in files that the command wrote directly. Secrets are masked,
+    /// because such files contain them.
     pub(crate) fn take(tails: &Tails, files: &mut [(Stream, FileTail)], secrets: &Secrets) -> Self {
         let mut said: Vec<_> = [Stream::Errors, Stream::Output].map(|stream| (stream, std::mem::take(&mut *tails.of(stream)))).into();
         said.extend(files.iter_mut().map(|(stream, file)| (*stream, file.take())));
@@ -48,26 +48,26 @@ impl Said {
         Self(said.into_iter().map(|(stream, mut tail)| (stream, tail.take(secrets))).collect())
     }
 
-    /// The line that says best why the command failed.
+    /// Returns the line that explains the failure best.
     pub(crate) fn why(&self) -> Option<Why> {
         why::find(&self.0.iter().map(|(stream, lines)| (*stream, &lines[..])).collect::<Vec<_>>())
     }
 
-    /// The last lines of stderr, or where nothing was written there, of stdout; or of the stream that says `why`.
+    /// Returns the last lines of stderr, or of stdout if stderr is empty. If `why` is set, returns those of the stream that contains it.
     pub(crate) fn tail(&self, why: Option<&Why>) -> Option<String> {
         let tails: Vec<String> = self.0.iter().map(|(_, lines)| shown(lines)).collect();
         let has_why = |tail: &&String| why.is_some_and(|why| tail.contains(&why.line));
         let tail = tails.iter().find(has_why).or(tails.first())?;
-        // One line that was told already is nothing new.
+        // A single line that equals `why` adds no information.
         Some(tail.clone()).filter(|tail| why.is_none_or(|why| tail.trim() != why.line))
     }
 }
 
-/// The end of a stream.
+/// End of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
-    /// Something was before these.
+    /// True if earlier bytes were dropped.
     is_cut: bool,
 }
 
@@ -80,25 +80,25 @@ impl Tail {
         self.bytes.extend_from_slice(kept);
     }
 
-    /// Whether nothing was said.
+    /// Returns true if the stream contains only whitespace.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.trim_ascii().is_empty()
     }
 
-    /// Something went by that nobody looked at: what was before it is no end any more.
+    /// Marks a gap: bytes were passed on without being read, so the bytes before them are not the end any more.
     pub(crate) fn skip(&mut self) {
         self.bytes.clear();
         self.is_cut = true;
     }
 
-    /// Takes the last lines of it as a person would have seen them, with values of secrets masked.
+    /// Consumes the end and returns its lines as displayed on a terminal, with secrets masked.
     pub(crate) fn take(&mut self, secrets: &Secrets) -> Vec<String> {
         let Self { bytes, is_cut } = std::mem::take(self);
         let bytes = secrets.mask_bytes(bytes, is_cut);
-        // Colours are removed from a line, which may join the parts of a value.
+        // Removing colors from a line can join the parts of a value, so the line is masked again.
         let line = |line| secrets.mask(text_of(line));
         let mut lines: Vec<String> = bytes.trim_ascii_end().split(|byte| *byte == b'\n').map(line).collect();
-        // A line that is there from its middle on is better than none.
+        // Keep an incomplete line if it is the only line.
         if is_cut && lines.len() > 1 {
             lines.remove(0);
         }
@@ -106,7 +106,7 @@ impl Tail {
     }
 }
 
-/// What an error tells of these lines: as many of the last ones as it has room for, without empty ones around them.
+/// Returns the last lines that fit into an error message, without surrounding empty lines.
 pub(crate) fn shown(lines: &[String]) -> String {
     let mut room = TAIL_BYTES;
     let fits = |line: &&String| {
@@ -128,16 +128,16 @@ pub(crate) fn shown(lines: &[String]) -> String {
     }
 }
 
-/// The end of what is written to stdout or stderr where that is a file, and nobody looks at it on its way.
+/// End of stdout or stderr if that is a file, which the command writes directly.
 #[derive(Debug)]
 pub(crate) struct FileTail {
     file: File,
-    /// How long it was.
+    /// Length of the file at the start.
     before: u64,
 }
 
 impl FileTail {
-    /// None if it is no file, or one that must not be read.
+    /// Returns `None` for anything but a readable regular file.
     pub(crate) fn of(stream: BorrowedFd<'_>) -> Option<Self> {
         let stat = rustix::fs::fstat(stream).ok()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -147,7 +147,7 @@ impl FileTail {
         Some(Self { file, before: stat.st_size as u64 })
     }
 
-    /// The end of what was written since then.
+    /// Returns the end of the bytes written since the start.
     pub(crate) fn take(&mut self) -> Tail {
         let length = self.file.metadata().map_or(0, |metadata| metadata.len());
         let from = self.before.max(length.saturating_sub(TAIL_RAW as u64));

@@ -1,4 +1,4 @@
-//! Terminals: the one that the launcher runs on, and the one that it makes for the command.
+//! Handles the launcher's terminal and the pseudo-terminal that it creates for the command.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -20,16 +20,16 @@ pub(crate) const CHECK: Duration = Duration::from_millis(100);
 /// Both ends of a pseudo-terminal.
 #[derive(Debug)]
 pub(crate) struct Pty {
-    /// What the launcher reads and writes.
+    /// End that the launcher reads and writes.
     pub(crate) ours: OwnedFd,
-    /// What the command has for its terminal.
+    /// End that is the command's terminal.
     pub(crate) theirs: OwnedFd,
 }
 
 impl Pty {
-    /// One that is as large as `outer` and in the same modes; in those of a new terminal while `outer` belongs to somebody else, as
-    /// to a shell that edits what is typed. If `only_output`, bytes go through it as they are: the outer one makes of them what is
-    /// to be seen.
+    /// Creates a pseudo-terminal with the size and modes of `outer`. If this program is in the background, `outer` has the modes of another
+    /// program, such as a shell that edits its input, so default modes are used. If `only_output`, bytes pass through unchanged, because
+    /// the outer terminal processes them.
     pub(crate) fn like(outer: impl AsFd, only_output: bool) -> Result<Self, Errno> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
@@ -47,15 +47,15 @@ impl Pty {
     }
 }
 
-/// The launcher's own terminal, while the command has one of its own in its place.
+/// The launcher's terminal, while the command has its own terminal instead.
 #[derive(Debug)]
 pub(crate) struct Outer {
     file: OwnedFd,
-    /// As it was found when it was taken last.
+    /// Modes at the time at which it was last taken.
     modes: Termios,
-    /// It hands keys on as they are pressed.
+    /// True while it is in raw mode and keys are passed on.
     is_raw: bool,
-    /// Modes of the command's terminal that was made while this one belonged to somebody else.
+    /// Initial modes of the command's terminal, if it was created while this program was in the background.
     provisional: Option<Termios>,
 }
 
@@ -66,13 +66,13 @@ impl Outer {
         Ok(Self { file, modes, is_raw: false, provisional })
     }
 
-    /// Whether keys are meant for this program.
+    /// Returns true if this program is in the foreground, so that keys are meant for it.
     pub(crate) fn is_foreground(&self) -> bool {
         sys::is_foreground(&self.file)
     }
 
-    /// Has keys handed on as they are pressed, if they are meant for this program. `terminal` is the command's: if it was made in the
-    /// background, it gets the modes of this one now, unless the command has chosen its own.
+    /// Switches to raw mode if this program is in the foreground. If the command's terminal was created in the background, it now gets the
+    /// modes of this terminal, unless the command has changed them.
     pub(crate) fn take(&mut self, terminal: &OwnedFd) {
         if self.is_raw || !self.is_foreground() {
             return;
@@ -82,7 +82,7 @@ impl Outer {
             raw.make_raw();
             raw
         };
-        // A shell may have set other modes since, and those that were found in the background were the shell's own.
+        // A shell may have set other modes since then, and modes found in the background were those of the shell.
         if let Ok(found) = tcgetattr(&self.file)
             && !are_same(&found, &raw(&self.modes))
         {
@@ -96,28 +96,28 @@ impl Outer {
         self.is_raw = tcsetattr(&self.file, OptionalActions::Drain, &raw(&self.modes)).is_ok();
     }
 
-    /// As [`take`](Self::take), where a shell may have had it meanwhile.
+    /// Like [`take`](Self::take), after a shell may have changed the modes.
     pub(crate) fn take_anew(&mut self, terminal: &OwnedFd) {
         self.is_raw = false;
         self.take(terminal);
     }
 
-    /// As it was found.
+    /// Restores the original modes.
     pub(crate) fn give_back(&mut self) {
         if std::mem::take(&mut self.is_raw) && self.is_foreground() {
             let _ = tcsetattr(&self.file, OptionalActions::Drain, &self.modes);
         }
     }
 
-    /// Keys are handed on at present.
+    /// Returns true while keys are passed on.
     pub(crate) fn is_taken(&self) -> bool {
         self.is_raw
     }
 
-    /// Whether it is a key by which the terminal ends what runs in its foreground.
+    /// Returns true if the terminal would send a signal such as SIGINT to the foreground group for this key.
     pub(crate) fn ends(&self, key: u8) -> bool {
         let keys = [SpecialCodeIndex::VINTR, SpecialCodeIndex::VQUIT];
-        // A terminal that has no such key says 0.
+        // A disabled key has the code 0.
         key != 0
             && self.modes.local_modes.contains(LocalModes::ISIG)
             && keys.into_iter().any(|index| self.modes.special_codes[index] == key)
@@ -140,18 +140,18 @@ impl Drop for Outer {
     }
 }
 
-/// The launcher's terminal, where the command has one of its own for its output alone. Keys stay where they are, unless the command
-/// reads them from the terminal of its output: a pager switches line mode off there, and other programs wait for a line.
+/// The launcher's terminal, if only the command's output goes through a terminal of its own. Keys stay with the launcher's terminal unless
+/// the command reads them from its output terminal. A pager does that with line mode switched off, other programs read whole lines.
 #[derive(Debug)]
 pub(crate) struct Shown {
     outer: OwnedFd,
     /// The launcher's end of the command's terminal.
     terminal: OwnedFd,
-    /// The command's end, if it is known.
+    /// Identity of the command's end, if known.
     id: Option<TerminalId>,
-    /// For reading keys, if the terminal is that of this program's session.
+    /// File to read keys from, if the terminal is the controlling terminal of this session.
     keys: Option<OwnedFd>,
-    /// The modes that `outer` had, and those that it was given, while keys are handed on.
+    /// Original modes of `outer` and the modes set instead, while keys are passed on.
     taken: Option<(Termios, Termios)>,
     next_check: Instant,
 }
@@ -159,24 +159,24 @@ pub(crate) struct Shown {
 impl Shown {
     pub(crate) fn new(outer: OwnedFd, terminal: OwnedFd, theirs: impl AsFd) -> Self {
         let is_own = tcgetsid(&outer).is_ok_and(|session| session.as_raw_nonzero().get() == sys::session_of(0));
-        // The command reads keys from the same terminal: a read that came second would wait for the next line.
+        // Non-blocking, because the command may read keys from the same terminal, and this read would then wait for the next line.
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let keys = is_own.then(|| open("/dev/tty", flags, Mode::empty()).ok()).flatten();
         Self { outer, terminal, id: TerminalId::of(theirs).ok(), keys, taken: None, next_check: Instant::now() }
     }
 
-    /// Where keys are read from and where they go, while they are handed on.
+    /// Returns source and destination of keys while they are passed on.
     pub(crate) fn keys(&self) -> Option<(&OwnedFd, &OwnedFd)> {
         self.taken.as_ref().and(self.keys.as_ref()).map(|keys| (keys, &self.terminal))
     }
 
-    /// Whether the command may ask for keys.
+    /// Returns true if keys can be passed on.
     pub(crate) fn may_hand_on(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// Does [`follow`](Self::follow) if it is time for it. A check that takes long, because the command has many processes, is made
-    /// less often, so that checks take at most a tenth of the time.
+    /// Calls [`follow`](Self::follow) when the next check is due. A check is slow if the command has many processes. In that case checks
+    /// are made less often, so that they use at most a tenth of the time.
     pub(crate) fn check(&mut self) {
         let begun = Instant::now();
         if begun >= self.next_check {
@@ -185,8 +185,8 @@ impl Shown {
         }
     }
 
-    /// Hands keys on while the command reads them from its terminal, and stops when it no longer does. Keys that the outer terminal
-    /// turns into signals, as Ctrl-C, stay with it: the command is in its foreground.
+    /// Starts passing keys on when the command reads them from its terminal, and stops when it no longer does. Keys that the outer terminal
+    /// turns into signals, such as Ctrl-C, stay with it, because the command is in its foreground.
     pub(crate) fn follow(&mut self) {
         let Ok(wanted) = tcgetattr(&self.terminal) else { return self.give_back() };
         if self.keys.is_none() || !sys::is_foreground(&self.outer) {
@@ -199,7 +199,7 @@ impl Shown {
         let Some(own) = self.taken.as_ref().map(|(own, _)| own.clone()).or_else(|| tcgetattr(&self.outer).ok()) else { return };
         let mut modes = own.clone();
         modes.input_modes = wanted.input_modes;
-        // The command's terminal edits lines and echoes keys, as the command has set it.
+        // The command's terminal edits lines and echoes keys, as configured by the command.
         modes.local_modes = wanted.local_modes - LocalModes::ECHO - LocalModes::ICANON;
         if self.taken.as_ref().is_none_or(|(_, given)| !are_same(given, &modes))
             && tcsetattr(&self.outer, OptionalActions::Drain, &modes).is_ok()
@@ -208,7 +208,7 @@ impl Shown {
         }
     }
 
-    /// As it was found.
+    /// Restores the original modes.
     pub(crate) fn give_back(&mut self) {
         if let Some((own, _)) = self.taken.take()
             && sys::is_foreground(&self.outer)
@@ -217,7 +217,7 @@ impl Shown {
         }
     }
 
-    /// Makes the command's terminal as large as the outer one.
+    /// Sets the size of the command's terminal to that of the outer terminal.
     pub(crate) fn resize(&self) {
         if let Ok(size) = tcgetwinsize(&self.outer) {
             let _ = tcsetwinsize(&self.terminal, size);
@@ -231,12 +231,12 @@ impl Drop for Shown {
     }
 }
 
-/// Whether keys and output are treated the same in both.
+/// Returns true if both treat keys and output in the same way.
 fn are_same(a: &Termios, b: &Termios) -> bool {
     (a.input_modes, a.output_modes, a.local_modes) == (b.input_modes, b.output_modes, b.local_modes)
 }
 
-/// Whether it is a terminal.
+/// Returns true if the file is a terminal.
 pub(crate) fn is_terminal(file: impl AsFd) -> bool {
     isatty(file)
 }

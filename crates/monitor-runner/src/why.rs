@@ -1,40 +1,40 @@
-//! Why a command failed: the line of its output that says it best.
+//! Finds the line of a command's output that explains best why it failed.
 //!
-//! [`find`] tries the rules of [`RULES`] from the first to the last, each on the whole end of a stream. What a program says of its own
-//! errors (a traceback, a panic, a compiler's message) comes before what only looks like an error, and both before the line that happens
-//! to be the last. Lines that repeat in other words that something failed are taken out before ([`NOISE`]).
+//! [`find`] tries the rules of [`RULES`] in order, each on the whole end of a stream. A program's own error format (a traceback, a panic, a
+//! compiler's message) is preferred to a line that only looks like an error, and both to the last line. Lines that only repeat that
+//! something failed are removed first ([`NOISE`]).
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// A longer line is cut.
+/// Maximum length of the result. Longer lines are cut.
 const LONGEST_WHY: usize = 500;
 
-/// The line that says why.
+/// The line that explains a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Why {
     pub(crate) line: String,
-    /// Type of the error, where the line has one.
+    /// Type of the error, if the line contains it.
     pub(crate) type_name: Option<String>,
 }
 
-/// What is known of who wrote the lines.
+/// Origin of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// Standard error, alone or mixed with standard output: its last line means something.
+    /// Standard error, alone or mixed with standard output. Its last line counts if no rule matches.
     Errors,
-    /// Standard output alone: only a line that a rule knows means something.
+    /// Standard output alone. Only a line that matches a rule counts.
     Output,
 }
 
-/// One way in which programs say what went wrong.
+/// An error format used by programs.
 struct Rule {
     /// A regular expression over all lines. Its group `type` is the type of the error.
     pattern: &'static str,
-    /// What is shown of a match: groups by their names, as [`Captures::expand`] has it.
+    /// Template of the result with names of groups, see [`Captures::expand`].
     shown: &'static str,
-    /// Which match counts.
+    /// Selects the first or the last match.
     which: Which,
     strength: Strength,
 }
@@ -47,9 +47,9 @@ enum Which {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strength {
-    /// A program's own form of telling an error.
+    /// A program's own error format.
     Strong,
-    /// A line that reads like an error.
+    /// A line that looks like an error.
     Weak,
 }
 
@@ -60,24 +60,24 @@ use Which::{First, Last};
 const RULES: &[Rule] = &[
     // pytest's summary, which follows all tracebacks.
     Rule { pattern: r"^=+ short test summary info =+\n(?:.*\n)*?(?:FAILED|ERROR) (?<why>.*)", shown: "$why", which: First, strength: Strong },
-    // A test of Go, with the first thing that it said.
+    // A failed test in Go, with the first line of its output.
     Rule { pattern: r"^\s*--- FAIL: (?<test>\S+).*\n\s+(?<why>\S+_test\.go:\d+: .*)", shown: "$test: $why", which: First, strength: Strong },
-    // Python: the first line behind a traceback that isn't indented.
+    // Python: the first unindented line after a traceback.
     Rule {
         pattern: r"^[\s+|]*(?:Exception Group )?Traceback \(most recent call last\):\n(?:[ \t].*\n)*(?<why>(?<type>[A-Za-z_][\w.]*)(?::.*)?)$",
         shown: "$why", which: Last, strength: Strong,
     },
-    // A panic in Rust: the place and the message behind it. The first one, for others follow from it.
+    // A panic in Rust: place and message. The first match, because other panics may follow from it.
     Rule { pattern: r"^thread '.*?'(?: \(\d+\))? panicked at (?<place>.*):\n(?<why>.+)", shown: "panicked at $place: $why", which: First, strength: Strong },
     Rule { pattern: r"^thread '.*?' panicked at (?<why>'.*)", shown: "panicked at $why", which: First, strength: Strong },
     // A panic in Go.
     Rule { pattern: r"^(?<why>panic: .+)", shown: "$why", which: First, strength: Strong },
-    // An exception in C++ that nobody caught.
+    // An uncaught exception in C++.
     Rule {
         pattern: r"^terminate called after throwing an instance of '(?<type>[^']+)'\n\s+what\(\):\s+(?<why>.*)",
         shown: "$type: $why", which: Last, strength: Strong,
     },
-    // Exceptions of Java, JavaScript, .NET, and Python's without a traceback. The last one, for causes follow.
+    // Exceptions of Java, JavaScript, .NET, and of Python without a traceback. The last match, because causes follow.
     Rule {
         pattern: r#"^(?:Exception in thread ".*?" |Uncaught |Unhandled exception\. |Caused by: |\s+\[cause\]: )*(?<why>(?<type>(?:[\w$]+[.:\\]+)*(?:[A-Z][\w$]*)?(?:Error|Exception))(?: \[\w+\])?(?::.*)?)$"#,
         shown: "$why", which: Last, strength: Strong,
@@ -86,7 +86,7 @@ const RULES: &[Rule] = &[
     Rule { pattern: r"^\S+:\d+:in .*?: (?<why>.*) \((?<type>[A-Z][\w:]*)\)$", shown: "$type: $why", which: First, strength: Strong },
     // PHP.
     Rule { pattern: r"^(?:PHP )?Fatal error:\s+Uncaught (?<why>(?<type>[\w\\]+): .*)", shown: "$why", which: First, strength: Strong },
-    // Compilers and linkers. The first one, for others follow from it.
+    // Compilers and linkers. The first match, because other errors may follow from it.
     Rule { pattern: r"^(?<why>error(?:\[\w+\])?: .*)\n\s*--> ", shown: "$why", which: First, strength: Strong },
     Rule { pattern: r"^(?<why>\S.*?:\d+(?::\d+)?: (?:fatal )?error: .*)", shown: "$why", which: First, strength: Strong },
     Rule { pattern: r"^(?<why>\S+(?:\(\d+,\d+\):|:\d+:\d+ -) error \w+: .*)", shown: "$why", which: First, strength: Strong },
@@ -94,20 +94,20 @@ const RULES: &[Rule] = &[
     Rule { pattern: r"^(?<why>.*: undefined reference to .*)", shown: "$why", which: First, strength: Strong },
     // `error: …`, `fatal: …`, `tool: error: …`, `Error from server: …`.
     Rule { pattern: r"^(?<why>(?:[^:\n]{1,60}: ?){0,3}(?i-u:fatal error|error|fatal)\b[^:\n]{0,60}:.*)", shown: "$why", which: Last, strength: Strong },
-    // What loggers write, and apt.
+    // Output of loggers, and of apt.
     Rule { pattern: r"^(?<why>.*\b(?:ERROR|FATAL|CRITICAL|SEVERE)\b.*)", shown: "$why", which: Last, strength: Strong },
     Rule { pattern: r"^(?<why>E: .*)", shown: "$why", which: Last, strength: Strong },
     Rule { pattern: r"(?<why>curl: \(\d+\) .*)", shown: "$why", which: Last, strength: Strong },
     Rule { pattern: r"^(?<why>npm (?:error|ERR!) \S.*)", shown: "$why", which: First, strength: Strong },
     Rule { pattern: r"^(?<why>g?make(?:\[\d+\])?: \*\*\* .*)", shown: "$why", which: First, strength: Strong },
-    // A line with words of failure.
+    // A line with a word that indicates failure.
     Rule {
         pattern: r"^(?<why>.*\b(?i-u:failed|failure|cannot|can't|could not|couldn't|can not|denied|not found|no such|not permitted|unable to|refused|timed out|invalid|unreachable|aborted|segmentation fault|syntax error|permission denied|out of memory|no space left|does not exist|doesn't exist)\b.*)",
         shown: "$why", which: Last, strength: Weak,
     },
 ];
 
-/// Lines that say nothing of why: summaries, hints, marks of the end.
+/// Lines without information about the cause: summaries, hints, end marks.
 const NOISE: &str = r"(?x)
     ^\s*$
     | ^error:\ (could\ not\ compile|aborting\ due\ to|test\ failed|\d+\ targets?\ failed|process\ didn't\ exit\ successfully|build\ failed)
@@ -129,8 +129,7 @@ static READY: LazyLock<Ready> = LazyLock::new(|| Ready {
     noise: Regex::new(NOISE).expect("a test compiles it"),
 });
 
-/// The line that says best why a command failed, given the ends of its streams, what it wrote to stderr first. None if nothing
-/// says it.
+/// Returns the line that explains best why a command failed, given the ends of its streams, stderr first. `None` if there is no such line.
 pub(crate) fn find(streams: &[(Stream, &[String])]) -> Option<Why> {
     let meaningful: Vec<(Stream, Vec<&str>)> = streams.iter().map(|(stream, lines)| (*stream, meaningful(lines))).collect();
     let by = |strength| meaningful.iter().find_map(|(_, lines)| by_rules(strength, &lines.join("\n")));
@@ -140,7 +139,7 @@ pub(crate) fn find(streams: &[(Stream, &[String])]) -> Option<Why> {
     found.or_else(summary)
 }
 
-/// The lines that may say why, without the bar that some tools draw beside them.
+/// Returns the lines that are not noise, without the bar that some tools draw at their left.
 fn meaningful(lines: &[String]) -> Vec<&str> {
     let bare = lines.iter().map(|line| line.strip_prefix('│').map_or(line.as_str(), str::trim_start));
     bare.filter(|line| !READY.noise.is_match(line)).collect()

@@ -1,4 +1,4 @@
-//! Watches a command: keeps its time, ends it, tries it again, and records what comes of it.
+//! Watches a command: enforces its time limits, ends it, retries it, and records the result.
 
 mod orphaned;
 mod traffic;
@@ -26,60 +26,60 @@ use crate::tail::{FileTail, Said, Tails};
 use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
 
-/// How often the use of CPU time is looked at, and whether anything is left of a tree.
+/// Polling interval for the used CPU time, and for remaining processes of a tree that must end.
 const LOOK: Duration = Duration::from_millis(50);
-/// Whoever reads the output of a command that was to be ended has at least so long.
+/// Minimum time that the reader of the output has after the end of a command that was ordered to end.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Reason of a run that was ended by `monitor runs kill`.
 const KILLED: &str = "killed";
-/// No instant is further away.
+/// Upper bound of a wait, so that adding it to an instant can't overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// What goes on while it runs.
+/// State of the launcher while a run is in progress.
 pub(crate) struct Work<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) signals: Signals,
     pub(crate) line: Line<Ask, Tell>,
     pub(crate) helper: u32,
-    /// The terminal that the launcher has taken, and the one that the command has in its place.
+    /// The launcher's terminal, taken over, and the command's terminal that replaces it.
     pub(crate) outer: Option<Outer>,
     pub(crate) terminal: Option<OwnedFd>,
-    /// The launcher's terminal, if only the command's output goes through one of its own.
+    /// The launcher's terminal, if only the command's output goes through a terminal of its own.
     pub(crate) shown: Option<Shown>,
     pub(crate) limits: &'a Limits,
     pub(crate) injection: Option<&'a Injection>,
     pub(crate) record: &'a Record,
-    /// Variables of each attempt.
+    /// Variables that are equal for all attempts.
     pub(crate) env: Env,
-    /// The folder of a detached run.
+    /// Folder of a detached run.
     pub(crate) claim: Option<Claim>,
     pub(crate) pumping: Vec<Pumping>,
-    /// Streams that nobody reads any more.
+    /// Indices of streams whose reader has closed them.
     pub(crate) closed: Arc<Mutex<Vec<usize>>>,
-    /// One was added.
+    /// Event file that is signalled when a stream was added to `closed`.
     pub(crate) news: Arc<OwnedFd>,
-    /// Keys that the command's terminal has no room for yet.
+    /// Keys that wait for room in the command's terminal.
     pub(crate) typed: Vec<u8>,
     /// Signals for the launcher itself, oldest first.
     pub(crate) asked: VecDeque<i32>,
-    /// Somebody wants it to end: it is not tried again.
+    /// True if the end of the run was requested, so that it is not retried.
     pub(crate) is_interrupted: bool,
-    /// So too, if it ends soon after it was hung up: others read their settings again.
+    /// Time of a SIGHUP. If the command ends soon after it, that counts as a request to end. Some programs only reload their settings.
     pub(crate) hung_up: Option<Instant>,
-    /// It runs.
+    /// True while a command runs.
     pub(crate) has_command: bool,
-    /// Its pid, once the helper has told of it.
+    /// Pid of the command, once the helper has reported it.
     pub(crate) command: Option<u32>,
-    /// Somebody may see that the launcher has stopped, and continue it.
+    /// True if a shell may notice that the launcher has stopped, and continue it.
     pub(crate) has_terminal: bool,
-    /// How the run ended, for the hook after it.
+    /// Outcome of the run, for the hook after it.
     pub(crate) told: Option<Outcome>,
-    /// Whoever reads the output of a command that was to be ended is not waited for any longer.
+    /// Time until which the launcher waits for the reader of the output of a command that was ordered to end.
     pub(crate) give_up_at: Option<Instant>,
     pub(crate) at_end: Option<AtEnd>,
 }
 
-/// An attempt that is to end.
+/// An attempt that is being ended.
 struct Ending {
     reason: &'static str,
     kill_at: Instant,
@@ -96,7 +96,7 @@ impl Work<'_> {
         }
         let mut attempt = 1;
         let (mut outcome, is_over) = loop {
-            // Without it the command runs as well.
+            // If this fails, the command runs without injection.
             let following = self.injection.and_then(|injection| injection.follow(&self.record.secrets).ok());
             let started_us = now_us();
             let hook = if attempt == 1 { self.hook_before() } else { None };
@@ -108,7 +108,7 @@ impl Work<'_> {
             outcome.is_cancelled |= self.was_asked_to_end(&outcome);
             self.drain();
             let may_retry = outcome.error.is_none() && !outcome.is_cancelled && outcome.verdict != Some(Verdict::Final);
-            // Without its helper it starts nothing.
+            // Without a helper, nothing can be started.
             let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted && !self.line.is_over;
             let said = Said::take(tails, &mut files, &self.record.secrets);
             let why = said.why().filter(|_| is_told_by_output(&outcome));
@@ -152,10 +152,10 @@ impl Work<'_> {
             break (outcome, is_over);
         };
         if let Some(claim) = &self.claim {
-            // Before whoever waits is told that the launcher is gone.
+            // Write the outcome before the launcher's end becomes visible to waiting programs.
             let _ = claim.steps().ended(&outcome);
         }
-        // One whose reader was given up may still be in the middle of it.
+        // If the wait for the reader was given up, its pump may still be blocked in a write.
         if self.give_up_at.is_none_or(|at| Instant::now() < at) {
             self.pumping.drain(..).for_each(Pumping::stop);
         }
@@ -168,20 +168,20 @@ impl Work<'_> {
         outcome
     }
 
-    /// Whether somebody ended it by the terminal: by hanging up, or by keys that only the command has heard of.
+    /// Returns true if the run was ended from the terminal: by hanging up, or by a key that only the command received.
     fn is_end_wanted(&mut self, outcome: &Outcome) -> bool {
         let is_hung_up = self.hung_up.take().is_some_and(|at| at.elapsed() <= self.spec.grace);
         is_hung_up || (self.outer.is_some() && matches!(outcome.signal, Some(libc::SIGINT | libc::SIGQUIT)))
     }
 
-    /// Returns true if the command ended because somebody asked for it. One that went well all the same has succeeded, unless it was to
-    /// be killed.
+    /// Returns true if the command ended because that was requested. A command that exits successfully after the request has succeeded,
+    /// unless it was ordered to be killed.
     fn was_asked_to_end(&self, outcome: &Outcome) -> bool {
         outcome.error.is_none()
             && (outcome.reason.as_deref() == Some(KILLED) || (outcome.reason.is_none() && self.is_interrupted && !outcome.is_success()))
     }
 
-    /// Runs the hook before the first attempt. If it fails, that is how the run ends.
+    /// Runs the hook before the first attempt. If the hook fails, returns the outcome of the run.
     fn hook_before(&mut self) -> Option<Outcome> {
         if self.spec.before.is_empty() {
             return None;
@@ -193,7 +193,7 @@ impl Work<'_> {
         })
     }
 
-    /// Runs the hook after the last attempt, if there was one. It changes nothing of how the run ended.
+    /// Runs the hook after the last attempt, if there was an attempt. It does not change the outcome of the run.
     fn hook_after(&mut self, outcome: &mut Outcome) {
         if self.spec.after.is_empty() || outcome.error.is_some() || self.line.is_over {
             return;
@@ -260,7 +260,7 @@ impl Work<'_> {
                     }
                     Tell::Stopped => self.stop(),
                     Tell::Ended { code, signal, cpu_us, peak_bytes, io_bytes } => {
-                        // It may have sent them itself.
+                        // The command may have sent pending signals itself. Take them while its pid is still known.
                         self.take_signals();
                         self.order(&Ask::Reap);
                         self.has_command = false;
@@ -314,12 +314,12 @@ impl Work<'_> {
     fn end(&mut self, reason: &'static str, grace: Duration) -> Ending {
         self.is_interrupted |= reason == KILLED;
         self.order(&Ask::Signal { signal: libc::SIGTERM, whom: Whom::Tree });
-        // One that is stopped would not hear it.
+        // SIGTERM stays pending while a process is stopped, so send SIGCONT, too.
         self.order(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Tree });
         Ending { reason, kill_at: Instant::now() + grace, is_killed: false }
     }
 
-    /// The command has ended as it was to; what it has started may take as long as it might have.
+    /// Ends the remaining processes after the command has ended as ordered. They have the rest of the grace period.
     fn clear_up(&mut self, ending: &mut Ending) {
         while !ending.is_killed && Instant::now() < ending.kill_at {
             if !self.is_anything_left() {
@@ -335,7 +335,7 @@ impl Work<'_> {
         self.give_up_at = Some(Instant::now() + self.spec.grace.max(LEAST_PATIENCE));
     }
 
-    /// Waits so long, unless somebody wants it to end; `false` if so.
+    /// Waits for `longest`. Returns false if the end was requested earlier.
     fn sleep(&mut self, longest: Duration) -> bool {
         self.give_back_keys();
         let until = Instant::now() + longest;
@@ -348,7 +348,7 @@ impl Work<'_> {
         !self.is_interrupted && !self.line.is_over
     }
 
-    /// The helper's answer.
+    /// Waits for an answer of the helper.
     fn answer<T>(&mut self, take: impl Fn(&Tell) -> Option<T>) -> Option<T> {
         loop {
             while let Some(tell) = self.line.next() {
@@ -364,8 +364,8 @@ impl Work<'_> {
         }
     }
 
-    /// Has all output copied that was written by now; whether nobody can write any more. Somebody may want the launcher to end
-    /// while nobody reads that output, and who reads that of a command that was to be ended has his time.
+    /// Has all available output copied. Returns true if no process can write any more. While the readers are slow, the wait ends on a
+    /// request to end, or when the time of the reader of an ended command is over.
     fn drain(&mut self) -> bool {
         let was_interrupted = std::mem::take(&mut self.is_interrupted);
         let answers: Vec<_> = self.pumping.iter().map(Pumping::drain).collect();
@@ -391,7 +391,7 @@ impl Work<'_> {
         is_over
     }
 
-    /// Nothing more is started; whether nobody can write output any more. Whoever still can has the helper to copy it.
+    /// Announces that nothing more is started. Returns true if no process can write output any more. Otherwise the helper copies the rest.
     fn let_go(&mut self) -> bool {
         self.line.say(&Ask::LetGo);
         self.answer(|tell| matches!(tell, Tell::HasLetGo).then_some(()));
@@ -401,15 +401,15 @@ impl Work<'_> {
     }
 }
 
-/// The launcher ends, and with it all that it does. What the server has not taken yet is sent by a process that nobody waits for;
-/// but not where the end of this one, or of whoever waits for it, may be the end of all: in a container.
+/// Ends the work of the launcher. Unsent records are sent by a background process, except in a container whose first process is this
+/// program or its parent: there, the end of the first process would kill the background process.
 pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
     let is_last = [std::process::id(), std::os::unix::process::parent_id()].contains(&1);
     let left = if is_last || line.is_over { None } else { monitor_client::launcher::leave() };
     line.say(&Ask::End { goes_on, left });
 }
 
-/// The outcome of what nobody has seen the end of, or the begin.
+/// Creates the outcome of an attempt whose start or end was not observed.
 fn lost() -> Outcome {
     let error = "the helper that starts the command was killed: how the command ended is unknown".to_owned();
     Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() }

@@ -1,8 +1,8 @@
-//! Files of output that keep so many bytes: the first half of them and the last half.
+//! Output files with a maximum size: the first half and the last half of the output are kept.
 //!
-//! What is between becomes a hole of the file: it takes no room on the disk, and all that is kept stays where it was, so that whoever reads
-//! while more is written goes on at the same place. When nothing more comes, the file is made whole, with a note where the hole was: other
-//! programs would read a hole as zeros.
+//! The bytes in between are replaced by a hole in the file. The hole uses no disk space, and all kept bytes stay at their offsets, so a
+//! reader can continue while the file is written. When the output has ended, the hole is replaced by a note, because other programs would
+//! read the hole as zeros.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek, SeekFrom, Write as _};
@@ -11,20 +11,20 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-/// Holes begin and end at whole blocks.
+/// Holes start and end at block boundaries.
 const BLOCK: u64 = 4_096;
 
-/// A file that is written at its end.
+/// A file that output is appended to.
 #[derive(Debug)]
 pub struct Bounded {
     file: File,
-    /// How many bytes it keeps.
+    /// Maximum number of bytes to keep.
     most: u64,
-    /// The end of the hole, or of the first half if there is none.
+    /// End of the hole, or end of the first half if there is no hole.
     kept_from: u64,
-    /// Bytes since it was looked at how long the file is.
+    /// Number of bytes written since the file's length was last checked.
     fresh: u64,
-    /// The file system makes no holes: then the first bytes are kept, and these many were left out.
+    /// Set if the file system does not support holes. Then only the first bytes are kept, and this is the number of bytes left out.
     left_out: Option<u64>,
 }
 
@@ -34,10 +34,10 @@ impl Bounded {
         Self { file, most, kept_from: half(most), fresh: u64::MAX, left_out: None }
     }
 
-    /// Adds bytes. Those between the first half and the last one go.
+    /// Appends bytes. Removes bytes between the first and the last half if the maximum is exceeded.
     ///
     /// # Errors
-    /// When they can't be written.
+    /// If writing fails.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(left_out) = &mut self.left_out {
             *left_out += bytes.len() as u64;
@@ -45,7 +45,7 @@ impl Bounded {
         }
         self.file.write_all(bytes)?;
         self.fresh = self.fresh.saturating_add(bytes.len() as u64);
-        // Not for each line: a hole costs more than a write.
+        // Only after many writes, because punching a hole costs more than a write.
         if self.fresh >= half(self.most) / 8 {
             self.fresh = 0;
             self.make_hole()?;
@@ -53,7 +53,7 @@ impl Bounded {
         Ok(())
     }
 
-    /// The file.
+    /// Returns the underlying file.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
@@ -73,15 +73,15 @@ impl Bounded {
         Ok(())
     }
 
-    /// Bytes that are not kept.
+    /// Returns the number of bytes that are not kept.
     pub fn missing(&self) -> u64 {
         self.left_out.unwrap_or(self.kept_from - half(self.most))
     }
 
-    /// Makes of it a file without a hole, which says in its middle what is missing. Nothing may be read or written at the same time.
+    /// Replaces the hole by a note about the missing bytes. No program may read or write the file at the same time.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn close(mut self) -> io::Result<()> {
         let flags = rustix::fs::fcntl_getfl(&self.file)?;
         rustix::fs::fcntl_setfl(&self.file, flags - rustix::fs::OFlags::APPEND)?;
@@ -91,11 +91,11 @@ impl Bounded {
         self.file.set_len(length)
     }
 
-    /// Writes to another file, which is empty, what [`close`](Self::close) would make of this one. Nothing may be written to this one at the
-    /// same time; whoever reads it is not disturbed. None if it has no hole: then nothing is written to the other one.
+    /// Writes the content that [`close`](Self::close) would produce to another, empty file. No program may write to this file at the same
+    /// time; readers of this file are not affected. Returns `None` and writes nothing if there is no hole.
     ///
     /// # Errors
-    /// When one of them can't be read or written.
+    /// If reading or writing fails.
     pub fn close_into(&mut self, to: &mut File) -> io::Result<Option<Gap>> {
         let Some(gap) = self.gap_or_note()? else { return Ok(None) };
         self.file.seek(SeekFrom::Start(0))?;
@@ -104,7 +104,7 @@ impl Bounded {
         Ok(Some(gap))
     }
 
-    /// The gap that the hole is. Where there are no holes, the note of what was left out is written at the end.
+    /// Returns the gap that the hole represents. On a file system without holes, appends the note at the end instead.
     fn gap_or_note(&mut self) -> io::Result<Option<Gap>> {
         let missing = self.missing();
         if self.left_out.is_some() && missing > 0 {
@@ -116,17 +116,17 @@ impl Bounded {
     }
 }
 
-/// Bytes that are missing in a file that was made whole.
+/// A gap in a closed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Where they were. A note stands there in their place.
+    /// Offset of the missing bytes. In a closed file, a note is at this offset.
     pub at: u64,
-    /// How many.
+    /// Number of missing bytes.
     pub missing: u64,
 }
 
 impl Gap {
-    /// The place after it in the file that was made whole. None if the file was not: its note isn't there.
+    /// Returns the offset after the note. `None` if the file was not closed and has no note.
     pub(crate) fn end_in(self, file: &mut File) -> io::Result<Option<u64>> {
         let note = note(self.missing);
         let mut found = Vec::new();
@@ -136,7 +136,7 @@ impl Gap {
     }
 }
 
-/// Writes the note of a gap, and after it what comes after the gap. The length that the file is to have.
+/// Writes the note of a gap and the bytes after it. Returns the final length of the file.
 fn close_gap(file: &mut File, to: &mut File, gap: Gap) -> io::Result<u64> {
     let note = note(gap.missing);
     let mut piece = vec![0; 1 << 20];
@@ -155,27 +155,27 @@ fn close_gap(file: &mut File, to: &mut File, gap: Gap) -> io::Result<u64> {
     }
 }
 
-/// The first half of what is kept, in whole blocks: one at least.
+/// Returns the size of the first half: whole blocks, at least one.
 fn half(most: u64) -> u64 {
     (most / 2).div_ceil(BLOCK).max(1) * BLOCK
 }
 
-/// What stands where bytes are missing.
+/// Text that replaces missing bytes.
 fn note(missing: u64) -> Vec<u8> {
     format!("\n(cut: {missing} bytes are left out here)\n").into_bytes()
 }
 
-/// What a file has at a place.
+/// Content of a file at a position.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Bytes; none at the end.
+    /// Bytes. Empty at the end of the file.
     Bytes(Vec<u8>),
-    /// A hole of so many bytes.
+    /// A hole of this size.
     Missing(u64),
 }
 
 impl Part {
-    /// Its bytes, or in their place what is said of a hole.
+    /// Returns the bytes, or the note for a hole.
     pub fn shown(self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -184,19 +184,19 @@ impl Part {
     }
 }
 
-/// Reads from `position` on, which is moved: up to the next hole, to `end`, or so many bytes.
+/// Reads at `position` and advances it: up to the next hole, up to `end`, or at most `most` bytes.
 ///
 /// # Errors
-/// When the file can't be read.
+/// If the file can't be read.
 pub fn part(file: &mut File, position: &mut u64, end: u64, most: u64) -> io::Result<Part> {
     if *position >= end {
         return Ok(Part::Bytes(Vec::new()));
     }
     let next = |position| match rustix::fs::seek(&*file, position) {
         Ok(next) => Ok(Some(next)),
-        // Nothing but a hole follows.
+        // Only a hole follows.
         Err(Errno::NXIO) => Ok(None),
-        // The file system tells of no holes.
+        // The file system does not report holes.
         Err(Errno::INVAL) => Ok(Some(u64::MAX)),
         Err(error) => Err(io::Error::from(error)),
     };
@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a file, and how many bytes were missing.
+    /// Returns the bytes of a file, and the sizes of its holes.
     fn read(path: &Path, most: u64) -> (Vec<u8>, Vec<u64>) {
         let (mut file, mut position, mut bytes, mut missing) = (File::open(path).unwrap(), 0, Vec::new(), Vec::new());
         let end = file.metadata().unwrap().len();
@@ -262,20 +262,20 @@ mod tests {
         assert!(whole.starts_with(first) && whole.ends_with(last));
         let on_disk = path.metadata().unwrap().blocks() * 512;
         assert!(on_disk <= 2 * most, "{on_disk} bytes on the disk");
-        // Another one that goes on has the same file.
+        // A second writer continues the same file.
         let mut log = Bounded::new(open(&path), most);
         log.write(b"end\n").unwrap();
         let missing = log.missing();
         log.close().unwrap();
         let text = std::fs::read(&path).unwrap();
         let note = note(missing);
-        // It looked at once how long the file is, and the one before had not done so for an eighth of its half.
+        // The second writer checked the length once. The first had not done so for an eighth of its half.
         assert!(text.starts_with(first) && text.ends_with(&[last, &b"end\n"[..]].concat()[2 * BLOCK as usize..]), "{missing}");
         assert_eq!(&text[first.len()..][..note.len()], note);
         assert_eq!(read(&path, 1 << 20), (text, Vec::new()), "it has no hole any more");
     }
 
-    /// Names the folder on a file system without holes, for the copy of this test that runs in a namespace of its own.
+    /// Folder on a file system without holes. Set in the copy of this test that runs in a separate mount namespace.
     const NO_HOLES: &str = "MONITOR_TEST_NO_HOLES";
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         if let Some(folder) = std::env::var_os(NO_HOLES) {
             return without_holes(Path::new(&folder));
         }
-        // ramfs can't punch holes. Everybody may mount one in a namespace, if namespaces may be made.
+        // ramfs does not support holes. Unprivileged users can mount it in a namespace, if the system permits user namespaces.
         let folder = tempfile::tempdir().unwrap();
         let apart = |script: &str| {
             let mut command = std::process::Command::new("unshare");
@@ -320,12 +320,12 @@ mod tests {
         assert_eq!((kept.len() as u64 + missing, gaps), (whole.len() as u64, Vec::new()));
         assert!(whole.starts_with(&kept) && kept.len() as u64 >= most, "{}", kept.len());
         assert!(kept.len() as u64 <= most + most / 8 + BLOCK, "{}", kept.len());
-        // Its note stands at the end, where bytes are missing.
+        // The note is appended at the end, where bytes are missing.
         let mut copy = open(&folder.join("copy"));
         assert_eq!(log.close_into(&mut copy).unwrap(), None, "there is no hole to close");
         assert_eq!(std::fs::read(&path).unwrap(), [&kept[..], &note(missing)].concat());
         assert_eq!(copy.metadata().unwrap().len(), 0);
-        // A file that fits has no note.
+        // A file below the maximum has no note.
         let mut log = Bounded::new(open(&folder.join("short")), most);
         log.write(b"short\n").unwrap();
         log.close().unwrap();

@@ -1,4 +1,4 @@
-//! A run in the hands of its launcher, its helper, and the process that becomes its command: they write down each step.
+//! The claim of a run by its launcher. Launcher, helper, and the process that becomes the command record each step of the run.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,20 +14,21 @@ use crate::spec::Spec;
 use crate::start::STARTED;
 use crate::steps;
 
-/// A run that this launcher has taken, and that no other launcher can take.
+/// A run that this launcher has claimed. No other launcher can claim it.
 #[derive(Debug)]
 pub struct Claim {
     steps: Steps,
     state: State,
-    /// Somebody waits there until the command runs.
+    /// Pipe to the program that waits until the command runs.
     asker: Option<File>,
 }
 
 impl Claim {
-    /// Takes the run of a folder, for this program. Whoever asked for it waits behind its stdin, which is empty from here on.
+    /// Claims the run in `folder` for this program. The program that requested the run waits at a pipe, which is this program's stdin.
+    /// Stdin is redirected to `/dev/null` afterwards.
     ///
     /// # Errors
-    /// When what is to be run can't be read, or the run was taken before.
+    /// If the specification can't be read, or the run is already claimed.
     pub fn take(folder: &Path) -> Result<(Spec, Self), RunError> {
         let spec: Spec = read(&folder.join("spec.json"))?;
         let input = RunError::system;
@@ -39,21 +40,21 @@ impl Claim {
             _ => RunError::runs_folder(folder, error),
         })?;
         let state = State { launcher: Identity::own(), started_us: now_us(), ..State::asked(&spec) };
-        // What there is to be shown of it so far stands in the spec and in the step.
+        // Name and command are in the specification, so the state is saved later.
         Ok((spec, Self { steps: Steps { folder: folder.to_owned() }, state, asker: Some(File::from(asker)) }))
     }
 
-    /// Writes down the steps of the run, for whoever takes them.
+    /// Returns the recorder of steps, which can be shared.
     pub fn steps(&self) -> &Steps {
         &self.steps
     }
 
-    /// When the run was taken, in Unix microseconds, as [`State`] has it for whoever names something after it.
+    /// Returns the time of the claim, in Unix microseconds. Equals `started_us` of [`State`].
     pub fn taken_us(&self) -> u64 {
         self.state.started_us
     }
 
-    /// The run is recorded, under these ids of tree and process; `helper` goes on if the launcher is killed.
+    /// Records the ids of tree and process, the helper, and the cgroup.
     pub fn began(&mut self, ids: Option<(String, String)>, helper: Option<Identity>, cgroup: Option<PathBuf>) {
         (self.state.root_id, self.state.process_id) = ids.unzip();
         self.state.helper = helper;
@@ -61,7 +62,7 @@ impl Claim {
         self.save();
     }
 
-    /// The command of this attempt runs.
+    /// Records that the command of an attempt runs, and notifies the waiting program.
     pub fn started(&mut self, attempt: u32, command: Option<Identity>) {
         self.state.running = command;
         self.state.attempt = attempt;
@@ -72,19 +73,19 @@ impl Claim {
         }
     }
 
-    /// An attempt failed, and the next one is waited for.
+    /// Records that an attempt failed and a retry is pending.
     pub fn waits(&mut self, waiting: Waiting) {
         self.state.waiting = Some(waiting);
         self.save();
     }
 
     fn save(&self) {
-        // The steps say what is needed: this is for whoever shows the run.
+        // Errors are ignored: the state is only for display, and the steps contain everything that decisions need.
         let _ = replace(&self.steps.folder, "state.json", &self.state);
     }
 }
 
-/// Writes down the steps of a run.
+/// Recorder of a run's steps.
 #[derive(Debug, Clone)]
 pub struct Steps {
     folder: PathBuf,
@@ -96,49 +97,49 @@ impl Steps {
         &self.folder
     }
 
-    /// The furthest step that the run has come to.
+    /// Returns the furthest step of the run.
     pub fn step(&self) -> steps::Step {
         steps::last(&self.folder)
     }
 
-    /// The attempt is about to be started. Without this step it must not be.
+    /// Records that the attempt is about to be started. If this fails, the attempt must not be started.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn executing(&self, attempt: u32) -> io::Result<()> {
         steps::executing(&self.folder, attempt)
     }
 
-    /// This process becomes the command of the attempt.
+    /// Records that this process becomes the command of the attempt.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn running(&self, attempt: u32) -> io::Result<()> {
         steps::running(&self.folder, attempt)
     }
 
-    /// An attempt has ended.
+    /// Records the end of an attempt.
     pub fn attempt_ended(&self, attempt: u32, outcome: &Outcome) {
-        // Without room on the disk, the outcome of the run may still find some.
+        // If the disk is full now, the final outcome may still find space.
         let _ = steps::attempt_ended(&self.folder, attempt, outcome);
     }
 
-    /// Outcome of the run, if it has ended.
+    /// Returns the outcome of the run, if it has ended.
     pub fn outcome(&self) -> Option<Outcome> {
         read(&self.folder.join(steps::OUTCOME)).ok()
     }
 
-    /// The run has ended.
+    /// Records the end of the run.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn ended(&self, outcome: &Outcome) -> io::Result<()> {
         steps::ended(&self.folder, outcome)
     }
 }
 
 impl State {
-    /// What is known of a run by what was asked for.
+    /// Creates the state from the specification.
     pub(crate) fn asked(spec: &Spec) -> Self {
         Self { name: spec.shown_name(), command: mask::shown(&spec.command, &spec.mask), ..Self::default() }
     }

@@ -1,68 +1,68 @@
-//! Why a command can't be run.
+//! Errors of starting and managing runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a command can't be run at all.
+/// Error of starting or managing a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// There is nothing to run.
+    /// The specification contains no command.
     #[error("there is no command: name one behind `--`")]
     NoCommand,
-    /// A folder can't be used.
+    /// A folder or file can't be used.
     #[error("the folder {path} {wanted}")]
     Folder {
-        /// Which.
+        /// Path of the folder.
         path: PathBuf,
-        /// What it can't be used for.
+        /// Description of the failed use.
         wanted: &'static str,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// The system refuses something.
+    /// A system call failed.
     #[error("could not {action}")]
     System {
-        /// What.
+        /// Description of the failed action.
         action: &'static str,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// A configuration can't be used.
+    /// A configuration file is invalid.
     #[error("{path}: {message}")]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// Mistake and its position.
         message: String,
     },
     /// No detached run has this id.
     #[error("there is no run {id:?}: `monitor runs list` shows all")]
     NoRun {
-        /// As it was asked for.
+        /// Requested id.
         id: String,
     },
-    /// More than one detached run is meant.
+    /// Several detached runs match.
     #[error("{id:?} may be any of {found}: name more of it")]
     Ambiguous {
-        /// As it was asked for.
+        /// Requested prefix.
         id: String,
-        /// All that begin so.
+        /// Matching ids.
         found: String,
     },
-    /// A run of this id was started before.
+    /// A run with this id exists already.
     #[error("there is a run {id:?} already: an id is given once (`monitor runs clear` forgets those that have ended)")]
     Exists {
-        /// The id.
+        /// Id of the run.
         id: String,
     },
-    /// An id can't be one.
+    /// An id has invalid syntax.
     #[error("{id:?} can't be the id of a run: 1 to 150 letters, digits, `-`, `_`, `.` and `@`, beginning with a letter, a digit or `_`")]
     BadId {
-        /// As it was given.
+        /// Requested id.
         id: String,
     },
-    /// Another launcher has taken the run.
+    /// Another launcher has claimed the run.
     #[error("the run in {folder} was taken by another launcher before")]
     Claimed {
         /// Folder of the run.
@@ -74,37 +74,37 @@ pub enum RunError {
         /// Folder of the run.
         folder: PathBuf,
     },
-    /// Something that was asked for makes no sense.
+    /// The specification is invalid.
     #[error("{what}")]
     BadSpec {
-        /// What is wrong, and what to do.
+        /// Mistake and remedy.
         what: String,
     },
-    /// What a run's folder says can't be read.
+    /// A file in a run's folder can't be parsed.
     #[error("{path} can't be read: it is damaged, or of another version")]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: serde_json::Error,
     },
-    /// The launcher of a detached run ended at once.
+    /// The launcher of a detached run ended before the command was started.
     #[error("{message}")]
     NotStarted {
-        /// Why.
+        /// Error message of the launcher.
         message: String,
-        /// As the launcher would have ended.
+        /// Exit code of the launcher.
         code: u8,
     },
 }
 
 impl RunError {
-    /// Says of an error of the system what could not be done.
+    /// Returns a function that converts an I/O error of `action`.
     pub fn system(action: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::System { action, source }
     }
 
-    /// Says of an error that the folder of runs, or of one run, can't be used.
+    /// Creates the error for an unusable folder of runs, or of a single run.
     pub(crate) fn runs_folder(path: &Path, source: io::Error) -> Self {
         Self::Folder { path: path.to_owned(), wanted: "can't be used for detached runs (MONITOR_RUNS_DIR)", source }
     }

@@ -1,4 +1,4 @@
-//! Files of a run's folder: how they are written so that a power cut leaves all of one or none of it.
+//! Files in a run's folder. Important files are synced, so that after a power cut they are either complete or absent.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::RunError;
 
-/// Longest id that a caller may give.
+/// Maximum length of an id.
 const LONGEST_ID: usize = 150;
 
-/// Where runs are kept: `MONITOR_RUNS_DIR`, or `monitor/runs` in the user's folder for state.
+/// Returns the folder of runs: `MONITOR_RUNS_DIR`, or `monitor/runs` in the user's state folder.
 pub fn default_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("MONITOR_RUNS_DIR").filter(|dir| !dir.is_empty()) {
         return std::path::absolute(PathBuf::from(dir)).ok();
@@ -24,7 +24,7 @@ pub fn default_dir() -> Option<PathBuf> {
     Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("monitor").join("runs"))
 }
 
-/// Makes the folder of a new run. A folder can be made only once, so that of two starts of one id the second is refused, by whomever.
+/// Creates the folder of a new run. Since a folder can be created only once, a second start with the same id is refused, by any program.
 pub(crate) fn create(runs: &Path, id: Option<&str>) -> Result<PathBuf, RunError> {
     let unusable = |source| RunError::runs_folder(runs, source);
     DirBuilder::new().recursive(true).mode(0o700).create(runs).map_err(unusable)?;
@@ -47,11 +47,11 @@ pub(crate) fn create(runs: &Path, id: Option<&str>) -> Result<PathBuf, RunError>
     unreachable!("there are more ids than folders")
 }
 
-/// Removes the folder of an id whose caller was killed before it had said what is to be run. Only for whoever alone starts the runs of
-/// this folder: [`ask`](crate::ask) of another may be at it.
+/// Removes the folder of a run whose caller was killed before it wrote the specification. Only the single program that starts runs in
+/// `runs` may call this, because another program could be inside [`ask`](crate::ask).
 ///
 /// # Errors
-/// When it can't be removed.
+/// If the folder can't be removed.
 pub fn forget_unasked(runs: &Path, id: &str) -> io::Result<()> {
     let folder = runs.join(id);
     if check_id(id).is_err() || !folder.is_dir() || folder.join("spec.json").exists() {
@@ -60,14 +60,14 @@ pub fn forget_unasked(runs: &Path, id: &str) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-/// An id is the name of a folder: no path, nothing hidden, and nothing that a terminal or a shell would read as something else.
+/// Checks the syntax of an id. It is used as a folder name and in shells: no path separators, no hidden files, no special characters.
 fn check_id(id: &str) -> Result<(), RunError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     let is_good = (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain) && !id.starts_with(['.', '-', '@']);
     if is_good { Ok(()) } else { Err(RunError::BadId { id: id.to_owned() }) }
 }
 
-/// Writes a file that stays, with its name, whatever happens to the machine next.
+/// Writes a file and syncs it and its name, so that it survives a power cut.
 pub(crate) fn write_synced(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     let new = write_aside(folder, name, value)?;
     File::open(&new)?.sync_all()?;
@@ -75,18 +75,18 @@ pub(crate) fn write_synced(folder: &Path, name: &str, value: &impl Serialize) ->
     sync_folder(folder)
 }
 
-/// Writes a file whole. It may be lost when the power goes.
+/// Replaces a file atomically. After a power cut, the file may be missing.
 pub(crate) fn replace(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     fs::rename(write_aside(folder, name, value)?, folder.join(name))
 }
 
-/// Writes a file that must not be there yet. It may be lost when the power goes.
+/// Creates a file, and fails if it exists. After a power cut, the file may be missing.
 pub(crate) fn create_new(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
     file.write_all(&text_of(value)?)
 }
 
-/// Has the names in a folder stay.
+/// Syncs the names in a folder.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -96,13 +96,13 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
     serde_json::from_slice(&text).map_err(|source| RunError::Damaged { path: path.to_owned(), source })
 }
 
-/// Returns the time of day in Unix microseconds.
+/// Returns the current time in Unix microseconds.
 pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 fn write_aside(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<PathBuf> {
-    // Launcher, helper and command may write at the same time.
+    // A separate file per process, because launcher, helper and command may write at the same time.
     let new = folder.join(format!(".{name}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&text_of(value)?)?;

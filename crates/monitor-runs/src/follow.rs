@@ -1,5 +1,4 @@
-//! Waiting for a run without looking again and again: the system tells when a process ends, when a step was written down, and when
-//! output has come.
+//! Waits for a run without polling. Pidfds report the end of a process, and inotify reports new steps and output.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,25 +12,25 @@ use crate::run::Run;
 
 use std::os::fd::OwnedFd;
 
-/// Between two looks where the system can tell nothing: no watch is left, or the pid can't be seen from here.
+/// Polling interval if inotify is exhausted, or a pid is not visible from this pid namespace.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Somebody who waits for a run's next step, for its end, and perhaps for what it writes.
+/// Waits for the next step of a run, its end, and optionally its output.
 #[derive(Debug)]
 pub struct Follower<'a> {
     run: &'a Run,
-    /// The run's folder. None if the system has no watch left.
+    /// Watch on the run's folder. `None` if the system has no watch left.
     watch: Option<OwnedFd>,
 }
 
 impl<'a> Follower<'a> {
-    /// Begins to watch the steps and the end. What happens from here on wakes [`wait`](Self::wait).
+    /// Watches steps and end. Changes from here on wake [`wait`](Self::wait).
     pub fn new(run: &'a Run) -> Self {
-        // Steps, state and outcome are written aside and moved to their names.
+        // Steps, state and outcome are written to temporary files and renamed.
         Self::of(run, WatchFlags::MOVED_TO)
     }
 
-    /// The same, and each time that output comes.
+    /// Like [`new`](Self::new), and also wakes on output.
     pub fn of_output(run: &'a Run) -> Self {
         Self::of(run, WatchFlags::MOVED_TO | WatchFlags::MODIFY)
     }
@@ -44,13 +43,13 @@ impl<'a> Follower<'a> {
         Self { run, watch: watch.ok() }
     }
 
-    /// Waits until there is something new, or one of those who run it has ended, but no longer than so.
+    /// Waits until something changes or a process of the run ends, at most for `longest`.
     pub fn wait(&mut self, longest: Option<Duration>) {
         let state = self.run.again();
         let ends: Vec<OwnedFd> =
             [&state.launcher, &state.helper, &state.running].into_iter().flatten().filter_map(|who| file_of(who).ok()).collect();
         let mut files: Vec<_> = ends.iter().chain(&self.watch).map(|file| PollFd::new(file, PollFlags::IN)).collect();
-        // Nobody is left: what becomes of the run then is told by its files alone, and there may be none.
+        // Without a live process or a watch, the run can only be observed by its files, so poll them.
         let is_blind = self.watch.is_none() || ends.is_empty();
         let longest = if is_blind { Some(longest.unwrap_or(LOOK).min(LOOK)) } else { longest };
         let _ = poll(&mut files, longest.and_then(|longest| longest.try_into().ok()).as_ref());
@@ -60,7 +59,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Waits until this is so, at most until then. Returns whether it is.
+    /// Waits until the condition is true, at most until `until`. Returns the condition.
     pub(crate) fn wait_until(&mut self, until: Instant, is_so: impl Fn() -> bool) -> bool {
         loop {
             if is_so() {
@@ -75,11 +74,11 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// A file that stands for this process, and for none that has its pid since.
+/// Returns a pidfd for exactly this process, even if the pid is reused.
 pub(crate) fn file_of(who: &Identity) -> io::Result<OwnedFd> {
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let pid = Pid::from_raw(i32::try_from(who.pid).map_err(|_| gone())?).ok_or_else(gone)?;
     let file = pidfd_open(pid, PidfdFlags::empty())?;
-    // The file stands for whoever has the pid now, for ever.
+    // The pidfd refers to the process that has the pid at this point. If that is still the wanted process, the pidfd is right permanently.
     if who.is_alive() { Ok(file) } else { Err(gone()) }
 }

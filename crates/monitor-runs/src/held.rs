@@ -1,4 +1,4 @@
-//! Folders that stay the ones that were opened, whatever stands at their path later.
+//! Folders held open by descriptor, so that later changes to their path have no effect.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -6,30 +6,30 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// A folder that is held open. The folder of a task may belong to the user whose runs it has, who may put a link anywhere below: what this
-/// program does there as root must not be done elsewhere. So below another user's folder no link is followed, and each folder is opened in
-/// the one above it.
+/// A folder that is held open. The folder of a task may belong to the user of its runs, who can place symlinks anywhere below it. If this
+/// program runs as root, it must not follow them. Below another user's folder, no symlink is followed, and each folder is opened relative
+/// to its parent's descriptor.
 #[derive(Debug)]
 pub struct Held {
     file: File,
-    /// It, or one above it, is another user's.
+    /// True if this folder or an ancestor belongs to another user.
     is_others: bool,
 }
 
 impl Held {
-    /// Opens a folder by its path, links and all.
+    /// Opens a folder by path, following symlinks.
     ///
     /// # Errors
-    /// When it can't be opened, or is no folder.
+    /// If it can't be opened, or is not a folder.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(folder)?;
         Ok(Self { is_others: is_others(&file)?, file })
     }
 
-    /// Opens the folder of this name in it, which is made if it isn't there.
+    /// Opens a subfolder by name, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When it can be neither made nor opened, is no folder, or is a link below another user's folder.
+    /// If it can neither be created nor opened, is not a folder, or is a symlink below another user's folder.
     pub fn below(&self, name: &str) -> io::Result<Self> {
         let path = self.path().join(name);
         match fs::create_dir(&path) {
@@ -50,15 +50,16 @@ impl Held {
         Ok(Self { is_others: self.is_others || is_others(&file)?, file })
     }
 
-    /// A path to it that is good while this lives.
+    /// Returns a path that refers to the folder as long as this object exists.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
-    /// Gives a folder of this program's user to another user, with this mode, whatever the umask is. A folder of another user stays as it is.
+    /// Sets owner and mode of a folder that belongs to this program's user, independent of the umask. A folder of another user is not
+    /// changed.
     ///
     /// # Errors
-    /// When this program may not.
+    /// If this program lacks the permission.
     pub fn hand_over(&self, owner: Option<(u32, u32)>, mode: u32) -> io::Result<()> {
         if is_others(&self.file)? {
             return Ok(());
@@ -70,10 +71,10 @@ impl Held {
         Ok(())
     }
 
-    /// Who may read, write and enter it, whatever the program's umask is.
+    /// Sets the mode, independent of the umask.
     ///
     /// # Errors
-    /// When it belongs to another user.
+    /// If the folder belongs to another user.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
     }
@@ -97,7 +98,7 @@ mod tests {
         let month = held.below("history").unwrap().below("202611").unwrap();
         fs::write(month.path().join("file"), "1").unwrap();
         assert_eq!(fs::read_to_string(elsewhere.join("202611/file")).unwrap(), "1");
-        // Whatever is put into its place, it is the one that was opened.
+        // The open folder stays the same if its path is replaced.
         fs::rename(elsewhere.join("202611"), elsewhere.join("before")).unwrap();
         fs::write(month.path().join("file"), "2").unwrap();
         assert_eq!(fs::read_to_string(elsewhere.join("before/file")).unwrap(), "2");
@@ -124,7 +125,7 @@ mod tests {
         let held = Held::open(&own).unwrap();
         let error = held.below("history").unwrap_err();
         assert!(error.to_string().contains("history is a link"), "{error}");
-        // Nor further below, in a folder that is ours.
+        // The rule also applies in our own folder below another user's folder.
         let ours = held.below("ours").unwrap();
         std::os::unix::fs::symlink(&elsewhere, ours.path().join("202611")).unwrap();
         assert!(ours.below("202611").is_err());

@@ -1,59 +1,59 @@
-//! Which process a pid names: pids are used again, and all are after a reboot.
+//! Identity of a process. Pids are reused, in particular after a reboot, so a pid is stored with start time and boot id.
 
 use std::fs;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-/// A process of this boot of this machine.
+/// Identity of a process on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Its pid.
+    /// Pid.
     pub pid: u32,
-    /// When it began, in ticks since the machine did.
+    /// Start time, in clock ticks since boot.
     pub start: u64,
-    /// Which boot of the machine.
+    /// Boot id of the machine.
     pub boot: String,
 }
 
 impl Identity {
-    /// The process that has this pid now.
+    /// Returns the identity of the process that has this pid now.
     pub fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start: Stat::of(pid)?.start, boot: boot().to_owned() })
     }
 
-    /// This program.
+    /// Returns the identity of this program.
     pub fn own() -> Option<Self> {
         Self::of(std::process::id())
     }
 
-    /// Whether it runs.
+    /// Returns true if the process is alive.
     pub fn is_alive(&self) -> bool {
         self.boot == boot() && Stat::of(self.pid).is_some_and(|stat| stat.start == self.start && !stat.is_dead())
     }
 }
 
-/// What the system says of a process.
+/// Status of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Stat {
-    /// Its pid.
+    /// Pid.
     pub pid: u32,
-    /// Its state: `R`, `S`, `Z` …
+    /// State: `R`, `S`, `Z` …
     pub state: char,
     /// Pid of its parent.
     pub parent: u32,
-    /// When it began, in ticks since the machine did.
+    /// Start time, in clock ticks since boot.
     pub start: u64,
 }
 
 impl Stat {
-    /// What the system says of the process that has this pid now.
+    /// Returns the status of the process that has this pid now.
     pub fn of(pid: u32) -> Option<Self> {
         Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
     fn parse(pid: u32, text: &[u8]) -> Option<Self> {
-        // The name before it may hold anything, parentheses too.
+        // The name before it may contain any characters, including parentheses.
         let end = text.iter().rposition(|byte| *byte == b')')?;
         let mut fields = std::str::from_utf8(text.get(end + 2..)?).ok()?.split(' ');
         let state = fields.next()?.chars().next()?;
@@ -62,19 +62,19 @@ impl Stat {
         Some(Self { pid, state, parent, start })
     }
 
-    /// Returns true if it has ended, and only its parent has not heard of it.
+    /// Returns true if the process has ended and only waits to be reaped.
     pub fn is_dead(self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
 }
 
-/// Every process of this machine that can be seen.
+/// Returns all visible processes of this machine.
 pub(crate) fn all() -> Vec<Stat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// The boot that this program runs in, which does not change while it does.
+/// Returns the current boot id, cached because it does not change.
 fn boot() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned())

@@ -1,4 +1,4 @@
-//! The end of a run because somebody asks for it: by its launcher, else by its helper, else by whoever asks.
+//! Ends a run on request: through its launcher, otherwise through its helper, otherwise directly.
 
 use std::fs;
 use std::io;
@@ -13,17 +13,17 @@ use crate::signals::{self, end_tree, kill_tree, signal_by_file};
 use crate::spec::Spec;
 use crate::tree::{self, Marked};
 
-/// A launcher that is asked to end what it runs has so long besides its grace.
+/// Time, in addition to the grace period, that a launcher has to end its run.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at a tree that nobody watches.
+/// Polling interval for a tree without launcher and helper.
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Run {
-    /// Ends it with all that it has started: SIGTERM, and SIGKILL after its grace, or at once if `now`. Returns when nothing of it
-    /// runs, or can't be ended in any time.
+    /// Ends the run with its whole tree: SIGTERM, then SIGKILL after the grace period, or SIGKILL at once if `now`. Returns when no process
+    /// of the run is alive, or when the remaining processes can't be ended.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If a system call fails.
     pub fn kill(&self, now: bool) -> Result<Life, RunError> {
         let mut follower = Follower::new(self);
         let grace = if now { Duration::ZERO } else { self.grace() };
@@ -50,8 +50,8 @@ impl Run {
         read::<Spec>(&self.folder.join("spec.json")).map_or(Duration::from_secs(5), |spec| spec.grace)
     }
 
-    /// Ends what is left of a run whose launcher and helper were killed. Its cgroup has all of it, where it has one. Else all of it
-    /// carries the run's mark in its environment, wherever it has gone.
+    /// Ends the remaining processes of a run whose launcher and helper were killed. They are found by the run's cgroup, or without a cgroup
+    /// by the run's mark in their environment, even if they have left session and process group.
     fn kill_left(&self, grace: Duration) {
         let state = self.again();
         let marked = Marked::of(&self.folder);
@@ -83,12 +83,12 @@ impl Run {
     }
 }
 
-/// Asks one of those who run it to end it. Returns false if that one is gone.
+/// Sends a signal to launcher or helper. Returns false if it has ended.
 fn ask(who: &Identity, signal: i32) -> Result<bool, RunError> {
     let sent = file_of(who).and_then(|file| signal_by_file(&file, signal));
     match sent {
         Ok(()) => Ok(true),
-        // It has ended at this very moment.
+        // The process has ended in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
         Err(error) => Err(RunError::system("reach the launcher")(error)),
     }

@@ -1,7 +1,7 @@
-//! Runs as files and processes: what is to be run, who has taken it, what has become of it, and how it is ended.
+//! Runs as files and processes: specification, claim by a launcher, steps, outcome, and ending a run.
 //!
-//! [`start`] begins a run by a launcher of its own, which is the program `monitor`; the launcher takes the run by [`Claim::take`]
-//! and writes down each step. [`list`] and [`find`] give each [`Run`] to whoever comes later. Nothing here records or talks to a server.
+//! [`start`] begins a run with a separate launcher, the program `monitor`. The launcher claims the run by [`Claim::take`] and records each
+//! step. Other programs open a [`Run`] by [`list`] or [`find`]. This crate neither records processes nor communicates with a server.
 #![cfg(target_os = "linux")]
 
 pub mod bounded;

@@ -1,13 +1,13 @@
-//! A command as text, without what it is not to tell.
+//! Formats a command as text with secrets hidden.
 
 use std::ffi::OsString;
 
-/// Values of options that are named so are never shown.
+/// Parts of option names whose values are always hidden.
 const SECRET: [&str; 8] = ["password", "passwd", "secret", "token", "api-key", "apikey", "api_key", "credential"];
 const HIDDEN: &str = "***";
 
-/// The command as a shell would read it. Hidden are the values of options and variables whose names contain one of `words` or
-/// what a secret is usually called (`--token X`, `--token=X`, `TOKEN=X`), and any other argument that contains one of `words`.
+/// Formats the command in shell syntax. Hides the values of options and variables whose names contain one of `words` or a usual name of a
+/// secret (`--token X`, `--token=X`, `TOKEN=X`). Also hides any other argument that contains one of `words`.
 pub fn shown(command: &[OsString], words: &[String]) -> String {
     let words: Vec<String> = words.iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase()).collect();
     let all = words.iter().any(|word| word == "*");
@@ -35,7 +35,7 @@ pub fn shown(command: &[OsString], words: &[String]) -> String {
             text.clone().into_owned()
         };
         let safe = without_passwords(&hidden).replace('\0', "\u{fffd}");
-        // A word that is hidden is no pattern for a shell.
+        // A fully hidden word is not quoted, although `*` is special in a shell.
         shown.push(if safe.contains(HIDDEN) && !safe.contains(char::is_whitespace) {
             safe
         } else {
@@ -45,7 +45,7 @@ pub fn shown(command: &[OsString], words: &[String]) -> String {
     shown.join(" ")
 }
 
-/// The text without the passwords of URLs in it: `https://me:***@host/`, `?user=me&token=***`.
+/// Hides passwords in URLs: `https://me:***@host/`, `?user=me&token=***`.
 pub fn without_passwords(text: &str) -> String {
     let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find("://") {
@@ -57,7 +57,7 @@ pub fn without_passwords(text: &str) -> String {
             Some((who, host)) => shown.extend([who, ":", HIDDEN, "@", host]),
             None => shown.push_str(host),
         }
-        // The next URL may begin within this one's path or query.
+        // Another URL may start within the path or query of this URL.
         let (path, after) = after.split_at(after.find("://").unwrap_or(after.len()));
         for parameter in path.split_inclusive(['?', '&', ';', '#']) {
             match parameter.split_once('=') {

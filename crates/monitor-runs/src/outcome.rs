@@ -1,4 +1,4 @@
-//! How it ended.
+//! Outcome of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,51 +7,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::{ProcessIds, Verdict};
 
-/// How a command ended, by its last attempt.
+/// Outcome of a command, according to its last attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcome {
-    /// Its exit code, unless a signal ended it. 126 and 127 if it could not be started.
+    /// Exit code, unless a signal ended the command. 126 and 127 if it could not be started.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that ended the command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word: `timeout`, `cpu`, `memory`, `not-found`, `not-executable`, `not-started`.
+    /// Reason in one word: `timeout`, `cpu`, `memory`, `not-found`, `not-executable`, `not-started`.
     pub reason: Option<String>,
-    /// Why it could not be started.
+    /// Error that prevented the start.
     pub error: Option<String>,
-    /// CPU time, with that of what it has waited for.
+    /// CPU time of the command and of the children that it has waited for.
     pub cpu: Duration,
-    /// The most memory that one of them had at a time.
+    /// Largest peak memory among these processes, in bytes.
     pub peak_bytes: u64,
-    /// Bytes read and written by system calls, if the system tells.
+    /// Bytes read and written by system calls, if available.
     pub io_bytes: Option<(u64, u64)>,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// It ended because somebody asked it to: by `monitor runs kill`, a key, or a signal to the launcher.
+    /// True if the end was requested: by `monitor runs kill`, a key, or a signal to the launcher.
     pub is_cancelled: bool,
-    /// The line of its output that says best why it failed.
+    /// Line of the output that explains the failure best.
     pub why: Option<String>,
-    /// When it began, in Unix microseconds.
+    /// Start time, in Unix microseconds.
     pub started_us: u64,
-    /// When it ended, in Unix microseconds.
+    /// End time, in Unix microseconds.
     pub ended_us: u64,
-    /// Meaning of its exit code, where the spec gives it one.
+    /// Meaning of the exit code, if the specification defines it.
     pub verdict: Option<Verdict>,
-    /// A further message about the run.
+    /// Additional message about the run.
     pub note: Option<String>,
-    /// The process that it is recorded as.
+    /// Ids of the process that records the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessIds>,
 }
 
 impl Outcome {
-    /// As a shell says it: the exit code, or 128 and the number of the signal.
+    /// Returns the exit code as in a shell: the code, or 128 plus the signal's number.
     pub fn exit_code(&self) -> u8 {
         let signal = self.signal.map(|signal| 128 + signal);
         self.code.or(signal).unwrap_or(125) as u8
     }
 
-    /// Gives its exit code, or 128 and the number of its signal, the meaning that the spec says.
+    /// Sets the verdict according to the exit code, or to 128 plus the signal's number.
     pub fn judge(&mut self, exits: &BTreeMap<u8, Verdict>) {
         let code = self.code.or(self.signal.map(|signal| 128 + signal));
         let code = code.filter(|_| self.error.is_none()).and_then(|code| u8::try_from(code).ok());
@@ -59,12 +59,12 @@ impl Outcome {
         self.is_cancelled |= self.verdict == Some(Verdict::Cancelled);
     }
 
-    /// Whether it succeeded.
+    /// Returns true if the run succeeded.
     pub fn is_success(&self) -> bool {
         self.verdict.map_or(self.code == Some(0), |verdict| verdict == Verdict::Ok) && self.reason.is_none()
     }
 
-    /// In words: `exit code 3`, `killed by SIGTERM (15), timeout`.
+    /// Describes the outcome: `exit code 3`, `killed by SIGTERM (15), timeout`.
     pub fn words(&self) -> String {
         let mut words = match (&self.error, self.code, self.signal) {
             (Some(error), ..) => return error.clone(),
@@ -79,14 +79,14 @@ impl Outcome {
     }
 }
 
-/// A failed attempt after which another one is waited for.
+/// A failed attempt with a pending retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Which attempt failed, from 1.
+    /// Number of the failed attempt, from 1.
     pub attempt: u32,
-    /// How many there are to be at most.
+    /// Maximum number of attempts.
     pub of: u32,
-    /// When the next one is to begin, in Unix microseconds.
+    /// Start time of the next attempt, in Unix microseconds.
     pub next_us: u64,
 }
 

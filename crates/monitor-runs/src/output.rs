@@ -1,8 +1,8 @@
-//! Output of a detached run: one file in the order in which it came, and beside it which part of it is whose.
+//! Output of a detached run: one file in order of arrival, and an index of the streams.
 //!
-//! `output.streams` has a line for each place where another stream goes on: the offset in `output.log`, and `stdout` or `stderr`. The line
-//! is written before the output itself, so that no output is ever taken for that of the other stream. Places are those at which output was
-//! written. If the file was made whole since (see [`bounded`](crate::bounded)), `output.gap` says what is missing in it.
+//! `output.streams` has a line for each offset in `output.log` at which the other stream continues: the offset, and `stdout` or `stderr`.
+//! The line is written before the output, so that no output is attributed to the wrong stream. Offsets are those at the time of writing. If
+//! the file was closed since then (see [`bounded`](crate::bounded)), `output.gap` describes the missing part.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::bounded::{Bounded, Gap, Part, part};
 use crate::folder::replace;
 
-/// File of all output, in the folder of a run.
+/// Name of the output file in a run's folder.
 pub const LOG: &str = "output.log";
 const STREAMS: &str = "output.streams";
 const GAP: &str = "output.gap";
-/// As much is read at a time.
+/// Maximum number of bytes read at once.
 const AT_ONCE: u64 = 1 << 20;
 
-/// The stream that output came from.
+/// Stream that output was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Stdout.
@@ -42,7 +42,7 @@ impl Origin {
     }
 }
 
-/// Takes the output of a run, from several threads.
+/// Writer for the output of a run. Can be used by several threads.
 #[derive(Debug)]
 pub struct OutputLog(Mutex<Writer>);
 
@@ -55,24 +55,24 @@ struct Writer {
 }
 
 impl OutputLog {
-    /// Opens the output of the run of this folder, of which so many bytes are kept.
+    /// Opens the output files in `folder`. At most `most` bytes are kept.
     ///
     /// # Errors
-    /// When its files can't be opened.
+    /// If the files can't be opened.
     pub fn open(folder: &Path, most: u64) -> io::Result<Self> {
         let bounded = |name| Ok::<_, io::Error>(Bounded::new(open(folder, name)?, most));
         let (log, streams) = (bounded(LOG)?, bounded(STREAMS)?);
         Ok(Self(Mutex::new(Writer { folder: folder.to_owned(), log, streams, last: None })))
     }
 
-    /// Adds output.
+    /// Appends output.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If writing fails.
     pub fn write(&self, origin: Origin, bytes: &[u8]) -> io::Result<()> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.last != Some(origin) {
-            // Others may have written as well: a launcher that ends with an error says it there.
+            // Other programs may have written, too: a failing launcher writes its error to this file.
             let at = writer.log.file().seek(SeekFrom::End(0))?;
             writer.streams.write(format!("{at} {}\n", origin.word()).as_bytes())?;
             writer.last = Some(origin);
@@ -80,16 +80,16 @@ impl OutputLog {
         writer.log.write(bytes)
     }
 
-    /// Bytes that are not kept.
+    /// Returns the number of bytes that are not kept.
     pub fn missing(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).log.missing()
     }
 
-    /// Gives the file a second name, and to `owner`, whose group may read it. False if its file system can't do that, or `path` is on
-    /// another one.
+    /// Creates a hard link to the file and changes its owner to `owner`, whose group may read it. Returns false if the file system does not
+    /// support links, or `path` is on another file system.
     ///
     /// # Errors
-    /// When it can't be given away, or the name is not to be had.
+    /// If the owner can't be changed, or the name can't be created.
     pub fn share(&self, path: &Path, owner: Option<(u32, u32)>) -> io::Result<bool> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = link(&writer.folder.join(LOG), path) {
@@ -102,11 +102,11 @@ impl OutputLog {
         Ok(true)
     }
 
-    /// Makes the file whole, under its own name and the one that it [shares](Self::share), if something is missing in it. Nothing may be
-    /// written to it afterwards.
+    /// Replaces a hole in the file by a note, under its own name and under the [shared](Self::share) name. No program may write to it
+    /// afterwards.
     ///
     /// # Errors
-    /// When that can't be written. Then the file stays as it was.
+    /// If writing fails. The file is not changed in that case.
     pub fn close(&self, path: &Path) -> io::Result<()> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (log, whole) = (writer.folder.join(LOG), writer.folder.join("output.whole"));
@@ -126,46 +126,46 @@ impl OutputLog {
     }
 }
 
-/// Gives a file a second name, whatever had that name.
+/// Creates a hard link, replacing an existing file of that name.
 fn link(file: &Path, name: &Path) -> io::Result<()> {
     let mut aside = name.as_os_str().to_owned();
     aside.push(".new");
     let _ = fs::remove_file(&aside);
     fs::hard_link(file, &aside)?;
     let linked = fs::rename(&aside, name);
-    // It is still there if both names were of this file.
+    // Renaming between two links of the same file has no effect and leaves the first name.
     let _ = fs::remove_file(&aside);
     linked
 }
 
-/// The output of a run, which is read by the places at which it was written.
+/// Reader of a run's output, addressed by the offsets at which it was written.
 #[derive(Debug)]
 pub struct Output {
     file: File,
-    /// The gap, and the place after it in the file.
+    /// Gap, and the offset after its note in the file.
     gap: Option<(Gap, u64)>,
-    /// Bytes that were written.
+    /// Number of bytes that were written.
     pub length: u64,
 }
 
 impl Output {
-    /// Opens the output of the run of this folder.
+    /// Opens the output of the run in `folder`.
     ///
     /// # Errors
-    /// When there is none, or it can't be read.
+    /// If there is none, or it can't be read.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let mut file = File::open(folder.join(LOG))?;
         let length = file.metadata()?.len();
-        // It is written before the file that has it is there.
+        // The description of the gap is written before the closed file replaces the open one, so check that the note exists.
         let gap: Option<Gap> = fs::read(folder.join(GAP)).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let gap = gap.and_then(|gap| Some((gap, gap.end_in(&mut file).ok()??)));
         Ok(Self { file, gap, length: gap.map_or(length, |(gap, end)| length - end + gap.at + gap.missing) })
     }
 
-    /// Reads from `position` on, which is moved: up to the next gap, to `end`, or so many bytes.
+    /// Reads at `position` and advances it: up to the next gap, up to `end`, or at most `most` bytes.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file can't be read.
     pub fn part(&mut self, position: &mut u64, end: u64, most: u64) -> io::Result<Part> {
         let Some((gap, after)) = self.gap else { return part(&mut self.file, position, end, most) };
         let gap_end = gap.at + gap.missing;
@@ -189,18 +189,18 @@ pub(crate) fn open(folder: &Path, name: &str) -> io::Result<File> {
     OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(folder.join(name))
 }
 
-/// Reads output from `position` on, which is moved; only that of one stream if `origin` is given. Empty at the end.
+/// Reads output at `position` and advances it. If `origin` is set, only that stream is read. Empty at the end.
 pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) -> io::Result<Vec<u8>> {
     let mut log = Output::open(folder)?;
     let length = log.length;
     let Some(origin) = origin else {
         return Ok(log.part(position, length, AT_ONCE)?.shown());
     };
-    // The file may have grown since: a part whose stream is not told yet is not read.
+    // Read the index after the length: output beyond `length` may not be in the index yet.
     let turns = turns(folder);
     while *position < length {
         let next = turns.iter().map(|(at, _)| *at).find(|at| at > position).unwrap_or(length).min(length);
-        // Output whose stream is unknown, because the file is lost, is shown as stdout.
+        // Without an index, output is shown as stdout.
         let whose = turns.iter().rev().find(|(at, _)| at <= position).map_or(Origin::Stdout, |(_, whose)| *whose);
         if whose == origin {
             return Ok(log.part(position, next, AT_ONCE)?.shown());
@@ -210,7 +210,7 @@ pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) ->
     Ok(Vec::new())
 }
 
-/// Where which stream goes on. Lines that make no sense are left out.
+/// Returns the offsets at which a stream continues. Invalid lines are ignored.
 fn turns(folder: &Path) -> Vec<(u64, Origin)> {
     let text = String::from_utf8(kept(&folder.join(STREAMS)).unwrap_or_default()).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -218,7 +218,7 @@ fn turns(folder: &Path) -> Vec<(u64, Origin)> {
     whole.lines().filter_map(line).collect()
 }
 
-/// What is kept of a file.
+/// Returns the kept bytes of a file.
 fn kept(path: &Path) -> io::Result<Vec<u8>> {
     let (mut file, mut position, mut all) = (File::open(path)?, 0, Vec::new());
     let length = file.metadata()?.len();
@@ -255,7 +255,7 @@ mod tests {
         for (origin, text) in [(Origin::Stdout, "a\n"), (Origin::Stdout, "b\n"), (Origin::Stderr, "c\n"), (Origin::Stdout, "d\n")] {
             log.write(origin, text.as_bytes()).unwrap();
         }
-        // Whoever goes on knows nothing of who wrote before.
+        // A second writer does not know the last stream.
         OutputLog::open(folder.path(), 1 << 20).unwrap().write(Origin::Stderr, b"e\n").unwrap();
         let seen = [None, Some(Origin::Stdout), Some(Origin::Stderr)].map(|origin| all(folder.path(), origin));
         assert_eq!(seen, ["a\nb\nc\nd\ne\n", "a\nb\nd\n", "c\ne\n"]);

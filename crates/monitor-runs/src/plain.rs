@@ -1,11 +1,11 @@
-//! How a run's file has words, paths and times: as a person reads them. Words that are no text are lists of bytes.
+//! Readable JSON forms of words, paths and durations in a run's files. Words that are not valid UTF-8 are lists of bytes.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A word as text, or as the list of bytes that serde makes of any word.
+/// A word as text, or in serde's form of an `OsString`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Word {
@@ -28,7 +28,7 @@ impl From<Word> for OsString {
     }
 }
 
-/// Words, as those of a command.
+/// Words of a command.
 pub(crate) mod words {
     use super::{Deserialize, Deserializer, OsString, Serializer, Word};
 
@@ -41,7 +41,7 @@ pub(crate) mod words {
     }
 }
 
-/// Pairs of words, as those of an environment.
+/// Pairs of words, such as environment variables.
 pub(crate) mod pairs {
     use super::{Deserialize, Deserializer, OsString, Serializer, Word};
 
@@ -54,7 +54,7 @@ pub(crate) mod pairs {
     }
 }
 
-/// A path that may be absent.
+/// An optional path.
 pub(crate) mod path {
     use std::path::PathBuf;
 
@@ -84,7 +84,7 @@ pub(crate) mod duration {
     }
 }
 
-/// A duration as text that may be absent.
+/// An optional duration as text.
 pub(crate) mod maybe_duration {
     use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
 

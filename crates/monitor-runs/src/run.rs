@@ -1,4 +1,4 @@
-//! A run as its folder has it, and what has become of it.
+//! A run as stored in its folder, and its current state.
 //!
 //! ```text
 //! <runs>/<id>/spec.json      what was asked for
@@ -23,65 +23,65 @@ use crate::spec::Spec;
 use crate::steps::{self, Step, Taken};
 use crate::tree;
 
-/// Reason of a run whose end nobody saw.
+/// Reason of a run whose end was not observed.
 const LOST: &str = "lost";
 
-/// A detached run, as its folder has it.
+/// A detached run, as stored in its folder.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Its folder, whose name is its id.
+    /// Folder of the run. Its name is the id.
     pub folder: PathBuf,
-    /// What is known of it.
+    /// State recorded by the launcher.
     pub state: State,
 }
 
-/// What the launcher has written down.
+/// State recorded by the launcher.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
     /// Name of the process.
     pub name: String,
-    /// The command, without what is hidden.
+    /// Command with secrets hidden.
     pub command: String,
-    /// When it began, in Unix microseconds.
+    /// Start time, in Unix microseconds.
     pub started_us: u64,
-    /// Id of its tree.
+    /// Id of the tree.
     pub root_id: Option<String>,
-    /// Id of its process.
+    /// Id of the process.
     pub process_id: Option<String>,
-    /// Who runs it.
+    /// The launcher.
     pub launcher: Option<Identity>,
-    /// Who goes on if the launcher is killed.
+    /// The helper, which continues if the launcher is killed.
     pub helper: Option<Identity>,
-    /// The command itself, of the attempt of this number.
+    /// The command of the current attempt.
     pub running: Option<Identity>,
-    /// Number of the attempt that runs or ran last, from 1; 0 if none was started.
+    /// Number of the current or last attempt, from 1; 0 if none was started.
     pub attempt: u32,
-    /// The cgroup that holds all that the command has started, if it has one.
+    /// Cgroup with all processes of the command, if there is one.
     pub cgroup: Option<PathBuf>,
-    /// The last attempt failed, and the next one is waited for.
+    /// Set while a retry is pending after a failed attempt.
     pub waiting: Option<Waiting>,
 }
 
-/// What has become of a run.
+/// Current state of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
-    /// Somebody has asked for it, and no launcher has taken it yet.
+    /// The run was requested, but no launcher has claimed it.
     Asked,
-    /// It runs, and its launcher waits for its end.
+    /// The run is in progress and its launcher is alive.
     Running,
-    /// It runs, but its launcher was killed. The helper says how it ends, unless that was killed, too.
+    /// The run is in progress, but its launcher was killed. The helper records the outcome, unless it was killed, too.
     Unwatched,
-    /// It has ended.
+    /// The run has ended.
     Ended(Box<Outcome>),
-    /// It runs no more, and nobody was there to see how it ended.
+    /// The run has ended, but its end was not observed.
     Lost,
 }
 
-/// All runs, oldest first; those whose folders can't be read are left out.
+/// Lists all runs, oldest first. Unreadable folders are skipped.
 ///
 /// # Errors
-/// When the folder of the runs can't be read.
+/// If the folder of runs can't be read.
 pub fn list(runs: &Path) -> io::Result<Vec<Run>> {
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -92,10 +92,10 @@ pub fn list(runs: &Path) -> io::Result<Vec<Run>> {
     Ok(found)
 }
 
-/// The run of this id, or the only one whose id begins so.
+/// Finds the run with this id, or the only run whose id starts with it.
 ///
 /// # Errors
-/// When there is none, or more than one.
+/// If no run or more than one matches.
 pub fn find(runs: &Path, id: &str) -> Result<Run, RunError> {
     let mut found = list(runs).map_err(RunError::system("read the folder of the runs"))?;
     if let Some(exact) = found.iter().position(|run| run.id() == id) {
@@ -114,54 +114,54 @@ pub fn find(runs: &Path, id: &str) -> Result<Run, RunError> {
 }
 
 impl Run {
-    /// The run of this folder.
+    /// Opens the run in `folder`.
     ///
     /// # Errors
-    /// When neither its state nor what was asked for can be read.
+    /// If neither its state nor its specification can be read.
     pub fn open(folder: PathBuf) -> Result<Self, RunError> {
         let state = read::<State>(&folder.join("state.json")).or_else(|error| {
-            // A launcher that was killed early, or a power cut, leaves only the steps.
+            // After an early kill of the launcher, or a power cut, only the steps exist.
             let spec: Spec = read(&folder.join("spec.json")).map_err(|_| error)?;
             let claimed: Taken = read(&folder.join(steps::CLAIMED)).unwrap_or_default();
             Ok(State { launcher: claimed.by, started_us: claimed.at_us, ..State::asked(&spec) })
         });
         let mut state = state?;
-        // The command writes its step itself, before the launcher hears of it.
+        // The command records its own step before the launcher is notified.
         if let Some((attempt, command)) = steps::last_command(&folder).filter(|(attempt, _)| *attempt > state.attempt) {
             (state.attempt, state.running) = (attempt, Some(command));
         }
         Ok(Self { folder, state })
     }
 
-    /// Names it among all runs.
+    /// Returns the id of the run.
     pub fn id(&self) -> String {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What was asked for.
+    /// Returns the specification of the run.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub fn spec(&self) -> Result<Spec, RunError> {
         read(&self.folder.join("spec.json"))
     }
 
-    /// The furthest step that it has come to.
+    /// Returns the furthest step of the run.
     pub fn step(&self) -> Step {
         steps::last(&self.folder)
     }
 
-    /// Outcomes of the attempts that have ended, with their numbers, the first one first.
+    /// Returns the outcomes of the ended attempts with their numbers, first attempt first.
     pub fn attempts(&self) -> Vec<(u32, Outcome)> {
         steps::attempts(&self.folder)
     }
 
-    /// What has become of it by now.
+    /// Returns the current state.
     pub fn life(&self) -> Life {
         let is_alive = |who: &Option<Identity>| who.as_ref().is_some_and(Identity::is_alive);
         let ended = || {
             let outcome = read::<Outcome>(&self.folder.join(steps::OUTCOME)).ok()?;
-            // The helper was killed, and the launcher could not say more.
+            // The helper was killed, and the launcher recorded the run as lost while the command is still alive.
             let goes_on = outcome.reason.as_deref() == Some(LOST) && is_alive(&self.again().running);
             Some(if goes_on { Life::Unwatched } else { Life::Ended(Box::new(outcome)) })
         };
@@ -176,33 +176,33 @@ impl Run {
             return Life::Running;
         }
         let is_unwatched = is_alive(&state.helper) || is_alive(&state.running);
-        // It may have ended between both looks.
+        // The run may have ended between the two checks.
         ended().unwrap_or(if is_unwatched { Life::Unwatched } else { Life::Lost })
     }
 
-    /// Its output, from here on in `position`, or that of one stream; `None` when nothing more will come.
+    /// Reads output at `position`, optionally of a single stream. `None` if the run has ended and there is no more output.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// If the file can't be read.
     pub fn output(&self, position: &mut u64, origin: Option<Origin>) -> io::Result<Option<Vec<u8>>> {
-        // Asked first: what was written before the end is in the file then.
+        // Check the state first: output written before the end is then in the file.
         let is_over = matches!(self.life(), Life::Ended(_) | Life::Lost);
         let text = output::read(&self.folder, position, origin)?;
         Ok(if text.is_empty() && is_over { None } else { Some(text) })
     }
 
-    /// Lets another launcher take the run, if the one that had taken it is gone and nothing was started. Returns true if [`launch`](crate::launch)
-    /// may start it. Only for whoever alone starts the runs of this folder.
+    /// Removes the claim of a dead launcher if no command was started. Returns true if [`launch`](crate::launch) may be called again. Only
+    /// the single program that starts runs in this folder may call this.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If a system call fails.
     pub fn give_back(&self) -> io::Result<bool> {
         let is_unstarted = || self.step() <= Step::Claimed;
-        // A helper is forked by its launcher and has the same command line, also before anybody has written down who it is.
+        // A helper is a fork of its launcher with the same command line, so it is found even before its identity is recorded.
         if !is_unstarted() || tree::is_launched(&self.folder) {
             return Ok(false);
         }
-        // It may have gone on between both looks.
+        // The launcher may have continued between the two checks.
         if !is_unstarted() {
             return Ok(false);
         }
@@ -212,19 +212,19 @@ impl Run {
         }
     }
 
-    /// Forgets it.
+    /// Removes the run's folder.
     ///
     /// # Errors
-    /// When its folder can't be removed.
+    /// If the folder can't be removed.
     pub fn remove(&self) -> io::Result<()> {
         if let Some(group) = &self.state.cgroup {
-            // Gone with the run, unless nobody was there at its end.
+            // The launcher removes the cgroup at the end of the run, unless it was killed.
             let _ = fs::remove_dir(group);
         }
         fs::remove_dir_all(&self.folder)
     }
 
-    /// Who runs it by now.
+    /// Returns the current state from the folder.
     pub(crate) fn again(&self) -> State {
         Self::open(self.folder.clone()).map_or_else(|_| self.state.clone(), |run| run.state)
     }

@@ -1,4 +1,4 @@
-//! Secrets: a run's files say where one is to be read, and never what it is.
+//! Secrets of a run. Its files contain only references to secrets, never their values.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
 
-/// A longer one is none, and no environment has room for it.
+/// Maximum length of a secret, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// Where a secret is read by the launcher.
+/// Reference to a secret, resolved by the launcher.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Secret {
-    /// The text of this file, without the end of its last line.
+    /// Content of a file, without the final newline.
     File(PathBuf),
-    /// The launcher's variable of this name.
+    /// Environment variable of the launcher.
     Env(String),
 }
 
 impl Secret {
-    /// Reads it, for the variable of this name.
+    /// Reads the secret for the environment variable `variable`.
     ///
     /// # Errors
-    /// When it is not there or can't stand in an environment. Its text is in no error.
+    /// If the secret is missing or can't be an environment value. The error does not contain the secret.
     pub fn read(&self, variable: &str) -> Result<String, RunError> {
         let bad = |why: String| RunError::BadSpec { what: format!("the secret {variable} can't be read: {why}") };
         let text = match self {

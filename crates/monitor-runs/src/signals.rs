@@ -1,21 +1,21 @@
-//! Signals: those by which a launcher is asked to end its run, and how any is sent.
+//! Signals that order a launcher to end its run, and functions to send signals.
 
 #![allow(unsafe_code, reason = "calls of the C library that no crate of ours wraps")]
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Asks a launcher to end all that its command has started.
+/// Signal that orders a launcher to end the whole tree of its command.
 pub fn end_tree() -> i32 {
     libc::SIGRTMIN() + 1
 }
 
-/// Asks a launcher to kill all that its command has started.
+/// Signal that orders a launcher to kill the whole tree of its command.
 pub fn kill_tree() -> i32 {
     libc::SIGRTMIN() + 2
 }
 
-/// Sends a signal; to a group if `pid` is negative. One that is gone is no error.
+/// Sends a signal to a process, or to a process group if `pid` is negative. Ignores errors such as a missing process.
 pub fn kill(pid: i32, signal: i32) {
     // SAFETY: takes numbers.
     unsafe { libc::kill(pid, signal) };
@@ -24,7 +24,7 @@ pub fn kill(pid: i32, signal: i32) {
 /// Sends a signal to the process of a pidfd.
 ///
 /// # Errors
-/// When it has ended, or the system refuses.
+/// If the process has ended, or the system call fails.
 pub fn signal_by_file(process: &OwnedFd, signal: i32) -> io::Result<()> {
     // SAFETY: takes numbers, and no address.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };

@@ -1,4 +1,4 @@
-//! Starting a run that outlives whoever asks for it.
+//! Starts runs that outlive the program that requests them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,30 +15,31 @@ use crate::spec::Spec;
 use crate::steps;
 use crate::tree::{DETACHED, FOLDER};
 
-/// What the program `monitor` is told to launch a run, before the run's folder.
+/// Arguments that make `monitor` launch a run. The run's folder follows.
 pub const LAUNCH: [&str; 2] = ["run", "--from"];
 
-/// What the launcher says when the command runs.
+/// Message of the launcher when the command runs.
 pub(crate) const STARTED: [u8; 8] = *b"started\n";
 
-/// Starts a run by a launcher of its own, which is the program `monitor`; returns when the command runs.
+/// Starts a run with a separate launcher, the program `monitor`. Returns when the command runs.
 ///
 /// # Errors
-/// When the run's id was given before, the folder can't be made, or the command not be started: then the launcher's exit code comes along.
+/// If the id is already used, the folder can't be created, or the command can't be started. In the last case the error contains the
+/// launcher's exit code.
 pub fn start(monitor: &Path, runs: &Path, spec: &Spec, server: Option<&str>) -> Result<Run, RunError> {
     let folder = ask(runs, spec)?;
     launch(monitor, &folder, server.map(|server| ("MONITOR_SERVER_URL", server))).inspect_err(|_| {
         if spec.id.is_none() {
-            // An id that was given stays given: whoever asks for it again is not to start it twice.
+            // Keep the folder of an explicit id, so that a repeated request can't start the run twice.
             let _ = fs::remove_dir_all(&folder);
         }
     })
 }
 
-/// Asks for a run that [`launch`] is to start: makes its folder and writes down there what is to be run, both synced.
+/// Requests a run that [`launch`] starts later: creates its folder and writes the specification. Both are synced.
 ///
 /// # Errors
-/// When the spec makes no sense, the run's id was given before, or the folder can't be made.
+/// If the specification is invalid, the id is already used, or the folder can't be created.
 pub fn ask(runs: &Path, spec: &Spec) -> Result<PathBuf, RunError> {
     spec.check()?;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -52,12 +53,12 @@ pub fn ask(runs: &Path, spec: &Spec) -> Result<PathBuf, RunError> {
     Ok(folder)
 }
 
-/// Starts a launcher, which is the program `monitor`, for a run that was asked for; returns when the command runs. `env` is
-/// what the launcher itself has in its environment besides.
+/// Starts a launcher, the program `monitor`, for a requested run. Returns when the command runs. `env` contains additional environment
+/// variables of the launcher.
 ///
 /// # Errors
-/// When another launcher has taken the run, the launcher was killed, or the command can't be started: then the launcher's exit code comes
-/// along.
+/// If another launcher has claimed the run, the launcher was killed, or the command can't be started. In the last case the error contains
+/// the launcher's exit code.
 pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (&'a str, impl AsRef<OsStr>)>) -> Result<Run, RunError> {
     let unusable = |source| RunError::runs_folder(folder, source);
     let log = output::open(folder, LOG).map_err(unusable)?;
@@ -66,12 +67,13 @@ pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (
     launcher.args(LAUNCH).arg(folder).env(DETACHED, "1").env_remove(FOLDER);
     launcher.stdin(Stdio::from(says)).stdout(log.try_clone().map_err(unusable)?).stderr(log);
     launcher.envs(env);
-    // It takes a session of its own itself: with anything to be done in between, all memory of this program would be copied for it.
+    // The launcher creates its own session. With a `pre_exec` step here, the standard library would have to fork, which copies the page
+    // tables of this program.
     let mut child = launcher.spawn().map_err(RunError::system("start the launcher"))?;
     drop(launcher);
     let mut answer = [0; STARTED.len()];
     if said.read_exact(&mut answer).is_ok() && answer == STARTED {
-        // Whoever asked may live long: the launcher's end is to be taken note of.
+        // This program may live long, so reap the launcher on another thread.
         std::thread::spawn(move || child.wait());
         return Run::open(folder.to_owned());
     }

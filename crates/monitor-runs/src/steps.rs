@@ -1,4 +1,5 @@
-//! Steps of a run, each a file that is written before the next step is taken, so that whoever comes later knows which happened.
+//! Steps of a run. Each step is a file that is written before the next step is taken, so that another program can later determine what
+//! happened.
 //!
 //! ```text
 //! claimed.json       a launcher has taken the run: made once, so that no other launcher takes it
@@ -8,9 +9,9 @@
 //! outcome.json       how the run ended
 //! ```
 //!
-//! What is said of a run after a power cut hangs on `executing` and on what follows the command: those are synced, `executing` before the
-//! command is started. The other two matter only to who lives as long as the processes they name: without `claimed` a run that was never
-//! begun is begun, and without `running` one that was begun is as lost as with it.
+//! Decisions after a power cut depend on `executing` and on the files after the command. These are synced, `executing` before the command
+//! is started. The other two matter only as long as the processes that they name are alive. If a power cut loses `claimed`, a run that was
+//! never started is started. If it loses `running`, a started run is lost, as it would be with the file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -23,35 +24,35 @@ use crate::folder::{create_new, now_us, read, replace, write_synced};
 use crate::identity::Identity;
 use crate::outcome::Outcome;
 
-/// A file of the launcher that has taken a run.
+/// File that names the launcher that has claimed a run.
 pub(crate) const CLAIMED: &str = "claimed.json";
-/// A file of how a run ended.
+/// File with the outcome of a run.
 pub(crate) const OUTCOME: &str = "outcome.json";
 
-/// The furthest step that a run has come to.
+/// Furthest step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Somebody has asked for it, and no launcher has taken it.
+    /// The run was requested, and no launcher has claimed it.
     Asked,
-    /// A launcher has taken it. No command was started.
+    /// A launcher has claimed the run. No command was started.
     Claimed,
-    /// The attempt of this number is about to be started.
+    /// The attempt with this number is about to be started.
     Executing(u32),
     /// The command of this attempt was started.
     Running(u32),
-    /// The attempt of this number has ended, and the run has not.
+    /// The attempt with this number has ended, and the run has not.
     AttemptEnded(u32),
     /// The run has ended.
     Ended,
 }
 
-/// Who took a step, and when.
+/// Process and time of a step.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Taken {
-    /// The launcher that has claimed the run, or the process that becomes the command.
+    /// Launcher that has claimed the run, or process that becomes the command.
     pub(crate) by: Option<Identity>,
-    /// When, in Unix microseconds.
+    /// Time of the step, in Unix microseconds.
     pub(crate) at_us: u64,
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn ended(folder: &Path, outcome: &Outcome) -> io::Result<()> {
     write_synced(folder, OUTCOME, outcome)
 }
 
-/// Outcomes of the attempts that have ended, with their numbers, the first one first.
+/// Returns the outcomes of the ended attempts with their numbers, first attempt first.
 pub(crate) fn attempts(folder: &Path) -> Vec<(u32, Outcome)> {
     let mut attempts: Vec<_> =
         numbers(folder, "ended-").filter_map(|number| Some((number, read(&folder.join(format!("ended-{number}.json"))).ok()?))).collect();
@@ -89,14 +90,14 @@ pub(crate) fn attempts(folder: &Path) -> Vec<(u32, Outcome)> {
     attempts
 }
 
-/// The command of the last attempt that was started, and the attempt's number.
+/// Returns number and command of the last started attempt.
 pub(crate) fn last_command(folder: &Path) -> Option<(u32, Identity)> {
     let number = numbers(folder, "running-").max()?;
     let taken: Taken = read(&folder.join(format!("running-{number}.json"))).ok()?;
     Some((number, taken.by?))
 }
 
-/// The furthest step of a run.
+/// Returns the furthest step of a run.
 pub(crate) fn last(folder: &Path) -> Step {
     let names: Vec<_> = names(folder).collect();
     if names.iter().any(|name| name == OUTCOME) {

@@ -1,5 +1,5 @@
-//! All that a process has started, wherever it has gone: process groups and sessions are left with one call, parents are not,
-//! because the helper adopts whoever loses its own.
+//! Finds all descendants of a process. A process can leave its process group and session with one call, but not its ancestors, because the
+//! helper is a subreaper and adopts orphaned descendants.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use crate::identity::{self, Stat};
 use crate::signals;
 
-/// Set for launchers that are to outlive whoever asked for them.
+/// Environment variable set for launchers that must outlive the program that requested them.
 pub const DETACHED: &str = "MONITOR_RUN_DETACHED";
-/// Folder of the run that a process belongs to: set for its command, and inherited by all that the command starts.
+/// Environment variable with the run's folder. It is set for the command and inherited by all its descendants.
 pub const FOLDER: &str = "MONITOR_RUN_DIR";
-/// Beginning of the name of a detached run's cgroup.
+/// Prefix of the cgroup names of detached runs.
 pub const DETACHED_GROUP: &str = "monitor-detached-";
-/// Fewer rounds than this end whatever can be ended at all.
+/// Maximum time to kill a tree. Processes that survive it can't be killed.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The living descendants of `top`, but for detached runs.
+/// Returns the living descendants of `top`, without detached runs.
 pub fn descendants(top: u32) -> Vec<Stat> {
     let mut scanned: Option<HashMap<u32, Vec<Stat>>> = None;
     let (mut found, mut todo) = (Vec::new(), vec![top]);
@@ -46,15 +46,15 @@ pub fn descendants(top: u32) -> Vec<Stat> {
     found
 }
 
-/// The children of a process, as the system lists them for each of its threads; none if it is gone. `None` where the system has no such
-/// list (`CONFIG_PROC_CHILDREN`).
+/// Returns the children of a process as listed by the system for each of its threads. Empty if the process has ended. `None` if the system
+/// keeps no such lists (`CONFIG_PROC_CHILDREN`).
 fn children(parent: u32) -> Option<Vec<Stat>> {
     let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Some(Vec::new()) };
     let mut children = Vec::new();
     for thread in threads.flatten() {
         match fs::read_to_string(thread.path().join("children")) {
             Ok(text) => children.extend(text.split_whitespace().filter_map(|pid| Stat::of(pid.parse().ok()?))),
-            // A thread that has ended has none, or the system keeps no lists.
+            // Either the thread has ended, or the system keeps no lists.
             Err(_) if thread.path().exists() => return None,
             Err(_) => {}
         }
@@ -62,7 +62,7 @@ fn children(parent: u32) -> Option<Vec<Stat>> {
     Some(children)
 }
 
-/// The processes of a cgroup (v2) and of those below it, but for detached runs.
+/// Returns the processes of a cgroup (v2) and its subgroups, without detached runs.
 pub(crate) fn in_cgroup(group: &Path) -> Vec<u32> {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     let mut pids: Vec<u32> = text.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| !is_detached(*pid)).collect();
@@ -74,19 +74,20 @@ pub(crate) fn in_cgroup(group: &Path) -> Vec<u32> {
     pids
 }
 
-/// Processes that carry the mark of a run in their environment.
+/// Finds processes by a run's mark in their environment.
 #[derive(Debug)]
 pub(crate) struct Marked {
     mark: Vec<u8>,
 }
 
 impl Marked {
-    /// Those of the run of this folder.
+    /// Creates the mark of the run in `folder`.
     pub(crate) fn of(folder: &Path) -> Self {
         Self { mark: [FOLDER.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat() }
     }
 
-    /// All that live. This looks at each process of the machine: only for runs that have lost launcher and helper, and have no cgroup.
+    /// Returns all living processes with the mark. Scans all processes of the machine, so it is used only for runs without launcher, helper
+    /// and cgroup.
     pub(crate) fn all(&self) -> Vec<u32> {
         let own = std::process::id();
         let alive = identity::all().into_iter().filter(|stat| !stat.is_dead() && stat.pid != own);
@@ -94,8 +95,8 @@ impl Marked {
     }
 }
 
-/// Returns true while a launcher of the run of this folder lives, or its helper, which has its command line. This looks at each process of
-/// the machine.
+/// Returns true while a launcher of the run in `folder`, or its helper, is alive. The helper has the same command line. Scans all processes
+/// of the machine.
 pub(crate) fn is_launched(folder: &Path) -> bool {
     let end = [b"\0run\0--from\0", folder.as_os_str().as_bytes(), b"\0"].concat();
     let own = std::process::id();
@@ -103,14 +104,14 @@ pub(crate) fn is_launched(folder: &Path) -> bool {
     alive.any(|stat| fs::read(format!("/proc/{}/cmdline", stat.pid)).is_ok_and(|line| line.ends_with(&end)))
 }
 
-/// Sends a signal to each of them.
+/// Sends a signal to each descendant.
 pub fn signal(top: u32, signal: i32) {
     for stat in descendants(top) {
         signals::kill(stat.pid as i32, signal);
     }
 }
 
-/// Kills all of them and what they start meanwhile; `reap` is called in between, to take the dead.
+/// Kills all descendants, including those started in the meantime. Calls `reap` between rounds to reap ended children.
 pub fn kill(top: u32, mut reap: impl FnMut()) {
     let begun = Instant::now();
     loop {
@@ -142,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder stands for a group: what the system would write there is written by hand.
+    /// A plain folder simulates the cgroup file system.
     #[test]
     fn a_group_has_what_is_below_it_but_for_detached_runs() {
         let group = tempfile::tempdir().unwrap();
@@ -162,7 +163,7 @@ mod tests {
         let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(shell.stdout.take().unwrap()));
         let pids: Vec<u32> = (0..3).map(|_| lines.next().unwrap().unwrap().parse().unwrap()).collect();
-        // One of the three is the shell itself, which is no descendant of its own.
+        // One of the three is the shell itself, which is not its own descendant.
         let found: Vec<u32> = descendants(shell.id()).iter().map(|stat| stat.pid).collect();
         let others: Vec<u32> = pids.into_iter().filter(|pid| *pid != shell.id()).collect();
         let (detached, mine): (Vec<u32>, Vec<u32>) = others.iter().partition(|pid| is_detached(**pid));

@@ -1,8 +1,8 @@
-//! The one rule of what becomes of a batch by the server's answer to it, for everybody who sends batches: a program's own shipper,
-//! those who ship what dead programs left, the launcher, and a server that takes in what it finds.
+//! Interpretation of a server's answer to a batch. All senders of batches use it: a program's own shipper, the shippers of dead programs'
+//! records, the launcher, and a server that reads spools.
 //!
-//! Only two answers cost data: a 400 that names an event of the batch, and a 413 to a single event that is really large. Whatever
-//! else is answered, by the server or by something in its place, keeps everything for the next try.
+//! Only two answers discard data: a 400 that names an event of the batch, and a 413 for a single event that is really large. After any
+//! other answer, from the server or from a proxy, all events are kept for the next try.
 
 use std::time::Duration;
 
@@ -10,65 +10,65 @@ use monitor_wire::{Accepted, Problem, is_temporary};
 
 use crate::Parcel;
 
-/// A single event whose JSON is shorter is never the reason for a 413: something refuses everything.
+/// Size of an event's JSON, in bytes, below which a 413 can't be the event's fault. In that case some intermediary refuses everything.
 const SMALL: usize = 64 << 10;
 
-/// What a server's answer means for the batch.
+/// Meaning of a server's answer for the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The batch is stored.
     Accepted,
-    /// One event of the batch can't be read. It is given up and counted, the others are sent again.
+    /// One event of the batch can't be read by the server. It is dropped and counted; the other events are sent again.
     Unreadable {
         /// Number of the event.
         number: u64,
-        /// The server's words.
+        /// Error text of the server.
         why: String,
     },
-    /// The batch is too large: its halves are sent. A single event is given up and counted.
+    /// The batch is too large. Its halves are sent. A single event is dropped and counted.
     TooLarge {
-        /// The server's words.
+        /// Error text of the server.
         why: String,
     },
-    /// The server can't take the batch now: it is sent again, no sooner than the server says.
+    /// The server can't accept the batch now. It is sent again, not before the time that the server specifies.
     Busy {
-        /// The server's words.
+        /// Error text of the server.
         why: String,
-        /// The time to wait that the server named.
+        /// Wait specified by the server.
         retry_after: Option<Duration>,
     },
-    /// The batch is refused, and sending it again helps only once somebody has changed something: it is kept, and tried rarely.
+    /// The batch is refused, and sending it again helps only after a change of the configuration. It is kept and retried rarely.
     Refused {
-        /// What is wrong.
+        /// Reason for the refusal.
         why: String,
     },
-    /// Nobody answered: the batch is sent again.
+    /// The server could not be reached. The batch is sent again.
     Away {
-        /// Why not.
+        /// Description of the error.
         why: String,
     },
 }
 
-/// What the rule needs to know of a batch that was sent.
+/// Properties of a sent batch that affect the interpretation of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// Number of its first event.
+    /// Number of the batch's first event.
     pub first: u64,
-    /// Number of its last event.
+    /// Number of the batch's last event.
     pub last: u64,
-    /// One event at most, and so short that no server refuses it for its size.
+    /// True if the batch has at most one event, which is so short that no server refuses it for its size.
     pub is_small: bool,
 }
 
 impl Parcel {
-    /// What the [rule](Answer::of) needs to know of it.
+    /// Returns the properties for [`Answer::of`].
     pub fn sent(&self) -> Sent {
         Sent { first: self.first(), last: self.last(), is_small: self.count() <= 1 && self.json().is_none_or(|json| json.len() < SMALL) }
     }
 }
 
 impl Answer {
-    /// The batch can't be read: it costs the event that is named, if the batch has it.
+    /// Interprets a server's complaint that an event can't be read. If the event is not in the batch, the whole batch counts as refused.
     pub fn unreadable(sent: Sent, event_number: Option<u64>, why: String) -> Self {
         match event_number.filter(|number| (sent.first..=sent.last).contains(number)) {
             Some(number) => Self::Unreadable { number, why },
@@ -76,7 +76,7 @@ impl Answer {
         }
     }
 
-    /// The meaning of an HTTP answer: its status, its header `Retry-After` as [`monitor_wire::retry_after`] reads it, and its body.
+    /// Interprets an HTTP answer: its status, its header `Retry-After` as parsed by [`monitor_wire::retry_after`], and its body.
     pub fn of(sent: Sent, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         if (200..300).contains(&status) {
             let is_ours = serde_json::from_slice::<Accepted>(body).is_ok_and(|answer| answer.accepted == sent.last);
@@ -98,21 +98,21 @@ impl Answer {
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
-/// Somebody has to change something first.
+/// Waits after a refusal, which persists until the configuration is changed.
 const FIRST_REFUSED: Duration = Duration::from_secs(2);
 const LONGEST_REFUSED: Duration = Duration::from_secs(60);
 
-/// How long to wait before the next try.
+/// Wait before the next try.
 #[derive(Debug, Default)]
 pub struct Backoff(monitor_wire::Backoff);
 
 impl Backoff {
-    /// The next failure waits briefly again.
+    /// Resets the wait to its initial value.
     pub fn reset(&mut self) {
         self.0.reset();
     }
 
-    /// The wait after an answer; none if there is something to be sent at once.
+    /// Returns the wait after an answer. `None` if a batch can be sent immediately.
     pub fn after(&mut self, answer: &Answer) -> Option<Duration> {
         match answer {
             Answer::Accepted => {
@@ -146,7 +146,7 @@ mod tests {
         serde_json::to_vec(&problem).unwrap()
     }
 
-    /// One letter for what becomes of the batch.
+    /// Abbreviates an answer to one letter.
     fn letter(answer: &Answer) -> char {
         match answer {
             Answer::Accepted => 'a',

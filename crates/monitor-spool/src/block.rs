@@ -1,11 +1,11 @@
-//! The frame of everything that is appended: a header with a checksum of its own and one of its payload, so that damage to
-//! any byte is noticed and costs one block.
+//! Format of all appended data: a header with a checksum of its own and a checksum of the payload. Damage to any byte is detected and
+//! affects only one block.
 //!
 //! ```text
 //! 0 magic u32 · 4 payload length u32 · 8 number u64 · 16 a u64 · 24 b u64 · 32 payload crc u32 · 36 header crc u32 · 40 payload
 //! ```
-//! Words are little-endian; a block begins at a multiple of 8 bytes. Both checksums begin with the worker's id, so that the
-//! block of another program, or one that stands in somebody's text, is no block here.
+//! Words are little-endian, and a block starts at a multiple of 8 bytes. Both checksums include the worker's id, so that a block of another
+//! program, or a block embedded in recorded text, is not accepted.
 
 mod read;
 
@@ -21,10 +21,10 @@ pub(crate) use read::read_one;
 pub(crate) use read::{Blocks, Item};
 
 pub(crate) const HEADER: usize = 40;
-/// A longer payload is no payload.
+/// Maximum length of a payload.
 pub(crate) const LONGEST: usize = 64 << 20;
 
-/// What kind of block it is, and whose.
+/// Type of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Magic {
@@ -34,12 +34,12 @@ pub(crate) enum Magic {
     Failed = u32::from_le_bytes(*b"MFld"),
 }
 
-/// Bytes of a block with a payload of this length.
+/// Returns the size of a block with a payload of this length.
 pub(crate) const fn size(payload: usize) -> usize {
     (HEADER + payload).next_multiple_of(8)
 }
 
-/// The checksum of some parts one after another.
+/// Calculates the checksum of `bytes` for a worker.
 pub(crate) fn checksum(worker: WorkerId, bytes: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(&worker.get().to_le_bytes());
@@ -47,7 +47,7 @@ pub(crate) fn checksum(worker: WorkerId, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The header of a payload.
+/// Creates the header of a payload.
 pub(crate) fn header(worker: WorkerId, magic: Magic, number: u64, a: u64, b: u64, payload: &[u8]) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[0..4].copy_from_slice(&(magic as u32).to_le_bytes());
@@ -61,7 +61,7 @@ pub(crate) fn header(worker: WorkerId, magic: Magic, number: u64, a: u64, b: u64
     bytes
 }
 
-/// A whole block, padded.
+/// Creates a complete block with padding.
 pub(crate) fn block(worker: WorkerId, magic: Magic, number: u64, a: u64, b: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size(payload.len()));
     bytes.extend_from_slice(&header(worker, magic, number, a, b, payload));

@@ -1,4 +1,4 @@
-//! Events as they are sent, and what the server's answers make of them.
+//! Requests with events: encoding, and splitting after a server's answer.
 
 use monitor_wire::{Batch, DecodeError, Dropped, Event, VERSION, WorkerRef};
 use serde::Serialize;
@@ -8,42 +8,42 @@ use crate::encoding;
 use crate::events::{self, Known};
 use crate::parcel::{Parcel, Rejected};
 
-/// Events of a parcel, decoded, are never longer.
+/// Maximum length of the decoded events of a parcel.
 const LONGEST: u64 = 256 << 20;
 
-/// What stands before the events of a request.
+/// Fields of a request before its events.
 #[derive(Debug, Clone)]
 pub struct Head<'a> {
-    /// Who reports.
+    /// Worker that reports.
     pub worker: &'a WorkerRef,
-    /// When it is sent, in Unix microseconds.
+    /// Time of sending, in Unix microseconds.
     pub sent_us: u64,
-    /// What was dropped since the worker began.
+    /// Dropped events since the worker started.
     pub dropped: &'a [Dropped],
-    /// Who reports is gone, and somebody else sends it.
+    /// True if the worker is dead and another process sends its events.
     pub lost: bool,
 }
 
 impl Parcel {
-    /// Encodes events, the first of which has the number `first`; `None` if there is none, or one has no JSON.
+    /// Encodes events; `first` is the number of the first event. `None` if there are no events, or an event can't be serialized.
     pub fn encode(first: u64, events: &[Event]) -> Option<Self> {
         Self::of(first, events)
     }
 
-    /// As [`encode`](Self::encode), of anything that is events in JSON.
+    /// Like [`encode`](Self::encode), for any values that serialize as events.
     pub(crate) fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
         let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
         let frame = encoding::compress(&json)?;
         Some(Self::kept(first, events.len() as u64, frame))
     }
 
-    /// The same of events that are JSON already.
+    /// Like [`encode`](Self::encode), for events already in JSON.
     pub(crate) fn of_json(first: u64, events: &[&[u8]]) -> Option<Self> {
         let json = [b"[", &events.join(&b","[..])[..], b"]"].concat();
         Some(Self::kept(first, events.len() as u64, encoding::compress(&json)?))
     }
 
-    /// What is left without the events of these numbers, as parcels without gaps; `None` if it can't be read.
+    /// Removes events by number. Returns the remaining events as parcels without gaps. `None` if the parcel can't be read.
     pub(crate) fn without_all(&self, is_left_out: impl Fn(u64) -> bool) -> Option<Vec<Self>> {
         let json = self.json()?;
         let events = events::split(&json).filter(|events| events.len() as u64 == self.count())?;
@@ -52,13 +52,13 @@ impl Parcel {
         runs.map(|run| Self::of_json(run[0].0, &run.iter().map(|(_, event)| *event).collect::<Vec<_>>())).collect()
     }
 
-    /// No events, before the number `first`: a request that only tells what was dropped.
+    /// Creates a parcel without events. A request with it only reports dropped events.
     pub fn empty(first: u64) -> Self {
         Self::kept(first, 0, encoding::compress(b"[]").unwrap_or_default())
     }
 
-    /// The body of a request, to be sent as `application/json` with its [`content_encoding`](crate::content_encoding): pieces one behind
-    /// the other.
+    /// Creates the body of a request, to be sent as `application/json` with its [`content_encoding`](crate::content_encoding). The body is
+    /// a concatenation of compressed pieces.
     pub fn body(&self, head: &Head<'_>) -> Vec<u8> {
         let mut body = encoding::beside(self.frame(), &opening(head, self.first()));
         body.extend_from_slice(self.frame());
@@ -66,10 +66,10 @@ impl Parcel {
         body
     }
 
-    /// What it holds, as the server's ingest takes it.
+    /// Decodes the batch, as the server's ingest receives it.
     ///
     /// # Errors
-    /// Says which event can't be read, if it is one event.
+    /// If the batch can't be read. The error names the event if a single event is the cause.
     pub fn batch(&self, head: &Head<'_>) -> Result<Batch, DecodeError> {
         let unreadable =
             || DecodeError { message: "what was compressed can't be read".to_owned(), event_number: None, wrong_version: false };
@@ -79,12 +79,12 @@ impl Parcel {
         Batch::from_json(&json)
     }
 
-    /// Parcels whose numbers follow each other as one; none if one of them can't be read, or they are too long together.
+    /// Joins parcels with consecutive numbers. `None` if a parcel can't be read, or the result is too long.
     pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
         let mut json = vec![b'['];
         for parcel in parcels.iter().filter(|parcel| parcel.count() > 0) {
             let part = parcel.json().filter(|part| ((json.len() + part.len()) as u64) < LONGEST)?;
-            // One list, for each of them is one.
+            // Each parcel is a JSON array. Join them to a single array.
             if json.len() > 1 {
                 json.push(b',');
             }
@@ -95,7 +95,7 @@ impl Parcel {
         Some(Self::kept(parcels.first()?.first(), count, encoding::compress(&json)?))
     }
 
-    /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
+    /// Splits the parcel into halves. `None` if it has a single event, or can't be read.
     pub fn halve(&self) -> Option<(Self, Self)> {
         let json = self.json()?;
         let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
@@ -103,8 +103,8 @@ impl Parcel {
         Some((Self::of(self.first(), before)?, Self::of(self.first() + before.len() as u64, behind)?))
     }
 
-    /// What stands before and behind the event of this number, and that one; `None` if it has none of this number, or can't
-    /// be read.
+    /// Splits the parcel at an event: the events before it, a description of the event, and the events after it. `None` if the parcel does
+    /// not contain the event, or can't be read.
     pub fn without(&self, number: u64) -> Option<(Option<Self>, Rejected, Option<Self>)> {
         let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
         let json = self.json()?;
@@ -113,7 +113,7 @@ impl Parcel {
         Some((Self::of(self.first(), &events[..index]), rejected, Self::of(number + 1, &events[index + 1..])))
     }
 
-    /// Returns true if it is no list of as many events as it says: whoever reads it, nothing can be made of it.
+    /// Returns true if the content is not an array with the stated number of events, so that no reader can use it.
     pub(crate) fn is_damaged(&self) -> bool {
         let json = self.json().unwrap_or_default();
         serde_json::from_slice::<Vec<&RawValue>>(&json).map_or(true, |events| events.len() as u64 != self.count())
@@ -124,7 +124,7 @@ impl Parcel {
     }
 }
 
-/// The JSON of a request up to its events.
+/// Serializes the JSON of a request up to its events.
 fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
     #[derive(Serialize)]
     struct Envelope<'a> {
@@ -139,7 +139,7 @@ fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
     }
     let Head { worker, sent_us, dropped, lost } = head;
     let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped, lost: *lost };
-    // Numbers and texts: nothing in it has no JSON.
+    // Consists of numbers and texts, so serialization can't fail.
     let mut json = serde_json::to_vec(&envelope).unwrap_or_default();
     json.pop();
     json.extend_from_slice(b",\"events\":");

@@ -1,4 +1,4 @@
-//! CRC-32 as `crc32fast` has it, for programs without that crate.
+//! CRC-32 compatible with `crc32fast`, for programs without that crate.
 
 const TABLE: [u32; 256] = {
     let (mut table, mut index) = ([0; 256], 0);

@@ -1,40 +1,40 @@
-//! Why a spool can't be used.
+//! Errors of the spool.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What could not be done, where, and why.
+/// Error of the spool.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpoolError {
-    /// Somebody else could have made it, or could read it.
+    /// The folder or file could be created or read by another user.
     Untrusted {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason for the distrust.
         why: &'static str,
     },
-    /// The bound of the folder is reached.
+    /// The size limit of the folder is reached.
     Full {
         /// The folder.
         path: PathBuf,
-        /// Its bound.
+        /// Size limit of the folder.
         limit_bytes: u64,
     },
-    /// The file is none of ours, or of another version.
+    /// The file was not written by the spool, or by another version.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the mistake.
         why: String,
     },
-    /// The operating system refused.
+    /// A file operation failed.
     Disk {
-        /// What was tried: `create`, `read` …
+        /// Attempted operation: `create`, `read` …
         action: &'static str,
         /// The folder or file.
         path: PathBuf,
-        /// Its word.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

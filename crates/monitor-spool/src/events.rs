@@ -1,8 +1,8 @@
-//! What stands in a batch's JSON, as far as the journal needs it to give up a part: found by hand, for a woven program has no serde.
+//! Minimal JSON parser for batches, with which the journal drops parts of a batch. Written by hand, because woven programs have no serde.
 
 use crate::parcel::Rejected;
 
-/// The events of a JSON array, each as its bytes; `None` if it is none.
+/// Splits a JSON array into its elements. `None` if it is not an array.
 pub(crate) fn split(json: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = json.trim_ascii().strip_prefix(b"[")?.trim_ascii_start();
     let mut events = Vec::new();
@@ -21,7 +21,7 @@ pub(crate) fn split(json: &[u8]) -> Option<Vec<&[u8]>> {
     }
 }
 
-/// The length of the value that begins here.
+/// Returns the length of the value at the start of `json`.
 fn value(json: &[u8]) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, 0);
     loop {
@@ -35,7 +35,7 @@ fn value(json: &[u8]) -> Option<usize> {
                 depth = depth.checked_sub(1)?;
                 at += 1;
             }
-            // A number or a word.
+            // A number or a literal.
             _ => at += json[at..].iter().position(|byte| b"\",{}[]".contains(byte)).filter(|length| *length > 0).unwrap_or(1),
         }
         if depth == 0 {
@@ -44,7 +44,7 @@ fn value(json: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the text ends that begins here: behind its quote.
+/// Returns the end of the string that starts at `at`, after its closing quote.
 fn text(json: &[u8], at: usize) -> Option<usize> {
     let mut end = at + 1;
     loop {
@@ -56,7 +56,7 @@ fn text(json: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// What the journal needs to know of an event.
+/// Fields of an event that the journal needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Known<'a> {
     pub(crate) event_type: Option<&'a str>,
@@ -65,7 +65,7 @@ pub(crate) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// Reads the members of an object, not of those in it.
+    /// Reads top-level members of an object.
     pub(crate) fn of(event: &'a [u8]) -> Self {
         let mut known = Self::default();
         let _ = known.read(event);
@@ -91,7 +91,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// How it is counted when it is given up.
+    /// Returns the description under which the event is counted as dropped.
     pub(crate) fn rejected(&self) -> Rejected {
         Rejected { event_type: self.event_type.unwrap_or("unknown").to_owned(), root_id: self.root_id.and_then(|root| root.parse().ok()) }
     }

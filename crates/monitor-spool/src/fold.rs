@@ -1,5 +1,5 @@
-//! Ids of folds. The core names a fold by a mark; on the wire its id follows from its parent and its name, so that those of several
-//! threads and programs are the same.
+//! Ids of folds. The core identifies a fold by a mark. On the wire, the id is derived from parent and name, so that folds of several
+//! threads and programs with equal parent and name have the same id.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,18 +8,18 @@ use monitor_core::record::Folded;
 use crate::sha256;
 use crate::wire::ProcessId;
 
-/// The first 8 bytes of SHA-256 of the parent as 16 hex digits, a NUL and the name.
+/// Derives the id: the first 8 bytes of the SHA-256 of the parent as 16 hex digits, a NUL and the name.
 pub fn fold_id(parent: ProcessId, name: &str) -> ProcessId {
     let digest = sha256::digest(format!("{parent}\0{name}").as_bytes());
     let first: u64 = digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
-    // Zero is no id.
+    // Zero is not a valid id.
     ProcessId::new(first.max(1)).expect("not zero")
 }
 
-/// Folds that are over and still known: what began in one may outlive it.
+/// Number of closed folds that are remembered, because processes started in a fold may outlive it.
 const KEPT: usize = 100_000;
 
-/// The id of each mark.
+/// Mapping from marks to ids.
 #[derive(Debug, Default)]
 pub struct Folds {
     ids: HashMap<u64, u64>,
@@ -27,12 +27,12 @@ pub struct Folds {
 }
 
 impl Folds {
-    /// The parent of a process, which may be the mark of a fold.
+    /// Returns the id of a parent, which may be the mark of a fold.
     pub fn parent(&self, parent: u64) -> Option<ProcessId> {
         ProcessId::new(self.ids.get(&parent).copied().unwrap_or(parent))
     }
 
-    /// The id of a fold, which is known by its mark from here on.
+    /// Returns the id of a fold, and remembers it by the fold's mark.
     pub fn id(&mut self, folded: &Folded) -> Option<ProcessId> {
         let id = match self.ids.get(&folded.mark) {
             Some(id) => *id,

@@ -1,4 +1,4 @@
-//! The folder of one program, held by this process.
+//! Folder of a program, locked by this process.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::room::Room;
 use crate::sys::{self, Dir};
 use crate::wire::WorkerId;
 
-/// A folder whose lock this process holds: its own, or that of a dead program. Files in it are bounded in bytes.
+/// A folder whose lock this process holds: its own folder, or that of a dead program. The total size of its files is limited.
 #[derive(Debug)]
 pub struct Folder {
     spool: Arc<Dir>,
@@ -25,22 +25,22 @@ impl Folder {
         Self { spool, dir, worker, room, _lock: lock }
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Whose it is.
+    /// Returns the worker that the folder belongs to.
     pub fn worker(&self) -> WorkerId {
         self.worker
     }
 
-    /// Bytes of what was put into it.
+    /// Returns the number of bytes used.
     pub fn used_bytes(&self) -> u64 {
         self.room.used()
     }
 
-    /// What it is bounded by.
+    /// Returns the size limit.
     pub fn limit_bytes(&self) -> u64 {
         self.room.limit()
     }
@@ -53,12 +53,12 @@ impl Folder {
         &self.room
     }
 
-    /// A new file of so many zeros, with room on the disk for all of them.
+    /// Creates a zero-filled file of `bytes` bytes and allocates its disk blocks.
     pub(crate) fn make(&self, name: &str, bytes: u64) -> Result<File, SpoolError> {
         if !self.room.take(bytes) {
             return Err(self.full());
         }
-        // Nothing is allocated unless it fails.
+        // The error message is allocated only on failure.
         let failed = |action| move |source| SpoolError::disk(action, self.path().join(name))(source);
         let made = self.dir.new_file(name).map_err(failed("create")).and_then(|file| {
             sys::allocate(&file, bytes).map(|()| file).map_err(|source| {
@@ -77,32 +77,32 @@ impl Folder {
         self.dir.rename_in(from, to).map_err(|source| SpoolError::disk("rename", self.path().join(from))(source))
     }
 
-    /// Removes a file of so many bytes.
+    /// Removes a file of `bytes` bytes.
     pub(crate) fn remove(&self, name: &str, bytes: u64) {
         if self.dir.remove_file(name).is_ok() {
             self.room.give_back(bytes);
         }
     }
 
-    /// Removes all but who it is and what is numbered, as nothing more will be. The memory in it stays usable.
+    /// Removes all files except the program's description and the journal, once no more records are numbered. Mapped memory stays usable.
     pub fn remove_memory(&self) {
         let is_memory = |name: &String| !["program", "lock"].contains(&name.as_str()) && !name.starts_with("journal-");
         for name in self.dir.names().unwrap_or_default().iter().filter(|name| is_memory(name)) {
-            // What stays is found to be numbered by whoever reads it.
+            // If a file can't be removed, its reader finds that all its records are numbered.
             let _ = self.dir.remove_file(name);
         }
     }
 
-    /// Removes it with all that is in it: everything was taken, or shall be given up. The memory in it stays usable.
+    /// Removes the folder with its content, after everything was accepted or is given up. Mapped memory stays usable.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// If a file operation fails.
     pub fn delete(&self) -> Result<(), SpoolError> {
         delete(&self.spool, &self.dir, &self.worker.to_string())
     }
 }
 
-/// Removes a folder. Under another name first, so that nobody takes what is left if this breaks off.
+/// Removes a folder. It is renamed first, so that no process ships the remaining files if this is interrupted.
 pub(crate) fn delete(spool: &Dir, dir: &Dir, name: &str) -> Result<(), SpoolError> {
     let gone = if name.starts_with('.') { name.to_owned() } else { format!(".gone-{name}") };
     let failed = || SpoolError::disk("remove", dir.path());

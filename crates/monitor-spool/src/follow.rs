@@ -1,4 +1,4 @@
-//! Ships what a living program writes that doesn't ship itself.
+//! Ships the records of a living program that does not ship them itself.
 
 mod of_tests;
 
@@ -17,37 +17,37 @@ use crate::{Answer, Head, Spool, SpoolError};
 pub use of_tests::FollowerOfTests;
 use of_tests::Sieve;
 
-/// Events, and bytes as they are kept, of one request.
+/// Maximum number of events, and of stored bytes, in a request.
 const EVENTS: u64 = 5_000;
 const BYTES: usize = 1 << 20;
 
-/// Reads the journal of a program behind it, and removes files of it that the server has. What is recorded and not in the journal
-/// yet, a batch that can't be read and all behind it, and the rest if this breaks off, are for [`Replay`](crate::Replay), once the
-/// program is dead.
+/// Reads the journal of a living program and removes files whose events the server has. [`Replay`](crate::Replay) ships the rest after the
+/// program has ended: records that are not in the journal yet, an unreadable batch and all batches after it, and the remainder if this
+/// process ends earlier.
 #[derive(Debug)]
 pub struct Follower {
     dir: Dir,
     about: About,
-    /// The journal's file that is read, and how far.
+    /// Number of the journal file being read, and the offset up to which events are acknowledged.
     file: u64,
     at: u64,
-    /// Bytes of the file when it was last looked at.
+    /// Size of the file at the last check.
     seen: u64,
-    /// Where the batch ends that is next, and the number of its last event.
+    /// Offset after the next batch, and the number of its last event.
     end: u64,
     last: u64,
-    /// Number of the last event that the server has.
+    /// Number of the last acknowledged event.
     acknowledged: u64,
     dropped: Vec<Dropped>,
-    /// What was read and waits, of a program that belongs to tests.
+    /// Events that are held back, if the program belongs to tests.
     sieve: Sieve,
 }
 
 impl Spool {
-    /// Programs of this [`launch`](About::launch), and whether they live.
+    /// Lists the programs of a [`launch`](About::launch) with their state.
     ///
     /// # Errors
-    /// When the spool can't be read.
+    /// If the spool can't be read.
     pub fn launched(&self, launch: &str) -> Result<Vec<(WorkerRef, Life)>, SpoolError> {
         let of = |worker| {
             let dir = self.folder(worker).ok()?;
@@ -57,10 +57,10 @@ impl Spool {
         Ok(self.workers()?.into_iter().filter_map(of).collect())
     }
 
-    /// Follows a program; `None` if its folder is gone, or doesn't say whose it is.
+    /// Follows a program. `None` if its folder does not exist or has no readable description.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn follow(&self, worker: WorkerId) -> Result<Option<Follower>, SpoolError> {
         let dir = match self.folder(worker) {
             Err(SpoolError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -83,30 +83,30 @@ impl Spool {
 }
 
 impl Follower {
-    /// Who records.
+    /// Returns the worker whose records are followed.
     pub fn worker(&self) -> &WorkerRef {
         &self.about.worker
     }
 
-    /// Where it lies.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Number of the last event that the server has.
+    /// Returns the number of the last acknowledged event.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// The batch that is next. Until it is accepted it begins with the same event, and may come to hold more;
-    /// `None` while nothing is written.
+    /// Returns the next batch. Until it is accepted, the batch starts with the same event, and may grow. `None` if there are no new events.
     #[allow(clippy::should_implement_trait, reason = "the same one until it is accepted")]
     pub fn next(&mut self) -> Option<Parcel> {
         loop {
             if let Some(parcel) = self.batch() {
                 return Some(parcel);
             }
-            // Before it is looked whether that was all: nothing more comes into a file behind which there is another one.
+            // List the files before checking the end of the current file: once a later file exists, nothing is appended to the current
+            // file.
             let following = self.files().into_iter().find(|file| *file > self.file)?;
             if !self.is_at_end() {
                 return None;
@@ -115,19 +115,19 @@ impl Follower {
         }
     }
 
-    /// The server has what was next, up to the event of this number.
+    /// Handles the acknowledgement of all events up to the number `last`.
     fn accepted(&mut self, last: u64) {
         self.acknowledged = self.acknowledged.max(last);
         self.at = self.end;
-        // Without it the program may count as given up what the server has.
+        // If this fails, the program may count acknowledged events as dropped.
         let _ = program::follow(&self.dir, self.acknowledged);
         for file in self.files().into_iter().filter(|file| *file < self.file) {
-            // It is found again, and dropped by its numbers.
+            // If this fails, the file is found again and its events are skipped by their numbers.
             let _ = self.dir.remove_file(&journal::name(file));
         }
     }
 
-    /// Whether all that stands in the file is taken. One that is gone was given up.
+    /// Returns true if all bytes of the file are acknowledged. A missing file was dropped by the program.
     fn is_at_end(&self) -> bool {
         match self.dir.status_in(&journal::name(self.file)) {
             Ok(status) => status.bytes <= self.at,
@@ -141,11 +141,12 @@ impl Follower {
         files
     }
 
-    /// What stands whole in the file from here on, as one batch.
+    /// Reads all complete batches after the current offset and joins them.
     fn batch(&mut self) -> Option<Parcel> {
         let file = self.dir.file(&journal::name(self.file), false).ok()?;
         let whole = sys::file_status(&file).ok()?.bytes.min(LONGEST_FILE);
-        // The program has given up a part of it: what is left begins anew, and some of it the server has.
+        // The file has shrunk, because the program has dropped a part of it. Start from its beginning; events that the server has are
+        // skipped by number.
         if whole < std::mem::replace(&mut self.seen, whole) {
             self.at = 0;
         }
@@ -184,7 +185,7 @@ impl Batches for Follower {
         Some(make(&parcel, &Head { worker: &self.about.worker, sent_us, dropped: &self.dropped, lost: false }))
     }
 
-    /// A batch that isn't stored as it is waits until the program is dead, and is taken apart then.
+    /// Settles the batch. Unless it was accepted as a whole, it waits until the program is dead; then [`Replay`](crate::Replay) splits it.
     fn settle(&mut self, answer: &Answer) -> Settled {
         if *answer != Answer::Accepted {
             return Settled::Waits;

@@ -1,4 +1,4 @@
-//! What programs left in a spool, and who may take it.
+//! Folders found in a spool: their state, and claiming those of dead programs.
 
 use std::path::{Path, PathBuf};
 
@@ -15,51 +15,51 @@ use crate::room::Room;
 use crate::sys::{self, Dir};
 use crate::{Replay, Spool, SpoolError};
 
-/// A folder that is made has a lock by then.
+/// Age after which an unfinished folder without a lock is abandoned, because a folder in creation is locked within that time.
 const MADE_WITHIN_US: u64 = 3_600_000_000;
 
-/// Whether a folder's program may still write to it.
+/// State of a folder's program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Life {
-    /// It runs, or somebody is just shipping what it left.
+    /// The program runs, or another process is shipping its records.
     Living,
-    /// It is gone.
+    /// The program has ended.
     Dead,
-    /// It ran on another machine, which alone can tell.
+    /// The program ran on another machine, and only that machine can determine its state.
     Elsewhere,
 }
 
-/// A program's folder, as it looks from outside.
+/// Description of a program's folder, for display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Found {
-    /// Its name.
+    /// Id of the worker, which is the folder's name.
     pub worker_id: WorkerId,
-    /// Where it is.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// Who recorded; none if that can't be read.
+    /// Description of the program. `None` if it can't be read.
     pub about: Option<About>,
-    /// Whether it still runs.
+    /// State of the program.
     pub life: Life,
-    /// When anything in it was last written to by way of a file, in Unix microseconds.
+    /// Time of the last write to a file in the folder, in Unix microseconds.
     pub changed_us: u64,
-    /// Events in the journal that are not acknowledged.
+    /// Number of unacknowledged events in the journal.
     pub waiting: u64,
-    /// Records in the rings and entries in the lane that are not in the journal yet; a record becomes one or two events.
+    /// Number of records in the rings and entries in the lane that are not in the journal yet. A record becomes one or two events.
     pub unread: u64,
-    /// Bytes on the disk.
+    /// Size on disk, in bytes.
     pub bytes: u64,
-    /// Batches, entries and records that can't be read.
+    /// Number of unreadable batches, entries and records.
     pub damaged: u64,
-    /// What can't be read at all, and why.
+    /// Files that can't be read, with the reason.
     pub problems: Vec<String>,
 }
 
 impl Spool {
-    /// The spool in this folder, if there is one.
+    /// Opens the spool in a folder. `None` if the folder does not exist.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn existing(path: &Path) -> Result<Option<Self>, SpoolError> {
         match path.symlink_metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -67,23 +67,23 @@ impl Spool {
         }
     }
 
-    /// All folders that are trusted, the oldest first, and whether their programs live. What a living one writes meanwhile may be
-    /// counted or not.
+    /// Lists all trusted folders, oldest first, with their state. Records written at the same time may be missing in the counts.
     ///
     /// # Errors
+    /// If the spool can't be read.
     /// When the spool can't be read.
     pub fn list(&self) -> Result<Vec<Found>, SpoolError> {
         let workers = self.workers()?;
-        // One that goes away meanwhile is shipped.
+        // A folder that disappears in the meantime was shipped.
         let mut found: Vec<Found> = workers.into_iter().filter_map(|worker| self.look_at(worker).ok()).collect();
         found.sort_by_key(|found| (found.about.as_ref().map_or(found.changed_us, |about| about.started_us), found.worker_id));
         Ok(found)
     }
 
-    /// The dead folders, the oldest first, which is less to read than [`list`](Self::list).
+    /// Lists the folders of dead programs, oldest first. Reads less than [`list`](Self::list).
     ///
     /// # Errors
-    /// When the spool can't be read.
+    /// If the spool can't be read.
     pub fn dead(&self) -> Result<Vec<WorkerId>, SpoolError> {
         let mut dead = Vec::new();
         for worker in self.workers()? {
@@ -96,11 +96,11 @@ impl Spool {
         Ok(dead.into_iter().map(|(_, worker)| worker).collect())
     }
 
-    /// Takes the folder of a program that doesn't live, to ship what is in it; `None` if it lives, or somebody else is at it or has
-    /// [reserved](Self::reserve) it, or it is gone.
+    /// Claims the folder of a dead program in order to ship its records. `None` if the program is alive, another process has claimed or
+    /// [reserved](Self::reserve) the folder, or the folder does not exist.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn claim(&self, worker: WorkerId) -> Result<Option<Replay>, SpoolError> {
         if self.folder(worker).is_ok_and(|dir| self.is_reserved(about(&dir, worker).as_ref())) {
             return Ok(None);
@@ -108,58 +108,59 @@ impl Spool {
         self.claim_behind(worker, 0)
     }
 
-    /// As [`claim`](Self::claim), of one that was [followed](Self::follow): the server has all events up to this number.
+    /// Like [`claim`](Self::claim), for a program that was [followed](Self::follow). The server has all events up to the number
+    /// `acknowledged`.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn claim_behind(&self, worker: WorkerId, acknowledged: u64) -> Result<Option<Replay>, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(None) };
         Ok(Some(Replay::open(folder, acknowledged, None, None)))
     }
 
-    /// As [`claim_behind`](Self::claim_behind), of a program of a launch of tests. Before anything is sent, [`Replay::decide`] must have
+    /// Like [`claim_behind`](Self::claim_behind), for a program of a test launch. Events may be sent only after [`Replay::decide`] has
     /// returned true.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn claim_of_tests(&self, worker: WorkerId, acknowledged: u64, tests: &mut PassedTests) -> Result<Option<Replay>, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(None) };
         Ok(Some(Replay::open(folder, acknowledged, None, Some(tests))))
     }
 
-    /// As [`claim`](Self::claim), of a program of which is known when it ended of its own accord (in Unix microseconds), but that did
-    /// not say so: it is said for it.
+    /// Like [`claim`](Self::claim), for a program that is known to have exited at `ended_us` (in Unix microseconds) without a goodbye. The
+    /// replay sends the goodbye for it.
     ///
     /// # Errors
-    /// When the folder is not trusted, or can't be read.
+    /// If the folder is not trusted, or can't be read.
     pub fn claim_ended(&self, worker: WorkerId, ended_us: u64) -> Result<Option<Replay>, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(None) };
         Ok(Some(Replay::open(folder, 0, Some(ended_us), None)))
     }
 
-    /// Removes the folder of a program that doesn't live, with all that is in it; whether it did.
+    /// Removes the folder of a dead program. Returns false if the program is alive or claimed.
     ///
     /// # Errors
-    /// When the folder is not trusted, or the disk refuses.
+    /// If the folder is not trusted, or can't be removed.
     pub fn clear(&self, worker: WorkerId) -> Result<bool, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(false) };
         folder.delete().map(|()| true)
     }
 
-    /// Removes a folder whether its program lives or not: a living one goes on in memory that nobody will find.
+    /// Removes a folder even if its program is alive. A living program continues to record into memory that no process can find.
     ///
     /// # Errors
-    /// When the folder is not trusted, or the disk refuses.
+    /// If the folder is not trusted, or can't be removed.
     pub fn clear_living(&self, worker: WorkerId) -> Result<(), SpoolError> {
         let dir = self.folder(worker)?;
         folder::delete(&self.dir, &dir, &worker.to_string())
     }
 
-    /// Gives up what dead programs left, the oldest first, until all folders together hold no more than so many bytes. What is given
-    /// up is counted, and told when the rest is shipped. Also clears away what was begun and broken off. Bytes that were freed.
+    /// Drops records of dead programs, oldest first, until all folders together use at most `limit_bytes`. The dropped events are counted,
+    /// and the counts are sent with the remaining records. Also removes abandoned folders. Returns the number of bytes freed.
     ///
     /// # Errors
-    /// When the spool can't be read.
+    /// If the spool can't be read.
     pub fn keep_within(&self, limit_bytes: u64) -> Result<u64, SpoolError> {
         self.clear_away()?;
         let sizes: Vec<u64> = self.workers()?.into_iter().filter_map(|worker| self.folder(worker).ok()).map(|dir| size(&dir)).collect();
@@ -181,8 +182,8 @@ impl Spool {
         Ok(freed)
     }
 
-    /// Removes what has no name of a program's, and nobody's lock, for an hour. That is by the clock of the file system alone, in which the
-    /// spool is as young as what was made or removed there last: this program's clock may have been set since.
+    /// Removes unfinished folders that are unlocked and older than an hour. The age is measured by timestamps of the file system only,
+    /// relative to the last change of the spool, because this program's clock may have been set since.
     fn clear_away(&self) -> Result<(), SpoolError> {
         let now_us = self.dir.status().map_err(SpoolError::disk("look at", self.path()))?.changed_us;
         for name in self.names()?.into_iter().filter(|name| [".new-", ".gone-", PREFIX].iter().any(|prefix| name.starts_with(prefix))) {
@@ -203,7 +204,7 @@ impl Spool {
         Ok(self.names()?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// A folder that nobody else can have made, nor look into.
+    /// Opens a folder, and checks that no other user could have created or read it.
     pub(crate) fn folder(&self, worker: WorkerId) -> Result<Dir, SpoolError> {
         let path = self.path().join(worker.to_string());
         let untrusted = |why| SpoolError::Untrusted { path: path.clone(), why };
@@ -221,7 +222,7 @@ impl Spool {
         Ok(dir)
     }
 
-    /// A folder whose program doesn't live, with its lock.
+    /// Claims the folder of a dead program.
     fn take(&self, worker: WorkerId) -> Result<Option<Folder>, SpoolError> {
         let dir = match self.folder(worker) {
             Err(SpoolError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -232,7 +233,7 @@ impl Spool {
             locked => locked,
         };
         let Some(lock) = locked.map_err(SpoolError::disk("lock", dir.path()))? else { return Ok(None) };
-        // It may have been shipped and removed in between; what is left of it has another name.
+        // The folder may have been shipped and removed in the meantime. Its remains have another name.
         let file_of = |dir: &Dir| dir.status().ok().map(|status| status.file);
         let is_there = self.folder(worker).is_ok_and(|again| file_of(&again) == file_of(&dir));
         if !is_there || is_witnessed(about(&dir, worker).as_ref(), worker) {
@@ -245,7 +246,7 @@ impl Spool {
         let dir = self.folder(worker)?;
         let (life, _) = life(&dir, worker).map_err(SpoolError::disk("look at", dir.path()))?;
         let estate = Estate::read(&dir, worker);
-        // A folder that was shipped and removed during the reading looks empty.
+        // A folder that was shipped and removed during the reading would look empty.
         self.folder(worker)?;
         let acknowledged = estate.acknowledged();
         let waits = |place: &&crate::journal::BatchPlace| place.last() > acknowledged;
@@ -265,7 +266,7 @@ impl Spool {
     }
 }
 
-/// Whether a folder's program lives, and when it began to record.
+/// Returns the state of a folder's program, and the start of its recording.
 pub(crate) fn life(dir: &Dir, worker: WorkerId) -> std::io::Result<(Life, u64)> {
     let is_locked = match lock::is_taken(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -281,8 +282,8 @@ pub(crate) fn life(dir: &Dir, worker: WorkerId) -> std::io::Result<(Life, u64)> 
     Ok((life, started_us))
 }
 
-/// A program that has closed all its descriptors has lost its lock, but not its memory: it still has the file mapped. One that was
-/// replaced by `exec` has the same number and start, but not the file.
+/// Returns true if the program is alive according to its mapped memory. A program that has closed all its descriptors has lost its lock,
+/// but still has the file mapped. A program replaced by `exec` has the same pid and start time, but not the mapping.
 fn is_witnessed(about: Option<&About>, worker: WorkerId) -> bool {
     let Some(about) = about.filter(|about| about.process_start != 0 && about.boot_id == program::boot_id()) else {
         return false;
@@ -292,12 +293,12 @@ fn is_witnessed(about: Option<&About>, worker: WorkerId) -> bool {
     program::process_start(pid) == Some(about.process_start)
         && match std::fs::read(format!("/proc/{pid}/maps")) {
             Ok(maps) => String::from_utf8_lossy(&maps).lines().any(|line| line.ends_with(&file)),
-            // It has ended since it was looked at; else others may not look, and it is there.
+            // Either the program has ended in the meantime, or it is alive and its maps are not readable for this user.
             Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
         }
 }
 
-/// Who a folder says that it is from.
+/// Reads the description of the program from a folder.
 pub(crate) fn about(dir: &Dir, worker: WorkerId) -> Option<About> {
     let file = dir.file(program::NAME, false).ok()?;
     let mut bytes = vec![0; program::HEAD];
@@ -326,7 +327,7 @@ mod tests {
         let about = About::this(who, "0", 0);
         assert_ne!(about.process_start, 0);
         drop(child.stdin.take());
-        // Its end is seen here, and it stays for whoever waits for it.
+        // Detect the end by the closed pipe. The child stays a zombie until it is waited for.
         std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
         let stat = format!("/proc/{}/stat", child.id());
         while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {

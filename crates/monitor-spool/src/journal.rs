@@ -1,4 +1,5 @@
-//! What is numbered and not yet acknowledged: batches, appended to files that are removed once the server has all of them.
+//! The journal: numbered batches that are not acknowledged yet. Batches are appended to files, and a file is removed once the server has
+//! all its events.
 
 mod evict;
 #[cfg(feature = "read")]
@@ -19,41 +20,41 @@ use crate::{SpoolError, json};
 #[cfg(feature = "read")]
 pub(crate) use read::{LONGEST_FILE, Written};
 
-/// A file is closed when it is so long.
+/// Size at which a file is closed.
 const FILE: u64 = 4 << 20;
-/// A file is begun anew when all of it is acknowledged and it is so long.
+/// Minimum size at which a fully acknowledged file is truncated and reused.
 const REUSE: u64 = 256 << 10;
 
-/// What is known when a batch is appended.
+/// Recording positions stored with a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "read", derive(serde::Serialize, serde::Deserialize))]
 pub struct Meta {
-    /// How far each ring is read: number of the region, records taken.
+    /// Number of records taken from each ring, by number of the region.
     pub taken: BTreeMap<u32, u64>,
-    /// Entries of the lane up to this one are in this batch or an earlier one.
+    /// Number of the last lane entry in this batch or an earlier one.
     pub lane: u64,
-    /// Starts among these entries that are in no batch yet, for they may come to be counted in a fold.
+    /// Starts among these entries that are in no batch yet, because they may be folded.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub held: Vec<u64>,
-    /// Tests that were found to run for more than a second, by the ids of their processes.
+    /// Ids of tests that have run for more than a second.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub slow_tests: Vec<u64>,
-    /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
+    /// Dropped events since the program started, except those that the journal itself [`dropped`](Journal::dropped), which it adds.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub dropped: Vec<Dropped>,
 }
 
-/// Who wrote a batch, in the life of a folder.
+/// Writer of a batch, in the life of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Stage {
-    /// The program.
+    /// The recording program.
     #[default]
     Running,
-    /// Somebody after the program's end who had more to write: without a [`Last`](Self::Last) behind it it was never sent.
+    /// A process after the program's end, with more batches to follow. Unless a [`Last`](Self::Last) follows, the batch was never sent.
     Draft,
-    /// Somebody after the program's end: rings and lane are in the journal.
+    /// A process after the program's end. Rings and lane are completely in the journal.
     Last,
-    /// All before it was given up: it only tells what was dropped.
+    /// A batch without events that reports the drop of all earlier batches.
     GivenUp,
 }
 
@@ -61,7 +62,7 @@ impl Stage {
     const BITS: u32 = 32;
 }
 
-/// Where a batch stands.
+/// Position of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchPlace {
     pub(crate) file: u64,
@@ -77,22 +78,22 @@ impl BatchPlace {
     }
 }
 
-/// Keeps batches until they are acknowledged, the oldest first. Beyond the folder's bound the oldest are given up, and counted.
+/// Stores batches until they are acknowledged. If the size limit of the folder is exceeded, the oldest are dropped and counted.
 #[derive(Debug)]
 pub struct Journal {
     folder: Arc<Folder>,
     places: VecDeque<BatchPlace>,
-    /// The files that are there, oldest first, and their bytes. The last one is written to.
+    /// Existing files with their sizes, oldest first. The last file is appended to.
     files: VecDeque<(u64, u64)>,
     current: Option<Kept>,
     made: u64,
-    /// Number of the last event that somebody is just sending.
+    /// Number of the last event that is being sent.
     under_way: u64,
-    /// Files of which only the events are left that are to be kept.
+    /// Files that were already reduced to the events that must be kept.
     given_up: BTreeSet<u64>,
-    /// What was known with the last batch.
+    /// Recording positions of the last batch.
     last: Meta,
-    /// The number behind the last batch.
+    /// Number after the last batch.
     next: u64,
     lost: Lost,
 }
@@ -101,7 +102,7 @@ pub(crate) fn name(file: u64) -> String {
     format!("journal-{file}")
 }
 
-/// The number of a file of the journal.
+/// Returns the number of a journal file.
 #[cfg(feature = "read")]
 pub(crate) fn number(name: &str) -> Option<u64> {
     name.strip_prefix("journal-")?.parse().ok()
@@ -127,17 +128,16 @@ impl Journal {
         }
     }
 
-    /// Appends a batch. To make room within the bound it gives up the oldest events; a batch that has more than the journal may ever
-    /// hold is given up itself.
+    /// Appends a batch. If the limit is exceeded, the oldest events are dropped. A batch larger than the limit is dropped itself.
     ///
     /// # Errors
-    /// When nothing is left to give up, or the disk refuses: the batch is not kept, the others are.
+    /// If nothing is left to drop, or the disk refuses. The batch is not stored; the others are unchanged.
     pub fn append(&mut self, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
         self.append_as(Stage::Running, parcel, meta)
     }
 
-    /// As [`append`](Self::append), where the batch has no other place to be: if the disk is full, older events are given up for it,
-    /// and if that doesn't help, it is given up itself. Both are counted. Returns the first reason to give up anything.
+    /// Like [`append`](Self::append), for a batch that can be stored nowhere else. If the disk is full, older events are dropped, and if
+    /// that does not help, the batch itself. Both are counted. Returns the first error that caused a drop.
     pub fn append_on_full_disk(&mut self, parcel: &Parcel, meta: &Meta) -> Option<SpoolError> {
         let mut first = None;
         loop {
@@ -181,7 +181,7 @@ impl Journal {
         let bytes = block.len() as u64;
         let (Some((file, used)), Some(current)) = (self.files.back_mut(), &self.current) else { return Err(self.folder.full()) };
         let written = current.get().and_then(|current| {
-            // What is written of it when this fails is no block, and the next one will stand over it.
+            // A partly written block is invalid, and the next block overwrites it.
             sys::write_at(current, &block, *used).inspect_err(|_| drop(current.set_len(*used)))
         });
         if let Err(source) = written {
@@ -204,49 +204,50 @@ impl Journal {
         (payload.len() <= block::LONGEST).then(|| block::block(self.folder.worker(), Magic::Record, first, count, split, &payload))
     }
 
-    /// A small folder's files are smaller: it gives up one at a time.
+    /// Returns the maximum size of a file. It is smaller in a small folder, so that dropping a file drops only a part.
     fn file_bytes(&self) -> u64 {
         FILE.min(self.folder.limit_bytes() / 8)
     }
 
-    /// Whether all is acknowledged.
+    /// Returns true if all events are acknowledged.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Number of the first event that is not acknowledged.
+    /// Returns the number of the first unacknowledged event.
     pub fn first_waiting(&self) -> Option<u64> {
         self.places.front().map(|place| place.first)
     }
 
-    /// Number of the last event that is not acknowledged.
+    /// Returns the number of the last unacknowledged event.
     pub fn last_waiting(&self) -> Option<u64> {
         self.places.back().map(BatchPlace::last)
     }
 
-    /// Events that wait.
+    /// Returns the number of unacknowledged events.
     pub fn waiting(&self) -> u64 {
         self.places.iter().fold(0, |sum, place| sum.saturating_add(place.count))
     }
 
-    /// The server has all events up to this number, and [`Program::acknowledge`](crate::Program::acknowledge) knows it, or it is
-    /// what was [`followed`](crate::Program::followed).
+    /// Removes all events up to `number`. Call it after [`Program::acknowledge`](crate::Program::acknowledge) has stored the number, or
+    /// with the number [`followed`](crate::Program::followed).
     pub fn acknowledge(&mut self, number: u64) {
         while self.places.front().is_some_and(|place| place.last() <= number) {
             self.places.pop_front();
         }
-        // The last file stays: it says how far rings and lane are read.
+        // The last file stays, because it contains the recording positions of rings and lane.
         while self.files.len() > 1 && self.files.front().map(|(file, _)| *file) != self.places.front().map(|place| place.file) {
             self.remove_file(0);
         }
     }
 
-    /// What it could not keep, since the program began: with the reason `spool` for want of room, `damaged` for what can't be read.
+    /// Returns the events dropped by the journal since the program started, with the reason `spool` for lack of space and `damaged` for
+    /// unreadable data.
     pub fn dropped(&self) -> Vec<Dropped> {
         self.lost.dropped().collect()
     }
 
-    /// Counts a batch as given up for want of room.
+    /// Counts a batch as dropped for lack of space.
     pub(crate) fn lose(&mut self, parcel: &Parcel) {
         self.lost.add_all(parcel, "spool");
     }
@@ -270,12 +271,12 @@ impl Journal {
     }
 }
 
-/// Returns true if the operating system says that there is no room.
+/// Returns true if the error means that no space is left.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// Reads one batch again.
+/// Reads a batch.
 fn read_place(folder: &Folder, place: &BatchPlace) -> Option<Parcel> {
     let file = folder.dir().file(&name(place.file), false).ok()?;
     let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
@@ -285,7 +286,7 @@ fn read_place(folder: &Folder, place: &BatchPlace) -> Option<Parcel> {
     (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
 }
 
-/// The same counts together.
+/// Adds two lists of counts.
 pub(crate) fn merged(all: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
     let mut all = all.to_vec();
     if all.is_empty() {

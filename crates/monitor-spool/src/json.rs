@@ -1,4 +1,4 @@
-//! JSON by hand, for programs that have no serde.
+//! JSON serialization without serde.
 
 use std::fmt::{self, Display, Write};
 
@@ -6,7 +6,7 @@ use crate::journal::Meta;
 use crate::program::About;
 use crate::wire::{Dropped, Registered};
 
-/// A text in quotes.
+/// A quoted string.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(pub &'a str);
 
@@ -27,7 +27,7 @@ impl Display for Text<'_> {
     }
 }
 
-/// Items with commas between them.
+/// Comma-separated items.
 #[derive(Debug, Clone, Copy)]
 pub struct List<T>(pub T);
 
@@ -40,7 +40,7 @@ impl<I: Display, T: IntoIterator<Item = I> + Clone> Display for List<T> {
     }
 }
 
-/// Who records.
+/// Serializes the description of a program.
 pub(crate) fn about(about: &About) -> Vec<u8> {
     let About { worker, version, started_us, process_start, boot_id, launch, fold_below_ns } = about;
     let (id, hostname, pid, program) = (worker.id, Text(&worker.hostname), worker.pid, Text(&worker.program));
@@ -55,12 +55,12 @@ pub(crate) fn about(about: &About) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A call site.
+/// Serializes a call site.
 pub(crate) fn site(site: &Registered) -> Vec<u8> {
     Site(site).to_string().into_bytes()
 }
 
-/// An attributed function, as it stands among those of a program.
+/// An attributed function in the list of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a>(pub &'a Registered);
 
@@ -72,7 +72,7 @@ impl Display for Site<'_> {
     }
 }
 
-/// What is known when a batch is appended.
+/// Serializes recording positions.
 pub(crate) fn meta(meta: &Meta) -> Vec<u8> {
     let Meta { taken, lane, held, slow_tests, dropped } = meta;
     let taken = List(taken.iter().map(|(region, taken)| format!("\"{region}\":{taken}")));

@@ -1,4 +1,4 @@
-//! Keeps rings and queue in the spool, so that they outlive the program.
+//! Stores rings and queue in the spool, so that they outlive the program.
 
 #![allow(unsafe_code, reason = "gives out memory of files")]
 
@@ -13,36 +13,37 @@ use monitor_core::record;
 use crate::wire::{Kind, Registered, Source};
 use crate::{Entry, Lane, Marks, Pieces, SpoolError};
 
-/// A larger one is not made before it is needed.
+/// Size above which no spare ring is created in advance.
 const LARGEST_SPARE: usize = segment_bytes(8 * FIRST_RECORDS);
 
-/// Once the disk refuses anything, all goes on in memory.
+/// Connection between recorder and spool. After the first disk error, recording continues in memory.
 #[derive(Debug)]
 pub struct SpoolKeeper {
     pieces: Pieces,
     lane: Lane,
     marks: Marks,
-    /// The JSON of an event without its times, or of an error; empty if there is none.
+    /// Serializes an event without its times, or an error. Returns an empty vector if there is no JSON form.
     encode: fn(Queued<'_>) -> Vec<u8>,
-    /// Held while something is appended and queued.
+    /// Locked while a record is appended and queued, so that lane and queue have the same order.
     order: Mutex<()>,
     has_failed: AtomicBool,
-    /// Something was recorded that found no room: it is in memory alone.
+    /// True if a record did not fit into the spool and is only in memory.
     has_overflown: AtomicBool,
-    /// Why, until it is told. Not by the thread that finds out: it may hold a lock, and whom it tells is the program's.
+    /// The disk error, until it is reported. It is not reported by the thread that detects it, because that thread may hold a lock, and the
+    /// subscriber is code of the program.
     failure: Mutex<Option<SpoolError>>,
-    /// Something was used that should be ready for the next one.
+    /// True if a prepared piece was used and should be replaced.
     is_used: AtomicBool,
-    /// Calls are recorded, or may be at any moment.
+    /// True if calls are recorded or may be recorded at any moment.
     has_calls: AtomicBool,
-    /// Bytes of what follows the largest ring.
+    /// Size of the ring after the largest existing ring, in bytes.
     next_ring: AtomicUsize,
-    /// Number of the last entry that is needed no more.
+    /// Number of the last lane entry that is no longer needed.
     settled: AtomicU64,
 }
 
 impl SpoolKeeper {
-    /// `encode` makes an event, without its times, or an error JSON; nothing where there is none.
+    /// Creates the keeper. `encode` serializes an event without its times, or an error; its result is empty if there is no JSON form.
     pub fn new(pieces: Pieces, lane: Lane, marks: Marks, encode: fn(Queued<'_>) -> Vec<u8>) -> Self {
         SpoolKeeper {
             pieces,
@@ -60,17 +61,17 @@ impl SpoolKeeper {
         }
     }
 
-    /// Whether it has not failed.
+    /// Returns true if no error has occurred.
     pub fn is_good(&self) -> bool {
         !self.has_failed.load(Ordering::Acquire)
     }
 
-    /// Whether all that was recorded is in it.
+    /// Returns true if all records are in the spool.
     pub fn is_whole(&self) -> bool {
         self.is_good() && !self.has_overflown.load(Ordering::Acquire)
     }
 
-    /// From here on all goes on in memory.
+    /// Switches to recording in memory.
     pub fn fail(&self, why: SpoolError) {
         if !self.has_failed.swap(true, Ordering::AcqRel) {
             self.marks.given_up();
@@ -78,41 +79,41 @@ impl SpoolKeeper {
         }
     }
 
-    /// The program ends at this time, in Unix microseconds. The process that ships the rest sends a goodbye with this time, unless the
-    /// time is 0, because the journal has the goodbye.
+    /// Notes that the program ends at this time, in Unix microseconds. The process that ships the rest sends a goodbye with this time. The
+    /// time is 0 if the journal already contains the goodbye.
     pub fn ended(&self, time_us: u64) {
         self.marks.ended(time_us);
     }
 
-    /// Gives back the memory and the files of the lane, once it has failed.
+    /// Releases memory and files of the lane after a failure.
     pub fn release_lane(&self) {
         if !self.is_good() {
             self.lane.release();
         }
     }
 
-    /// Why it has failed, once.
+    /// Returns the error, once.
     pub fn failure(&self) -> Option<SpoolError> {
         if self.is_good() { None } else { self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() }
     }
 
-    /// Entries up to this number are needed no more.
+    /// Notes that lane entries up to this number are no longer needed.
     pub fn settled(&self, number: u64) {
         self.settled.store(number, Ordering::Relaxed);
         self.lane.taken(number);
     }
 
-    /// Number of entries that came by the queue and are in no batch, or little more.
+    /// Returns approximately the number of lane entries that are in no batch.
     pub fn unread(&self) -> u64 {
         self.lane.last().saturating_sub(self.settled.load(Ordering::Relaxed))
     }
 
-    /// No memory is made ready for calls before there is one.
+    /// Disables the preparation of memory for calls until the first call is recorded.
     pub fn without_calls(&self) {
         self.has_calls.store(false, Ordering::Relaxed);
     }
 
-    /// Makes files ready for all that a call may need next, so that no recording thread has to.
+    /// Prepares files for future calls, so that no recording thread has to create them.
     pub fn prepare(&self) {
         if !self.is_good() || !self.is_used.swap(false, Ordering::AcqRel) {
             return;
@@ -134,12 +135,12 @@ impl SpoolKeeper {
     }
 }
 
-/// Bytes of a ring with twice as many records.
+/// Returns the size of a ring with twice as many records.
 const fn following(bytes: usize) -> usize {
     2 * bytes - segment_bytes(0)
 }
 
-// SAFETY: pieces are new mappings of zeroed files, or of memory, which start at a page and belong to who asked for them.
+// SAFETY: pieces are new mappings of zeroed files, or of memory. They start at a page boundary and belong to the caller.
 unsafe impl Keeper for SpoolKeeper {
     fn map(&self, piece: Piece, bytes: usize) -> Option<NonNull<u8>> {
         if let Piece::Segment { .. } = piece {
@@ -158,7 +159,7 @@ unsafe impl Keeper for SpoolKeeper {
     }
 
     unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
-        // SAFETY: as promised by the caller. What is memory alone has no file, which is no mistake.
+        // SAFETY: as promised by the caller. A piece that exists only in memory has no file, which is not an error.
         unsafe { self.pieces.unmap(piece, start, bytes) };
     }
 

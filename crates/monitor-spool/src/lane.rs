@@ -1,4 +1,4 @@
-//! What is rare or large, as it is recorded: entries in mapped files, one behind the other, in the order of the queue.
+//! The lane: rare or large records, appended to mapped files in the order of the queue.
 
 #![allow(unsafe_code, clippy::cast_ptr_alignment, reason = "bytes and words in mapped memory")]
 
@@ -11,29 +11,29 @@ use crate::block::{self, HEADER, LONGEST, Magic};
 use crate::folder::Folder;
 use crate::sys::Mapping;
 
-/// Bytes of a file, unless an entry is larger.
+/// Size of a file, unless an entry is larger.
 const SEGMENT: usize = 128 << 10;
 
-/// A longer file is read so far.
+/// Maximum number of bytes read from a file.
 pub(crate) const LONGEST_FILE: u64 = (HEADER + LONGEST + 8) as u64;
 
-/// Something that took the queue.
+/// An entry, for a record that goes through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// A fact.
+    /// An event.
     Sent {
-        /// Ends: when the process began, in ticks.
+        /// For ends: start time of the process, in ticks.
         begun: u64,
-        /// When it was recorded, in ticks.
+        /// Time of the record, in ticks.
         at: u64,
-        /// A wire event's JSON, whose `time_us` and `elapsed_ns` are filled in by whoever reads it.
+        /// JSON of a wire event. The reader adds `time_us` and `elapsed_ns`.
         event: &'a [u8],
     },
-    /// The words of a failure, whose end stands in a ring.
+    /// Error of a failed process whose end is in a ring.
     Failed {
-        /// The process.
+        /// Id of the process.
         id: u64,
-        /// A wire error's JSON.
+        /// JSON of a wire error.
         error: &'a [u8],
     },
 }
@@ -47,8 +47,7 @@ impl Entry<'_> {
     }
 }
 
-/// Appends entries, which are numbered from 1. May be shared by threads; those who call it under a lock of their own have
-/// their order in it.
+/// Appends entries, numbered from 1. It can be shared by threads. Callers that append under a common lock determine the order.
 #[derive(Debug)]
 pub struct Lane {
     folder: Arc<Folder>,
@@ -59,7 +58,7 @@ pub struct Lane {
 struct Inner {
     next: u64,
     current: Option<Segment>,
-    /// Names, bytes and the numbers of the last entries.
+    /// Closed files with name, size and the number of the last entry.
     older: VecDeque<(String, u64, u64)>,
     ready: Option<(String, Mapping)>,
     made: u64,
@@ -78,10 +77,10 @@ impl Lane {
         Self { folder, inner: Mutex::new(inner) }
     }
 
-    /// Makes the next file ready, so that no recording thread has to. For a thread that may wait for the disk.
+    /// Creates the next file in advance, so that no recording thread has to. Called by a thread that may block on disk I/O.
     ///
     /// # Errors
-    /// When the folder is full, or the disk is.
+    /// If the folder's limit is reached, or the disk is full.
     pub fn prepare(&self) -> Result<(), SpoolError> {
         let name = {
             let mut inner = self.lock();
@@ -96,15 +95,15 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether less than half of the last file is left.
+    /// Returns true if more than half of the current file is used.
     pub(crate) fn is_half_full(&self) -> bool {
         self.lock().current.as_ref().is_some_and(|segment| 2 * segment.used > segment.memory.bytes())
     }
 
-    /// Appends an entry. Its number.
+    /// Appends an entry and returns its number.
     ///
     /// # Errors
-    /// When the folder is full, or the disk is, or the entry is longer than 64 MiB: it is not kept.
+    /// If the folder's limit is reached, the disk is full, or the entry is longer than 64 MiB. The entry is not stored.
     pub fn append(&self, entry: &Entry<'_>) -> Result<u64, SpoolError> {
         let (magic, a, b, payload) = entry.parts();
         if payload.len() > LONGEST {
@@ -127,12 +126,12 @@ impl Lane {
         Ok(number)
     }
 
-    /// Number of the last entry, 0 if there was none.
+    /// Returns the number of the last entry; 0 if there is none.
     pub fn last(&self) -> u64 {
         self.lock().next - 1
     }
 
-    /// Entries up to this number are in the journal: files that hold no others are removed.
+    /// Removes files whose entries are all in the journal; `number` is the last such entry.
     pub fn taken(&self, number: u64) {
         let mut gone = Vec::new();
         {
@@ -146,7 +145,7 @@ impl Lane {
         }
     }
 
-    /// Gives back memory and files: what is in them is needed no more.
+    /// Releases memory and files, whose content is no longer needed.
     pub(crate) fn release(&self) {
         let mut inner = self.lock();
         let (current, ready) = (inner.current.take().map(|segment| (segment.name, segment.memory)), inner.ready.take());
@@ -181,11 +180,11 @@ impl Lane {
 }
 
 impl Segment {
-    /// Writes a block behind the last one. Its first word comes last: without it there is no block.
+    /// Writes a block after the last block. The first word is stored last, which commits the block.
     fn write(&self, header: &[u8; HEADER], payload: &[u8]) {
         debug_assert!(self.used.is_multiple_of(8) && self.used + block::size(payload.len()) <= self.memory.bytes());
-        // SAFETY: the place is inside the mapping, as the caller has seen to, belongs to no block yet, and only one thread at a
-        // time writes; the word is aligned.
+        // SAFETY: the caller guarantees that the place is inside the mapping. It belongs to no block yet, only one thread writes at a time,
+        // and the word is aligned.
         unsafe {
             let place = self.memory.start().as_ptr().add(self.used);
             std::ptr::copy_nonoverlapping(header[8..].as_ptr(), place.add(8), HEADER - 8);

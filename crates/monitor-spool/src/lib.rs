@@ -1,4 +1,4 @@
-//! What a program has recorded, in files that outlive it: after `kill -9` it is found and shipped by whoever comes next.
+//! Stores a program's records in files that outlive it. After `kill -9`, another process finds and ships them.
 //!
 //! ```text
 //! <spool>/                  one per user
@@ -9,11 +9,11 @@
 //!    ├─ lane-…              what is rare or large, as it is recorded
 //!    └─ journal-…           what is numbered and not yet acknowledged
 //! ```
-//! The writing side is [`Spool::begin`] and the [`Begun`] parts; the reading side [`Spool::list`], [`Spool::claim`] and
-//! [`Replay`], and what sends both is [`send_all`]. `docs/spool.md` has the formats, and when what is lost. What a recording program is told by its environment, this
-//! folder among it, is read in [`settings`].
+//! The writing side is [`Spool::begin`] and the parts of [`Begun`]. The reading side is [`Spool::list`], [`Spool::claim`] and [`Replay`].
+//! [`send_all`] sends the batches of both. `docs/spool.md` describes the formats, and which failures lose which data. The settings of a
+//! recording program, such as the path of the spool, are read in [`settings`].
 //!
-//! Without the feature `read` this is the writing side alone, which needs nothing but std and libc.
+//! Without the feature `read`, the crate contains only the writing side, which depends only on std and libc.
 
 #![cfg_attr(not(feature = "read"), allow(dead_code, reason = "what is read is also written by its readers"))]
 
@@ -75,13 +75,13 @@ pub use program::{About, Calibration, ClockSample, Marks, Program};
 pub use size::bytes;
 pub use spool::{Begun, Spool, default_dir, dir_of};
 
-/// Returns the time of day in Unix microseconds.
+/// Returns the current time in Unix microseconds.
 pub fn now_us() -> u64 {
     use std::time::{SystemTime, UNIX_EPOCH};
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// Name of this machine.
+/// Returns the name of this machine.
 pub fn hostname() -> String {
     sys::hostname()
 }
@@ -108,5 +108,5 @@ pub use reserved::Reserved;
 #[cfg(feature = "read")]
 pub use sending::{Answered, Batches, Next, Settled, Way, send_all};
 
-/// How rings lie in memory in this build: rings of another layout are left to their own.
+/// Version of the memory layout of rings in this build. Rings with another layout can be read only by a build with that layout.
 pub const LAYOUT: u64 = monitor_core::image::LAYOUT as u64;

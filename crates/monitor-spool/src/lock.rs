@@ -1,8 +1,8 @@
-//! Who has a folder: one lock per folder, held by a living program, or by whoever ships a dead one's.
+//! Locks of folders. A folder is locked by its living program, or by the process that ships a dead program's records.
 //!
-//! The kernel's lock ends with its process, at `exec` too (its descriptor is closed there), and is not inherited by a fork.
-//! But it ends as well when its process closes any other descriptor of the file, and doesn't keep one part of a process from
-//! another. So a process keeps a list of what it holds, and never opens that again.
+//! A POSIX lock ends with its process and at `exec` (the descriptor is closed), and is not inherited by a fork. But it also ends when the
+//! process closes any other descriptor of the file, and it does not exclude other threads of the same process. Therefore each process keeps
+//! a list of its locks and never opens a locked file again.
 
 use std::fs::File;
 use std::io;
@@ -12,26 +12,26 @@ use crate::sys::{self, Dir, Kept};
 
 const NAME: &str = "lock";
 
-/// What this process holds, and a forked child's parent: a list without a lock, which a fork could leave locked.
+/// Locks of this process and, in a forked child, of its parent. A lock-free list, because a fork could copy a mutex in locked state.
 static HELD: AtomicPtr<Held> = AtomicPtr::new(std::ptr::null_mut());
 
-/// An entry of the list. One that is struck out is used again: the list is as long as the most that was ever held at once.
+/// An entry of the list. Removed entries are reused, so the list is as long as the maximum number of simultaneous locks.
 #[derive(Debug, Default)]
 struct Held {
     is_used: AtomicBool,
-    /// 0 unless the rest is written.
+    /// Pid of the owner. 0 until the other fields are written.
     pid: AtomicU32,
     device: AtomicU64,
     inode: AtomicU64,
     next: Option<&'static Held>,
 }
 
-/// A note in the list that this process has, or is about to look at, the lock of a folder. Dropped, the note is struck out.
+/// An entry that this process holds, or is about to check, the lock of a folder. Dropping it removes the entry.
 #[derive(Debug)]
 struct Note(&'static Held);
 
 impl Note {
-    /// `None` if there is such a note already.
+    /// Adds an entry. `None` if this process already has an entry for the file.
     fn make((device, inode): (u64, u64)) -> Option<Self> {
         let pid = std::process::id();
         let free = entries().find(|held| !held.is_used.swap(true, Ordering::SeqCst));
@@ -39,8 +39,8 @@ impl Note {
         note.0.device.store(device, Ordering::SeqCst);
         note.0.inode.store(inode, Ordering::SeqCst);
         note.0.pid.store(pid, Ordering::SeqCst);
-        // Of two at the same time each may see the other: then none gets it, which harms nobody. One at least is seen, for each is
-        // written before the others are read, in the one order that all threads agree on.
+        // Two threads that add the same entry at the same time may see each other, and then neither succeeds, which is harmless. At least
+        // one sees the other: each thread stores its own entry before it reads the others, and all accesses are sequentially consistent.
         let is_same = |held: &Held| {
             held.pid.load(Ordering::SeqCst) == pid
                 && held.device.load(Ordering::SeqCst) == device
@@ -62,7 +62,7 @@ fn entries() -> impl Iterator<Item = &'static Held> {
     std::iter::successors(at(HELD.load(Ordering::SeqCst)), |held| held.next)
 }
 
-/// One more entry, which is used.
+/// Adds a used entry to the list.
 fn add() -> &'static Held {
     let held = Box::leak(Box::new(Held { is_used: AtomicBool::new(true), ..Held::default() }));
     let mut first = HELD.load(Ordering::SeqCst);
@@ -78,29 +78,29 @@ fn add() -> &'static Held {
 
 fn at(place: *mut Held) -> Option<&'static Held> {
     #[allow(unsafe_code, reason = "a list that grows at its head and shrinks never")]
-    // SAFETY: null, or what `add` leaked.
+    // SAFETY: null, or leaked by `add`.
     unsafe {
         place.as_ref()
     }
 }
 
-/// A folder's lock. Dropped, it is given back.
+/// Lock of a folder, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// Closed before the note is struck out: to close it later would end the lock of the next one.
+    /// Declared first, so that it is closed before the entry is removed. Closing it later could release the lock of a new owner.
     _file: Kept,
     _note: Note,
 }
 
 impl Lock {
-    /// Makes the lock of a new folder, and takes it.
+    /// Creates and acquires the lock of a new folder.
     pub(crate) fn make(folder: &Dir) -> io::Result<Self> {
         let file = folder.new_file(NAME)?;
         let lock = Note::make(sys::file_status(&file)?.file).map(|note| Self::take(file, note)).transpose()?.flatten();
         lock.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
-    /// Takes the lock of a folder; `None` if somebody has it.
+    /// Acquires the lock of a folder. `None` if it is held.
     pub(crate) fn claim(folder: &Dir) -> io::Result<Option<Self>> {
         let Some(note) = Note::make(folder.status_in(NAME)?.file) else { return Ok(None) };
         Self::take(folder.file(NAME, true)?, note)
@@ -113,7 +113,7 @@ impl Lock {
     }
 }
 
-/// Whether anybody has the lock of a folder.
+/// Returns true if the lock of a folder is held.
 pub(crate) fn is_taken(folder: &Dir) -> io::Result<bool> {
     let Some(_note) = Note::make(folder.status_in(NAME)?.file) else { return Ok(true) };
     sys::is_locked(&folder.file(NAME, false)?)
@@ -132,7 +132,7 @@ mod tests {
         for inode in 0..1_000 {
             assert!(Note::make((2, inode)).is_some());
         }
-        // Others may hold a few meanwhile.
+        // Other tests may hold some locks at the same time.
         assert!(entries().count() < before + 100);
     }
 

@@ -1,19 +1,19 @@
-//! Counts of events that will not arrive.
+//! Counts of dropped events.
 
 use std::collections::BTreeMap;
 
 use crate::parcel::{Parcel, Rejected};
 use crate::wire::{Dropped, RootId};
 
-/// Sums that are kept apart by tree; of all further trees there is one.
+/// Maximum number of keys with separate counts per tree. Further trees share one count.
 const COUNTED_TREES: usize = 1_000;
 
-/// Events that will not arrive, by type, reason and tree.
+/// Counts of dropped events by type, reason and tree.
 #[derive(Debug, Default)]
 pub struct Lost(BTreeMap<(String, &'static str, Option<RootId>), u64>);
 
 impl Lost {
-    /// Counts events of a kind, with the reason as on the wire.
+    /// Counts events of a type, with a reason as on the wire.
     pub fn add(&mut self, event: Rejected, reason: &'static str, count: u64) {
         let mut key = (event.event_type, reason, event.root_id);
         if self.0.len() >= COUNTED_TREES && !self.0.contains_key(&key) {
@@ -37,12 +37,12 @@ impl Lost {
         }
     }
 
-    /// All together that were counted with this reason.
+    /// Returns the total count for a reason.
     pub fn count_for(&self, reason: &str) -> u64 {
         self.0.iter().filter(|((_, why, _), _)| *why == reason).map(|(_, count)| count).sum()
     }
 
-    /// The counts as a batch tells them.
+    /// Returns the counts in the form of a batch.
     pub fn dropped(&self) -> impl Iterator<Item = Dropped> {
         self.0.iter().map(|((event_type, reason, root_id), count)| Dropped {
             event_type: event_type.clone(),

@@ -1,12 +1,12 @@
-//! Events as they are kept: numbered in a row, encoded once, however often they are sent.
+//! Events as stored: consecutively numbered, and encoded once for all attempts to send them.
 
 use crate::events::{self, Known};
 use crate::wire::RootId;
 
-/// A block of a frame is never longer.
+/// Maximum length of a block in a frame.
 const BLOCK: usize = 128 << 10;
 
-/// Events of one number after another, as their JSON array, compressed: a gzip member or a zstd frame.
+/// Consecutively numbered events as a compressed JSON array: a gzip member or a zstd frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
     first: u64,
@@ -14,22 +14,22 @@ pub struct Parcel {
     frame: Vec<u8>,
 }
 
-/// An event that the server can't take.
+/// An event that the server rejects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
-    /// Its type.
+    /// Type of the event.
     pub event_type: String,
-    /// Its tree, where it has one.
+    /// Tree of the event, if it has one.
     pub root_id: Option<RootId>,
 }
 
 impl Parcel {
-    /// So many events from the number `first` on, whose JSON array this is. Nothing is compressed: who ships it may do that.
+    /// Creates a parcel of `count` events from the JSON array, without compressing it. The shipper can compress it later.
     pub fn plain(first: u64, count: u64, json: &[u8]) -> Self {
         Self { first, count, frame: frame(json) }
     }
 
-    /// A parcel as it was kept.
+    /// Creates a parcel from stored data.
     pub(crate) fn kept(first: u64, count: u64, frame: Vec<u8>) -> Self {
         Self { first, count, frame }
     }
@@ -38,44 +38,45 @@ impl Parcel {
         &self.frame
     }
 
-    /// Number of the first event.
+    /// Returns the number of the first event.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// How many events.
+    /// Returns the number of events.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Number of the last event.
+    /// Returns the number of the last event.
     pub fn last(&self) -> u64 {
         self.first.saturating_add(self.count).saturating_sub(1)
     }
 
-    /// Bytes that it holds.
+    /// Returns the number of stored bytes.
     pub fn bytes(&self) -> usize {
         self.frame.len()
     }
 
-    /// What type each event is of, and in which tree.
+    /// Returns type and tree of each event.
     pub fn kinds(&self) -> Vec<Rejected> {
         let json = self.json().unwrap_or_default();
         events::split(&json).unwrap_or_default().into_iter().map(|event| Known::of(event).rejected()).collect()
     }
 
-    /// The JSON array of its events. Without what decompresses, only frames of raw blocks are read, which are all that such a program writes.
+    /// Returns the JSON array of the events. Without a decompressor, only frames of raw blocks can be read. A program without the feature
+    /// `read` writes no others.
     #[cfg(not(feature = "read"))]
     pub(crate) fn json(&self) -> Option<Vec<u8>> {
         content(&self.frame)
     }
 }
 
-/// A zstd frame of raw blocks (RFC 8878, 3.1.1).
+/// Creates a zstd frame of raw blocks (RFC 8878, 3.1.1).
 pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(content.len() + 16);
     frame.extend_from_slice(&0xfd2f_b528_u32.to_le_bytes());
-    // A single segment, its size in 8 bytes: no window has to be told.
+    // A single segment with an 8-byte size, which makes the window descriptor unnecessary.
     frame.push(0b1110_0000);
     frame.extend_from_slice(&(content.len() as u64).to_le_bytes());
     let mut blocks = content.chunks(BLOCK).peekable();
@@ -90,7 +91,7 @@ pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What such a frame holds.
+/// Returns the content of a frame of raw blocks.
 #[cfg(any(test, not(feature = "read")))]
 fn content(frame: &[u8]) -> Option<Vec<u8>> {
     let mut rest = frame.get(13..)?;

@@ -1,8 +1,8 @@
-//! Leaves out the events below tests that passed within a second, and below most of the programs that slow tests start.
+//! Omits the events below tests that passed within a second, and below most of the programs that slow tests start.
 //!
-//! `cargo monitor test` starts a program of tests, and [`PassedTests`] reads all events of that program and of the programs that its
-//! tests start, before they are sent. An event stays in the spool until its fate is decided, so a crash loses none: a test that has not
-//! ended when its program is dead is shown with all its rows.
+//! `cargo monitor test` starts a program of tests. [`PassedTests`] reads all events of that program, and of the programs that its tests
+//! start, before they are sent. An event stays in the spool until its fate is decided, so a crash loses none. A test that has not ended
+//! when its program is dead is shown with all its rows.
 
 #[cfg(test)]
 mod tests;
@@ -16,12 +16,12 @@ use serde::Deserialize;
 
 use crate::events;
 
-/// A test that took longer keeps its rows, and so does a program that a test has started.
+/// Duration above which a test keeps its rows, and so does a program that a test has started.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Programs of each test that keep their rows if the test does, beside those that failed or took longer.
+/// Number of programs per test that keep their rows if the test does, in addition to failed and slow programs.
 const MAX_PROGRAMS: u32 = 3;
-/// Events whose test is unknown are shown after this time by default: a start above them was lost, and what is not acknowledged fills the
-/// spool.
+/// Default time after which events with an unknown test are shown. The start of a process above them was lost, and unacknowledged events
+/// fill the spool.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Default limit of held events per program, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
@@ -33,35 +33,35 @@ const MAX_STEPS: usize = 1_000;
 /// Decides for all programs of a launch which events are below a test that passed within a second.
 #[derive(Debug)]
 pub struct PassedTests {
-    /// The operating system's number of the program of tests.
+    /// Pid of the program of tests.
     pid: u32,
-    /// The process of the program, whose children are the tests.
+    /// Process of the program; its children are the tests.
     program: Option<(RootId, ProcessId)>,
     tests: HashMap<ProcessId, Test>,
     /// Processes below tests.
     above: HashMap<ProcessId, Above>,
     /// Number of ended programs per test that keep their rows.
     programs: HashMap<ProcessId, u32>,
-    /// Programs that tests have started, and whose events have all been read.
+    /// Programs started by tests, whose events have all been read.
     dead: HashSet<WorkerId>,
-    /// Counted calls, and calls that have ended, the oldest first.
+    /// Folded calls and ended calls, oldest first.
     order: VecDeque<ProcessId>,
     max_held_bytes: usize,
     longest_wait: Duration,
     /// True if a spool of the program was found.
     is_found: bool,
-    /// True if all that the program has written was read.
+    /// True if all events of the program were read.
     is_over: bool,
 }
 
 /// A process below a test.
 #[derive(Debug, Clone, Copy)]
 struct Above {
-    /// Its test, or the nearest process above it that was known. If it belongs to a program that a test has started, the uppermost process
-    /// of that program that was known, or if it is that, the call that started the program.
+    /// The test, or the nearest known process above it. In a program that a test has started, this is the uppermost known process of that
+    /// program. For that process itself, it is the call that started the program.
     up: ProcessId,
     worker: WorkerId,
-    /// True if it has no rows below it in a slow test. `None` while it runs.
+    /// True if no rows are shown below it in a slow test. `None` while it runs.
     is_plain: Option<bool>,
 }
 
@@ -71,11 +71,11 @@ enum Test {
     Runs {
         started_us: u64,
     },
-    /// It passed within a second.
+    /// Passed within a second.
     Passed,
-    /// It took longer, or has run for longer by now.
+    /// Took longer, or has been running for longer.
     Slow,
-    /// It failed or was cancelled.
+    /// Failed or cancelled.
     Shown,
 }
 
@@ -84,18 +84,18 @@ enum Test {
 pub(crate) enum Fate {
     Shown,
     LeftOut,
-    /// Not decided by now.
+    /// Not decided yet.
     Open,
 }
 
-/// The tree and the process of an event.
+/// Tree and process of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct EventKey {
     root_id: RootId,
     id: ProcessId,
 }
 
-/// The members of an event that decide what becomes of it.
+/// Members of an event that the decision depends on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct EventHead<'a> {
     #[serde(rename = "type", borrow)]
@@ -119,7 +119,7 @@ pub(crate) struct EventHead<'a> {
 }
 
 impl<'a> EventHead<'a> {
-    /// Reads the events of a JSON array, each with its bytes; `None` if one of them is no event.
+    /// Parses the events of a JSON array, each with its bytes. `None` if one of them is not an event.
     pub(crate) fn all(json: &'a [u8]) -> Option<Vec<(&'a [u8], Self)>> {
         events::split(json)?.into_iter().map(|event| Some((event, serde_json::from_slice(event).ok()?))).collect()
     }
@@ -131,7 +131,7 @@ impl<'a> EventHead<'a> {
 }
 
 impl PassedTests {
-    /// Decides for the launch whose first process has this number.
+    /// Creates the decisions for the launch whose first process has this pid.
     pub fn new(pid: u32) -> Self {
         Self {
             pid,
@@ -148,7 +148,7 @@ impl PassedTests {
         }
     }
 
-    /// Limits the bytes of events that are held back per program. Above the limit, the test with the most bytes is shown with all its rows.
+    /// Limits the bytes of held events per program. Above the limit, the test with the most bytes is shown with all its rows.
     #[must_use]
     pub fn holding_back(self, max_held_bytes: usize) -> Self {
         Self { max_held_bytes, ..self }
@@ -168,12 +168,13 @@ impl PassedTests {
         self.max_held_bytes
     }
 
-    /// Returns true if this worker is the program of tests, and not one that a test has started.
+    /// Returns true if the worker is the program of tests, and not a program started by a test.
     pub fn is_program(&self, worker: &WorkerRef) -> bool {
         worker.pid == self.pid
     }
 
-    /// Notes that the spool of the program of tests was found. Events of programs that its tests start wait for the events in it.
+    /// Notes that the spool of the program of tests was found. From here on, events of programs started by its tests wait for the events in
+    /// it.
     pub fn found_program(&mut self) {
         self.is_found = true;
     }
@@ -195,12 +196,12 @@ impl PassedTests {
         }
     }
 
-    /// Notes that all events of a program were read: what hasn't ended keeps its rows.
+    /// Notes that all events of a program were read. Processes that have not ended keep their rows.
     pub(crate) fn is_dead(&mut self, worker: &WorkerRef) {
         self.dead.insert(worker.id);
     }
 
-    /// Reads events that were written together. A parent may come after its children.
+    /// Reads the events of a batch. A parent may come after its children.
     pub(crate) fn learn<'a, 'b: 'a>(&mut self, worker: &WorkerRef, heads: impl Iterator<Item = &'a EventHead<'b>> + Clone) {
         let is_program = self.is_program(worker);
         if is_program && self.program.is_none() {
@@ -232,12 +233,12 @@ impl PassedTests {
         } else if head.failed > 0 || head.running > 0 {
             self.tests.insert(id, Test::Shown);
         } else {
-            // A brief test is counted, and each of the counted calls took less than a second.
+            // A brief test is folded. Each folded call took less than a second.
             self.tests.entry(id).or_insert(Test::Passed);
         }
     }
 
-    /// Forgets the oldest of too many processes that run no more.
+    /// Remembers that a process has ended, and forgets the oldest if there are too many.
     fn forget_later(&mut self, id: ProcessId) {
         self.order.push_back(id);
         if self.order.len() > MAX_KNOWN
@@ -264,7 +265,7 @@ impl PassedTests {
         };
     }
 
-    /// Notes the end of the uppermost process of a program that a test has started.
+    /// Handles the end of the uppermost process of a program that a test has started.
     fn program_ended(&mut self, id: ProcessId, head: &EventHead<'_>) {
         let is_brief = head.elapsed_ns.is_some_and(|elapsed| Duration::from_nanos(elapsed) <= LONGEST);
         let programs = self.programs.entry(self.top_of(id)).or_default();
@@ -275,22 +276,22 @@ impl PassedTests {
         }
     }
 
-    /// Returns true if this process is known, and of this program.
+    /// Returns true if the process is known and belongs to this program.
     fn is_in(&self, worker: WorkerId, id: ProcessId) -> bool {
         self.above.get(&id).is_some_and(|above| above.worker == worker)
     }
 
-    /// The uppermost process of the program that a test has started above the process of an event, which may be that itself.
+    /// Returns the uppermost process of the program that a test has started, above or equal to the process of an event.
     fn program_of(&self, worker: WorkerId, id: ProcessId) -> ProcessId {
         let up = |id: &ProcessId| Some(self.above.get(id)?.up).filter(|up| self.is_in(worker, *up));
         std::iter::successors(Some(id), up).take(MAX_STEPS).last().unwrap_or(id)
     }
 
-    /// Decides about an event of this worker by the events that were read so far.
+    /// Decides about an event of a worker, based on the events read so far.
     pub(crate) fn fate(&self, worker: &WorkerRef, key: EventKey) -> Fate {
         let is_program = self.is_program(worker);
         match self.program {
-            // Another tree, or the process of the program.
+            // Another tree, or the process of the program itself.
             Some((root_id, id)) if root_id != key.root_id || id == key.id => return Fate::Shown,
             Some(_) => {}
             None if is_program || self.is_over || !self.is_found => return Fate::Shown,
@@ -302,7 +303,7 @@ impl PassedTests {
         match self.tests.get(&self.top(key)) {
             Some(Test::Runs { .. }) => Fate::Open,
             Some(Test::Passed) => Fate::LeftOut,
-            // The call above it is not written by now.
+            // The call above it has not been written yet.
             None if !self.is_over => Fate::Open,
             Some(Test::Slow) if !is_program => self.fate_in_program(worker.id, key.id),
             Some(Test::Shown | Test::Slow) | None => Fate::Shown,
@@ -320,7 +321,7 @@ impl PassedTests {
         }
     }
 
-    /// Shows what is below the uppermost process of a program that has run for long, if its test is slow.
+    /// Shows the processes below a program that has run for long, if its test is slow.
     pub(crate) fn show_program(&mut self, worker: &WorkerRef, key: EventKey) {
         if self.tests.get(&self.top(key)) == Some(&Test::Slow) {
             let program = self.program_of(worker.id, key.id);
@@ -330,17 +331,18 @@ impl PassedTests {
         }
     }
 
-    /// Shows all events below the test that is above this event, even if the test passes.
+    /// Shows all events below the test above this event, even if the test passes.
     pub(crate) fn show(&mut self, key: EventKey) {
         self.tests.insert(self.top(key), Test::Shown);
     }
 
-    /// Returns true if a test is known above the process of an event. Else the start of a call between them is not written, or is lost.
+    /// Returns true if a test is known above the process of an event. Otherwise the start of a call between them is not written yet, or is
+    /// lost.
     pub(crate) fn has_test(&self, key: EventKey) -> bool {
         self.tests.contains_key(&self.top(key))
     }
 
-    /// The test above the process of an event, or the uppermost process that is known.
+    /// Returns the test above the process of an event, or the uppermost known process.
     pub(crate) fn top(&self, key: EventKey) -> ProcessId {
         self.top_of(key.id)
     }
@@ -355,7 +357,7 @@ impl PassedTests {
         id
     }
 
-    /// The process whose end decides about an event: the test, or the uppermost process of the program that the test has started.
+    /// Returns the process whose end decides about an event: the test, or the uppermost process of the program that the test has started.
     pub(crate) fn decided_by(&self, worker: &WorkerRef, key: EventKey) -> ProcessId {
         let program = self.program_of(worker.id, key.id);
         if self.is_program(worker) || program == key.id { self.top(key) } else { program }

@@ -1,4 +1,4 @@
-//! The memory that calls are recorded into, in files.
+//! File-backed memory for recording calls.
 
 #![allow(unsafe_code, reason = "addresses of mapped memory")]
 
@@ -13,7 +13,7 @@ use crate::SpoolError;
 use crate::folder::Folder;
 use crate::sys::{self, Mapping};
 
-/// A file's name, in which nothing is allocated: it may be needed in the midst of a monitored call.
+/// File name without heap allocation, because it may be needed inside a monitored call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Name {
     bytes: [u8; 48],
@@ -23,7 +23,7 @@ pub(crate) struct Name {
 impl Name {
     fn new(name: fmt::Arguments<'_>) -> Self {
         let mut new = Name { bytes: [0; 48], len: 0 };
-        // The longest has a word and two numbers.
+        // The longest name has a word and two numbers, which fit.
         let _ = fmt::Write::write_fmt(&mut new, name);
         new
     }
@@ -46,7 +46,7 @@ impl Deref for Name {
     }
 }
 
-/// Name of a piece's file.
+/// Returns the file name of a piece.
 pub(crate) fn name(piece: Piece) -> Name {
     match piece {
         Piece::Region(region) => Name::new(format_args!("region-{region}")),
@@ -56,14 +56,14 @@ pub(crate) fn name(piece: Piece) -> Name {
     }
 }
 
-/// The number of its region.
+/// Returns the number of a piece's region.
 pub(crate) fn region(piece: Piece) -> u32 {
     match piece {
         Piece::Region(region) | Piece::Segment { region, .. } | Piece::Chunk { region, .. } | Piece::Folds { region, .. } => region,
     }
 }
 
-/// The piece that a file is, by its name.
+/// Returns the piece for a file name.
 pub(crate) fn of(file: &str) -> Option<Piece> {
     let mut parts = file.split('-');
     let (what, region) = (parts.next()?, parts.next()?.parse().ok()?);
@@ -74,11 +74,11 @@ pub(crate) fn of(file: &str) -> Option<Piece> {
         "fold" => Piece::Folds { region, index: parts.next()?.parse().ok()? },
         _ => return None,
     };
-    // Only as it is written: `region-01` is another file than `region-1`.
+    // Only the canonical form: `region-01` is another file than `region-1`.
     (*name(piece) == *file).then_some(piece)
 }
 
-/// Gives out memory that lies in files, some of it made beforehand.
+/// Provides file-backed memory. Some pieces are created in advance.
 #[derive(Debug)]
 pub struct Pieces {
     folder: Arc<Folder>,
@@ -92,12 +92,12 @@ struct Spares {
     cold: Cold,
 }
 
-/// Pieces that were made when they were needed, and wait for each page at its first store: where they start, and their bytes.
-/// Nothing is allocated for it; what finds no place stays cold.
+/// Pieces created on demand, whose pages are not populated yet: start and size. The list has a fixed size, so nothing is allocated. A piece
+/// that does not fit is populated by its page faults.
 #[derive(Debug, Default)]
 struct Cold([Option<(NonNull<u8>, usize)>; 8]);
 
-// SAFETY: addresses, from which nothing is read.
+// SAFETY: addresses that are never dereferenced.
 unsafe impl Send for Cold {}
 
 impl Cold {
@@ -117,10 +117,10 @@ impl Pieces {
         Self { folder, spares: Mutex::default() }
     }
 
-    /// Makes sure that `count` pieces of so many bytes are ready. For a thread that may wait for the disk.
+    /// Ensures that `count` pieces of `bytes` bytes are ready. Called by a thread that may block on disk I/O.
     ///
     /// # Errors
-    /// When the folder is full, or the disk is.
+    /// If the folder's limit is reached, or the disk is full.
     pub fn prepare(&self, bytes: usize, count: usize) -> Result<(), SpoolError> {
         loop {
             let number = {
@@ -137,20 +137,20 @@ impl Pieces {
         }
     }
 
-    /// Takes the faults of pieces that were made when they were needed, while they are in use: for the thread that also calls
+    /// Populates the pages of pieces that were created on demand and are in use. Must be called by the thread that also calls
     /// [`unmap`](Self::unmap).
     pub fn warm(&self) {
         let Cold(cold) = std::mem::take(&mut self.spares().cold);
         for (start, bytes) in cold.into_iter().flatten() {
-            // A disk that has no room after all is told by a signal, as it would be without.
+            // If the disk is full after all, the program receives a signal, as it would without this call.
             let _ = sys::populate(start, bytes);
         }
     }
 
-    /// Zeroed memory that starts at a page and outlives the program: one that is ready, or a new one.
+    /// Returns zeroed, page-aligned memory that outlives the program: a prepared piece or a new one.
     ///
     /// # Errors
-    /// When the folder is full, or the disk is.
+    /// If the folder's limit is reached, or the disk is full.
     pub fn map(&self, piece: Piece, bytes: usize) -> Result<NonNull<u8>, SpoolError> {
         let name = name(piece);
         let spare = {
@@ -169,10 +169,10 @@ impl Pieces {
         Ok(mapping.into_raw())
     }
 
-    /// Gives back what [`map`](Self::map) gave; its file is removed.
+    /// Releases memory returned by [`map`](Self::map) and removes its file.
     ///
     /// # Safety
-    /// Exactly what `map(piece, bytes)` returned, used by nobody any more.
+    /// The arguments must be those of the `map` call and its result, and no thread may use the memory any more.
     pub unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
         self.spares().cold.remove(start);
         // SAFETY: as promised by the caller.
@@ -180,11 +180,11 @@ impl Pieces {
         self.folder.remove(&name(piece), bytes as u64);
     }
 
-    /// Gives back the room on the disk that a piece takes behind its first page, and that of all spares.
+    /// Releases the disk space of a piece after its first page, and that of all prepared pieces.
     ///
     /// # Safety
-    /// Exactly what `map(piece, bytes)` returned. Threads that use it meanwhile use it by atomic words, and get along with zeros behind
-    /// the first page.
+    /// The arguments must be those of the `map` call and its result. Threads that use the memory at the same time must access it by atomic
+    /// words and tolerate zeros after the first page.
     pub unsafe fn detach(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
         let mut spares = self.spares();
         spares.cold.remove(start);
@@ -193,7 +193,7 @@ impl Pieces {
         }
         // SAFETY: as promised by the caller.
         let kept = unsafe { sys::detach(start, bytes) };
-        // The file is cut only where no memory depends on it. One that is not there was made in memory.
+        // The file is truncated only where no memory depends on it. If there is no file, the piece is in memory.
         if let Some((file, kept)) = self.folder.dir().file(&name(piece), true).ok().zip(kept.ok()) {
             let _ = file.set_len(kept.min(bytes as u64));
         }

@@ -1,4 +1,4 @@
-//! The file `program`: who recorded, from which call sites, by which clock, and how far the server has taken it.
+//! The file `program`: description of the recording program, its call sites, its clock, and the number of the last acknowledged event.
 //!
 //! ```text
 //!    0  header  8 words: magic, version, layout of the rings, clock, first ticks, first wall time, 0, check
@@ -33,10 +33,10 @@ pub(crate) use read::Written;
 
 pub(crate) const NAME: &str = "program";
 pub(crate) const VERSION: u64 = 1;
-/// Read on a machine with the other order of bytes it is another word.
+/// Byte-order sensitive, so that a machine with another byte order does not recognize it.
 const MAGIC: u64 = u64::from_be_bytes(*b"MONSPOOL");
 pub(crate) const PAGE: usize = 4_096;
-/// Who it is stands within these bytes of the file.
+/// Size of the file's beginning that contains the description of the program.
 pub(crate) const HEAD: usize = 4 * PAGE;
 const STATES: [usize; 2] = [128, 256];
 const DROPS: usize = 384;
@@ -45,31 +45,31 @@ const FOLLOWED: usize = 520;
 const ENDED: usize = 536;
 const IN_MEMORY: usize = 552;
 
-/// Types of events that are counted apart when they are dropped.
+/// Types of events that are counted separately when they are dropped.
 pub(crate) const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", OTHER];
-/// All that are not.
+/// Name for all other types.
 pub(crate) const OTHER: &str = "other";
-/// Odd, so that it can be undone.
+/// Odd, so that the multiplication is invertible.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Who records.
+/// Description of a recording program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "read", derive(serde::Serialize, serde::Deserialize))]
 pub struct About {
-    /// As it stands in every batch.
+    /// Worker as in every batch.
     pub worker: WorkerRef,
-    /// Version of what records.
+    /// Version of the recorder.
     pub version: String,
-    /// When it began to record, in Unix microseconds.
+    /// Start of the recording, in Unix microseconds.
     pub started_us: u64,
-    /// When the operating-system process began, as the system counts; 0 if it doesn't say.
+    /// Start time of the operating-system process, in system ticks; 0 if unknown.
     pub process_start: u64,
-    /// Which run of the machine it is; empty if the system doesn't say.
+    /// Boot id of the machine; empty if unknown.
     pub boot_id: String,
-    /// Names the one who ships what this program writes, while it writes it; none if it ships itself.
+    /// Id of the launch whose launcher ships this program's records while it runs. `None` if the program ships them itself.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Option::is_none"))]
     pub launch: Option<String>,
-    /// Woven calls that took less are counted, in nanoseconds; 0 for none.
+    /// Duration in nanoseconds below which woven calls are counted instead of recorded; 0 for none.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "is_zero"))]
     pub fold_below_ns: u64,
 }
@@ -81,65 +81,65 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl About {
-    /// This program, as `worker`.
+    /// Describes this program as `worker`.
     pub fn this(worker: WorkerRef, version: &str, started_us: u64) -> Self {
         let process_start = process_start(worker.pid).unwrap_or(0);
         Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id(), launch: None, fold_below_ns: 0 }
     }
 }
 
-/// When a process began, in the system's clock ticks since it was booted.
+/// Returns the start time of a process, in clock ticks since boot.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
     let stat = read_line(&format!("/proc/{pid}/stat"))?;
-    // Its name may hold anything, but nothing behind it holds a parenthesis.
+    // The name may contain any characters, but the fields after it contain no parenthesis.
     stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// Which run of the machine this is.
+/// Returns the boot id.
 pub(crate) fn boot_id() -> String {
     read_line("/proc/sys/kernel/random/boot_id").map_or_else(String::new, |id| id.trim().to_owned())
 }
 
-/// What the system says in few words, read at once: a program's first call waits for it.
+/// Reads a short file of the system with one call, because the first recorded call of a program waits for it.
 fn read_line(path: &str) -> Option<String> {
     let mut bytes = [0; 1_024];
     let read = File::open(path).ok()?.read(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
-/// Both clocks at one moment.
+/// Readings of both clocks at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClockSample {
-    /// What the recorder reads.
+    /// Reading of the recorder's clock.
     pub ticks: u64,
     /// Unix nanoseconds.
     pub wall_ns: u64,
-    /// A tick is one of the processor's counter, not a nanosecond.
+    /// True if a tick is one of the processor's counter, and not a nanosecond.
     pub is_counter: bool,
 }
 
-/// What ticks mean: `wall_ns + (ticks - ticks_at) * ns_per_tick`.
+/// Conversion of ticks to time: `wall_ns + (ticks - ticks_at) * ns_per_tick`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {
-    /// Ticks at one moment.
+    /// Ticks at a reference moment.
     pub ticks: u64,
-    /// Unix nanoseconds at that moment.
+    /// Unix nanoseconds at the reference moment.
     pub wall_ns: u64,
-    /// Length of a tick.
+    /// Length of a tick, in nanoseconds.
     pub ns_per_tick: f64,
 }
 
-/// What changes as the program runs.
+/// Variable state of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct State {
     pub(crate) revision: u64,
-    /// Number of the last event that the server has.
+    /// Number of the last acknowledged event.
     pub(crate) acknowledged: u64,
-    /// No event of this number or a greater one was ever sent.
+    /// No event with this number or a greater number was ever sent.
     pub(crate) next: u64,
-    /// None while it is all zero.
+    /// `None` while all fields are zero.
     pub(crate) clock: Option<Calibration>,
-    /// Entries of the lane up to this one are numbered.
+    /// Lane entries up to this number have event numbers.
     pub(crate) lane: u64,
 }
 
@@ -155,11 +155,11 @@ fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
     for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
-    // Never zero, so that zeroed memory is nothing.
+    // Never zero, so that zeroed memory is invalid.
     u64::from(block::checksum(worker, &bytes)) | 1 << 32
 }
 
-/// Keeps what the program says about itself, and how far it is.
+/// Writer of the file `program`.
 #[derive(Debug)]
 pub struct Program {
     folder: Arc<Folder>,
@@ -168,42 +168,41 @@ pub struct Program {
     state: State,
 }
 
-/// The first page of the file.
+/// First page of the file.
 #[derive(Debug)]
 struct Page(Mapping);
 
-/// What any thread may note, at any moment.
+/// Notes that any thread can make at any time.
 #[derive(Debug, Clone)]
 pub struct Marks {
     folder: Arc<Folder>,
     page: Arc<Page>,
-    /// Where the file ends and places are added; none in that of a dead program.
+    /// Length of the file, where call sites are appended. `None` for a dead program's file.
     end: Arc<Mutex<Option<u64>>>,
 }
 
 impl Marks {
-    /// An event of this type was dropped for want of memory.
+    /// Counts an event of this type as dropped for lack of memory.
     pub fn dropped(&self, event_type: &str) {
         let index = TYPES.iter().position(|known| *known == event_type).unwrap_or(TYPES.len() - 1);
         self.page.word(DROPS + index * 16).fetch_add(1, Ordering::Relaxed);
         self.page.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
     }
 
-    /// The program ends of its own accord at this time, in Unix microseconds. The process that ships what is here sends the goodbye
-    /// for it.
+    /// Notes that the program ends at this time, in Unix microseconds. The process that ships its records sends the goodbye.
     pub fn ended(&self, time_us: u64) {
         self.page.store_twice(ENDED, time_us);
     }
 
-    /// From here on the program records elsewhere: of what lies here, only the journal is to be sent.
+    /// Notes that the program records elsewhere from here on, so that only the journal of this folder is sent.
     pub fn given_up(&self) {
         self.page.word(GIVEN_UP).store(u64::MAX, Ordering::Release);
     }
 
-    /// Adds a place that was made at run time: rings name it by this number.
+    /// Adds a call site that was created at run time. Rings refer to it by `number`.
     ///
     /// # Errors
-    /// When the disk refuses, or the folder is full.
+    /// If writing fails, or the folder's limit is reached.
     pub fn site(&self, number: u64, site: &Registered) -> Result<(), SpoolError> {
         let block = block::block(self.folder.worker(), Magic::Site, number, 0, 0, &json::site(site));
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +210,8 @@ impl Marks {
         if !self.folder.room().take(block.len() as u64) {
             return Err(self.folder.full());
         }
-        // It is opened anew: what is kept open, the program may have closed, and its number may be that of another file by now.
+        // The file is opened again for each write, because the program may close any descriptor, and its number may then belong to another
+        // file.
         let written = self.folder.dir().file(NAME, true).and_then(|file| sys::write_at(&file, &block, *end));
         written.map_err(SpoolError::disk("write", self.folder.path().join(NAME)))?;
         *end += block.len() as u64;
@@ -220,7 +220,7 @@ impl Marks {
 }
 
 impl Program {
-    /// Writes the file. `layout` is the version of what lies in the pieces.
+    /// Creates the file. `layout` is the version of the memory layout of pieces.
     pub(crate) fn make(
         folder: &Arc<Folder>,
         about: &About,
@@ -244,24 +244,25 @@ impl Program {
         Ok(program)
     }
 
-    /// The file of a dead program, to go on where it stopped.
+    /// Opens the file of a dead program to continue it.
     #[cfg(feature = "read")]
     pub(crate) fn open(folder: &Arc<Folder>, state: State) -> Result<Self, SpoolError> {
         let failed = || SpoolError::disk("open", folder.path().join(NAME));
         let file = folder.dir().file(NAME, true).map_err(failed())?;
-        // To store into a page that the disk has no room for would end this program: all of it is written once in a way that errs.
+        // A store into a mapped page without disk space would kill this program. Write the page once by a call that returns an error
+        // instead.
         let mut page = vec![0; PAGE];
         sys::read_at(&file, &mut page, 0).and_then(|_| sys::write_at(&file, &page, 0)).map_err(failed())?;
         let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
         Ok(Self { folder: folder.clone(), page, end: Arc::default(), state })
     }
 
-    /// For other threads.
+    /// Returns a handle for other threads.
     pub fn marks(&self) -> Marks {
         Marks { folder: self.folder.clone(), page: self.page.clone(), end: self.end.clone() }
     }
 
-    /// The server has all events up to this number.
+    /// Stores that the server has all events up to `number`.
     pub fn acknowledge(&mut self, number: u64) {
         if number > self.state.acknowledged {
             self.state.acknowledged = number;
@@ -269,20 +270,20 @@ impl Program {
         }
     }
 
-    /// Before an event of a number below `next` is sent, or when a batch is in the journal: entries of the lane up to `lane`
-    /// have numbers below it.
+    /// Must be called before an event with a number below `next` is sent, or when a batch is in the journal. Lane entries up to `lane` have
+    /// numbers below `next`.
     pub fn advance(&mut self, next: u64, lane: u64) {
         self.state.next = self.state.next.max(next);
         self.state.lane = self.state.lane.max(lane);
         self.save();
     }
 
-    /// So many events are numbered, not acknowledged, and nowhere but in memory: if the program is killed now, they are lost.
+    /// Stores the number of events that are numbered, unacknowledged, and only in memory. If the program is killed now, they are lost.
     pub fn in_memory(&self, events: u64) {
         self.page.store_twice(IN_MEMORY, events);
     }
 
-    /// What ticks mean, as far as is known by now.
+    /// Stores the current conversion of ticks to time.
     pub fn calibrate(&mut self, calibration: Calibration) {
         if self.state.clock != Some(calibration) {
             self.state.clock = Some(calibration);
@@ -290,12 +291,12 @@ impl Program {
         }
     }
 
-    /// Number of the last event that the server has.
+    /// Returns the number of the last acknowledged event.
     pub fn acknowledged(&self) -> u64 {
         self.state.acknowledged
     }
 
-    /// Number of the last event that the server has by a [`Follower`](crate::Follower).
+    /// Returns the number of the last event acknowledged through a [`Follower`](crate::Follower).
     pub fn followed(&self) -> u64 {
         twice([FOLLOWED, FOLLOWED + 8].map(|at| self.page.word(at).load(Ordering::Acquire)))
     }
@@ -314,12 +315,12 @@ impl Program {
     }
 }
 
-/// A number that is stored as it is and times an odd number; 0 unless both words are whole.
+/// Decodes a number that is stored together with its product with `FACTOR`. Returns 0 if the words do not match.
 fn twice([number, again]: [u64; 2]) -> u64 {
     if number.wrapping_mul(FACTOR) == again { number } else { 0 }
 }
 
-/// Writes into the file of a living program how far the server has it.
+/// Writes the number of the last acknowledged event into the file of a living program.
 #[cfg(feature = "read")]
 pub(crate) fn follow(dir: &sys::Dir, number: u64) -> std::io::Result<()> {
     let words = [number.to_ne_bytes(), number.wrapping_mul(FACTOR).to_ne_bytes()];
@@ -327,7 +328,7 @@ pub(crate) fn follow(dir: &sys::Dir, number: u64) -> std::io::Result<()> {
 }
 
 impl Page {
-    /// Stores a number as it is and times an odd number.
+    /// Stores a number and its product with `FACTOR`.
     fn store_twice(&self, at: usize, number: u64) {
         self.word(at).store(number, Ordering::Relaxed);
         self.word(at + 8).store(number.wrapping_mul(FACTOR), Ordering::Release);
@@ -335,7 +336,7 @@ impl Page {
 
     fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(8) && at + 8 <= PAGE);
-        // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.
+        // SAFETY: within the mapped page, aligned, and accessed only as an atomic word.
         unsafe { self.0.start().add(at).cast::<AtomicU64>().as_ref() }
     }
 }

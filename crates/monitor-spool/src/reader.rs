@@ -1,4 +1,4 @@
-//! Reads what a program left, or is just writing: from plain bytes, which may be damaged or made up.
+//! Reads the records of a dead or living program from plain bytes, which may be damaged or forged.
 
 mod briefs;
 mod calls;
@@ -21,51 +21,51 @@ use crate::{journal, lane, piece};
 
 pub(crate) use calls::Events;
 
-/// Of one region, segments are not read further together, whatever their lengths are.
+/// Maximum total number of bytes read from the segments of a region.
 const LONGEST_REGION: u64 = 1 << 30;
-/// The same of all lanes and regions.
+/// Maximum total number of bytes read from all lanes and regions.
 const LONGEST_MEMORY: u64 = 16 << 30;
-/// The same of a program's call sites.
+/// Maximum number of bytes read from a program's call sites.
 const LONGEST_PROGRAM: u64 = 64 << 20;
 
-/// All that a folder holds.
+/// Content of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Estate {
     pub(crate) program: program::Written,
     pub(crate) journal: journal::Written,
-    /// The journal's files, oldest first, and their bytes.
+    /// Journal files with their sizes, oldest first.
     pub(crate) files: Vec<(u64, u64)>,
-    /// Entries of the lane, in their order.
+    /// Lane entries in their order.
     pub(crate) entries: Vec<Queued>,
     pub(crate) damaged_entries: u64,
-    /// By the number of the region.
+    /// Regions by number.
     pub(crate) images: BTreeMap<u32, Image>,
-    /// Files that hold neither program nor journal.
+    /// Names of the files other than program and journal.
     pub(crate) memory: Vec<String>,
     pub(crate) bytes: u64,
     pub(crate) changed_us: u64,
-    /// Files that can't be read, and why.
+    /// Unreadable files with the reason.
     pub(crate) problems: Vec<String>,
-    /// The rings are of another version, which alone can read them.
+    /// True if the rings have another layout, so that only another version can read them.
     pub(crate) is_foreign: bool,
-    /// Bytes of lanes and regions that were read.
+    /// Number of bytes read from lanes and regions.
     read: u64,
 }
 
-/// An entry of the lane.
+/// A lane entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queued {
     pub(crate) number: u64,
-    /// Whether it is the words of a failure.
+    /// True if the entry is the error of a failed process.
     pub(crate) is_words: bool,
-    /// Ticks when it began, or the process that failed.
+    /// Start time in ticks, or the id of the failed process.
     pub(crate) a: u64,
-    /// Ticks when it was recorded.
+    /// Time of the record, in ticks.
     pub(crate) at: u64,
     pub(crate) json: Vec<u8>,
 }
 
-/// What one region consists of.
+/// Files of a region.
 #[derive(Debug, Default)]
 struct Region {
     memory: Vec<u8>,
@@ -96,7 +96,7 @@ impl Region {
 }
 
 impl Estate {
-    /// Reads a folder. What can't be read is among the problems.
+    /// Reads a folder. Unreadable files are listed as problems.
     pub(crate) fn read(dir: &Dir, worker: WorkerId) -> Self {
         match dir.names() {
             Ok(names) => Self::read_files(dir, worker, names),
@@ -104,12 +104,12 @@ impl Estate {
         }
     }
 
-    /// Reads these files of a folder. A file that is no longer there was removed by the program, or by the process that shipped it.
+    /// Reads files of a folder. A missing file was removed by the program or by the process that ships it.
     fn read_files(dir: &Dir, worker: WorkerId, names: Vec<String>) -> Self {
         let mut estate = Self::default();
         let mut found: Vec<(FileKind, String)> = names.into_iter().filter_map(|name| Some((FileKind::of(&name)?, name))).collect();
-        // The journal before the rings, for it says how far these were taken, and of these one region after the other: the bytes of
-        // all together may be many. What a living program moves on meanwhile is seen once, twice or not at all.
+        // The journal is read before the rings, because it contains the number of records taken from them. Regions are read one at a time,
+        // because their total size may be large. Records that a living program moves at the same time are seen once, twice or not at all.
         found.sort();
         let mut current = (0, Region::default());
         for (kind, name) in found {
@@ -134,7 +134,7 @@ impl Estate {
         estate
     }
 
-    /// Reads what is no piece of a region.
+    /// Reads a file that is not a piece of a region.
     fn take(&mut self, worker: WorkerId, kind: FileKind, name: String, bytes: &[u8]) {
         match kind {
             FileKind::Program => self.program = program::Written::read(worker, bytes),
@@ -150,29 +150,29 @@ impl Estate {
         }
     }
 
-    /// Reads a region, of which the journal has said how far it was taken.
+    /// Reads a region, starting at the position stored in the journal.
     fn region(&mut self, number: u32, region: &Region) {
         if region.bytes > 0 && self.has_rings() {
             self.images.insert(number, region.read(self.journal.meta.taken.get(&number).copied()));
         }
     }
 
-    /// Whether all that stood in rings and lane is in the journal, or elsewhere.
+    /// Returns true if all records of rings and lane are in the journal, or were recorded elsewhere.
     fn is_over(&self) -> bool {
         self.program.is_given_up || self.journal.stage != journal::Stage::Running
     }
 
-    /// The layout of the rings, if it is not this build's.
+    /// Returns the layout of the rings, if it differs from this build's.
     fn other_layout(&self) -> Option<u64> {
         self.program.header.map(|(layout, _)| layout).filter(|layout| *layout != u64::from(image::LAYOUT))
     }
 
-    /// Whether there are rings to be read, as far as program and journal say.
+    /// Returns true if the rings must be read, according to program and journal.
     fn has_rings(&self) -> bool {
         !self.is_over() && self.other_layout().is_none() && self.program.other_version.is_none()
     }
 
-    /// Leaves out what is in the journal already.
+    /// Removes entries that are in the journal already.
     fn settle(&mut self) {
         if self.is_over() {
             self.entries.clear();
@@ -209,7 +209,7 @@ impl Estate {
         }
     }
 
-    /// The bytes of a file, as far as any of its kind is ever long. `of_region`: those of its region that were read before.
+    /// Reads a file up to the maximum size of its kind. `of_region` is the number of bytes already read from its region.
     fn file(&mut self, dir: &Dir, name: &str, kind: FileKind, of_region: u64) -> std::io::Result<Vec<u8>> {
         let file = dir.file(name, false)?;
         let status = sys::file_status(&file)?;
@@ -239,11 +239,11 @@ impl Estate {
         Ok(bytes)
     }
 
-    /// Number of the next event that was never sent.
+    /// Returns the next event number that was never sent.
     pub(crate) fn next(&self) -> u64 {
         match &self.program.state {
             Some(state) => state.next.max(self.journal.next),
-            // Beats may have been sent that stand nowhere else.
+            // Heartbeats may have been sent that are recorded nowhere else, so leave a gap.
             None => self.journal.next.saturating_add(if self.program.damaged > 0 { 1 << 20 } else { 0 }),
         }
         .max(1)
@@ -257,25 +257,26 @@ impl Estate {
         self.damaged_of_living() + self.images.values().map(|image| image.damaged).sum::<u64>()
     }
 
-    /// Damage that is certain while the program writes: records of its rings that are overwritten during the reading look damaged.
+    /// Returns the amount of damage that is certain while the program is writing. Ring records that are overwritten during the reading look
+    /// damaged, so they are excluded.
     pub(crate) fn damaged_of_living(&self) -> u64 {
         self.program.damaged + self.journal.damaged + self.damaged_entries
     }
 
-    /// Records of the rings and entries of the lane that are not in the journal.
+    /// Returns the number of ring records and lane entries that are not in the journal.
     pub(crate) fn unread(&self) -> u64 {
         let rings: usize = self.images.values().map(|image| image.ended.len() + image.running.len()).sum();
         (rings + self.entries.iter().filter(|entry| !entry.is_words).count()) as u64
     }
 }
 
-/// What a file is, in the order in which they are read.
+/// Kind of a file, in reading order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum FileKind {
     Program,
     Lane(u64),
     Journal(u64),
-    /// A piece, and before it the number of its region.
+    /// A piece, preceded by the number of its region for sorting.
     Piece(u32, Piece),
     Spare,
 }

@@ -1,4 +1,4 @@
-//! Reads the events that a dead program has left, in batches.
+//! Reads the events of a dead program in batches, for sending.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -17,49 +17,49 @@ use crate::reader::{Estate, Events};
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head, SpoolError};
 
-/// Events of a batch that is put together here.
+/// Number of events in a batch created here.
 const BATCH: usize = 5_000;
-/// The heartbeat that a program is taken to have had that never told.
+/// Assumed heartbeat interval of a program that never reported one.
 const HEARTBEAT_MS: u64 = 10_000;
 
-/// Sends what a dead program left: what was numbered before as it was, then the rest, numbered behind it. [`send_all`](crate::send_all)
-/// posts what is [`next`](Self::next) and tells what became of it, until there is nothing; then [`finish`](Self::finish) removes the
-/// folder. Dropped before that, the rest stays for another time.
+/// Sends the records of a dead program: numbered events unchanged, then the remaining records with new numbers.
+/// [`send_all`](crate::send_all) posts the [`next`](Self::next) batch and settles it, until there is none. Then [`finish`](Self::finish)
+/// removes the folder. If this is dropped earlier, the rest stays in the spool.
 #[derive(Debug)]
 pub struct Replay {
     folder: Arc<Folder>,
     worker: WorkerRef,
     program: Option<Program>,
     journal: Journal,
-    /// Counts of dropped events by the program, and the damage that was found.
+    /// Counts of events dropped by the program, and of damage found by the reader.
     dropped: Vec<Dropped>,
-    /// How many the server was told of with the last batch that it took; none before the first, with which it learns that this program
-    /// is gone.
+    /// Number of dropped events reported with the last accepted batch. `None` before the first batch, which also reports that the program
+    /// is dead.
     told: Option<u64>,
     next: u64,
-    /// Events for which the disk had no room.
+    /// Batches that could not be written to the journal for lack of disk space.
     unkept: VecDeque<Parcel>,
-    /// Parts of the batch that is being sent, the first of them now.
+    /// Parts of the batch being sent. The first part is sent now.
     parts: VecDeque<Parcel>,
-    /// Number of the last event of all these parts.
+    /// Number of the last event of these parts.
     end: u64,
-    /// Damaged batches, entries and records.
+    /// Number of damaged batches, entries and records.
     damaged: u64,
-    /// Events that the server took.
+    /// Number of accepted events.
     accepted: u64,
-    /// What stands in rings and lane is for another version of this.
+    /// True if rings and lane have another layout.
     is_foreign: bool,
-    /// The program said no goodbye: what it left open is lost.
+    /// True if the program left no goodbye, so that its open processes are lost.
     is_lost: bool,
-    /// Numbers of events about processes, until it is decided which of them are below a test that passed.
+    /// Events about processes whose test is not decided yet.
     undecided: Vec<(u64, EventKey)>,
-    /// Numbers of events that are not sent, in their order.
+    /// Numbers of omitted events, sorted.
     left_out: Vec<u64>,
 }
 
 impl Replay {
-    /// Reads the folder, and moves what isn't numbered into the journal, with a goodbye behind it if the program `ended_us` of its
-    /// own accord. The server is known to have events up to the number `acknowledged`.
+    /// Reads the folder and moves unnumbered records into the journal, followed by a goodbye if the program exited at `ended_us`. The
+    /// server is known to have the events up to `acknowledged`.
     pub(crate) fn open(folder: Folder, acknowledged: u64, ended_us: Option<u64>, tests: Option<&mut PassedTests>) -> Self {
         let folder = Arc::new(folder);
         let mut estate = Estate::read(folder.dir(), folder.worker());
@@ -70,7 +70,7 @@ impl Replay {
         let state = crate::program::State { next: estate.next(), acknowledged, ..estate.program.state.unwrap_or_default() };
         let mut replay = Self {
             worker: estate.program.about.as_ref().map_or_else(|| unknown(folder.worker()), |about| about.worker.clone()),
-            // The words of another version's are none of ours.
+            // State of another version can't be continued.
             program: if estate.program.other_version.is_some() { None } else { Program::open(&folder, state).ok() },
             journal: Journal::open(folder.clone(), places.into(), std::mem::take(&mut estate.files).into()),
             dropped: all_dropped(&estate),
@@ -92,16 +92,16 @@ impl Replay {
             &*tests
         });
         replay.move_over(&estate, ended_us.or(estate.program.ended_us), tests);
-        // Damage to the journal stays where it is: it is found again by whoever goes on with this.
+        // Damage to the journal is not moved, so a later reader finds it again.
         replay.journal.count_damaged(estate.journal.lost_since(acknowledged));
         replay
     }
 
-    /// Passes all events that the program left to `tests`.
+    /// Passes all events of the program to `tests`.
     fn read_for(&mut self, tests: &mut PassedTests, estate: &Estate) {
         for parcel in self.journal.batches() {
             let json = parcel.json().unwrap_or_default();
-            // A batch that can't be read is sent as it is, and the server refuses it.
+            // An unreadable batch is sent unchanged, and the server refuses it.
             let events = EventHead::all(&json).unwrap_or_default();
             tests.learn(&self.worker, events.iter().map(|(_, head)| head));
             let keys = (parcel.first()..).zip(&events).filter_map(|(number, (_, head))| Some((number, head.key()?)));
@@ -120,7 +120,7 @@ impl Replay {
         }
     }
 
-    /// Leaves out the events below tests that passed. Returns false if a test has not ended by now.
+    /// Omits the events below tests that passed. Returns false if a test is not decided yet.
     pub fn decide(&mut self, tests: &PassedTests) -> bool {
         let fates: Vec<(u64, Fate)> = self.undecided.iter().map(|(number, key)| (*number, tests.fate(&self.worker, *key))).collect();
         if fates.iter().any(|(_, fate)| *fate == Fate::Open) {
@@ -132,7 +132,7 @@ impl Replay {
         true
     }
 
-    /// Numbers what stood in rings and lane, and removes these.
+    /// Numbers the records of rings and lane, moves them to the journal, and removes the rings and the lane.
     fn move_over(&mut self, estate: &Estate, ended_us: Option<u64>, tests: Option<&PassedTests>) {
         if self.is_foreign {
             return;
@@ -160,7 +160,8 @@ impl Replay {
             }
             self.next += parcel.count();
             let stage = if batches.peek().is_none() { Stage::Last } else { Stage::Draft };
-            // Kept by numbers alone it is the same again for whoever reads it next.
+            // A batch that is only in memory must get the same numbers when it is read again, so later batches are not written to the
+            // journal either.
             if !self.unkept.is_empty() || self.journal.append_as(stage, &parcel, &meta).is_err() {
                 self.unkept.push_back(parcel);
             }
@@ -175,39 +176,39 @@ impl Replay {
         }
     }
 
-    /// Who recorded.
+    /// Returns the worker whose records are sent.
     pub fn worker(&self) -> &WorkerRef {
         &self.worker
     }
 
-    /// Where it lies.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Events that wait.
+    /// Returns the number of pending events.
     pub fn waiting(&self) -> u64 {
         let others = self.unkept.iter().fold(0_u64, |sum, parcel| sum.saturating_add(parcel.count()));
         let waiting = self.journal.waiting().max(u64::from(!self.parts.is_empty()));
         waiting.saturating_add(others)
     }
 
-    /// Events that the server took so far.
+    /// Returns the number of accepted events.
     pub fn accepted(&self) -> u64 {
         self.accepted
     }
 
-    /// Batches, entries and records that could not be read.
+    /// Returns the number of unreadable batches, entries and records.
     pub fn damaged(&self) -> u64 {
         self.damaged
     }
 
-    /// What was dropped, as it goes into the next request.
+    /// Returns the counts of dropped events for the next request.
     pub fn dropped(&self) -> Vec<Dropped> {
         merged(&self.dropped, &self.journal.dropped())
     }
 
-    /// The batch that is next; `None` when all is settled. An empty one only tells what was dropped, and that the program is gone.
+    /// Returns the next batch. `None` if everything is settled. An empty batch only reports dropped events and that the program is dead.
     #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
         while self.parts.is_empty() {
@@ -233,7 +234,7 @@ impl Replay {
         self.parts.front()
     }
 
-    /// All parts of a batch are stored or given up.
+    /// Called when all parts of a batch are stored or dropped.
     fn settled(&mut self) {
         if let Some(program) = &mut self.program {
             program.acknowledge(self.end);
@@ -244,17 +245,17 @@ impl Replay {
         self.journal.acknowledge(self.end);
     }
 
-    /// These are next, one before the other.
+    /// Puts parts in front of the queue.
     fn put_back(&mut self, before: Option<Parcel>, behind: Option<Parcel>) {
         for parcel in [behind, before].into_iter().flatten() {
             self.parts.push_front(parcel);
         }
     }
 
-    /// All is settled: removes the folder.
+    /// Removes the folder after everything is settled.
     ///
     /// # Errors
-    /// When the disk refuses, or the rings are of another version, which alone can read them: these stay.
+    /// If removal fails, or if the rings have another layout. In that case the folder stays for the version that can read them.
     pub fn finish(self) -> Result<(), SpoolError> {
         if self.is_foreign {
             let why = "what its program recorded last lies there as another version of the client keeps it: ship it with that version";
@@ -263,7 +264,7 @@ impl Replay {
         self.folder.delete()
     }
 
-    /// Gives up all that waits, for want of room; only how much it was is kept, to be told.
+    /// Drops all pending events for lack of space. Only their counts are kept.
     pub(crate) fn give_up(mut self) -> Result<(), SpoolError> {
         let names = self.folder.dir().names().map_err(SpoolError::disk("read", self.folder.path()))?;
         while let Some(parcel) = self.journal.front().or_else(|| self.unkept.pop_front()) {
@@ -314,7 +315,7 @@ impl Batches for Replay {
                 }
                 Settled::GivenUp
             }
-            // Whatever is changed at the server, it can't be read there either.
+            // The server can't read it either, whatever changes there.
             Answer::Refused { .. } if parcel.is_damaged() => {
                 self.journal.count_damaged(parcel.count());
                 Settled::GivenUp
@@ -337,12 +338,12 @@ fn sum(dropped: &[Dropped]) -> u64 {
     dropped.iter().fold(0, |sum, dropped| sum.saturating_add(dropped.count))
 }
 
-/// A worker whose description is damaged.
+/// Placeholder for a worker whose description is damaged.
 fn unknown(id: WorkerId) -> WorkerRef {
     WorkerRef { id, hostname: String::new(), pid: 0, program: "(unknown)".to_owned() }
 }
 
-/// The first event of a program that was killed before it sent it.
+/// Creates the first event of a program that was killed before it sent it.
 fn online(estate: &Estate) -> Option<Value> {
     let about = estate.program.about.as_ref()?;
     let is_function = |(_, site): &(&u64, &Registered)| site.kind.as_str() != "span";
@@ -361,7 +362,7 @@ fn online(estate: &Estate) -> Option<Value> {
     .ok()
 }
 
-/// The last events of the program, its counts of dropped events, and the damage in rings and lane.
+/// Returns the events dropped by the program, and the damage in rings and lane.
 pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     let drop = |event_type: &str, reason: &str, count| Dropped {
         event_type: event_type.to_owned(),
@@ -370,7 +371,7 @@ pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
         count,
     };
     let mut dropped = estate.journal.meta.dropped.clone();
-    // What found no room in a ring is counted there.
+    // Records refused by a full ring are counted in the ring.
     let refused = estate.images.values().fold(0_u64, |sum, image| sum.saturating_add(image.refused));
     let mut counts = estate.program.dropped.clone();
     match counts.iter_mut().find(|(event_type, _)| *event_type == "process-started") {
@@ -378,7 +379,7 @@ pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
         None => counts.push(("process-started", refused)),
     }
     for (event_type, count) in counts {
-        // Those that are not counted apart are told by their names all the same.
+        // Types without a separate counter are reported by their own names.
         let is_other = |told: &str| event_type == OTHER && !TYPES.contains(&told);
         let is_it = |told: &&Dropped| told.reason == "memory" && (told.event_type == event_type || is_other(&told.event_type));
         let told = dropped.iter().filter(is_it).fold(0_u64, |sum, told| sum.saturating_add(told.count));

@@ -1,12 +1,11 @@
-//! The bound of a folder, shared by all that is kept in it.
+//! Size limit of a folder, shared by all its files.
 //!
-//! What is recorded into (rings, lane) takes half of it at most, what waits (the journal) three quarters: neither leaves the
-//! other without.
+//! Recording memory (rings, lane) uses at most half of the limit, the journal at most three quarters, so that neither can take all of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of one program's folder, bounded.
+/// Bytes used by a program's folder, with a limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Room(Arc<Inner>);
 
@@ -31,7 +30,7 @@ impl Room {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Takes so many bytes for what is recorded into, if they are left.
+    /// Reserves bytes for recording memory. Returns false if they are not available.
     pub(crate) fn take(&self, bytes: u64) -> bool {
         self.take_from(&self.0.memory, self.0.limit / 2, bytes)
     }
@@ -41,12 +40,12 @@ impl Room {
         give_back(&self.0.used, bytes);
     }
 
-    /// What the journal may ever hold.
+    /// Returns the maximum size of the journal.
     pub(crate) fn journal_limit(&self) -> u64 {
         self.0.limit - self.0.limit / 4
     }
 
-    /// Takes so many bytes for the journal, if they are left.
+    /// Reserves bytes for the journal. Returns false if they are not available.
     pub(crate) fn take_for_journal(&self, bytes: u64) -> bool {
         self.take_from(&self.0.journal, self.journal_limit(), bytes)
     }

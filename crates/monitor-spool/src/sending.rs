@@ -1,7 +1,7 @@
-//! The one loop of everybody who sends batches: take the next one, send it, settle it by the answer, and wait as the answer says.
+//! The loop of all senders of batches: fetch the next batch, send it, settle it according to the answer, and wait.
 //!
-//! A program's own shipper, those who ship what dead programs left, the launcher, and a server that takes in what it finds differ in where
-//! the batches come from ([`Batches`]), in how one gets to the server ([`Way`]), and in how patient they are, which each says after an
+//! Senders are a program's own shipper, the shippers of dead programs' records, the launcher, and a server that reads spools. They differ
+//! in the source of the batches ([`Batches`]), in the transport ([`Way`]), and in their patience, which each sender expresses after an
 //! answer ([`Answered`], [`Next`]).
 
 use std::cell::RefCell;
@@ -9,67 +9,67 @@ use std::time::Duration;
 
 use crate::{Answer, Backoff, Head, Parcel, now_us};
 
-/// Batches that wait to be sent, oldest first.
+/// Source of batches, oldest first.
 pub trait Batches {
-    /// Makes a request of the batch that is next, which stays the next one until it is settled; `None` when nothing waits.
+    /// Creates a request from the next batch, which stays the next until it is settled. `None` if nothing is pending.
     fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T>;
 
-    /// Takes the server's answer to the batch that was next.
+    /// Settles the next batch according to the server's answer.
     fn settle(&mut self, answer: &Answer) -> Settled;
 }
 
-/// What an answer made of a batch.
+/// Result of settling a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The batch is the next one again.
+    /// The batch stays the next.
     Waits,
     /// The batch is stored, or its parts are next.
     Taken,
-    /// An event of the batch was given up, and counted. The others are next.
+    /// An event of the batch was dropped and counted. The others are next.
     GivenUp,
 }
 
-/// The way to a server.
+/// Transport to a server.
 pub trait Way {
-    /// A batch as it is sent.
+    /// An encoded batch.
     type Request;
 
-    /// Returns the time of day in Unix microseconds.
+    /// Returns the current time in Unix microseconds.
     fn now_us(&self) -> u64 {
         now_us()
     }
 
-    /// Makes a batch what is sent.
+    /// Encodes a batch.
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request;
 
     /// Sends a batch once.
     fn send(&self, request: Self::Request) -> impl Future<Output = Answer>;
 }
 
-/// An answer, and what became of the batch.
+/// An answer and its effect.
 #[derive(Debug)]
 pub struct Answered<'a> {
     /// The server's answer.
     pub answer: &'a Answer,
-    /// What the answer made of the batch.
+    /// Result of settling the batch.
     pub settled: Settled,
-    /// How long to wait before the batch is sent again; `None` if there is something to be sent at once.
+    /// Time to wait before the next request. `None` if a batch can be sent immediately.
     pub wait: Option<Duration>,
 }
 
-/// What is done after an answer.
+/// Decision of the sender after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Sends the batch that is next.
+    /// Send the next batch.
     GoOn,
-    /// Sends the batch that is next; later waits are brief again.
+    /// Send the next batch, and reset the backoff.
     GoOnAfresh,
-    /// Leaves the rest for another time.
+    /// Stop and leave the rest for later.
     Stop,
 }
 
-/// Sends batches until none waits, and calls `then` after each answer, which waits for as long as it likes. Returns false if it stopped
-/// before.
+/// Sends batches until none is pending. Calls `then` after each answer, which decides how long to wait. Returns false if `then` stopped the
+/// loop.
 pub async fn send_all<B: Batches, W: Way>(batches: &mut B, way: &W, mut then: impl AsyncFnMut(&mut B, Answered<'_>) -> Next) -> bool {
     let mut backoff = Backoff::default();
     while let Some(request) = batches.request(way.now_us(), |parcel, head| way.request(parcel, head)) {
@@ -85,7 +85,7 @@ pub async fn send_all<B: Batches, W: Way>(batches: &mut B, way: &W, mut then: im
     true
 }
 
-/// Batches that others add to while one of them is on its way.
+/// Allows adding batches while one of them is being sent.
 impl<B: Batches> Batches for &RefCell<B> {
     fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T> {
         self.borrow_mut().request(sent_us, make)

@@ -1,5 +1,5 @@
-//! What a recording program is told by its environment. A bad value is a problem to be told, and the default taken; it never stops
-//! the program.
+//! Settings of a recording program, from environment variables. For an invalid value, a problem is reported and the default is used; the
+//! program is never stopped.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,55 +13,55 @@ use monitor_core::strays::Strays;
 use crate::wire::{ProcessId, RootId};
 use crate::{bytes, dir_of};
 
-/// Woven calls that took less are counted.
+/// Default duration below which woven calls are counted instead of recorded.
 pub const FOLD_BELOW: Duration = Duration::from_micros(100);
 
-/// What every recording program is told, whoever ships for it.
+/// Settings of every recording program, regardless of the way its records are shipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether anything is recorded at all.
+    /// True if recording is enabled.
     pub enabled: bool,
-    /// Bound of what waits in memory.
+    /// Maximum size of pending records in memory, in bytes.
     pub buffer_bytes: usize,
-    /// Where what is recorded outlives the program, as a whole path; none to keep it in memory alone.
+    /// Absolute path of the spool. `None` to keep records only in memory.
     pub spool_dir: Option<PathBuf>,
-    /// Bound of what this program may keep there.
+    /// Maximum size of this program's folder in the spool, in bytes.
     pub spool_bytes: u64,
     /// Number of children with the same parent and name that get rows of their own.
     pub fold_after: u64,
-    /// What becomes of calls without a context.
+    /// Treatment of calls without a context.
     pub strays: Strays,
-    /// Woven calls that took less are counted; zero for none. None if nobody said so: then [`FOLD_BELOW`] where all is woven.
+    /// Duration below which woven calls are counted; zero for none. `None` if not set, in which case woven programs use [`FOLD_BELOW`].
     pub fold_below: Option<Duration>,
-    /// Which attributed functions are recorded; none for all.
+    /// Filter of attributed functions. `None` to record all.
     pub filter: Option<Filter>,
-    /// How much is told of what begins.
+    /// Level of detail for starts.
     pub events: Levels,
-    /// How often this program says that it is alive.
+    /// Heartbeat interval.
     pub heartbeat: Duration,
-    /// How long the end of the program may wait.
+    /// Maximum time that the exit of the program may be delayed.
     pub exit_timeout: Duration,
-    /// Where the recorder's own messages go.
+    /// Destination of the recorder's own messages.
     pub log: Log,
-    /// The tree and the process that started this program.
+    /// Tree and process that started this program.
     pub inherited: Option<(RootId, ProcessId)>,
-    /// Names the one who ships while this program runs, if it doesn't ship itself.
+    /// Id of the launch that ships this program's records. `None` if it ships them itself.
     pub launch: Option<String>,
 }
 
-/// Where the recorder's own messages go.
+/// Destination of the recorder's own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Log {
-    /// To the program's `tracing` subscriber; warnings go to stderr if there is none.
+    /// The program's `tracing` subscriber. Without a subscriber, warnings go to stderr.
     #[default]
     Unheard,
-    /// To stderr as well, whatever they say.
+    /// The `tracing` subscriber and stderr, at any level.
     Stderr,
-    /// To the program's `tracing` subscriber alone.
+    /// Only the program's `tracing` subscriber.
     Off,
 }
 
-/// Settings of programs that record.
+/// Names of settings for recording programs.
 const OWN: [&str; 19] = [
     "COMMANDS",
     "ENABLED",
@@ -84,7 +84,7 @@ const OWN: [&str; 19] = [
     "TRACING",
 ];
 
-/// Settings of other programs of ours, which may stand in the same environment.
+/// Names of settings for other programs of this project, which may be set in the same environment.
 const OF_OTHERS: [&str; 41] = [
     "CONFIG",
     "PROFILE",
@@ -129,16 +129,16 @@ const OF_OTHERS: [&str; 41] = [
     "LOG_DIR",
 ];
 
-/// Beginnings of such names: limits and the like, of which there are many.
+/// Prefixes of such names, for groups with many settings.
 const OF_OTHERS_FROM: [&str; 11] = ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_"];
 
-/// Whether a variable is a setting of any program of ours; true for all that don't begin with `MONITOR_`.
+/// Returns true if a variable is a known setting of any program of this project, or does not start with `MONITOR_`.
 pub fn is_known(variable: &str) -> bool {
     let Some(name) = variable.strip_prefix("MONITOR_") else { return true };
     OWN.contains(&name) || OF_OTHERS.contains(&name) || OF_OTHERS_FROM.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// What is wrong with the names of these variables, a sentence each: those that look like ours and are none.
+/// Returns a message for each variable that starts with `MONITOR_` and is not a known setting.
 pub fn unknown(variables: impl Iterator<Item = OsString>) -> Vec<String> {
     const MOST: usize = 20;
 
@@ -150,10 +150,11 @@ pub fn unknown(variables: impl Iterator<Item = OsString>) -> Vec<String> {
 }
 
 impl Settings {
-    /// Reads them through `reader`.
+    /// Reads all settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let enabled = reader.value("MONITOR_ENABLED", "1, true, on or yes to record, 0, false, off or no not to", false, switch);
-        // Nothing else matters to a program that is off, nor is anybody to be told about it, unless it was meant to be on perhaps.
+        // If recording is disabled, no other setting matters and nothing is logged, unless the value of MONITOR_ENABLED is invalid and may
+        // have been meant as enabled.
         let is_meant = enabled || !reader.problems.is_empty();
         let log = if is_meant { reader.value("MONITOR_LOG", "stderr or off", Log::Unheard, log) } else { Log::Unheard };
         let default = Self { enabled, log, ..Self::default() };
@@ -167,7 +168,7 @@ impl Settings {
                 default.buffer_bytes,
                 |text| bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes >= 64 << 10),
             ),
-            // The whole path: the program may change its folder.
+            // Made absolute, because the program may change its working folder.
             spool_dir: dir_of(reader.raw("MONITOR_SPOOL_DIR").as_deref()).map(|dir| std::path::absolute(&dir).unwrap_or(dir)),
             spool_bytes: reader.value(
                 "MONITOR_SPOOL_BYTES",
@@ -209,8 +210,8 @@ impl Settings {
     }
 }
 
-/// The path of a server's address, without a slash at its end. The page's own addresses, `…/tasks` and all below it, are taken for the
-/// server's: that is what stands in the browser.
+/// Returns the path of a server's URL without a trailing slash. A URL of the page, `…/tasks` and everything below it, is reduced to the
+/// server's path, because users copy it from the browser.
 pub fn base_path(path: &str) -> &str {
     let path = path.trim_end_matches('/');
     let page = path.find("/tasks/").or_else(|| path.strip_suffix("/tasks").map(str::len));
@@ -218,7 +219,7 @@ pub fn base_path(path: &str) -> &str {
 }
 
 impl Default for Settings {
-    /// Of a program that is told nothing, which records nothing.
+    /// Default settings, with recording disabled.
     fn default() -> Self {
         Self {
             enabled: false,
@@ -239,29 +240,29 @@ impl Default for Settings {
     }
 }
 
-/// Reads variables one by one, and gathers what is wrong with them.
+/// Reads variables and collects problems.
 pub struct Reader<'a> {
     get: &'a dyn Fn(&str) -> Option<OsString>,
     problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads through `get`, which is asked for each variable by its name.
+    /// Creates a reader that gets each variable by calling `get` with its name.
     pub fn new(get: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         Self { get, problems: Vec::new() }
     }
 
-    /// What is wrong with the values that were read, a sentence each: which variable, its value, and what was expected.
+    /// Returns the problems found, one sentence each, with variable, value, and the expected form.
     pub fn problems(self) -> Vec<String> {
         self.problems
     }
 
-    /// The value of `name`, or `default` when it is absent or, as a problem, when it is not what is `wanted`.
+    /// Returns the value of `name`. Returns `default` if it is absent, or if it is invalid, which is recorded as a problem.
     pub fn value<T>(&mut self, name: &str, wanted: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
         self.parsed(name, wanted, default, parse, shortened)
     }
 
-    /// The same, of a value that is secret even when it is wrong.
+    /// Like [`value`](Self::value), for secrets: an invalid value is not quoted in the problem.
     pub fn secret<T>(&mut self, name: &str, wanted: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
         self.parsed(name, wanted, default, parse, |_| "its value".to_owned())
     }
@@ -300,12 +301,12 @@ fn log(text: &str) -> Option<Log> {
     }
 }
 
-/// An id that may be absent, which is not the same as malformed.
+/// Parses an optional id. An empty text is absent, not malformed.
 fn id<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// How long a woven call takes that is not counted: a duration up to a second, or `off` if none is to be.
+/// Parses the duration below which woven calls are counted: at most a second, or `off`.
 pub fn fold_below(text: &str) -> Option<Duration> {
     match text.trim() {
         "off" => Some(Duration::ZERO),

@@ -1,10 +1,10 @@
-//! SHA-256 (FIPS 180-4), for few short texts: a library would be built into every woven program.
+//! SHA-256 (FIPS 180-4) for short texts. Written by hand, because a library would be compiled into every woven program.
 
-/// Fractions of the square roots of the first 8 primes, and of the cube roots of the first 64.
+/// Fractional parts of the square roots of the first 8 primes, and of the cube roots of the first 64 primes.
 const FIRST: [u32; 8] = fractions(2);
 const ROUND: [u32; 64] = fractions(3);
 
-/// The first 32 bits of the fractions of the `root`s of the first primes: by bisection, with whole numbers.
+/// Calculates the first 32 bits of the fractional parts of the `root`-th roots of the first primes, by integer bisection.
 const fn fractions<const N: usize>(root: u32) -> [u32; N] {
     let (mut found, mut index, mut candidate) = ([0; N], 0, 2_u128);
     while index < N {
@@ -14,7 +14,7 @@ const fn fractions<const N: usize>(root: u32) -> [u32; N] {
             divisor += 1;
         }
         if is_prime {
-            // The greatest number whose power is no more than the prime times 2^(32 root): below 2^37.
+            // The greatest number whose power is at most the prime times 2^(32 root). It is below 2^37.
             let (mut low, mut high) = (0_u128, 1 << 37);
             while high - low > 1 {
                 let middle = low.midpoint(high);
@@ -28,7 +28,7 @@ const fn fractions<const N: usize>(root: u32) -> [u32; N] {
     found
 }
 
-/// The digest of a message.
+/// Calculates the digest of a message.
 pub(crate) fn digest(message: &[u8]) -> [u8; 32] {
     let mut padded = message.to_vec();
     padded.push(0x80);

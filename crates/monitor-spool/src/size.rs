@@ -1,9 +1,9 @@
-//! Sizes as people write them: one reader for all programs of ours.
+//! Parser for sizes, used by all programs of this project.
 
 const UNITS: [(&str, u32); 5] = [("", 0), ("k", 10), ("m", 20), ("g", 30), ("t", 40)];
 
-/// The bytes that a text stands for: a whole number, which may be parted by `_`, and a unit of powers of 1024: `K`, `M`, `G` or `T`, with
-/// `iB` or `B` behind it or not, in any case. None for anything else, and beyond 64 bits.
+/// Parses a size in bytes: a whole number, optionally with `_` separators, and a binary unit `K`, `M`, `G` or `T`, optionally followed by
+/// `iB` or `B`, in any case. `None` for anything else and on overflow.
 ///
 /// ```
 /// assert_eq!(monitor_spool::bytes("64MiB"), Some(64 << 20));

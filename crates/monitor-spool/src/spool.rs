@@ -1,4 +1,4 @@
-//! The folder of all programs of a user.
+//! The spool: a folder with a subfolder for each program of a user.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::sys::Dir;
 use crate::wire::Registered;
 use crate::{ClockSample, Journal, Lane, Pieces, Program, SpoolError};
 
-/// Where spools are unless it is said otherwise: `monitor/spool` in the platform's folder for state.
+/// Returns the default path: `monitor/spool` in the platform's state folder.
 pub fn default_dir() -> Option<PathBuf> {
     state_dir().map(|state| state.join("monitor").join("spool"))
 }
@@ -25,7 +25,7 @@ fn state_dir() -> Option<PathBuf> {
     Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()))
 }
 
-/// The same folder, without a library.
+/// Returns the same folder, without a library.
 #[cfg(any(test, not(feature = "read")))]
 fn plain_state_dir() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -42,7 +42,7 @@ fn plain_state_dir() -> Option<PathBuf> {
 #[cfg(not(feature = "read"))]
 use plain_state_dir as state_dir;
 
-/// What a setting says about where the spool is: `off` is nowhere, nothing is the [default](default_dir).
+/// Returns the path for a setting: `None` for `off`, the [default](default_dir) for an empty or missing value.
 pub fn dir_of(setting: Option<&OsStr>) -> Option<PathBuf> {
     let dir = setting.unwrap_or_default();
     match dir.to_str().map(str::trim) {
@@ -52,33 +52,33 @@ pub fn dir_of(setting: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// The folder of all programs of a user. It is trusted only if it belongs to the user, is no symbolic link, and nobody else may
-/// write to it.
+/// The folder of all programs of a user. It is trusted only if it belongs to the user, is not a symbolic link, and is not writable by
+/// others.
 #[derive(Debug, Clone)]
 pub struct Spool {
     pub(crate) dir: Arc<Dir>,
 }
 
-/// The parts of a new folder.
+/// Parts of a new folder.
 #[derive(Debug)]
 pub struct Begun {
-    /// The folder itself; its lock is held until it is dropped.
+    /// The folder. Its lock is held until this is dropped.
     pub folder: Arc<Folder>,
-    /// Who it is, and how far the server has taken it.
+    /// Writer of the program's description and state.
     pub program: Program,
-    /// What is numbered.
+    /// Numbered batches.
     pub journal: Journal,
-    /// What takes the queue.
+    /// Storage for records that go through the queue.
     pub lane: Lane,
-    /// The memory of rings.
+    /// Memory for rings.
     pub pieces: Pieces,
 }
 
 impl Spool {
-    /// The spool in this folder, which is made if it isn't there.
+    /// Opens the spool in a folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// When the folder can't be made, or is not trusted.
+    /// If the folder can't be created, or is not trusted.
     pub fn open(path: &Path) -> Result<Self, SpoolError> {
         Dir::make_all(path).map_err(SpoolError::disk("create", path))?;
         Self::trusted(path)
@@ -100,15 +100,15 @@ impl Spool {
         Ok(Self { dir: Arc::new(dir) })
     }
 
-    /// Where it is.
+    /// Returns the path of the spool.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Makes the folder of this program, bounded in bytes. `layout` is the version of what will lie in the pieces.
+    /// Creates the folder of this program with a size limit. `layout` is the version of the memory layout of the pieces.
     ///
     /// # Errors
-    /// When the disk refuses, or the bound is too small for the call sites alone.
+    /// If a file operation fails, or the limit is too small for the call sites.
     pub fn begin(
         &self,
         about: &About,
@@ -118,7 +118,7 @@ impl Spool {
         limit_bytes: u64,
     ) -> Result<Begun, SpoolError> {
         let worker = about.worker.id;
-        // Nobody looks at it before its lock is held and its program is written.
+        // The folder gets its final name only when it is locked and the program file is written, so that no other process sees it earlier.
         let (hidden, name) = (format!(".new-{worker}"), worker.to_string());
         self.dir.make_in(&hidden).map_err(SpoolError::disk("create", self.path().join(&hidden)))?;
         let made = self.fill(&hidden, about, sites, layout, clock, limit_bytes).and_then(|(folder, program)| {

@@ -1,4 +1,4 @@
-//! The few words of the wire format that the writing side needs: those of `monitor-wire`, or their like without serde.
+//! Types of the wire format that the writing side needs: those of `monitor-wire`, or equivalents without serde.
 
 #[cfg(feature = "read")]
 pub use monitor_wire::{Dropped, Kind, ProcessId, Registered, RootId, Source, WorkerId, WorkerRef};
@@ -12,11 +12,11 @@ mod plain {
     use std::fmt;
     use std::str::FromStr;
 
-    /// The text is no id.
+    /// Error for a text that is not an id.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct InvalidId;
 
-    /// So many lower-case hex digits.
+    /// Parses exactly `digits` lower-case hex digits.
     fn hex(text: &str, digits: usize) -> Result<u128, InvalidId> {
         let is_hex = text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         u128::from_str_radix(text, 16).ok().filter(|_| is_hex).ok_or(InvalidId)
@@ -29,12 +29,12 @@ mod plain {
             pub struct $name($int);
 
             impl $name {
-                /// The id of this number, unless it is zero.
+                /// Creates an id. `None` for zero.
                 pub fn new(value: $int) -> Option<Self> {
                     (value != 0).then_some(Self(value))
                 }
 
-                /// The id as a number, never zero.
+                /// Returns the id as a number, never zero.
                 pub fn get(self) -> $int {
                     self.0
                 }
@@ -57,44 +57,44 @@ mod plain {
     }
 
     id!(
-        /// Names a tree.
+        /// Id of a tree.
         RootId, u128, 32
     );
     id!(
-        /// Names a process within its tree.
+        /// Id of a process within its tree.
         ProcessId, u64, 16
     );
     id!(
-        /// Names a worker.
+        /// Id of a worker.
         WorkerId, u128, 32
     );
 
     impl RootId {
-        /// The process that the lower half of the id stands for, unless it is zero: as in `monitor-wire`.
+        /// Returns the process represented by the lower half of the id, as in `monitor-wire`. `None` if it is zero.
         pub fn own_process(self) -> Option<ProcessId> {
             ProcessId::new(self.0 as u64)
         }
     }
 
-    /// Who reports.
+    /// The worker that reports.
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     pub struct WorkerRef {
-        /// Its id.
+        /// Id of the worker.
         pub id: WorkerId,
-        /// Name of its host.
+        /// Name of the host.
         pub hostname: String,
-        /// Its process number on the host.
+        /// Pid on the host.
         pub pid: u32,
-        /// Name of its program.
+        /// Name of the program.
         pub program: String,
     }
 
-    /// What a process is.
+    /// Kind of a process.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Kind(pub &'static str);
 
     impl Kind {
-        /// The word itself.
+        /// Returns the word.
         pub fn as_str(&self) -> &str {
             self.0
         }
@@ -106,36 +106,36 @@ mod plain {
         }
     }
 
-    /// A place in a program's source.
+    /// A position in a program's source.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Source {
-        /// The file, as the compiler names it.
+        /// File name as used by the compiler.
         pub file: String,
-        /// The line, from 1.
+        /// Line number, from 1.
         pub line: u32,
     }
 
     /// An attributed function of a program, called or not.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Registered {
-        /// Name of its processes.
+        /// Name of the function's processes.
         pub name: String,
-        /// Their kind.
+        /// Kind of the function's processes.
         pub kind: Kind,
-        /// Where it stands.
+        /// Position of the function.
         pub source: Source,
     }
 
-    /// How many events of a type were dropped, and why.
+    /// Count of dropped events with equal type, reason and tree.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Dropped {
         /// Type of the events.
         pub event_type: String,
-        /// Why: `memory`, `rejected` …
+        /// Reason: `memory`, `rejected` …
         pub reason: String,
-        /// The tree, none for all trees that are not counted apart.
+        /// Tree. `None` for all trees that are not counted separately.
         pub root_id: Option<RootId>,
-        /// How many since the worker began.
+        /// Count since the start of the worker.
         pub count: u64,
     }
 }

@@ -1,4 +1,4 @@
-//! The book of an agent: the tasks that it starts.
+//! The book of an agent: its tasks with their versions and pauses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,49 +12,50 @@ use crate::policy::Policy;
 
 /// The tasks of an agent.
 ///
-/// Whoever changes a task first plans with the old book up to the moment of the change, so that no due time falls between two versions.
+/// Before a task is changed, the caller must plan with the old book up to the moment of the change, so that no due time is lost between two
+/// versions.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     /// Tasks by name.
     pub tasks: BTreeMap<String, Task>,
-    /// The agent as a whole is paused.
+    /// Pause of the whole agent.
     pub paused: Option<Paused>,
-    /// Most runs of all tasks at the same time; none: as many as are due.
+    /// Maximum number of simultaneous runs of all tasks. `None` for no limit.
     pub max_runs: Option<u32>,
 }
 
 impl Book {
-    /// Puts a task into the book, in the place of an older version of it.
+    /// Adds a task, or replaces an older version of it.
     pub fn put(&mut self, task: Task) {
         self.tasks.insert(task.definition.name.clone(), task);
     }
 
-    /// The pauses that hold for a task: its own, the agent's, and that of its definition.
+    /// Returns the pauses that apply to a task: its own, the agent's, and that of its definition.
     pub(crate) fn pauses(&self, task: &Task) -> impl Iterator<Item = Paused> {
         let defined = task.policy.is_paused.then_some(Paused { from: task.since, until: None });
         task.paused.into_iter().chain(self.paused).chain(defined)
     }
 }
 
-/// A task as an agent has it.
+/// A task of an agent.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// Its definition.
+    /// Definition of the task.
     pub definition: Arc<Definition>,
-    /// The definition's rules and policies.
+    /// Rules and policies of the definition.
     pub policy: Policy,
-    /// Number of this version.
+    /// Version number.
     pub version: u64,
-    /// Since when this version holds at this agent. Due times before it are not this version's.
+    /// Start of this version's validity at this agent. Earlier due times do not belong to this version.
     pub since: Timestamp,
-    /// The task is paused.
+    /// Pause of the task.
     pub paused: Option<Paused>,
     /// Place of this agent among those that run the task.
     pub place: Place,
 }
 
 impl Task {
-    /// A task that this agent alone runs, and that is not paused.
+    /// Creates an unpaused task that only this agent runs.
     ///
     /// # Errors
     /// See [`Policy::new`].
@@ -64,26 +65,26 @@ impl Task {
     }
 }
 
-/// A pause: due times from its begin until its end are skipped.
+/// A pause. Due times within it are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
-    /// Begin of the pause.
+    /// Start of the pause.
     pub from: Timestamp,
-    /// End of the pause; none: until somebody ends it.
+    /// End of the pause. `None` until it is ended explicitly.
     pub until: Option<Timestamp>,
 }
 
 impl Paused {
-    /// Returns true if the pause holds at this time.
+    /// Returns true if the pause is in effect at this time.
     pub fn is_at(&self, at: Timestamp) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 }
 
-/// Place of an agent among those that run a task: it numbers its runs so that no two agents give the same id.
+/// Place of an agent among those that run a task. The agent derives run numbers from it, so that no two agents create the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Its place, from 0.
+    /// Position, from 0.
     pub index: u32,
     /// Number of agents.
     pub of: u32,
@@ -96,7 +97,7 @@ impl Default for Place {
 }
 
 impl Place {
-    /// The place of the agent `name` in a definition's `on`. None if the definition is for other agents.
+    /// Returns the place of the agent `name` in a definition's `on`. `None` if the definition is for other agents.
     pub fn find(on: &[String], name: &str) -> Option<Self> {
         let index = on.iter().position(|agent| agent == name)?;
         Some(Self { index: index as u32, of: on.len() as u32 })

@@ -1,4 +1,4 @@
-//! Crontabs, read as tasks.
+//! Converts crontabs to tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,38 +7,38 @@ use serde_json::{Map, Value, json};
 use crate::definition::Definition;
 use crate::near::shown;
 
-/// Longest crontab, in bytes.
+/// Maximum length of a crontab, in bytes.
 const LONGEST: usize = 1 << 20;
-/// Most lines with tasks.
+/// Maximum number of lines with tasks.
 const MOST: usize = 10_000;
-/// Programs that run the file which follows them.
+/// Programs that execute the file given as their argument.
 const INTERPRETERS: [&str; 14] =
     ["bash", "bun", "dash", "deno", "java", "node", "nodejs", "perl", "php", "python", "python3", "ruby", "sh", "zsh"];
-/// Programs that run the command which follows them.
+/// Programs that execute the command given as their arguments.
 const WRAPPERS: [&str; 8] = ["chronic", "env", "exec", "ionice", "nice", "nohup", "sudo", "time"];
 
-/// Form of a crontab.
+/// Format of a crontab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A user's own, as `crontab -l` prints it.
+    /// A user's crontab, as printed by `crontab -l`.
     User,
-    /// `/etc/crontab` and the files of `/etc/cron.d`: the user's name stands before the command.
+    /// `/etc/crontab` and the files of `/etc/cron.d`, with a user name before the command.
     System,
 }
 
-/// A crontab as tasks.
+/// Result of converting a crontab.
 #[derive(Debug, Default, PartialEq)]
 pub struct Imported {
-    /// Tasks, with the number of their line, from 1.
+    /// Tasks with their line numbers, from 1.
     pub tasks: Vec<(usize, Definition)>,
-    /// Lines that can't be read as a task, and why.
+    /// Lines that can't be converted, with the reason.
     pub mistakes: Vec<(usize, String)>,
 }
 
-/// Reads a crontab. `taken` are names that its tasks must not have.
+/// Converts a crontab. Names in `taken` are not used for its tasks.
 ///
-/// What cron does by itself becomes keys of the definition: `CRON_TZ` is the zone, `MAILTO` the owner, the text after `%` the command's
-/// input. Other variables become the environment's. Commands run in the user's home folder.
+/// Features of cron become keys of the definition: `CRON_TZ` is the zone, `MAILTO` the owner, and the text after `%` the command's input.
+/// Other variables become environment variables. Commands run in the user's home folder.
 pub fn read(text: &str, form: Form, taken: &BTreeSet<String>) -> Imported {
     let mut imported = Imported::default();
     if text.len() > LONGEST {
@@ -71,10 +71,10 @@ pub fn read(text: &str, form: Form, taken: &BTreeSet<String>) -> Imported {
     imported
 }
 
-/// Begin of a comment that was a line with a task: behind it stand the task's name, another `#`, and the line.
+/// Start of a comment that replaces a converted line. It is followed by the task's name, another `#`, and the line.
 const MARK: &str = "#monitor:";
 
-/// The crontab with comments in place of the lines of these numbers, from 1. Each says which task it has become.
+/// Replaces lines by comments. `tasks` maps line numbers, from 1, to the names of the tasks.
 pub fn comment_out(text: &str, tasks: &BTreeMap<usize, String>) -> String {
     let lines = text.split_inclusive('\n').enumerate();
     lines
@@ -85,13 +85,13 @@ pub fn comment_out(text: &str, tasks: &BTreeMap<usize, String>) -> String {
         .collect()
 }
 
-/// Names of the tasks that lines of this crontab have become.
+/// Returns the names of tasks in such comments.
 pub fn commented_out(text: &str) -> BTreeSet<String> {
     let marked = text.lines().filter_map(|line| line.trim_start().strip_prefix(MARK)?.split_once('#'));
     marked.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// `NAME = value`, of which either may stand in quotes.
+/// Parses `NAME = value`. Name and value may be quoted.
 fn variable(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=')?;
     let name = unquoted(name.trim());
@@ -106,7 +106,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 fn task(line: &str, form: Form, variables: &BTreeMap<String, String>, taken: &BTreeSet<String>) -> Result<Definition, String> {
-    // With this sign cron keeps quiet about the start.
+    // With this sign, cron does not log the start.
     let line = line.strip_prefix('-').unwrap_or(line);
     let (rule, rest) = if line.starts_with('@') { words(line, 1) } else { words(line, 5) };
     let rule = rule.iter().map(|word| spread(word)).collect::<Vec<_>>().join(" ");
@@ -128,7 +128,7 @@ fn task(line: &str, form: Form, variables: &BTreeMap<String, String>, taken: &BT
         Some(input) => with_input(&command, &input),
         None => command,
     };
-    // As cron does: in the user's home folder.
+    // Like cron, start in the user's home folder.
     let script = if script.starts_with("cd ") { script } else { format!("cd; {script}") };
     match variables.get("SHELL").map(String::as_str) {
         None | Some("/bin/sh" | "") => map.insert("shell".to_owned(), json!(script)),
@@ -147,12 +147,12 @@ fn task(line: &str, form: Form, variables: &BTreeMap<String, String>, taken: &BT
     Definition::from_json(Value::Object(map)).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
-/// The first address of `MAILTO`, which may be empty.
+/// Returns the first non-empty address of `MAILTO`.
 fn owner(variables: &BTreeMap<String, String>) -> Option<&str> {
     variables.get("MAILTO")?.split(',').map(str::trim).find(|address| !address.is_empty())
 }
 
-/// The first words of a line, and what follows them.
+/// Splits off the first words of a line.
 fn words(line: &str, count: usize) -> (Vec<&str>, &str) {
     let (mut words, mut rest) = (Vec::new(), line.trim_start());
     while words.len() < count && !rest.is_empty() {
@@ -163,7 +163,7 @@ fn words(line: &str, count: usize) -> (Vec<&str>, &str) {
     (words, rest)
 }
 
-/// `0~29`, by which cronie means any value of these, is `H(0-29)` here.
+/// Converts cronie's random range `0~29` to `H(0-29)`.
 fn spread(field: &str) -> String {
     match field.split_once('~') {
         Some(("", "")) => "H".to_owned(),
@@ -172,7 +172,7 @@ fn spread(field: &str) -> String {
     }
 }
 
-/// The command until the first `%` that no `\` stands before, and the lines after it.
+/// Splits the text at the first unescaped `%` into the command and its input lines.
 fn split_input(text: &str) -> (String, Option<String>) {
     let (mut command, mut input): (String, Option<String>) = (String::new(), None);
     let mut chars = text.chars().peekable();
@@ -191,7 +191,7 @@ fn split_input(text: &str) -> (String, Option<String>) {
     (command.trim_end().to_owned(), input)
 }
 
-/// A command of the shell with lines as its input.
+/// Creates a shell command with lines as its input.
 fn with_input(command: &str, input: &str) -> String {
     let mut end = "END".to_owned();
     while input.lines().any(|line| line == end) {
@@ -200,14 +200,14 @@ fn with_input(command: &str, input: &str) -> String {
     format!("{{ {command}\n}} <<'{end}'\n{input}\n{end}\n")
 }
 
-/// A name that says what a command runs, and that no other task has.
+/// Returns an unused name derived from the command.
 fn free_name(command: &str, taken: &BTreeSet<String>) -> String {
     let name = name_of(command).unwrap_or_else(|| "task".to_owned());
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name)).expect("numbers don't end")
 }
 
-/// The name of the program that a command runs in the end: of the last part of a list of commands, behind variables and interpreters.
+/// Derives a name from the program that a command finally runs, skipping earlier parts of a list, variables and interpreters.
 fn name_of(command: &str) -> Option<String> {
     let before_pipe = command.split(" | ").next().unwrap_or(command);
     let part = before_pipe.rsplit("&&").next().into_iter().chain(before_pipe.split(';')).map(str::trim).find(|part| !part.is_empty())?;

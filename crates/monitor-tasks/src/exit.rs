@@ -1,4 +1,4 @@
-//! Meaning of the end of a run.
+//! Meaning of a run's end.
 
 use std::time::Duration;
 
@@ -6,53 +6,53 @@ use crate::definition::{Definition, Expect, Meaning};
 use crate::ledger::Outcome;
 use crate::reason::EndReason;
 
-/// How a run ended, as far as its agent knows.
+/// End of a run, as observed by its agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// How.
+    /// Cause of the end.
     pub how: How,
-    /// Time from its start to its end.
+    /// Duration of the run.
     pub ran: Duration,
-    /// Number of files that it published.
+    /// Number of published files.
     pub published: u32,
-    /// Its output contains what `output-has` asks for.
+    /// True if the output contains the text of `output-has`.
     pub has_wanted_output: bool,
-    /// Its output contains what `output-lacks` forbids.
+    /// True if the output contains the text of `output-lacks`.
     pub has_unwanted_output: bool,
 }
 
 impl End {
-    /// The end of a run of which nothing else is known.
+    /// Creates an end without further facts.
     pub fn new(how: How) -> Self {
         Self { how, ran: Duration::ZERO, published: 0, has_wanted_output: false, has_unwanted_output: false }
     }
 }
 
-/// Ways in which a run ends.
+/// Causes of a run's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// The command ended with this exit code.
+    /// The command exited with this code.
     Exit(u8),
     /// This signal ended the command.
     Signal(u8),
-    /// Something else than the command decided it.
+    /// A reason other than the command's exit.
     Other(EndReason),
 }
 
-/// What the end of a run means.
+/// Meaning of a run's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Its outcome.
+    /// Outcome of the run.
     pub outcome: Outcome,
-    /// The command's exit code, 128 and the number of a signal, or one of 90 to 97 and 125 to 127.
+    /// Exit code of the command, 128 plus a signal's number, or one of 90 to 97 and 125 to 127.
     pub result_code: u8,
-    /// Why it ended so. None if its command's exit code says it.
+    /// Reason for the outcome. `None` if the command's exit code is the reason.
     pub reason: Option<EndReason>,
-    /// What is wrong, in words. None if all went well.
+    /// Error text. `None` after a success.
     pub words: Option<String>,
 }
 
-/// Finds out what the end of a run means to its task.
+/// Determines the meaning of a run's end for its task.
 pub fn verdict(task: &Definition, end: &End) -> Verdict {
     let meant = |code: u8| task.exit.get(&code).copied();
     let (result_code, meaning, reason, words) = match end.how {
@@ -81,13 +81,14 @@ pub fn verdict(task: &Definition, end: &End) -> Verdict {
     Verdict { outcome, result_code, reason, words }
 }
 
-/// Returns true if a task tries any failure again: none of its exit codes says so of itself. What may have been done is never repeated.
+/// Returns true if the task retries any failure, because no exit code is marked `retry`. A run that was killed or lost is never retried,
+/// since its work may have been done.
 fn is_tried_again(task: &Definition, how: How) -> bool {
     let may_be = !matches!(how, How::Other(EndReason::Killed | EndReason::Lost));
     may_be && task.retry.is_some() && !task.exit.values().any(|meaning| *meaning == Meaning::Retry)
 }
 
-/// The first expectation that a run didn't meet.
+/// Returns a message about the first condition that the run did not meet.
 fn unmet(expect: &Expect, end: &End) -> Option<String> {
     let brief = expect.min_duration.filter(|least| end.ran < *least);
     let few = expect.published.filter(|least| end.published < *least);

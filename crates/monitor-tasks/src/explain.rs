@@ -1,4 +1,4 @@
-//! Each due time of a task, what was decided on it, and why; and what will be, as far as anybody can know.
+//! Explains the due times of a task: past decisions with their reasons, and predicted decisions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use crate::rule::next_of;
 use crate::run::{RunId, Trigger};
 use crate::simulate::Simulation;
 
-/// Most due times that are explained at once: a day of `@every 5s` is 17,280.
+/// Maximum number of due times to explain at once. A day of `@every 5s` has 17,280.
 pub const MOST_EXPLAINED: usize = 20_000;
 
-/// A decision as it is kept.
+/// A stored decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Due times that it is about.
+    /// Due times of the decision.
     pub dues: Dues,
-    /// What was decided.
+    /// Kind of the decision.
     pub what: What,
-    /// Why, in one word: the trigger of a run, or the reason.
+    /// Reason in one word: the trigger of a run, or the reason for not starting it.
     pub reason: String,
     /// Version of the task.
     pub version: u64,
-    /// The run that was started or given up, or that makes up for what was missed.
+    /// Run that was started or given up, or that makes up for missed due times.
     pub run: Option<RunId>,
-    /// The run that was in the way.
+    /// Run that blocked the start.
     pub blocked_by: Option<RunId>,
 }
 
-/// What becomes of a due time.
+/// Decision about a due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
@@ -41,20 +41,20 @@ pub enum What {
     Started,
     /// A run waits.
     Waits,
-    /// Nothing was started, because of what was so at the time.
+    /// No run was started, because of a policy of the task.
     Skipped,
-    /// Nothing was started, because nothing could be.
+    /// No run was started, because the agent could not start one.
     Missed,
-    /// The agent has not told what it decided.
+    /// The agent has not reported its decision.
     Unknown,
-    /// A run will start.
+    /// A run is expected to start.
     WillStart,
-    /// Nothing will start.
+    /// No run is expected to start.
     WillBeSkipped,
 }
 
 impl What {
-    /// What becomes of it, in one word.
+    /// Returns the decision in one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -69,7 +69,7 @@ impl What {
 }
 
 impl Decision {
-    /// The decision that an action tells of: the name of its task, and the decision. None for what happens to runs later on.
+    /// Returns the name of the task and the decision of an action. `None` for actions on existing runs.
     pub fn of(action: &Action) -> Option<(&str, Self)> {
         let (task, dues, what, reason, version, run, blocked_by) = match action {
             Action::Start { run } => {
@@ -89,26 +89,26 @@ impl Decision {
     }
 }
 
-/// A due time, explained.
+/// An explained due time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explained {
     /// The due time.
     pub due: Timestamp,
-    /// What became of it, or will.
+    /// Past or predicted decision.
     pub decision: What,
-    /// Why, in one word.
+    /// Reason in one word.
     pub reason: Option<String>,
     /// Version of the task.
     pub version: u64,
-    /// The run, or the one that was in the way, or that makes up for it.
+    /// The run, the run that blocked it, or the run that makes up for it.
     pub run: Option<RunId>,
 }
 
 /// Explains the due times of a task from `from` until `to`, as of `now`.
 ///
-/// `versions` are those of the task in the order in which they held, `decisions` those that were kept, in the order in which they were made,
-/// `ledger` what the agent last told. Due times that are over and that no decision is about are unknown: only the agent knows. Those to come
-/// are planned with runs that take `usual`.
+/// `versions` are the versions of the task in the order of their validity, `decisions` the stored decisions in the order in which they were
+/// made, and `ledger` the agent's last report. Past due times without a decision are reported as unknown, because only the agent knows it.
+/// Future due times are planned with runs of duration `usual`.
 pub fn explain(
     versions: &[Task],
     decisions: &[Decision],
@@ -126,7 +126,7 @@ pub fn explain(
             told.insert(due, Explained { due, decision: What::Unknown, reason: None, version: task.version, run: None });
         }
     }
-    // A decision on many due times first, so that those on single ones among them are told instead.
+    // Process decisions about many due times first, so that decisions about single due times override them.
     let mut ordered: Vec<&Decision> = decisions.iter().collect();
     ordered.sort_by_key(|decision| decision.dues.count == 1);
     for decision in ordered {
@@ -139,10 +139,10 @@ pub fn explain(
         };
         let Dues { first, last, count } = decision.dues;
         if count == 1 && (from..=to).contains(&first) {
-            // Also those that no rule names: what somebody asked for, or what followed another task.
+            // Includes due times that no rule produces, such as requests and follow-ups of other tasks.
             told.insert(first, explained(first));
         } else if first <= last {
-            // What was decided by a version that is not known is told at its first due time alone.
+            // A decision of an unknown version is reported only at its first due time.
             if told.range(first..=last).next().is_none() && first <= to && last >= from {
                 told.insert(first.max(from), explained(first.max(from)));
             }
@@ -157,7 +157,7 @@ pub fn explain(
     told.into_values().filter(|explained| (from..=to).contains(&explained.due)).take(MOST_EXPLAINED).collect()
 }
 
-/// What will be decided after `now`.
+/// Predicts decisions after `now`.
 fn planned(task: &Task, ledger: &Ledger, usual: Duration, now: Timestamp, to: Timestamp) -> Vec<Explained> {
     let name = &task.definition.name;
     let mut book = Book::default();
@@ -165,7 +165,7 @@ fn planned(task: &Task, ledger: &Ledger, usual: Duration, now: Timestamp, to: Ti
     let mut known = Ledger { boot: ledger.boot.clone(), ..Ledger::default() };
     known.tasks.extend(ledger.tasks.get(name).map(|known| (name.clone(), known.clone())));
     if let Some(known) = known.tasks.get_mut(name) {
-        // Nobody knows what became of the due times before.
+        // The decisions on earlier due times are unknown, so they are not planned.
         known.until = known.until.max(now);
         known.search(task);
     }
@@ -235,14 +235,14 @@ mod tests {
         look(&book, &mut ledger, "02:00:00");
         let first: RunId = "gold@20260302T010000Z.1".parse().unwrap();
         ledger.ended(&first, time("02:30:00"), Outcome::Ok);
-        // Nobody is there until 07:20.
+        // The agent is down until 07:20.
         look(&book, &mut ledger, "07:20:00");
         let second: RunId = "gold@20260302T070000Z.1".parse().unwrap();
         ledger.ended(&second, time("07:30:00"), Outcome::Ok);
         book.put(versions[1].clone());
         look(&book, &mut ledger, "09:10:00");
         look(&book, &mut ledger, "09:30:00");
-        // The agent isn't heard of from then on until 11:00.
+        // From here until 11:00 the agent sends no reports.
         let told =
             explain(&versions, &decisions, &ledger, Duration::from_secs(90 * 60), time("11:00:00"), (time("00:00:00"), time("13:59:59")));
         let lines: Vec<_> = told

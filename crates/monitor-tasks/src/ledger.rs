@@ -1,4 +1,4 @@
-//! The ledger of an agent: what it has decided and started so far.
+//! The ledger of an agent: its decisions and runs so far.
 
 use std::collections::BTreeMap;
 
@@ -8,89 +8,90 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Plan, Reason};
 use crate::run::{RunId, Trigger};
 
-/// Most spans of due times that ran which a task remembers.
+/// Maximum number of remembered spans of executed due times per task.
 const MOST_SPANS: usize = 1_000;
-/// Most used numbers that a task remembers.
+/// Maximum number of remembered run numbers per task.
 const MOST_USED: usize = 1_000;
 
-/// What an agent knows of each task.
+/// State of an agent's tasks.
 ///
-/// The order in which nothing is lost and nothing starts twice: plan, [`apply`](Self::apply), write the changed tasks to the disk together with
-/// what is told of the actions, and only then act. What an agent finds after a crash it says by [`started`](Self::started),
+/// To lose nothing and to start nothing twice, the agent must proceed in this order: plan, [`apply`](Self::apply), write the changed tasks
+/// to disk together with the reports of the actions, and only then execute the actions. After a crash, the agent records the actual state
+/// of its runs by [`started`](Self::started), [`ended`](Self::ended) and [`unstarted`](Self::unstarted).
 /// [`ended`](Self::ended) and [`unstarted`](Self::unstarted).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// What is known of each task.
+    /// State of each task.
     pub tasks: BTreeMap<String, TaskLedger>,
-    /// The start of the machine for which tasks were started last.
+    /// Id of the boot whose boot tasks were started last.
     #[serde(default)]
     pub boot: Option<String>,
 }
 
-/// What an agent knows of a task.
+/// State of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskLedger {
-    /// Due times up to here are decided.
+    /// End of the decided period: all earlier due times are decided.
     pub until: Timestamp,
-    /// The due time after `until`, so that nobody searches for it again.
+    /// Cached due time after `until`.
     pub next: Next,
-    /// Due times that ran, in ascending order. Each due time within a span ran.
+    /// Executed due times as sorted spans. Each due time within a span was executed.
     #[serde(default)]
     pub ran: Vec<(Timestamp, Timestamp)>,
-    /// Runs that were asked for, wait, run, or have ended and are not yet settled.
+    /// Runs that are requested, waiting, in progress, or ended and not settled yet.
     #[serde(default)]
     pub runs: Vec<Run>,
-    /// The highest number of runs of a due time, of those that a rule of time did not start.
+    /// Highest run number per due time, for runs not started by a time rule.
     #[serde(default)]
     pub used: BTreeMap<Timestamp, u32>,
 }
 
-/// The next due time of a version of a task.
+/// Next due time of a version of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// The version, and since when it holds.
+    /// Version number and start of validity.
     pub version: (u64, Timestamp),
-    /// The due time; None if there is none.
+    /// The due time. `None` if there is none.
     pub due: Option<Timestamp>,
 }
 
-/// A run that was decided.
+/// A decided run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its id.
+    /// Id of the run.
     pub id: RunId,
     /// Version of the task.
     pub version: u64,
-    /// What started it.
+    /// Trigger of the run.
     pub trigger: Trigger,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Distance between the numbers of two attempts: the number of agents that run the task.
+    /// Difference between the numbers of consecutive attempts: the number of agents that run the task.
     pub step: u32,
-    /// The lock that it holds while it runs.
+    /// Lock that the run holds while in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
     /// Names of the tasks that led to it by `then`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
-    /// The run that it repeats: with that one's due time and version of the task, whatever version holds now.
+    /// Run that this run repeats, with the same due time and version of the task, independent of the current version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<RunId>,
-    /// What has become of it.
+    /// State of the run.
     pub state: State,
-    /// Somebody was told that it runs for longer than its timeout.
+    /// True if the exceeded timeout was reported.
     #[serde(default)]
     pub is_overtime: bool,
-    /// It was asked to end.
+    /// True if the run was ordered to end.
     #[serde(default)]
     pub is_killed: bool,
-    /// It was told to start once before, and its agent was gone before it did.
+    /// True if the run was ordered to start before, and the agent died before it started the run.
     #[serde(default)]
     pub is_unstarted: bool,
 }
 
 impl Run {
-    /// The first attempt of a run, without a lock, of a task that one agent runs.
+    /// Creates the first attempt of a run, without a lock, of a task that a single agent runs.
     pub fn new(id: RunId, version: u64, trigger: Trigger, state: State) -> Self {
         Self {
             id,
@@ -108,12 +109,12 @@ impl Run {
         }
     }
 
-    /// Returns true if the run was told to start and has not ended.
+    /// Returns true if the run was ordered to start and has not ended.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Starting { .. } | State::Running { .. })
     }
 
-    /// Returns true if the run waits to be started.
+    /// Returns true if the run is waiting for its start.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting { .. })
     }
@@ -123,30 +124,30 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
-    /// Asked for, and not decided yet.
+    /// Requested, and not decided yet.
     Asked,
-    /// Decided, and waits.
+    /// Decided, and waiting.
     Waiting {
-        /// It doesn't start before.
+        /// Earliest start.
         not_before: Timestamp,
-        /// What it waits for; None until it was told that it waits.
+        /// Reason for waiting. `None` until the wait was reported.
         reason: Option<Reason>,
     },
-    /// Told to start.
+    /// Ordered to start.
     Starting {
-        /// When it was told.
+        /// Time of the order.
         since: Timestamp,
     },
     /// Started.
     Running {
-        /// Its start.
+        /// Time of the start.
         since: Timestamp,
     },
-    /// Ended, and what follows is not decided yet.
+    /// Ended. The consequences are not decided yet.
     Ended {
-        /// Its end.
+        /// Time of the end.
         at: Timestamp,
-        /// How it ended.
+        /// Outcome of the run.
         outcome: Outcome,
     },
 }
@@ -155,20 +156,20 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It went well.
+    /// Success.
     Ok,
-    /// It went well, and somebody should look.
+    /// Success that needs attention.
     Warn,
-    /// It failed, and is not tried again.
+    /// Failure without a retry.
     Fail,
-    /// It failed, and is tried again if there are attempts left.
+    /// Failure that is retried if attempts are left.
     Retry,
-    /// There was nothing to do.
+    /// Success without any work to do.
     Idle,
 }
 
 impl Outcome {
-    /// The outcome in one word.
+    /// Returns the outcome in one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -181,7 +182,7 @@ impl Outcome {
 }
 
 impl Ledger {
-    /// Takes over what a plan has decided. The names in `plan.tasks` are those whose part of the ledger has changed.
+    /// Applies a plan. `plan.tasks` contains the tasks whose state has changed.
     pub fn apply(&mut self, plan: &Plan) {
         self.tasks.extend(plan.tasks.iter().map(|(name, task)| (name.clone(), task.clone())));
         if plan.boot.is_some() {
@@ -189,17 +190,17 @@ impl Ledger {
         }
     }
 
-    /// A run, if it is asked for, waits, runs, or has ended a moment ago.
+    /// Returns a run that is requested, waiting, in progress, or ended and not settled.
     pub fn run(&self, id: &RunId) -> Option<&Run> {
         self.tasks.get(&id.task)?.runs.iter().find(|run| run.id == *id)
     }
 
-    /// All runs that are known.
+    /// Returns all known runs.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.tasks.values().flat_map(|task| &task.runs)
     }
 
-    /// Says that a run has started. Returns false if the ledger doesn't know it as one that was told to.
+    /// Records that a run has started. Returns false if the run was not ordered to start.
     pub fn started(&mut self, id: &RunId, at: Timestamp) -> bool {
         self.change(id, |run| {
             let is_starting = matches!(run.state, State::Starting { .. });
@@ -210,7 +211,7 @@ impl Ledger {
         })
     }
 
-    /// Says that a run has ended, or couldn't be started, or was lost. Returns false if the ledger doesn't know it as open.
+    /// Records that a run has ended, could not be started, or was lost. Returns false if the run is not open.
     pub fn ended(&mut self, id: &RunId, at: Timestamp, outcome: Outcome) -> bool {
         self.change(id, |run| {
             let is_open = run.is_open();
@@ -221,8 +222,8 @@ impl Ledger {
         })
     }
 
-    /// Says that a run which was told to start never began, and may be started by the next plan: after a restart, there is no claim of it,
-    /// or a claim alone. Returns false if the ledger doesn't know it as one that was told to start.
+    /// Records that a run was ordered to start and never started, so that the next plan may start it. After a restart, that is the case if
+    /// there is no claim of the run, or only the claim. Returns false if the run was not ordered to start.
     pub fn unstarted(&mut self, id: &RunId) -> bool {
         self.change(id, |run| {
             let State::Starting { since } = run.state else { return false };
@@ -237,7 +238,7 @@ impl Ledger {
         run.is_some_and(change)
     }
 
-    /// Asks for a run of a task now. The next plan decides on it. Returns its id, or None if there is no such task in the book.
+    /// Requests a run of a task for now. The next plan decides about it. Returns the id, or `None` if the task is not in the book.
     pub fn ask(&mut self, book: &crate::Book, task: &str, at: Timestamp, by: &str, args: Vec<String>) -> Option<RunId> {
         let task = book.tasks.get(task)?;
         let ledger = self.tasks.entry(task.definition.name.clone()).or_insert_with(|| TaskLedger::new(task));
@@ -247,13 +248,13 @@ impl Ledger {
         Some(id)
     }
 
-    /// Asks that a run be repeated now, for its own due time and with the version of the task that it had. The next plan decides on it. `last` is the
-    /// highest number of a run of that due time. Returns the id of the new run, or None if there is no such task in the book.
+    /// Requests a repetition of a run with the same due time and version of the task. The next plan decides about it. `last` is the highest
+    /// known run number for the due time. Returns the id of the new run, or `None` if the task is not in the book.
     pub fn repeat(&mut self, book: &crate::Book, of: &RunId, version: u64, last: u32, (by, args): (&str, Vec<String>)) -> Option<RunId> {
         let task = book.tasks.get(&of.task)?;
         let ledger = self.tasks.entry(of.task.clone()).or_insert_with(|| TaskLedger::new(task));
         let mut run = ledger.new_run(task, of.due, Trigger::Request { by: by.to_owned(), args }, State::Asked);
-        // Numbers of due times that are long ago are forgotten.
+        // The ledger forgets numbers of old due times, so continue after `last`.
         if let Some(behind) = last.checked_sub(run.id.part) {
             run.id.part = run.id.part.saturating_add((behind / run.step + 1).saturating_mul(run.step));
             ledger.use_part(run.id.due, run.id.part);
@@ -264,7 +265,7 @@ impl Ledger {
         Some(id)
     }
 
-    /// Takes in a run that is on the disk, after the ledger was lost. Its due time does not start again; nothing due until `now` does.
+    /// Adds a run found on disk after the ledger was lost. Its due time is not started again, and no due time until `now` is started.
     pub fn find(&mut self, run: Run, now: Timestamp) {
         let new = || TaskLedger {
             until: now,
@@ -283,14 +284,14 @@ impl Ledger {
         }
     }
 
-    /// Forgets tasks that are not in the book and have no runs.
+    /// Removes tasks that are not in the book and have no runs.
     pub fn forget(&mut self, book: &crate::Book) {
         self.tasks.retain(|name, task| book.tasks.contains_key(name) || !task.runs.is_empty());
     }
 }
 
 impl TaskLedger {
-    /// The ledger of a task that is new to the agent: no due time before its version holds is its own.
+    /// Creates the state of a new task. Due times before the start of its validity do not belong to it.
     pub(crate) fn new(task: &crate::book::Task) -> Self {
         let mut ledger = Self {
             until: task.since,
@@ -309,13 +310,13 @@ impl TaskLedger {
         self.next = Next { version: (task.version, task.since), due };
     }
 
-    /// Returns true if a rule of time has started a run for this due time.
+    /// Returns true if a time rule has started a run for this due time.
     pub(crate) fn has_run(&self, due: Timestamp) -> bool {
         let after = self.ran.partition_point(|(first, _)| *first <= due);
         after > 0 && due <= self.ran[after - 1].1
     }
 
-    /// Remembers that a rule of time has started a run. `next` says which due time follows another.
+    /// Records that a time rule has started a run. `next` returns the due time that follows another.
     pub(crate) fn note_run(&mut self, due: Timestamp, next: impl Fn(Timestamp) -> Option<Timestamp>) {
         let at = self.ran.partition_point(|(first, _)| *first <= due);
         match at.checked_sub(1).and_then(|before| self.ran.get_mut(before)) {
@@ -328,7 +329,7 @@ impl TaskLedger {
         }
     }
 
-    /// Forgets that a run was started for a due time, because it was given up.
+    /// Removes a due time from the executed due times, because its run was given up.
     pub(crate) fn forget_run(&mut self, due: Timestamp) {
         let Some(at) = self.ran.iter().position(|(first, last)| (*first..=*last).contains(&due)) else { return };
         let (first, last) = self.ran[at];
@@ -337,12 +338,12 @@ impl TaskLedger {
         self.ran.splice(at..=at, parts.into_iter().filter(|(first, last)| first <= last));
     }
 
-    /// A run with an id that no other has.
+    /// Creates a run with a unique id.
     pub(crate) fn new_run(&mut self, task: &crate::book::Task, due: Timestamp, trigger: Trigger, state: State) -> Run {
         let due = Timestamp::from_second(due.as_second()).unwrap_or(due);
         let (first, step) = (task.place.index + 1, task.place.of.max(1));
         let is_by_rule = matches!(trigger, Trigger::Time | Trigger::Missed);
-        // The first number belongs to the rule of time.
+        // The first number is reserved for the time rule.
         let part = if is_by_rule { first } else { self.next_part(due, first, step) };
         if !is_by_rule {
             self.use_part(due, part);
@@ -351,14 +352,14 @@ impl TaskLedger {
         Run { step, lock: task.policy.lock.clone(), ..Run::new(id, task.version, trigger, state) }
     }
 
-    /// The next free number among those of this agent, after the first.
+    /// Returns the next free number of this agent after the first.
     fn next_part(&self, due: Timestamp, first: u32, step: u32) -> u32 {
         let highest = self.used.get(&due).copied().unwrap_or(first);
         let steps = highest.saturating_sub(first) / step + 1;
         first.saturating_add(steps.saturating_mul(step))
     }
 
-    /// Remembers a number.
+    /// Records a used number.
     pub(crate) fn use_part(&mut self, due: Timestamp, part: u32) {
         let highest = self.used.entry(due).or_insert(part);
         *highest = part.max(*highest);
@@ -367,10 +368,10 @@ impl TaskLedger {
         }
     }
 
-    /// The run of the next attempt.
+    /// Creates the run of the next attempt.
     pub(crate) fn next_attempt(&mut self, run: &Run, not_before: Timestamp) -> Run {
         let part = self.used.get(&run.id.due).copied().unwrap_or(0).max(run.id.part).saturating_add(run.step);
-        // Stays among the numbers of this agent, whatever other agents there were.
+        // Keep the number in this agent's sequence, even if the number of agents has changed.
         let part = part - (part - run.id.part) % run.step.max(1);
         self.use_part(run.id.due, part);
         Run {

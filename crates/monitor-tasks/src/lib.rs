@@ -1,6 +1,6 @@
-//! Batch tasks as pure words: rules of time, definitions of tasks, and what is to be done now.
+//! Decides about batch tasks: time rules, definitions of tasks, and the plan of what to start now.
 //!
-//! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
+//! The crate is pure. It reads no clock, file or database; the caller passes the current time.
 
 pub mod book;
 pub mod crontab;

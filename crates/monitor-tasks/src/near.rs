@@ -1,8 +1,8 @@
-//! The "did you mean" of an unknown word.
+//! Suggestions for misspelled words.
 
-/// Returns `; did you mean WORD?` for the known word that is most like `typed`, or nothing if none is close.
+/// Returns `; did you mean WORD?` for the known word closest to `typed`, or an empty text if none is close.
 pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    // A long word is no misspelling, and comparing one takes long.
+    // A long word is unlikely to be a misspelling, and its comparison is slow.
     if typed.len() > 100 {
         return String::new();
     }
@@ -14,7 +14,7 @@ pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -
     }
 }
 
-/// A word of the user's as an error repeats it: short, and without control characters.
+/// Formats user input for an error message: shortened, without control characters.
 pub fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {

@@ -1,4 +1,4 @@
-//! Policies of a task, read from its definition: what [`plan`](crate::plan()) needs to decide.
+//! Policies of a task, derived from its definition as input for [`plan`](crate::plan()).
 
 use std::time::Duration;
 
@@ -12,62 +12,63 @@ use crate::plan::after;
 use crate::rule::{Rule, dst, hash};
 use crate::zone;
 
-/// Due times of a rule that are compared with quiet hours: those of more than a year of days.
+/// Maximum number of due times of a rule that are compared with quiet hours. Covers daily rules for more than a year.
 const MOST_TRIED: usize = 400;
 
-/// How a run is tried again whose exit code says so, if its definition says nothing else.
+/// Default retries for exit codes marked `retry`.
 const DEFAULT_RETRY: Retry = Retry { times: 3, backoff: Duration::from_secs(60) };
-/// What is wrong with [`Policy::past_rules`].
+/// Message about [`Policy::past_rules`].
 pub const PAST_RULE: &str = "this rule never fires again: all of its times are past";
-/// What is wrong with [`Policy::quiet_rules`].
+/// Message about [`Policy::quiet_rules`].
 pub const QUIET_RULE: &str = "this rule starts nothing: its due times lie in quiet hours that last longer than start-within";
 
-/// Rules of time and policies of a task, ready to be used.
+/// Parsed time rules and policies of a task.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// The definition says that nothing is to start by time.
+    /// True if the definition is paused, so that time rules start nothing.
     pub is_paused: bool,
-    /// Rules of time.
+    /// Time rules.
     pub rules: Vec<Rule>,
-    /// Zone of the rules and of the quiet hours.
+    /// Time zone of the rules and of the quiet hours.
     pub zone: TimeZone,
-    /// What becomes of due times at which nothing could start.
+    /// Handling of due times at which nothing could start.
     pub missed: Missed,
-    /// What becomes of a due time while an earlier run runs.
+    /// Handling of a due time while an earlier run is in progress.
     pub overlap: Overlap,
-    /// How a failed run is tried again.
+    /// Retries of failed runs.
     pub retry: Option<Retry>,
-    /// A run that can't start within this time is given up.
+    /// Maximum delay of a start, after which a run is given up.
     pub start_within: Option<Duration>,
-    /// Time between a due time and the start: the task's own share of `jitter`, the same for ever.
+    /// Constant offset between due time and start: the task's share of `jitter`.
     pub delay: Duration,
-    /// Times of the day at which nothing starts.
+    /// Daily periods without starts.
     pub quiet: Vec<Quiet>,
-    /// Of the tasks with the same lock only one runs.
+    /// Lock name. Only one of the tasks with the same lock runs at a time.
     pub lock: Option<String>,
-    /// After so long a run is told of.
+    /// Duration after which an alert is raised.
     pub timeout: Option<Duration>,
-    /// After so long a run is ended.
+    /// Duration after which a run is ended.
     pub kill_after: Option<Duration>,
-    /// Tasks that start when this one has ended.
+    /// Tasks to start after this task.
     pub then: Then,
 }
 
 impl Policy {
-    /// How often and how soon a run is tried again, if it is at all.
+    /// Returns the number and pause of retries.
     pub fn retry(&self) -> Retry {
         self.retry.unwrap_or(DEFAULT_RETRY)
     }
 
-    /// Whether a further attempt may follow a run that fails. Of one that somebody ended, none does.
+    /// Returns true if a failed run may be retried. A run that was ordered to end is not retried.
     pub fn may_try_again(&self, run: &Run) -> bool {
         !run.is_killed && run.attempt <= self.retry().times
     }
 
-    /// The policies of a definition. `agents_zone` is for definitions that name no zone.
+    /// Creates the policies of a definition. `agents_zone` is used for definitions without a zone.
     ///
     /// # Errors
-    /// What can't be read, if the definition was not read by [`Definition::from_toml`] or [`Definition::from_json`].
+    /// The first invalid value, which is possible only if the definition was not created by [`Definition::from_toml`] or
+    /// [`Definition::from_json`].
     pub fn new(definition: &Definition, agents_zone: &TimeZone) -> Result<Self, String> {
         let rule = |text: &String| Rule::parse(text, &definition.name).map_err(|error| format!("rule {text:?}: {error}"));
         let quiet = |text: &String| Quiet::parse(text).ok_or_else(|| format!("quiet {text:?}: expected times such as 22:00-06:00"));
@@ -88,18 +89,19 @@ impl Policy {
         })
     }
 
-    /// End of the quiet hours that `at` lies in, or None if it lies in none.
+    /// Returns the end of the quiet hours that contain `at`. `None` outside of quiet hours.
     pub fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
         self.quiet.iter().filter_map(|quiet| quiet.end(at, &self.zone)).max()
     }
 
-    /// The places of rules that never fire after `now`, such as a time that is past.
+    /// Returns the indices of rules that never fire after `now`, such as a time in the past.
     pub fn past_rules(&self, now: Timestamp) -> Vec<usize> {
         let is_past = |rule: &Rule| !rule.is_boot() && rule.next(now, &self.zone).is_none();
         (0..self.rules.len()).filter(|index| is_past(&self.rules[*index])).collect()
     }
 
-    /// The places of rules that start nothing after `now`, because quiet hours last longer than `start-within` at each of their next due times.
+    /// Returns the indices of rules that start nothing after `now`, because at each of their next due times the quiet hours last longer
+    /// than `start-within`.
     pub fn quiet_rules(&self, now: Timestamp) -> Vec<usize> {
         let Some(within) = self.start_within else { return Vec::new() };
         let is_quiet = |due: Timestamp| {
@@ -117,12 +119,12 @@ impl Policy {
         (0..self.rules.len()).filter(|index| is_meant(&self.rules[*index])).collect()
     }
 
-    /// Returns true if a rule is due when the machine has started.
+    /// Returns true if a rule is due at boot.
     pub fn is_at_boot(&self) -> bool {
         self.rules.iter().any(Rule::is_boot)
     }
 
-    /// Most runs of the task that run at the same time.
+    /// Returns the maximum number of simultaneous runs of the task.
     pub(crate) fn most_at_once(&self) -> usize {
         match self.overlap {
             Overlap::Allow(count) => count as usize,
@@ -131,7 +133,7 @@ impl Policy {
     }
 }
 
-/// Times of the day from one to another, which may lie on the next day.
+/// A daily period, which may extend over midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quiet {
     from: Time,
@@ -139,7 +141,7 @@ pub struct Quiet {
 }
 
 impl Quiet {
-    /// Reads `22:00-06:00`.
+    /// Parses `22:00-06:00`.
     pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
         let time = |text: &str| {
@@ -150,7 +152,7 @@ impl Quiet {
         (from != to).then_some(Self { from, to })
     }
 
-    /// The end of these hours, if `at` lies within them.
+    /// Returns the end of the period, if `at` lies within it.
     pub fn end(self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let civil = zone.to_datetime(at);
         let time = civil.time();
@@ -160,15 +162,15 @@ impl Quiet {
             return None;
         }
         let last = if is_over_midnight && time >= self.from { civil.date().checked_add(1.day()).ok()? } else { civil.date() };
-        // Where the clock shows the end twice, the first may lie before `at`.
+        // If the clock shows the end twice, the first occurrence may be before `at`.
         let end = dst::instant(last.to_datetime(self.to), zone)?;
         if end > at { Some(end) } else { zone.to_ambiguous_timestamp(last.to_datetime(self.to)).later().ok().filter(|end| *end > at) }
     }
 }
 
-/// A task's own part of a duration: it follows from the name and never changes. In whole milliseconds, up to the whole duration.
+/// Returns a task's constant share of a duration, derived from its name: whole milliseconds between zero and the whole duration.
 pub fn share(task: &str, whole: Duration) -> Duration {
-    // Rules have seven fields, each with a number of its own below 7.
+    // The seven fields of rules use the numbers below 7.
     const JITTER: usize = 7;
     let millis = whole.as_millis().min(u128::from(u64::MAX - 1)) as u64;
     Duration::from_millis(hash(task, JITTER) % (millis + 1))
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn quiet_hours_end_where_the_clock_changes() {
-        // The clock skips 02:00 to 03:00, and shows 02:00 to 03:00 twice.
+        // The clock skips 02:00 to 03:00 in spring and shows it twice in autumn.
         check("01:00-02:30", "Europe/Berlin", "2026-03-29T00:30:00Z", Some("2026-03-29T01:00:00Z"));
         check("01:00-02:30", "Europe/Berlin", "2026-10-25T00:15:00Z", Some("2026-10-25T00:30:00Z"));
         check("01:00-02:30", "Europe/Berlin", "2026-10-25T01:15:00Z", Some("2026-10-25T01:30:00Z"));
@@ -215,7 +217,7 @@ mod tests {
         let nightly = "rules = [\"30 2 * * *\", \"30 5 * * *\", \"30 12 * * *\", \"@boot\"]\nquiet = [\"22:00-06:00\"]";
         assert_eq!(policy(nightly).quiet_rules(now), [0; 0], "they wait until the end of the quiet hours");
         assert_eq!(policy(&format!("{nightly}\nstart-within = \"1h\"")).quiet_rules(now), [0]);
-        // At least one of its due times lies elsewhere.
+        // At least one due time lies outside of quiet hours.
         let mixed = "rules = [\"30 2,12 * * *\"]\nquiet = [\"22:00-06:00\"]\nstart-within = \"1h\"";
         assert_eq!(policy(mixed).quiet_rules(now), [0; 0]);
     }

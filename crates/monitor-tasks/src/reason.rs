@@ -1,6 +1,6 @@
-//! Why a run ended, where its command's own exit code doesn't say it: the table of docs/batch.md, "Result codes".
+//! Reasons for the end of a run other than the command's exit code: the table of docs/batch.md, "Result codes".
 
-/// What a reason goes along with: its word, its result code, the state of the run, the cause of its alert, and its words.
+/// Properties of a reason: word, result code, state of the run, cause of its alert, and description.
 struct Row {
     word: &'static str,
     code: u8,
@@ -15,32 +15,32 @@ impl Row {
     }
 }
 
-/// Why a run ended, in one word. Agent, server, alerts and page know no others.
+/// Reason for the end of a run. Agent, server, alerts and page use only these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// A signal ended its command.
+    /// A signal ended the command.
     Signal,
-    /// A hook before it failed.
+    /// The hook before the run failed.
     Hook,
-    /// It did not do what `expect` asks for.
+    /// The run did not meet a condition of `expect`.
     Expectation,
-    /// Somebody ended it, or the next run replaced it.
+    /// The run was ended by request, or was replaced by the next run.
     Killed,
-    /// It ran for longer than `kill-after`.
+    /// The run exceeded `kill-after`.
     KillAfter,
-    /// Its launcher was gone, and nobody knows how it ended.
+    /// The launcher was killed, and the outcome is unknown.
     Lost,
-    /// It went well, and what it left couldn't be moved to the history.
+    /// The run succeeded, but its files could not be moved to the history.
     Publishing,
-    /// It used more memory than it may.
+    /// The run exceeded its memory limit.
     Memory,
-    /// It used more processor time than it may.
+    /// The run exceeded its CPU limit.
     Cpu,
-    /// Its command couldn't be started.
+    /// The command could not be started.
     NotStarted,
-    /// Its command can't be executed.
+    /// The command can't be executed.
     NotExecutable,
-    /// There is no such command.
+    /// The command does not exist.
     NotFound,
 }
 
@@ -69,7 +69,7 @@ impl EndReason {
             Self::Killed => Row { state: "cancelled", alert: None, ..Row::failed("killed", 92, "it was ended") },
             Self::KillAfter => Row { alert: Some("timeout"), ..Row::failed("kill-after", 93, "it ran for longer than kill-after") },
             Self::Lost => Row { state: "lost", alert: Some("lost"), ..Row::failed("lost", 94, "it was lost: nobody knows how it ended") },
-            // 95 is never given: what can't start in time is no run but a missed due time.
+            // 95 is never used: a run that can't start in time is a missed due time.
             Self::Publishing => Row::failed("publishing", 96, "its files could not be moved to the history"),
             Self::Memory => Row::failed("memory", 97, "it used more memory than it may"),
             Self::Cpu => Row::failed("cpu", 97, "it used more processor time than it may"),
@@ -79,32 +79,32 @@ impl EndReason {
         }
     }
 
-    /// The reason in one word, as the API and the agent's database have it.
+    /// Returns the reason in one word, as used in the API and the agent's database.
     pub const fn word(self) -> &'static str {
         self.row().word
     }
 
-    /// The reason of this word.
+    /// Returns the reason for a word.
     pub fn by_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.word() == word)
     }
 
-    /// The result code of a run that ended so. The number of a signal is added to it.
+    /// Returns the result code of a run. For a signal, its number is added.
     pub const fn code(self) -> u8 {
         self.row().code
     }
 
-    /// The state of the run's process: `failed`, `cancelled` or `lost`.
+    /// Returns the state of the run's process: `failed`, `cancelled` or `lost`.
     pub const fn state(self) -> &'static str {
         self.row().state
     }
 
-    /// The cause of the alert that it raises.
+    /// Returns the cause of the alert that is raised.
     pub const fn alert(self) -> Option<&'static str> {
         self.row().alert
     }
 
-    /// The reason in words.
+    /// Returns a description.
     pub const fn words(self) -> &'static str {
         self.row().words
     }
@@ -114,7 +114,7 @@ impl EndReason {
 mod tests {
     use super::EndReason;
 
-    /// Rows of the documentation's table: code, reasons, state and alert.
+    /// Returns the rows of the documented table: code, reasons, state and alert.
     fn documented() -> Vec<[String; 4]> {
         let (_, table) = include_str!("../../../docs/batch.md").split_once("### Result codes").expect("the table");
         let rows = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);

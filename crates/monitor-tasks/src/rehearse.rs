@@ -1,4 +1,4 @@
-//! A definition tried on past durations, before it is saved.
+//! Rehearses a definition with past durations, before it is saved.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use crate::rule::next_of;
 use crate::run::Trigger;
 use crate::simulate::Simulation;
 
-/// Most times at which something happens that a rehearsal walks through.
+/// Maximum number of steps of a rehearsal.
 const MOST_STEPS: usize = 200_000;
-/// So many starts within a minute are a crowd.
+/// Minimum number of starts in a minute that counts as crowded.
 pub const CROWD: u32 = 5;
-/// Most crowded minutes that are told.
+/// Maximum number of crowded minutes in the result.
 const MOST_CROWDED: usize = 10;
-/// Most due times that are looked at for crowded minutes, of each task.
+/// Maximum number of due times per task that are searched for crowded minutes.
 const MOST_DUE: usize = 50_000;
 
-/// What would happen to a task.
+/// Result of a rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rehearsal {
     /// Number of due times.
     pub due: u32,
-    /// Number of runs, further attempts included.
+    /// Number of runs, including retries.
     pub starts: u32,
-    /// Number of due times at which an earlier run ran.
+    /// Number of due times that were reached during an earlier run.
     pub overlaps: u32,
-    /// Number of due times at which nothing starts, by reason.
+    /// Number of due times without a start, by reason.
     pub skipped: BTreeMap<&'static str, u32>,
-    /// Longest time from a due time to the start.
+    /// Longest delay between due time and start.
     #[serde(serialize_with = "seconds")]
     pub longest_wait: Duration,
-    /// Number of runs that run for longer than the timeout.
+    /// Number of runs that exceed the timeout.
     pub overtime: u32,
     /// Number of runs that are ended because of `kill-after`.
     pub killed: u32,
-    /// Minutes at which many tasks start, the most crowded first.
+    /// Minutes at which many tasks start, most crowded first.
     pub crowded: Vec<Crowded>,
-    /// The time until which was rehearsed, if there was too much to go on.
+    /// End of the rehearsed period, if it was cut because of too many steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_at: Option<Timestamp>,
 }
@@ -50,11 +50,11 @@ pub struct Rehearsal {
 /// A minute of the day at which many tasks are due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Crowded {
-    /// The minute, in the zone of the task that is tried: `00:00`.
+    /// The minute, in the zone of the rehearsed task: `00:00`.
     pub minute: String,
-    /// Largest number of starts within this minute, of a day.
+    /// Maximum number of starts in this minute on a single day.
     pub starts: u32,
-    /// What to do, in words.
+    /// Advice.
     pub hint: String,
 }
 
@@ -62,13 +62,12 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// Tries a task from one time to another: each run takes as long as the past one at its place in `durations`, which begin anew when there
-/// are no more; without any, runs take no time. `others` are the tasks of the agent, for crowded minutes; an older version of the task
-/// among them is left out.
+/// Rehearses a task from `from` to `to`. The runs take the `durations` in turn, repeatedly; without durations, runs take no time. `others`
+/// are the tasks of the agent, for crowded minutes; an older version of the task among them is ignored.
 pub fn rehearse(task: &Task, durations: &[Duration], others: &Book, from: Timestamp, to: Timestamp) -> Rehearsal {
     let mut book = Book::default();
     let mut tried = Task { since: from, paused: None, ..task.clone() };
-    // What follows is not tried.
+    // Follow-up tasks are not rehearsed.
     tried.policy.then = crate::definition::Then::default();
     tried.policy.is_paused = false;
     book.put(tried);
@@ -120,7 +119,7 @@ pub fn rehearse(task: &Task, durations: &[Duration], others: &Book, from: Timest
     found
 }
 
-/// Minutes of the day at which this task and many others are due.
+/// Returns the minutes of the day at which this task and many others are due.
 fn crowded(task: &Task, others: &Book, from: Timestamp, to: Timestamp) -> Vec<Crowded> {
     let name = &task.definition.name;
     let mut own = BTreeMap::new();
@@ -143,13 +142,13 @@ fn crowded(task: &Task, others: &Book, from: Timestamp, to: Timestamp) -> Vec<Cr
     crowded.into_iter().map(hint).collect()
 }
 
-/// Adds the starts of a task in each minute.
+/// Counts the starts of a task in each minute.
 fn count(task: &Task, from: Timestamp, to: Timestamp, minutes: &mut BTreeMap<i64, u32>) {
     let mut at = from - SignedDuration::from_nanos(1);
     for _ in 0..MOST_DUE {
         let Some(due) = next_of(&task.policy.rules, at, &task.policy.zone).filter(|due| *due <= to) else { return };
         at = due;
-        // A task that is due every second is one of the crowd once a minute.
+        // A task that is due every second counts once per minute.
         let delayed = due.checked_add(SignedDuration::try_from(task.policy.delay).unwrap_or_default()).unwrap_or(due);
         let minute = delayed.as_second().div_euclid(60);
         *minutes.entry(minute).or_default() += 1;
@@ -182,7 +181,7 @@ mod tests {
     #[test]
     fn past_durations_show_overlaps_and_waits() {
         let (from, to) = month();
-        // Each tenth run takes 72 minutes.
+        // Every tenth run takes 72 minutes.
         let durations = minutes(&[5, 5, 5, 5, 5, 5, 5, 5, 5, 72]);
         let queue =
             rehearse(&task("name = \"gold\"\nrules = [\"30 * * * *\"]\noverlap = \"queue 3\""), &durations, &Book::default(), from, to);

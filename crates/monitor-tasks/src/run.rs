@@ -1,4 +1,4 @@
-//! Runs of tasks: their ids, and what started them.
+//! Ids and triggers of runs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::near::shown;
 
-/// Source of the native ids of runs, from which the ids of their processes follow.
+/// Source of the native ids of runs. The process ids are derived from source and native id.
 const SOURCE: &str = "batch";
 
 /// Id of a run: `gold@20261121T023000Z.1`.
@@ -18,27 +18,27 @@ const SOURCE: &str = "batch";
 pub struct RunId {
     /// Name of the task.
     pub task: String,
-    /// Time that the run was due, in whole seconds.
+    /// Due time, in whole seconds.
     pub due: Timestamp,
-    /// Number that tells runs with the same due time apart, from 1: of several agents, several attempts, or several requests.
+    /// Number that distinguishes runs with the same due time, from 1: runs of several agents, retries, or requests.
     pub part: u32,
 }
 
 impl RunId {
-    /// Id of the run's process: the first 8 bytes of SHA-256("batch" ‖ native id). Never zero.
+    /// Returns the id of the run's process: the first 8 bytes of SHA-256("batch" ‖ native id). Never zero.
     pub fn process_id(&self) -> u64 {
         u64::from_be_bytes(self.hash().0).max(1)
     }
 
-    /// Id of the run's tree: the due time in Unix milliseconds in its top 48 bits, and the id of the process in its lower 64, so that the
-    /// run's process is the root's own.
+    /// Returns the id of the run's tree: the due time in Unix milliseconds in the top 48 bits, and the process id in the lower 64, so that
+    /// the run's process is the root's own process.
     pub fn root_id(&self) -> u128 {
         let (_, [high, low]) = self.hash();
         let millis = self.due.as_millisecond().max(0) as u128 & 0xffff_ffff_ffff;
         millis << 80 | u128::from(u16::from_be_bytes([high, low])) << 64 | u128::from(self.process_id())
     }
 
-    /// First ten bytes of the hash of the native id.
+    /// Returns the first ten bytes of the hash of the native id.
     fn hash(&self) -> ([u8; 8], [u8; 2]) {
         let hash = Sha256::new().chain_update(SOURCE).chain_update(self.to_string()).finalize();
         let mut process = [0; 8];
@@ -56,7 +56,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Reason why a text is no id of a run.
+/// Error for a text that is not a run id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidRunId(String);
 
@@ -82,7 +82,7 @@ impl FromStr for RunId {
             let due = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", due).ok()?.to_datetime().ok()?;
             let due = due.to_zoned(TimeZone::UTC).ok()?.timestamp();
             let run = Self { task: task.to_owned(), due, part: part.parse().ok().filter(|part| *part > 0)? };
-            // One run has one id: no `+1`, no `01`.
+            // Ids are canonical: no `+1`, no `01`.
             (run.to_string() == text).then_some(run)
         };
         parse().ok_or_else(|| InvalidRunId(text.to_owned()))
@@ -101,41 +101,41 @@ impl<'de> Deserialize<'de> for RunId {
     }
 }
 
-/// Cause of a run.
+/// Trigger of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Trigger {
-    /// A rule of time.
+    /// A time rule.
     Time,
-    /// A rule of time, while nothing could start: this run makes up for it.
+    /// A time rule at due times when nothing could start. The run makes up for them.
     Missed,
-    /// The start of the machine.
+    /// A boot of the machine.
     Boot,
     /// A request of a person or program.
     Request {
-        /// Name of whoever asked.
+        /// Name of the requester.
         by: String,
-        /// Arguments that follow the command's own.
+        /// Arguments appended to the command.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         args: Vec<String>,
     },
-    /// The end of another task's run.
+    /// The end of a run of another task.
     Then {
-        /// That run.
+        /// The ended run.
         run: RunId,
     },
     /// The failure of an earlier attempt.
     Retry {
-        /// That attempt.
+        /// The failed attempt.
         run: RunId,
-        /// Its arguments, which follow the command's own.
+        /// Arguments appended to the command.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         args: Vec<String>,
     },
 }
 
 impl Trigger {
-    /// The trigger in one word, as events and lists have it: `time`, `missed`, `boot`, `request`, `then`, `retry`.
+    /// Returns the trigger in one word, as used in events and lists: `time`, `missed`, `boot`, `request`, `then`, `retry`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Time => "time",
@@ -147,7 +147,7 @@ impl Trigger {
         }
     }
 
-    /// The run that this one follows, for a link between both.
+    /// Returns the run that this run follows, for a link between both.
     pub fn run(&self) -> Option<&RunId> {
         match self {
             Self::Then { run } | Self::Retry { run, .. } => Some(run),
@@ -155,7 +155,7 @@ impl Trigger {
         }
     }
 
-    /// Arguments that follow the command's own.
+    /// Returns the arguments appended to the command.
     pub fn args(&self) -> &[String] {
         match self {
             Self::Request { args, .. } | Self::Retry { args, .. } => args,
@@ -163,7 +163,7 @@ impl Trigger {
         }
     }
 
-    /// Name of whoever asked for the run.
+    /// Returns the name of the requester.
     pub fn by(&self) -> Option<&str> {
         match self {
             Self::Request { by, .. } => Some(by),
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// As `printf batchgold@20261121T023000Z.1 | sha256sum` says.
+    /// Expected values from `printf batchgold@20261121T023000Z.1 | sha256sum`.
     #[test]
     fn ids_of_tree_and_process_follow_from_it() {
         let run: RunId = "gold@20261121T023000Z.1".parse().unwrap();

@@ -1,4 +1,4 @@
-//! A walk through time with [`plan`](crate::plan()): what an agent would do if runs took as long as somebody says.
+//! Simulates an agent with [`plan`](crate::plan()) over a period, given the durations of its runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::ledger::{Ledger, Outcome, Run};
 use crate::plan::{Action, Now, Plan, after, plan};
 use crate::run::RunId;
 
-/// An agent that is always there, at a time.
+/// A simulated agent that is always up.
 pub(crate) struct Simulation<'a> {
     pub(crate) book: &'a Book,
     pub(crate) ledger: Ledger,
     pub(crate) now: Timestamp,
-    /// Ends of runs that run.
+    /// Future ends of running runs.
     ends: BTreeMap<(Timestamp, RunId), Outcome>,
 }
 
@@ -24,13 +24,12 @@ impl<'a> Simulation<'a> {
         Self { book, ledger, now: from, ends: BTreeMap::new() }
     }
 
-    /// Says that a run which runs already will end.
+    /// Sets the end of a run that is already in progress.
     pub(crate) fn ends(&mut self, run: &RunId, at: Timestamp) {
         self.ends.insert((at, run.clone()), Outcome::Ok);
     }
 
-    /// Plans now, starts what is to start, and goes to the next time at which there is something to be done. Returns None if there is
-    /// none until `to`.
+    /// Plans at the current time, starts runs, and advances to the next relevant time. Returns `None` if there is none until `to`.
     pub(crate) fn step(&mut self, to: Timestamp, takes: &mut impl FnMut(&Run) -> (Duration, Outcome)) -> Option<(Timestamp, Plan)> {
         if self.now > to {
             return None;

@@ -4,12 +4,12 @@ use jiff::tz::TimeZone;
 
 use crate::near::{did_you_mean, shown};
 
-/// Finds a zone of the IANA database, such as `Europe/Berlin` or `UTC`.
+/// Finds an IANA time zone, such as `Europe/Berlin` or `UTC`.
 ///
 /// # Errors
-/// That there is none of this name, and which one may be meant.
+/// If there is no such zone. The message contains a suggestion.
 pub fn find(name: &str) -> Result<TimeZone, String> {
-    // Longer ones than any zone's are not looked up.
+    // No zone name is longer.
     let found = if name.len() <= 64 { TimeZone::get(name).ok() } else { None };
     found.ok_or_else(|| {
         let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Definitions of tasks: what they may say, and how mistakes are told.
+//! Reading definitions of tasks: valid definitions, and the reported mistakes.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn the_examples_of_the_page_have_no_mistakes() {
     let page = include_str!("../../../docs/batch.md");
     let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let examples = examples.filter(|example| !example.starts_with("# agent.toml"));
-    // A part of a definition has no name.
+    // Partial examples in the documentation have no name.
     let whole = |example: &str| if example.starts_with("name = ") { example.to_owned() } else { format!("name = \"gold\"\n{example}") };
     let tasks: Vec<_> = examples.map(|example| Definition::from_toml(&whole(example)).expect(example)).collect();
     assert!(tasks.iter().any(|task| !task.config.is_empty() && task.config_for(Some("production"))["rows"] == 5000), "{tasks:?}");
@@ -233,7 +233,7 @@ fn a_book_is_checked_as_a_whole() {
         ]
     );
     assert_eq!(check_book(&[task("a", &["b", "c"], &[]), task("b", &["c"], &["c"]), task("c", &[], &[])]), []);
-    // A chain as long as any book.
+    // A very long chain.
     let names: Vec<_> = (0..5_000).map(|index| format!("t{index}")).collect();
     let chain: Vec<_> =
         names.iter().enumerate().map(|(index, name)| task(name, &[names[(index + 1) % names.len()].as_str()], &[])).collect();

@@ -1,4 +1,4 @@
-//! Rules of time: how they are read, when they are due, and what becomes of them when the clock changes.
+//! Time rules: parsing, due times, and behavior at changes of the clock.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -10,7 +10,7 @@ fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).expect("a zone")
 }
 
-/// The due times after a civil time, as the zone's clock shows them with its offset.
+/// Returns the due times after a civil time, in local time with offset.
 fn due(rule: &str, zone_name: &str, after: &str, count: usize) -> Vec<String> {
     let (rule, zone) = (Rule::parse(rule, "gold").expect(rule), zone(zone_name));
     let mut at = dst::instant(after.parse().expect("a civil time"), &zone).expect("an instant");
@@ -41,7 +41,7 @@ fn forms_of_rules_are_due_as_they_say() {
     check("0 0 * * friL", berlin, from, &["01-30 00:00 +01:00", "02-27 00:00 +01:00"]);
     check("0 0 * jan-feb sat-sun", berlin, from, &["01-03 00:00 +01:00", "01-04 00:00 +01:00", "01-10 00:00 +01:00"]);
     check("0 0 * * 5-7", berlin, from, &["01-02 00:00 +01:00", "01-03 00:00 +01:00", "01-04 00:00 +01:00", "01-09 00:00 +01:00"]);
-    // Either of two days, as cron has it; both, where one begins with a star.
+    // Either of two days, as in cron; both if one field starts with a star.
     check("0 0 13 * 5", berlin, from, &["01-02 00:00 +01:00", "01-09 00:00 +01:00", "01-13 00:00 +01:00"]);
     check("0 0 */2 * 5", berlin, from, &["01-09 00:00 +01:00", "01-23 00:00 +01:00"]);
     check("5/20 0 * * *", berlin, from, &["01-01 00:05 +01:00", "01-01 00:25 +01:00", "01-01 00:45 +01:00", "01-02 00:05 +01:00"]);
@@ -57,7 +57,7 @@ fn forms_of_rules_are_due_as_they_say() {
 
 #[test]
 fn an_h_is_stable_and_within_its_bounds() {
-    // These values never change: tasks would run at other times.
+    // These values must never change, because tasks would run at other times.
     check("H H * * *", "UTC", "2026-01-01T00:00", &["01-01 18:39 +00:00", "01-02 18:39 +00:00"]);
     for task in (0..200).map(|index| format!("task-{index}")) {
         let rule = Rule::parse("H(10-19) H/6 H * *", &task).expect("a rule");
@@ -80,7 +80,7 @@ fn an_h_is_stable_and_within_its_bounds() {
 #[test]
 fn a_change_of_the_clock_loses_nothing_and_doubles_nothing() {
     let (berlin, york, shanghai, howe) = ("Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe");
-    // Spring: 02:00 to 03:00 are skipped.
+    // Spring: 02:00 to 03:00 is skipped.
     let spring = "2026-03-29T00:59";
     check("30 2 * * *", berlin, spring, &["03-29 03:00 +02:00", "03-30 02:30 +02:00"]);
     check("30 2,14 * * *", berlin, spring, &["03-29 03:00 +02:00", "03-29 14:30 +02:00"]);
@@ -90,7 +90,7 @@ fn a_change_of_the_clock_loses_nothing_and_doubles_nothing() {
     check("30 */2 * * *", berlin, spring, &["03-29 04:30 +02:00", "03-29 06:30 +02:00"]);
     check("2026-03-29T02:15", berlin, spring, &["03-29 03:00 +02:00"]);
     check("30 2 * * *", york, "2026-03-08T00:00", &["03-08 03:00 -04:00", "03-09 02:30 -04:00"]);
-    // Autumn: 02:00 to 03:00 come twice.
+    // Autumn: 02:00 to 03:00 occurs twice.
     let autumn = "2026-10-25T00:59";
     check("30 2 * * *", berlin, autumn, &["10-25 02:30 +02:00", "10-26 02:30 +01:00"]);
     check("0 1,2 * * *", berlin, autumn, &["10-25 01:00 +02:00", "10-25 02:00 +02:00", "10-26 01:00 +01:00"]);
@@ -98,12 +98,12 @@ fn a_change_of_the_clock_loses_nothing_and_doubles_nothing() {
     check("30 * * * *", berlin, autumn, &["10-25 01:30 +02:00", "10-25 02:30 +02:00", "10-25 02:30 +01:00", "10-25 03:30 +01:00"]);
     check("2026-10-25T02:15", berlin, autumn, &["10-25 02:15 +02:00"]);
     check("30 1 * * *", york, "2026-10-31T23:00", &["11-01 01:30 -04:00", "11-02 01:30 -05:00"]);
-    // Lord Howe moves by half an hour: 02:00 to 02:30 are skipped, 01:30 to 02:00 come twice.
+    // Lord Howe shifts by half an hour: 02:00 to 02:30 is skipped, 01:30 to 02:00 occurs twice.
     check("0,15,30 2 * * *", howe, "2026-10-04T00:00", &["10-04 02:30 +11:00", "10-05 02:00 +11:00"]);
     check("*/15 * * * *", howe, "2026-10-04T01:44", &["10-04 01:45 +10:30", "10-04 02:30 +11:00", "10-04 02:45 +11:00"]);
     check("45 1 * * *", howe, "2026-04-05T00:00", &["04-05 01:45 +11:00", "04-06 01:45 +10:30"]);
     check("45 * * * *", howe, "2026-04-05T01:00", &["04-05 01:45 +11:00", "04-05 01:45 +10:30", "04-05 02:45 +10:30"]);
-    // China had its last change in 1991.
+    // The last change in China was in 1991.
     check("30 2 * * *", shanghai, "2026-03-28T12:00", &["03-29 02:30 +08:00", "03-30 02:30 +08:00"]);
     check("30 0 * * *", shanghai, "1991-04-13T12:00", &["04-14 00:30 +08:00", "04-15 00:30 +09:00"]);
     // Samoa skipped a whole day.

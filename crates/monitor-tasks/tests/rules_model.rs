@@ -1,4 +1,4 @@
-//! A model that walks every minute of a year, and every second around changes of the clock, and agrees with `next`.
+//! Compares `next` with a model that walks every minute of a year, and every second around changes of the clock.
 
 use std::sync::LazyLock;
 
@@ -9,13 +9,13 @@ use monitor_tasks::Rule;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
-/// An instant of the walk and what the clock shows.
+/// An instant with the civil time.
 struct Moment {
     at: Timestamp,
     civil: DateTime,
-    /// The clock has shown this before.
+    /// True if the clock has shown this time before.
     is_repeated: bool,
-    /// Civil times that the clock has skipped just before.
+    /// Civil times skipped just before.
     skipped: Option<(DateTime, DateTime)>,
 }
 
@@ -50,13 +50,13 @@ static SECONDS: LazyLock<Vec<Walk>> = LazyLock::new(|| {
     around.iter().map(|(zone, from, to)| walk(zone, &format!("2026-{from}T00:00Z"), &format!("2026-{to}T12:00Z"), 1)).collect()
 });
 
-/// Sets of values; none means `*`.
+/// Sets of values. `None` for `*`.
 #[derive(Debug, Clone)]
 struct Drawn {
     seconds: Option<Vec<i8>>,
     minutes: Option<Vec<i8>>,
     hours: Option<Vec<i8>>,
-    /// Steps of hours that begin with a star.
+    /// Step of the hour field, if it starts with a star.
     hour_step: i8,
     days: Option<Vec<i8>>,
     months: Option<Vec<i8>>,
@@ -104,7 +104,7 @@ fn some_of(from: i8, to: i8, most: usize) -> impl Strategy<Value = Option<Vec<i8
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
-    // Hours at which the clocks change come often.
+    // Prefer hours at which the clocks change.
     let hours = prop_oneof![2 => Just(None), 2 => btree_set(0_i8..=3, 1..=3).prop_map(|set| Some(set.into_iter().collect())), 1 => some_of(0, 23, 5)];
     let time = (some_of(0, 59, 4), some_of(0, 59, 6), hours, 1_i8..=5);
     let day = (some_of(1, 28, 6), some_of(1, 12, 6), some_of(0, 6, 3));
@@ -131,7 +131,7 @@ fn agrees(drawn: &Drawn, walk: &Walk, has_seconds: bool, points: &[prop::sample:
         prop_assert_eq!(found, expected, "{} after {}", &text, after);
         Ok::<(), TestCaseError>(())
     };
-    // From one to the next, so that none is lost and none doubled; of many, those around changes of the clock.
+    // Follow the chain of due times, so that none is lost or duplicated. If there are many, only check those around changes of the clock.
     let changes: Vec<Timestamp> =
         walk.moments.iter().filter(|moment| moment.skipped.is_some() || moment.is_repeated).map(|moment| moment.at).collect();
     let near = |at: &Timestamp| {

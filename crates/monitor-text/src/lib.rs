@@ -1,4 +1,4 @@
-//! What came in, as text that is safe in a terminal: names made harmless, widths in columns, times, durations, states.
+//! Formats recorded data as text that is safe in a terminal: sanitized names, column widths, times, durations, states.
 #![forbid(unsafe_code)]
 
 mod safe;
@@ -9,5 +9,5 @@ pub use safe::{fit, one_line, visible, width};
 pub use state::{STATES, attempt, elapsed, ended_by, glyph, style};
 pub use time::{bytes, counted, duration, exact_moment, moment, now_us, thousands};
 
-/// Columns of the longest duration below a hundred days.
+/// Width of the longest duration below a hundred days, in columns.
 pub const DURATION_COLUMNS: usize = 9;

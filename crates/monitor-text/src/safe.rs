@@ -1,11 +1,11 @@
-//! What came in is data: nothing of it may move the cursor, colour the screen or turn the text around.
+//! Sanitizes recorded text, so that it can't move the cursor, change colors or reverse the direction of text.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text with its control characters shown instead of sent.
+/// Returns the text with control characters replaced by visible characters.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_active) {
         return Cow::Borrowed(text);
@@ -13,7 +13,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
-            // The block of pictures for these is in their order.
+            // The Unicode block of control pictures has the same order.
             '\0'..='\u{1f}' => shown.extend(char::from_u32(0x2400 + u32::from(c))),
             '\u{7f}' => shown.push('\u{2421}'),
             _ if is_active(c) => {
@@ -25,7 +25,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// An error's first line, and its last one, where those of a program often say why; made harmless.
+/// Returns the first and the last line of an error, which usually contain the reason. Sanitized.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let mut lines = text.lines().map(|line| line.trim_matches([' ', '\t', '\r'])).filter(|line| !line.is_empty());
     match (lines.next(), lines.next_back()) {
@@ -35,19 +35,19 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Control characters, line and paragraph separators, and what changes the direction of text or hides in it.
+/// Returns true for control characters, line and paragraph separators, and characters that change the text direction or are invisible.
 fn is_active(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Columns of a terminal.
+/// Returns the width in terminal columns.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// The text in at most so many columns; what is cut off is shown as `…`.
+/// Cuts the text to at most `columns` columns. A cut is marked by `…`.
 pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);

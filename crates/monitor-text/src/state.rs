@@ -1,14 +1,14 @@
-//! States as glyph, word and colour.
+//! Display of states: glyph, word and color.
 
 use anstyle::{AnsiColor, Style};
 use monitor_wire::{Error, ErrorKind, State};
 
 use crate::duration;
 
-/// In the order in which they are told, the most urgent first.
+/// All states in display order, most urgent first.
 pub const STATES: [State; 6] = [State::FAILED, State::LOST, State::RUNNING, State::PENDING, State::CANCELLED, State::SUCCEEDED];
 
-/// A state as one character.
+/// Returns the glyph of a state.
 pub fn glyph(state: &State) -> &'static str {
     match state.as_str() {
         "pending" => "○",
@@ -22,20 +22,20 @@ pub fn glyph(state: &State) -> &'static str {
     }
 }
 
-/// The attempt that something is at: `attempt 2 of 4, next in 8.0 s`.
+/// Formats the current attempt: `attempt 2 of 4, next in 8.0 s`.
 pub fn attempt(number: u32, of: Option<u32>, next_us: Option<u64>, now_us: u64) -> String {
     let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
     let next = next_us.map(|next| format!(", next in {}", duration(next.saturating_sub(now_us).saturating_mul(1_000)))).unwrap_or_default();
     format!("attempt {number}{of}{next}")
 }
 
-/// The exit code or the signal that an error's message doesn't say itself.
+/// Formats the exit code or signal, which the error's message does not contain.
 pub fn ended_by(error: &Error) -> String {
     let what = if error.kind == ErrorKind::SIGNAL { "signal" } else { "exit code" };
     error.code.map(|code| format!("  {what} {code}")).unwrap_or_default()
 }
 
-/// The colour of a state.
+/// Returns the color of a state.
 pub fn style(state: &State) -> Style {
     let colour = match state.as_str() {
         "running" => AnsiColor::Cyan,
@@ -48,7 +48,7 @@ pub fn style(state: &State) -> Style {
     colour.on_default()
 }
 
-/// How long something took, or runs by now.
+/// Formats the duration of a process, up to now if it is running.
 pub fn elapsed(state: &State, elapsed_ns: Option<u64>, started_us: Option<u64>, now_us: u64) -> String {
     let is_running = [State::RUNNING, State::RETRYING].contains(state);
     let running = started_us.filter(|_| is_running).map(|started| now_us.saturating_sub(started).saturating_mul(1_000));

@@ -1,21 +1,21 @@
-//! Times, durations and sizes, short enough to compare at a glance.
+//! Compact formats of times, durations and sizes.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The time of day.
+/// Returns the current time in Unix microseconds.
 pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// A time of Unix microseconds on the clock on the wall.
+/// Formats Unix microseconds in local time.
 pub fn moment(time_us: u64) -> String {
     moment_as("%Y-%m-%d %H:%M:%S", time_us)
 }
 
-/// Like [`moment`], to the millisecond.
+/// Like [`moment`], with milliseconds.
 pub fn exact_moment(time_us: u64) -> String {
     moment_as("%Y-%m-%d %H:%M:%S%.3f", time_us)
 }
@@ -24,17 +24,17 @@ fn moment_as(format: &str, time_us: u64) -> String {
     let time = i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok());
     match time {
         Some(time) => time.to_zoned(TimeZone::system()).strftime(format).to_string(),
-        // Further off than any calendar; it came from somewhere.
+        // Out of the calendar's range; the value was received from outside.
         None => format!("{time_us} µs"),
     }
 }
 
-/// A measured duration: `12.3 ms`, `12 m 40 s`.
+/// Formats a duration: `12.3 ms`, `12 m 40 s`.
 pub fn duration(ns: u64) -> String {
     monitor_duration::rounded(Duration::from_nanos(ns))
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats a number with thousands separators: `1,234,567`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -47,13 +47,13 @@ pub fn thousands(number: u64) -> String {
     grouped
 }
 
-/// `1,204 trees`, `1 process`: a count with its word.
+/// Formats a count with its word: `1,204 trees`, `1 process`.
 pub fn counted(count: u64, word: &str) -> String {
     let plural = if word.ends_with('s') { "es" } else { "s" };
     format!("{} {word}{}", thousands(count), if count == 1 { "" } else { plural })
 }
 
-/// A size.
+/// Formats a size.
 pub fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {

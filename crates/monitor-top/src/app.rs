@@ -1,4 +1,4 @@
-//! The state of the terminal monitor without drawing: a key makes of it another one, and so does an answer.
+//! State of the terminal monitor, without drawing. Keys and answers change the state; [`Effect`] describes work that the loop must do.
 
 mod deeds;
 mod going;
@@ -18,22 +18,22 @@ use crate::list::List;
 use crate::prompt::Prompt;
 use crate::screens::Screen;
 
-/// What the state can't do by itself.
+/// Work outside of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Quit,
-    /// Leaves the terminal to the shell until it comes back.
+    /// Suspends the program until the shell continues it.
     Suspend,
     Copy(String),
     Open(String),
-    /// Finds a process by the beginning of its id.
+    /// Finds a process by a prefix of its id.
     Find(String),
-    /// Finds out what a deed would do.
+    /// Performs a dry run of a change.
     Weigh(Deed),
     Do(Deed),
 }
 
-/// What is told of a row beside the list.
+/// A panel with details of the selected row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Panel {
     Info,
@@ -41,29 +41,29 @@ pub(crate) enum Panel {
     Result,
 }
 
-/// Who gets the keys.
+/// Input mode, which determines the meaning of keys.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Mode {
     List,
     Filter(Prompt),
     Command(Prompt),
-    /// A panel, from this line on.
+    /// A panel, scrolled to this line.
     Panel(Panel, usize),
-    /// Asks for a task's name and how often such tasks are to begin: in this worker alone, or in all.
+    /// Prompts for the name and rate limit of tasks, for one worker or for all workers.
     Limit(Prompt, Option<WorkerId>),
-    /// Asks whether this is to be done.
+    /// Asks for confirmation.
     Confirm {
         deed: Deed,
         what: String,
     },
 }
 
-/// What it was started with.
+/// Start options.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setting {
-    /// The address of the page, without a slash at its end; none if there is no server.
+    /// Address of the page, without a trailing slash. `None` without a server.
     pub(crate) page: Option<String>,
-    /// Where the data comes from, as it is shown.
+    /// Displayed name of the data source.
     pub(crate) source: String,
     pub(crate) is_readonly: bool,
 }
@@ -72,25 +72,25 @@ pub(crate) struct Setting {
 pub(crate) struct App {
     pub(crate) setting: Setting,
     pub(crate) screen: Screen,
-    /// Where Esc goes back to.
+    /// Screens that Esc returns to.
     back: Vec<Screen>,
     lists: BTreeMap<Screen, List>,
     filters: BTreeMap<Screen, String>,
     pub(crate) mode: Mode,
     pub(crate) link: Link,
     pub(crate) message: Option<String>,
-    /// Why the list can't be had.
+    /// Error text, if the list can't be loaded.
     pub(crate) refusal: Option<String>,
     pub(crate) now_us: u64,
-    /// The tree that is open: its number or its id.
+    /// Number or id of the open tree.
     root: Option<String>,
-    /// What is known of it.
+    /// Root of the open tree, once loaded.
     pub(crate) opened: Option<Box<Root>>,
-    /// How many processes of it are asked for.
+    /// Number of its processes to request.
     limit: usize,
     tasks_of: Option<TasksOf>,
     log_of: Option<ProcessId>,
-    /// The question that the rows of each list answer.
+    /// Question that the rows of each list answer.
     answered: BTreeMap<Screen, Question>,
 }
 
@@ -123,7 +123,7 @@ impl App {
         app
     }
 
-    /// The list of the screen that is shown.
+    /// Returns the list of the current screen.
     pub(crate) fn list(&mut self) -> &mut List {
         self.list_of(self.screen)
     }
@@ -136,7 +136,7 @@ impl App {
         self.filters.get(&self.screen.list()).map_or("", String::as_str)
     }
 
-    /// Returns true once the list that is shown was answered.
+    /// Returns true if the displayed list is the answer to the current question.
     pub(crate) fn is_answered(&self) -> bool {
         self.question().is_none_or(|question| self.answered.get(&self.screen.list()) == Some(&question))
     }
@@ -149,7 +149,7 @@ impl App {
         self.log_of
     }
 
-    /// What the screen wants to know, if anything.
+    /// Returns the question whose answer the screen shows, if any.
     pub(crate) fn question(&self) -> Option<Question> {
         let filter = self.filter().to_owned();
         Some(match self.screen {
@@ -166,7 +166,7 @@ impl App {
         })
     }
 
-    /// Takes an answer, unless something else is wanted by now.
+    /// Applies an answer, unless the question has changed since then.
     pub(crate) fn take(&mut self, question: &Question, facts: Facts) {
         if self.question().as_ref() != Some(question) {
             return;
@@ -190,7 +190,7 @@ impl App {
         }
     }
 
-    /// Takes that the question has no answer.
+    /// Records that a question failed.
     pub(crate) fn refuse(&mut self, question: &Question, words: String, is_away: bool) {
         if is_away {
             self.link = Link::Away(words);
@@ -199,7 +199,7 @@ impl App {
         }
     }
 
-    /// Takes the processes that were found by an id.
+    /// Shows the processes found by an id.
     pub(crate) fn found(&mut self, typed: &str, processes: &[Process]) {
         match processes {
             [] => self.message = Some(format!("no process has an id that begins with {typed}")),

@@ -1,20 +1,20 @@
-//! What is typed behind `:`: a screen, a tree, a process.
+//! Commands typed after `:`: a screen, a tree, or a process.
 
 use crate::screens::Screen;
 
-/// What is meant.
+/// A parsed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     Nothing,
     Quit,
     Show(Screen),
-    /// A tree, by its number or its id.
+    /// A tree, by number or id.
     Tree(String),
-    /// A process, by the beginning of its id.
+    /// A process, by a prefix of its id.
     Process(String),
 }
 
-/// Reads a command. What is none is told.
+/// Parses a command. Returns an error text for unknown commands.
 pub(crate) fn read(typed: &str) -> Result<Command, String> {
     let typed = typed.trim();
     let word = typed.to_lowercase();

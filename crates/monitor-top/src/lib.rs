@@ -1,6 +1,6 @@
-//! The terminal monitor: trees, errors, workers, queues and logs, while they happen, and keys to go through them.
+//! The terminal monitor: shows trees, errors, workers, queues and logs live, and handles keys to navigate them.
 //!
-//! `app` is the state without drawing, `data/` what is asked and heard, `screens/` what is drawn, `run` the loop that joins them.
+//! `app` is the state without drawing, `data/` queries the server, `screens/` draws, and `run` is the loop that connects them.
 #![forbid(unsafe_code)]
 
 mod app;
@@ -27,29 +27,29 @@ use crate::replay::{Player, shown};
 pub use crate::run::Error;
 use crate::source::Source;
 
-/// What the monitor is started with.
+/// Start options of the monitor.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The tree that is opened first: its number, or its id.
+    /// Number or id of the tree to open first.
     pub root: Option<String>,
-    /// Nothing can be cancelled.
+    /// True to disable cancellations and other changes.
     pub is_readonly: bool,
 }
 
-/// Shows what a server tells, until somebody quits or a signal comes. Returns the exit code. Runs on a tokio runtime with time and I/O.
+/// Shows the data of a server until the user quits or a signal arrives. Returns the exit code. Requires a tokio runtime with time and I/O.
 ///
 /// # Errors
-/// When there is no terminal, or it can't be used.
+/// If there is no terminal, or it can't be used.
 pub async fn show(client: Client, options: Options) -> Result<u8, Error> {
     let url = client.url().as_str().trim_end_matches('/').to_owned();
     let setting = Setting { page: Some(format!("{url}/tasks")), source: url, is_readonly: options.is_readonly };
     run::run(Source::live(client), setting, options.root).await
 }
 
-/// Shows what a file of events tells, as [`show`] does what a server tells.
+/// Replays a file of events, with the same display as [`show`].
 ///
 /// # Errors
-/// When there is no terminal, it can't be used, or the file can't be read.
+/// If there is no terminal, it can't be used, or the file can't be read.
 pub async fn replay(replay: Replay, options: Options) -> Result<u8, Error> {
     let player = Player::open(&replay).map_err(|source| Error::Replay { path: replay.path.clone(), source })?;
     let setting = Setting { page: None, source: shown(&replay.path), is_readonly: true };

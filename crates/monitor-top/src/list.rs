@@ -1,6 +1,6 @@
-//! A list of rows without drawing: which row is selected, in which order they stand, what is folded away.
+//! A list of rows, without drawing: selection, order, and collapsed branches.
 //!
-//! The selection is an id. Rows come anew with each answer, so a line says nothing about which one is meant.
+//! The selection is stored as a key, because each answer replaces all rows and a position could then refer to another row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,73 +8,73 @@ use monitor_wire::State;
 
 use crate::data::{Key, Model};
 
-/// What stands in a column of a row.
+/// Content of a column in a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     Empty,
     Text(String),
-    /// Text that is quieter than the rest.
+    /// Text in a faint style.
     Faint(String),
-    /// The words of a failure.
+    /// Error message.
     Error(String),
     State(State),
     Number(u64),
-    /// How long it took, in nanoseconds.
+    /// Duration in nanoseconds.
     Took(u64),
-    /// It goes on since this time, Unix µs.
+    /// Start of something that is still running, in Unix µs.
     Since(u64),
-    /// A time, Unix µs.
+    /// A point in time, in Unix µs.
     At(u64),
-    /// A process on a line of time: its start and its end, Unix µs.
+    /// Bar on the timeline: start and end of a process, in Unix µs.
     Bar(u64, Option<u64>),
 }
 
-/// A row: a model, and what stands in the columns.
+/// A row: a model and its cells.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) key: Key,
     pub(crate) model: Model,
     pub(crate) cells: Vec<Cell>,
-    /// How deep it hangs; 0 in lists that are no tree.
+    /// Depth in the tree; 0 in flat lists.
     pub(crate) depth: u32,
 }
 
-/// A row in sight.
+/// A visible row.
 #[derive(Debug)]
 pub(crate) struct Shown<'a> {
     pub(crate) row: &'a Row,
     pub(crate) is_selected: bool,
-    /// Whether the rows below it are to be seen, if it has any.
+    /// True if its children are visible. `None` if it has no children.
     pub(crate) is_open: Option<bool>,
 }
 
-/// The order of rows with the same parent.
+/// Sort order of rows with the same parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sort {
     pub(crate) column: usize,
     pub(crate) is_descending: bool,
 }
 
-/// A list, and where somebody is in it.
+/// A list with its view state.
 #[derive(Debug, Default)]
 pub(crate) struct List {
-    /// As they were answered.
+    /// Rows in the order of the answer.
     rows: Vec<Row>,
-    /// Those to be seen, in the order in which they stand.
+    /// Indices of the visible rows, in display order.
     order: Vec<usize>,
     has_children: Vec<bool>,
     selected: Option<Key>,
-    /// The selected row is still to come.
+    /// True if the selected row has not been received yet.
     is_awaited: bool,
-    /// Where the selected row stands, or stood last.
+    /// Position of the selected row, or its last position.
     place: usize,
-    /// The first line to be seen.
+    /// Position of the first visible line.
     top: usize,
     sort: Option<Sort>,
-    /// The order stands still: of each row its place.
+    /// If the order is frozen, the position of each row.
     frozen: Option<HashMap<Key, usize>>,
     closed: HashSet<Key>,
-    /// Goes where something happens.
+    /// True in follow mode, which selects the newest row.
     pub(crate) follows: bool,
     pub(crate) has_more: bool,
 }
@@ -88,7 +88,7 @@ impl List {
         self.order.is_empty()
     }
 
-    /// All rows, folded away or not, as they were answered.
+    /// Returns all rows in the order of the answer, including collapsed rows.
     pub(crate) fn all(&self) -> &[Row] {
         &self.rows
     }
@@ -97,12 +97,12 @@ impl List {
         self.order.get(self.place).map(|index| &self.rows[*index])
     }
 
-    /// The id of the selected row, which may be still to come.
+    /// Returns the key of the selected row, which may not have been received yet.
     pub(crate) fn selected_key(&self) -> Option<&Key> {
         self.selected.as_ref()
     }
 
-    /// Returns true if the selected row is still to come.
+    /// Returns true if the selected row has not been received yet.
     pub(crate) fn awaits(&self) -> bool {
         self.is_awaited
     }
@@ -119,7 +119,7 @@ impl List {
         self.frozen.is_some()
     }
 
-    /// The rows in sight of so many lines. The selected one is among them.
+    /// Returns the rows that fit into `lines` lines. The selected row is included.
     pub(crate) fn window(&mut self, lines: usize) -> Vec<Shown<'_>> {
         let lines = lines.max(1);
         self.top = self.top.clamp((self.place + 1).saturating_sub(lines), self.place);
@@ -131,35 +131,35 @@ impl List {
         self.order.iter().enumerate().skip(self.top).take(lines).map(shown).collect()
     }
 
-    /// Of a row with others below it, whether these are to be seen.
+    /// Returns true if the children of a row are visible. `None` if it has no children.
     fn is_open(&self, index: usize) -> Option<bool> {
         self.has_children[index].then(|| !self.closed.contains(&self.rows[index].key))
     }
 
-    /// Takes the rows of a new answer.
+    /// Replaces the rows by a new answer.
     pub(crate) fn take(&mut self, rows: Vec<Row>, now_us: u64) {
         self.rows = rows;
         self.arrange(now_us);
     }
 
-    /// Forgets all rows, for they are another question's.
+    /// Removes all rows because the question has changed.
     pub(crate) fn clear(&mut self) {
         *self = Self { sort: self.sort, follows: self.follows, ..Self::default() };
     }
 
-    /// Selects a row by its id, whether or not it is there yet.
+    /// Selects a row by its key, which may not have been received yet.
     pub(crate) fn select(&mut self, key: Key, now_us: u64) {
         (self.selected, self.is_awaited) = (Some(key), true);
         self.show_selected();
         self.arrange(now_us);
     }
 
-    /// Returns true if the row of this id is there.
+    /// Returns true if the list contains the row.
     pub(crate) fn has(&self, key: &Key) -> bool {
         self.rows.iter().any(|row| row.key == *key)
     }
 
-    /// Goes so many rows down, or up.
+    /// Moves the selection down by `rows`, or up if negative.
     pub(crate) fn move_by(&mut self, rows: isize) {
         let last = self.order.len().saturating_sub(1);
         self.go_to(self.place.saturating_add_signed(rows).min(last));
@@ -170,7 +170,7 @@ impl List {
         (self.selected, self.is_awaited) = (self.selected().map(|row| row.key.clone()), false);
     }
 
-    /// Goes to the next row like this, or the one before, round the end. Rows that are folded away are opened. Returns false if there is none.
+    /// Selects the next or previous row that matches, and wraps around. Expands collapsed branches. Returns false if no row matches.
     pub(crate) fn seek(&mut self, forward: bool, now_us: u64, is_meant: impl Fn(&Row) -> bool) -> bool {
         let all = arrange(&self.rows, &|a, b| self.compare(a, b, now_us), &HashSet::new()).0;
         let at = self.selected().and_then(|row| all.iter().position(|index| self.rows[*index].key == row.key)).unwrap_or(0);
@@ -182,7 +182,7 @@ impl List {
         true
     }
 
-    /// Folds away what is below the selected row; of a row that has nothing to be folded, goes to its parent. Returns false if there is none.
+    /// Collapses the selected row, or selects its parent if there is nothing to collapse. Returns false if there is no parent.
     pub(crate) fn close(&mut self, now_us: u64) -> bool {
         let Some(index) = self.order.get(self.place).copied() else { return false };
         let (key, depth) = (self.rows[index].key.clone(), self.rows[index].depth);
@@ -195,7 +195,7 @@ impl List {
         parent.inspect(|place| self.go_to(*place)).is_some()
     }
 
-    /// Shows what is below the selected row; of an open one, goes to its first child. Returns false if it has none.
+    /// Expands the selected row, or selects its first child if it is expanded. Returns false if it has no children.
     pub(crate) fn open(&mut self, now_us: u64) -> bool {
         let Some(index) = self.order.get(self.place).copied() else { return false };
         match self.is_open(index) {
@@ -209,14 +209,14 @@ impl List {
         true
     }
 
-    /// Sorts by the next of so many columns; after the last one as it was answered.
+    /// Sorts by the next column. After the last column, restores the order of the answer.
     pub(crate) fn sort_next(&mut self, columns: usize, now_us: u64) {
         let next = self.sort.map_or(0, |sort| sort.column + 1);
         self.sort = (next < columns).then_some(Sort { column: next, is_descending: false });
         self.rearrange(now_us);
     }
 
-    /// Turns the order round.
+    /// Reverses the order.
     pub(crate) fn flip(&mut self, now_us: u64) {
         if let Some(sort) = &mut self.sort {
             sort.is_descending = !sort.is_descending;
@@ -224,13 +224,13 @@ impl List {
         self.rearrange(now_us);
     }
 
-    /// Lets the order stand still, whatever comes, or go on.
+    /// Freezes or unfreezes the order.
     pub(crate) fn freeze(&mut self, is_frozen: bool, now_us: u64) {
         self.frozen = is_frozen.then(HashMap::new);
         self.rearrange(now_us);
     }
 
-    /// Arranges rows although they are frozen, and lets them stand so.
+    /// Sorts again although the order is frozen, and freezes the new order.
     fn rearrange(&mut self, now_us: u64) {
         let was_frozen = self.frozen.take().is_some();
         self.arrange(now_us);
@@ -246,12 +246,12 @@ impl List {
         match self.selected.as_ref().and_then(of_selected) {
             Some(place) => (self.place, self.is_awaited) = (place, false),
             None if self.is_awaited => self.place = self.place.min(self.order.len().saturating_sub(1)),
-            // It is gone: whoever stands where it stood.
+            // The row was removed: select the row at its position.
             None => self.go_to(self.place),
         }
     }
 
-    /// Opens all that the selected row is folded away by.
+    /// Expands all ancestors of the selected row.
     fn show_selected(&mut self) {
         let Some(mut index) = self.rows.iter().position(|row| Some(&row.key) == self.selected.as_ref()) else { return };
         while let Some(parent) = (0..index).rev().find(|above| self.rows[*above].depth < self.rows[index].depth) {
@@ -272,7 +272,7 @@ impl List {
 }
 
 impl Cell {
-    /// What it is sorted by: numbers by size, words by letters.
+    /// Returns the sort key: numbers by value, text alphabetically.
     fn rank(&self, now_us: u64) -> (u128, String) {
         match self {
             Self::Empty => (0, String::new()),
@@ -286,7 +286,7 @@ impl Cell {
     }
 }
 
-/// The rows to be seen, parents before their children and these in order; and of each row whether it has any.
+/// Returns the indices of the visible rows, parents before their sorted children, and a flag for each row that is true if it has children.
 fn arrange(rows: &[Row], compare: &dyn Fn(&Row, &Row) -> std::cmp::Ordering, closed: &HashSet<Key>) -> (Vec<usize>, Vec<bool>) {
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); rows.len()];
     let (mut tops, mut above) = (Vec::new(), Vec::<usize>::new());
@@ -318,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows from words like `1.b=7`: depth, name, number.
+    /// Creates rows from words such as `1.b=7`: depth, name, number.
     fn rows(text: &str) -> Vec<Row> {
         let row = |word: &str| {
             let (depth, rest) = word.split_once('.').unwrap();
@@ -354,14 +354,14 @@ mod tests {
         assert_eq!(selected(&list), "b");
         list.take(rows("0.new=9 0.a=1 0.c=3 0.b=2"), 0);
         assert_eq!(selected(&list), "b");
-        // One that is gone leaves its place to whoever stands there.
+        // If the selected row is removed, the row at its position is selected.
         list.take(rows("0.new=9 0.a=1 0.c=3"), 0);
         assert_eq!(selected(&list), "c");
         list.take(Vec::new(), 0);
         assert!(list.selected().is_none() && list.is_empty());
         list.move_by(5);
         list.move_by(-5);
-        // One that was never there is waited for.
+        // A row that has not been received yet can be selected in advance.
         list.take(rows("0.x=1 0.b=2"), 0);
         list.select(Key::Word("later".to_owned()), 0);
         list.take(rows("0.x=1 0.b=2 0.later=3"), 0);
@@ -391,7 +391,7 @@ mod tests {
         list.take(rows("0.new=0 0.c=0 0.a=9 0.b=5"), 0);
         assert_eq!(shown(&mut list), "a b c new");
         assert_eq!(list.selected().unwrap().cells[1], Cell::Number(9));
-        // Whoever sorts anew means it.
+        // An explicit sort changes a frozen order.
         list.flip(0);
         assert_eq!(shown(&mut list), "a b new c");
         list.freeze(false, 0);

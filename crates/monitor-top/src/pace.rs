@@ -1,18 +1,18 @@
-//! When something is asked for again and drawn again, so that both take a bounded part of a processor.
+//! Timing of requests and drawing, so that both use a bounded share of the processor.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The screen is drawn at most so often, but for a key.
+/// Minimum interval between drawings, for new data and for keys.
 const DATA_PAUSE: Duration = Duration::from_millis(100);
 const KEY_PAUSE: Duration = Duration::from_millis(15);
-/// What goes on is drawn again after so long.
+/// Interval of drawing while running durations are visible.
 const CLOCK_PAUSE: Duration = Duration::from_secs(1);
-/// A list is read again after so long at the earliest, and after this many times what reading it took.
+/// Minimum interval between requests of a list. If a request took long, the pause is `REST` times its duration.
 const ASK_PAUSE: Duration = Duration::from_millis(500);
 const REST: u32 = 9;
-/// A server that is away is asked again after so long, then after twice as long, and so on.
+/// Maximum interval of retries if the server is unreachable. The interval starts with `ASK_PAUSE` and doubles.
 const LONGEST_AWAY_PAUSE: Duration = Duration::from_secs(8);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Pace {
         Self { drawn: now, draw_at: Some(now), ask_after: now, away_pause: ASK_PAUSE }
     }
 
-    /// When to draw next, if there is something to be drawn.
+    /// Returns the time of the next drawing, if one is pending.
     pub(crate) fn draw_at(&self) -> Option<Instant> {
         self.draw_at
     }
@@ -45,22 +45,22 @@ impl Pace {
         self.draw_at = Some(self.draw_at.map_or(at, |known| known.min(at)));
     }
 
-    /// It was drawn; `goes_on` says that it shows something that is another one a second later.
+    /// Records a drawing. `goes_on` is true if the screen shows a running duration.
     pub(crate) fn drew(&mut self, now: Instant, goes_on: bool) {
         (self.drawn, self.draw_at) = (now, goes_on.then(|| now + CLOCK_PAUSE));
     }
 
-    /// When the same may be asked for again.
+    /// Returns the time at which the question may be repeated.
     pub(crate) fn ask_after(&self) -> Instant {
         self.ask_after
     }
 
-    /// Something else is wanted: that is asked for at once.
+    /// Permits an immediate request, because the question has changed.
     pub(crate) fn ask_at_once(&mut self, now: Instant) {
         (self.ask_after, self.away_pause) = (now, ASK_PAUSE);
     }
 
-    /// An answer came, or that there is none.
+    /// Records an answer or a failure.
     pub(crate) fn answered(&mut self, asked: Instant, now: Instant, is_away: bool) {
         if is_away {
             self.ask_after = now + self.away_pause;

@@ -1,17 +1,17 @@
-//! The line that somebody types into, behind `/` and `:`.
+//! Input line for filters (`/`) and commands (`:`).
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// No more characters are taken.
+/// Maximum number of characters.
 const LONGEST: usize = 1_000;
 
-/// What was typed so far.
+/// Text typed so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prompt {
     pub(crate) text: String,
 }
 
-/// What a key did.
+/// Effect of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
     More,
@@ -37,7 +37,7 @@ impl Prompt {
         Typed::More
     }
 
-    /// Adds what was typed or pasted.
+    /// Inserts typed or pasted text.
     pub(crate) fn add(&mut self, text: &str) {
         let room = LONGEST.saturating_sub(self.text.chars().count());
         self.text.extend(text.chars().filter(|c| !c.is_control()).take(room));

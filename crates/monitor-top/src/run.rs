@@ -1,4 +1,4 @@
-//! The loop: keys, answers, what the stream tells and signals change the state, and now and then it is drawn.
+//! The main loop: keys, answers, stream events and signals change the state, which is then drawn.
 
 use std::future::pending;
 use std::io;
@@ -21,36 +21,36 @@ use crate::source::Source;
 use crate::terminal::{self, Screen};
 use crate::theme::Theme;
 
-/// Why the monitor could not run.
+/// Error of the terminal monitor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nobody sits before input and output.
+    /// Input or output is not a terminal.
     #[error(
         "monitor top wants a terminal for its input and output; `monitor roots`, `monitor tree` and `monitor events` write to files and pipes"
     )]
     NoTerminal,
-    /// The file that was to be replayed can't be read.
+    /// The file to replay can't be read.
     #[error("could not replay {}: {source}", path.display())]
     Replay {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// The terminal refused something.
+    /// An operation on the terminal failed.
     #[error("the terminal could not be used")]
     Terminal(#[from] io::Error),
 }
 
-/// An answer that is on its way.
+/// A pending request.
 struct Asking {
     question: Question,
     since: Instant,
     answer: Pin<Box<dyn Future<Output = Result<Facts, ApiError>>>>,
 }
 
-/// What somebody asked for by a key.
+/// Result of an action requested by a key.
 enum Done {
     Found(String, Result<Vec<Process>, ApiError>),
     Weighed(Deed, Result<Outcome, ApiError>),
@@ -65,20 +65,20 @@ struct Running {
     pace: Pace,
     asking: Option<Asking>,
     doing: Option<Doing>,
-    /// The question that was asked last.
+    /// Last question that was requested.
     asked: Option<Question>,
-    /// Its answer is no longer true.
+    /// True if its answer is outdated.
     is_stale: bool,
 }
 
-/// What is to be done with the terminal.
+/// Next step of the loop.
 enum Next {
     Go,
     Suspend,
     End(u8),
 }
 
-/// Shows what there is until somebody quits, or a signal comes: the exit code.
+/// Runs the loop until the user quits or a signal arrives. Returns the exit code.
 pub(crate) async fn run(source: Source, setting: Setting, root: Option<String>) -> Result<u8, Error> {
     if !terminal::is_there() {
         return Err(Error::NoTerminal);
@@ -103,7 +103,7 @@ pub(crate) async fn run(source: Source, setting: Setting, root: Option<String>) 
 }
 
 impl Running {
-    /// Waits for whatever comes next.
+    /// Waits for the next event and handles it.
     async fn next(&mut self, screen: &mut Screen, keys: &mut EventStream, signals: &mut Signals, theme: Theme) -> Result<Next, Error> {
         self.ask_if_due();
         let (draw_at, ask_after) = (self.pace.draw_at(), self.pace.ask_after());
@@ -145,7 +145,7 @@ impl Running {
         Ok(Next::Go)
     }
 
-    /// Asks for what the screen wants: at once if that is something else than before, else if it may have changed and time is due.
+    /// Requests the data of the screen: immediately if the question has changed, otherwise if the answer is stale and the pause is over.
     fn ask_if_due(&mut self) {
         let wanted = self.app.question();
         let now = Instant::now();
@@ -174,7 +174,7 @@ impl Running {
             }
             Err(error) => {
                 let is_away = error.is_temporary();
-                // A refusal may be another one once something has changed.
+                // An unreachable server is retried. A refusal is final until something changes.
                 self.is_stale |= is_away;
                 self.app.refuse(&question, error.causes(), is_away);
                 is_away
@@ -186,7 +186,7 @@ impl Running {
 
     fn take_event(&mut self, event: Option<io::Result<Event>>) -> Result<Next, Error> {
         let effect = match event {
-            // Nobody sits there any more.
+            // The terminal was closed.
             None => return Ok(Next::End(0)),
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
@@ -271,14 +271,14 @@ async fn finished(doing: &mut Option<Doing>) -> Done {
     }
 }
 
-/// Hands an address of the page to the system's browser; what is to be said of it. There is no secret in it.
+/// Opens an address of the page in the system's browser. Returns the message to show. The address contains no secrets.
 fn open(link: &str) -> String {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(opener);
     let started = command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match started {
         Ok(mut child) => {
-            // It is waited for apart, lest it stay as a zombie.
+            // Reap the child on another thread, so that it does not remain as a zombie.
             std::thread::spawn(move || child.wait());
             format!("opened: {link}")
         }

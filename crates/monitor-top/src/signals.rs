@@ -1,11 +1,11 @@
-//! Signals that end the program or stop it.
+//! Signals that end or suspend the program.
 
 use std::io;
 
-/// What a signal wants.
+/// Effect of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// To end, with this exit code.
+    /// End with this exit code.
     End(u8),
     Suspend,
 }
@@ -30,7 +30,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one. The exit code is the shell's: 128 and the signal's number.
+    /// Waits for the next signal. The exit code is 128 plus the signal's number, as in a shell.
     pub(crate) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::End(128 + 15),

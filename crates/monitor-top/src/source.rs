@@ -1,4 +1,4 @@
-//! Where data comes from: a server, or a file in its place.
+//! The data source: a server or a replayed file.
 
 use std::pin::Pin;
 
@@ -21,7 +21,7 @@ impl Source {
         Self::Live(client.clone(), Live::new(client).into())
     }
 
-    /// The time of day, or the time in the file.
+    /// Returns the current time, or the time in the file.
     pub(crate) fn now_us(&self) -> u64 {
         match self {
             Self::Live(..) => monitor_text::now_us(),
@@ -29,7 +29,7 @@ impl Source {
         }
     }
 
-    /// Waits until there is something to tell. Dropping its future loses nothing.
+    /// Waits for the next change. Cancel-safe.
     pub(crate) async fn changed(&mut self) -> Change {
         match self {
             Self::Live(_, live) => live.changed().await,
@@ -47,13 +47,13 @@ impl Source {
         }
     }
 
-    /// Processes whose ids begin so; none of a file's.
+    /// Finds processes by a prefix of their id. `None` for a file.
     pub(crate) fn find(&self, id: String) -> Option<Answer<Vec<Process>>> {
         let Self::Live(client, _) = self else { return None };
         Some(Box::pin(data::find(client.clone(), id)))
     }
 
-    /// Changes something, or says what that would do; nothing of a file.
+    /// Performs a change or its dry run. `None` for a file.
     pub(crate) fn change(&self, deed: Deed, is_dry_run: bool) -> Option<Answer<Outcome>> {
         let Self::Live(client, _) = self else { return None };
         Some(Box::pin(data::change(client.clone(), deed, is_dry_run)))

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use crate::data::{Facts, Model};
 
-/// Noon of a day, in Unix µs.
+/// Noon of a fixed day, in Unix µs.
 pub(crate) const NOON_US: u64 = 1_795_435_200_000_000;
 
-/// Seconds after noon, in Unix µs.
+/// Returns the time `seconds` after noon, in Unix µs.
 pub(crate) fn at(seconds: u64) -> u64 {
     NOON_US + seconds * 1_000_000
 }
 
-/// An object with more of it.
+/// Adds fields to an object.
 fn with(mut object: Value, more: Value) -> Value {
     let (Value::Object(known), Value::Object(more)) = (&mut object, more) else { panic!("objects") };
     known.extend(more);
@@ -28,7 +28,7 @@ pub(crate) fn process_id(number: u64) -> ProcessId {
     format!("{number:016x}").parse().unwrap()
 }
 
-/// A tree that began so many seconds after noon as its number says.
+/// Creates a tree that started `number` seconds after noon.
 pub(crate) fn root(number: u64, name: &str, state: &str, more: Value) -> Root {
     let counts = json!({"pending": 0, "running": 0, "succeeded": 1, "failed": 0, "cancelled": 0, "lost": 0});
     let base = json!({
@@ -38,7 +38,7 @@ pub(crate) fn root(number: u64, name: &str, state: &str, more: Value) -> Root {
     serde_json::from_value(with(base, more)).unwrap()
 }
 
-/// A process of the first tree.
+/// Creates a process of the first tree.
 pub(crate) fn process(number: u64, depth: u32, name: &str, state: &str, more: Value) -> Process {
     let base = json!({
         "id": process_id(number), "root_id": root_id(1), "parent_id": null, "name": name, "kind": "normal", "state": state, "native_id": null,
@@ -86,7 +86,7 @@ pub(crate) fn line(number: u64, level: &str, message: &str) -> LogEntry {
     serde_json::from_value(base).unwrap()
 }
 
-/// Trees in each state, with names of all kinds.
+/// Creates trees in each state, with various names.
 pub(crate) fn roots() -> Facts {
     let all = [
         root(
@@ -103,7 +103,7 @@ pub(crate) fn roots() -> Facts {
     Facts::of(all.into_iter().map(|root| Model::Root(root.into())))
 }
 
-/// A tree of some depth.
+/// Creates a tree with several levels.
 pub(crate) fn tree() -> Facts {
     let all = [
         process(1, 0, "pipeline", "running", json!({"kind": "root"})),

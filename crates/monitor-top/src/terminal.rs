@@ -1,4 +1,4 @@
-//! The terminal: taken over while the monitor shows something, and given back whatever ends it.
+//! Takes over the terminal, and restores it at any end of the program.
 
 use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
 use std::panic;
@@ -12,16 +12,16 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
-/// It is taken over, and has to be given back once.
+/// True while the terminal is taken over and must be restored.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A terminal that is taken over until this is dropped.
+/// The terminal, taken over until this is dropped.
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Screen {
-    /// Takes the terminal over. A panic gives it back before it says its words.
+    /// Takes over the terminal. A panic hook restores it before the message is printed.
     pub(crate) fn take() -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
@@ -45,18 +45,18 @@ impl Screen {
         self.terminal.draw(draw).map(|_| ())
     }
 
-    /// Gives the terminal to the shell until this program is continued.
+    /// Restores the terminal and stops the program until it is continued.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
         #[cfg(unix)]
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
         enter()?;
-        // It knows nothing of what was on the screen. (Clearing it would ask where the cursor is, and the answer is taken for a key.)
+        // A new terminal object redraws everything. (Clearing would query the cursor position, and the reply would be taken for a key.)
         self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
         Ok(())
     }
 
-    /// Puts a text into the clipboard of whoever sits before the terminal, if it lets programs do that (OSC 52).
+    /// Copies text to the user's clipboard with OSC 52, if the terminal permits that.
     pub(crate) fn copy(text: &str) -> io::Result<()> {
         execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
     }
@@ -68,7 +68,7 @@ impl Drop for Screen {
     }
 }
 
-/// Whether somebody sits before both input and output.
+/// Returns true if input and output are terminals.
 pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && stdout().is_terminal()
 }
@@ -79,7 +79,7 @@ fn enter() -> io::Result<()> {
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste).inspect_err(|_| give_back())
 }
 
-/// Nobody is left to tell what of it fails.
+/// Restores the terminal. Errors are ignored, because they can't be displayed.
 fn give_back() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         let _ = disable_raw_mode();
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// Has the test below panic, in the process that it starts on a terminal of its own.
+    /// Set in the child process of the test below, which panics on a pseudo-terminal.
     const PANICS: &str = "MONITOR_TEST_PANICS";
 
     #[test]

@@ -1,4 +1,4 @@
-//! Colours, or none of them.
+//! Colors and styles.
 
 use anstyle::AnsiColor;
 use monitor_wire::State;
@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Theme {
-    /// False where `NO_COLOR` is set: then only weight and inversion tell things apart, and glyphs tell states.
+    /// False if `NO_COLOR` is set. In that case, bold and reverse video are used, and glyphs show states.
     pub(crate) is_coloured: bool,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn strong() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-/// The selected row, and what else stands out.
+/// Style of the selected row and other highlights.
 pub(crate) fn selected() -> Style {
     Style::new().add_modifier(Modifier::REVERSED)
 }

@@ -1,16 +1,16 @@
-//! Compresses the finished page by zstd. The bundler has done so by brotli and gzip already, with what Node brings; the oldest
-//! Node that builds the page has no zstd.
+//! Compresses the built page with zstd. The bundler already creates brotli and gzip copies with Node's compressors; the oldest supported
+//! Node has no zstd.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Files that become smaller: what the bundler compresses as well.
+/// File types to compress, the same as the bundler's.
 const ENDINGS: [&str; 6] = ["html", "js", "css", "json", "svg", "txt"];
-/// The highest level whose window is no larger than browsers accept, which is 8 MiB (RFC 9659).
+/// Highest level whose window does not exceed 8 MiB, the maximum that browsers accept (RFC 9659).
 const LEVEL: i32 = 19;
 
-/// Puts a compressed copy, named `FILE.zst`, beside each file in `folder` and the folders below it that becomes a tenth smaller.
+/// Creates a compressed copy `FILE.zst` of each file in `folder`, recursively, if that saves at least a tenth.
 pub(crate) fn compress(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

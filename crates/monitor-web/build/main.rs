@@ -1,5 +1,5 @@
-//! Builds the page with npm into `OUT_DIR/page`, where the library embeds it from. Never fails the
-//! Rust build: whoever has no Node still gets a server, with a page that says what is missing.
+//! Builds the page with npm into `OUT_DIR/page`, which the library embeds. A failure does not fail the Rust build: without Node, the server
+//! contains a page that explains the missing part.
 
 mod compress;
 mod page;
@@ -27,8 +27,8 @@ fn main() {
     };
     let compressed = || compress::compress(&request.page).map_err(|error| page::Missing::Disk(request.page.clone(), error));
     if let Err(missing) = page::build(&request).and_then(|()| compressed()) {
-        // Cargo runs a build script again while a path it named does not exist: so the page is
-        // built as soon as Node is there, without a `cargo clean`.
+        // Cargo runs a build script again as long as a path it named does not exist. The page is therefore built as soon as Node is
+        // installed, without `cargo clean`.
         println!("cargo::rerun-if-changed={}", request.page.join("index.html").display());
         println!("cargo::rustc-env=MONITOR_WEB_MISSING={missing}");
         println!("cargo::warning=the page is not built, the server will say so in its place: {missing}");

@@ -1,4 +1,4 @@
-//! Builds the page: finds Node, installs what the lock file names (once per lock file), bundles.
+//! Builds the page: finds Node, installs the locked packages (once per lock file), and bundles.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -8,38 +8,38 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fmt};
 
-/// What of `app/` makes the page. Tests and what npm installs for development do not.
+/// Parts of `app/` that the page is built from. Tests and development packages are not included.
 pub(crate) const SOURCES: [&str; 8] =
     ["package.json", "package-lock.json", ".npmrc", "index.html", "vite.config.ts", "report.vite.config.ts", "public", "src"];
 
-/// What decides which packages are installed.
+/// Files that determine the installed packages.
 const LOCKED: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-/// What to build, from where, into what.
+/// Paths of a build.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The page's sources; never written to.
+    /// Sources of the page. Read only.
     pub(crate) app: PathBuf,
-    /// Kept between builds and shared by all profiles: the installed packages, by lock file.
+    /// Cache of installed packages, by lock file. Kept between builds and shared by all profiles.
     pub(crate) cache: PathBuf,
-    /// Where the finished page goes. It exists afterwards, empty if the page could not be built.
+    /// Output folder of the page. It exists after the build, and is empty if the build failed.
     pub(crate) page: PathBuf,
-    /// Where the page of a run as a file goes. It exists afterwards, empty if it could not be built.
+    /// Output folder of the report page (a run in a file). It exists after the build, and is empty if the build failed.
     pub(crate) report: PathBuf,
-    /// Where to look for `node` and `npm`.
+    /// Search path for `node` and `npm`.
     pub(crate) path: OsString,
 }
 
-/// Why there is no page. Shown on one line: to whoever builds, and in the page's place.
+/// Reason for a missing page, on one line. Shown as a build warning and in place of the page.
 #[derive(Debug)]
 pub(crate) enum Missing {
-    /// `node` or `npm` is not on the path.
+    /// `node` or `npm` was not found on the path.
     NotFound(&'static str),
-    /// Node is older than the bundler needs.
+    /// Node is older than the bundler requires.
     TooOld(String),
-    /// A command of npm failed; with the last of what it said.
+    /// An npm command failed. Contains the end of its output.
     Failed(&'static str, String),
-    /// The disk refused.
+    /// A file operation failed.
     Disk(PathBuf, io::Error),
 }
 
@@ -58,10 +58,10 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Makes the page and that of a run as a file, or empty folders in their places and the reason.
+/// Builds the page and the report page. On failure, their folders are empty.
 ///
 /// # Errors
-/// When Node is missing or too old, or when installing or bundling fails.
+/// If Node is missing or too old, or if installing or bundling fails.
 pub(crate) fn build(request: &Request) -> Result<(), Missing> {
     recreate(&request.page)?;
     recreate(&request.report)?;
@@ -70,12 +70,12 @@ pub(crate) fn build(request: &Request) -> Result<(), Missing> {
     bundle(request, &node, &installed)
 }
 
-/// The folder that cargo builds into: the one that it marks as a cache.
+/// Returns cargo's target folder, which is marked as a cache.
 pub(crate) fn target_folder(out: &Path) -> &Path {
     out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).unwrap_or(out)
 }
 
-/// Node and npm, found and new enough.
+/// Node and npm in a supported version.
 struct Node<'a> {
     npm: PathBuf,
     path: &'a OsStr,
@@ -96,7 +96,7 @@ impl<'a> Node<'a> {
             .args(arguments)
             .current_dir(folder)
             .env("PATH", self.path)
-            // Cargo and the user set these for other purposes; they would change what is built.
+            // Set by cargo and the user for other purposes, and would change the build.
             .env_remove("DEBUG")
             .env_remove("NODE_ENV")
             .output()
@@ -109,7 +109,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Installs the locked packages unless an earlier build did. Returns the folder that holds them.
+/// Installs the locked packages, unless an earlier build did. Returns their folder.
 fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
     let mut hash = DefaultHasher::new();
     node.version.hash(&mut hash);
@@ -119,8 +119,8 @@ fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
     }
     let installed = request.cache.join(format!("{:016x}", hash.finish()));
 
-    // Two builds may run at once; the second waits and then finds the packages there. The rename
-    // makes sure that an installation that was cut short is never taken for a whole one.
+    // Two builds may run at the same time. The lock makes the second wait, after which it finds the packages. The rename ensures that an
+    // interrupted installation is not used.
     on_disk(&request.cache, fs::create_dir_all)?;
     let _lock = on_disk(&installed.with_extension("lock"), |path| {
         let file = File::create(path)?;
@@ -141,8 +141,8 @@ fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
     Ok(installed)
 }
 
-/// Bundles a copy of the sources that lies next to the packages, so that nothing is written into
-/// the source tree and Node finds the packages by walking up.
+/// Bundles a copy of the sources next to the packages. Nothing is written into the source tree, and Node finds the packages in the parent
+/// folder.
 fn bundle(request: &Request, node: &Node<'_>, installed: &Path) -> Result<(), Missing> {
     let mut hash = DefaultHasher::new();
     request.page.hash(&mut hash);
@@ -172,14 +172,14 @@ fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// What Vite asks for: 20.19 or newer, and of 22 at least 22.12.
+/// Requirements of Vite: 20.19 or newer, and for 22 at least 22.12.
 fn new_enough(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     version >= (22, 12) || (version.0 == 20 && version.1 >= 19)
 }
 
-/// The end of what a command said, on one line: the reason stands there.
+/// Returns the end of a command's output on one line, because the reason is usually there.
 fn last_words(said: &str) -> String {
     let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let text = lines[lines.len().saturating_sub(4)..].join(" · ");

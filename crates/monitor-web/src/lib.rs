@@ -1,8 +1,7 @@
-//! The page of Process Monitor, built from TypeScript by this crate's build script and embedded.
+//! The web page of Process Monitor, built from TypeScript by this crate's build script and embedded.
 //!
-//! It knows nothing of the server but its HTTP API; the server knows nothing of the page but the
-//! items here. When the page could not be built (no Node, no network), [`index`] is a small
-//! page that says so and where the API is, and [`missing`] gives the reason.
+//! The page uses only the server's HTTP API, and the server uses only the items of this crate. If the page could not be built (no Node, no
+//! network), [`index`] is a small page that explains this and links to the API, and [`missing`] returns the reason.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,55 +13,55 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "$OUT_DIR/page"]
 struct Page;
 
-/// The page of a run as a file; no file of the page itself.
+/// Files of the report page (a run in a file), which are not part of the page.
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/report"]
 struct ReportFiles;
 
-/// Codings in which files of the page are embedded beside the plain ones, and the endings of their names.
+/// Content codings with embedded copies, and the suffixes of their file names.
 const CODINGS: [(&str, &str); 3] = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")];
 
-/// One file of the page.
+/// A file of the page.
 #[derive(Debug, Clone)]
 pub struct Asset {
     path: String,
     hash: String,
-    /// What to send as the body.
+    /// Body to send.
     pub bytes: Cow<'static, [u8]>,
-    /// The media type, with its charset.
+    /// Media type with charset.
     pub content_type: &'static str,
-    /// Named by its content: may be cached for ever.
+    /// True if the name contains a hash of the content, so that the file can be cached permanently.
     pub immutable: bool,
 }
 
 impl Asset {
-    /// The body by this content coding, if the build made one: what doesn't become smaller has none.
+    /// Returns the body in a content coding. `None` if the build made no such copy because it would not be smaller.
     pub fn coded(&self, coding: &str) -> Option<Cow<'static, [u8]>> {
         let (_, ending) = CODINGS.iter().find(|(name, _)| *name == coding)?;
         Page::get(&format!("{}{ending}", self.path)).map(|file| file.data)
     }
 
-    /// A strong entity tag, with its quotes, of the body by this content coding, or of the plain one.
+    /// Returns the strong entity tag, with quotes, of the body in a content coding, or of the plain body.
     pub fn etag(&self, coding: Option<&str>) -> String {
         let hash = &self.hash;
         coding.map_or_else(|| format!("\"{hash}\""), |coding| format!("\"{hash}-{coding}\""))
     }
 }
 
-/// The file at `path` (no leading slash), if the page has it.
+/// Returns the file at `path` (without leading slash), if it exists.
 pub fn asset(path: &str) -> Option<Asset> {
-    // The coded ones are sent in the place of the plain ones, and under their names.
+    // Compressed copies are only sent in place of the plain files.
     let is_plain = !CODINGS.iter().any(|(_, ending)| path.ends_with(ending));
     Page::get(path).filter(|_| is_plain).map(|file| embedded(path, file))
 }
 
-/// Paths of all files that [`asset`] finds, without a leading slash.
+/// Returns the paths of all files that [`asset`] finds, without leading slash.
 pub fn paths() -> impl Iterator<Item = String> {
     let is_plain = |path: &Cow<'_, str>| !CODINGS.iter().any(|(_, ending)| path.ends_with(ending));
     Page::iter().filter(is_plain).map(Cow::into_owned)
 }
 
-/// The page itself, served for `/tasks` and every path below it.
+/// Returns the start page, which is served for `/tasks` and every path below it.
 pub fn index() -> Asset {
     asset("index.html").unwrap_or_else(|| {
         let reason = missing().unwrap_or("it was built without its start page");
@@ -77,16 +76,16 @@ pub fn index() -> Asset {
     })
 }
 
-/// The page of a run as a file: what is written into the file, beside the data of the run.
+/// Code of the report page, which is written into a file together with the data of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Content of an element `<script type="module">`. Doesn't contain its end.
+    /// Content of a `<script type="module">` element. Does not contain its end tag.
     pub script: Cow<'static, str>,
-    /// Content of an element `<style>`, with the fonts. Doesn't contain its end.
+    /// Content of a `<style>` element, including fonts. Does not contain its end tag.
     pub style: Cow<'static, str>,
 }
 
-/// The page of a run as a file. `None` if the page could not be built; [`missing`] gives the reason.
+/// Returns the report page. `None` if it could not be built; [`missing`] returns the reason.
 pub fn report() -> Option<Report> {
     let text = |name| match ReportFiles::get(name)?.data {
         Cow::Borrowed(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
@@ -95,7 +94,7 @@ pub fn report() -> Option<Report> {
     Some(Report { script: text("report.js")?, style: text("report.css")? })
 }
 
-/// Why the page could not be built, if so.
+/// Returns the reason why the page could not be built, if it is missing.
 pub fn missing() -> Option<&'static str> {
     option_env!("MONITOR_WEB_MISSING")
 }
@@ -110,7 +109,7 @@ fn embedded(path: &str, file: EmbeddedFile) -> Asset {
         hash,
         bytes: file.data,
         content_type: content_type(path),
-        // Vite puts what it names by content there, and nothing else.
+        // Vite puts exactly the files named by content there.
         immutable: path.starts_with("assets/"),
     }
 }
@@ -170,7 +169,7 @@ mod tests {
         );
     }
 
-    /// Bytes of a file as it is sent to whoever takes gzip, which is all that browsers ask for without TLS.
+    /// Returns the size of a file as sent with gzip, the only coding of those that browsers accept without TLS.
     fn compressed(path: &str) -> usize {
         let asset = asset(path).expect("it is embedded");
         asset.coded("gzip").map_or(asset.bytes.len(), |coded| coded.len())
@@ -204,7 +203,7 @@ mod tests {
         }
     }
 
-    /// A script with all that it imports before it runs.
+    /// Collects a script with all its static imports.
     fn with_imports(path: String, found: &mut BTreeSet<String>) {
         let text = String::from_utf8(asset(&path).expect("it is embedded").bytes.into_owned()).expect("scripts are UTF-8");
         if !found.insert(path) {
@@ -226,7 +225,7 @@ mod tests {
         let is = |path: &str, extension: &str| path.rsplit_once('.').is_some_and(|(_, found)| found == extension);
         let starting = |start: &str| all.iter().filter(|path| path.starts_with(start) && is(path, "js")).cloned().collect::<Vec<_>>();
         let mut entry = BTreeSet::new();
-        // The bundler's entry and the list, which is what most look at first.
+        // The bundler's entry and the list of runs, which most users open first.
         for path in [starting("assets/index-"), starting("assets/Tasks-")].concat() {
             with_imports(path, &mut entry);
         }

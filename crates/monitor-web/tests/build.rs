@@ -1,4 +1,4 @@
-//! The build script with and without what it needs. `node` and `npm` are stand-ins here; the real ones build the page itself.
+//! The build script with and without its requirements. `node` and `npm` are fakes here; the page itself is built with the real ones.
 #![cfg(unix)]
 
 #[path = "../build/page.rs"]
@@ -12,7 +12,7 @@ use std::thread;
 
 use page::{Missing, Request, SOURCES, build, target_folder};
 
-/// Notes what it was asked, then does as npm does.
+/// Fake npm that records its first argument.
 const NPM: &str = r#"#!/bin/sh
 echo "$1" >> "$(dirname "$0")/asked"
 case "$1" in
@@ -21,7 +21,7 @@ case "$1" in
 esac
 "#;
 
-/// A program can't be started while a child of another test still holds it open for writing, so the tests take turns.
+/// A program can't be started while a child of another test still has it open for writing, so the tests run one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 struct House {
@@ -62,12 +62,12 @@ impl House {
             cache: self.path("cache"),
             page: self.path(page),
             report: self.path(&format!("{page} report")),
-            // Only the stand-ins, and what they are written with.
+            // Only the fakes and the tools that they use.
             path: format!("{}:/usr/bin:/bin", self.path("bin").display()).into(),
         }
     }
 
-    /// What npm was asked, in order.
+    /// Returns the recorded arguments of npm, in order.
     fn asked(&self) -> Vec<String> {
         let asked = fs::read_to_string(self.path("bin/asked")).unwrap_or_default();
         asked.lines().map(str::to_owned).collect()

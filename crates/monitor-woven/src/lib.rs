@@ -1,8 +1,8 @@
-//! What `cargo monitor` weaves into a program: the attributes, the recorder, and a thread that writes what is recorded to the spool.
-//! By std and libc alone: it becomes part of programs that never asked for it. Whoever started the program ships the spool, while it
-//! runs; else the next one who ships.
+//! Runtime that `cargo monitor` adds to a program: the attributes, the recorder, and a thread that writes the records to the spool. It
+//! depends only on std and libc, because it becomes part of programs that did not choose it. The launcher ships the spool while the program
+//! runs; without a launcher, the next shipper does.
 //!
-//! Not for users: it changes without notice.
+//! Not a public interface: it changes without notice.
 
 mod programs;
 mod remote;
@@ -13,7 +13,7 @@ mod writer;
 
 pub use monitor_macros::woven;
 
-/// What generated code calls.
+/// Items used by generated code.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::remote::remote;

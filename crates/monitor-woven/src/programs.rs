@@ -1,22 +1,21 @@
-//! Programs of the same build that a woven program starts: they belong below the call that starts them, as the programs that
-//! integration tests run.
+//! Attaches programs of the same build that a woven program starts, such as those run by integration tests, to the call that starts them.
 //!
-//! The ids travel in the environment, behind the value of `MONITOR_LAUNCH`, and the started program removes them before `main`. So the
-//! environment that it sees equals that of its caller, which tests may compare. A program that doesn't get the variable, because its
-//! caller clears the environment, gets no ids either. Programs of other origin (a shell, `env`) get none, because they would show them.
+//! The ids are passed in the environment, appended to the value of `MONITOR_LAUNCH`, and the started program removes them before `main`.
+//! Its environment then equals that of its caller, which tests may compare. A program that does not receive the variable, because its
+//! caller clears the environment, gets no ids. Programs of other origin (a shell, `env`) get no ids, because they would display them.
 //!
-//! std starts programs by `posix_spawnp`, unless the caller needs `fork` (`pre_exec`, another user, another `PATH`). Programs that are
-//! started by `fork`, and those on other systems than Linux with glibc, begin trees of their own.
+//! std starts programs by `posix_spawnp`, unless the caller needs `fork` (`pre_exec`, another user, another `PATH`). Programs started by
+//! `fork`, and programs on systems other than Linux with glibc, start trees of their own.
 
 use monitor_core::Context;
 
-/// Passes on from here which call starts a program.
+/// Enables the passing of ids from here on.
 pub(crate) fn follow() {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
     passed::IS_ON.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Returns the call of another woven program that started this one.
+/// Returns the call in another woven program that started this program.
 pub(crate) fn caller() -> Option<Context> {
     #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
     return passed::caller();
@@ -37,12 +36,12 @@ mod passed {
     use monitor_core::{Context, inside, parent_of_program};
 
     pub(super) static IS_ON: AtomicBool = AtomicBool::new(false);
-    /// Start of the entry of the environment that carries the ids.
+    /// Prefix of the environment entry that carries the ids.
     const VARIABLE: &[u8] = b"MONITOR_LAUNCH=";
-    /// Length of `/`, the root's id, `-` and the parent's id.
+    /// Length of `/`, the root id, `-` and the parent id.
     const IDS: usize = 1 + 32 + 1 + 16;
 
-    /// Upper and lower half of the root's id, and the parent's id. All are 0 if no woven program started this one.
+    /// Upper and lower half of the root id, and the parent id. All 0 if this program was not started by a woven program.
     static CALLER: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
     type Spawn = unsafe extern "C" fn(
@@ -59,7 +58,7 @@ mod passed {
         Context::new(u128::from(high) << 64 | u128::from(low), parent)
     }
 
-    /// Starts a program, in place of the C library's function of that name.
+    /// Starts a program. Overrides the function of the C library.
     ///
     /// # Safety
     /// As for that function.
@@ -73,7 +72,7 @@ mod passed {
         environment: *const *mut c_char,
     ) -> c_int {
         let Some(library) = library() else { return libc::ENOSYS };
-        // SAFETY: the caller passes a file name and an environment as the C library wants them.
+        // SAFETY: the caller passes a file name and an environment as the C library requires.
         let with_ids = if IS_ON.load(Ordering::Relaxed) { unsafe { with_ids(file, environment) } } else { None };
         let passed = with_ids.as_ref().map_or(environment, |with_ids| with_ids.entries.as_ptr());
         // SAFETY: these are the caller's own arguments, and an environment that lives until the end of this function.
@@ -83,13 +82,13 @@ mod passed {
         result
     }
 
-    /// An environment: the caller's entries, with one of its own.
+    /// An environment: the caller's entries, with a single entry replaced.
     struct Environment {
         entries: Vec<*mut c_char>,
         _own: CString,
     }
 
-    /// Copies the environment with the ids of the call that starts the program; `None` if the program gets no ids.
+    /// Copies the environment and adds the ids of the calling process. `None` if the program must not get ids.
     unsafe fn with_ids(file: *const c_char, environment: *const *mut c_char) -> Option<Environment> {
         let context = parent_of_program()?;
         let _inside = inside::enter();
@@ -115,33 +114,33 @@ mod passed {
         Some(Environment { entries, _own: own })
     }
 
-    /// Returns true if the program lies in the folder that cargo has built this program into.
+    /// Returns true if the program is in the folder into which cargo has built this program.
     fn is_of_this_build(file: &CStr) -> bool {
         static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
         let folder = FOLDER.get_or_init(|| {
             let exe = std::env::current_exe().ok()?.canonicalize().ok()?;
             let folder = exe.parent()?;
-            // Tests and examples lie one folder deeper than programs.
+            // Tests and examples are one folder deeper than programs.
             let is_below = folder.ends_with("deps") || folder.ends_with("examples");
             if is_below { folder.parent() } else { Some(folder) }.map(Path::to_owned)
         });
         let file = Path::new(OsStr::from_bytes(file.to_bytes()));
-        // A name without a slash is searched in PATH.
+        // A name without a slash is searched in `PATH`.
         let is_path = file.as_os_str().as_bytes().contains(&b'/');
         is_path && folder.as_ref().is_some_and(|folder| file.canonicalize().is_ok_and(|file| file.starts_with(folder)))
     }
 
-    /// Runs before `main`, while the program has one thread and nothing has read the environment yet.
+    /// Runs before `main`, when the program has one thread and no code has read the environment.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static TAKE_IDS: extern "C" fn() = take_ids;
 
-    /// Takes the caller's ids out of the environment.
+    /// Removes the caller's ids from the environment and stores them.
     extern "C" fn take_ids() {
         unsafe extern "C" {
             static environ: *const *mut c_char;
         }
-        // SAFETY: no other thread runs that could read or change the environment. Its strings lie in memory that may be written.
+        // SAFETY: no other thread runs that could read or change the environment, and its strings are in writable memory.
         unsafe {
             let mut entry = environ;
             while !entry.is_null() && !(*entry).is_null() {
@@ -153,7 +152,7 @@ mod passed {
                     for (to, id) in CALLER.iter().zip(ids) {
                         to.store(id, Ordering::Relaxed);
                     }
-                    // All of it, because /proc shows the memory behind the end of the string, too.
+                    // Overwrites the whole entry, because /proc also shows the memory after the end of the string.
                     std::ptr::write_bytes((*entry).add(start), 0, IDS);
                     return;
                 }
@@ -162,7 +161,7 @@ mod passed {
         }
     }
 
-    /// Reads the ids as [`with_ids`] writes them. Allocates nothing, because it runs before `main`.
+    /// Parses the ids written by [`with_ids`]. Allocates nothing, because it runs before `main`.
     fn read(text: &[u8]) -> Option<[u64; 3]> {
         let text = std::str::from_utf8(text).ok()?.strip_prefix('/')?;
         let (root, parent) = text.split_once('-')?;
@@ -170,11 +169,11 @@ mod passed {
         Some([(root >> 64) as u64, root as u64, u64::from_str_radix(parent, 16).ok()?])
     }
 
-    /// The C library's own function.
+    /// Returns the C library's function.
     fn library() -> Option<Spawn> {
         static LIBRARY: OnceLock<Option<Spawn>> = OnceLock::new();
         *LIBRARY.get_or_init(|| {
-            // SAFETY: the name is a string of C. The next function of this name after this program's own is a `posix_spawnp`.
+            // SAFETY: the name is a C string. The next symbol of this name after this program's own is a `posix_spawnp`.
             unsafe {
                 let found = libc::dlsym(libc::RTLD_NEXT, c"posix_spawnp".as_ptr());
                 (!found.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, Spawn>(found))

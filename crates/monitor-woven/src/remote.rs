@@ -1,13 +1,13 @@
-//! The ids that a `cross_process` function was called with, where they are text.
+//! Reads the ids passed to a `cross_process` function, in text form.
 
 use std::str::FromStr;
 
 use monitor_core::private::Remote;
 use monitor_spool::wire::{ProcessId, RootId};
 
-/// A value that may hold an id. Any text does; what it says is looked at when it is used.
+/// A value that may contain an id. Any text is accepted; it is parsed when it is used.
 pub trait AsId {
-    /// The text; none if there is no id.
+    /// Returns the text. `None` if there is no id.
     fn as_text(&self) -> Option<&str>;
 }
 
@@ -35,10 +35,10 @@ impl<T: AsId> AsId for Option<T> {
     }
 }
 
-/// Where a `cross_process` function was called from.
+/// Returns the remote caller of a `cross_process` function.
 pub fn remote<R: AsId + ?Sized, P: AsId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
     let root = id::<RootId>(root_id.as_text());
-    // A root's id in the parent's place means the process that began the tree.
+    // A root id in place of the parent id refers to the process that started the tree.
     let parent = match id::<RootId>(parent_id.as_text()) {
         Ok(Some(root)) => Ok(root.own_process()),
         _ => id::<ProcessId>(parent_id.as_text()),
@@ -47,7 +47,7 @@ pub fn remote<R: AsId + ?Sized, P: AsId + ?Sized>(root_id: &R, parent_id: &P) ->
     Remote { root: root.ok().flatten().map(RootId::get), parent: parent.ok().flatten().map(ProcessId::get), malformed, may_begin: false }
 }
 
-/// The id; or the text that is none.
+/// Parses an id. Returns the text if it is malformed.
 fn id<T: FromStr>(text: Option<&str>) -> Result<Option<T>, String> {
     let Some(text) = text else { return Ok(None) };
     text.parse().map(Some).map_err(|_| text.chars().take(80).collect())

@@ -1,4 +1,4 @@
-//! A program of tests that `cargo monitor test` has started: one tree for all that its harness runs.
+//! Records a program of tests started by `cargo monitor test`: one tree for everything that its harness runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -9,18 +9,19 @@ use monitor_core::record::Record;
 
 use monitor_core::{Context, Exit, Process, home};
 
-/// Names the process that was started to run tests: those that a test starts inherit the variable, and are none.
+/// Contains the pid of the process that runs the tests. Programs started by a test inherit the variable, but have other pids.
 const VARIABLE: &str = "MONITOR_TESTS";
 
-/// A running test is slow after this time. It is a little longer than the second within which a test passes without rows below it.
+/// Time after which a running test counts as slow. Slightly longer than the second within which a passed test has no rows below it.
 const SLOW: Duration = Duration::from_millis(1_050);
 
-/// The process of the program.
+/// Process that represents the program.
 static PROGRAM: Mutex<Option<Process>> = Mutex::new(None);
-/// Its id; 0 if this is no program of tests.
+/// Id of that process; 0 if this is not a program of tests.
 static PROGRAM_ID: AtomicU64 = AtomicU64::new(0);
 
-/// Returns true if this program was started for its tests. To be called before recording begins: then all tests wait for [`begin`].
+/// Returns true if this program was started for its tests. Must be called before recording begins. From then on, all tests wait for
+/// [`begin`].
 pub(crate) fn expect() -> bool {
     let is_meant = std::env::var(VARIABLE).is_ok_and(|pid| pid == std::process::id().to_string());
     if is_meant {
@@ -29,7 +30,7 @@ pub(crate) fn expect() -> bool {
     is_meant
 }
 
-/// Begins the tree of the program.
+/// Starts the tree of the program.
 pub(crate) fn begin() {
     let program = Process::builder(format!("tests of {}", name())).root().begin();
     PROGRAM_ID.store(program.context().map_or(0, Context::process), Ordering::Release);
@@ -39,8 +40,8 @@ pub(crate) fn begin() {
     }
 }
 
-/// Ends it with the program, by its exit code: the harness ends with another one than 0 if a test has failed. Without a code the
-/// process is left to the worker's goodbye, as all is that runs then.
+/// Ends the process of the program with the exit code. The harness exits with a nonzero code if a test has failed. Without a code, the
+/// process stays open and is ended by the worker's goodbye, like all running processes.
 pub(crate) fn end(code: Option<i32>) {
     let Some(program) = PROGRAM.try_lock().ok().and_then(|mut own| own.take()) else { return };
     let Some(code) = code else { return std::mem::forget(program) };
@@ -48,15 +49,15 @@ pub(crate) fn end(code: Option<i32>) {
     program.exited(Exit { code: Some(code), message, ..Exit::default() });
 }
 
-/// The records about tests, in contrast to those about calls within them.
+/// Separates records about tests from records about calls within them.
 #[derive(Debug, Default)]
 pub(crate) struct TestRecords {
-    /// Tests that run, with their starts in Unix microseconds until they are known to be slow.
+    /// Running tests with their start in Unix microseconds. `None` once the test is known to be slow.
     running: HashMap<u64, Option<u64>>,
 }
 
 impl TestRecords {
-    /// Returns true if this is about a test or the program itself; false for all records of other programs.
+    /// Returns true if the record is about a test or the program itself. Always false in other programs.
     pub(crate) fn contains(&mut self, record: &Record) -> bool {
         let program = PROGRAM_ID.load(Ordering::Acquire);
         match record {
@@ -72,14 +73,14 @@ impl TestRecords {
         }
     }
 
-    /// Time until the first running test may be slow.
+    /// Returns the time until the first running test may be slow.
     pub(crate) fn next_slow(&self, now_us: u64) -> Option<Duration> {
         let starts = self.running.values().flatten();
         let first = starts.min()?;
         Some(SLOW.saturating_sub(Duration::from_micros(now_us.saturating_sub(*first))))
     }
 
-    /// Returns the tests that have become slow, each once. A test that isn't in `running` may have ended without its end being read.
+    /// Returns tests that have become slow, each once. A test that is not in `running` may have ended without its end being read.
     pub(crate) fn slow(&mut self, now_us: u64, running: &HashSet<u64>) -> Vec<u64> {
         let mut slow = Vec::new();
         for (id, start) in &mut self.running {
@@ -93,13 +94,13 @@ impl TestRecords {
     }
 }
 
-/// The crate, of whose file's name cargo's hash is no part.
+/// Returns the name of the crate: the file name without cargo's hash.
 fn name() -> String {
     let program = std::env::current_exe().unwrap_or_default();
     let stem = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     match stem.rsplit_once('-') {
         Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name.to_owned(),
-        // As rustdoc calls what it makes of an example.
+        // File name that rustdoc uses for documentation tests.
         _ if stem == "rust_out" => "documentation".to_owned(),
         _ => stem,
     }

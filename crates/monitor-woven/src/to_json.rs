@@ -1,4 +1,5 @@
-//! The records of woven functions as the JSON of wire events, by hand: serde would be built into every woven program.
+//! Converts the records of woven functions to the JSON of wire events. Written by hand, because serde would be compiled into every woven
+//! program.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use monitor_core::record::{Attachment, Ended, Failure, Folded, FoldedError, Orig
 use monitor_spool::Folds;
 use monitor_spool::json::{List, Text};
 
-/// The event of a record; none for what no attribute records.
+/// Returns the event of a record. `None` for records that attributes don't produce.
 pub(crate) fn event(record: &Record, folds: &mut Folds) -> Option<String> {
     match record {
         Record::Started(record) => Some(started(record, folds)),
@@ -17,7 +18,7 @@ pub(crate) fn event(record: &Record, folds: &mut Folds) -> Option<String> {
     }
 }
 
-/// What is queued, to be kept; nothing for what has no JSON.
+/// Serializes a queued item for the spool. Empty if it has no JSON form.
 pub(crate) fn queued(queued: Queued<'_>) -> Vec<u8> {
     let json = match queued {
         Queued::Record(record) => event(record, &mut Folds::default()),
@@ -26,7 +27,7 @@ pub(crate) fn queued(queued: Queued<'_>) -> Vec<u8> {
     json.unwrap_or_default().into_bytes()
 }
 
-/// The first thing said.
+/// Creates the first event of a worker.
 pub(crate) fn online(time_us: u64, version: &str, heartbeat_ms: u64) -> String {
     let version = Text(version);
     format!(
@@ -34,7 +35,7 @@ pub(crate) fn online(time_us: u64, version: &str, heartbeat_ms: u64) -> String {
     )
 }
 
-/// Still alive, or the last thing said.
+/// Creates a heartbeat or a goodbye.
 pub(crate) fn worker(event_type: &str, time_us: u64) -> String {
     format!(r#"{{"type":"{event_type}","time_us":{time_us}}}"#)
 }

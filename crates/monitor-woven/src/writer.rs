@@ -1,4 +1,4 @@
-//! From the rings to the journal: a thread of its own, that the program never waits for but at its end.
+//! Thread that moves records from the rings to the journal. The program waits for it only at its exit.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -23,20 +23,20 @@ use monitor_spool::{
 use crate::tests::TestRecords;
 use crate::{programs, tests, threads, to_json};
 
-/// For so long nothing is made but what the first call needs.
+/// Time after the first call during which only the necessary resources are created.
 const FIRST: Duration = Duration::from_millis(20);
-/// After the first record, others are waited for so long.
+/// Time to wait for further records after the first one.
 const LINGER: Duration = Duration::from_millis(20);
-/// A call that has run for so long is told as running; a shorter one as soon as it has ended.
+/// Running time after which a call is reported as running. A shorter call is reported when it ends.
 const RUNNING_FOR: Duration = Duration::from_millis(5);
 
-/// What this program was told at its start; a forked child was told the same.
+/// Settings read at the program's start. A forked child keeps them.
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
-/// The way to the writer, once there is one.
+/// Handle of the writer thread, once it is started.
 static WRITER: Own<Handle> = Own::new();
 
 struct Handle {
-    /// Write what is recorded and the goodbye, then say so: for what is in memory alone.
+    /// Requests the writing of all records and the goodbye, with a reply. Needed if records are only in memory.
     exit: Sender<Sender<()>>,
     thread: Thread,
     pid: u32,
@@ -47,7 +47,7 @@ struct Handle {
 
 monitor_core::starter!(start);
 
-/// Runs once, at the first woven call of the program or of a forked child.
+/// Starts recording. Called at the first woven call of the program or of a forked child.
 fn start() {
     let settings = SETTINGS.get_or_init(|| {
         let mut reader = Reader::new(&|name| std::env::var_os(name));
@@ -74,7 +74,7 @@ fn start() {
     }
 }
 
-/// Turns recording on, and starts the thread that writes.
+/// Enables recording and starts the writer thread.
 fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> {
     monitor_core::fold::set_after(settings.fold_after);
     monitor_core::strays::set(settings.strays);
@@ -114,12 +114,12 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let runs_tests = tests::expect();
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {
-        // Its allocations must make nothing more to be recorded.
+        // Allocations of this thread must not be recorded.
         inside::stay();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| writer.run(started_us))) {
             let words = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
             warn(&format!("nothing more is recorded: {}", words.unwrap_or("a panic")));
-            // It may panic again when it is dropped.
+            // The payload may panic again when dropped.
             std::mem::forget(payload);
         }
         switch::turn_off();
@@ -146,7 +146,7 @@ fn identity() -> WorkerRef {
     }
 }
 
-/// All woven functions, as a reader of the rings needs them.
+/// Returns all woven functions, which a reader of the rings needs.
 fn sites() -> impl Iterator<Item = Registered> {
     monitor_core::registered().iter().map(|site| Registered {
         name: site.name.to_owned(),
@@ -174,13 +174,13 @@ struct Writer {
     /// Number of the next event.
     next: u64,
     heartbeat: Duration,
-    /// It was said that not all can be kept.
+    /// True if a warning about dropped records was printed.
     has_warned: bool,
 }
 
 impl Writer {
     fn run(mut self, started_us: u64) {
-        // A program that ends sooner leaves its first ring, and nothing else is made for it.
+        // A program that ends sooner leaves only its first ring.
         fork::asleep();
         let mut exit = self.commands.recv_timeout(FIRST).ok();
         fork::awake();
@@ -195,7 +195,7 @@ impl Writer {
             }
             if let Some(done) = exit {
                 self.put(&[to_json::worker("worker-offline", now_us())], Vec::new());
-                // Nobody waits any more if this fails.
+                // If this fails, the exiting thread has stopped waiting.
                 let _ = done.send(());
                 return;
             }
@@ -209,7 +209,7 @@ impl Writer {
                 thread::park_timeout(self.test_records.next_slow(now_us()).map_or(beat, |slow| beat.min(slow.max(LINGER))));
                 fork::awake();
             }
-            // Others are to come with it, unless this was the call to end.
+            // Wait for further records, unless this is the order to exit.
             if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_ready() {
                 fork::asleep();
                 thread::park_timeout(LINGER);
@@ -218,13 +218,13 @@ impl Writer {
         }
     }
 
-    /// Moves what is recorded into the journal, as much as makes one batch. Returns true if there was anything.
+    /// Moves records into the journal, up to the size of a batch. Returns true if there were any.
     fn gather(&mut self, running_for: Duration) -> bool {
         let has_taken = self.receiver.look(running_for);
         let (mut events, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
-            // Tests have consecutive numbers: events within tests may be left out, and each gap makes one more request.
+            // Tests get consecutive numbers. Events within tests may be omitted, and each gap in the numbers costs an additional request.
             let list = if self.test_records.contains(&entry.record) { &mut events } else { &mut others };
             list.extend(to_json::event(&entry.record, &mut self.folds));
         }
@@ -246,7 +246,7 @@ impl Writer {
         has_taken
     }
 
-    /// Numbers events and appends them, with how far rings and lane are read.
+    /// Numbers events and appends them with the recording positions of rings and lane.
     fn put(&mut self, events: &[String], slow_tests: Vec<u64>) {
         if events.is_empty() && slow_tests.is_empty() {
             return;
@@ -275,7 +275,7 @@ impl Writer {
         self.keeper.settled(taken.settled);
     }
 
-    /// What can't be kept is counted, and what can be is.
+    /// Prints a warning once. The journal stores the records that fit and counts the dropped ones.
     fn warn_once(&mut self, why: &SpoolError) {
         if !std::mem::replace(&mut self.has_warned, true) {
             warn(&format!("not all that is recorded can be kept: {why}"));
@@ -286,17 +286,17 @@ impl Writer {
 fn at_exit(code: Option<i32>) {
     let _ = catch_unwind(|| {
         let Some(writer) = WRITER.get() else { return };
-        // A child that was made behind the C library's back has a copy of all this, but no thread.
+        // A child created without the C library's `fork` has a copy of this handle, but no thread.
         if writer.pid != std::process::id() || inside::is_inside() {
             return;
         }
         tests::end(code);
         exit::ended_by(code);
-        // One that has ended before will not answer.
+        // If the thread has ended, it can't reply.
         if !switch::turn_off() {
             return;
         }
-        // Who ships reads the rings, and says goodbye for this program: nothing is encoded here, and nobody waits.
+        // The shipper reads the rings and sends the goodbye for this program, so nothing needs to be encoded here.
         if writer.keeper.is_whole() {
             return writer.marks.ended(now_us());
         }
@@ -310,7 +310,7 @@ fn at_exit(code: Option<i32>) {
     });
 }
 
-/// For those who ask: a woven program's stderr is its own.
+/// Prints a warning if the user has enabled it, because stderr belongs to the woven program.
 fn warn(message: &str) {
     warn_if(SETTINGS.get().is_some_and(|settings| settings.log == Log::Stderr), message);
 }

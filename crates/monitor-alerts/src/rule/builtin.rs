@@ -1,9 +1,9 @@
-//! Rules that hold from the first task on. One that is written under the same name takes its place.
+//! Built-in rules. A written rule of the same name replaces the built-in one.
 
 use super::{On, Rule, Times, To};
 use crate::cause::{Cause, Severity};
 
-/// The rules that hold without being written.
+/// Returns the built-in rules.
 pub fn builtin() -> Vec<Rule> {
     use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Notified, Settings, Skipped, Slow, Timeout, Unknown};
     let rule = |name: &str, causes: &[Cause], times: u32, to: To| Rule {
@@ -34,7 +34,7 @@ pub fn builtin() -> Vec<Rule> {
 }
 
 impl Cause {
-    /// Severity of alerts of this cause if the rule says none.
+    /// Returns the severity of alerts with this cause if the rule does not set one.
     pub fn severity(self) -> Severity {
         match self {
             Self::Unknown | Self::Disk => Severity::Critical,

@@ -1,4 +1,4 @@
-//! Rules: which signs make an alert, and who is told.
+//! Rules: which signs fire an alert, and which recipients are notified.
 
 mod builtin;
 mod pattern;
@@ -21,42 +21,42 @@ pub use times::Times;
 use crate::cause::{Cause, Severity};
 use crate::sign::{Facts, Subject, SubjectKind};
 
-/// A rule. Written as JSON it is what [`Rule::from_json`] reads.
+/// A rule. Its JSON form can be read by [`Rule::from_json`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rule {
-    /// Its name.
+    /// Name of the rule.
     pub name: String,
-    /// Signs that it is for.
+    /// Signs that the rule applies to.
     pub on: On,
-    /// How many of them make an alert.
+    /// Number of signs that fire an alert.
     #[serde(skip_serializing_if = "Times::is_one")]
     pub times: Times,
-    /// Severity of its alerts; else each cause has its own.
+    /// Severity of the alerts. By default, it depends on the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
-    /// Who is told. An empty list: nobody on purpose, and its alerts are on the page alone.
+    /// Recipients. With an empty list, alerts are shown only on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<To>>,
-    /// After so long it is said again that an alert lasts.
+    /// Interval of reminders while an alert fires.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_duration")]
     pub repeat: Option<Duration>,
-    /// Who else is told if nobody acknowledges an alert.
+    /// Further recipients if the alert is not acknowledged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub escalate: Vec<Escalation>,
-    /// Hours at which nobody is told, unless the alert is critical.
+    /// Hours that suppress messages, unless the alert is critical.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<QuietHours>,
-    /// What the server does about an alert.
+    /// Action that the server takes when an alert fires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub then: Option<Follow>,
-    /// It is one that holds without being written.
+    /// True for a built-in rule.
     #[serde(skip)]
     pub is_builtin: bool,
 }
 
 impl Rule {
-    /// What is worth a word though the rule has no mistake.
+    /// Returns a warning about a valid rule that has no effect.
     pub fn warning(&self) -> Option<&'static str> {
         if self.on.cause.is_empty() {
             return Some("the rule is for nothing: its list of causes is empty");
@@ -66,35 +66,35 @@ impl Rule {
     }
 }
 
-/// Signs that a rule is for: all that fit each of these. What is left out fits anything.
+/// Filter of signs. A sign must match all fields; an omitted field matches any sign.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct On {
-    /// Of one of these causes.
+    /// Causes. The sign must have one of them.
     pub cause: Vec<Cause>,
-    /// Of a batch task of such a name.
+    /// Name of the batch task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Pattern>,
-    /// Of a process of such a name.
+    /// Name of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Pattern>,
-    /// Of a task with a tag like this.
+    /// Tag of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<Pattern>,
-    /// On an agent or host of such a name.
+    /// Name of the agent or host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Pattern>,
-    /// Of a heartbeat of such a name.
+    /// Name of the heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Pattern>,
 }
 
 impl On {
-    /// Returns true if a sign of this subject is meant, whatever its cause.
+    /// Returns true if the filter matches this subject. The cause is not compared.
     pub fn fits(&self, subject: &Subject, agent: Option<&str>, facts: &Facts) -> bool {
         let named = [(SubjectKind::Task, &self.task), (SubjectKind::Name, &self.name), (SubjectKind::Heartbeat, &self.heartbeat)];
         let mut asked = named.iter().filter_map(|(kind, pattern)| Some((*kind, pattern.as_ref()?))).peekable();
-        // A process of a name is asked for by that name alone: there are far too many to ask for all of them.
+        // Alerts about processes require a name pattern, because there are far too many processes to match all of them.
         let is_named = match asked.peek() {
             None => subject.kind != SubjectKind::Name,
             Some(_) => asked.any(|(kind, pattern)| subject.kind == kind && pattern.fits(&subject.name)),
@@ -111,13 +111,13 @@ impl On {
 /// A recipient of messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum To {
-    /// The owner of the task.
+    /// Owner of the task.
     Owner,
-    /// The administrators of the server: the channel `admins` or, without it, all channels.
+    /// Administrators of the server: the channel `admins`, or all channels if there is no such channel.
     Admins,
     /// A channel.
     Channel(String),
-    /// A mail address, by the first channel of mail.
+    /// A mail address, used with the first channel of kind mail.
     Address(String),
 }
 
@@ -137,18 +137,18 @@ impl Serialize for To {
     }
 }
 
-/// Who else is told, and when.
+/// A step of an escalation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Escalation {
-    /// So long after the alert began, if nobody has acknowledged it.
+    /// Time since the first notification after which the step is due, if the alert is not acknowledged.
     #[serde(serialize_with = "a_duration")]
     pub after: Duration,
-    /// Who is told.
+    /// Additional recipients.
     pub to: Vec<To>,
 }
 
-/// Hours of the day in a zone.
+/// Daily hours in a time zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuietHours {
     text: String,
@@ -157,10 +157,10 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// Reads `22:00-07:00 Europe/Berlin`; without a zone the hours are those of UTC.
+    /// Reads `22:00-07:00 Europe/Berlin`. Without a zone, the hours are in UTC.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (hours, name) = text.split_once(' ').unwrap_or((text, "UTC"));
         let zone = zone::find(name.trim())?;
@@ -168,7 +168,7 @@ impl QuietHours {
         Ok(Self { text: text.to_owned(), hours, zone })
     }
 
-    /// The end of the hours, in Unix microseconds, if `at_us` lies within them.
+    /// Returns the end of the hours, in Unix microseconds, if `at_us` lies within them.
     pub fn until_us(&self, at_us: u64) -> Option<u64> {
         let at = Timestamp::from_microsecond(i64::try_from(at_us).ok()?).ok()?;
         self.hours.end(at, &self.zone).and_then(|end| u64::try_from(end.as_microsecond()).ok())
@@ -181,19 +181,19 @@ impl Serialize for QuietHours {
     }
 }
 
-/// What the server does about an alert.
+/// Action that the server takes when an alert fires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Follow {
-    /// The task that is started.
+    /// Name of the task to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// The failed run is repeated.
+    /// True if the failed run is repeated.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
-    /// At most so often.
+    /// Maximum number of starts within `within`.
     pub at_most: u32,
-    /// Within this time.
+    /// Period for `at_most`.
     #[serde(serialize_with = "a_duration")]
     pub within: Duration,
 }

@@ -1,28 +1,28 @@
-//! Patterns of names: `*` stands for any characters, `?` for one.
+//! Name patterns: `*` matches any characters, `?` matches one character.
 
 use serde::Serialize;
 
-/// A pattern of names.
+/// A name pattern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// The pattern of this text. Every text is one.
+    /// Creates a pattern. Every text is a valid pattern.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Its text.
+    /// Returns the text of the pattern.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns true if it has this name. Takes at most as many steps as the product of both lengths.
+    /// Returns true if `name` matches. Takes at most as many steps as the product of both lengths.
     pub fn fits(&self, name: &str) -> bool {
         let (pattern, name): (Vec<char>, Vec<char>) = (self.0.chars().collect(), name.chars().collect());
         let (mut at, mut of) = (0, 0);
-        // The last star, and the characters that it stands for so far.
+        // Position of the last star, and the end of the characters that it matches so far.
         let mut star: Option<(usize, usize)> = None;
         while at < name.len() {
             match pattern.get(of) {

@@ -1,4 +1,4 @@
-//! A rule from its values.
+//! Reads a rule from TOML or JSON values and reports all its mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::{Escalation, Follow, On, Pattern, QuietHours, Rule, Times, To};
 use crate::cause::{Cause, Severity};
 use crate::channel::{Channel, ChannelKind};
 
-/// Most rules, addresses of a rule, and steps of an escalation.
+/// Maximum number of rules, of recipients of a rule, and of escalation steps.
 const MOST: usize = 1_000;
 
 impl Rule {
-    /// Reads a rule as the page and the API have it. `channels`: those that there are.
+    /// Reads a rule in the JSON form of the page and the API. `channels` are the existing channels.
     ///
     /// # Errors
-    /// All its mistakes.
+    /// All mistakes of the rule.
     pub fn from_json(value: Value, channels: &BTreeMap<String, Channel>) -> Result<Self, Vec<Mistake>> {
         let source = Source::json(value);
         let mut reader = Reader::new(&source);
@@ -27,12 +27,12 @@ impl Rule {
     }
 }
 
-/// Channels that somebody may be told by.
+/// Channels that a rule can send to.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
-    /// Their names.
+    /// Names of the channels.
     pub names: BTreeSet<String>,
-    /// One of them sends mail to any address.
+    /// True if one of them is of kind mail and can send to any address.
     pub has_mail: bool,
 }
 
@@ -42,7 +42,7 @@ impl Reach {
         Self { names: channels.keys().cloned().collect(), has_mail }
     }
 
-    /// What is wrong with somebody to be told.
+    /// Returns an error text if no channel reaches the recipient.
     fn lacks(&self, to: &To) -> Option<String> {
         match to {
             To::Channel(name) if !self.names.contains(name) => {
@@ -54,7 +54,7 @@ impl Reach {
     }
 }
 
-/// Reads the rule that stands at a place.
+/// Reads the rule at a position of the source.
 pub(crate) fn rule<'a>(reader: &mut Reader<'a>, found: Found<'a>, reach: &Reach) -> Option<Rule> {
     let path = found.0.clone();
     let mut table = reader.table(found)?;
@@ -127,7 +127,7 @@ fn times<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<Times> {
     Times::parse(text).map_err(|expected| reader.wrong(&path, format!("{:?}: {expected}", shown(text)))).ok()
 }
 
-/// A duration of at least a minute.
+/// Reads a duration of at least a minute.
 fn not_short<'a>(reader: &mut Reader<'a>, found: Option<Found<'a>>) -> Option<Duration> {
     let path = found.as_ref()?.0.clone();
     let read = reader.duration(found)?;
@@ -158,7 +158,7 @@ impl To {
     /// Reads `@owner`, `@admins`, a mail address or the name of a channel.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         match text {
@@ -171,7 +171,7 @@ impl To {
     }
 }
 
-/// Returns true for what can be a mail address: nothing in it may end a header or begin another address.
+/// Returns true if `text` is a plausible mail address. It contains no character that could end a header or start another address.
 pub(crate) fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let is_plain = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);

@@ -1,22 +1,22 @@
-//! How many signs make an alert.
+//! Number of signs that fire an alert: in a row, within a time, or as a share of failed calls.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// The longest time that signs are counted within, and that a rule may look back: signs are kept for 90 days.
+/// Maximum length of a window. Signs are kept for 90 days.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
-/// Calls are counted by the minute.
+/// Resolution of the call counts.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many signs make an alert.
+/// Condition on the number of signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
-    /// So many in a row: a run that ends well begins anew.
+    /// Consecutive signs. A successful run resets the count.
     InARow(u32),
-    /// So many within a time.
+    /// Signs within a time.
     Within(u32, Duration),
-    /// So many of a hundred calls that ended within a time failed.
+    /// Percentage of failed calls among the calls that ended within a time.
     Share(u32, Duration),
 }
 
@@ -30,7 +30,7 @@ impl Times {
     /// Reads `3`, `5 within 10m`, or `5% within 10m`.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = || "a number such as 3, \"5 within 10m\" or \"5% within 10m\" is expected".to_owned();
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| (1..=1_000).contains(number)).ok_or_else(expected);
@@ -50,8 +50,8 @@ impl Times {
         Ok(Self::Share(percent, window))
     }
 
-    /// Returns true if so many failures of so many calls are the share or more. Of fewer calls than one failure is the share of, nothing
-    /// is said.
+    /// Returns true if `failed` of `calls` reach the share. Always false while there are so few calls that a single failure would exceed
+    /// the share.
     pub fn is_share(&self, failed: u64, calls: u64) -> bool {
         let Self::Share(percent, _) = self else { return false };
         let percent = u128::from(*percent);

@@ -1,4 +1,4 @@
-//! Alerts begin, grow and come back.
+//! Starts alerts, counts their recurrences, and reopens them.
 
 use super::{FLAPPING_US, HOLD_US, JOINING_US, LEAF_US, LONGEST_JOINING_US, MOST_NAMES, Order, Stepper};
 use crate::alert::{Alert, AlertState, Decision};
@@ -8,7 +8,7 @@ use crate::rule::Rule;
 use crate::sign::{Sign, SubjectKind};
 use crate::state::{Group, Key, Live};
 
-/// Notes of one alert that it has happened again; what is beyond is in its count.
+/// Maximum number of [`Decision::Counted`] notes per alert. Further occurrences only increase its count.
 const MOST_COUNTED: u64 = 20;
 
 impl Stepper<'_> {
@@ -62,7 +62,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// It happened again while its alert fires.
+    /// Counts another occurrence of a firing alert.
     pub(super) fn grow(&mut self, key: &Key, sign: &Sign) {
         let now_us = self.now_us;
         let Some(live) = self.state.live(key) else { return };
@@ -80,7 +80,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// It is back within the time in which it is the same alert.
+    /// Reopens an alert that recurs shortly after its end.
     pub(super) fn reopen(&mut self, rule: &Rule, key: &Key, sign: &Sign, cause: Cause) {
         let Some(live) = self.state.live(key) else { return };
         let alert = &mut live.alert;
@@ -93,7 +93,7 @@ impl Stepper<'_> {
         live.group = None;
         let (id, was_told, is_new) = (alert.id, live.is_recovery_told, alert.told.is_empty());
         if is_new {
-            // Nobody has heard of what was before.
+            // The previous occurrence was never reported.
             (alert.cause, alert.since_us, alert.count) = (cause, sign.time_us, 1);
             (live.back, live.hold_us) = (0, None);
         }
@@ -108,7 +108,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// Tells those whom the rule names that an alert fires, unless a hush holds.
+    /// Notifies the recipients of the rule that the alert fires, unless a hush applies.
     pub(super) fn tell_if_not_hushed(&mut self, rule: &Rule, key: &Key) {
         let Some((alert, is_back)) = self.state.live(key).map(|live| (live.alert.clone(), !live.alert.told.is_empty())) else { return };
         if let Some((who, detail)) = self.hushed_by(rule, &alert) {
@@ -143,7 +143,7 @@ impl Stepper<'_> {
         self.tell(key, kind, &targets, note);
     }
 
-    /// The machine of a sign, if it isn't heard of and the sign follows from that.
+    /// Returns the machine of a sign if the machine is lost and the sign is a consequence of that.
     fn machine_away(&self, sign: &Sign, cause: Cause) -> Option<String> {
         let follows = matches!(cause, Cause::Lost | Cause::Missed | Cause::Late | Cause::Timeout | Cause::Slow | Cause::Skipped);
         if !follows || matches!(sign.subject.kind, SubjectKind::Agent | SubjectKind::Channel | SubjectKind::Server) {
@@ -153,13 +153,13 @@ impl Stepper<'_> {
         names.into_iter().flatten().find(|name| self.state.common.away.contains_key(*name)).cloned()
     }
 
-    /// Returns true for a failure of a process that is above one which has just failed and was told.
+    /// Returns true if a descendant has recently failed and its alert was sent.
     fn is_above_a_leaf(&self, sign: &Sign, cause: Cause) -> bool {
         let told_us = sign.process.as_ref().and_then(|process| self.state.common.above.get(process));
         matches!(cause, Cause::Failed | Cause::Lost) && told_us.is_some_and(|told_us| sign.time_us.saturating_sub(*told_us) <= LEAF_US)
     }
 
-    /// Keeps in mind the processes above one that is told.
+    /// Remembers the ancestors of a failed process whose alert was sent.
     fn mark_above(&mut self, key: &Key, sign: &Sign) {
         let is_told = self.state.live(key).is_some_and(|live| !live.alert.told.is_empty());
         if is_told && matches!(sign.what.as_str(), "failed" | "lost") {
@@ -168,7 +168,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// Starts a task for an alert, if its rule says so.
+    /// Orders the follow-up task of the rule.
     fn follow(&mut self, rule: &Rule, key: &Key, sign: &Sign) {
         let Some(follow) = &rule.then else { return };
         let Some(id) = self.state.live(key).map(|live| live.alert.id) else { return };
@@ -220,7 +220,7 @@ impl Group {
     }
 }
 
-/// So long after its end an alert is remembered.
+/// Returns true if the alert can no longer recur and can be forgotten.
 pub(super) fn is_over_for_good(live: &Live, now_us: u64) -> bool {
     let resolved_us = live.alert.resolved_us.unwrap_or(0);
     !live.is_firing() && live.settle_us.is_none() && now_us >= resolved_us.saturating_add(FLAPPING_US)

@@ -1,4 +1,4 @@
-//! The one place where it is decided who is told what and when.
+//! Decides about each alert: recipients, channel and time of its messages. [`step()`] is the entry point.
 
 mod fire;
 mod relief;
@@ -17,33 +17,33 @@ use crate::rule::{Rule, Times};
 use crate::sign::{Sign, What};
 use crate::state::{Key, State};
 
-/// So long alerts with the same words join one message, counted from the last that joined.
+/// Time that a group waits for further alerts, counted from the last alert that joined.
 pub(crate) const JOINING_US: u64 = 30_000_000;
-/// So long at most a group is open.
+/// Maximum time that a group stays open.
 pub(crate) const LONGEST_JOINING_US: u64 = 300_000_000;
-/// What comes back within this time is the same alert.
+/// Time after its end within which a recurring alert is reopened.
 pub(crate) const FLAPPING_US: u64 = 600_000_000;
-/// A process that fails within this time after one below it has failed is not told.
+/// Time after the failure of a process that suppresses failures of its ancestors.
 pub(crate) const LEAF_US: u64 = 60_000_000;
-/// So long a lost run is held back: if its machine isn't heard of either, that is told instead.
+/// Time that a lost run is held back. If its machine turns out to be lost, the machine's alert is sent instead.
 pub(crate) const HOLD_US: u64 = 30_000_000;
-/// So far apart at least are looks at what time has brought before a sign.
+/// Minimum time between two checks for time-driven work while signs are processed.
 const LOOK_US: u64 = 1_000_000;
-/// Names that a message lists at most.
+/// Maximum number of names in a message.
 pub(crate) const MOST_NAMES: usize = 20;
 
-/// What alerts are decided by, apart from signs.
+/// Settings that decisions depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct World<'a> {
-    /// Rules: see [`rules`].
+    /// Rules in effect, see [`rules`].
     pub rules: &'a [Rule],
     /// Channels by name.
     pub channels: &'a BTreeMap<String, Channel>,
-    /// Snoozes and maintenance.
+    /// Snoozes and maintenance windows.
     pub hushes: &'a [Hush],
 }
 
-/// The rules that hold: those of the file, then those of the page, then the built-in ones whose names are not taken.
+/// Returns the rules in effect: those of the file, then those of the page, then the built-in rules whose names are not taken.
 pub fn rules(of_file: &[Rule], of_page: &[Rule]) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for rule in of_file.iter().chain(of_page).chain(&crate::builtin()) {
@@ -54,46 +54,46 @@ pub fn rules(of_file: &[Rule], of_page: &[Rule]) -> Vec<Rule> {
     rules
 }
 
-/// What a step decided.
+/// Result of a step.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// What is to be sent.
+    /// Messages to send.
     pub messages: Vec<Message>,
-    /// Decisions.
+    /// Decisions, for the record.
     pub notes: Vec<Note>,
-    /// Alerts that began or changed, as they are now.
+    /// Started or changed alerts, in their new state.
     pub alerts: BTreeMap<u64, Alert>,
-    /// Tasks to be started.
+    /// Tasks to start.
     pub orders: Vec<Order>,
-    /// When the next step is due even without a sign, in Unix microseconds.
+    /// Time at which the next step is due even without a sign, in Unix microseconds.
     pub wake_us: Option<u64>,
 }
 
-/// A task to be started because of an alert.
+/// A task to start because of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The alert. It starts one run at most.
+    /// Number of the alert. An alert starts at most one run.
     pub alert: u64,
-    /// When that was decided, in Unix microseconds.
+    /// Time of the decision, in Unix microseconds.
     pub time_us: u64,
-    /// The rule that says so.
+    /// Name of the rule.
     pub rule: String,
     /// Name of the task.
     pub task: String,
-    /// The run that is repeated, if it is one.
+    /// Id of the run to repeat, if the rule repeats runs.
     pub repeats: Option<String>,
-    /// The agent that ran it.
+    /// Agent that executed the run.
     pub agent: Option<String>,
 }
 
-/// Takes signs and the time, and decides. Each sign is taken in its own time: one that was stored before a crash and is taken after it means
-/// what it would have meant, and what was due before it comes first.
+/// Processes signs and the passage of time. Each sign is evaluated at the time at which it was stored, after all work that was due before
+/// it. A sign that was stored before a crash and processed after it therefore has the same effect.
 pub fn step(state: &mut State, world: World<'_>, signs: &[Sign], now_us: u64) -> Step {
     let mut stepper = Stepper { state, world, now_us: 0, out: Step::default() };
     let mut looked_us = None::<u64>;
     for sign in signs {
         stepper.now_us = sign.time_us.min(now_us).max(stepper.now_us);
-        // Many signs of one moment are one look.
+        // Signs that are less than `LOOK_US` apart share one check.
         if looked_us.is_none_or(|looked_us| looked_us + LOOK_US <= stepper.now_us) {
             looked_us = Some(stepper.now_us);
             stepper.pass();
@@ -106,7 +106,7 @@ pub fn step(state: &mut State, world: World<'_>, signs: &[Sign], now_us: u64) ->
     stepper.out
 }
 
-/// Notes that somebody looks after an alert: it isn't escalated, and nobody is reminded. Returns false if it doesn't fire.
+/// Acknowledges an alert: escalation and reminders stop. Returns `None` if the alert is not firing.
 pub fn acknowledge(state: &mut State, alert: u64, who: &str, now_us: u64) -> Option<Step> {
     let key = state.key_of(alert)?;
     let live = state.live(&key).filter(|live| live.is_firing())?;
@@ -119,7 +119,7 @@ pub fn acknowledge(state: &mut State, alert: u64, who: &str, now_us: u64) -> Opt
     Some(out)
 }
 
-/// Ends an alert because somebody says that it is over. None if it doesn't fire.
+/// Ends an alert at a person's request. Returns `None` if the alert is not firing.
 pub fn resolve(state: &mut State, world: World<'_>, alert: u64, who: &str, now_us: u64) -> Option<Step> {
     let key = state.key_of(alert)?;
     state.live(&key).filter(|live| live.is_firing())?;
@@ -152,11 +152,11 @@ impl Stepper<'_> {
         }
     }
 
-    /// Judges a bad sign by all rules.
+    /// Evaluates all rules for a bad sign.
     fn bad(&mut self, sign: &Sign, cause: Cause) {
         let world = self.world;
         let is_asked = |rule: &Rule| match &sign.facts.rule {
-            // Whether a share is reached depends on the rule.
+            // The sign was derived for one rule, because each rule has its own share.
             Some(name) => rule.name == *name,
             None => !matches!(rule.times, Times::Share(..)),
         };
@@ -167,7 +167,7 @@ impl Stepper<'_> {
         let noted = self.out.notes.len();
         for rule in world.rules.iter().filter(fits) {
             if is_own && rule.is_builtin {
-                // Of what is only counted nothing is noted.
+                // Written rules that only counted the sign produce no notes, so the built-in rule is not recorded as overruled either.
                 if self.out.notes.len() > noted {
                     self.note(0, sign.seq, &rule.name, Decision::Overruled, None, None);
                 }

@@ -1,4 +1,4 @@
-//! Alerts end.
+//! Ends alerts when a sign reports that the trouble is over.
 
 use super::{FLAPPING_US, Stepper};
 use crate::alert::{AlertState, Decision};
@@ -9,16 +9,16 @@ use crate::sign::{Relief, Sign, Subject, SubjectKind};
 use crate::state::Key;
 
 impl Relief {
-    /// Causes that it ends.
+    /// Returns the causes whose alerts this relief ends.
     fn ends(self) -> &'static [Cause] {
         use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Settings, Skipped, Slow, Timeout, Unknown};
         match self {
-            // A run that ended far too soon ended well: that passes by itself.
+            // `Fast` is not included: it is about a successful run and ends by itself.
             Self::Succeeded => &[Failed, Timeout, Missed, Late, Skipped, Slow, Lost],
             Self::Found => &[Unknown, Lost],
             Self::Restored => &[Deleted],
             Self::Works => &[Channel, Disk, Drops, Settings],
-            // It ends all of them.
+            // Handled separately: ends alerts of every cause.
             Self::Removed => &[],
         }
     }
@@ -33,7 +33,7 @@ impl Stepper<'_> {
         for key in self.keys_of(&sign.subject) {
             let times = self.rule(&key.rule).map(|rule| rule.times);
             let is_share = matches!(times, Some(Times::Share(..)));
-            // That a share is no longer reached is said of its rule alone.
+            // A sign about a share of failed calls applies only to the rule it names.
             if sign.facts.rule.as_ref().map_or(is_share, |rule| *rule != key.rule) {
                 continue;
             }
@@ -60,7 +60,7 @@ impl Stepper<'_> {
         self.state.entries.range(from..).map(|(key, _)| key).take_while(|key| key.subject == *subject).cloned().collect()
     }
 
-    /// An end that comes after its run was told as lost corrects that.
+    /// Corrects the alert of a run that was reported as lost and whose end is received late.
     pub(super) fn correct_lost(&mut self, sign: &Sign) {
         if sign.process.is_none() || !matches!(sign.what.as_str(), "failed" | "succeeded") {
             return;
@@ -77,7 +77,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// A task that is gone can't become well again: its alerts end without a word, but for the one that it is gone.
+    /// Silently ends the alerts of a deleted task, because no further run can end them. The alert about the deletion itself remains.
     pub(super) fn drop_alerts_of(&mut self, sign: &Sign) {
         if sign.subject.kind != SubjectKind::Task || sign.facts.reason.as_deref() == Some("paused") {
             return;
@@ -91,7 +91,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// Ends an alert, and tells those who were told.
+    /// Ends an alert and notifies the recipients who were notified of its start.
     pub(super) fn end(&mut self, key: &Key, sign: u64, what: Decision, detail: Option<&str>) {
         let now_us = self.now_us;
         let Some(live) = self.state.live(key) else { return };
@@ -109,7 +109,7 @@ impl Stepper<'_> {
             if told.is_empty() {
                 self.note(id, 0, &key.rule, Decision::Nobody, None, Some("nobody had been told that it fired".to_owned()));
             } else if let Some(live) = self.state.live(key) {
-                // It came back in a hush, and those who heard that it was over needn't hear it again.
+                // The alert recurred during a hush. The recipients already have a message about its end.
                 live.is_recovery_told = true;
             }
         } else if others > 0 {
@@ -125,7 +125,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// Tells those who were told that an alert is over. Hushes don't hold for that.
+    /// Notifies the recipients of the start that the alert has ended. Hushes do not suppress this message.
     pub(super) fn tell_recovery(&mut self, key: &Key, detail: Option<&str>) {
         let Some(live) = self.state.live(key) else { return };
         live.is_recovery_told = true;
@@ -139,7 +139,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// Ends an alert without telling anybody.
+    /// Ends an alert without a message.
     pub(super) fn end_silently(&mut self, key: &Key, sign: u64, why: &str) {
         let now_us = self.now_us;
         let Some(live) = self.state.live(key) else { return };
@@ -156,7 +156,7 @@ impl Stepper<'_> {
         self.changed(key);
     }
 
-    /// Takes an alert out of its group. Returns how many others of it fire.
+    /// Removes an alert from its group. Returns the number of other members that still fire.
     pub(super) fn leave_group(&mut self, key: &Key, group: Option<u64>) -> usize {
         let Some(leader) = group else { return 0 };
         let Some(group) = self.state.common.groups.get_mut(&leader) else { return 0 };

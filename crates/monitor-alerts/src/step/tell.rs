@@ -1,4 +1,4 @@
-//! Who is told, by which channel, and how many messages that may be.
+//! Selects recipients and channels, and limits the number of messages per channel.
 
 use super::{MOST_NAMES, Stepper};
 use crate::alert::{Alert, Decision, Target};
@@ -9,11 +9,11 @@ use crate::rule::{Rule, To};
 use crate::sign::{Facts, Subject, SubjectKind};
 use crate::state::Key;
 
-/// Messages of a channel are counted within this time.
+/// Window of the rate limit.
 const RATE_US: u64 = 60_000_000;
 
 impl Stepper<'_> {
-    /// The ways to those whom a rule names. An owner who can't be reached is noted, and the admins are told.
+    /// Returns the targets of a rule's recipients. If an owner can't be reached, a note is recorded and the administrators are notified.
     pub(super) fn targets(&mut self, rule: &Rule, to: &[To], alert: &Alert) -> Vec<Target> {
         let mut targets = Vec::new();
         for to in to {
@@ -49,7 +49,7 @@ impl Stepper<'_> {
                 }
             }
         }
-        // A channel that fails can't tell of itself.
+        // A failing channel can't report its own failure.
         if alert.subject.kind == SubjectKind::Channel {
             targets.retain(|target| target.channel != alert.subject.name);
         }
@@ -87,7 +87,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// Why nobody is to be told of an alert now, and who wants that.
+    /// Returns the reason why messages about an alert are suppressed now, and the person responsible.
     pub(super) fn hushed_by(&self, rule: &Rule, alert: &Alert) -> Option<(Option<String>, String)> {
         let now_us = self.now_us;
         let is_on = |hush: &&crate::alert::Hush| (hush.from_us..hush.until_us).contains(&now_us) && hush.is_for(alert);
@@ -98,7 +98,7 @@ impl Stepper<'_> {
         quiet.until_us(now_us).map(|_| (None, "quiet hours".to_owned()))
     }
 
-    /// The end of what keeps an alert from being told now, as far as it is known.
+    /// Returns the earliest known end of the hushes and quiet hours that suppress messages about an alert.
     pub(super) fn hush_ends_us(&self, rule: &Rule, alert: &Alert) -> Option<u64> {
         let now_us = self.now_us;
         let hushes = self.world.hushes.iter().filter(|hush| (hush.from_us..hush.until_us).contains(&now_us) && hush.is_for(alert));
@@ -106,7 +106,7 @@ impl Stepper<'_> {
         hushes.map(|hush| hush.until_us).chain(quiet).min()
     }
 
-    /// Sends a message about an alert to each of these.
+    /// Sends a message about an alert to each target.
     pub(super) fn tell(&mut self, key: &Key, kind: MessageKind, targets: &[Target], note: Option<&str>) {
         let Some((alert, group)) = self.state.live(key).map(|live| (live.alert.clone(), live.group)) else { return };
         let group = group.and_then(|leader| self.state.common.groups.get(&leader));
@@ -145,7 +145,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// Counts a message of a channel. False if it is to wait for the next sum.
+    /// Counts a message of a channel. Returns false if the message must wait for the next sum.
     fn may_send(&mut self, target: &Target, alert: &Alert) -> bool {
         let (now_us, most) = (self.now_us, self.most(&target.channel));
         let rate = self.state.common.rates.entry(target.channel.clone()).or_default();
@@ -169,7 +169,7 @@ impl Stepper<'_> {
         self.world.channels.get(channel).map_or(10, |channel| channel.rate as usize)
     }
 
-    /// Sends the sums of channels that may send again. Returns when the next may.
+    /// Sends the pending sums of channels that are below their rate.
     pub(super) fn send_sums(&mut self) {
         let now_us = self.now_us;
         let channels: Vec<String> = self.state.common.rates.keys().cloned().collect();
@@ -182,7 +182,7 @@ impl Stepper<'_> {
                 self.state.common.rates.remove(&channel);
                 continue;
             }
-            // One place of the minute at least is left to what comes next.
+            // Wait until half of the rate is free, so that new alerts can be sent at once after the sum.
             if rate.waiting == 0 || rate.sent_us.len() > most / 2 {
                 continue;
             }
@@ -213,10 +213,10 @@ impl Stepper<'_> {
         }
     }
 
-    /// When a sum may be sent.
+    /// Returns the time at which the next sum can be sent.
     pub(super) fn sums_us(&self) -> Option<u64> {
         let due = self.state.common.rates.iter().filter(|(_, rate)| rate.waiting > 0).map(|(channel, rate)| {
-            // So many of those that were sent must be a minute old.
+            // The sum can be sent when this number of sent messages is a minute old.
             let beyond = rate.sent_us.len().saturating_sub(self.most(channel) / 2);
             beyond.checked_sub(1).and_then(|last| rate.sent_us.get(last)).map_or(self.now_us, |sent_us| sent_us + RATE_US)
         });

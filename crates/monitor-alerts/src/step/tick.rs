@@ -1,4 +1,4 @@
-//! What time alone brings: groups close, hushes end, reminders and escalations are due, what is over is forgotten.
+//! Executes the work that is due without a sign: closes groups, ends hushes, sends reminders and escalations, and forgets finished alerts.
 
 use super::fire::is_over_for_good;
 use super::{FLAPPING_US, LEAF_US, Stepper};
@@ -9,19 +9,19 @@ use crate::rule::{Rule, Times};
 use crate::sign::Facts;
 use crate::state::{Key, Live};
 
-/// Why an alert ends by itself after a while; none if something has to end it.
+/// Returns the reason why an alert ends by itself after a while. `None` if a sign must end it.
 fn passes(alert: &Alert) -> Option<&'static str> {
     let Facts { machine, reason, .. } = &alert.facts;
     match alert.cause {
         Cause::Notified | Cause::Drops | Cause::Fast => Some("it doesn't last"),
-        // No agent says that a file is gone, and it isn't a long pause.
+        // Neither an agent reported a missing file nor is it a long pause.
         Cause::Deleted if machine.is_none() && reason.is_none() => Some("somebody has deleted it on purpose"),
         _ => None,
     }
 }
 
 impl Stepper<'_> {
-    /// Does what was due until now.
+    /// Executes the work that is due.
     pub(super) fn pass(&mut self) {
         let now_us = self.now_us;
         if self.wake_us().is_some_and(|wake_us| wake_us <= now_us) {
@@ -98,13 +98,13 @@ impl Stepper<'_> {
         self.escalate(rule, key);
     }
 
-    /// Tells of an alert that nobody could be told of when it began, as soon as the rule reaches somebody.
+    /// Reports an alert whose recipients could not be reached at its start, as soon as the rule reaches a recipient.
     fn tell_late(&mut self, rule: &Rule, key: &Key) {
         let Some((alert, _)) = self.due(key, Live::waits_for_somebody) else { return };
         if self.world.channels.is_empty() || self.hushed_by(rule, &alert).is_some() {
             return;
         }
-        // It was noted at the beginning that nobody was reached.
+        // The missing recipient was already recorded at the start.
         let noted = self.out.notes.len();
         let is_reached = !self.targets(rule, rule.to.as_deref().unwrap_or_default(), &alert).is_empty();
         self.out.notes.truncate(noted);
@@ -169,7 +169,7 @@ impl Stepper<'_> {
         Some((live.alert.clone(), live.escalated))
     }
 
-    /// Says once how many have joined a message.
+    /// Closes groups that are due, and sends one update with the number of alerts that joined.
     fn close_groups(&mut self) {
         let now_us = self.now_us;
         let due = |group: &crate::state::Group| group.closes_us.is_some_and(|at_us| at_us <= now_us);
@@ -179,7 +179,7 @@ impl Stepper<'_> {
             group.closes_us = None;
             let is_news = group.count > group.told;
             group.told = group.count;
-            // The leader may be over while others fire.
+            // The leader may have ended while other members still fire.
             let firing = group.firing.iter().next().cloned();
             let is_over = group.firing.is_empty();
             let key = self.state.key_of(leader).or(firing);
@@ -194,7 +194,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// When time alone brings something.
+    /// Returns the time at which the next step is due without a sign.
     pub(super) fn wake_us(&self) -> Option<u64> {
         let groups = self.state.common.groups.values().filter_map(|group| group.closes_us);
         let entries = self.state.entries.iter().filter_map(|(key, entry)| self.entry_us(key, entry));
@@ -221,7 +221,7 @@ impl Stepper<'_> {
             live.hold_us.or(hush)
         } else {
             let next = [live.remind_us, escalation_us(rule, live)].into_iter().flatten().min();
-            // What is hushed waits for the end of the hush.
+            // A reminder or escalation that is suppressed waits for the end of the hush.
             let next = next.map(|next| if next <= self.now_us { hush.unwrap_or(next) } else { next });
             next.into_iter().chain(hush.filter(|_| live.waits_for_somebody())).min()
         };
@@ -229,7 +229,7 @@ impl Stepper<'_> {
     }
 }
 
-/// When the next step of an escalation is due.
+/// Returns the time of the next escalation step.
 fn escalation_us(rule: &Rule, live: &Live) -> Option<u64> {
     let step = rule.escalate.get(live.escalated).filter(|_| live.alert.acknowledged_by.is_none())?;
     Some(live.told_us? + step.after.as_micros() as u64)

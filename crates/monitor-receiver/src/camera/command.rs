@@ -1,4 +1,4 @@
-//! The camera that starts a command.
+//! The camera that runs a command.
 
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use monitor_notify::command::{self, Captured, Ended};
 use super::{Camera, Picture, Result};
 use crate::state::{Mark, State};
 
-/// Time after which a command is killed.
+/// Default time after which a command is killed.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Starts a command for each [`Picture`], which has it as JSON on its standard input. It must end well within 60 seconds.
+/// Runs a command for each [`Picture`], which is passed as JSON on standard input. The command must exit successfully within 60 seconds.
 ///
 /// ```
 /// use monitor_receiver::{Camera, State, camera::CommandCamera};
@@ -29,13 +29,13 @@ pub struct CommandCamera {
 }
 
 impl CommandCamera {
-    /// A camera that starts this program with these arguments.
+    /// Creates a camera that runs this program with these arguments.
     pub fn new(program: impl Into<String>, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
         Self { program: program.into(), arguments, timeout: TIMEOUT, mark: Mark::default() }
     }
 
-    /// Lets a command take so long before it is killed.
+    /// Sets the time after which a command is killed.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -1,4 +1,4 @@
-//! The camera that writes a file.
+//! The camera that writes to a file.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use super::{Camera, Picture, Result};
 use crate::state::{Mark, State};
 
-/// A file is left for a new one once it has so many bytes.
+/// Default size at which a new file is started.
 const MAX_BYTES: u64 = 64 << 20;
-/// So many older files are kept.
+/// Default number of older files to keep.
 const KEPT_FILES: u32 = 5;
 
-/// Writes each [`Picture`] as a line of JSON. A file of 64 MiB is renamed, `pictures.json` to `pictures.json.1`, that one to `.2`, and so on; five
-/// of them are kept.
+/// Writes each [`Picture`] as a line of JSON. A file that has reached 64 MiB is renamed: `pictures.json` to `pictures.json.1`, that file to
+/// `.2`, and so on. Five older files are kept.
 ///
 /// ```
 /// use monitor_receiver::{Camera, State, camera::FileCamera};
@@ -35,19 +35,19 @@ pub struct FileCamera {
 }
 
 impl FileCamera {
-    /// A camera that writes this file, after what is there.
+    /// Creates a camera that appends to this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), max_bytes: MAX_BYTES, kept_files: KEPT_FILES, mark: Mark::default() }
     }
 
-    /// Leaves a file for a new one once it has so many bytes.
+    /// Sets the size at which a new file is started.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Keeps so many older files.
+    /// Sets the number of older files to keep.
     #[must_use]
     pub fn kept_files(mut self, files: u32) -> Self {
         self.kept_files = files;
@@ -64,7 +64,7 @@ impl FileCamera {
             length = 0;
         }
         file.write_all(line).inspect_err(|_| {
-            // A line is whole or not there: half of one would spoil the next.
+            // Remove a partly written line, which would corrupt the next one.
             let _ = file.set_len(length);
         })
     }
@@ -77,7 +77,7 @@ impl FileCamera {
         options.open(&self.path)
     }
 
-    /// Makes room for a new file.
+    /// Renames the files to make room for a new one.
     fn rotate(&self) -> io::Result<()> {
         let older = |number: u32| {
             let mut name = OsString::from(&self.path);

@@ -1,4 +1,4 @@
-//! The camera that mails.
+//! The camera that sends mail.
 
 use std::fmt::Write as _;
 
@@ -12,12 +12,12 @@ use monitor_wire::Process;
 use super::{Camera, Result};
 use crate::state::{Mark, State};
 
-/// So many failed tasks are named in a mail.
+/// Maximum number of failed tasks listed in a mail.
 const MOST_NAMED: usize = 50;
-/// No more of an error is told, in characters.
+/// Maximum length of an error in a mail, in characters.
 const LONGEST_ERROR: usize = 300;
 
-/// Mails how many tasks changed, and which of them failed.
+/// Sends a mail with the number of changed tasks and a list of failed tasks.
 ///
 /// ```
 /// use monitor_receiver::camera::MailCamera;
@@ -39,15 +39,15 @@ impl std::fmt::Debug for MailCamera {
 }
 
 impl MailCamera {
-    /// A camera that sends by this mail server: `smtps://user:password@host`, `smtp://host:587?tls=required` for STARTTLS, or
-    /// `smtp://localhost` without either.
+    /// Creates a camera that sends through this mail server: `smtps://user:password@host`, `smtp://host:587?tls=required` for STARTTLS, or
+    /// `smtp://localhost` without encryption.
     ///
     /// # Errors
-    /// When the address of the server or one of the others can't be read, or nobody is named.
+    /// If an address is invalid, or there are no recipients.
     pub fn new(server: &str, from: &str, to: impl IntoIterator<Item = impl AsRef<str>>) -> std::result::Result<Self, InvalidSetting> {
         let wrong = |name: &str, why: String| InvalidSetting { name: name.to_owned(), why };
         let address = |text: &str| text.parse::<Mailbox>().map_err(|error| wrong("an address of mail", format!("{text:?}: {error}")));
-        // Its password is in it, and in no error.
+        // The URL contains the password, so it is not quoted in the error.
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(server)
             .map_err(|_| wrong("the mail server", "expected a URL like smtps://user:password@mail.example.com".to_owned()))?;
         let to = to.into_iter().map(|to| address(to.as_ref())).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -63,7 +63,7 @@ impl MailCamera {
     }
 }
 
-/// Title and text of a mail about tasks that changed.
+/// Creates title and text of a mail about changed tasks.
 fn words(tasks: &[&Process]) -> (String, String) {
     let failed: Vec<_> = tasks.iter().filter(|task| matches!(task.state.as_str(), "failed" | "lost")).collect();
     let title = format!("{} tasks changed, {} failed or lost", tasks.len(), failed.len());
@@ -83,7 +83,7 @@ fn words(tasks: &[&Process]) -> (String, String) {
     (title, text)
 }
 
-/// One line without control characters, for what is data must not look like another line of the mail.
+/// Replaces control characters, so that recorded text can't look like another line of the mail.
 fn plain(text: &str) -> String {
     text.chars().take(LONGEST_ERROR).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

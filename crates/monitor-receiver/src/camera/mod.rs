@@ -1,7 +1,7 @@
-//! Cameras take pictures of a [`State`]: into a file, a database, a mail, wherever a program wants them.
+//! Cameras store pictures of a [`State`] in a file, a database, a mail, or any other place.
 //!
-//! Those here take with each picture what changed since their latest one, so that none of them grows with what is known, and several of
-//! them don't disturb each other. One of your own is a few lines:
+//! The cameras in this module include only the changes since their previous picture, so a picture does not grow with the state, and several
+//! cameras do not affect each other. A custom camera needs only a few lines:
 //!
 //! ```
 //! use monitor_receiver::{Camera, State, camera::Result};
@@ -40,13 +40,13 @@ pub use webhook::WebhookCamera;
 
 use crate::state::State;
 
-/// Why a camera took no picture: any error.
+/// Reason why a camera failed: any error.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a camera returns.
+/// Result of a camera.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Waits for a sender. The sender runs on a thread of its own, because this thread may be one of an async runtime's, which can't be entered twice.
+/// Runs a future to completion on a new thread. The current thread may belong to an async runtime, which can't be entered twice.
 #[cfg(any(feature = "mail", feature = "webhook"))]
 fn wait_for<T: Send>(sending: impl Future<Output = T> + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
@@ -55,21 +55,21 @@ fn wait_for<T: Send>(sending: impl Future<Output = T> + Send) -> std::io::Result
     })
 }
 
-/// Takes pictures of a state, as often as [`Receiver::camera`](crate::Receiver::camera) says, if anything happened meanwhile.
+/// Takes pictures of a state at the interval given to [`Receiver::camera`](crate::Receiver::camera), if the state has changed.
 pub trait Camera: Send {
-    /// Takes a picture. Nothing is received meanwhile, and nothing is lost: the server keeps what comes.
+    /// Takes a picture. No events are received during the call; the server keeps them.
     ///
     /// # Errors
-    /// Any. It is told as a [`Notice`](crate::Notice), and the next picture is taken as usual.
+    /// Any error. It is reported as a [`Notice`](crate::Notice), and the next picture is taken at its usual time.
     fn shutter(&mut self, state: &State) -> Result;
 
-    /// Returns true if the state is [cleared](State::clear) after each picture that was taken. Not beside other cameras: they would miss what
-    /// was cleared.
+    /// Returns true if the state must be [cleared](State::clear) after each successful picture. Do not combine with other cameras, which
+    /// would miss the cleared data.
     fn clear_after(&self) -> bool {
         false
     }
 
-    /// What it is called in notices.
+    /// Returns the name of the camera in notices.
     fn name(&self) -> String {
         std::any::type_name::<Self>().to_owned()
     }

@@ -1,4 +1,4 @@
-//! What a camera sees of a state.
+//! Content of a picture.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::state::{Mark, State};
 
-/// What changed in a state since a moment, and its counts. Its JSON is a line of a [`FileCamera`](super::FileCamera), and what others send.
+/// Changes of a state since a mark, with counts. Its JSON is a line of a [`FileCamera`](super::FileCamera), and the content that other
+/// cameras send.
 ///
 /// ```
 /// use monitor_receiver::{State, camera::Picture};
@@ -20,28 +21,28 @@ use crate::state::{Mark, State};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Picture<'a> {
-    /// When it was taken, in Unix microseconds.
+    /// Time of the picture, in Unix microseconds.
     pub time_us: u64,
-    /// Number of the newest event that it knows.
+    /// Number of the newest event in the state.
     pub as_of: u64,
-    /// How many events came.
+    /// Number of received events.
     pub event_count: u64,
-    /// How many tasks were seen.
+    /// Number of tasks seen.
     pub task_count: u64,
-    /// How many tasks had to go because there were too many.
+    /// Number of tasks forgotten because there were too many.
     pub forgotten_tasks: u64,
-    /// How many workers had to go because there were too many.
+    /// Number of workers forgotten because there were too many.
     pub forgotten_workers: u64,
-    /// How many events of which type came of which worker; `""` stands for events of none.
+    /// Number of events by worker and type; `""` is for events without a worker.
     pub counts: BTreeMap<String, &'a BTreeMap<String, u64>>,
-    /// Workers of which something was heard since.
+    /// Workers with events since the mark.
     pub workers: Vec<&'a Worker>,
-    /// Tasks that changed since, the one that changed last first.
+    /// Tasks that have changed since the mark, most recently changed first.
     pub tasks: Vec<&'a Process>,
 }
 
 impl<'a> Picture<'a> {
-    /// What changed since a moment: all that is known since [`Mark::default`].
+    /// Creates a picture of the changes since a mark, or of the whole state since [`Mark::default`].
     pub fn since(state: &'a State, mark: Mark) -> Self {
         let name = |worker: Option<monitor_wire::WorkerId>| worker.map(|id| id.to_string()).unwrap_or_default();
         Self {

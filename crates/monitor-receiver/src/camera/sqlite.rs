@@ -1,4 +1,4 @@
-//! The camera that keeps a database.
+//! The camera that writes to an SQLite database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use rusqlite::{Connection, Transaction, params};
 use super::{Camera, Picture, Result};
 use crate::state::{Mark, State};
 
-/// Says in a file's header that it is one of these.
+/// Application id in the file's header, which identifies databases of this camera.
 const APPLICATION_ID: i32 = 0x4d4f_4e43;
-/// Somebody else may read or write the file for so long.
+/// Maximum time to wait while another program locks the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
@@ -27,8 +27,8 @@ CREATE TABLE worker (
 CREATE TABLE count (worker_id TEXT NOT NULL, type TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (worker_id, type)) WITHOUT ROWID;
 ";
 
-/// Keeps what it saw in an SQLite database: `task` and `worker` as they were last seen, `count` of events by worker and type, and a row of
-/// `picture` for each picture. Nothing is ever deleted: that is for whoever uses the database.
+/// Stores the state in an SQLite database: `task` and `worker` with their latest versions, `count` with the number of events by worker and
+/// type, and a row of `picture` for each picture. Rows are never deleted; that is left to the users of the database.
 ///
 /// ```
 /// use monitor_receiver::{Camera, State, camera::SqliteCamera};
@@ -50,7 +50,7 @@ pub struct SqliteCamera {
 }
 
 impl SqliteCamera {
-    /// A camera that keeps this database, which is made if there is none.
+    /// Creates a camera that writes to this database. The file is created if it does not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), connection: None, mark: Mark::default() }
     }
@@ -97,7 +97,7 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite's integers have a sign.
+/// Converts to SQLite's signed integers.
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The camera that posts to an address.
+//! The camera that posts to a URL.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::state::{Mark, State};
 /// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Posts each [`Picture`] as JSON. An answer of 200 to 299 takes it; a redirection is not followed.
+/// Posts each [`Picture`] as JSON. A status of 200 to 299 counts as success. Redirects are not followed.
 ///
 /// ```
 /// use monitor_receiver::camera::WebhookCamera;
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// ```
 pub struct WebhookCamera {
     url: Url,
-    /// The address without a password.
+    /// Address without password, for display.
     shown: String,
     mark: Mark,
 }
@@ -33,10 +33,10 @@ impl std::fmt::Debug for WebhookCamera {
 }
 
 impl WebhookCamera {
-    /// A camera that posts to this address. A user and password in it are sent as HTTP's basic authentication, and shown nowhere.
+    /// Creates a camera that posts to this URL. User and password in it are sent as HTTP basic authentication, and never displayed.
     ///
     /// # Errors
-    /// When it is no http or https URL.
+    /// If it is not an http or https URL.
     pub fn new(url: &str) -> std::result::Result<Self, InvalidSetting> {
         let wrong = |why: String| InvalidSetting { name: "the webhook's address".to_owned(), why };
         let url: Url = url.parse().map_err(|error| wrong(format!("{error}; expected a URL like https://example.com/pictures")))?;
@@ -44,7 +44,7 @@ impl WebhookCamera {
             return Err(wrong("expected a URL like https://example.com/pictures".to_owned()));
         }
         let mut shown = url.clone();
-        // An http URL can have both, so that neither fails.
+        // Can't fail for an http URL.
         let _ = (shown.set_username(""), shown.set_password(None));
         shown.set_query(None);
         Ok(Self { url, shown: shown.into(), mark: Mark::default() })

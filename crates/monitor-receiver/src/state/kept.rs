@@ -1,9 +1,9 @@
-//! Values by key, no more than so many.
+//! A map with a maximum number of values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// Counts changes: of two the later one has the greater number.
+/// Counter of changes. A later change has a greater number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn(u64);
 
@@ -13,18 +13,18 @@ impl Turn {
         self.0
     }
 
-    /// The number of the latest change.
+    /// Returns the number of the latest change.
     pub(super) fn now(&self) -> u64 {
         self.0
     }
 }
 
-/// Values by key. Of too many the one goes that changed longest ago, one that has ended before one that hasn't.
+/// Values by key. If there are too many, the value that changed longest ago is removed. Ended values are removed before open ones.
 #[derive(Debug, Clone)]
 pub(super) struct Kept<K, V> {
     most: usize,
     values: HashMap<K, Slot<V>>,
-    /// Keys by their latest changes: of values that have ended, and of others.
+    /// Keys by the number of their last change, for ended and for open values.
     ended: BTreeMap<u64, K>,
     open: BTreeMap<u64, K>,
     forgotten: u64,
@@ -62,12 +62,12 @@ impl<K: Copy + Eq + Hash, V> Kept<K, V> {
         self.values.iter().map(|(key, slot)| (key, &slot.value))
     }
 
-    /// All values, the one that changed last first.
+    /// Returns all values, most recently changed first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &V> {
         self.newest_first_since(0)
     }
 
-    /// Values that changed after this turn, the one that changed last first.
+    /// Returns the values that changed after `turn`, most recently changed first.
     pub(super) fn newest_first_since(&self, turn: u64) -> impl Iterator<Item = &V> {
         let mut ended = self.ended.range(turn + 1..).rev().peekable();
         let mut open = self.open.range(turn + 1..).rev().peekable();
@@ -81,7 +81,7 @@ impl<K: Copy + Eq + Hash, V> Kept<K, V> {
         })
     }
 
-    /// How many had to go.
+    /// Returns the number of values removed because there were too many.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -112,7 +112,7 @@ impl<K: Copy + Eq + Hash, V> Kept<K, V> {
         self.open.clear();
     }
 
-    /// Takes a value out.
+    /// Removes and returns a value.
     pub(super) fn take(&mut self, key: &K) -> Option<V> {
         let slot = self.values.remove(key)?;
         self.order(slot.is_ended).remove(&slot.turn);

@@ -1,4 +1,4 @@
-//! What a receiver knows of tasks and workers.
+//! State of known tasks and workers.
 
 mod kept;
 #[cfg(test)]
@@ -11,15 +11,15 @@ use monitor_wire::{Event, Process, ProcessId, RootId, StreamMessage, Worker, Wor
 use self::kept::{Kept, Turn};
 use crate::Received;
 
-/// So many types of events are counted apart for each worker; all others together as [`OTHER_TYPES`].
+/// Maximum number of event types with separate counts per worker. Further types are counted as [`OTHER_TYPES`].
 const MOST_TYPES: usize = 100;
-/// Stands for types of events beyond those that are counted apart.
+/// Name for all types without a separate count.
 const OTHER_TYPES: &str = "(other)";
 
-/// What is known of tasks and workers: the read models that came with events, and counts. Bounded: of too many the one goes that changed
-/// longest ago, one that has ended before one that hasn't.
+/// Known tasks and workers, from the read models sent with events, and event counts. The size is limited: if there are too many, the item
+/// that changed longest ago is removed, and ended items are removed before open ones.
 ///
-/// A task is any process that an event told of, a task of a queue, a run, a function; whoever wants only those of queues says
+/// A task is any process that an event was about: a queue task, a run, a function. To receive only queue tasks, use
 /// [`Receiver::kinds`](crate::Receiver::kinds).
 ///
 /// ```
@@ -32,7 +32,7 @@ const OTHER_TYPES: &str = "(other)";
 pub struct State {
     tasks: Kept<(RootId, ProcessId), Task>,
     workers: Kept<WorkerId, Known>,
-    /// Counts of events that are of no worker.
+    /// Counts of events without a worker.
     others: BTreeMap<String, u64>,
     turn: Turn,
     newest: u64,
@@ -43,31 +43,31 @@ pub struct State {
 #[derive(Debug, Clone)]
 struct Task {
     process: Process,
-    /// Number of the newest event that the model knows.
+    /// Number of the newest event included in the model.
     as_of: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// None as long as no event told of the worker itself.
+    /// `None` until an event about the worker itself was received.
     worker: Option<Worker>,
     as_of: u64,
     counts: BTreeMap<String, u64>,
 }
 
-/// A moment of a [`State`]: what changed since can be asked for.
+/// A position in the history of a [`State`], for querying later changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mark(u64);
 
 impl Default for State {
-    /// As [`State::bounded`] with 10,000 tasks and 5,000 workers.
+    /// Same as [`State::bounded`] with 10,000 tasks and 5,000 workers.
     fn default() -> Self {
         Self::bounded(10_000, 5_000)
     }
 }
 
 impl State {
-    /// A state of so many tasks and workers at most.
+    /// Creates a state with a maximum number of tasks and workers.
     pub fn bounded(tasks: usize, workers: usize) -> Self {
         Self {
             tasks: Kept::new(tasks),
@@ -80,7 +80,7 @@ impl State {
         }
     }
 
-    /// Takes in an event. Returns false, and changes nothing, if it or a later one was taken in before.
+    /// Applies an event. Returns false, without a change, if it or a later event was already applied.
     pub fn apply(&mut self, event: &Received) -> bool {
         if event.number <= self.newest {
             return false;
@@ -101,17 +101,17 @@ impl State {
         true
     }
 
-    /// A task; none if it isn't known, or not any more.
+    /// Returns a task. `None` if it is unknown or was forgotten.
     pub fn task(&self, root_id: RootId, id: ProcessId) -> Option<&Process> {
         self.tasks.get(&(root_id, id)).map(|task| &task.process)
     }
 
-    /// All tasks that are known, in no order.
+    /// Returns all known tasks, unordered.
     pub fn tasks(&self) -> impl Iterator<Item = &Process> {
         self.tasks.values().map(|task| &task.process)
     }
 
-    /// All tasks that are known, the one that changed last first.
+    /// Returns all known tasks, most recently changed first.
     ///
     /// ```
     /// # let state = monitor_receiver::State::default();
@@ -123,17 +123,17 @@ impl State {
         self.tasks.newest_first().map(|task| &task.process)
     }
 
-    /// Tasks of this name, the one that changed last first.
+    /// Returns the tasks with this name, most recently changed first.
     pub fn tasks_by_type<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Process> {
         self.tasks_by_time().filter(move |task| task.name == name)
     }
 
-    /// Tasks that this worker runs or ran, the one that changed last first.
+    /// Returns the tasks that this worker runs or has run, most recently changed first.
     pub fn tasks_by_worker(&self, worker: WorkerId) -> impl Iterator<Item = &Process> {
         self.tasks_by_time().filter(move |task| task.worker_id == Some(worker))
     }
 
-    /// Tasks that changed since, the one that changed last first: what a camera hasn't seen.
+    /// Returns the tasks that have changed since a mark, most recently changed first.
     ///
     /// ```
     /// # let state = monitor_receiver::State::default();
@@ -147,27 +147,27 @@ impl State {
         self.tasks.newest_first_since(mark.0).map(|task| &task.process)
     }
 
-    /// Workers of which something was heard since.
+    /// Returns the workers with events since a mark.
     pub fn workers_since(&self, mark: Mark) -> impl Iterator<Item = &Worker> {
         self.workers.newest_first_since(mark.0).filter_map(|known| known.worker.as_ref())
     }
 
-    /// This moment, for [`State::tasks_since`].
+    /// Returns a mark of the current state, for [`State::tasks_since`].
     pub fn mark(&self) -> Mark {
         Mark(self.turn.now())
     }
 
-    /// A worker; none if no event told of it.
+    /// Returns a worker. `None` if no event was about it.
     pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
         self.workers.get(&id)?.worker.as_ref()
     }
 
-    /// All workers that are known, the one heard of last first.
+    /// Returns all known workers, most recently seen first.
     pub fn workers(&self) -> impl Iterator<Item = &Worker> {
         self.workers.newest_first().filter_map(|known| known.worker.as_ref())
     }
 
-    /// How many events of which type came: of this worker and of what it runs, or of no worker.
+    /// Returns the number of events by type, for a worker and its processes, or for events without a worker.
     ///
     /// ```
     /// # let state = monitor_receiver::State::default();
@@ -182,38 +182,39 @@ impl State {
         }
     }
 
-    /// The counts of all workers that are known, and those of events of no worker.
+    /// Returns the counts of all known workers, and those of events without a worker.
     pub fn all_counts(&self) -> impl Iterator<Item = (Option<WorkerId>, &BTreeMap<String, u64>)> {
         let of_workers = self.workers.entries().map(|(id, known)| (Some(*id), &known.counts));
         of_workers.chain([(None, &self.others)]).filter(|(_, counts)| !counts.is_empty())
     }
 
-    /// How many events came since the beginning, or since [`State::clear`].
+    /// Returns the number of events since the start, or since [`State::clear`].
     pub fn event_count(&self) -> u64 {
         self.event_count
     }
 
-    /// How many tasks were seen since the beginning, or since [`State::clear`]. One that was forgotten and comes again counts again.
+    /// Returns the number of tasks seen since the start, or since [`State::clear`]. A task that was forgotten and is seen again counts
+    /// twice.
     pub fn task_count(&self) -> u64 {
         self.task_count
     }
 
-    /// How many tasks had to go because there were too many.
+    /// Returns the number of tasks forgotten because there were too many.
     pub fn forgotten_tasks(&self) -> u64 {
         self.tasks.forgotten()
     }
 
-    /// How many workers had to go because there were too many; their counts went with them.
+    /// Returns the number of workers forgotten because there were too many. Their counts are forgotten, too.
     pub fn forgotten_workers(&self) -> u64 {
         self.workers.forgotten()
     }
 
-    /// Number of the newest event that was taken in; 0 before the first one.
+    /// Returns the number of the newest applied event; 0 before the first event.
     pub fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Forgets tasks that have ended and workers that are gone, and all counts begin at 0 again. What goes on stays known.
+    /// Forgets ended tasks and offline workers, and resets all counts. Tasks in progress and online workers are kept.
     pub fn clear(&mut self) {
         self.tasks.clear_ended();
         self.workers.clear_ended();
@@ -224,13 +225,13 @@ impl State {
         (self.event_count, self.task_count) = (0, 0);
     }
 
-    /// How many tasks and workers there is room for.
+    /// Returns the maximum numbers of tasks and workers.
     pub(crate) fn bounds(&self) -> (usize, usize) {
         (self.tasks.most(), self.workers.most())
     }
 
-    /// Forgets all tasks and workers, but no counts of workers that come again, and begins with these. They are the oldest first, each as
-    /// of the number beside it.
+    /// Replaces all tasks and workers, oldest first. Each has the number of the newest event included in it. Counts of workers that are
+    /// still listed are kept.
     pub(crate) fn reload(&mut self, tasks: &[(Process, u64)], workers: &[(Worker, u64)]) {
         self.tasks.clear();
         for (process, as_of) in tasks {
@@ -244,12 +245,12 @@ impl State {
         }
     }
 
-    /// Returns true if the task wasn't known.
+    /// Returns true if the task was unknown.
     fn put_task(&mut self, process: &Process, as_of: u64) -> bool {
         let key = (process.root_id, process.id);
         let before = self.tasks.take(&key);
         let is_new = before.is_none();
-        // What is told again comes with the models of now, and what is told next may come with older ones.
+        // A repeated event contains current models, so a later event may contain older ones.
         let newer = before.filter(|task| task.as_of > as_of);
         let task = newer.unwrap_or_else(|| Task { process: process.clone(), as_of });
         let is_ended = matches!(task.process.state.as_str(), "succeeded" | "failed" | "cancelled" | "lost");
@@ -257,7 +258,7 @@ impl State {
         is_new
     }
 
-    /// Takes in what is known of a worker, and counts an event of its.
+    /// Updates a worker, and counts an event if `event_type` is set.
     fn put_worker(&mut self, id: WorkerId, worker: Option<&Worker>, as_of: u64, event_type: Option<&str>) {
         let mut known = self.workers.take(&id).unwrap_or_default();
         if let Some(worker) = worker.filter(|_| as_of >= known.as_of) {
@@ -276,7 +277,7 @@ fn count(counts: &mut BTreeMap<String, u64>, event_type: &str) {
     *counts.entry(if is_apart { event_type } else { OTHER_TYPES }.to_owned()).or_default() += 1;
 }
 
-/// The worker that told an event, or that the event is about.
+/// Returns the worker that reported an event, or that the event is about.
 fn worker_of(message: &StreamMessage) -> Option<WorkerId> {
     let task = message.process.as_ref().and_then(|process| process.task.as_ref());
     let of_task = match &message.event {

@@ -1,4 +1,4 @@
-//! The state beside one that is too simple to be wrong.
+//! Compares the state with a simple model.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn received(number: u64, event_type: &str, process: Option<Value>, worker: Optio
     Received { number, message: Box::new(serde_json::from_value::<StreamMessage>(message).unwrap()) }
 }
 
-/// What happens to a state.
+/// An operation on a state.
 #[derive(Debug, Clone)]
 enum Step {
     Process {
@@ -43,9 +43,9 @@ enum Step {
         id: u64,
         state: &'static str,
     },
-    /// An event that is of neither.
+    /// An event without a process or worker.
     Other,
-    /// An event that came before.
+    /// An event that was already applied.
     Again,
     Clear,
 }
@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![12 => process, 4 => worker, 1 => Just(Step::Other), 1 => Just(Step::Again), 1 => Just(Step::Clear)]
 }
 
-/// Tasks and workers in the order of their latest changes, the latest last.
+/// Tasks and workers in the order of their latest changes, latest last.
 #[derive(Default)]
 struct Simple {
     tasks: Vec<(Process, u64)>,
@@ -223,7 +223,7 @@ fn what_is_loaded_anew_takes_the_place_of_all_and_counts_stay() {
     assert_eq!(tasks, [(7, "running"), (2, "succeeded")]);
     assert_eq!(state.workers().map(|worker| worker.state.as_str()).collect::<Vec<_>>(), ["lost"]);
     assert_eq!((state.event_count(), state.counts(WorkerId::new(3)).unwrap()["task-told"]), (3, 1));
-    // An event that comes late has the older model.
+    // An event that arrives late contains the older model.
     state.apply(&received(4, "task-told", Some(process(2, "running", None)), None, 4));
     assert_eq!(state.task(RootId::new(1).unwrap(), ProcessId::new(2).unwrap()).unwrap().state.as_str(), "succeeded");
 }

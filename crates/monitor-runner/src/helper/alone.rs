@@ -1,4 +1,5 @@
-//! The helper without its launcher: it copies output on, sees how the command ends, and says so in the launcher's place.
+//! The helper after the launcher was killed: it continues to copy output, waits for the command's end, and records the outcome in place of
+//! the launcher.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,21 +16,21 @@ use crate::secrets::{Masker, Secrets};
 use crate::streams::Pump;
 use crate::tail::Said;
 
-/// Between two looks at what is left of a tree that is to end.
+/// Interval between checks for remaining processes of a tree that must end.
 const LOOK: Duration = Duration::from_millis(20);
-/// Reason of a run that ends with its launcher.
+/// Reason of a run that was ended because its launcher was killed.
 const LAUNCHER_KILLED: &str = "launcher-killed";
 
-/// The end of a run whose launcher was killed.
+/// Progress towards the end of a run whose launcher was killed.
 #[derive(Default)]
 struct Conclusion {
-    /// Somebody asked for its end, or it was to end with the launcher.
+    /// Reason of the end, if the end was requested or the run must not outlive its launcher.
     reason: Option<&'static str>,
     has_run_after: bool,
     is_told: bool,
 }
 
-/// Output that the helper copies, with the values of secrets masked if it is kept in a file.
+/// Output that the helper copies. Secrets are masked if it is stored in a file.
 struct Kept {
     pump: Pump,
     masker: Masker,
@@ -38,7 +39,7 @@ struct Kept {
 impl Kept {
     fn new(pump: Pump, secrets: &Secrets) -> Self {
         let mut masker = secrets.masker();
-        // The launcher may have read the beginning of a value.
+        // The launcher may have read the beginning of a secret.
         masker.expect_rest();
         Self { pump, masker }
     }
@@ -50,7 +51,7 @@ impl Kept {
         }
     }
 
-    /// Writes what was held back. Returns false: this stream has ended.
+    /// Writes the bytes held back by the masker. Returns false, because the stream has ended.
     fn finish(&mut self) -> bool {
         if let Some(log) = &self.pump.log {
             let _ = log.write(&self.masker.finish());
@@ -60,7 +61,7 @@ impl Kept {
 }
 
 impl Helper {
-    /// Goes on until the command has ended, and nobody can write output any more. Ends this program.
+    /// Continues until the command has ended and no process can write output. Ends this program.
     pub(super) fn go_on_alone(mut self, work: &mut Work) -> i32 {
         self.theirs = [None, None, None];
         self.terminal = None;
@@ -75,11 +76,11 @@ impl Helper {
         }
         self.go_on(work, Some(&mut conclusion));
         drop(self);
-        // What is recorded is sent, or kept, at the end of a program.
+        // Exit normally, so that pending records are sent or stored in the spool.
         std::process::exit(0)
     }
 
-    /// Copies output until nobody can write any more, and the command has ended.
+    /// Copies output until no process can write any more and the command has ended.
     pub(super) fn copy(&mut self, work: &mut Work) {
         self.go_on(work, None);
     }
@@ -115,13 +116,13 @@ impl Helper {
                 Ok(0) => kept.finish(),
                 Ok(length) => kept.write(&buffer[..length]).is_ok(),
                 Err(Errno::AGAIN | Errno::INTR) => true,
-                // The error of a pseudo-terminal whose other end is closed, among others.
+                // For example EIO, which a pseudo-terminal returns when its other end is closed.
                 Err(_) => kept.finish(),
             });
         }
     }
 
-    /// Ends all that the command has started.
+    /// Ends the whole tree below the command.
     fn end_all(&self, work: &mut Work, now: bool) {
         let own = std::process::id();
         let until = Instant::now() + if now { Duration::ZERO } else { self.spec.grace };
@@ -141,7 +142,8 @@ impl Helper {
         tree::kill(own, || work.reap());
     }
 
-    /// The attempt whose end is to be told: the last one, unless that had failed and the next one can't come any more.
+    /// Returns the number of the attempt to be ended in the record: the last attempt, or the next if the last was already recorded as
+    /// failed and a retry was pending.
     fn next_attempt(&self, work: &Work) -> u32 {
         match (&work.ended, work.part) {
             (Some(ended), _) if work.is_reaped && !ended.is_success() && ended.attempts <= self.spec.retry => ended.attempts + 1,
@@ -151,7 +153,7 @@ impl Helper {
         }
     }
 
-    /// Nothing of the run is left but its last hook: starts that, or says how the run ended.
+    /// Called when only the last hook is left to run: starts the hook, or records the outcome of the run.
     fn conclude(&mut self, work: &mut Work, conclusion: &mut Conclusion) {
         let mut outcome = work.ended.clone().unwrap_or_else(|| Outcome {
             code: Some(125),
@@ -181,7 +183,7 @@ impl Helper {
             }
             let _ = steps.ended(&outcome);
         }
-        // Only now: recording begins threads, and whoever starts a hook must have none.
+        // Recording starts threads, and a hook can be forked only from a single-threaded process. Therefore recording starts last.
         let (limits, ids) = (self.limits.words(&self.spec), work.ids.take());
         let record = Record::take_over(&self.spec, limits, self.secrets.clone(), ids, self.next_attempt(work));
         if let Some(record) = record {

@@ -1,4 +1,4 @@
-//! Starts the command: what its process does to itself before it becomes the command.
+//! Starts a command: forks, applies limits, user and terminal in the child, and executes the program.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -19,14 +19,14 @@ use crate::streams::dup;
 use crate::sys::{self, Mask};
 
 impl Helper {
-    /// Starts a part of the run.
+    /// Starts a part of the run and returns its pid.
     ///
     /// # Errors
-    /// While doing what it failed, and why.
+    /// The stage that failed, and the error.
     pub(super) fn spawn(&self, part: Part, env: &Env) -> Result<u32, (Stage, io::Error)> {
         if let Some(folder) = &self.spec.cwd
             && let Err(error) = fs::read_dir(folder)
-            // One that may be entered and not read is good enough.
+            // A folder without read permission is fine if it can be entered.
             && (!folder.is_dir() || error.kind() == io::ErrorKind::NotFound)
         {
             return Err((Stage::Folder, error));
@@ -41,7 +41,8 @@ impl Helper {
         let (program, arguments) = command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
         let mut command = Command::new(program);
         command.args(arguments);
-        // This program's own folder is kept as it is: it may have been removed, or be one that its user may not enter.
+        // Without a configured folder, the current one is inherited without checks. It may have been removed, or may be inaccessible to the
+        // user.
         if let Some(folder) = &self.spec.cwd {
             command.current_dir(folder);
         }
@@ -87,7 +88,7 @@ impl Helper {
             }
             sys::end_with(|| become_command(command, child, tells))
         };
-        // The writing ends: the child's are closed when it has become the command.
+        // Close the write ends. The child's copies are closed by exec.
         drop((command, child, tells));
         let mut told = Vec::new();
         let _ = stages.read_to_end(&mut told);
@@ -101,31 +102,32 @@ impl Helper {
     }
 }
 
-/// What a child says that can't become the command, before the number of the error.
+/// Marker that a child writes before the error number if exec fails.
 const FAILED: u8 = u8::MAX;
 
-/// Makes this process, which is a fork with one thread, the command. Returns only if it can't, and has said so.
+/// Executes the command in this process, which is a single-threaded fork. Returns only if that fails, after it has reported the error to
+/// the parent.
 fn become_command(mut command: Command, child: Child, mut tells: io::PipeWriter) -> i32 {
     #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
-    // SAFETY: the process has one thread, so that nothing is held that `prepare` could wait for; not the allocator either.
+    // SAFETY: the process has a single thread, so no lock that `prepare` could need is held by another thread, not even the allocator's.
     unsafe {
         command.pre_exec(move || child.prepare());
     }
     let errno = command.exec().raw_os_error().unwrap_or(libc::EIO);
     let mut words = vec![FAILED];
     words.extend(errno.to_ne_bytes());
-    // Without a parent there is nobody to be told.
+    // If the parent has died, there is no process to report to.
     let _ = tells.write_all(&words);
     127
 }
 
-/// What a child does to itself.
+/// Preparation of a child between fork and exec.
 struct Child {
     mask: Mask,
     limits: ChildLimits,
     nice: Option<i32>,
     terminal: Option<OwnedFd>,
-    /// Where it writes down that it becomes the command of this attempt.
+    /// Step file and attempt number. The child records there that it executes the attempt.
     step: Option<(Steps, u32)>,
     account: Option<Account>,
     stage: io::PipeWriter,

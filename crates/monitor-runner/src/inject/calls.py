@@ -10,14 +10,15 @@ def watch_calls(events, find, left_alone, Call, leave):
     tool = next(tool for tool in (4, 3) if events.get_tool(tool) is None)
     events.use_tool_id(tool, "process-monitor")
     kinds = events.events
-    # The table and the path of each code that is watched; by the id of its frame each call, and what takes back that it is current.
+    # Table and path of each watched code object. Running calls by the id of their frame, each with the token that resets the current
+    # process.
     watched, calls = {}, {}
 
     def begin_watched(code, frame):
         found = watched.get(code)
         if found is None:
             rest, module = code.co_qualname, frame.f_globals.get("__name__")
-            # The body of a class is none, nor is what stands within a function.
+            # Skip class bodies and functions nested in a function.
             is_function = code.co_flags & 3 == 3 and "<" not in rest and rest.rpartition(".")[2] not in left_alone
             found = find(module, rest) if is_function and isinstance(module, str) else (None, None)
             if found[0] is None:
@@ -93,7 +94,8 @@ def watch_main(is_named, weave, going_on, hook):
                 return line
             state.is_importing = False
             state.lines += 1
-            # One that has so many lines to run defines no more functions; and one that nobody names has none.
+            # A script that runs this many lines defines no more functions. A script whose functions are not named in the configuration
+            # needs no tracing.
             if state.lines > 10000 or (state.lines == 1 and not is_named()):
                 sys.settrace(None)
                 return None
@@ -113,7 +115,7 @@ def watch_main(is_named, weave, going_on, hook):
         elif frame.f_back is state.script and code.co_name == "_find_and_load":
             state.is_importing = True
         elif frame.f_back is state.script and code.co_filename == hook and code.co_name == "wrapper":
-            # The program is at work; its script goes on when this call is over.
+            # The script is in a call of an instrumented function. Tracing resumes when the call has ended.
             sys.settrace(None)
             going_on[0] = go_on
         elif not state.is_importing:

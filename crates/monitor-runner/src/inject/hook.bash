@@ -1,6 +1,6 @@
-# Sourced by bash before a script, by BASH_ENV: makes its commands processes of their own. Whatever fails here, the script goes on.
+# Sourced by bash before a script (BASH_ENV). Records each command of the script as a process. The script continues if anything here fails.
 if [[ -n ${MONITOR_BASH_ENV-} ]]; then
-    # As bash itself expands BASH_ENV.
+    # Expand the value as bash expands BASH_ENV.
     eval "__monitor_own=\"${MONITOR_BASH_ENV//\"/\\\"}\""
     if [[ -r $__monitor_own ]]; then
         source "$__monitor_own"
@@ -8,23 +8,23 @@ if [[ -n ${MONITOR_BASH_ENV-} ]]; then
     unset __monitor_own
 fi
 if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && -z $(trap -p DEBUG) ]] && ((BASH_VERSINFO[0] >= 5)); then
-    # The script may do with the variables what it likes.
+    # Copy the variables, because the script may change them.
     __monitor_feed=$MONITOR_FEED __monitor_reader=${MONITOR_FEED_PID-0} __monitor_root=${MONITOR_ROOT_ID-}
     __monitor_parent=$MONITOR_PARENT_ID __monitor_step= __monitor_command= __monitor_count=0 __monitor_code=0 __monitor_child=
-    # Of many commands that look alike a script among them finds the id of its own here, and all others that of the script above it in
-    # MONITOR_PARENT_ID.
+    # All folded commands have MONITOR_PARENT_ID set to the script above. A script started by a folded command finds its own parent in
+    # MONITOR_STEP.
     if [[ ${MONITOR_STEP-} == "$MONITOR_PARENT_ID":* ]]; then
         __monitor_parent=${MONITOR_STEP#*:}
     fi
     __monitor_above=$MONITOR_PARENT_ID __monitor_folds=${MONITOR_FEED_FOLDS:-100} __monitor_line=0 __monitor_has_err=0
     declare -A __monitor_seen=()
-    # Text of the script's EXIT trap, the line at which it was set, and how many of its commands were seen.
+    # Text of the script's EXIT trap, the line where it was set, and the number of its commands that have run.
     __monitor_exit= __monitor_exit_line=0 __monitor_exiting=0
-    # Not from RANDOM, whose row of numbers is the script's.
+    # Not from RANDOM, because reading it would change the sequence that the script sees.
     printf -v __monitor_prefix '%08x' $((($$ * 2654435761 + ${EPOCHREALTIME//[!0-9]/}) & 0xffffffff))
 
-    # Sets `command` to the command of the EXIT trap that comes next: bash itself names the one before the trap. Where the text is
-    # more than a row of simple commands, it stands for each of them. $1 is what $- was.
+    # Sets `command` to the next command of the EXIT trap, because BASH_COMMAND still contains the last command before the trap. If the text
+    # is more than a sequence of simple commands, `command` is the whole text. $1 is the value of $-.
     __monitor_exit_command() {
         local piece quotes IFS=$';\n'
         command=$__monitor_exit
@@ -44,17 +44,17 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         fi
     }
 
-    # Ends the step before with its exit code, and begins the next one; fails when there is to be no other. $1 is what $_ was.
+    # Ends the previous step with its exit code and starts the next step. Fails if no further steps are recorded. $1 is the value of $_.
     __monitor_debug() {
         local code=$? why= end word lines command=$BASH_COMMAND place=${BASH_SOURCE[1]-$0} line=${BASH_LINENO[0]} children= IFS=$' \t\n'
         __monitor_under=$1
-        # Nobody reads any more, or it has been enough.
+        # The reader has ended, or the limit of steps is reached.
         if [[ ! -p $__monitor_feed ]] || ! kill -0 "$__monitor_reader" || ((__monitor_count >= 10000)); then
             export MONITOR_PARENT_ID=$__monitor_above
             unset MONITOR_STEP
             return 1
         fi
-        # Bash calls its ERR trap for what fails, but not for a condition.
+        # Bash calls the ERR trap for a failed command, but not for a condition.
         if declare -F __monitor_failed >/dev/null; then
             unset -f __monitor_failed
         elif ((__monitor_has_err)); then
@@ -66,14 +66,14 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
             children=${children##* }
         fi
         case $__monitor_command in
-            # These only begin something.
+            # These only start a loop or a selection.
             'for '* | 'select '* | 'case '*) end=0 ;;
-            # In the middle of a pipeline the code is still that of the command before.
+            # In the middle of a pipeline, the code is still that of the previous command.
             *) if ((code && code == __monitor_code)) && [[ $children != "$__monitor_child" && $children != "${!-}" ]]; then end=0; fi ;;
         esac
         case $__monitor_command in
             '['* | '(('* | 'test '*) why=condition ;;
-            # It ends before that trap would be called.
+            # The shell exits before the ERR trap would be called.
             exit | 'exit '*) why= ;;
             'trap '*)
                 if [[ $__monitor_command == *ERR* ]]; then
@@ -90,7 +90,7 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
             printf 'E\t%s\t%s\t%s\t\n' "$__monitor_step" "$end" "$why" 1<>"$__monitor_feed"
         fi
         if [[ -n $__monitor_exit ]]; then
-            # Lines of a trap are counted from its own first one.
+            # Lines of a trap are counted from the first line of its text.
             lines=${__monitor_exit//[!$'\n']/}
             lines=$((${#lines} + 1))
             if ((__monitor_exiting || (line <= lines && __monitor_exit_line > lines))) || [[ $__monitor_command == exit?( *) ]]; then
@@ -109,10 +109,11 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         printf 'S\t%s\t%s\t%s\tscript\t%s\t%s\t\t%s\n' "$__monitor_step" "$__monitor_parent" "$__monitor_root" "$$" \
             "${place:0:600}" "$command" 1<>"$__monitor_feed"
         if ((__monitor_exiting)); then
-            # The script's own code is none of theirs.
+            # The exit code of the script is not the outcome of these steps.
             printf 'N\t%s\n' "$__monitor_step" 1<>"$__monitor_feed"
         fi
-        # Beyond this they are counted together, and have no ids that others could know. Arithmetic would expand the text once more.
+        # Commands beyond the limit are folded and have no ids for other processes. The key is prefixed, because arithmetic would expand the
+        # text again.
         word=${__monitor_seen["x$command"]-0}
         __monitor_seen["x$command"]=$((word + 1))
         if ((word >= __monitor_folds)); then
@@ -124,10 +125,10 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         return 0
     }
     if [[ -z $(trap -p ERR) ]]; then
-        # A definition is no command: the other trap is not called for it, and $_ stays as it is.
+        # A function definition does not count as a command: it triggers no DEBUG trap and leaves $_ unchanged.
         __monitor_has_err=1
         trap '__monitor_failed() { :; }' ERR
     fi
-    # What `set -x` says of it goes nowhere. A trap that is taken away within the function is back when that returns.
+    # Output of `set -x` is discarded. A trap that is removed inside the function would be restored on return, so it is removed here.
     trap '{ __monitor_debug "$_" || { trap - DEBUG; ((__monitor_has_err)) && trap - ERR; : "$__monitor_under"; }; } 2>/dev/null' DEBUG
 fi

@@ -19,14 +19,14 @@ def _monitor():
     import threading
     import types
 
-    # A launcher within a launcher: the first hook is enough.
+    # With nested launchers, the first hook records.
     if "process_monitor" in sys.modules:
         return
     feed, config = os.environ.get("MONITOR_FEED"), os.environ.get("MONITOR_PYTHON_CONFIG")
     root, parent = os.environ.get("MONITOR_ROOT_ID"), os.environ.get("MONITOR_PARENT_ID")
     if not (feed and config and root and parent):
         return
-    # One that was counted with others in a script above has no id of its own there.
+    # A command that is folded in a script above passes its parent in MONITOR_STEP.
     own = os.environ.get("MONITOR_STEP", "").split(":")
     if len(own) == 2 and own[0] == parent:
         parent = own[1]
@@ -40,7 +40,7 @@ def _monitor():
     for table in tables:
         table["match"] = pattern(table["path"])
         table["but"] = [pattern(path) for path in table.get("exclude", [])]
-        # A module may hold what matches if its name is a beginning of the pattern, as far as that is known.
+        # A module may contain a match if its name matches the first parts of the pattern.
         table["head"] = table["path"].split(".")
 
     def may_hold(module):
@@ -62,16 +62,17 @@ def _monitor():
                 return table
         return None
 
-    # The feed is never waited for: what finds no room is given up. Opened for reading as well, it never breaks.
+    # Writing to the feed never blocks: lines that do not fit are dropped. It is opened for reading, too, so that a write never fails with
+    # EPIPE.
     output = os.open(feed, os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     known = os.fstat(output)
-    # The tree, the process, and how many calls it is in.
+    # Tree, process, and number of nested calls.
     current = contextvars.ContextVar("monitor_current", default=(root, parent, 0))
 
     def clean(text):
         return str(text)[:600].replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
-    # Lines that found no room, and ends that wait for some: whoever was told to have begun ends, too.
+    # Number of dropped lines, and end lines that wait for room. The end of a process is kept if its start was written.
     lost, unsent = [0], collections.deque()
 
     def as_line(words):
@@ -80,7 +81,7 @@ def _monitor():
     def say(*words):
         """Tells the launcher. Returns true if it hears of it."""
         try:
-            # A program that makes itself a daemon closes all files, and the number may stand for one of its own by now.
+            # A daemonizing program closes all files. The number may now belong to another file.
             now = os.fstat(output)
             if (now.st_dev, now.st_ino) != (known.st_dev, known.st_ino):
                 return False
@@ -105,7 +106,7 @@ def _monitor():
             else:
                 lost[0] += 1
         except RecursionError:
-            # Whoever goes on after one and goes deeper is ended by older interpreters.
+            # Re-raise: older interpreters abort a program that catches this error and recurses further.
             raise
         except Exception:
             pass
@@ -113,13 +114,13 @@ def _monitor():
 
     @atexit.register
     def tell_late():
-        # Where there is always room.
+        # A file, which always has room.
         if lost[0] or unsent:
             with open(os.path.join(os.path.dirname(feed), "late"), "ab") as file:
                 file.write(b"".join(unsent) + b"L\t%d\n" % lost[0])
 
-    # Frames that are here for the program's calls don't count: its limit of recursion is what it would be, and what it sees of it, too.
-    # Some room is for what is called meanwhile.
+    # Raise the recursion limit by the number of frames added by wrappers, so that the program can recurse as deep as without them. The
+    # program sees its own limit. `room` is a reserve for functions called by the wrappers.
     get_limit, set_limit, room, added = sys.getrecursionlimit, sys.setrecursionlimit, 50, [0]
 
     def add_frames(count):
@@ -168,7 +169,7 @@ def _monitor():
             self.is_told = say("S", self.id, above, self.root, table["kind"], str(os.getpid()), place, batch, clean(table.get("name") or name))
 
         def enter(self):
-            # What one that found no room begins hangs below the one above.
+            # If the start was dropped, children are attached to the process above.
             return current.set((self.root, self.id if self.is_told else self.above, self.depth))
 
         def end(self, error=None):
@@ -204,12 +205,12 @@ def _monitor():
     def begin(table, name, function, signature, args, kwargs):
         try:
             call = Call(table, name, function.__code__, arguments(table, signature, args, kwargs))
-            # One frame for each call that this one is in, as far as it may be on the stack.
+            # One frame for each enclosing call that may be on the stack.
             if call.depth + room > added[0]:
                 add_frames(call.depth + 2 * room)
             return call
         except RecursionError:
-            # The program's own: with what was added, plain calls would not have come as far.
+            # Raised by the program's own recursion, because the limit already includes the added frames.
             raise
         except Exception:
             return None
@@ -218,10 +219,10 @@ def _monitor():
         try:
             current.reset(token)
         except ValueError:
-            # Left in another context than it was entered in, as a generator may be.
+            # The call ended in another context than it started in, which is possible for generators.
             pass
 
-    # Called when a call that the main script has made is over.
+    # Callback for the end of a call made by the main script.
     going_on = [None]
 
     def wrapped(function, table, name):
@@ -230,7 +231,7 @@ def _monitor():
             try:
                 signature = inspect.signature(function)
             except Exception:
-                # Annotations that name what is not there, for one.
+                # For example because of annotations with undefined names.
                 return function
         about = (table, name, function, signature)
 
@@ -337,7 +338,7 @@ def _monitor():
 
         return wrapper
 
-    # What starts a class is not to be taken for one that can be called otherwise.
+    # Special methods of the class protocol, which can't be replaced by wrappers.
     left_alone = ("__new__", "__init_subclass__", "__class_getitem__", "__del__")
 
     def main_names():
@@ -379,14 +380,14 @@ def _monitor():
             self.loader = loader
 
         def __getattr__(self, name):
-            # `python -m` asks it for code, others for sources and data.
+            # `python -m` requests code from the loader, other programs request sources and data.
             return getattr(self.__dict__["loader"], name)
 
         def create_module(self, spec):
             return self.loader.create_module(spec)
 
         def exec_module(self, module):
-            # From here on it is as if this had never been there.
+            # From here on the wrapper is invisible to the module.
             module.__loader__ = self.loader
             if module.__spec__ is not None:
                 module.__spec__.loader = self.loader
@@ -417,7 +418,7 @@ def _monitor():
                 self.busy.name = None
             return None
 
-    # What runs on another thread hangs below who started it.
+    # Processes on another thread are attached to the process that started the thread.
     start = threading.Thread.start
 
     @functools.wraps(start)
@@ -455,14 +456,14 @@ def _monitor():
 
         module.ThreadPoolExecutor.submit = submit_below
 
-    # And what is started as a program.
+    # Pass the ids to child processes, too.
     def patch_popen(module):
         init = module.Popen.__init__
 
         @functools.wraps(init)
         def init_below(self, *args, **kwargs):
             try:
-                # `env` is the eleventh.
+                # `env` is the eleventh argument.
                 if len(args) < 11 and kwargs.get("env") is None:
                     root, process = hand_on()
                     kwargs["env"] = dict(os.environ, MONITOR_ROOT_ID=root, MONITOR_PARENT_ID=process)
@@ -515,7 +516,7 @@ def _monitor():
         if sys.gettrace() is None:
             ways.watch_main(lambda: any(map(may_hold, main_names())), lambda main: weave(main, "", main, set()), going_on, __file__)
 
-    # For programs that hand their ids on: `from process_monitor import task_monitor`.
+    # For programs that pass their ids on: `from process_monitor import task_monitor`.
     class TaskMonitor:
         root_id = property(lambda self: current.get()[0])
         current_id = property(lambda self: hand_on()[1])
@@ -533,7 +534,7 @@ finally:
     del _monitor
 
 
-# The user's own module of this name, which this one hides.
+# Loads the user's own `sitecustomize`, which this module hides.
 def _next():
     import importlib.machinery
     import importlib.util

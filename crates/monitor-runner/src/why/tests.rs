@@ -1,6 +1,5 @@
-//! What real programs wrote when they failed, and the line that is wanted of it. The outputs were written by the programs named, run so
-//! that they fail (Debian 12, and Rust, Node and Python of 2026), stdout and stderr in one pipe; `docker-build` is that of
-//! github.com/docker/getting-started, issue 422.
+//! Output of real programs that failed, with the expected line for each. The outputs were written by the named programs (Debian 12, and
+//! Rust, Node and Python of 2026), stdout and stderr in one pipe; `docker-build` is from github.com/docker/getting-started, issue 422.
 
 use super::*;
 
@@ -10,7 +9,7 @@ macro_rules! outputs {
     };
 }
 
-/// Name, output, beginning of the line wanted, and the type of the error, empty if the line has none.
+/// Name, output, start of the expected line, and type of the error (empty if the line has none).
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const OUTPUTS: &[Case] = outputs! {
@@ -84,7 +83,7 @@ fn of_what_real_programs_wrote_the_line_is_found_that_says_why() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Python holds stdout back where it is a pipe, so that it comes behind the traceback.
+/// Python buffers stdout if it is a pipe, so that its output follows the traceback.
 #[test]
 fn what_was_written_after_the_error_is_not_taken_for_it() {
     let text = format!("{}[ok] step 1 ✓\n[ok] step 2 ✓\n", include_str!("outputs/python.txt"));
@@ -106,7 +105,7 @@ fn stderr_comes_before_stdout_unless_only_stdout_tells_an_error() {
     assert_eq!(pick("", ""), None);
 }
 
-/// Whatever comes, something short is found soon.
+/// For any input, the result is short and is found quickly.
 #[test]
 fn hostile_output_is_no_trouble() {
     for text in [

@@ -1,5 +1,5 @@
-//! The launcher in the place of a helper that was killed. The system gives what a helper leaves behind to the launcher, as to the nearest that
-//! adopts, so that the launcher sees how the command ends, and ends it. It starts nothing: there is no further attempt, and no hook.
+//! The launcher after its helper was killed. The launcher is a subreaper, so the kernel makes it the parent of the helper's children. It
+//! can therefore observe and cause the command's end. It starts nothing: there are no further attempts and no hook.
 
 use monitor_runs::{Stat, tree};
 
@@ -8,11 +8,11 @@ use crate::helper::io_of;
 use crate::messages::{Ask, Tell, Whom};
 use crate::sys::{self, Change};
 
-/// What is told of a run that has lost its helper.
+/// Note on a run whose helper was killed.
 pub(super) const NOTE: &str = "its helper was killed: the launcher has seen how it ended, and started nothing more";
 
 impl Work<'_> {
-    /// Has the helper do something, or does it if the helper was killed.
+    /// Sends an order to the helper, or executes it if the helper was killed.
     pub(super) fn order(&mut self, ask: &Ask) {
         if !self.line.is_over {
             return self.line.say(ask);
@@ -31,7 +31,7 @@ impl Work<'_> {
         }
     }
 
-    /// What the helper has told; of a helper that was killed, what it would tell.
+    /// Returns the next message of the helper. If the helper was killed, returns the message that it would have sent.
     pub(super) fn next_word(&mut self) -> Option<Tell> {
         let told = self.line.next();
         if told.is_some() || !self.line.is_over || !self.has_adopted() {
@@ -52,16 +52,16 @@ impl Work<'_> {
     pub(super) fn has_adopted(&mut self) -> bool {
         let own = std::process::id();
         if self.helper != own {
-            // One that lives all the same would take the launcher for dead.
+            // A helper that is alive but closed the connection would take the launcher for dead.
             monitor_runs::kill(self.helper as i32, libc::SIGKILL);
-            // Its files were closed before its children were given away, which is done when it can be waited for.
+            // A dying process closes its files first and gives away its children afterwards. Both are complete when it can be waited for.
             sys::wait_for_end(self.helper);
             self.helper = own;
         }
         self.command.and_then(Stat::of).is_some_and(|stat| stat.parent == own)
     }
 
-    /// Returns true if anything lives that the command has started.
+    /// Returns true if a process of the command is alive.
     pub(super) fn is_anything_left(&mut self) -> bool {
         if !self.line.is_over {
             self.line.say(&Ask::Left);
@@ -75,7 +75,7 @@ impl Work<'_> {
     }
 }
 
-/// Reaps who has ended, but the command.
+/// Reaps all ended children except the command.
 fn reap_others(command: Option<u32>) {
     while let Some(dead) = sys::peek().filter(|dead| Some(dead.pid) != command) {
         sys::reap(dead.pid);

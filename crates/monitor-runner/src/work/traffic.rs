@@ -1,4 +1,4 @@
-//! What comes and goes while a command runs: messages, keys, signals, and the size of the terminal.
+//! Handles messages, keys, signals and changes of the terminal's size while a command runs.
 
 use std::os::fd::AsFd as _;
 use std::sync::PoisonError;
@@ -16,13 +16,13 @@ use crate::pump::Pumping;
 use crate::sys;
 use crate::terminal::{CHECK, Outer, Shown};
 
-/// How often it is looked whether keys are meant for this program by now.
+/// Interval at which the launcher checks if it is in the foreground.
 const FOREGROUND: Duration = Duration::from_millis(200);
 
 impl Work<'_> {
-    /// Waits until something happens, or this is over.
+    /// Waits until an event arrives, or `longest` is over.
     pub(super) fn wait(&mut self, longest: Option<Duration>) {
-        // It may have come into the foreground, of which nobody tells.
+        // There is no event for becoming the foreground group, so it is polled.
         let mut longest = longest;
         if self.has_command && self.outer.as_ref().is_some_and(|outer| !outer.is_taken()) {
             self.take_keys();
@@ -32,7 +32,7 @@ impl Work<'_> {
             shown.check();
             longest = Some(longest.unwrap_or(CHECK).min(CHECK));
         }
-        // A line without an other end is always ready: a child's end is told by a signal.
+        // A closed connection would always be ready. After it is closed, the end of a child is reported by SIGCHLD.
         let line = if self.line.is_over { self.signals.as_fd() } else { self.line.as_fd() };
         let mut files = vec![
             PollFd::from_borrowed_fd(line, PollFlags::IN),
@@ -41,7 +41,7 @@ impl Work<'_> {
         ];
         if let Some((outer, terminal)) = self.outer.as_ref().zip(self.terminal.as_ref()) {
             let is_wanted = outer.is_taken() && self.typed.is_empty();
-            // Its end is told in any case.
+            // A hang-up is reported even without requested events.
             files.push(PollFd::new(outer, if is_wanted { PollFlags::IN } else { PollFlags::empty() }));
             if outer.is_taken() && !is_wanted {
                 files.push(PollFd::new(terminal, PollFlags::OUT));
@@ -73,7 +73,7 @@ impl Work<'_> {
         }
     }
 
-    /// From the terminal to the command's, as far as there is room.
+    /// Copies keys from the terminal to the command's terminal, as far as there is room.
     fn hand_on_keys(&mut self) {
         if let Some(shown) = &mut self.shown {
             // The command may have stopped reading since the last check.
@@ -95,8 +95,8 @@ impl Work<'_> {
         }
     }
 
-    /// Keys are the terminal's own business from here on: Ctrl-C is a signal. One that was pressed before, for a command that had
-    /// ended by then, counts as well; all else that was typed is for the next attempt.
+    /// Returns the keys to the terminal, which turns Ctrl-C into a signal again. Keys typed earlier are read first: an interrupt key counts
+    /// as a request to end, and all other keys are kept for the next attempt.
     pub(super) fn give_back_keys(&mut self) {
         let Some(outer) = &mut self.outer else { return };
         outer.give_back();
@@ -110,33 +110,33 @@ impl Work<'_> {
         self.is_interrupted |= self.typed.iter().any(|key| outer.ends(*key));
     }
 
-    /// Has keys handed on as they are pressed, if they are meant for this program.
+    /// Takes over the keys if this program is in the foreground.
     pub(super) fn take_keys(&mut self) {
         if let (Some(outer), Some(terminal)) = (&mut self.outer, &self.terminal) {
             outer.take(terminal);
         }
     }
 
-    /// The terminal is as it was found.
+    /// Restores the terminal to its original state.
     pub(super) fn give_back_terminal(&mut self) {
         self.outer.as_mut().into_iter().for_each(Outer::give_back);
         self.shown.as_mut().into_iter().for_each(Shown::give_back);
     }
 
-    /// The terminal was closed, and so is the command's.
+    /// Handles the hang-up of the terminal by closing the command's terminal.
     fn lose_terminal(&mut self) {
         if self.outer.is_none() {
-            // Its output is told of by who writes there.
+            // The pumps that write to the terminal detect this themselves.
             self.shown = None;
             return;
         }
         (self.outer, self.terminal) = (None, None);
-        // The first one is the terminal's, and nobody else has that end.
+        // The first pump belongs to the terminal and has the only copy of this end.
         self.pumping.iter().take(1).for_each(Pumping::close);
         self.line.say(&Ask::Close { pump: 0 });
     }
 
-    /// Passes signals on, and takes note of those that are for the launcher itself. To be cancelled over the server is like one of these.
+    /// Passes signals on, and collects those for the launcher itself. A cancellation through the server counts as such a signal.
     pub(super) fn take_signals(&mut self) {
         if self.record.take_cancelled() {
             self.asked.push_back(end_tree());
@@ -151,7 +151,7 @@ impl Work<'_> {
                     continue;
                 }
                 libc::SIGWINCH => self.resize(),
-                // One that was ignored before this began is nobody's wish to end it.
+                // A signal that was ignored at the start is not a request to end.
                 _ if is_within || self.signals.is_ignored(signal) => {}
                 libc::SIGHUP => self.hung_up = Some(Instant::now()),
                 libc::SIGINT | libc::SIGTERM | libc::SIGQUIT => self.is_interrupted = true,
@@ -169,12 +169,12 @@ impl Work<'_> {
                         self.resize();
                         Whom::Group
                     }
-                    // As a shell sends them, to all of a job.
+                    // Like a shell, send these to the whole job.
                     libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGTSTP => Whom::Group,
                     _ => Whom::Command,
                 }
             } else if arrived.sender.is_none() || is_within {
-                // The command is in the same group: what came from the terminal it has itself, and from within it, too.
+                // The command is in the same group. It receives signals from the terminal directly, and those from inside the tree, too.
                 continue;
             } else {
                 Whom::Command
@@ -183,13 +183,13 @@ impl Work<'_> {
         }
     }
 
-    /// The command was stopped, and so is the launcher, for the shell to see.
+    /// Stops the launcher after the command was stopped, so that the shell notices.
     pub(super) fn stop(&mut self) {
         if !self.has_terminal {
             return;
         }
         if !has_shell() {
-            // Nobody would continue it: the system itself stops no such program by its keys.
+            // Without a shell, no program would send SIGCONT. The kernel, too, does not stop orphaned process groups by keys.
             if self.outer.is_some() {
                 self.order(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
             }
@@ -212,19 +212,19 @@ impl Work<'_> {
         }
         if let Some(shown) = &self.shown {
             shown.resize();
-            // Unlike the launcher's terminal, this one has nobody in its foreground whom it would tell.
+            // Unlike the launcher's terminal, this terminal has no foreground group that would receive SIGWINCH.
             self.order(&Ask::Signal { signal: libc::SIGWINCH, whom: Whom::Command });
         }
     }
 }
 
-/// Whether whoever has started this program is in its session, and may continue what has stopped.
+/// Returns true if the parent of this program is in the same session and can continue it, like a shell.
 fn has_shell() -> bool {
     let parent = std::os::unix::process::parent_id();
     parent != 0 && sys::session_of(parent) == sys::session_of(0)
 }
 
-/// Whether a process was started below `top`.
+/// Returns true if the process was started below `top`.
 fn descends(pid: u32, top: u32) -> bool {
     let mut pid = pid;
     for _ in 0..1_000 {

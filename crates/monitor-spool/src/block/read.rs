@@ -1,4 +1,4 @@
-//! Finds blocks in bytes that may be damaged.
+//! Finds blocks in possibly damaged bytes.
 
 use super::{HEADER, LONGEST, Magic, checksum, size};
 use crate::wire::WorkerId;
@@ -9,7 +9,7 @@ impl Magic {
     }
 }
 
-/// What a header says.
+/// Content of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) magic: Magic,
@@ -28,7 +28,7 @@ fn word64(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// The header that begins here, if it is one.
+/// Reads the header at the start of `bytes`. `None` if it is not valid.
 pub(crate) fn read_header(worker: WorkerId, bytes: &[u8]) -> Option<Header> {
     let magic = Magic::of(word32(bytes, 0)?)?;
     if word32(bytes, 36)? != checksum(worker, bytes.get(..36)?) {
@@ -40,18 +40,18 @@ pub(crate) fn read_header(worker: WorkerId, bytes: &[u8]) -> Option<Header> {
     (length <= LONGEST).then_some(header)
 }
 
-/// What stands somewhere in a file of blocks.
+/// A part of a file of blocks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
-    /// A whole block, and where it begins.
+    /// A valid block with its offset.
     Block { at: usize, header: Header, payload: &'a [u8] },
-    /// A block whose header is whole, and whose payload is not.
+    /// A block with a valid header and a damaged payload.
     Damaged { header: Header },
-    /// Bytes that belong to no block, up to the next one or the end.
+    /// Bytes that belong to no block, up to the next block or the end.
     Garbage,
 }
 
-/// Reads blocks one after another, over whatever else stands there.
+/// Iterates over blocks and skips garbage.
 #[derive(Debug)]
 pub(crate) struct Blocks<'a> {
     worker: WorkerId,
@@ -74,7 +74,7 @@ impl<'a> Iterator for Blocks<'a> {
 
     fn next(&mut self) -> Option<Item<'a>> {
         let from = self.at;
-        // A block that was never begun, or not committed, has zeros for its first words: nothing is damaged there.
+        // An unused or uncommitted block starts with zeros. That is not damage.
         let is_blank = word64(self.bytes, from)? == 0;
         let mut at = from;
         let header = loop {
@@ -101,7 +101,7 @@ impl<'a> Iterator for Blocks<'a> {
     }
 }
 
-/// Reads the payload of one block that is known to begin here.
+/// Reads a block that must start at the first byte.
 pub(crate) fn read_one(worker: WorkerId, bytes: &[u8]) -> Option<(Header, &[u8])> {
     let header = read_header(worker, bytes)?;
     let payload = bytes.get(HEADER..HEADER + header.length)?;

@@ -1,4 +1,4 @@
-//! Follows a program of a launch of tests, without what is below a test that passed.
+//! Follows a program of a test launch, and omits the events below tests that passed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -12,37 +12,37 @@ use crate::program;
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
 
-/// What is below a program that a slow test has started is shown if that program has run for so long.
+/// Running time after which the processes below a program are shown, if a slow test has started the program.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// A program, and the decisions which of its events are sent.
+/// A followed program, together with the decision which of its events are sent.
 #[derive(Debug)]
 pub struct FollowerOfTests<'a> {
-    /// The program.
+    /// Followed program.
     pub follower: &'a mut Follower,
-    /// Decides for all programs of the launch.
+    /// Decisions for all programs of the launch.
     pub tests: &'a mut PassedTests,
 }
 
-/// Events that were read and are not acknowledged. Held events remain in the spool until they are sent or left out.
+/// Events that were read and are not acknowledged. Held events remain in the spool until they are sent or omitted.
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
     /// Number of the last event that was read.
     read_to: u64,
     /// Events to send, by number.
     shown: BTreeMap<u64, Vec<u8>>,
-    /// Events whose fate is open, by the test or program that decides it, or the uppermost process that was known above them.
+    /// Undecided events. The key is the test or program whose end decides about them, or the uppermost known process above them.
     held: HashMap<ProcessId, Held>,
     held_bytes: usize,
-    /// Tests that run for more than a second, by the batches that were read last.
+    /// Tests that run for more than a second, according to the last batches.
     pub(super) slow_tests: Vec<ProcessId>,
-    /// A batch can't be read: it and all behind it wait until the program is dead.
+    /// True after an unreadable batch. This batch and all later batches wait until the program is dead.
     is_stuck: bool,
 }
 
 #[derive(Debug)]
 struct Held {
-    /// One of the events.
+    /// Key of an event in the group.
     key: EventKey,
     since: Instant,
     events: BTreeMap<u64, Vec<u8>>,
@@ -50,7 +50,7 @@ struct Held {
 }
 
 impl FollowerOfTests<'_> {
-    /// The batch that is next.
+    /// Returns the next batch.
     fn next(&mut self) -> Option<Parcel> {
         while (self.follower.sieve.shown.len() as u64) < EVENTS && self.read_on() {}
         self.decide();
@@ -58,7 +58,7 @@ impl FollowerOfTests<'_> {
         self.follower.sieve.next()
     }
 
-    /// Reads one more batch. Returns false if there is none.
+    /// Reads another batch. Returns false if there is none.
     fn read_on(&mut self) -> bool {
         let Self { follower, tests } = self;
         if follower.sieve.is_stuck {
@@ -75,7 +75,7 @@ impl FollowerOfTests<'_> {
         tests.learn(worker, events.iter().map(|(_, head)| head));
         tests.show_slow(follower.sieve.slow_tests.drain(..));
         for (number, (event, head)) in (parcel.first()..).zip(&events) {
-            // The program has given up a part of its journal, and the rest is read again.
+            // After the program has dropped a part of its journal, the rest is read again. Skip known events.
             if number <= follower.sieve.read_to {
                 continue;
             }
@@ -138,7 +138,7 @@ impl Sieve {
         self.held_bytes += event.len();
     }
 
-    /// The first events without a gap between their numbers.
+    /// Returns the first events with consecutive numbers.
     fn next(&self) -> Option<Parcel> {
         let first = *self.shown.first_key_value()?.0;
         let (mut events, mut bytes) = (Vec::new(), 0);
@@ -152,7 +152,7 @@ impl Sieve {
         Parcel::of_json(first, &events)
     }
 
-    /// Number of the last event before the first one that waits.
+    /// Returns the number of the last event before the first pending event.
     fn settled_to(&self) -> u64 {
         let held = self.held.values().filter_map(|held| held.events.keys().next());
         held.chain(self.shown.keys().next()).min().map_or(self.read_to, |first| first - 1)

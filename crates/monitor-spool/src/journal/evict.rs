@@ -1,8 +1,8 @@
-//! Giving up the oldest file for want of room, but not what the rest can't be understood without.
+//! Drops the oldest file for lack of space, but keeps events that the remaining events depend on.
 //!
-//! A start whose end isn't in the file belongs to a process that other events need: the root of a tree, or a call that is still open
-//! and has others below it. Its end may be in the next file, or not recorded yet. So both are kept, a start and an end, unless the
-//! other one is in the same file and goes with it. What is kept keeps its number, and stands alone at the beginning of the file.
+//! A start whose end is not in the same file belongs to a process that other events need: the root of a tree, or an open call with
+//! children. Its end may be in a later file, or not recorded yet. Therefore a start or an end is kept, unless its counterpart is in the
+//! same file and dropped with it. Kept events keep their numbers and are written to the beginning of the file.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,22 @@ use crate::events::{Known, split};
 use crate::parcel::{Parcel, Rejected};
 use crate::{SpoolError, sys};
 
-/// Of a file, at most one of so many bytes is kept.
+/// Divisor: at most this fraction of a file is kept.
 const KEPT: u64 = 8;
 
-/// What becomes of the events of a file.
+/// Division of the events of a file.
 #[derive(Debug, Default)]
 struct Split {
-    /// Events in a row are one parcel.
+    /// Kept events. Consecutive events form one parcel.
     kept: Vec<Parcel>,
     lost: Vec<Rejected>,
-    /// Events that can't be read.
+    /// Number of unreadable events.
     unknown: u64,
 }
 
 impl Journal {
-    /// Gives up the oldest file of which there is something to give up, the one that is written to last, and of what somebody is just
-    /// sending only if there is nothing else. Returns false if there is none.
+    /// Drops events of the oldest file that contains droppable events. The file being appended to is used last, and files being sent are
+    /// used only if there is no other. Returns false if nothing is left to drop.
     pub(super) fn give_up_oldest(&mut self, with_current: bool) -> bool {
         let is_under_way = |file: u64| self.places.iter().any(|place| place.file == file && place.first <= self.under_way);
         let others = self.files.len().saturating_sub(1);
@@ -39,7 +39,7 @@ impl Journal {
             self.cut_down(at);
             return true;
         }
-        // What was kept of the oldest is the last that can go.
+        // If nothing else is left, drop the kept events of the oldest file.
         let Some(at) = older().next() else { return false };
         for place in self.take_places(self.files[at].0) {
             let parcel = self.read_again(&place);
@@ -49,8 +49,8 @@ impl Journal {
         true
     }
 
-    /// Leaves of a file only what is to be kept. Of the file that is written to, only the oldest quarter is given up: on a small disk it
-    /// may be the only file.
+    /// Reduces a file to the events that must be kept. Of the file being appended to, only the oldest quarter is dropped, because on a
+    /// small disk it may be the only file.
     fn cut_down(&mut self, at: usize) {
         let (file, bytes) = self.files[at];
         let places = self.take_places(file);
@@ -60,7 +60,7 @@ impl Journal {
         let mut newer = if is_current && quarter < parcels.len() { parcels.split_off(quarter) } else { Vec::new() };
         let mut split_up = divide(&parcels, bytes / KEPT);
         if split_up.lost.is_empty() && split_up.unknown == 0 {
-            // Nothing of it can go.
+            // Nothing in that part can be dropped. Include the rest of the file.
             parcels.append(&mut newer);
             split_up = divide(&parcels, bytes / KEPT);
         }
@@ -83,14 +83,14 @@ impl Journal {
         }
     }
 
-    /// Writes over a file. A program that is killed meanwhile leaves events twice, with the same numbers.
+    /// Overwrites a file. If the program is killed in between, some events exist twice, with equal numbers.
     fn put_down(&mut self, at: usize, kept: &[Parcel]) -> Result<(), SpoolError> {
         let (number, before) = self.files[at];
         let is_current = at + 1 == self.files.len();
         let (mut bytes, mut places) = (Vec::new(), Vec::new());
         let last = Meta { dropped: merged(&self.last.dropped, &self.dropped()), ..self.last.clone() };
         for (index, parcel) in kept.iter().enumerate() {
-            // The last block of all says how far rings and lane are read, and what was dropped.
+            // The last block of the journal must contain the recording positions and the dropped events.
             let meta = if index + 1 == kept.len() { last.clone() } else { Meta::default() };
             let Some(block) = self.block(Stage::Running, parcel, &meta) else { continue };
             let length = block.len() as u64;
@@ -132,13 +132,13 @@ impl Journal {
         taken
     }
 
-    /// A batch as it stands in its file; without events where nothing can be read.
+    /// Reads a batch. Returns a parcel without content if it is unreadable.
     fn read_again(&self, place: &BatchPlace) -> Parcel {
         super::read_place(&self.folder, place).unwrap_or_else(|| Parcel::kept(place.first, place.count, Vec::new()))
     }
 }
 
-/// Divides the events of a file into those that are kept, up to so many bytes, and those that are not.
+/// Divides the events of a file into kept events, up to `limit` bytes, and dropped events.
 fn divide(parcels: &[Parcel], limit: u64) -> Split {
     let jsons: Vec<Vec<u8>> = parcels.iter().map(|parcel| parcel.json().unwrap_or_default()).collect();
     let (mut split_up, mut events) = (Split::default(), Vec::new());
@@ -148,7 +148,7 @@ fn divide(parcels: &[Parcel], limit: u64) -> Split {
             None => split_up.unknown += parcel.count(),
         }
     }
-    // Starts less ends of each process. Of one that was begun anew it is an odd count, which keeps too much.
+    // Number of starts minus ends of each process. For restarted processes the number may be odd, which only keeps too many events.
     let mut halves = HashMap::<_, i64>::new();
     let half = |known: &Known<'_>| match known.event_type? {
         "process-started" => Some(1),
@@ -184,7 +184,7 @@ fn divide(parcels: &[Parcel], limit: u64) -> Split {
     split_up
 }
 
-/// Makes a parcel of events in a row: the number of the first, the beginning of their JSON array, and their count.
+/// Turns a sequence of events into a parcel: number of the first event, start of the JSON array, and count.
 fn end_row((first, json, count): &mut (u64, Vec<u8>, u64), kept: &mut Vec<Parcel>) {
     if *count > 0 {
         json.push(b']');

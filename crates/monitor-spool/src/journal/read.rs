@@ -1,4 +1,4 @@
-//! What stands in the journal, whoever wrote it.
+//! Reads the journal, written by the program or by an earlier replay.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::block::{self, Blocks, HEADER, Item, Magic};
 use crate::folder::Folder;
 use crate::parcel::{Parcel, Rejected};
 
-/// A longer file is read so far.
+/// Maximum number of bytes read from a file.
 pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
-/// Events, and bytes as they are kept, that small batches are joined up to.
+/// Maximum number of events, and of stored bytes, of a joined batch.
 const JOINED_EVENTS: u64 = 5_000;
 const JOINED_BYTES: usize = 256 << 10;
 
@@ -24,13 +24,13 @@ impl Stage {
 }
 
 impl Journal {
-    /// The journal of a dead program: what stands at these places, in these files.
+    /// Opens the journal of a dead program with the batches and files that were found.
     pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<BatchPlace>, files: VecDeque<(u64, u64)>) -> Self {
         let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
         Self::of(folder, places, files, made)
     }
 
-    /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
+    /// Returns the oldest unacknowledged batch. An unreadable batch is counted as lost and skipped.
     pub fn front(&mut self) -> Option<Parcel> {
         loop {
             let place = *self.places.front()?;
@@ -42,8 +42,8 @@ impl Journal {
         }
     }
 
-    /// The oldest batches that are not acknowledged, as many as make a request of a good size: who is behind would else wait for
-    /// an answer to each of many small ones. As long as others can be given up, these are not.
+    /// Returns the oldest unacknowledged batches, joined up to a reasonable request size. Otherwise a sender with a backlog would wait for
+    /// an answer to each of many small batches. While other events can be dropped, these are not.
     pub fn front_joined(&mut self) -> Option<Parcel> {
         let parcel = self.joined()?;
         self.under_way = parcel.last();
@@ -58,7 +58,7 @@ impl Journal {
             if events > JOINED_EVENTS || bytes > JOINED_BYTES || parcels.last().is_none_or(|before| before.last() + 1 != place.first) {
                 break;
             }
-            // One that can't be read is counted when it is the first.
+            // An unreadable batch is counted when it is the first.
             let Some(parcel) = read_place(&self.folder, place) else { break };
             parcels.push(parcel);
         }
@@ -71,64 +71,64 @@ impl Journal {
         }
     }
 
-    /// All batches that are not acknowledged, the oldest first, without those that can't be read.
+    /// Returns all unacknowledged batches, oldest first. Unreadable batches are skipped.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Parcel> {
         self.places.iter().filter_map(|place| read_place(&self.folder, place))
     }
 
-    /// Counts events that the server can't take.
+    /// Counts all events of a parcel as rejected by the server.
     pub fn reject_all(&mut self, parcel: &Parcel) {
         self.lost.add_all(parcel, "rejected");
     }
 
-    /// Counts an event that the server can't take.
+    /// Counts an event as rejected by the server.
     pub fn reject(&mut self, event: Rejected) {
         self.lost.add(event, "rejected", 1);
     }
 
-    /// Counts events of batches that can't be read.
+    /// Counts events of unreadable batches.
     pub(crate) fn count_damaged(&mut self, count: u64) {
         self.lost.add_unknown("damaged", count);
     }
 
-    /// Goes on in a new file.
+    /// Starts a new file.
     pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
         self.next_file()
     }
 }
 
-/// What a file of the journal holds.
+/// Content of the journal files.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) places: Vec<BatchPlace>,
     drafts: Vec<BatchPlace>,
-    /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
+    /// Merged over all batches: the greatest position of each ring and of the lane, and the latest list of dropped events.
     pub(crate) meta: Meta,
     pub(crate) stage: Stage,
     /// Number after the last event of any batch.
     pub(crate) next: u64,
-    /// Batches that can't be read.
+    /// Number of unreadable batches.
     pub(crate) damaged: u64,
-    /// The first numbers of those whose headers can be, and how many events they held.
+    /// First number and count of events of unreadable batches with a valid header.
     lost: Vec<(u64, u64)>,
 }
 
 impl Written {
-    /// Events above this number that are known to have been in batches that can't be read.
+    /// Returns the number of events above `acknowledged` that are known to be in unreadable batches.
     pub(crate) fn lost_since(&self, acknowledged: u64) -> u64 {
         let is_above = |(first, count): &&(u64, u64)| first.saturating_add(*count).saturating_sub(1) > acknowledged;
         self.lost.iter().filter(is_above).fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// Forgets batches whose writing was broken off, as by the end of the program. `next`: the program stores the next number when a batch
-    /// is written, so what they were made of is still in the rings and the lane.
+    /// Forgets batches whose writing was interrupted, for example by the end of the program. The program stores `next` only after a batch
+    /// is written, so the events of an unfinished batch are still in the rings and the lane.
     pub(crate) fn leave_out_unfinished(&mut self, next: u64) {
         let before = self.lost.len();
         self.lost.retain(|(first, _)| *first < next);
         self.damaged -= (before - self.lost.len()) as u64;
     }
 
-    /// Reads one more file. An event number counts up to 2^63.
+    /// Reads another file. Event numbers are valid up to 2^63.
     pub(crate) fn read(&mut self, worker: WorkerId, file: u64, bytes: &[u8]) {
         for item in Blocks::new(worker, bytes) {
             let (at, header, payload) = match item {
@@ -152,7 +152,7 @@ impl Written {
             };
             let bytes = (HEADER + header.length) as u64;
             let place = BatchPlace { file, offset: at as u64, bytes, first: header.number, count: header.a };
-            // What another one began to write, and did not finish.
+            // A draft that another process started to write and did not finish.
             self.drafts.retain(|draft| draft.last() < place.first);
             match stage {
                 Stage::Running => {}

@@ -5,7 +5,7 @@ use super::*;
 
 const PROGRAM: u32 = 70;
 
-/// The program of tests, or with another number one that a test has started.
+/// The program of tests, or with another pid a program started by a test.
 fn worker(pid: u32) -> WorkerRef {
     WorkerRef { id: WorkerId::new(u128::from(pid)).unwrap(), hostname: String::new(), pid, program: String::new() }
 }
@@ -45,7 +45,7 @@ fn fates(tests: &PassedTests, pid: u32, numbers: impl IntoIterator<Item = u64>) 
     numbers.into_iter().map(|number| fate(tests, pid, number)).collect()
 }
 
-/// Tests whose program is process 1.
+/// Decisions for a program whose process is 1.
 fn begun() -> PassedTests {
     let mut tests = PassedTests::new(PROGRAM);
     tests.found_program();
@@ -64,7 +64,7 @@ fn what_is_below_a_test_waits_for_its_end() {
         ("another", 3, Fate::Shown),
     ] {
         let mut tests = begun();
-        // A call is told before the call that it was made in.
+        // A call is recorded before the call that made it.
         learn(&mut tests, PROGRAM, &[started(4, 3, 0), folded(5, 4, 0), started(3, 2, 0), started(2, 1, 0)]);
         assert_eq!(fates(&tests, PROGRAM, 1..=5), [Fate::Shown, Fate::Shown, Fate::Open, Fate::Open, Fate::Open]);
         learn(&mut tests, PROGRAM, &[ended(2, outcome, elapsed_ms)]);
@@ -81,7 +81,7 @@ fn a_brief_test_is_counted_and_has_no_rows_unless_it_failed() {
     let mut tests = begun();
     learn(&mut tests, PROGRAM, &[folded(2, 1, 0), folded(3, 2, 1), folded(4, 1, 1), folded(5, 4, 1)]);
     assert_eq!(fates(&tests, PROGRAM, 2..=5), [Fate::Shown, Fate::LeftOut, Fate::Shown, Fate::Shown]);
-    // Another call of it fails.
+    // Another call of the test fails.
     learn(&mut tests, PROGRAM, &[folded(2, 1, 1)]);
     assert_eq!(fate(&tests, PROGRAM, 3), Fate::Shown);
 }
@@ -109,7 +109,7 @@ fn a_call_waits_for_the_call_above_it() {
 fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
     const CHILD: u32 = 71;
     let mut tests = PassedTests::new(PROGRAM);
-    // No program of tests is known: a runner has started it under another number.
+    // The program of tests is unknown, because a runner has started it with another pid.
     learn(&mut tests, CHILD, &[started(10, 3, 0), started(11, 10, 0)]);
     assert_eq!(fates(&tests, CHILD, 10..=11), [Fate::Shown; 2]);
     tests.found_program();
@@ -120,7 +120,7 @@ fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
     assert_eq!(fates(&tests, CHILD, 10..=11), [Fate::Open; 2]);
     learn(&mut tests, PROGRAM, &[ended(2, "succeeded", 5)]);
     assert_eq!(fates(&tests, CHILD, 10..=11), [Fate::LeftOut; 2]);
-    // A tree of its own is no matter of tests.
+    // A separate tree is not affected by tests.
     let own = EventKey { root_id: RootId::new(9).unwrap(), id: ProcessId::new(11).unwrap() };
     assert_eq!(tests.fate(&worker(CHILD), own), Fate::Shown);
 }
@@ -129,7 +129,7 @@ fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
 fn of_the_programs_that_a_slow_test_has_started_few_have_rows_below_them() {
     let mut tests = begun();
     learn(&mut tests, PROGRAM, &[started(2, 1, 0), started(3, 2, 0), started(4, 3, 0)]);
-    // Each begins with a call below the same one, and makes two, one in the other. The inner call is told before the one that made it.
+    // Each starts with a call below the same call and makes two nested calls. The inner call is recorded before the outer.
     let programs = 71..81_u32;
     let of = |pid: u32, call: u64| u64::from(pid) * 10 + call;
     for pid in programs.clone() {
@@ -150,7 +150,7 @@ fn of_the_programs_that_a_slow_test_has_started_few_have_rows_below_them() {
     let expected = [[Fate::Shown; 3].as_slice(), &[Fate::LeftOut; 4], &[Fate::Shown, Fate::Shown]].concat();
     assert_eq!(below(&tests), [expected.as_slice(), &[Fate::Open]].concat());
     assert_eq!(fates(&tests, 75, [of(75, 0)]), [Fate::Shown], "the program itself");
-    // The last one runs for long, or was killed.
+    // The last program runs for long, or was killed.
     let mut long = tests;
     let event = started(of(80, 2), 0, 0);
     long.show_program(&worker(80), EventHead::deserialize(&event).unwrap().key().unwrap());

@@ -1,4 +1,4 @@
-//! What stands in the file `program`, whoever wrote it.
+//! Reads the file `program`.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::block::{self, Magic};
 
-/// So many threads may be between the two words of a count when the program dies.
+/// Maximum number of threads that may be between the two words of a counter when the program dies.
 const BETWEEN: u64 = 64;
 
 impl State {
@@ -20,26 +20,26 @@ impl State {
     }
 }
 
-/// What a file `program` says, as far as it is whole.
+/// Content of the file `program`, as far as it is valid.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// Layout of the rings and the first sample of the clocks; none if the header is damaged, or of another version.
+    /// Layout of the rings and the first sample of the clocks. `None` if the header is damaged, or of another version.
     pub(crate) header: Option<(u64, ClockSample)>,
-    /// The version, if it is not this one's.
+    /// Version of the file, if it differs from this build's.
     pub(crate) other_version: Option<u64>,
     pub(crate) state: Option<State>,
     pub(crate) about: Option<About>,
-    /// Number of the last event that the server has by one who shipped for the program.
+    /// Number of the last event acknowledged through a follower.
     pub(crate) followed: u64,
-    /// When the program ended of its own accord, in Unix microseconds; none if it didn't say so.
+    /// Time at which the program exited, in Unix microseconds. `None` if it left no note.
     pub(crate) ended_us: Option<u64>,
-    /// By number; those that are damaged are missing.
+    /// Call sites by number. Damaged sites are missing.
     pub(crate) sites: HashMap<u64, Registered>,
-    /// Types of events and how many were dropped.
+    /// Types and counts of dropped events.
     pub(crate) dropped: Vec<(&'static str, u64)>,
-    /// Only the journal is to be sent.
+    /// True if only the journal must be sent.
     pub(crate) is_given_up: bool,
-    /// Events that were in the program's memory alone.
+    /// Number of events that were only in the program's memory.
     pub(crate) in_memory: u64,
     pub(crate) damaged: u64,
 }
@@ -70,7 +70,7 @@ impl Written {
         written.followed = twice(FOLLOWED);
         written.in_memory = twice(IN_MEMORY);
         written.ended_us = Some(twice(ENDED)).filter(|time_us| (1..=monitor_wire::MAX_TIME_US).contains(time_us));
-        // By far most of its bits: a damaged one doesn't decide.
+        // Decided by the majority of the bits, so that a single damaged bit has no effect.
         written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;
         for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {
             match item {
@@ -87,7 +87,7 @@ impl Written {
     }
 }
 
-/// [`FACTOR`] undone.
+/// Multiplicative inverse of [`FACTOR`].
 const INVERSE: u64 = {
     let (mut inverse, mut step) = (FACTOR, 0);
     while step < 5 {

@@ -1,4 +1,5 @@
-//! Woven calls that were too short to be worth a row, as wire events: what a dead program left in its rings.
+//! Converts brief woven calls, which are counted instead of recorded individually, to wire events. They are read from the rings of a dead
+//! program.
 
 #[cfg(test)]
 mod tests;
@@ -16,28 +17,28 @@ use super::calls::Clock;
 use super::folds::{Folds, GROWTH};
 use crate::fold::fold_id;
 
-/// Names the count of what was read here, beside those that the program told.
+/// Shard of the counts made here, which distinguishes them from counts sent by the program.
 const READ_HERE: u64 = 0x3333_3333_3333_3333;
 
-/// A call that took as long is always told singly.
+/// Minimum duration of calls that are always reported individually.
 const LONGEST_NS: u64 = 1_000_000_000;
-/// A program reports a running call after 5 ms, by a clock that was not measured as well.
+/// A program reports a running call after 5 ms. The limit is lower, because the clock is not calibrated exactly.
 const REPORTED_NS: u64 = 4_000_000;
-/// The first call of a path that took as long is slow.
+/// Minimum duration at which the first call of a path counts as slow.
 const SLOW_NS: u64 = 1_000_000;
 
-/// A failed call that is shown below the process of this id or, with a site, below the fold of that site there.
+/// A failed call with its row: the process with this id or, if a site is given, the fold of that site below the process.
 type KeptBelow = (u64, Option<u32>, Ended);
 
-/// The rows of all parents.
+/// Rows of all parents.
 pub(super) struct Rows {
-    /// In nanoseconds.
+    /// Limits in nanoseconds.
     limits: Limits,
     by_parent: BTreeMap<u64, (u128, Vec<Row>)>,
-    /// The row or fold that a failed call is shown below, if it isn't its parent.
+    /// Row or fold that a failed call is attached to, if it differs from the call's parent.
     parents: HashMap<u64, ProcessId>,
     paths: Paths,
-    /// What began before, in ticks, may have been told as running by the program itself.
+    /// Time in ticks. Calls started earlier may have been reported as running by the program itself.
     told_before: u64,
 }
 
@@ -55,7 +56,7 @@ impl Rows {
         Self { limits, by_parent: BTreeMap::new(), parents: HashMap::new(), paths, told_before }
     }
 
-    /// The calls of one ring that are to be told singly: those that `is_told` lets through, without the brief ones.
+    /// Returns the calls of a ring that are reported individually: those accepted by `is_told`, without the brief calls.
     pub(super) fn told<'a>(
         &mut self,
         estate: &Estate,
@@ -73,7 +74,7 @@ impl Rows {
             }
             if let (Some((at, how)), true) = (call.end, limits.below > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
-                // One that the program may have reported while it ran is not counted, or its row would never end.
+                // A call that the program may have reported while it was running is not counted. Otherwise its row would never end.
                 let is_unreported = call.start > self.told_before || elapsed < REPORTED_NS.min(limits.below);
                 let mut may_be_counted = call.may_be_brief && how != End::Cancelled && is_unreported;
                 if may_be_counted && call.has_folds {
@@ -113,7 +114,7 @@ impl Rows {
         told
     }
 
-    /// Adds the rows below a parent, and counts the failed calls among them that are not the first of their names.
+    /// Adds the rows below a parent. Failed calls that are not the first of their names are counted.
     fn add_first(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
         brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
         if self.paths.is_among_many(parent) {
@@ -144,12 +145,12 @@ impl Rows {
         }
     }
 
-    /// The row that a call is shown below.
+    /// Returns the process or fold that a call is attached to.
     pub(super) fn parent_of(&self, call: &Call, folds: &Folds<'_>) -> Option<ProcessId> {
         self.parents.get(&call.id).copied().or_else(|| folds.parent_of(call))
     }
 
-    /// The counts of all rows with the start of their first calls, in ticks. `message` finds the error message of a failed call.
+    /// Returns the counts of all rows with the start of their first calls, in ticks. `message` finds the error message of a failed call.
     pub(super) fn events(
         &self,
         estate: &Estate,
@@ -175,8 +176,8 @@ impl Rows {
     }
 }
 
-/// Tells the counts of one fold apart. A fold has several if sites share a name, or if the parent's calls are partly in a fold of the
-/// recorder: what those call has the fold's mark as its parent.
+/// Returns the shard of a count. A fold has several counts if sites share a name, or if some of the parent's calls are in a fold of the
+/// recorder, because calls made by those have the fold's mark as parent.
 fn shard_of(parent: u64, row: Option<u32>, site: u32) -> u64 {
     let sites = u64::from(row.map_or(0, |row| row + 1)) << 32 | u64::from(site);
     READ_HERE ^ parent ^ sites.wrapping_mul(0x9e37_79b9_7f4a_7c15)

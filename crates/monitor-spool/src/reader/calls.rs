@@ -1,4 +1,4 @@
-//! What stood in rings and lane, as wire events.
+//! Converts the records of rings and lane to wire events.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -15,20 +15,20 @@ use super::folds::Folds;
 use super::{Estate, Queued};
 use crate::program::{self, Calibration, ClockSample};
 
-/// What stands for words that were not found.
+/// Replacement for an error message that was not found.
 const NOT_FOUND: &str = "(its words were not found in the spool)";
 const UNKNOWN: &str = "(unknown)";
 
-/// The events that are in no batch yet, in the order of time. They are made when they are asked for, for as JSON they are many
-/// times what they are in the rings.
+/// Events that are in no batch yet, in order of time. They are serialized lazily, because their JSON is many times larger than the ring
+/// records.
 pub(crate) struct Events<'a> {
     estate: &'a Estate,
     clock: Clock,
-    /// Words of failures, by process.
+    /// Errors of failed calls, by process.
     words: HashMap<u64, &'a Queued>,
     folds: Folds<'a>,
     rows: Rows,
-    /// When each happened, in ticks; what comes first of the same moment; what it is made of.
+    /// Time in ticks, a rank for events at the same time, and the source of the event.
     found: Vec<(u64, u8, Source<'a>)>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Events<'a> {
                 found.push((entry.at, u8::from(!is_start), Source::Entry(entry)));
             }
         }
-        // One that was killed between its record and its frame has ended.
+        // A program that was killed after writing the record and before clearing the frame leaves both. The call has ended.
         let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
         let mut seen = HashSet::new();
         let (mut folds, mut rows) = (Folds::of(estate), Rows::of(estate));
@@ -77,7 +77,7 @@ impl<'a> Events<'a> {
         Self { estate, clock, words, folds, rows, found }
     }
 
-    /// All of them, so many at a time.
+    /// Returns all events in batches of `count`.
     pub(crate) fn batches(&self, count: usize) -> impl Iterator<Item = Vec<Value>> {
         let batches = self.found.chunks(count).map(|found| found.iter().filter_map(|(.., source)| self.event(source)).collect::<Vec<_>>());
         batches.filter(|batch| !batch.is_empty())
@@ -94,7 +94,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Whether an entry is a start, and of which process it tells.
+/// Returns true if the entry is a start, and the process that it is about.
 fn told_by(entry: &Queued) -> (bool, Option<u64>) {
     #[derive(Deserialize)]
     struct Head<'a> {
@@ -107,13 +107,13 @@ fn told_by(entry: &Queued) -> (bool, Option<u64>) {
     head.map_or((false, None), |head| (head.event_type == "process-started", head.id.map(ProcessId::get)))
 }
 
-/// An entry's event with its times.
+/// Adds the times to an entry's event.
 fn stamped(entry: &Queued, clock: &Clock) -> Option<Value> {
     let mut event: Value = serde_json::from_slice(&entry.json).ok()?;
     let fields = event.as_object_mut()?;
     let is_end = fields.get("type")?.as_str()? == "process-ended";
     fields.insert("time_us".to_owned(), clock.time_us(entry.at).into());
-    // Unless its start isn't known where it ends.
+    // The start may be unknown where the process ends.
     if is_end && entry.a != 0 {
         fields.insert("elapsed_ns".to_owned(), clock.elapsed_ns(entry.a, entry.at).into());
     }
@@ -168,7 +168,7 @@ fn value(event: Event) -> Option<Value> {
     serde_json::to_value(event).ok()
 }
 
-/// What the program's ticks mean, as well as it is known.
+/// Conversion of the program's ticks to time, as far as it is known.
 pub(super) struct Clock(Calibration);
 
 impl Clock {
@@ -182,7 +182,7 @@ impl Clock {
         }))
     }
 
-    /// Unix microseconds.
+    /// Converts ticks to Unix microseconds.
     pub(super) fn time_us(&self, ticks: u64) -> u64 {
         let Self(Calibration { ticks: from, wall_ns, ns_per_tick }) = *self;
         let distance_ns = ticks.wrapping_sub(from) as i64 as f64 * ns_per_tick;
@@ -195,20 +195,21 @@ impl Clock {
     }
 }
 
-/// The length of a tick that the program did not live to measure: since it began, if the counter has run on since.
+/// Estimates the length of a tick if the program did not live long enough to measure it: from the counter's progress since the program's
+/// start, if the machine was not rebooted.
 fn measured(first: &ClockSample, is_same_boot: bool) -> f64 {
     const LIKELY: f64 = 0.4;
     let now_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let ticks = counter().saturating_sub(first.ticks);
     let measured = now_ns.saturating_sub(first.wall_ns) as f64 / ticks.max(1) as f64;
-    // Between 200 MHz and 20 GHz; else something was set.
+    // Valid frequencies are 200 MHz to 20 GHz. Otherwise the clock was set in between.
     if is_same_boot && (0.05..5.0).contains(&measured) { measured } else { LIKELY }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, unused_unsafe, reason = "whether the instruction is safe to call depends on the compiler's version")]
 fn counter() -> u64 {
-    // SAFETY: only a program on this machine that could read it says that it did.
+    // SAFETY: this is called only for a program on the same machine that has used the counter itself.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 

@@ -1,4 +1,4 @@
-//! What stood in folds, as wire events.
+//! Converts folds to wire events.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,13 +10,13 @@ use super::Estate;
 use super::calls::Clock;
 use crate::fold::fold_id;
 
-/// Folds lie no deeper in each other.
+/// Maximum nesting depth of folds.
 const DEEPEST: usize = 64;
-/// Names the count of what had ended on other threads and was read here.
+/// Shard of the counts of calls that ended on other threads, made here.
 const READ_HERE: u64 = 0x5555_5555_5555_5555;
 pub(super) const GROWTH: f64 = 1.04;
 
-/// All folds, by their marks.
+/// All folds by their marks.
 pub(super) struct Folds<'a> {
     known: HashMap<u64, Known<'a>>,
 }
@@ -24,16 +24,17 @@ pub(super) struct Folds<'a> {
 struct Known<'a> {
     counted: &'a Counted,
     site: &'a Registered,
-    /// Durations of what ended on other threads.
+    /// Durations of calls that ended on other threads.
     elsewhere: Vec<u64>,
     cancelled: u64,
     /// Number of calls that seem to run and are reported in another way.
     others: u64,
-    /// Something is told that hangs below it.
+    /// True if a reported process is attached to the fold.
     stays: bool,
 }
 
-/// The call whose calls are counted in a fold with this parent, or in the folds that it is in. `marks`: the parents of folds.
+/// Returns the call whose children are counted in the fold with this parent, following enclosing folds. `marks` maps folds to their
+/// parents.
 fn caller(marks: &HashMap<u64, u64>, parent: u64) -> u64 {
     std::iter::successors(Some(parent), |parent| marks.get(parent).copied()).take(DEEPEST).last().unwrap_or(parent)
 }
@@ -41,7 +42,7 @@ fn caller(marks: &HashMap<u64, u64>, parent: u64) -> u64 {
 impl<'a> Folds<'a> {
     pub(super) fn of(estate: &'a Estate) -> Self {
         let mut known = HashMap::new();
-        // Folds that move with a call were reported with it if that call is no longer in a ring.
+        // Folds that move with a call were reported together with it, if that call is no longer in a ring.
         let calls: HashSet<u64> =
             estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running)).map(|call| call.id).collect();
         let marks: HashMap<u64, u64> =
@@ -61,14 +62,14 @@ impl<'a> Folds<'a> {
         folds
     }
 
-    /// The call whose calls are counted in this fold, or in the folds that this one is in; `None` if this is no mark of a fold.
+    /// Returns the call whose children are counted in this fold, following enclosing folds. `None` if `mark` is not the mark of a fold.
     fn caller(&self, mark: u64) -> Option<u64> {
         let parent = |mark: &u64| self.known.get(mark).map(|known| known.counted.parent);
         std::iter::successors(parent(&mark), parent).take(DEEPEST).last()
     }
 
-    /// Takes what the folds below a call have counted that move with it, for the rows of what is brief within it. Returns false if the call
-    /// must have a row because of a fold.
+    /// Merges the counts of the folds below a call into the rows of its brief calls, if the folds move with the call. Returns false if the
+    /// call must have a row because of a fold.
     pub(super) fn absorb(&mut self, call: &Call, briefs: &mut Briefs, clock: &Clock) -> bool {
         let mut own = Pending { parent: call.id, root: call.root, rows: Vec::new(), is_told: false };
         let mut within: HashMap<u64, Vec<Row>> = HashMap::new();
@@ -91,7 +92,7 @@ impl<'a> Folds<'a> {
         self.below(call.id).is_empty()
     }
 
-    /// Has a fold stay, and those that it is in: something is told that hangs below it.
+    /// Keeps a fold and its enclosing folds, because a reported process is attached to it.
     pub(super) fn stay(&mut self, mark: u64) {
         let mut at = mark;
         while let Some(known) = self.known.get_mut(&at).filter(|known| !known.stays) {
@@ -100,7 +101,7 @@ impl<'a> Folds<'a> {
         }
     }
 
-    /// Marks of the folds right below a call or fold.
+    /// Returns the marks of the folds directly below a call or fold.
     fn below(&self, parent: u64) -> Vec<u64> {
         let mut marks: Vec<u64> = self.known.iter().filter(|(_, known)| known.counted.parent == parent).map(|(mark, _)| *mark).collect();
         marks.sort_unstable();
@@ -115,7 +116,8 @@ impl<'a> Folds<'a> {
         self.known.get(&mark).is_some_and(may_move) && self.below(mark).into_iter().all(|mark| self.may_move(mark, deepest))
     }
 
-    /// Takes what a fold and those within it have counted: one row, or those of what its calls have made if none of these is counted.
+    /// Removes a fold and its inner folds and returns their counts: one row, or the rows of the inner calls if the fold itself counted
+    /// none.
     fn rows(&mut self, mark: u64, within: &mut HashMap<u64, Vec<Row>>, clock: &Clock) -> Vec<Row> {
         let mut rows = within.remove(&mark).unwrap_or_default();
         rows.extend(self.below(mark).into_iter().flat_map(|mark| self.rows(mark, within, clock)));
@@ -137,7 +139,7 @@ impl<'a> Folds<'a> {
         vec![row]
     }
 
-    /// Counts a call that ended on another thread than it began on. Returns false if the call gets a row of its own.
+    /// Counts a folded call that ended on another thread than it started on. Returns false if the call gets a row of its own.
     pub(super) fn take(&mut self, call: &Call, clock: &Clock) -> bool {
         let (true, Some(known), Some((at, end))) = (call.is_folded, self.known.get_mut(&call.parent), call.end) else { return false };
         known.others += 1;
@@ -149,7 +151,7 @@ impl<'a> Folds<'a> {
         true
     }
 
-    /// The parent of a call, or the mark of its fold.
+    /// Returns the parent of a call; for a folded call, the parent of its fold.
     pub(super) fn parent(&self, call: &Call) -> u64 {
         match self.known.get(&call.parent) {
             Some(known) if call.is_folded => known.counted.parent,
@@ -157,17 +159,17 @@ impl<'a> Folds<'a> {
         }
     }
 
-    /// The id of that.
+    /// Returns the id of [`parent`](Self::parent).
     pub(super) fn parent_of(&self, call: &Call) -> Option<ProcessId> {
         self.id_of(self.parent(call))
     }
 
-    /// The id of a process or, by its mark, of a fold.
+    /// Returns the id of a process, or of a fold given by its mark.
     pub(super) fn id_of(&self, parent: u64) -> Option<ProcessId> {
         self.id(parent, DEEPEST)
     }
 
-    /// The id of a fold by its mark, or of a process.
+    /// Like [`id_of`](Self::id_of), with a limit on the nesting depth.
     fn id(&self, parent: u64, deepest: usize) -> Option<ProcessId> {
         match self.known.get(&parent) {
             Some(known) => Some(fold_id(self.id(known.counted.parent, deepest.checked_sub(1)?)?, &known.site.name)),
@@ -175,9 +177,9 @@ impl<'a> Folds<'a> {
         }
     }
 
-    /// What all of them count, and when they began, in ticks.
+    /// Returns the counts of all folds with their start times, in ticks.
     pub(super) fn events(&self, clock: &Clock) -> Vec<(u64, Event)> {
-        // In one order, whoever reads it.
+        // Sorted, so that every reader produces the same order.
         let mut known: Vec<_> = self.known.iter().collect();
         known.sort_by_key(|(mark, _)| **mark);
         known.into_iter().flat_map(|(_, known)| self.events_of(known, clock).into_iter().flatten()).collect()

@@ -1,4 +1,4 @@
-//! Made-up files: whatever is in them, reading comes back, without a panic and without more memory than they are long.
+//! Fuzz entry points. For any file content, reading ends without a panic and uses no more memory than the files are long.
 
 use monitor_core::image::made::{self, Counts, RecordPlace};
 use monitor_core::keep::Piece;
@@ -22,7 +22,7 @@ pub fn raw(bytes: &[u8]) {
     let _ = (parcel.kinds(), parcel.halve(), parcel.without(1));
 }
 
-/// Reads blocks whose headers and payloads say what the bytes say, and whose checksums fit; what is left over damages them.
+/// Reads blocks with valid checksums whose headers and payloads are taken from the bytes. The remaining bytes damage the blocks.
 pub fn framed(mut bytes: &[u8]) {
     let mut files = [vec![0; PAGE], Vec::new(), Vec::new()];
     while let Some((head, rest)) = bytes.split_at_checked(20) {
@@ -33,7 +33,7 @@ pub fn framed(mut bytes: &[u8]) {
             2 => (Magic::Sent, 2),
             _ => (Magic::Failed, 2),
         };
-        // Few bits each, for numbers that matter are small ones or the greatest.
+        // Few bits each, because interesting numbers are small or extreme.
         let number = word(1) >> (head[17] & 63);
         let (a, b) = (word(9) >> (head[18] & 63), word(5) >> (head[19] & 63));
         let payload = &rest[..rest.len().min(usize::from(head[0] >> 2) * 4)];
@@ -50,8 +50,8 @@ pub fn framed(mut bytes: &[u8]) {
     read(program, journal, lane, []);
 }
 
-/// Reads rings, frames, slots and folds that hold what the bytes say, with checks that fit; what is left over damages them. Of
-/// the words most are small, so that ids, parents and marks meet.
+/// Reads rings, frames, slots and folds with valid checksums and content from the bytes. The remaining bytes damage them. Most words are
+/// small, so that ids, parents and marks coincide.
 pub fn rings(bytes: &[u8]) {
     let (mut frames, mut slots, mut records, mut folds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (items, rest) = bytes.as_chunks::<14>();

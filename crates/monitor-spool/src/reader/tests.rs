@@ -1,4 +1,4 @@
-//! A damaged bit costs what it is in, and nothing else.
+//! A damaged bit affects only the item that contains it.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ fn read(begun: &Begun, kind: FileKind, bytes: &[u8]) -> Estate {
     estate
 }
 
-/// Each bit of the file turned, one at a time.
+/// Returns the file with each bit flipped, one at a time.
 fn each_bit(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
     (0..bytes.len() * 8).map(|bit| {
         let mut damaged = bytes.to_vec();
@@ -87,7 +87,7 @@ fn a_damaged_bit_of_the_lane_costs_its_entry() {
     for (at, damaged) in each_bit(&bytes) {
         let found = read(&begun, FileKind::Lane(1), &damaged);
         let hit = ends.iter().position(|(end, _)| at < *end);
-        // Between an entry and the next one there may be some bytes that mean nothing.
+        // There may be meaningless padding between two entries.
         let is_padding = hit.is_some_and(|hit| {
             let (end, length) = ends[hit];
             at >= end - crate::block::size(length) + crate::block::HEADER + length
@@ -154,7 +154,7 @@ fn a_file_that_vanishes_after_it_was_listed_is_no_damage() {
     assert!(names.iter().all(|name| name == "lock" || FileKind::of(name).is_some()), "{names:?}");
     let (whole, estate) = (Estate::read(dir, worker), Estate::read_files(dir, worker, names));
     assert_eq!((&estate.problems, estate.damaged(), estate.journal.places.len()), (&whole.problems, 0, 1));
-    // Other errors still are.
+    // Other errors are still reported.
     std::fs::create_dir(begun.folder.path().join("journal-2")).unwrap();
     assert_eq!(Estate::read(dir, worker).problems.len(), whole.problems.len() + 1);
 }

@@ -1,5 +1,5 @@
-//! What only the operating system can do: folders that nobody else can have planted, room that is really there, memory in
-//! files, locks that end with the program.
+//! Operating-system interface: opening folders safely against other users, allocating disk space, mapping files, and locks that end with
+//! the program.
 
 #[cfg(unix)]
 mod unix;
@@ -11,17 +11,17 @@ mod other;
 #[cfg(not(unix))]
 pub(crate) use other::*;
 
-/// What `stat` says.
+/// Result of `stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
-    /// Device and number of the file.
+    /// Device and inode number.
     pub(crate) file: (u64, u64),
-    /// It belongs to whoever runs this program.
+    /// True if the file belongs to this user.
     pub(crate) is_own: bool,
     /// Permission bits.
     pub(crate) mode: u32,
     pub(crate) is_regular: bool,
     pub(crate) bytes: u64,
-    /// When it was last written to, in Unix microseconds.
+    /// Time of the last modification, in Unix microseconds.
     pub(crate) changed_us: u64,
 }

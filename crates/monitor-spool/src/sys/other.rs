@@ -1,4 +1,4 @@
-//! Where there is no spool: whoever opens one is told so.
+//! Stub for systems without a spool. Opening a spool returns an error.
 
 use std::fs::File;
 use std::io;
@@ -85,7 +85,7 @@ impl Dir {
     }
 }
 
-/// Name of this machine.
+/// Returns the name of this machine.
 pub(crate) fn hostname() -> String {
     String::new()
 }
@@ -119,7 +119,7 @@ pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
 }
 
 /// # Safety
-/// There is nothing that it could be given.
+/// Never called, because no mapping can exist.
 #[allow(unsafe_code, reason = "the form that it has elsewhere")]
 pub(crate) unsafe fn detach(_: NonNull<u8>, _: usize) -> io::Result<u64> {
     unsupported()
@@ -146,7 +146,7 @@ impl Mapping {
     }
 
     /// # Safety
-    /// There is nothing that it could be given.
+    /// Never called, because no mapping can exist.
     #[allow(unsafe_code, reason = "the form that it has elsewhere")]
     pub(crate) unsafe fn from_raw(_: NonNull<u8>, _: usize) -> Self {
         unreachable!("nothing was mapped")

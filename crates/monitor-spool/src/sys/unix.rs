@@ -1,4 +1,4 @@
-//! Linux, macOS and their kin.
+//! Implementation for Linux, macOS and other Unix systems.
 
 #![allow(unsafe_code, reason = "calls of the C library that std doesn't offer; memory in files")]
 
@@ -14,11 +14,11 @@ use std::ptr::NonNull;
 
 use super::Status;
 
-/// A folder is not read further.
+/// Maximum number of entries read from a folder.
 const MOST_NAMES: usize = 100_000;
 
-/// A file that stays open. A program that closes descriptors which it hasn't opened may have closed this one, and have opened
-/// a file of its own by the same number: that one is neither written to nor closed.
+/// A file that stays open. A program may close descriptors that it did not open, and then open a file of its own with the same number. That
+/// file is neither written to nor closed.
 #[derive(Debug)]
 pub(crate) struct Kept {
     file: ManuallyDrop<File>,
@@ -31,7 +31,7 @@ impl Kept {
         Ok(Self { file: ManuallyDrop::new(file), id })
     }
 
-    /// The file, if it is still that one.
+    /// Returns the file, if the descriptor still refers to it.
     pub(crate) fn get(&self) -> io::Result<&File> {
         match file_status(&self.file) {
             Ok(status) if status.file == self.id => Ok(&self.file),
@@ -49,7 +49,7 @@ impl Drop for Kept {
     }
 }
 
-/// An open folder; what is in it is reached through it, whatever becomes of its path.
+/// An open folder. Its entries are accessed relative to its descriptor, so later changes of the path have no effect.
 #[derive(Debug)]
 pub(crate) struct Dir {
     file: Kept,
@@ -57,12 +57,12 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
-    /// Makes the folder and those above it, for the user alone.
+    /// Creates the folder and its parents, accessible only by the user.
     pub(crate) fn make_all(path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
-    /// Opens a folder that is no symbolic link.
+    /// Opens a folder. Fails if it is a symbolic link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let name = c_string(path.as_os_str().as_bytes())?;
         let file = open_at(libc::AT_FDCWD, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
@@ -74,7 +74,7 @@ impl Dir {
         Ok(Self { file: Kept::new(file)?, path: self.path.join(name) })
     }
 
-    /// The same folder, which is about to have another path.
+    /// Changes the path after the folder was renamed.
     pub(crate) fn renamed(self, path: PathBuf) -> Self {
         Self { path, ..self }
     }
@@ -91,22 +91,22 @@ impl Dir {
         self.file.get().map(AsRawFd::as_raw_fd)
     }
 
-    /// Makes a folder in it, for the user alone.
+    /// Creates a subfolder, accessible only by the user.
     pub(crate) fn make_in(&self, name: &str) -> io::Result<()> {
         let name = c_string(name.as_bytes())?;
         // SAFETY: the name ends with a zero byte and outlives the call.
         check(unsafe { libc::mkdirat(self.fd()?, name.as_ptr(), 0o700) }).map(drop)
     }
 
-    /// A file that was not there before, for the user alone.
+    /// Creates a new file, accessible only by the user.
     pub(crate) fn new_file(&self, name: &str) -> io::Result<File> {
         open_at(self.fd()?, &c_string(name.as_bytes())?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     }
 
-    /// A file that is there: a regular one of the user's own.
+    /// Opens an existing regular file of this user.
     pub(crate) fn file(&self, name: &str, is_written: bool) -> io::Result<File> {
         let access = if is_written { libc::O_RDWR } else { libc::O_RDONLY };
-        // A pipe would wait for its other end.
+        // Non-blocking, because opening a FIFO would wait for its other end.
         let file = open_at(self.fd()?, &c_string(name.as_bytes())?, access | libc::O_NONBLOCK, 0)?;
         let status = file_status(&file)?;
         if status.is_regular && status.is_own {
@@ -116,7 +116,7 @@ impl Dir {
         }
     }
 
-    /// What a file of this name is, without opening it.
+    /// Returns the status of a file without opening it.
     pub(crate) fn status_in(&self, name: &str) -> io::Result<Status> {
         let name = c_string(name.as_bytes())?;
         let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
@@ -147,7 +147,7 @@ impl Dir {
         self.unlink(name, 0)
     }
 
-    /// Removes an empty folder in it.
+    /// Removes an empty subfolder.
     pub(crate) fn remove_dir(&self, name: &str) -> io::Result<()> {
         self.unlink(name, libc::AT_REMOVEDIR)
     }
@@ -158,14 +158,14 @@ impl Dir {
         check(unsafe { libc::unlinkat(self.fd()?, name.as_ptr(), flags) }).map(drop)
     }
 
-    /// What is in it; names that are no UTF-8 are none of ours.
+    /// Returns the names of the entries. Names that are not UTF-8 are skipped.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let entries = std::fs::read_dir(&self.path)?.take(MOST_NAMES);
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
     }
 }
 
-/// A name that ends with a zero byte. A short one, as all of ours are, allocates nothing: it may be needed in the midst of a
+/// A NUL-terminated name. Short names, which include all names of the spool, need no heap allocation, because they may be used inside a
 /// monitored call.
 enum Name {
     Short([u8; 64]),
@@ -196,7 +196,7 @@ fn check(result: i32) -> io::Result<i32> {
 
 fn open_at(fd: i32, name: &Name, flags: i32, mode: libc::c_uint) -> io::Result<File> {
     let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: the name ends with a zero byte and outlives the call; the descriptor is new and nobody else's.
+    // SAFETY: the name ends with a zero byte and outlives the call; the descriptor is new and has no other owner.
     unsafe { check(libc::openat(fd, name.as_ptr(), flags, mode)).map(|fd| File::from_raw_fd(fd)) }
 }
 
@@ -205,10 +205,10 @@ fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Name of this machine.
+/// Returns the name of this machine.
 pub(crate) fn hostname() -> String {
     let mut name = [0_u8; 256];
-    // SAFETY: the buffer is as long as is said; its last byte stays zero.
+    // SAFETY: the buffer has the stated length, and its last byte stays zero.
     unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
     String::from_utf8_lossy(&name[..end]).into_owned()
@@ -229,14 +229,14 @@ fn status_of(metadata: &Metadata) -> Status {
     }
 }
 
-/// So much of a new file is written once.
+/// Number of bytes at the beginning of a new file that are written once.
 const WRITTEN: u64 = 256 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Gives a file this length, with room on the disk for all of it, so that no store into its memory can fail.
+/// Sets the length of a file and allocates its disk blocks, so that no later store into its mapped memory can fail.
 ///
-/// Its beginning is written once: what was written lies in memory in large pieces, of which each costs one fault when its memory
-/// is stored into, while a page that has only room on the disk costs one by itself, eight times as much in all.
+/// The beginning is also written once. Written data is cached in large units, and the first store into each unit causes only one page
+/// fault. A page that is only allocated causes a fault of its own, which costs eight times as much in total.
 pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     reserve(file, bytes)?;
     write_zeros(file, bytes.min(WRITTEN))
@@ -261,7 +261,7 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     write_zeros(file, bytes)
 }
 
-/// A file system that can't promise room has to have it written.
+/// Writes zeros, for file systems that can't allocate space in advance.
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
     let mut at = 0;
@@ -273,7 +273,7 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a file may become so long. One that grows beyond `RLIMIT_FSIZE` would end the program by a signal.
+/// Checks that the file may grow to this size. Exceeding `RLIMIT_FSIZE` would kill the program by a signal.
 fn may_grow(bytes: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills in the structure.
@@ -282,11 +282,11 @@ fn may_grow(bytes: u64) -> io::Result<()> {
     if bytes > limit.rlim_cur as u64 { Err(io::Error::from_raw_os_error(libc::EFBIG)) } else { Ok(()) }
 }
 
-/// Locks the first byte of a file for this process; `false` if another one has it. It ends when the process does, or closes
-/// any descriptor of the file, and passes to no child.
+/// Locks the first byte of a file for this process. Returns false if another process holds the lock. The lock ends when the process ends or
+/// closes any descriptor of the file, and is not inherited by children.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     let mut lock = lock_of_first_byte();
-    // SAFETY: the descriptor is open, and the structure is what the command takes.
+    // SAFETY: the descriptor is open, and the command accepts this structure.
     match check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw mut lock) }) {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EAGAIN)) => Ok(false),
@@ -294,16 +294,16 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether another process has locked the file.
+/// Returns true if another process has locked the file.
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     let mut lock = lock_of_first_byte();
-    // SAFETY: the descriptor is open, and the structure is what the command takes.
+    // SAFETY: the descriptor is open, and the command accepts this structure.
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) })?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 fn lock_of_first_byte() -> libc::flock {
-    // SAFETY: a structure of numbers.
+    // SAFETY: a structure of numbers; zeroes are valid.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as _;
     lock.l_whence = libc::SEEK_SET as _;
@@ -311,7 +311,7 @@ fn lock_of_first_byte() -> libc::flock {
     lock
 }
 
-/// Reads at a place of a file, as much as there is.
+/// Reads at an offset, until the buffer is full or the file ends.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
     let mut read = 0;
@@ -326,47 +326,47 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     Ok(read)
 }
 
-/// Writes all of it at a place of a file.
+/// Writes all bytes at an offset.
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
     may_grow(offset.saturating_add(bytes.len() as u64))?;
     file.write_all_at(bytes, offset)
 }
 
-/// Takes the faults of storing into memory now: on most file systems a page that was only read has another one when it is first
-/// stored into. Memory that is no longer mapped is left alone.
+/// Populates mapped memory for writing. On most file systems, a page that was only read causes another fault at the first store. Memory
+/// that is no longer mapped is ignored.
 ///
 /// # Errors
-/// When the disk has no room after all, where a store would end the program.
+/// If the disk is full, in which case a store would kill the program.
 #[cfg(target_os = "linux")]
 pub(crate) fn populate(start: NonNull<u8>, bytes: usize) -> io::Result<()> {
-    // SAFETY: changes no byte, whoever stores into them meanwhile, and fails where nothing is mapped.
+    // SAFETY: changes no byte, even while other threads store into them, and fails where nothing is mapped.
     match check(unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_POPULATE_WRITE) }) {
-        // A kernel before 5.14 doesn't know it: then each page waits for its first store.
+        // Kernels before 5.14 don't support it. In that case the first store populates each page.
         Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Each page waits for its first store.
+/// Does nothing; the first store populates each page.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts zeroed memory of this program's own in the place of mapped memory, behind its first page. Returns the bytes of this page.
+/// Replaces mapped memory after its first page by zeroed anonymous memory. Returns the size of the first page.
 ///
 /// # Errors
-/// When the system has no memory for it.
+/// If the system is out of memory.
 ///
 /// # Safety
-/// A mapping of so many bytes. Threads that use it meanwhile use it by atomic words, and get along with zeros.
+/// The arguments must describe a mapping. Threads that use it at the same time must access it by atomic words and tolerate zeros.
 pub(crate) unsafe fn detach(start: NonNull<u8>, bytes: usize) -> io::Result<u64> {
-    // SAFETY: takes a number.
+    // SAFETY: accepts a number.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(|_| io::ErrorKind::Unsupported)?;
     if bytes > page {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED);
-        // SAFETY: only pages of the mapping are replaced, each in one step for the threads that use it, as promised by the caller.
+        // SAFETY: only pages of the mapping are replaced, each atomically for the threads that use it, as promised by the caller.
         let placed = unsafe { libc::mmap(start.as_ptr().add(page).cast(), bytes - page, protection, flags, -1, 0) };
         if placed == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -375,24 +375,24 @@ pub(crate) unsafe fn detach(start: NonNull<u8>, bytes: usize) -> io::Result<u64>
     Ok(page as u64)
 }
 
-/// Memory that a file keeps: whatever is stored into it survives the program.
+/// Mapped memory of a file. Stored data survives the program.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: it is memory that belongs to no thread; those who use it say how they share it.
+// SAFETY: the memory belongs to no thread. Its users define how they share it.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the first `bytes` of a file that has that many [`allocate`]d; `is_ready` if its pages are to be stored into without
-    /// a further wait, at the cost of one now.
+    /// Maps the first `bytes` of a file in which they are [`allocate`]d. If `is_ready`, the pages are populated now, so that later stores
+    /// do not wait.
     pub(crate) fn new(file: &File, bytes: usize, is_ready: bool) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping touches no memory that is in use.
+        // SAFETY: a new mapping affects no memory in use.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -412,13 +412,13 @@ impl Mapping {
         self.bytes
     }
 
-    /// Gives the memory away: it stays mapped.
+    /// Returns the memory without unmapping it.
     pub(crate) fn into_raw(self) -> NonNull<u8> {
         ManuallyDrop::new(self).start
     }
 
     /// # Safety
-    /// What [`into_raw`](Self::into_raw) gave, of this length, used by nobody any more.
+    /// The arguments must be the result and the size of [`into_raw`](Self::into_raw), and no thread may use the memory any more.
     pub(crate) unsafe fn from_raw(start: NonNull<u8>, bytes: usize) -> Self {
         Self { start, bytes }
     }
@@ -426,7 +426,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this mapping, which nobody refers to any more.
+        // SAFETY: the mapping has no other references.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

@@ -1,4 +1,4 @@
-//! A folder, and all folders together, are bounded: the oldest goes first, and is counted.
+//! Size limits of a folder, and of all folders together. The oldest events are dropped first and counted.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use monitor_wire::{Dropped, Event, RootId};
 
 use crate::support::{TestSpool, drain, journal, lane, processes};
 
-/// Words that don't compress, in one of two trees.
+/// Creates an event with incompressible text, in one of two trees.
 fn large(number: u64) -> Event {
     let mut state = number;
     let words: String = std::iter::repeat_with(|| {
@@ -23,7 +23,7 @@ fn large(number: u64) -> Event {
     serde_json::from_value(json).unwrap()
 }
 
-/// The start or the end of a process of a tree.
+/// Creates the start or the end of a process.
 fn half(is_start: bool, root: u64, id: u64) -> Event {
     let json = serde_json::json!({
         "type": if is_start { "process-started" } else { "process-ended" }, "root_id": format!("{root:032x}"),
@@ -46,7 +46,7 @@ fn what_a_full_journal_gives_up_is_neither_the_root_nor_what_is_open() {
         assert!(begun.folder.used_bytes() <= LIMIT);
         next - events.len() as u64
     };
-    // A root, a call that stays open, one that ends far behind, and many that begin and end at once.
+    // A root, a call that stays open, a call that ends much later, and many calls that end soon.
     let mut kept =
         vec![append(&mut begun, &[half(true, 1, 1)]), append(&mut begun, &[half(true, 1, 2)]), append(&mut begun, &[half(true, 1, 3)])];
     for id in 10..4_000 {
@@ -113,7 +113,7 @@ fn a_full_journal_gives_up_its_oldest_and_counts_it_by_type_and_tree() {
         [1, 2].map(|root| (("process-logged".to_owned(), "spool".to_owned(), Some(root)), lost / 2)).into_iter().collect();
     assert_eq!(count(&begun.journal.dropped()), expected);
     drop(begun);
-    // What was lost by then is told although the program didn't live to tell it.
+    // The dropped events are reported although the program was killed before it could report them.
     let mut replay = test.replay(worker);
     assert_eq!(count(&replay.dropped()), expected);
     let found: Vec<u64> = drain(&mut replay).into_iter().map(|(number, _)| number).collect();
@@ -186,7 +186,7 @@ fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
         lane(&begun, 301..=310);
     }
     let living = test.begin();
-    // Those of the same age go by their names.
+    // Folders of the same age are sorted by name.
     workers.sort();
     let total = |test: &TestSpool| test.spool.list().unwrap().iter().map(|found| found.bytes).sum::<u64>();
     let before = total(&test);
@@ -205,7 +205,7 @@ fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
     assert_eq!(count(&replay.dropped()).values().sum::<u64>(), 310);
     replay.settle(&Answer::Accepted);
     assert!(replay.next().is_none());
-    // Nothing of a living program is given up, whatever the bound.
+    // Records of a living program are never dropped, regardless of the limit.
     test.spool.keep_within(0).unwrap();
     assert!(living.folder.path().join("program").exists());
     assert_eq!(drain(&mut test.replay(workers[2].0)).len(), 0);
@@ -225,7 +225,7 @@ fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
         let dir = std::fs::File::open(test.spool.path().join(name)).unwrap();
         dir.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3_600 * hours)).unwrap();
     };
-    // All of it was made just now, and then the clock was set ahead.
+    // The folders were just created, and then the clock was set forward.
     for name in [".new-x", ".gone-y", ".launch-z", "."] {
         is_of_before(name, 2);
     }
@@ -249,7 +249,7 @@ fn small_batches_that_wait_are_sent_together_but_not_across_a_gap_and_not_too_ma
     let joined = begun.journal.front_joined().unwrap();
     assert_eq!((joined.first(), joined.count()), (302, 5_000));
     assert!(processes(&joined).into_iter().eq(302..5_302));
-    // Half of it was taken.
+    // Half of it was acknowledged.
     begun.journal.acknowledge(2_301);
     assert_eq!(begun.journal.front_joined().unwrap().first(), 2_302);
 }
@@ -298,7 +298,7 @@ fn a_program_that_has_numbered_all_leaves_its_journal_alone() {
         std::fs::read_dir(begun.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["journal-1", "lock", "program"]);
-    // Whoever goes on all the same does no harm.
+    // Recording after that has no effect and does no harm.
     lane(&begun, 4..=5);
     let worker = begun.folder.worker();
     drop(begun);

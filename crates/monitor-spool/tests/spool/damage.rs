@@ -1,4 +1,4 @@
-//! Folders that somebody has been at.
+//! Folders that were damaged or manipulated.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use monitor_spool::{Life, Meta, Parcel};
 
 use crate::support::{TestSpool, drain, event, file, journal, lane};
 
-/// Does something to the folder of a dead program with events 1 to 6 in the journal and 7 to 9 in the lane; what comes out.
+/// Damages the folder of a dead program with events 1 to 6 in the journal and 7 to 9 in the lane, and checks the events that are replayed.
 fn check(harm: impl Fn(&std::path::Path), expected: &[u64]) -> monitor_spool::Replay {
     let test = TestSpool::new();
     let mut begun = test.begin();
@@ -53,7 +53,7 @@ fn a_batch_whose_writing_was_broken_off_is_no_damage() {
         if is_finished {
             begun.program.advance(7, 0);
         }
-        // What the batch was made of is still in the lane.
+        // The records of the batch are still in the lane.
         lane(&begun, 4..7);
         drop(begun);
         fs::File::options().write(true).open(&path).unwrap().set_len(whole + 100).unwrap();
@@ -138,7 +138,7 @@ fn names_that_are_none_of_ours_are_let_alone() {
 fn a_length_that_is_absurd_costs_no_memory() {
     check(
         |path| {
-            // Longer than all memory, without a byte on the disk.
+            // Longer than the total memory, without a block on the disk.
             fs::File::create_new(path.join("journal-5")).unwrap().set_len(1 << 42).unwrap();
             fs::File::create_new(path.join("segment-0-18446744073709551615")).unwrap().set_len(1 << 20).unwrap();
             fs::File::create_new(path.join("chunk-4294967295-4294967295")).unwrap().set_len(1 << 20).unwrap();

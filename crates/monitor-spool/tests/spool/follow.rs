@@ -1,4 +1,4 @@
-//! A journal is read behind a program that writes it.
+//! Following the journal of a program while it is written.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,38 +9,38 @@ use monitor_wire::Dropped;
 
 use crate::support::{TestSpool, about, begin_as, drain, file, journal, processes};
 
-/// Bounds a folder so that a file of its journal is closed when it has more than 4 KiB.
+/// Limit of a folder with which a journal file is closed at 4 KiB.
 const SMALL: u64 = 32 << 10;
 
 fn follow(test: &TestSpool, begun: &Begun) -> Follower {
     test.spool.follow(begun.folder.worker()).unwrap().unwrap()
 }
 
-/// Numbers of these events, which are those of their processes.
+/// Returns the numbers of the events, and checks that the processes have the same numbers.
 fn numbers(parcel: &Parcel) -> Vec<u64> {
     let numbers: Vec<u64> = (parcel.first()..=parcel.last()).collect();
     assert_eq!(processes(parcel), numbers);
     numbers
 }
 
-/// Those that are next.
+/// Returns the numbers of the next batch.
 fn next(follower: &mut Follower) -> Vec<u64> {
     follower.next().as_ref().map(numbers).unwrap_or_default()
 }
 
-/// The same, and the server takes them.
+/// Returns the numbers of the next batch and acknowledges it.
 fn take(follower: &mut Follower) -> Vec<u64> {
     take_told(follower).map(|(numbers, _)| numbers).unwrap_or_default()
 }
 
-/// As [`take`], and what was dropped until then.
+/// Like [`take`], and also returns the reported dropped events.
 fn take_told(follower: &mut Follower) -> Option<(Vec<u64>, Vec<Dropped>)> {
     let taken = follower.request(0, |parcel, head| (numbers(parcel), head.dropped.to_vec()))?;
     assert_eq!(follower.settle(&Answer::Accepted), Settled::Taken);
     Some(taken)
 }
 
-/// The numbers of the journal's files.
+/// Returns the numbers of the journal files.
 fn files(folder: &Path) -> Vec<u64> {
     let number = |name: String| name.strip_prefix("journal-")?.parse().ok();
     let mut files: Vec<u64> =
@@ -49,7 +49,8 @@ fn files(folder: &Path) -> Vec<u64> {
     files
 }
 
-/// Appends batches of three events, from the number `first` on, until one of them begins another file; the number of its first event.
+/// Appends batches of three events, starting with number `first`, until a batch starts a new file. Returns the number of that batch's first
+/// event.
 fn fill(begun: &mut Begun, mut first: u64) -> u64 {
     journal(begun, first, 3);
     let last = files(begun.folder.path()).pop();
@@ -62,7 +63,7 @@ fn fill(begun: &mut Begun, mut first: u64) -> u64 {
     }
 }
 
-/// Turns a bit.
+/// Flips a bit.
 fn damage(path: &Path, at: u64) {
     let disk = File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
@@ -79,15 +80,15 @@ fn a_journal_is_followed_while_it_grows() {
     assert_eq!(follower.worker().id, begun.folder.worker());
     journal(&mut begun, 1, 3);
     assert_eq!((next(&mut follower), next(&mut follower), follower.acknowledged()), (vec![1, 2, 3], vec![1, 2, 3], 0));
-    // What came meanwhile goes with it.
+    // New events are added to the batch.
     journal(&mut begun, 4, 2);
     assert_eq!((take(&mut follower), follower.acknowledged()), (vec![1, 2, 3, 4, 5], 5));
     assert!(next(&mut follower).is_empty());
-    // Numbers of one batch have no gaps.
+    // The numbers of a batch have no gaps.
     journal(&mut begun, 6, 1);
     journal(&mut begun, 8, 2);
     assert_eq!((take(&mut follower), take(&mut follower), take(&mut follower)), (vec![6], vec![8, 9], vec![]));
-    // Nor is it too large.
+    // The size of a batch is limited.
     journal(&mut begun, 10, 3_000);
     journal(&mut begun, 3_010, 2_000);
     journal(&mut begun, 5_010, 1);
@@ -99,7 +100,7 @@ fn a_journal_is_followed_while_it_grows() {
 fn nothing_is_missed_of_what_is_written_meanwhile() {
     const END: u64 = 6_001;
     let test = TestSpool::new();
-    // Room for all of it, in several files, however slow the reader is.
+    // Large enough for all events in several files, however slow the reader is.
     let mut begun = test.begin_within(1 << 20);
     let mut follower = follow(&test, &begun);
     let writer = std::thread::spawn(move || {
@@ -130,10 +131,10 @@ fn half_a_block_is_waited_for() {
         disk.set_len(end).unwrap();
         let mut follower = follow(&test, &begun);
         let mut found = take(&mut follower);
-        // All that is missing may be zeroes: what fills it up, and the end of what was compressed.
+        // The missing bytes may all be zero: padding, and the end of the compressed data.
         let is_zeroes = bytes[end as usize..].iter().all(|byte| *byte == 0);
         assert!(found == [1] || (is_zeroes && found == [1, 2]), "{found:?} of {end} bytes");
-        // Its room may be there before what is in it.
+        // The space may be allocated before the content is written.
         disk.set_len(bytes.len() as u64).unwrap();
         assert!(is_zeroes || next(&mut follower).is_empty(), "{end}");
         disk.write_all_at(&bytes[end as usize..], end).unwrap();
@@ -156,7 +157,7 @@ fn files_go_when_the_server_has_all_of_them_but_never_the_last() {
     assert!(next(&mut follower).into_iter().eq(second..third) && files(&folder) == [1, 2, 3], "the server does not have it");
     assert!(take(&mut follower).into_iter().eq(second..third));
     assert_eq!(files(&folder), [2, 3]);
-    // Whoever writes has room for another one.
+    // The writer can reuse the space.
     let used = begun.folder.used_bytes();
     begun.journal.acknowledge(begun.program.followed());
     assert!(begun.folder.used_bytes() + 4_096 <= used);
@@ -164,13 +165,13 @@ fn files_go_when_the_server_has_all_of_them_but_never_the_last() {
     assert_eq!((take(&mut follower), files(&folder)), (vec![], vec![3]));
     journal(&mut begun, third + 3, 3);
     assert_eq!((take(&mut follower), files(&folder)), ((third + 3..third + 6).collect(), vec![3]));
-    // Who begins anew finds what is left.
+    // A new follower finds the remaining events.
     assert!(next(&mut follow(&test, &begun)).into_iter().eq(third..third + 6));
 }
 
 #[test]
 fn a_damaged_batch_and_what_is_behind_it_wait_for_the_end_of_the_program() {
-    // A bit of its header, and one of its payload: in that case it is known how many events it held.
+    // Flip a bit of the header, or of the payload. In the latter case the number of lost events is known.
     for (at, lost) in [(8, 0), (60, 3)] {
         let test = TestSpool::new();
         let mut begun = test.begin_within(SMALL);
@@ -217,7 +218,7 @@ fn what_was_given_up_is_passed_over_and_told() {
         told = dropped;
     }
     assert!(found.into_iter().eq(first..end));
-    // And nothing of what the server has.
+    // No event that the server has is counted as lost.
     let lost = first - 1 - before.last().unwrap();
     assert!(lost > 0 && told.iter().map(|dropped| dropped.count).sum::<u64>() == lost, "{lost}: {told:?}");
     assert!(told.iter().all(|dropped| dropped.reason == "spool"), "{told:?}");

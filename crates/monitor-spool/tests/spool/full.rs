@@ -1,4 +1,4 @@
-//! A disk that is full, or may not be written to, is an error and never a signal.
+//! A full or read-only disk causes errors, never signals.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use monitor_spool::{Begun, Entry, Meta, Parcel, Spool};
 
 use crate::support::{TestSpool, begin, child, drain, event, json, say};
 
-/// Fills the folder by every way there is, until each of them errs; how many events the journal took.
+/// Fills the folder in every possible way until each returns an error. Returns the number of events in the journal.
 #[cfg(target_os = "linux")]
 fn fill(begun: &mut Begun, mut regions: Vec<std::ptr::NonNull<u8>>) -> u64 {
     let error = loop {
@@ -21,7 +21,7 @@ fn fill(begun: &mut Begun, mut regions: Vec<std::ptr::NonNull<u8>>) -> u64 {
     assert!(error.to_string().contains("region-"), "{error}");
     for start in &regions {
         #[allow(unsafe_code, reason = "memory that was just mapped")]
-        // SAFETY: 65,536 bytes were mapped. On a disk without room for them this would be the end.
+        // SAFETY: 65,536 bytes were mapped. Without disk space for them, this would kill the process.
         unsafe {
             start.write_bytes(1, 65_536);
         }
@@ -38,12 +38,12 @@ fn fill(begun: &mut Begun, mut regions: Vec<std::ptr::NonNull<u8>>) -> u64 {
         assert!(number < 1_000_000);
     }
     begun.program.advance(number + 1, 0);
-    // What was kept before is there.
+    // Earlier events are still stored.
     assert_eq!(begun.journal.waiting(), number - 1);
     number - 1
 }
 
-/// Fills a disk, which is full from the end of `fill_disk` on if not before.
+/// Fills a disk. After `fill_disk`, the disk is full at the latest.
 #[cfg(target_os = "linux")]
 fn check(spool: &Spool, fill_disk: impl FnOnce()) {
     let mut begun = begin(spool, 1 << 40);
@@ -59,14 +59,14 @@ fn check(spool: &Spool, fill_disk: impl FnOnce()) {
     assert_eq!(drain(&mut spool.claim(worker).expect("trusted").expect("dead")).len() as u64, count);
 }
 
-/// Has a child see a disk of 1 MiB at a place, in mounts of its own.
+/// Mounts a disk of 1 MiB at `path` for a child, in a mount namespace of its own.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "std mounts nothing")]
 fn on_disk_of_its_own(command: &mut std::process::Command, path: &Path) {
     use std::ffi::CString;
     use std::os::unix::process::CommandExt;
 
-    // SAFETY: they can't fail.
+    // SAFETY: these calls can't fail.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
     let files = [
         (c"/proc/self/uid_map", format!("0 {user} 1")),
@@ -76,7 +76,7 @@ fn on_disk_of_its_own(command: &mut std::process::Command, path: &Path) {
     let path = CString::new(path.to_str().expect("UTF-8")).expect("no zero");
     let check = |result: i32| if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(result) };
     let mount = move || {
-        // SAFETY: in the child there is one thread; all texts end with a zero byte, and the others are as long as is said.
+        // SAFETY: the child has one thread; all texts end with a zero byte, and all buffers have the stated length.
         unsafe {
             check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS))?;
             for (name, text) in &files {
@@ -89,11 +89,11 @@ fn on_disk_of_its_own(command: &mut std::process::Command, path: &Path) {
         }
         Ok(())
     };
-    // SAFETY: `mount` calls nothing but the kernel.
+    // SAFETY: `mount` only makes system calls.
     unsafe { command.pre_exec(mount) };
 }
 
-/// Has the kernel answer this thread as it does when the disk is full. Anybody may ask for that.
+/// Installs a seccomp filter with which the kernel reports a full disk to this thread. Needs no privileges.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "std knows no filters")]
 fn have_no_more_room() {
@@ -108,7 +108,7 @@ fn have_no_more_room() {
         step(BPF_RET | BPF_K, 0, SECCOMP_RET_ERRNO | libc::ENOSPC as u32),
     ];
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    // SAFETY: the kernel copies the program, which is as long as it says.
+    // SAFETY: the kernel copies the program, which has the stated length.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         let set = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
@@ -140,7 +140,7 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// The child has done all of it.
+/// Checks that the child has completed the test.
 fn is_said(line: &str, output: &std::process::Output) {
     let said = String::from_utf8_lossy(&output.stdout);
     let is_said = output.status.success() && said.contains(line);
@@ -175,14 +175,14 @@ fn where_nothing_may_be_written_there_is_no_spool() {
     fs::write(&file, "").unwrap();
     let error = Spool::open(&file.join("spool")).unwrap_err().to_string();
     assert!(error.contains("create") && error.contains("file/spool"), "{error}");
-    // Nobody makes folders in /proc, root neither.
+    // Even root can't create folders in /proc.
     if Path::new("/proc").exists() {
         assert!(Spool::open(Path::new("/proc/monitor/spool")).is_err());
     }
     let test = TestSpool::new();
     fs::set_permissions(test.spool.path(), Permissions::from_mode(0o500)).unwrap();
     let begun = test.spool.begin(&crate::support::about(), crate::support::sites(), 1, monitor_spool::ClockSample::default(), 1 << 20);
-    // Root may all the same.
+    // Root is not restricted by permissions.
     if let Err(error) = begun {
         assert!(error.to_string().contains("could not create"), "{error}");
     }

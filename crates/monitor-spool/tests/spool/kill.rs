@@ -1,4 +1,4 @@
-//! A program that is killed at any moment leaves all that it had kept, once.
+//! A program killed at any moment leaves all stored events, each exactly once.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use monitor_wire::Event;
 
 use crate::support::{TestSpool, begin, child, drain, event, json};
 
-/// What the child counts on its own: events that it had kept, and the last one that was acknowledged.
+/// Offsets of the child's counters: number of stored events, and last acknowledged event.
 const KEPT: u64 = 0;
 const ACKNOWLEDGED: u64 = 8;
 const ROUNDS: u64 = 40;
@@ -29,7 +29,7 @@ fn writes_until_it_is_killed(spool: &Spool) {
         if next % 7 == 0 {
             let start = begun.pieces.map(Piece::Region(0), 65_536).unwrap();
             #[allow(unsafe_code, reason = "memory that was just mapped, given back once")]
-            // SAFETY: so many bytes were mapped, and nobody else has seen them.
+            // SAFETY: the bytes were mapped, and no other code has seen them.
             unsafe {
                 start.write_bytes(7, 65_536);
                 begun.pieces.unmap(Piece::Region(0), start, 65_536);
@@ -84,7 +84,7 @@ fn what_a_killed_program_had_kept_is_found_once() {
         assert!(events.iter().map(|e| e.1).eq(first..first + events.len() as u64), "round {round}: in order and once: {events:?}");
         assert!(events.windows(2).all(|pair| pair[0].0 < pair[1].0), "round {round}");
         assert!((kept..=kept + 1).contains(&last) || (events.is_empty() && kept == acknowledged), "round {round}: {last} of {kept}");
-        // Acknowledged, but killed before it knew: sent again, under the same number.
+        // An event that was acknowledged just before the kill is sent again with the same number.
         assert!(events.is_empty() || first <= acknowledged + 1, "round {round}: {first} after {acknowledged}");
         assert!(events.iter().all(|(number, process)| number == process || *process > acknowledged), "round {round}");
         all += events.len();

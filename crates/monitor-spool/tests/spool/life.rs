@@ -1,4 +1,4 @@
-//! Who is alive, and that two never have one folder.
+//! Detection of living programs, and exclusive access to folders.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ fn lives(spool: &Spool) -> Vec<Life> {
     spool.list().unwrap().into_iter().map(|found| found.life).collect()
 }
 
-/// Waits until the child says a line.
+/// Waits until the child prints a line.
 fn hear(child: &mut std::process::Child, line: &str) {
     use std::io::{BufRead, BufReader};
     let out = child.stdout.as_mut().expect("piped");
@@ -37,7 +37,7 @@ fn a_folder_lives_as_long_as_its_program() {
     let worker = test.spool.list().unwrap()[0].worker_id;
     assert!(test.spool.claim(worker).unwrap().is_none());
     assert!(!test.spool.clear(worker).unwrap());
-    // To have looked at it takes no lock from it.
+    // Reading the folder does not release the lock.
     assert_eq!(lives(&test.spool), [Life::Living]);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -58,7 +58,7 @@ fn programs_of_a_launch_are_left_to_the_process_that_has_reserved_it() {
     let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
     hear(&mut child, "reserved");
     let is_had = || workers.map(|worker| test.spool.claim(worker).unwrap().is_some());
-    // What a program says of its launch is no path.
+    // A launch id is sanitized before it is used as a path.
     assert_eq!(is_had(), [false, true, false]);
     assert!(test.spool.reserve("ours").is_err());
     assert!(test.spool.claim_behind(workers[0], 0).unwrap().is_some(), "by the one who ships");
@@ -138,7 +138,7 @@ fn a_program_that_was_replaced_by_exec_is_dead() {
 
 #[allow(unsafe_code, reason = "what daemons do")]
 fn close_descriptors_up_to(end: i32) {
-    // SAFETY: nothing of this program uses any of these again.
+    // SAFETY: this program does not use any of these descriptors again.
     (3..end).for_each(|fd| unsafe {
         libc::close(fd);
     });
@@ -200,7 +200,7 @@ fn files_of_the_program_are_not_taken_for_those_of_the_spool() {
 #[allow(unsafe_code, reason = "to fork")]
 fn forks_and_dies(spool: &Spool) {
     std::mem::forget(begin(spool, 1 << 20));
-    // SAFETY: the child calls nothing but a read and its end.
+    // SAFETY: the child only reads and exits.
     unsafe {
         if libc::fork() == 0 {
             let mut byte = 0_u8;

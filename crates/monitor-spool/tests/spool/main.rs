@@ -1,4 +1,4 @@
-//! The spool as its users see it: folders that are written, killed, damaged and read.
+//! Tests of the public interface of the spool: folders that are written, killed, damaged and read.
 #![cfg(unix)]
 
 mod bound;

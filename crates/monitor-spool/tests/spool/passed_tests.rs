@@ -29,14 +29,14 @@ fn passed(number: u64) -> Event {
     event("process-ended", number, 0, &json!({"outcome": "succeeded", "elapsed_ns": 5}))
 }
 
-/// A program that writes events, the numbers of which follow each other.
+/// A program that writes consecutively numbered events.
 struct Program {
     begun: Begun,
     next: u64,
 }
 
 impl Program {
-    /// The program of tests is this process, or a test has started it.
+    /// Creates the program of tests, or a program started by a test.
     fn new(test: &TestSpool, is_of_tests: bool) -> Self {
         let mut about = about();
         about.worker.pid = if is_of_tests { std::process::id() } else { u32::MAX };
@@ -57,7 +57,7 @@ impl Program {
         test.spool.follow(self.begun.folder.worker()).unwrap().unwrap()
     }
 
-    /// Ends it, and takes its folder.
+    /// Ends the program and claims its folder.
     fn claim(self, test: &TestSpool, acknowledged: u64, tests: &mut PassedTests) -> Replay {
         let worker = self.begun.folder.worker();
         drop(self);
@@ -65,7 +65,7 @@ impl Program {
     }
 }
 
-/// Numbers of all events that are sent now, each with its process.
+/// Returns number and process of all events that are sent now.
 fn take(follower: &mut Follower, tests: &mut PassedTests) -> Vec<(u64, u64)> {
     let (mut follower, mut taken) = (FollowerOfTests { follower, tests }, Vec::new());
     while let Some(events) = follower.request(0, |parcel, _| (parcel.first()..).zip(processes(parcel)).collect::<Vec<_>>()) {
@@ -116,11 +116,11 @@ fn what_belongs_to_no_known_test_is_shown_after_some_time() {
         let (test, mut tests) = (TestSpool::new(), tests);
         let mut program = Program::new(&test, true);
         let mut follower = program.follow(&test);
-        // The start of 30, a call or test above 31, was dropped. 20 is of a test that runs.
+        // The start of 30, a call or test above 31, was dropped. 20 is below a running test.
         program.write(&[started(1, 0), started(2, 1), started(20, 2), started(31, 30)]);
         let taken = take(&mut follower, &mut tests);
         assert_eq!(taken, if is_shown { vec![(1, 1), (2, 2), (4, 31)] } else { vec![(1, 1), (2, 2)] });
-        // What it is below is shown from then on.
+        // Further events below the same process are shown from then on.
         program.write(&[started(32, 31), passed(31)]);
         let later = take(&mut follower, &mut tests);
         assert_eq!(later, if is_shown { vec![(5, 32), (6, 31)] } else { vec![] });
@@ -187,13 +187,13 @@ fn too_much_of_a_test_that_runs_is_shown_but_none_of_a_test_that_passed() {
     let mut program = Program::new(&test, true);
     let mut follower = program.follow(&test);
     program.write(&[started(1, 0), started(2, 1), started(3, 1), started(20, 2), started(30, 3)]);
-    // More than 64 KiB of events for both, and at the end for one of them.
+    // More than 64 KiB of events for both, and finally for only one of them.
     let name = "x".repeat(500);
     let large = |number, parent| vec![event("process-started", number, parent, &json!({"name": name})); 40];
     for number in 0..2 {
         program.write(&large(200 + number, 20));
     }
-    // Behind a gap there is another batch.
+    // The events after a gap form another batch.
     program.next += 1;
     program.write(&[passed(2)]);
     for number in 0..2 {
@@ -203,7 +203,7 @@ fn too_much_of_a_test_that_runs_is_shown_but_none_of_a_test_that_passed() {
     assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([1, 2, 3]));
     program.write(&large(302, 30));
     assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([30, 300, 301, 302]));
-    // It stays shown, for a part of it was sent.
+    // It stays shown, because a part of it was sent.
     program.write(&[passed(3), started(303, 30)]);
     assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([3, 303]));
 }

@@ -1,4 +1,4 @@
-//! Bytes that mean nothing, or little, are read to their end. `fuzz/` does the same for longer.
+//! Random and slightly structured bytes are read without failure. `fuzz/` does the same for longer.
 
 use monitor_spool::fuzz;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What a dead program left comes out once, in order.
+//! The events of a dead program are replayed once and in order.
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -52,7 +52,7 @@ fn a_replay_that_breaks_off_goes_on_where_it_stopped() {
         let Some(parcel) = replay.next() else { break };
         found.extend((parcel.first()..).zip(processes(parcel)));
         replay.settle(&Answer::Accepted);
-        // Nobody answers to the next one.
+        // The next batch gets no answer.
         replay.next();
     }
     let expected: Vec<_> = (1..12_000).map(|number| (number, number)).collect();
@@ -88,11 +88,11 @@ fn times_are_filled_in_by_the_programs_clock() {
     assert_eq!((started.time_us, ended.time_us, ended.elapsed_ns), (1_999_999_996, 2_000_000_020, Some(20_000)));
 }
 
-/// Takes all events but 2 and 4: numbers of those that it took.
+/// Server that accepts all events except 2 and 4. Contains the numbers of the accepted events.
 struct Server(RefCell<Vec<u64>>);
 
 impl Way for Server {
-    /// The first and the last number, and how many.
+    /// First number, last number, and count.
     type Request = (u64, u64, u64);
 
     fn now_us(&self) -> u64 {
@@ -117,7 +117,7 @@ impl Way for Server {
     }
 }
 
-/// What comes of work that waits for nothing.
+/// Returns the result of a future that is ready immediately.
 fn at_once<T>(work: impl Future<Output = T>) -> T {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
@@ -125,7 +125,7 @@ fn at_once<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// A server that takes a batch only when it is asked again.
+/// Server that accepts a batch only at the second attempt.
 struct Busy(Cell<u32>);
 
 impl Way for Busy {
@@ -263,7 +263,7 @@ fn rings_that_another_version_alone_can_read_stay() {
     }
 }
 
-/// The most memory that this program ever had, in KiB.
+/// Returns the peak memory of this program, in KiB.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap()
@@ -339,7 +339,7 @@ fn memory_of_the_rings_is_zeroed_bounded_and_given_back() {
     assert_eq!((spares - used, begun.folder.used_bytes()), (131_072, spares));
     assert!(begun.folder.path().join("region-0").exists());
     #[allow(unsafe_code, reason = "memory that was just mapped, given back once")]
-    // SAFETY: 65,536 bytes were mapped, and nobody else has seen them.
+    // SAFETY: 65,536 bytes were mapped, and no other code has seen them.
     unsafe {
         let bytes = std::slice::from_raw_parts_mut(start.as_ptr(), 65_536);
         assert!(bytes.iter().all(|byte| *byte == 0));

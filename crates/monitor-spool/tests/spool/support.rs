@@ -1,4 +1,4 @@
-//! A spool in a folder of its own, and programs in it.
+//! A spool in a temporary folder, and programs that write to it.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -31,14 +31,14 @@ impl TestSpool {
         begin(&self.spool, limit_bytes)
     }
 
-    /// The folder of a program that has just died.
+    /// Claims the folder of a program that has just died.
     pub(crate) fn replay(&self, worker: WorkerId) -> Replay {
         self.spool.claim(worker).expect("trusted").expect("dead")
     }
 }
 
-/// The program that this test runs as another one: this one again, which runs nothing but the test of this path. There the
-/// environment has `SPOOL`, and this call runs the other's `body` and ends it.
+/// Creates a command that runs this test program again, with only the given test. In the child, where `SPOOL` is set, this call runs `body`
+/// and exits.
 pub(crate) fn child(test: &str, body: impl FnOnce(Spool)) -> Command {
     if let Some(dir) = std::env::var_os("SPOOL") {
         body(Spool::open(dir.as_ref()).expect("a spool"));
@@ -49,7 +49,7 @@ pub(crate) fn child(test: &str, body: impl FnOnce(Spool)) -> Command {
     command
 }
 
-/// Writes a line for the parent, past the test harness.
+/// Writes a line to the parent, past the test harness.
 pub(crate) fn say(line: &str) {
     use std::io::Write;
     let mut out = std::io::stdout();
@@ -66,7 +66,7 @@ pub(crate) fn begin_as(spool: &Spool, about: &About, limit_bytes: u64) -> Begun 
 }
 
 pub(crate) fn about() -> About {
-    // Without its number nobody takes another process of that number for it.
+    // Without a process start, no other process with the same pid is taken for it.
     let worker = WorkerRef { id: worker_id(), hostname: "build-7".to_owned(), pid: std::process::id(), program: "nightly".to_owned() };
     About::this(worker, "1.2.3", 1_763_600_000_000_000)
 }
@@ -84,7 +84,7 @@ pub(crate) fn sites() -> impl Iterator<Item = Registered> {
     })
 }
 
-/// A start whose process has this number.
+/// Creates a start of the process with this number.
 pub(crate) fn event(number: u64) -> Event {
     let json = serde_json::json!({
         "type": "process-started", "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": format!("{number:016x}"),
@@ -97,7 +97,7 @@ pub(crate) fn json(number: u64) -> Vec<u8> {
     serde_json::to_vec(&event(number)).expect("JSON")
 }
 
-/// Appends a batch of events whose processes have their numbers.
+/// Appends a batch of events whose processes have the events' numbers.
 pub(crate) fn journal(begun: &mut Begun, first: u64, count: u64) {
     let events: Vec<Event> = (first..first + count).map(event).collect();
     let parcel = Parcel::encode(first, &events).expect("events");
@@ -105,14 +105,14 @@ pub(crate) fn journal(begun: &mut Begun, first: u64, count: u64) {
     begun.program.advance(first + count, 0);
 }
 
-/// Appends starts of processes of these numbers.
+/// Appends starts of processes with these numbers.
 pub(crate) fn lane(begun: &Begun, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
         begun.lane.append(&Entry::Sent { begun: 0, at: 1_000 + number, event: &json(number) }).expect("room");
     }
 }
 
-/// Has all of it taken: the numbers of events, and those of their processes.
+/// Accepts all batches and returns the numbers of events and processes.
 pub(crate) fn drain(replay: &mut Replay) -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     while let Some(parcel) = replay.next() {
@@ -123,7 +123,7 @@ pub(crate) fn drain(replay: &mut Replay) -> Vec<(u64, u64)> {
     found
 }
 
-/// The numbers of the processes of a batch's events, 0 for other events.
+/// Returns the numbers of the processes of a batch's events; 0 for other events.
 pub(crate) fn processes(parcel: &Parcel) -> Vec<u64> {
     let worker = WorkerRef { id: worker_id(), hostname: String::new(), pid: 0, program: String::new() };
     let head = monitor_spool::Head { worker: &worker, sent_us: 0, dropped: &[], lost: false };

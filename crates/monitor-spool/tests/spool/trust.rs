@@ -1,4 +1,4 @@
-//! What somebody else could have made, or could read, is not used.
+//! Files and folders that another user could have created or could read are not used.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -79,7 +79,7 @@ fn a_folder_that_somebody_else_could_have_planted_is_let_alone() {
     fs::remove_file(&path).unwrap();
     fs::rename(&elsewhere, &path).unwrap();
     assert_eq!(test.spool.dead().unwrap(), [worker]);
-    // Only root can give files away.
+    // Only root can change owners.
     if chown(&path, Some(12_345), None).is_ok() {
         is_let_alone();
         chown(&path, Some(0), None).unwrap();

@@ -1,15 +1,15 @@
-//! Mistakes that only several definitions together show.
+//! Checks across several definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Definition;
 use crate::near::did_you_mean;
 
-/// Most mistakes of a book that come with a hint.
+/// Maximum number of mistakes with a hint.
 const MOST_HINTS: usize = 100;
 
-/// Checks definitions that belong together. Each mistake comes with the place of its definition in `book` and the JSON pointer of
-/// the value: a name that is used twice, a task in `then` that isn't there, and tasks that start one another for ever.
+/// Checks definitions that are used together. Each mistake contains the index of its definition in `book` and the JSON pointer of the
+/// value. Mistakes are duplicate names, unknown tasks in `then`, and tasks that start one another in a cycle.
 pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut mistakes = Vec::new();
@@ -23,7 +23,7 @@ pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
     for (index, definition) in book.iter().enumerate() {
         for (path, name) in followers(definition) {
             if !places.contains_key(name) {
-                // Each hint looks at all names of the book.
+                // Creating a hint compares all names of the book, so the number of hints is limited.
                 let hint = if mistakes.len() < MOST_HINTS { did_you_mean(name, places.keys().copied()) } else { String::new() };
                 mistakes.push((index, path, format!("there is no task {name}{hint}")));
             }
@@ -33,8 +33,8 @@ pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
     mistakes
 }
 
-/// Checks that the agents which definitions name are there. Each mistake comes with the place of its definition in `book` and the JSON
-/// pointer of the name.
+/// Checks that the agents named in definitions exist. Each mistake contains the index of its definition in `book` and the JSON pointer of
+/// the name.
 pub fn check_agents(book: &[Definition], agents: &[&str]) -> Vec<(usize, String, String)> {
     let mut mistakes = Vec::new();
     for (index, definition) in book.iter().enumerate() {
@@ -46,7 +46,7 @@ pub fn check_agents(book: &[Definition], agents: &[&str]) -> Vec<(usize, String,
     mistakes
 }
 
-/// Tasks that a definition starts, with the pointers of their names.
+/// Returns the tasks started by a definition, with the JSON pointers of their names.
 fn followers(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
     let lists = [("success", &definition.then.success), ("fail", &definition.then.fail)];
     lists
@@ -54,7 +54,7 @@ fn followers(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
         .flat_map(|(outcome, names)| names.iter().enumerate().map(move |(index, name)| (format!("/then/{outcome}/{index}"), name.as_str())))
 }
 
-/// Each circle once, told at the step from that of its definitions which comes last in the book.
+/// Returns each cycle once, at the edge that starts from the last definition of the cycle in book order.
 fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, String, String)> {
     let mut mistakes = Vec::new();
     let mut done = BTreeSet::new();
@@ -62,7 +62,7 @@ fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, St
         if done.contains(&start) {
             continue;
         }
-        // A walk with a list of its own: a chain may be as long as the book.
+        // Iterative, because a chain may be as long as the book.
         let mut chain = vec![(start, followers(&book[start]), String::new())];
         let mut on_chain = BTreeSet::from([start]);
         while let Some((index, steps, taken)) = chain.last_mut() {

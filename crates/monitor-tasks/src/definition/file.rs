@@ -1,19 +1,19 @@
-//! A definition as a file holds it, in TOML or JSON.
+//! Reads a definition from a TOML or JSON file.
 
 use super::{Definition, Mistake, read};
 use crate::reading::{LONGEST, Source};
 
-/// Most bytes of a file that need to be read: one that has so many is too long, and said to be so.
+/// Number of bytes to read from a file. A file of this length exceeds the limit and is rejected.
 pub const MOST_BYTES: u64 = LONGEST as u64 + 1;
 
-/// Reads a definition, with the places of its values.
+/// Reads a definition and the positions of its values.
 ///
 /// # Errors
-/// All mistakes, each with its line and column. Those in the values of JSON only have their path.
+/// All mistakes, each with line and column. Mistakes in JSON values have only a path.
 pub fn read_file(bytes: &[u8], is_json: bool) -> Result<(Definition, Source), Vec<Mistake>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
-        // A file that is cut within a character is too long.
+        // A file that was cut within a character is too long.
         Err(_) if bytes.len() as u64 == MOST_BYTES => String::from_utf8_lossy(bytes),
         Err(error) => {
             let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);

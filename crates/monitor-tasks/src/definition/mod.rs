@@ -1,4 +1,4 @@
-//! The definition of a task: one form for files (TOML), and for the page, the API and the command line (JSON).
+//! The definition of a task. Files (TOML) and the page, the API and the command line (JSON) use the same form.
 
 mod book;
 mod file;
@@ -16,87 +16,87 @@ use crate::reading::Source;
 pub use book::{check_agents, check_book};
 pub use file::{MOST_BYTES, read_file};
 
-/// A task as it is defined.
+/// Definition of a task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Definition {
-    /// Its name.
+    /// Name of the task.
     pub name: String,
-    /// What is run.
+    /// Command, shell line or folder to run.
     #[serde(flatten)]
     pub program: Program,
-    /// Rules of time, as they were written; all of them can be read.
+    /// Valid time rules, as written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
-    /// Zone of the rules; else the agent's.
+    /// Time zone of the rules; by default the agent's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Agents that each run it; else the server's own.
+    /// Agents that run the task, each independently; by default the server's own agent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<String>,
-    /// Its rules start nothing as long as this version holds.
+    /// True if the rules start no runs while this version is valid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
-    /// After so long a run is told of, and runs on.
+    /// Duration after which an alert is raised. The run continues.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub timeout: Option<Duration>,
-    /// After so long a run is ended.
+    /// Duration after which a run is ended.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub kill_after: Option<Duration>,
-    /// A run that can't start within this time is missed.
+    /// Maximum delay of a start. If a run can't start within it, it is missed.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub start_within: Option<Duration>,
-    /// A run starts up to so much later than it is due.
+    /// Maximum offset of the start from the due time. The task's offset is constant.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub jitter: Option<Duration>,
-    /// Who is asked about it. One is written as a text, several as a list.
+    /// Owners of the task. A single owner is written as text, several as a list.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values::one_or_several")]
     pub owner: Vec<String>,
-    /// The user that it runs as.
+    /// User that the task runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Words to find it by.
+    /// Words for searching.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Variables of its environment.
+    /// Environment variables.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Variable>,
-    /// What becomes of due times at which nothing could start.
+    /// Handling of due times at which nothing could start.
     pub missed: Missed,
-    /// What becomes of a due time while an earlier run runs.
+    /// Handling of a due time while an earlier run is in progress.
     #[serde(serialize_with = "values::shown")]
     pub overlap: Overlap,
-    /// How a failed run is tried again.
+    /// Retries of failed runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Times of the day such as `22:00-06:00` at which nothing starts.
+    /// Daily periods without starts, such as `22:00-06:00`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<String>,
-    /// Of the tasks with the same lock only one runs.
+    /// Lock name. Only one of the tasks with the same lock runs at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
-    /// Meanings of exit codes; else 0 is ok, and all others fail.
+    /// Meanings of exit codes. By default, 0 is success and all others are failures.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub exit: BTreeMap<u8, Meaning>,
-    /// What a successful run must have done.
+    /// Conditions that a successful run must meet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
-    /// Tasks that start when this one has ended.
+    /// Tasks to start after this task.
     #[serde(skip_serializing_if = "Then::is_empty")]
     pub then: Then,
-    /// What a run may use.
+    /// Resource limits of a run.
     #[serde(skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
     /// Commands before and after each run.
     #[serde(skip_serializing_if = "Hooks::is_none")]
     pub hooks: Hooks,
-    /// How long logs and published files are kept.
+    /// Retention of logs and published files.
     #[serde(skip_serializing_if = "Retention::is_none")]
     pub retention: Retention,
-    /// Targets that its files are published to.
+    /// Targets to publish files to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub publish: BTreeMap<String, Target>,
-    /// Settings of its own. A table in it is one of a profile: see [`Definition::config_for`].
+    /// Settings of the task itself. A table in it contains the settings of a profile: see [`Definition::config_for`].
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
 }
@@ -105,7 +105,7 @@ impl Definition {
     /// Reads a definition from TOML.
     ///
     /// # Errors
-    /// All mistakes, each with its line and column.
+    /// All mistakes, each with line and column.
     pub fn from_toml(text: &str) -> Result<Self, Vec<Mistake>> {
         read::definition(&Source::toml(text)?)
     }
@@ -118,12 +118,12 @@ impl Definition {
         read::definition(&Source::json(value))
     }
 
-    /// The definition as a file: [`from_toml`](Self::from_toml) reads the same from it.
+    /// Returns the definition in TOML, in a form that [`from_toml`](Self::from_toml) reads back identically.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a definition is a table")
     }
 
-    /// The settings of an agent with this profile: those of the profile's table over those beside the tables.
+    /// Returns the settings for an agent's profile: the common settings, overridden by those of the profile's table.
     pub fn config_for(&self, profile: Option<&str>) -> Map<String, Value> {
         let plain = self.config.iter().filter(|(_, value)| !value.is_object());
         let own = profile.and_then(|profile| self.config.get(profile)).and_then(Value::as_object);
@@ -131,52 +131,52 @@ impl Definition {
     }
 }
 
-/// What is run.
+/// Program of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Program {
-    /// A program and its arguments.
+    /// A program with arguments.
     Command {
-        /// The words of the command.
+        /// Program and arguments.
         command: Vec<String>,
     },
-    /// A line for a shell.
+    /// A shell command line.
     Shell {
-        /// The line.
+        /// The command line.
         shell: String,
     },
     /// The entry of the task's folder: `index.js`, `main.py`, `run.sh` or an executable.
     Folder {},
 }
 
-/// A variable of the environment: its value, or where it is read when the run starts.
+/// Value of an environment variable, or a reference that is resolved when a run starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Variable {
-    /// Its value.
+    /// Literal value.
     Value(String),
-    /// A file that holds the value.
+    /// File that contains the value.
     File {
-        /// The file's path.
+        /// Path of the file.
         file: String,
     },
-    /// A variable of the agent.
+    /// Environment variable of the agent.
     Env {
-        /// The variable's name.
+        /// Name of the variable.
         env: String,
     },
 }
 
-/// What becomes of due times at which nothing could start.
+/// Handling of due times at which nothing could start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Missed {
-    /// Which of them are made up for.
+    /// Selection of the due times to make up for.
     pub policy: MissedPolicy,
-    /// Only those of so long ago.
+    /// Maximum age of these due times.
     #[serde(serialize_with = "values::duration")]
     pub within: Duration,
-    /// At most so many, with `all`.
+    /// Maximum number of runs, with `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap: Option<u32>,
 }
@@ -187,39 +187,39 @@ impl Default for Missed {
     }
 }
 
-/// Which missed due times are made up for.
+/// Selection of missed due times to make up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedPolicy {
     /// None.
     Skip,
-    /// The latest, for all of them.
+    /// The latest, on behalf of all.
     Once,
-    /// Each.
+    /// All of them.
     All,
 }
 
-/// What becomes of a due time while an earlier run runs.
+/// Handling of a due time while an earlier run is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overlap {
-    /// It is skipped.
+    /// The due time is skipped.
     #[default]
     Skip,
-    /// It starts beside others, so many in all.
+    /// The run starts in parallel, up to this number of simultaneous runs.
     Allow(u32),
-    /// It waits, so many at most.
+    /// The run waits, up to this number of waiting runs.
     Queue(u32),
     /// The earlier run is ended.
     Replace,
 }
 
-/// How a failed run is tried again.
+/// Retries of a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Retry {
-    /// How often.
+    /// Maximum number of retries.
     pub times: u32,
-    /// Time before the first of them; twice as long before each further one.
+    /// Pause before the first retry. It doubles for each further retry.
     #[serde(serialize_with = "values::duration")]
     pub backoff: Duration,
 }
@@ -228,43 +228,43 @@ pub struct Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Meaning {
-    /// It went well.
+    /// Success.
     Ok,
-    /// It went well, and somebody should look.
+    /// Success that needs attention.
     Warn,
-    /// It failed.
+    /// Failure.
     Fail,
-    /// It failed, and is tried again.
+    /// Failure that is retried.
     Retry,
-    /// There was nothing to do.
+    /// Success without any work to do.
     Idle,
 }
 
-/// What a successful run must have done.
+/// Conditions that a successful run must meet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Expect {
-    /// It ran at least so long.
+    /// Minimum duration.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub min_duration: Option<Duration>,
-    /// It published at least so many files.
+    /// Minimum number of published files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<u32>,
-    /// Its output doesn't contain this.
+    /// Text that the output must not contain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_lacks: Option<String>,
-    /// Its output contains this.
+    /// Text that the output must contain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_has: Option<String>,
 }
 
-/// Tasks that start when another has ended.
+/// Tasks that start after another task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Then {
-    /// After a success.
+    /// Tasks to start after a success.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub success: Vec<String>,
-    /// After a failure.
+    /// Tasks to start after a failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fail: Vec<String>,
 }
@@ -275,16 +275,16 @@ impl Then {
     }
 }
 
-/// What a run may use. A run that exceeds it is ended.
+/// Resource limits. A run that exceeds them is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Limits {
-    /// Bytes of memory of all its processes together.
+    /// Memory of all its processes, in bytes.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_bytes")]
     pub memory: Option<u64>,
-    /// Time on processors of all its processes together.
+    /// CPU time of all its processes.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub cpu: Option<Duration>,
-    /// Niceness, from 0 to 19: the larger, the less it is in the way of others.
+    /// Niceness, from 0 to 19. A larger value means a lower priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nice: Option<u8>,
 }
@@ -295,13 +295,13 @@ impl Limits {
     }
 }
 
-/// Commands around each run, which get the run as JSON on their standard input.
+/// Commands around each run. They receive the run as JSON on standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Hooks {
-    /// Before the command. If it fails, the command doesn't start.
+    /// Runs before the command. If it fails, the command does not start.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
-    /// After the command, whatever its end.
+    /// Runs after the command, whatever its outcome.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
 }
@@ -312,7 +312,7 @@ impl Hooks {
     }
 }
 
-/// How long files of a task are kept.
+/// Retention of a task's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Retention {
     /// Logs of runs.
@@ -329,16 +329,16 @@ impl Retention {
     }
 }
 
-/// What is kept: whatever exceeds one of these goes, the oldest first.
+/// Retention limits. Files that exceed one of them are deleted, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Keep {
-    /// So old at most.
+    /// Maximum age.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub age: Option<Duration>,
-    /// So many bytes at most.
+    /// Maximum size, in bytes.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_bytes")]
     pub size: Option<u64>,
-    /// So many runs at most.
+    /// Maximum number of runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
 }
@@ -349,48 +349,48 @@ impl Keep {
     }
 }
 
-/// Where files are published to.
+/// Target of published files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Target {
     /// A folder.
     Folder {
-        /// Its path.
+        /// Path of the folder.
         folder: String,
     },
-    /// A bucket of S3.
+    /// An S3 bucket.
     S3(Bucket),
     /// A command.
     Command {
-        /// The program and its arguments.
+        /// Program and arguments.
         command: Vec<String>,
     },
 }
 
-/// A bucket of S3, or of a server that speaks as S3 does.
+/// A bucket of S3 or of an S3-compatible server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Bucket {
-    /// The bucket and a prefix of its objects, `s3://bucket/prefix`.
+    /// Bucket and object prefix, `s3://bucket/prefix`.
     pub s3: String,
-    /// The region; else that of the agent's environment.
+    /// Region; by default that of the agent's environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The server's address, if it is another one than Amazon's.
+    /// Address of an S3-compatible server. By default, Amazon's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Where the id of the key is read; else the agent's environment has it.
+    /// Reference to the access key id; by default the agent's environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key: Option<Variable>,
-    /// Where the secret part of the key is read.
+    /// Reference to the secret key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key: Option<Variable>,
-    /// How long one request may last; 30 s if it isn't said.
+    /// Timeout of a request; 30 s by default.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub timeout: Option<Duration>,
 }
 
-/// Bucket and prefix of an address `s3://bucket/prefix`; none of what is no such address.
+/// Splits `s3://bucket/prefix` into bucket and prefix. `None` if the address is invalid.
 pub fn bucket(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("s3://")?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));

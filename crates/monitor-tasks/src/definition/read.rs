@@ -1,4 +1,4 @@
-//! A definition from its values. All mistakes are told at once.
+//! Reads a definition from its values and reports all mistakes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::Rule;
 use crate::reading::{Found, Mistake, Reader, Source, Table, did_you_mean, shown};
 use serde_json::Value;
 
-/// Most rules of one task.
+/// Maximum number of rules of a task.
 const MOST_RULES: usize = 100;
 
 const MEANINGS: [(&str, Meaning); 5] =
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         definition
     }
 
-    /// One owner, or a list of them.
+    /// Reads a single owner, or a list of owners.
     fn owner(&mut self, found: Option<Found<'a>>) -> Vec<String> {
         match found {
             Some((_, Value::Array(_))) => self.texts(found),
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         self.number(times?, 1).map(|times| Retry { times, backoff })
     }
 
-    /// `22:00-06:00`.
+    /// Reads quiet hours such as `22:00-06:00`.
     fn quiet(&mut self, found: Option<Found<'a>>) -> Vec<String> {
         let Some(found) = found else { return Vec::new() };
         let is_time = |text: &str| matches!(text.as_bytes(), [h1 @ b'0'..=b'2', h2 @ b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9'] if (*h1, *h2) < (b'2', b'4'));
@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
         targets
     }
 
-    /// A bucket, with what else the table says of it.
+    /// Reads a bucket with the other keys of its table.
     fn bucket(&mut self, s3: Found<'a>, table: &mut Table<'a>) -> Option<Bucket> {
         let path = s3.0.clone();
         let [access_key, secret_key] = ["access-key", "secret-key"].map(|name| table.get(name));

@@ -1,4 +1,4 @@
-//! Single values of a definition, as they are written.
+//! Serialization of single values of a definition.
 
 use std::fmt::Display;
 use std::time::Duration;

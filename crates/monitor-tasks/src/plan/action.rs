@@ -1,4 +1,4 @@
-//! The input of a plan, and its actions.
+//! Input of the planner, and the actions of a plan.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,127 +9,128 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Run, TaskLedger};
 use crate::run::RunId;
 
-/// What the caller knows of the time.
+/// Current time and state of the clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Now {
-    /// Time of day.
+    /// Current time.
     pub time: Timestamp,
-    /// What the caller knows of the clock.
+    /// State of the clock.
     pub clock: Clock,
-    /// The start of the machine; None if the caller doesn't know it. Tasks with `@boot` start once for each.
+    /// Current boot of the machine. `None` if unknown. Tasks with `@boot` start once per boot.
     pub boot: Option<Boot>,
 }
 
 impl Now {
-    /// A time that a clock shows which runs as clocks do.
+    /// Creates a time shown by a reliable clock.
     pub fn steady(time: Timestamp) -> Self {
         Self { time, clock: Clock::Steady, boot: None }
     }
 }
 
-/// What a caller knows of the clock since the last plan.
+/// State of the clock since the last plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// It ran as clocks do, or was set back, or the caller wasn't there.
+    /// The clock ran normally, was set back, or was not observed.
     Steady,
-    /// It has jumped forward further than the machine's uptime explains, and isn't synchronised. For five minutes nothing is decided.
+    /// The clock has jumped forward further than the machine's uptime explains, and is not synchronized. Nothing is decided for up to five
+    /// minutes.
     Unsure {
-        /// Time since the jump, by a clock that is never set.
+        /// Time since the jump, measured by a monotonic clock.
         since: Duration,
     },
-    /// It had jumped forward, and is synchronised now: what was due meanwhile was missed because of the clock.
+    /// The clock had jumped forward and is synchronized now. Due times in between count as missed because of the clock.
     Jumped,
 }
 
-/// A start of the machine.
+/// A boot of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
-    /// Id of the start, another one each time.
+    /// Unique id of the boot.
     pub id: String,
-    /// Time of the start.
+    /// Time of the boot.
     pub at: Timestamp,
 }
 
-/// Actions for the agent to carry out now.
+/// Actions for the agent to execute now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// Actions and reports, in order.
     pub actions: Vec<Action>,
-    /// The next time at which there may be something to be done, if nothing happens before. None: never.
+    /// Time of the next plan if no event occurs earlier. `None` if no time is relevant.
     pub wake_at: Option<Timestamp>,
-    /// The parts of the ledger that change.
+    /// Changed tasks of the ledger.
     pub tasks: BTreeMap<String, TaskLedger>,
-    /// The start of the machine for which tasks were started, if that changes.
+    /// Boot whose tasks were started, if changed.
     pub boot: Option<String>,
 }
 
-/// Due times of one task, from the first to the last. Those between that were decided otherwise have decisions of their own.
+/// Due times of a task from the first to the last. Due times in between may have other decisions, which are separate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dues {
-    /// The first one.
+    /// First due time.
     pub first: Timestamp,
-    /// The last one.
+    /// Last due time.
     pub last: Timestamp,
     /// Number of due times, at most [`MOST_COUNTED`].
     pub count: u32,
 }
 
-/// Highest number of due times that is counted, more than a day has seconds. If there are more, `count` says so many.
+/// Maximum counted number of due times. It exceeds the number of seconds in a day.
 pub const MOST_COUNTED: u32 = 100_000;
 
 impl Dues {
-    /// One due time.
+    /// Creates the value for a single due time.
     pub fn one(due: Timestamp) -> Self {
         Self { first: due, last: due, count: 1 }
     }
 }
 
-/// Something to be done or told.
+/// An action or report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
-    /// Start this run now.
+    /// Starts a run now.
     Start {
-        /// The run; its state is [`State::Starting`](crate::State::Starting).
+        /// The run, in state [`State::Starting`](crate::State::Starting).
         run: Run,
     },
-    /// This run was decided, and waits: another plan starts it or gives it up.
+    /// Reports that a decided run waits. A later plan starts it or gives it up.
     Queue {
-        /// The run; its state is [`State::Waiting`](crate::State::Waiting).
+        /// The run, in state [`State::Waiting`](crate::State::Waiting).
         run: Run,
-        /// What it waits for.
+        /// Reason for waiting.
         reason: Reason,
-        /// It starts at this time or later.
+        /// Earliest start.
         not_before: Timestamp,
-        /// The run that it waits for.
+        /// Run that must end first.
         blocked_by: Option<RunId>,
     },
-    /// An attempt failed, and another one waits.
+    /// Reports that an attempt has failed and another is waiting.
     Retry {
-        /// The attempt that failed.
+        /// The failed attempt.
         of: RunId,
         /// The next attempt.
         run: Run,
-        /// It starts at this time or later.
+        /// Earliest start.
         not_before: Timestamp,
     },
-    /// End this run.
+    /// Ends a run.
     Kill {
         /// The run.
         run: RunId,
-        /// Why.
+        /// Reason.
         reason: KillReason,
         /// The run that replaces it.
         replaced_by: Option<RunId>,
     },
-    /// Tell that this run has run for longer than its timeout. It runs on.
+    /// Reports that a run exceeds its timeout. The run continues.
     Overtime {
         /// The run.
         run: RunId,
-        /// Its start.
+        /// Start of the run.
         since: Timestamp,
     },
-    /// Tell that nothing is started for these due times, because of what was so at these times.
+    /// Reports that no run is started for due times because of a policy.
     Skip {
         /// Name of the task.
         task: String,
@@ -137,14 +138,14 @@ pub enum Action {
         version: u64,
         /// The due times.
         dues: Dues,
-        /// Why.
+        /// Reason.
         reason: Reason,
-        /// The run that was in the way.
+        /// Run that blocked the start.
         blocked_by: Option<RunId>,
-        /// The run that was decided before and is given up.
+        /// Previously decided run that is given up.
         run: Option<RunId>,
     },
-    /// Tell that nothing was started at these due times, because nothing could be.
+    /// Reports that no run was started at due times because none could be started.
     Missed {
         /// Name of the task.
         task: String,
@@ -152,56 +153,56 @@ pub enum Action {
         version: u64,
         /// The due times.
         dues: Dues,
-        /// Why.
+        /// Reason.
         reason: MissedReason,
-        /// The run that makes up for them, or that was decided before and is given up.
+        /// Run that makes up for them, or previously decided run that is given up.
         run: Option<RunId>,
     },
 }
 
-/// Reason for which a run waits or is skipped.
+/// Reason for a wait or a skip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// An earlier run of the task isn't over.
+    /// An earlier run of the task is in progress.
     Overlap,
     /// The task or the agent is paused.
     Paused,
-    /// These are quiet hours.
+    /// Quiet hours.
     Quiet,
     /// A run of another task holds the lock.
     Lock,
-    /// The agent runs as many runs as it may, or as many of this task wait as may.
+    /// The agent runs its maximum number of runs, or the maximum number of runs of the task are waiting.
     Full,
-    /// Its time has not come: jitter, or the time before another attempt.
+    /// Delayed by jitter, or by the pause before a retry.
     Delay,
-    /// The task is no longer in the book.
+    /// The task was removed from the book.
     Deleted,
-    /// Tasks would start one another for ever.
+    /// The tasks would start one another in a cycle.
     Cycle,
 }
 
-/// Reason for which due times were missed.
+/// Reason for missed due times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedReason {
-    /// The agent wasn't there.
+    /// The agent was down.
     AgentDown,
-    /// The start didn't come within `start-within`.
+    /// The run could not start within `start-within`.
     Deadline,
     /// The clock was set forward past them.
     Clock,
-    /// More were missed than are made up for.
+    /// More due times were missed than are made up for.
     Cap,
-    /// The agent lost its database, and with it what it had decided.
+    /// The agent has lost its database with the decisions.
     Rebuilt,
 }
 
-/// Reason for which a run is ended.
+/// Reason for ending a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KillReason {
-    /// It ran for longer than `kill-after`.
+    /// The run exceeded `kill-after`.
     KillAfter,
     /// The next run replaces it.
     Replaced,
@@ -210,7 +211,7 @@ pub enum KillReason {
 macro_rules! words {
     ($($name:ident { $($variant:ident = $word:literal),* $(,)? })*) => {$(
         impl $name {
-            /// The reason in one word, as events have it.
+            /// Returns the reason in one word, as used in events.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }
             }
@@ -219,7 +220,7 @@ macro_rules! words {
 }
 
 impl Action {
-    /// The run that a plan gives up before its start, and why in words.
+    /// Returns the run that the plan gives up before its start, the kind of the decision, and a description.
     pub fn given_up(&self) -> Option<(&RunId, &'static str, String)> {
         let (run, what, reason, blocked_by) = match self {
             Self::Skip { run, reason, blocked_by, .. } => (run.as_ref()?, "skipped", reason.word(), blocked_by.as_ref()),
@@ -230,7 +231,7 @@ impl Action {
     }
 }
 
-/// Why a run was given up before its start, in words: it was `skipped` or `missed`, for a reason, because of another run.
+/// Describes why a run was given up before its start: it was `skipped` or `missed`, with the reason and the blocking run.
 pub fn given_up(what: &str, reason: &str, blocked_by: Option<&str>) -> String {
     let by = blocked_by.map(|by| format!(", because of {by}")).unwrap_or_default();
     format!("{what} ({reason}){by}")

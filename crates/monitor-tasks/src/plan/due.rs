@@ -1,4 +1,4 @@
-//! Due times that have come: each of them is started, skipped, or told as missed.
+//! Decides about reached due times: each is started, skipped, or reported as missed.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::definition::MissedPolicy;
 use crate::ledger::{State, TaskLedger};
 use crate::run::Trigger;
 
-/// A due time is on time for so long, even if later ones have come meanwhile: whoever plans looks at the clock once a second.
+/// Maximum delay at which a due time counts as on time even if later due times have been reached. The agent plans once a second.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(2);
-/// The latest due time is on time for so long: the machine may be slow.
+/// Maximum delay at which the latest due time counts as on time, since the machine may be slow.
 const ON_TIME_LATEST: SignedDuration = SignedDuration::from_secs(60);
-/// Most missed due times that are made up for, unless the definition says how many.
+/// Default maximum number of missed due times to make up for.
 const DEFAULT_CAP: u32 = 100;
 
 impl<'a> Planner<'a> {
-    /// Decides on all due times until now, and on the start of the machine.
+    /// Decides about all due times until now, and about a boot of the machine.
     pub(super) fn decide_due(&mut self) {
         let is_new_boot = self.now.boot.as_ref().filter(|boot| self.ledger.boot.as_ref() != Some(&boot.id));
         for (name, task) in self.undecided() {
@@ -35,10 +35,10 @@ impl<'a> Planner<'a> {
         self.plan.boot = is_new_boot.map(|boot| boot.id.clone());
     }
 
-    /// Tasks that are due, new or changed, or whose due times were decided under a clock that was ahead.
+    /// Returns tasks that are due, new or changed, or were decided while the clock was ahead.
     fn undecided(&self) -> Vec<(&'a String, &'a Task)> {
         let now = self.now.time;
-        // Both are sorted by name. No plan changes what is decided before it comes here.
+        // Both maps are sorted by name. At this point no earlier step of the plan has changed the decided times.
         let mut known = self.ledger.tasks.iter().peekable();
         let is_undecided = |(name, task): &(&'a String, &'a Task)| {
             while known.next_if(|(other, _)| other < name).is_some() {}
@@ -52,7 +52,7 @@ impl<'a> Planner<'a> {
     fn decide(&mut self, name: &str, task: &Task) {
         let now = self.now.time;
         let known = self.task_mut(name);
-        // The clock was set back: what ran is remembered, and all else is decided anew.
+        // After the clock was set back, executed due times are remembered and all others are decided again.
         known.until = known.until.min(now);
         let from = known.until.max(task.since);
         known.search(task);
@@ -79,7 +79,7 @@ impl<'a> Planner<'a> {
         known.search(task);
     }
 
-    /// Times since the last decision, cut where a pause begins or ends, and where it is too long ago to be made up for.
+    /// Divides the time since the last decision at the boundaries of pauses, and at the age limit for making up.
     fn segments(&self, task: &Task, from: Timestamp) -> Vec<(Timestamp, Timestamp, bool)> {
         let now = self.now.time;
         let policy = &task.policy;
@@ -101,7 +101,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Starts the due times that are on time and those that are made up for, and tells of the others.
+    /// Starts due times that are on time or are made up for, and reports the others.
     fn start_due(&mut self, task: &Task, mut late: Late) {
         let now = self.now.time;
         let mut on_time = Vec::new();
@@ -114,7 +114,7 @@ impl<'a> Planner<'a> {
             on_time.push(due);
         }
         if late.old.is_some() || late.recent.plain.is_some_and(|dues| dues.count as usize > on_time.len()) {
-            // Nobody was there for a while: one run is enough.
+            // The agent was down for a while, so a single run replaces several on-time runs.
             late.recent.latest.extend(on_time.drain(1.min(on_time.len())..).rev());
         }
         on_time.reverse();
@@ -129,7 +129,7 @@ impl<'a> Planner<'a> {
         let made_up: Vec<_> = latest.split_off(latest.len().saturating_sub(made_up)).into();
         let taken = on_time.len() + made_up.len();
         let first_taken = made_up.first().or(on_time.first()).copied();
-        // What is left of the recent ones lies before those that start.
+        // The remaining recent due times are earlier than the started due times.
         let left = late.recent.plain.filter(|dues| dues.count as usize > taken).map(|dues| Dues {
             last: if first_taken.is_some() { latest.back().copied().unwrap_or(dues.first) } else { dues.last },
             count: dues.count - taken as u32,
@@ -162,13 +162,13 @@ impl<'a> Planner<'a> {
 /// Due times of a task whose decisions are lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Undecided {
-    /// Due times after this one are not known to be decided.
+    /// Due times after this time may be undecided.
     pub from: Timestamp,
-    /// Spans after that in which each due time is decided all the same.
+    /// Later spans whose due times are known to be decided.
     pub decided: Vec<(Timestamp, Timestamp)>,
 }
 
-/// Reports the due times of a task until `to` whose decision is lost and which have no run. None of them is started.
+/// Reports due times of a task until `to` whose decision is lost and which have no run. None of them is started.
 pub fn lost(book: &Book, task: &Task, ledger: Option<&TaskLedger>, undecided: &Undecided, to: Timestamp) -> Option<Action> {
     let is_known = |due| {
         let has_run = ledger.is_some_and(|ledger| ledger.has_run(due));
@@ -183,13 +183,13 @@ pub fn lost(book: &Book, task: &Task, ledger: Option<&TaskLedger>, undecided: &U
 /// Due times that are neither skipped nor decided yet.
 #[derive(Debug, Default)]
 struct Late {
-    /// Those that are too long ago to be made up for.
+    /// Due times that are too old to be made up for.
     old: Option<Dues>,
     recent: Found,
 }
 
 impl Late {
-    /// Number of the latest due times that may be wanted: those that are made up for, those on time, and the one before.
+    /// Returns the number of latest due times that may be needed: those to make up for, those on time, and the one before.
     fn most(task: &Task) -> usize {
         let on_time = ON_TIME.as_secs() as usize + 2;
         match task.policy.missed.policy {
@@ -208,7 +208,7 @@ impl Late {
     }
 }
 
-/// Due times of two spans together.
+/// Combines the due times of two spans.
 fn joined(one: Option<Dues>, other: Option<Dues>) -> Option<Dues> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Dues {

@@ -1,4 +1,4 @@
-//! Due times between two times: the first, the last, how many, and the latest of them.
+//! Searches the due times within a period: first, last, count, and the latest.
 
 use std::collections::VecDeque;
 
@@ -8,18 +8,18 @@ use super::action::{Dues, MOST_COUNTED};
 use crate::policy::Policy;
 use crate::rule::next_of;
 
-/// Due times of a task.
+/// Due times of a task in a period.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Those outside of quiet hours that didn't run.
+    /// Due times outside of quiet hours that were not executed.
     pub(super) plain: Option<Dues>,
     /// The latest of these, in ascending order.
     pub(super) latest: VecDeque<Timestamp>,
-    /// Those in quiet hours.
+    /// Due times in quiet hours.
     pub(super) quiet: Option<Dues>,
 }
 
-/// Searches for due times after `after` and until `to`. Those that `has_run` are left out; the `most` latest are kept.
+/// Searches for due times after `after` and until `to`. Skips executed due times (`has_run`), and keeps the `most` latest.
 pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize, has_run: impl Fn(Timestamp) -> bool) -> Found {
     let mut found = Found::default();
     let (mut at, mut looked_at) = (after, 0);
@@ -42,7 +42,7 @@ pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize
     found
 }
 
-/// A time that has the `most` latest due times behind it, so that those before need not be looked at one by one.
+/// Returns a time after which the `most` latest due times lie, so that earlier due times need not be enumerated.
 fn tail(policy: &Policy, after: Timestamp, to: Timestamp, most: usize) -> Timestamp {
     let mut window = SignedDuration::from_mins(1);
     loop {

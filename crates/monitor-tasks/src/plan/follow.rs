@@ -1,4 +1,4 @@
-//! What follows the end of a run: another attempt, and the tasks of `then`. And runs that somebody asked for.
+//! Decides about the consequences of a run's end (a retry, and the tasks of `then`) and about requested runs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::definition::Retry;
 use crate::ledger::{Outcome, Run, State};
 use crate::run::Trigger;
 
-/// Longest time between two attempts, unless the first such time is longer.
+/// Maximum pause between two attempts, unless the first pause is longer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(86_400);
 
 impl Planner<'_> {
@@ -67,7 +67,7 @@ impl Planner<'_> {
     }
 }
 
-/// Time before the attempt after this one: twice as long each time.
+/// Returns the pause before the next attempt, which doubles each time.
 fn backoff(retry: Retry, attempt: u32) -> Duration {
     let longest = LONGEST_BACKOFF.max(retry.backoff);
     1_u32.checked_shl(attempt - 1).and_then(|times| retry.backoff.checked_mul(times)).unwrap_or(longest).min(longest)

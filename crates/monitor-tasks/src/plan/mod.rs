@@ -1,4 +1,4 @@
-//! What is to be done now: the one place where it is decided.
+//! The planner: decides what an agent must do now.
 
 mod action;
 mod due;
@@ -17,12 +17,13 @@ use crate::book::{Book, Task};
 use crate::ledger::{Ledger, Run, State, TaskLedger};
 use crate::run::RunId;
 
-/// Longest time that nothing is decided because the clock has jumped and isn't synchronised.
+/// Maximum time without decisions after the clock has jumped and is not synchronized.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// Decides what is to be done now. It changes nothing: [`Ledger::apply`] does.
+/// Decides what to do now. The ledger is not changed; [`Ledger::apply`] does that.
 ///
-/// The same book and ledger give the same plan. A plan that was not applied is made again; one that was applied is not.
+/// The result depends only on the arguments. If a plan was not applied, the next call returns its actions again; after it was applied, they
+/// are not returned again.
 pub fn plan(now: &Now, book: &Book, ledger: &Ledger) -> Plan {
     if let Clock::Unsure { since } = now.clock
         && since < LONGEST_WAIT
@@ -51,12 +52,12 @@ impl Planner<'_> {
         self.plan.actions.push(action);
     }
 
-    /// The ledger of a task as this plan has changed it.
+    /// Returns the state of a task including the changes of this plan.
     fn seen(&self, name: &str) -> Option<&TaskLedger> {
         self.plan.tasks.get(name).or_else(|| self.ledger.tasks.get(name))
     }
 
-    /// The ledger of a task, to be changed.
+    /// Returns the state of a task for modification.
     fn task_mut(&mut self, name: &str) -> &mut TaskLedger {
         if !self.plan.tasks.contains_key(name) {
             let known = self.ledger.tasks.get(name).cloned();
@@ -74,7 +75,7 @@ impl Planner<'_> {
         self.task_mut(&id.task).runs.retain(|run| run.id != *id);
     }
 
-    /// All runs, as this plan has changed them.
+    /// Returns all runs including the changes of this plan.
     fn runs(&self) -> impl Iterator<Item = &Run> {
         let unchanged = self
             .ledger
@@ -85,7 +86,7 @@ impl Planner<'_> {
         unchanged.chain(self.plan.tasks.values()).flat_map(|task| &task.runs)
     }
 
-    /// Ids of the runs for which `is_wanted`, in the order in which they are due.
+    /// Returns the ids of matching runs, in the order of their due times.
     fn ids(&self, is_wanted: impl Fn(&Run) -> bool) -> Vec<RunId> {
         let mut ids: Vec<_> = self.runs().filter(|run| is_wanted(run)).map(|run| run.id.clone()).collect();
         ids.sort_by(|one, other| (one.due, &one.task, one.part).cmp(&(other.due, &other.task, other.part)));
@@ -96,7 +97,7 @@ impl Planner<'_> {
         self.book.pauses(task).any(|pause| pause.is_at(at))
     }
 
-    /// Tells of runs that run for longer than they should, and ends those that run for longer than they may.
+    /// Reports runs that exceed their timeout, and ends runs that exceed `kill-after`.
     fn watch_running(&mut self) {
         let now = self.now.time;
         for id in self.ids(|run| matches!(run.state, State::Running { .. })) {
@@ -116,13 +117,13 @@ impl Planner<'_> {
         }
     }
 
-    /// The next time at which something is due, a waiting run may start or has waited for too long, or a running one runs for too long.
+    /// Returns the next time at which a task is due, a waiting run may start or expires, or a running run exceeds a limit.
     fn wake_at(&self) -> Option<Timestamp> {
         let now = self.now.time;
         let unchanged = self.ledger.tasks.iter().filter(|(name, _)| !self.plan.tasks.contains_key(*name));
         let mut due: Option<Timestamp> = None;
         for (name, task) in unchanged.chain(&self.plan.tasks) {
-            // Tasks that are not in the book are few, and looking for each takes long.
+            // Compare first, because tasks missing in the book are rare and the lookup is slow.
             if let Some(next) = task.next.due.filter(|next| due.is_none_or(|due| *next < due))
                 && self.book.tasks.contains_key(name)
             {
@@ -150,7 +151,7 @@ impl Planner<'_> {
     }
 }
 
-/// The time so long after another.
+/// Returns the time `duration` after `at`.
 pub(crate) fn after(at: Timestamp, duration: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
 }

@@ -1,4 +1,4 @@
-//! Runs that were decided: they wait for those before them, and start when nothing is in the way.
+//! Starts decided runs when nothing blocks them.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::definition::{MissedPolicy, Overlap};
 use crate::ledger::{Run, State};
 use crate::run::{RunId, Trigger};
 
-/// A run that was decided, and whose agent was killed before it started it, starts within this time whatever becomes of missed ones.
+/// A decided run whose agent was killed before starting it may start within this time, regardless of the policy for missed runs.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Planner<'_> {
-    /// Takes a run among those that wait, if the overlap with earlier ones allows it; else it is skipped.
+    /// Adds a run to the waiting runs if the overlap policy permits that. Otherwise skips it.
     pub(super) fn admit(&mut self, task: &Task, mut run: Run) {
         let name = &task.definition.name;
         let known = self.task_mut(name);
@@ -48,7 +48,7 @@ impl Planner<'_> {
         }
         let not_before = match run.trigger {
             Trigger::Time | Trigger::Missed | Trigger::Boot => after(run.id.due, task.policy.delay).unwrap_or(run.id.due),
-            // Its due time is long over.
+            // The original due time is long past.
             _ if run.repeats.is_some() => self.now.time,
             _ => run.id.due,
         };
@@ -56,14 +56,14 @@ impl Planner<'_> {
         self.task_mut(name).runs.push(run);
     }
 
-    /// Tells that a run doesn't start because of something in the way, and forgets it.
+    /// Reports that a run does not start because it is blocked, and removes it.
     pub(super) fn give_up(&mut self, run: &Run, reason: Reason, blocked_by: Option<RunId>) {
         self.forget(run);
         let (task, version, dues) = (run.id.task.clone(), run.version, Dues::one(run.id.due));
         self.tell(Action::Skip { task, version, dues, reason, blocked_by, run: Some(run.id.clone()) });
     }
 
-    /// Tells that a run doesn't start because it is too late.
+    /// Reports that a run does not start because it is too late, and removes it.
     fn too_late(&mut self, run: &Run, reason: MissedReason) {
         self.forget(run);
         let (task, version, dues) = (run.id.task.clone(), run.version, Dues::one(run.id.due));
@@ -77,7 +77,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Starts the runs that wait and have nothing in their way, in the order in which they were due.
+    /// Starts waiting runs that are not blocked, in the order of their due times.
     pub(super) fn start_waiting(&mut self) {
         let ids = self.ids(Run::is_waiting);
         if ids.is_empty() {
@@ -136,7 +136,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Returns true if a run that its agent didn't come to start is as late as a missed one that isn't made up for.
+    /// Returns true if a run that the agent failed to start is too late according to the policy for missed runs.
     fn is_too_late(&self, task: &Task, run: &Run) -> bool {
         let late = run.id.due.duration_until(self.now.time);
         let missed = task.policy.missed;
@@ -145,12 +145,12 @@ impl Planner<'_> {
     }
 }
 
-/// Whoever asks for a run gets it in a pause and in quiet hours, too.
+/// Returns true for a requested run, which starts even in pauses and quiet hours.
 fn is_asked_for(run: &Run) -> bool {
     matches!(run.trigger, Trigger::Request { .. })
 }
 
-/// Runs that are open.
+/// Open runs.
 struct Open {
     of_task: BTreeMap<String, Vec<RunId>>,
     locks: BTreeMap<String, RunId>,
@@ -172,7 +172,7 @@ impl Open {
         }
     }
 
-    /// What keeps a run from starting: an earlier one of its task, the holder of its lock, or all others together.
+    /// Returns what blocks a run: an earlier run of its task, the holder of its lock, or the total number of runs.
     fn in_the_way_of(&self, run: &Run, most_of_task: usize, most: usize) -> Option<(Reason, Option<RunId>)> {
         let of_task = self.of_task.get(&run.id.task).filter(|open| open.len() >= most_of_task);
         let holder = run.lock.as_ref().and_then(|lock| self.locks.get(lock));

@@ -1,4 +1,4 @@
-//! What is wrong with what was written, and where.
+//! Mistakes in user-written files, with their positions.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 /// A mistake in a file or in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
-    /// The JSON pointer of the value that it is in, such as `/rules/0`.
+    /// JSON pointer of the value, such as `/rules/0`.
     pub path: String,
-    /// The line of the file, counted from 1. None for JSON.
+    /// Line number, from 1. `None` for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The character of the line, counted from 1. None for JSON.
+    /// Column in characters, from 1. `None` for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
-    /// What is wrong, what is expected, and what may be meant.
+    /// Description of the mistake, the expected value, and a suggestion.
     pub message: String,
 }
 
 impl Mistake {
-    /// The mistake after the name of its file: `gold.toml:3:1: rulse: there is no such key`.
+    /// Formats the mistake with a file name: `gold.toml:3:1: rulse: there is no such key`.
     pub fn in_file(&self, file: impl fmt::Display) -> String {
         let colon = if self.line.is_some() { ":" } else { ": " };
         format!("{file}{colon}{self}")

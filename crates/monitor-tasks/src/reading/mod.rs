@@ -1,4 +1,4 @@
-//! Reading what people write, TOML or JSON: all mistakes at once, each with its line and column, and with what may be meant.
+//! Reads user-written TOML or JSON. Reports all mistakes at once, each with its position and a suggestion.
 
 mod mistake;
 mod source;

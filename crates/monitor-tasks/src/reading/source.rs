@@ -1,4 +1,4 @@
-//! What is written in a file before it is read: plain values, and where each of them stands.
+//! Parsed values of a file with their positions.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use super::mistake::Mistake;
 use super::values::MOST_MISTAKES;
 use crate::near::shown;
 
-/// Longest text, in bytes.
+/// Maximum length of a text, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 
-/// Values and their places.
+/// Values with their positions.
 #[derive(Debug)]
 pub struct Source {
     pub(super) value: Value,
     places: Option<Places>,
 }
 
-/// Where things stand in a file.
+/// Positions in a file.
 #[derive(Debug)]
 struct Places {
     text: String,
@@ -29,15 +29,15 @@ struct Places {
 }
 
 impl Source {
-    /// Values without places.
+    /// Creates a source from values without positions.
     pub fn json(value: Value) -> Self {
         Self { value, places: None }
     }
 
-    /// The values of a TOML file.
+    /// Parses a TOML file.
     ///
     /// # Errors
-    /// Where it is no TOML, or that it is too long.
+    /// The position of a syntax error, or that the text is too long.
     pub fn toml(text: &str) -> Result<Self, Vec<Mistake>> {
         if text.len() > LONGEST {
             let message = format!("at most {LONGEST} bytes are read, and this text has {}", text.len());
@@ -56,17 +56,17 @@ impl Source {
         Ok(Source { value, places: Some(places) })
     }
 
-    /// The values.
+    /// Returns the values.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// A mistake in the value at `path`.
+    /// Creates a mistake about the value at `path`.
     pub fn mistake_at(&self, path: &str, message: String) -> Mistake {
         self.mistake(path, false, 0, message)
     }
 
-    /// A mistake in the value at `path`, or in its key, so many characters into its text.
+    /// Creates a mistake about the value at `path` or its key, `within` characters after its start.
     pub(super) fn mistake(&self, path: &str, is_key: bool, within: usize, message: String) -> Mistake {
         let at = self.places.as_ref().map(|places| places.find(path, is_key, within));
         Mistake { path: path.to_owned(), line: at.map(|at| at.0), column: at.map(|at| at.1), message }
@@ -89,7 +89,7 @@ impl Places {
         self.values.insert(path.to_owned(), span);
         match value {
             DeValue::String(text) => Value::String(text.to_string()),
-            // What is too large for any setting stays text, and is refused as such.
+            // A number too large for any setting is kept as text, which is rejected later.
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| Value::String(number.as_str().to_owned()), |number| Value::Number(number.into())),
             DeValue::Float(number) => number.as_str().parse().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number),
@@ -103,7 +103,7 @@ impl Places {
         }
     }
 
-    /// Line and column of a value, or of the nearest that it stands in.
+    /// Returns line and column of a value, or of the nearest enclosing value.
     fn find(&self, path: &str, is_key: bool, within: usize) -> (usize, usize) {
         let mut path = path;
         loop {
@@ -117,7 +117,7 @@ impl Places {
         }
     }
 
-    /// Characters from the beginning of a string to a place within it. Only of a plain one does each character stand for itself.
+    /// Returns the offset within a string. Only in a plain string does each character correspond to one in the file.
     fn inside(&self, span: &Range<usize>, within: usize) -> usize {
         let text = self.text.get(span.clone()).unwrap_or_default();
         let is_plain = text.starts_with(['"', '\'']) && !text.starts_with("\"\"\"") && !text.starts_with("'''") && !text.contains('\\');
@@ -125,7 +125,7 @@ impl Places {
     }
 }
 
-/// The JSON pointer of a key.
+/// Returns the JSON pointer of a key.
 pub(super) fn child(path: &str, key: &str) -> String {
     format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
 }

@@ -1,4 +1,4 @@
-//! Single values, read with the mistakes gathered.
+//! Reads single values and collects mistakes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,38 +9,38 @@ use super::mistake::Mistake;
 use super::source::{Source, child};
 use crate::near::{did_you_mean, shown as short};
 
-/// Most mistakes that are told: the place of each is searched for in all of the file.
+/// Maximum number of reported mistakes. Locating each of them scans the whole file.
 pub(crate) const MOST_MISTAKES: usize = 100;
 
-/// Gathers mistakes.
+/// Collects mistakes while values are read.
 pub struct Reader<'a> {
     source: &'a Source,
     mistakes: Vec<Mistake>,
 }
 
-/// A table that is read key by key. Keys that were never asked for are unknown.
+/// A table that is read key by key. Keys that were never requested are unknown keys.
 pub struct Table<'a> {
     path: String,
     map: &'a Map<String, Value>,
     asked: BTreeSet<&'static str>,
 }
 
-/// A value and its path.
+/// A value with its path.
 pub type Found<'a> = (String, &'a Value);
 
 impl<'a> Table<'a> {
-    /// The value of a key, which is known from now on.
+    /// Returns the value of a key and marks the key as known.
     pub fn get(&mut self, key: &'static str) -> Option<Found<'a>> {
         self.asked.insert(key);
         self.map.get(key).map(|value| (child(&self.path, key), value))
     }
 
-    /// Returns true if the key is there.
+    /// Returns true if the key exists.
     pub fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
-    /// All keys and their values.
+    /// Returns all keys with their values.
     pub fn all(&self) -> impl Iterator<Item = (&'a String, Found<'a>)> + use<'a> {
         let path = self.path.clone();
         self.map.iter().map(move |(key, value)| (key, (child(&path, key), value)))
@@ -48,18 +48,18 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads these values.
+    /// Creates a reader.
     pub fn new(source: &'a Source) -> Self {
         Self { source, mistakes: Vec::new() }
     }
 
-    /// The table that all stands in.
+    /// Returns the top-level table.
     pub fn top(&mut self) -> Option<Table<'a>> {
         let source = self.source;
         self.table((String::new(), &source.value))
     }
 
-    /// What was read, or all mistakes in the order of the file.
+    /// Returns the result, or all mistakes in the order of the file.
     ///
     /// # Errors
     /// The mistakes.
@@ -69,22 +69,22 @@ impl<'a> Reader<'a> {
         read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 
-    /// What is worth a word, at a path, without being a mistake.
+    /// Creates a warning about the value at a path.
     pub fn warning(&self, path: &str, message: impl Into<String>) -> Mistake {
         self.source.mistake(path, false, 0, message.into())
     }
 
-    /// A mistake in the value at a path.
+    /// Adds a mistake about the value at a path.
     pub fn wrong(&mut self, path: &str, message: impl Into<String>) {
         self.wrong_within(path, 0, message);
     }
 
-    /// A mistake so many characters into a text.
+    /// Adds a mistake at an offset, in characters, within a text.
     pub fn wrong_within(&mut self, path: &str, within: usize, message: impl Into<String>) {
         self.add(path, false, within, message.into());
     }
 
-    /// A mistake in the key at a path.
+    /// Adds a mistake about the key at a path.
     pub fn wrong_key(&mut self, path: &str, message: impl Into<String>) {
         self.add(path, true, 0, message.into());
     }
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A table, to be read key by key.
+    /// Reads a table.
     pub fn table(&mut self, (path, value): Found<'a>) -> Option<Table<'a>> {
         match value {
             Value::Object(map) => Some(Table { path, map, asked: BTreeSet::new() }),
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tells of the keys of a table that nothing has asked for.
+    /// Adds a mistake for each key that was not requested.
     pub fn end(&mut self, table: &Table<'a>) {
         for key in table.map.keys().filter(|key| !table.asked.contains(key.as_str())).take(MOST_MISTAKES) {
             let hint = did_you_mean(key, table.asked.iter().copied());
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text that is not empty.
+    /// Reads a non-empty text.
     pub fn text(&mut self, (path, value): Found<'a>) -> Option<&'a str> {
         match value.as_str() {
             Some("") => {
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     pub fn list(&mut self, (path, value): Found<'a>) -> Vec<Found<'a>> {
         match value {
             Value::Array(items) => items.iter().enumerate().map(|(index, item)| (format!("{path}/{index}"), item)).collect(),
@@ -136,24 +136,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The items of a list of texts.
+    /// Reads a list of texts.
     pub fn texts(&mut self, found: Option<Found<'a>>) -> Vec<String> {
         let Some(found) = found else { return Vec::new() };
         self.list(found).into_iter().filter_map(|item| self.text(item).map(str::to_owned)).collect()
     }
 
-    /// A whole number, not below `least`.
+    /// Reads a whole number that is at least `least`.
     pub fn number(&mut self, (path, value): Found<'a>, least: u32) -> Option<u32> {
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=1_000_000).contains(number));
         number.or_else(|| self.expected(&path, &format!("a whole number from {least} to 1000000"), value))
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn truth(&mut self, (path, value): Found<'a>) -> Option<bool> {
         value.as_bool().or_else(|| self.expected(&path, "true or false", value))
     }
 
-    /// A duration such as `10m`.
+    /// Reads a duration such as `10m`.
     pub fn duration(&mut self, found: Option<Found<'a>>) -> Option<Duration> {
         let found = found?;
         let path = found.0.clone();
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number of bytes such as `64K`, `500M` or `2G`.
+    /// Reads a number of bytes such as `64K`, `500M` or `2G`.
     pub fn bytes(&mut self, found: Option<Found<'a>>) -> Option<u64> {
         let found = found?;
         let path = found.0.clone();
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         bytes
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub fn word<T: Copy>(&mut self, found: Found<'a>, words: &[(&'static str, T)]) -> Option<T> {
         let path = found.0.clone();
         let text = self.text(found)?;
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
         meant
     }
 
-    /// Says what was expected in place of a value.
+    /// Adds a mistake about an unexpected kind of value.
     pub fn expected<T>(&mut self, path: &str, what: &str, found: &Value) -> Option<T> {
         let found = match found {
             Value::Null => "nothing".to_owned(),
@@ -206,10 +206,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Units of bytes, from the largest to the smallest.
+/// Units of bytes, largest first.
 pub(crate) const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
 
-/// Reads whole numbers of bytes: `500000`, `64K`, `500M`, `2GiB`.
+/// Parses whole numbers of bytes: `500000`, `64K`, `500M`, `2GiB`.
 fn read_bytes(text: &str) -> Option<u64> {
     let plain = text.strip_suffix("iB").or_else(|| text.strip_suffix('B')).unwrap_or(text);
     let unit = UNITS.iter().find_map(|(unit, bits)| Some((plain.strip_suffix(unit)?, *bits)));

@@ -1,14 +1,14 @@
-//! Values that mean something: names, commands, zones, references.
+//! Reads names, commands, time zones and references.
 
 use super::{Found, Reader, shown};
 use crate::definition::Variable;
 use crate::zone;
 
-/// Longest argument that Linux accepts, in bytes: `MAX_ARG_STRLEN` without the zero at its end.
+/// Maximum length of an argument on Linux, in bytes: `MAX_ARG_STRLEN` without the terminating zero.
 const LONGEST_WORD: usize = (128 << 10) - 1;
 
 impl<'a> Reader<'a> {
-    /// A name that may stand in a path and in an id.
+    /// Reads a name that is valid in a path and in an id.
     pub fn name(&mut self, found: Found<'a>) -> Option<String> {
         let path = found.0.clone();
         let text = self.text(found)?;
@@ -23,21 +23,21 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A list of names.
+    /// Reads a list of names.
     pub fn names(&mut self, found: Option<Found<'a>>) -> Vec<String> {
         let Some(found) = found else { return Vec::new() };
         self.list(found).into_iter().filter_map(|item| self.name(item)).collect()
     }
 
-    /// A text, if there is one.
+    /// Reads an optional text.
     pub fn maybe_text(&mut self, found: Option<Found<'a>>) -> Option<String> {
         self.text(found?).map(str::to_owned)
     }
 
-    /// A program and its arguments, of which an argument may be empty.
+    /// Reads a program and its arguments. Arguments may be empty.
     pub fn command(&mut self, found: Found<'a>) -> Vec<String> {
         let path = found.0.clone();
-        // Anything else that is no list of texts is a mistake of its own.
+        // Other invalid values already cause mistakes of their own.
         let is_empty = found.1.as_array().is_some_and(Vec::is_empty);
         let mut words = Vec::new();
         for (index, item) in self.list(found).into_iter().enumerate() {
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A zone of the IANA database, by name.
+    /// Reads the name of an IANA time zone.
     pub fn zone(&mut self, found: Option<Found<'a>>) -> Option<String> {
         let found = found?;
         let path = found.0.clone();
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         zone::find(text).map(|_| text.to_owned()).map_err(|message| self.wrong(&path, message)).ok()
     }
 
-    /// Where a value is read when it is used.
+    /// Reads a reference to a value.
     pub fn reference(&mut self, found: Found<'a>) -> Option<Variable> {
         let path = found.0.clone();
         let mut table = self.table(found)?;

@@ -1,15 +1,15 @@
-//! What is wrong with a rule, and where.
+//! Mistakes in time rules, with their positions.
 
 use std::fmt;
 
 /// A mistake in a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleError {
-    /// The field that it is in, such as `hour`, if it is in one.
+    /// Field with the mistake, such as `hour`.
     pub field: Option<&'static str>,
-    /// The character where it begins, counted from 1.
+    /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong, what is allowed, and what may be meant.
+    /// Description of the mistake, the permitted values, and a suggestion.
     pub message: String,
 }
 

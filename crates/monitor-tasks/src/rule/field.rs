@@ -1,20 +1,20 @@
-//! The fields of a rule: split, checked, and written out as plain numbers.
+//! Fields of a time rule: split, checked, and expanded to plain numbers.
 
 use std::collections::BTreeSet;
 
 use super::error::RuleError;
 use crate::near::{did_you_mean, shown};
 
-/// A kind of field: its name and what it allows.
+/// A kind of field with its name and permitted values.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     name: &'static str,
     first: u16,
     last: u16,
-    /// The largest value that `H` and a step stand for.
+    /// Largest value that `H` and steps can produce.
     last_spread: u16,
     names: &'static [&'static str],
-    /// What stands for the first name.
+    /// Value of the first name.
     first_name: u16,
 }
 
@@ -31,24 +31,24 @@ const KINDS: [Kind; 7] = [
     kind("second", 0, 59),
     kind("minute", 0, 59),
     kind("hour", 0, 23),
-    // Every month has 28 days.
+    // Every month has at least 28 days.
     Kind { last_spread: 28, ..kind("day of month", 1, 31) },
     Kind { names: MONTHS, first_name: 1, ..kind("month", 1, 12) },
     Kind { last_spread: 6, names: WEEKDAYS, ..kind("day of week", 0, 7) },
     kind("year", 1970, 2199),
 ];
 
-/// A field, read.
+/// A parsed field.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Field {
     pub(super) name: &'static str,
-    /// The character of the rule where it begins, counted from 1.
+    /// Column in the rule, in characters, from 1.
     pub(super) column: usize,
-    /// Begins with `*` or `?`.
+    /// True if the field starts with `*` or `?`.
     pub(super) begins_with_star: bool,
-    /// Plain values in ascending order; empty for `*`.
+    /// Plain values in ascending order. Empty for `*`.
     pub(super) values: Vec<u16>,
-    /// The field as croner reads it: `*`, or plain values and those with `L`, `W`, `#`.
+    /// The field in croner's syntax: `*`, or plain values and those with `L`, `W`, `#`.
     pub(super) text: String,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn split(rule: &str, task: &str) -> Result<[Field; 7], RuleError> {
     Ok(fields)
 }
 
-/// Words with the columns where they begin. `H(0-29)` holds no space.
+/// Splits the rule into words with their columns. Parentheses, as in `H(0-29)`, may contain spaces.
 fn words(rule: &str) -> Vec<(usize, String)> {
     let mut words: Vec<(usize, String)> = Vec::new();
     let mut is_within = false;
@@ -97,11 +97,11 @@ struct Reader<'a> {
     task: &'a str,
 }
 
-/// What an item of a list stands for.
+/// Values of an item in a list.
 enum Item {
     All,
     Values(Vec<u16>),
-    /// With `L`, `W` or `#`, as croner reads it.
+    /// A value with `L`, `W` or `#`, in croner's syntax.
     Special(String),
 }
 
@@ -131,7 +131,7 @@ impl Reader<'_> {
 
     fn item(&self, at: usize, item: &str) -> Result<Item, RuleError> {
         let upper = item.to_uppercase();
-        // The length of a character may change with its case; then nothing of it is a word of a rule.
+        // Uppercasing can change the length of a non-ASCII character, and no valid word contains one.
         if item.is_empty() || !item.is_ascii() {
             return Err(self.unknown(at, item));
         }
@@ -168,7 +168,7 @@ impl Reader<'_> {
         Ok(step.map_or_else(|| Item::Values(vec![self.plain(value)]), |step| spread(value, all.max(value), step)))
     }
 
-    /// Sunday is 0 and 7.
+    /// Maps 7 to 0, because both are Sunday.
     fn plain(&self, value: u16) -> u16 {
         if self.index == WEEKDAY { value % 7 } else { value }
     }
@@ -203,7 +203,7 @@ impl Reader<'_> {
             .ok_or_else(|| self.wrong(at, format!("a step is a number from 1 to {longest}, and not {:?}", shown(text))))
     }
 
-    /// `H`, `H/15`, `H(0-29)`, `H(0-29)/10`: values that are the task's own, the same ones for ever.
+    /// Reads `H`, `H/15`, `H(0-29)` or `H(0-29)/10`: values that are derived from the task's name and never change.
     fn hashed(&self, at: usize, range: &str, step: Option<u16>) -> Result<Item, RuleError> {
         if self.kind.name == "year" {
             return Err(self.wrong(at, "H stands for no year"));
@@ -222,7 +222,7 @@ impl Reader<'_> {
         Ok(Item::Values(values.map(|value| self.plain(value)).collect()))
     }
 
-    /// `L`, `LW`, `15W` of a month; `5L`, `FRI#2` of weekdays.
+    /// Reads `L`, `LW`, `15W` for days of the month, and `5L`, `FRI#2` for weekdays.
     fn special(&self, at: usize, text: &str) -> Result<Option<String>, RuleError> {
         match self.index {
             DAY if text == "L" || text == "LW" => Ok(Some(text.to_owned())),
@@ -271,10 +271,10 @@ impl Reader<'_> {
     }
 }
 
-/// FNV-1a over the task's name and the field. It never changes: the times of every `H` follow from it.
+/// FNV-1a hash of the task's name and the field. It must never change, because the times of every `H` depend on it.
 pub(crate) fn hash(task: &str, field: usize) -> u64 {
     let bytes = task.bytes().chain([0xff, field as u8]);
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // The low bits of FNV are weak.
+    // The low bits of FNV are weak, so mix them.
     (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }

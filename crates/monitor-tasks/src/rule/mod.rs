@@ -1,7 +1,8 @@
-//! Rules of time: when a task is due.
+//! Time rules, which determine when a task is due.
 //!
-//! A rule is written in five, six or seven fields, as `@daily` and its like, as `@every 90s`, as `@boot`, or as one time. Fields are
-//! split and read here, so that an error names the place; croner searches in civil time, and [`dst`] maps what it finds to instants.
+//! A rule consists of five, six or seven fields, or is a name such as `@daily`, an interval such as `@every 90s`, `@boot`, or a single
+//! time. Fields are split and read here, so that errors contain positions. croner searches in civil time, and [`dst`] maps the results to
+//! instants.
 
 pub mod dst;
 mod error;
@@ -17,10 +18,10 @@ use search::Calendar;
 
 use crate::near::{did_you_mean, shown};
 
-/// Longest text of a rule, in bytes.
+/// Maximum length of a rule, in bytes.
 const LONGEST: usize = 1_000;
 
-/// Names that stand for fields.
+/// Names with their equivalent fields.
 const NAMES: [(&str, &str); 8] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -32,7 +33,7 @@ const NAMES: [(&str, &str); 8] = [
     ("@minutely", "* * * * *"),
 ];
 
-/// A rule that says when a task is due.
+/// A parsed time rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
     text: String,
@@ -43,21 +44,21 @@ pub struct Rule {
 enum Kind {
     /// Fields of civil time.
     Calendar(Box<Calendar>),
-    /// Each whole multiple of so many seconds since 1970-01-01T00:00:00Z.
+    /// Each multiple of this number of seconds since 1970-01-01T00:00:00Z.
     Every(i64),
-    /// Each start of the machine.
+    /// Each boot of the machine.
     Boot,
-    /// One time on the clock of the task's zone.
+    /// A civil time in the task's zone.
     OnceCivil(civil::DateTime),
-    /// One instant, written with its offset.
+    /// An instant, written with its offset.
     Once(Timestamp),
 }
 
 impl Rule {
-    /// Reads a rule. The task's name decides which values `H` stands for.
+    /// Parses a rule. The values of `H` are derived from the task's name.
     ///
     /// # Errors
-    /// The first mistake, and the place where it is.
+    /// The first mistake with its position.
     pub fn parse(text: &str, task: &str) -> Result<Self, RuleError> {
         if text.len() > LONGEST {
             return Err(RuleError::new(1, format!("a rule has at most {LONGEST} bytes, and this one has {}", text.len())));
@@ -73,17 +74,17 @@ impl Rule {
         Ok(Self { text: trimmed.to_owned(), kind })
     }
 
-    /// The rule as it was written.
+    /// Returns the rule as written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns true if the task is due when the machine has started, and at no time of the clock.
+    /// Returns true if the rule fires only at boot.
     pub fn is_boot(&self) -> bool {
         matches!(self.kind, Kind::Boot)
     }
 
-    /// The first due time after `after`, in whole seconds. None if there is no more.
+    /// Returns the first due time after `after`, in whole seconds. `None` if there is none.
     pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match &self.kind {
             Kind::Calendar(calendar) => calendar.next(after, zone),
@@ -97,7 +98,8 @@ impl Rule {
         }
     }
 
-    /// The civil time that this rule names for `due`, if the clock skips it and the task is due at the first instant after the gap.
+    /// Returns the civil time in the rule that corresponds to `due`, if the clock skips that time and the task is due at the first instant
+    /// after the gap.
     pub fn moved_from(&self, due: Timestamp, zone: &TimeZone) -> Option<civil::DateTime> {
         let (from, to) = dst::gap_that_ends_at(due, zone)?;
         let named = match &self.kind {
@@ -109,7 +111,7 @@ impl Rule {
     }
 }
 
-/// The first due time of several rules after `after`. Equal instants are one.
+/// Returns the first due time of several rules after `after`.
 pub fn next_of(rules: &[Rule], after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     rules.iter().filter_map(|rule| rule.next(after, zone)).min()
 }
@@ -146,12 +148,12 @@ fn named(text: &str, name: &str, task: &str) -> Result<Kind, RuleError> {
     }
 }
 
-/// A hint as the end of a sentence.
+/// Formats a hint as the end of a sentence.
 fn ended(hint: &str) -> String {
     if hint.is_empty() { ".".to_owned() } else { hint.to_owned() }
 }
 
-/// Returns true for `2026-12-24…`: no field of a rule begins so.
+/// Returns true for `2026-12-24…`, which can't be the start of a field.
 fn looks_like_a_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 7

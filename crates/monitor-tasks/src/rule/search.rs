@@ -1,4 +1,4 @@
-//! Fields of a rule together: parsed, and searched for the next time that they name.
+//! Searches for the next time that matches all fields of a rule.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -10,11 +10,12 @@ use super::dst;
 use super::error::RuleError;
 use super::field::{self, Field};
 
-/// A rule of fields.
+/// A rule with fields.
 #[derive(Debug, Clone)]
 pub(super) struct Calendar {
     cron: Cron,
-    /// The hours begin with `*`: the task follows the clock, twice where it repeats itself, and not where it skips.
+    /// True if the hour field starts with `*`. In that case the task follows the clock: it runs twice in repeated hours and not at all in
+    /// skipped hours.
     follows_clock: bool,
     last_year: i16,
 }
@@ -23,7 +24,7 @@ impl Calendar {
     pub(super) fn parse(text: &str, task: &str) -> Result<Self, RuleError> {
         let fields = field::split(text, task)?;
         let [second, minute, hour, day, month, weekday, year] = &fields;
-        // As cron has it: a day matches one of both, or both if one of them begins with `*`.
+        // As in cron, a day must match either of both fields, or both if a field starts with `*`.
         let both = (day.begins_with_star || weekday.begins_with_star) && day.text != "*" && weekday.text != "*";
         let weekdays = format!("{}{}", if both { "+" } else { "" }, weekday.text);
         let plain = [&second.text, &minute.text, &hour.text, &day.text, &month.text, &weekdays, &year.text].map(String::as_str).join(" ");
@@ -39,7 +40,7 @@ impl Calendar {
         Ok(calendar)
     }
 
-    /// Returns true if a day of any year is named. Days and weekdays come back after 28 years.
+    /// Returns true if some day of any year matches. The calendar repeats after 28 years.
     fn has_a_day(&self, months: &Field, years: &Field) -> bool {
         let all: Vec<u16> = (2000..2028).collect();
         let years = if years.text == "*" { &all } else { &years.values };
@@ -58,7 +59,7 @@ impl Calendar {
         if self.follows_clock { self.next_of_clock(after, zone) } else { self.next_once(after, zone) }
     }
 
-    /// Each civil time once. Later civil times never map to earlier instants, so the first one that maps beyond `after` is it.
+    /// Returns each civil time once. Later civil times never map to earlier instants, so the first result after `after` is the next.
     fn next_once(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut civil = match dst::end_of_repetition(after, zone) {
             Some(end) => self.search(end, true)?,
@@ -73,7 +74,7 @@ impl Calendar {
         }
     }
 
-    /// Each instant at which the clock shows a time of the rule. Between two changes of the offset, civil time runs as instants do.
+    /// Returns each instant at which the clock shows a matching time. Between two changes of the offset, civil time is linear.
     fn next_of_clock(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let (mut from, mut inclusive) = (after, false);
         loop {
@@ -81,20 +82,20 @@ impl Calendar {
             let civil = self.search(offset.to_datetime(from), inclusive)?;
             let due = offset.to_timestamp(civil).ok()?;
             let Some(change) = dst::next_change(from, zone).filter(|change| *change <= due) else { return Some(due) };
-            // No civil time before this one is meant. Only changes within two days of it can matter, but for the very next one,
-            // which may show again what was before `after`.
+            // No earlier civil time matches. Only changes of the offset within two days of it can matter, except for the very next change,
+            // which may repeat times before `after`.
             let near = due - SignedDuration::from_hours(48);
             (from, inclusive) = if inclusive && near > change { (near, true) } else { (change, true) };
         }
     }
 
-    /// The first civil time of the rule from `from` until before `to`; none if the rule follows the clock.
+    /// Returns the first civil time of the rule from `from` until before `to`. `None` if the rule follows the clock.
     pub(super) fn first_between(&self, from: DateTime, to: DateTime) -> Option<DateTime> {
         if self.follows_clock { None } else { self.search(from, true).filter(|civil| *civil < to) }
     }
 
     fn search(&self, from: DateTime, inclusive: bool) -> Option<DateTime> {
-        // What lies between two seconds belongs to the second that has begun.
+        // A fraction of a second belongs to the second that has started.
         let has_fraction = from.subsec_nanosecond() != 0;
         let from = from.with().subsec_nanosecond(0).build().ok()?;
         if from.year() > self.last_year {

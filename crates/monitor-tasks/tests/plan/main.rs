@@ -1,4 +1,4 @@
-//! What is planned: each policy by itself, on a day of an agent.
+//! Tests of the planner: each policy separately, on one day of an agent.
 
 mod overlap;
 mod time;

@@ -1,4 +1,4 @@
-//! Runs that meet: overlap, locks, retries, followers, limits of time, restarts.
+//! Interaction of runs: overlap, locks, retries, follow-ups, time limits, restarts.
 
 use monitor_tasks::{Outcome, RunId};
 
@@ -21,7 +21,7 @@ fn skip_starts_nothing_beside_an_earlier_run() {
 fn skip_does_not_stick_after_a_crash() {
     let mut world = World::new(&[&minutely("")]);
     world.look("00:01:00");
-    // The agent is gone, and its run, too. Whoever comes back finds it lost.
+    // The agent and its run are killed. After the restart, the run is recorded as lost.
     let run: RunId = "gold@20260302T000100Z.1".parse().unwrap();
     assert!(world.ledger.ended(&run, world.time("00:05:30"), Outcome::Fail));
     let lines = world.look("00:05:30");
@@ -31,14 +31,14 @@ fn skip_does_not_stick_after_a_crash() {
 #[test]
 fn a_run_that_was_told_to_start_and_did_not_is_started_once() {
     let mut world = World::new(&[&minutely("")]);
-    // Applied, and the agent is gone before it acts.
+    // The plan is applied, and the agent dies before it executes the actions.
     let plan = world.plan("00:01:00");
     world.ledger.apply(&plan);
     let run: RunId = "gold@20260302T000100Z.1".parse().unwrap();
     assert!(world.ledger.unstarted(&run));
     assert!(!world.ledger.unstarted(&run));
     assert_eq!(world.look("00:01:30"), ["start gold@00:01:00.1 time v1"]);
-    // Too late, by its policy; what was written off may be decided anew.
+    // Too late according to the policy. The earlier decision is replaced.
     for keys in ["missed = { policy = \"once\", within = \"2m\" }", "missed = \"skip\""] {
         let mut world = World::new(&[&minutely(keys)]);
         let plan = world.plan("00:01:00");
@@ -73,7 +73,7 @@ fn queue_starts_one_after_another() {
     assert_eq!(world.look("00:04:00"), ["skip gold 00:04:00 full by gold@00:01:00.1"]);
     world.end("gold", "00:04:30", Outcome::Ok);
     assert_eq!(world.look("00:04:30"), ["start gold@00:02:00.1 time v1"]);
-    // The one of 00:03 is given up after 10 minutes, and then there is room again.
+    // The run of 00:03 is given up after 10 minutes, which makes room for another.
     let lines = world.walk("00:04:30", "00:14:00");
     assert_eq!(
         lines[lines.len() - 3..],
@@ -103,7 +103,7 @@ fn replace_ends_the_earlier_run_first() {
         world.look("00:02:00"),
         ["kill gold@00:01:00.1 replaced by gold@00:02:00.1", "queue gold@00:02:00.1 overlap 00:02:00 by gold@00:01:00.1"]
     );
-    // It ignores the signal: it is asked once, and the next one takes the place of the one that waits.
+    // The run ignores the signal. It is ordered to end once, and the next run replaces the waiting one.
     assert_eq!(
         world.look("00:03:00"),
         ["skip gold 00:02:00 overlap by gold@00:03:00.1", "queue gold@00:03:00.1 overlap 00:03:00 by gold@00:01:00.1"]
@@ -175,13 +175,13 @@ fn a_run_is_repeated_as_it_was() {
     );
     world.look("01:10:00");
     let of: RunId = "gold@20260302T010000Z.1".parse().unwrap();
-    // Two more of that time were told to start, and the ledger has forgotten it.
+    // Two more runs with that due time were started, and the ledger has forgotten them.
     let run = world.ledger.repeat(&world.book, &of, 1, 3, ("alert 7", Vec::new())).unwrap();
     assert_eq!(run.to_string(), "gold@20260302T010000Z.4");
     assert_eq!(world.look("03:00:00"), ["start gold@01:00:00.4 request v1"], "its due time is long over, and it has its old version");
     let repeats = world.ledger.run(&run).unwrap();
     assert_eq!((repeats.repeats.as_ref(), repeats.trigger.by()), (Some(&of), Some("alert 7")));
-    // While it runs, another can't.
+    // A second repetition is blocked while the first is running.
     let another = world.ledger.repeat(&world.book, &of, 1, 0, ("alert 8", Vec::new())).unwrap();
     assert_eq!((another.part, world.look("03:00:01")), (5, vec!["skip gold 01:00:00 overlap by gold@01:00:00.4".to_owned()]));
     world.end("gold", "03:01:00", Outcome::Retry);

@@ -1,4 +1,4 @@
-//! Due times: on time, missed, paused, quiet, and clocks that are set.
+//! Due times: on time, missed, paused, in quiet hours, and with changes of the clock.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn one_run_makes_up_for_many_missed_ones() {
     );
     world.end("gold", "10:31:00", Outcome::Ok);
     assert_eq!(world.look("11:00:00"), ["start gold@11:00:00.1 time v1"]);
-    // The latest is on time: it makes up for the others.
+    // The latest due time is on time and makes up for the others.
     let mut world = World::new(&[HOURLY]);
     assert_eq!(
         world.look("03:00:10"),
@@ -84,7 +84,7 @@ fn an_unsynchronised_clock_is_waited_for() {
     assert_eq!(world.wake("10:30:00").as_deref(), Some("10:34:50"));
     world.clock = Clock::Jumped;
     assert_eq!(world.look("10:31:00"), ["missed gold 01:00:00..09:00:00 x9 clock by gold@10:00:00.1", "start gold@10:00:00.1 missed v1"]);
-    // Five minutes are enough, and a clock that was wrong is right again meanwhile.
+    // The wait is limited to five minutes, and ends earlier if the clock is corrected.
     let mut world = World::new(&[HOURLY]);
     world.clock = Clock::Unsure { since: Duration::from_secs(300) };
     assert_eq!(world.look("02:30:00"), ["missed gold 01:00:00 clock by gold@02:00:00.1", "start gold@02:00:00.1 missed v1"]);
@@ -104,7 +104,7 @@ fn a_clock_that_is_set_back_repeats_nothing_that_ran_and_decides_the_rest_anew()
     assert_eq!(world.look("05:00:00"), ["missed gold 02:00:00..04:00:00 x3 clock by gold@05:00:00.1", "start gold@05:00:00.1 time v1"]);
     world.end("gold", "05:05:00", Outcome::Ok);
     world.clock = Clock::Steady;
-    // Back before all of it: 01:00 and 05:00 ran.
+    // The clock was set back to before all of it. 01:00 and 05:00 were executed.
     assert_eq!(world.look("00:30:00"), [""; 0]);
     let mut lines = Vec::new();
     for hour in 1..=6 {
@@ -126,7 +126,7 @@ fn a_pause_skips_what_is_due_in_it() {
     assert_eq!(world.look("02:00:00"), ["skip gold 02:00:00 paused"]);
     assert_eq!(world.look("03:00:00"), ["start gold@03:00:00.1 time v1"]);
     world.end("gold", "03:01:00", Outcome::Ok);
-    // Nobody was there: what was paused is skipped, what was not is missed.
+    // The agent was down: due times in the pause are skipped, others are missed.
     let mut world = World::new(&[HOURLY]);
     world.pause("gold", "02:30:00", Some("05:00:00"));
     assert_eq!(
@@ -137,20 +137,20 @@ fn a_pause_skips_what_is_due_in_it() {
             "start gold@06:00:00.1 missed v1"
         ]
     );
-    // By its definition, as long as that version holds.
+    // Paused by its definition while that version is valid.
     let mut world = World::new(&[HOURLY]);
     world.put(&format!("{HOURLY}\npaused = true"), 2, "00:30:00");
     assert_eq!(world.look("02:00:00"), ["skip gold 01:00:00..02:00:00 x2 paused"]);
     world.put(HOURLY, 3, "02:30:00");
     assert_eq!(world.look("03:00:00"), ["start gold@03:00:00.1 time v3"]);
     world.end("gold", "03:01:00", Outcome::Ok);
-    // The whole agent, and nothing is made up for in a pause.
+    // The whole agent is paused. Nothing is made up for during a pause.
     let mut world = World::new(&[HOURLY]);
     world.pause("gold", "02:30:00", None);
     world.book.paused = world.book.tasks["gold"].paused;
     world.book.tasks.get_mut("gold").unwrap().paused = None;
     assert_eq!(world.look("04:30:00"), ["skip gold 03:00:00..04:00:00 x2 paused", "missed gold 01:00:00..02:00:00 x2 agent-down"]);
-    // Whoever asks gets a run.
+    // Requested runs start.
     world.ask("gold", "04:31:00");
     assert_eq!(world.look("04:31:00"), ["start gold@04:31:00.2 request v1"]);
 }
@@ -160,13 +160,13 @@ fn nothing_starts_in_quiet_hours() {
     let mut world = World::new(&[&with(HOURLY, "quiet = [\"01:30-03:30\"]\nretry = { times = 1, backoff = \"20m\" }")]);
     assert_eq!(world.look("01:00:00"), ["start gold@01:00:00.1 time v1"]);
     world.end("gold", "01:20:00", Outcome::Retry);
-    // The retry waits until they are over.
+    // The retry waits for the end of the quiet hours.
     assert_eq!(world.look("01:20:00"), ["retry gold@01:00:00.1 as gold@01:00:00.2 #2 01:40:00"]);
     assert_eq!(
         world.walk("01:20:00", "03:30:00"),
         ["02:00:00 skip gold 02:00:00 quiet", "03:00:00 skip gold 03:00:00 quiet", "03:30:00 start gold@01:00:00.2 retry v1"]
     );
-    // Nobody was there: only what would have started is missed.
+    // The agent was down: only due times outside of quiet hours are missed.
     let mut world = World::new(&[&with(HOURLY, "quiet = [\"01:30-03:30\"]")]);
     assert_eq!(
         world.look("05:30:00"),
@@ -244,7 +244,7 @@ fn several_agents_give_different_ids() {
 #[test]
 fn due_times_whose_decision_is_lost_are_missed_unless_they_are_known_to_be_decided() {
     let mut world = World::new(&[HOURLY]);
-    // That at 01:00 is known by its run, and those at 02:00 and from 04:00 to 05:00 from elsewhere; that at 03:00 waited.
+    // 01:00 is known by its run, 02:00 and 04:00 to 05:00 by other information. The run of 03:00 was waiting.
     assert_eq!(world.look("01:00:00"), ["start gold@01:00:00.1 time v1"]);
     let [from, first, second, third, to] = ["00:30:00", "02:00:00", "04:00:00", "05:00:00", "05:30:00"].map(|at| world.time(at));
     let mut undecided = Undecided { from, decided: vec![(second, third), (first, first)] };

@@ -1,4 +1,4 @@
-//! An agent in words: tasks as they are defined, plans that are applied, and actions as lines.
+//! A simulated agent in text form: tasks in TOML, plans that are applied, and actions as lines.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An agent on 2026-03-02, a Monday, whose tasks hold since midnight.
+    /// Creates an agent on 2026-03-02, a Monday, with tasks valid since midnight.
     pub(crate) fn new(tasks: &[&str]) -> Self {
         let mut world = Self { book: Book::default(), ledger: Ledger::default(), day: "2026-03-02".to_owned(), clock: Clock::Steady };
         for task in tasks {
@@ -44,7 +44,7 @@ impl World {
         plan
     }
 
-    /// Plans and applies; runs that are to start do.
+    /// Plans and applies. Runs that must start are started.
     pub(crate) fn look(&mut self, at: &str) -> Vec<String> {
         let plan = self.plan(at);
         self.ledger.apply(&plan);
@@ -54,15 +54,15 @@ impl World {
                 assert!(self.ledger.started(&run.id, time));
             }
         }
-        // What was applied is not decided again.
+        // An applied decision is not made again.
         assert_eq!(self.plan(at).actions, [], "at {at}");
-        // What is written down is read again.
+        // The ledger can be serialized and restored.
         let text = serde_json::to_string(&self.ledger).expect("JSON");
         assert_eq!(serde_json::from_str::<Ledger>(&text).expect("a ledger"), self.ledger);
         plan.actions.iter().map(line).collect()
     }
 
-    /// Plans each time when the plan before says so, and writes the time before each action.
+    /// Plans at each wake time of the previous plan. Prefixes each action with the time.
     pub(crate) fn walk(&mut self, from: &str, to: &str) -> Vec<String> {
         let (mut at, to) = (self.time(from), self.time(to));
         let mut lines = Vec::new();

@@ -1,8 +1,8 @@
-//! A model that walks seconds and keeps plain lists agrees with what is planned: a thousand tasks in three zones, with an agent that is
-//! killed, and a clock that jumps.
+//! Compares the planner with a model that walks second by second and keeps plain lists: a thousand tasks in three zones, with an agent that
+//! is killed and a clock that jumps.
 //!
-//! The agent plans only when the plan before says so, or when something has happened. The model looks at every second at which a run waits.
-//! `MONITOR_TASKS_DAYS` sets the length of the walk, `MONITOR_TASKS_SEED` repeats one.
+//! The agent plans only at the wake time of the previous plan, or when an event occurs. The model checks every second at which a run waits.
+//! `MONITOR_TASKS_DAYS` sets the length of the simulation, `MONITOR_TASKS_SEED` repeats a seed.
 
 mod model;
 
@@ -18,7 +18,7 @@ use monitor_tasks::{Action, Book, Clock, Definition, Ledger, Now, Outcome, RunId
 use model::Model;
 
 const ZONES: [&str; 3] = ["Europe/Berlin", "Asia/Shanghai", "America/New_York"];
-/// A time between the changes of the clock in New York and in Berlin; a walk of three weeks sees both.
+/// Between the changes of the clock in New York and in Berlin. Three weeks include both.
 const BEGIN: &str = "2026-03-28T12:00:00Z";
 
 fn number(seed: u64, words: &[u64]) -> u64 {
@@ -42,13 +42,13 @@ enum Overlap {
     Replace,
 }
 
-/// A task as the model has it. Times are seconds.
+/// A task of the model. Times are in seconds.
 struct Drawn {
     name: String,
     zone: usize,
     seconds: &'static [i8],
     minutes: Vec<i8>,
-    /// None: each hour, as the clock shows it.
+    /// `None` for each hour that the clock shows.
     hours: Option<Vec<i8>>,
     weekdays: Option<Vec<i8>>,
     missed: &'static str,
@@ -58,7 +58,7 @@ struct Drawn {
     retries: u32,
     start_within: Option<i64>,
     jitter: i64,
-    /// From this hour until that one.
+    /// Start and end hour.
     quiet: Option<(i8, i8)>,
     longest_run: u64,
 }
@@ -79,7 +79,7 @@ fn drawn(seed: u64, index: u64) -> Drawn {
         zone: draw(1, 3) as usize,
         seconds: if is(2, 3) { &[0, 20, 40] } else { &[0] },
         minutes: some(3, 60, 1 + draw(4, 3)),
-        // Hours at which the clocks change come often.
+        // Prefer hours at which the clocks change.
         hours: if is(5, 15) {
             None
         } else if is(6, 40) {
@@ -151,7 +151,7 @@ impl Drawn {
         })
     }
 
-    /// Time that a run takes, and how it ends. Some take no time.
+    /// Returns duration and outcome of a run. Some runs take no time.
     fn run(&self, seed: u64, id: &RunId) -> (i64, Outcome) {
         let words = [id.due.as_second() as u64, u64::from(id.part), self.longest_run];
         let outcome = one_of(seed, &[&words[..], &[1]].concat(), &[Outcome::Ok, Outcome::Ok, Outcome::Retry, Outcome::Fail]);
@@ -159,7 +159,7 @@ impl Drawn {
     }
 }
 
-/// Each minute of a walk in a zone.
+/// A minute of the simulation in a zone.
 struct Minute {
     at: i64,
     civil: DateTime,
@@ -169,7 +169,7 @@ struct Minute {
 
 fn minutes(zone: &TimeZone, from: i64, to: i64) -> Vec<Minute> {
     let civil = |at: i64| zone.to_datetime(Timestamp::from_second(at).expect("a time"));
-    // What the clock showed a day before counts for what it shows again.
+    // Times shown on the previous day count as shown.
     let mut latest = civil(from - 60);
     let mut all = Vec::new();
     for at in (from..to).step_by(60) {
@@ -195,7 +195,7 @@ fn dues(task: &Drawn, minutes: &[Minute]) -> Vec<i64> {
     };
     let mut dues: Vec<i64> = Vec::new();
     for minute in minutes.iter().filter(is_due) {
-        // After a gap comes the first instant, unless the minute itself is named.
+        // After a gap, the first instant is due, unless the minute itself matches.
         let is_itself = task.names(minute.civil) && (task.hours.is_none() || !minute.is_repeated);
         let seconds: &[i8] = if is_itself { task.seconds } else { &[0] };
         let moved = if minute.skipped.iter().any(|civil| task.names(*civil)) && task.hours.is_some() { vec![0] } else { Vec::new() };
@@ -205,13 +205,13 @@ fn dues(task: &Drawn, minutes: &[Minute]) -> Vec<i64> {
     dues
 }
 
-/// What happens to the agent, by true time.
+/// Events that happen to the agent, in true time.
 struct Story {
     begin: i64,
     end: i64,
-    /// The agent is killed at the first second, after it has planned, and is back at the second one.
+    /// Kills: time of the kill, after planning, and time of the restart.
     down: Vec<(i64, i64)>,
-    /// From the first second until before the second one the clock is wrong by so much.
+    /// Clock errors: start, end (exclusive), and offset of the clock.
     jumps: Vec<(i64, i64, i64)>,
 }
 
@@ -233,7 +233,7 @@ fn story(seed: u64, begin: i64, end: i64) -> Story {
 }
 
 impl Story {
-    /// The jump in which a time lies.
+    /// Returns the clock error at a time.
     fn jump(&self, at: i64) -> Option<&(i64, i64, i64)> {
         let before = self.jumps.partition_point(|(from, ..)| *from <= at);
         self.jumps[..before].last().filter(|(_, to, _)| at < *to)
@@ -251,7 +251,7 @@ impl Story {
         self.jump(at).map(|(from, ..)| at - from)
     }
 
-    /// The last kill until then.
+    /// Returns the last kill until then.
     fn kill(&self, at: i64) -> Option<&(i64, i64)> {
         self.down[..self.down.partition_point(|(from, _)| *from <= at)].last()
     }
@@ -268,7 +268,7 @@ impl Story {
         self.kill(at).is_some_and(|(_, to)| *to == at)
     }
 
-    /// True times at which something happens to the agent or its clock.
+    /// Returns the true times of all events of the agent and its clock.
     fn turns(&self) -> BTreeSet<i64> {
         let down = self.down.iter().flat_map(|(from, to)| [*from, *to]);
         let jumps = self.jumps.iter().flat_map(|(from, to, _)| [*from, *to, *from + 300]);
@@ -276,7 +276,7 @@ impl Story {
     }
 }
 
-/// A line of what is told, at a true time.
+/// A reported line with its true time.
 type Told = (i64, String);
 
 fn stamp(at: i64) -> String {
@@ -292,12 +292,12 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
     let by_name: BTreeMap<&str, &Drawn> = tasks.iter().map(|task| (task.name.as_str(), task)).collect();
     let mut ledger = Ledger::default();
     let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    // Runs that run, by the true time of their end.
+    // Running runs by the true time of their end.
     let mut ends: BTreeMap<i64, Vec<(RunId, Outcome)>> = BTreeMap::new();
     let turns = story.turns();
     let mut at = story.begin;
     while at < story.end {
-        // Who is back finds out what became of the runs.
+        // After a restart, the agent finds the ends of its runs.
         let due_ends: Vec<_> = ends.range(..=at).map(|(end, _)| *end).collect();
         for end in due_ends {
             for (id, outcome) in ends.remove(&end).expect("an end") {
@@ -331,7 +331,7 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
                     let (long, outcome) = by_name[run.id.task.as_str()].run(seed, &run.id);
                     ends.entry(at + long.max(1)).or_default().push((run.id.clone(), outcome));
                 }
-                // Whoever is asked to end does so within ten seconds.
+                // A run that is ordered to end does so within ten seconds.
                 Action::Kill { run, .. } => {
                     let old = ends.iter().find(|(_, runs)| runs.iter().any(|(id, _)| id == run)).map(|(end, _)| *end);
                     if let Some(old) = old.filter(|old| *old > at + 10) {
@@ -346,7 +346,7 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
             at = *back;
             continue;
         }
-        // A fraction of a second is over at the next whole one.
+        // Round up to a whole second.
         let wake = plan.wake_at.map(|wake| wake.as_second() + i64::from(wake.subsec_nanosecond() > 0) - story.offset(at));
         let end = ends.keys().next().copied();
         let turn = turns.range(at + 1..).next().copied();
@@ -384,7 +384,7 @@ fn agrees(seed: u64, tasks: u64, days: u64) {
     let story = story(seed, begin, begin + days as i64 * 86_400);
     let tasks: Vec<Drawn> = (0..tasks).map(|index| drawn(seed, index)).collect();
     let zones: Vec<TimeZone> = ZONES.iter().map(|zone| TimeZone::get(zone).expect("a zone")).collect();
-    // The clock may run ahead by more than a day.
+    // The clock may be ahead by more than a day.
     let minutes: Vec<Vec<Minute>> = zones.iter().map(|zone| minutes(zone, begin, story.end + 3 * 86_400)).collect();
     let started = std::time::Instant::now();
     let mut found = agent(seed, &tasks, &story);
@@ -415,7 +415,7 @@ fn agrees(seed: u64, tasks: u64, days: u64) {
             let definition = serde_json::to_string(&task.definition()).expect("JSON");
             panic!("seed {seed}, {definition}\nplanned:\n{}\nmodel:\n{}", shown(&found), shown(&expected));
         }
-        // The model remembers what ran, so that whatever agrees with it starts nothing twice.
+        // The model remembers executed due times, so agreement with it implies that nothing starts twice.
         let ids: Vec<&str> = found.iter().filter_map(|(_, line)| line.strip_prefix("start ")?.split(' ').next()).collect();
         starts += ids.len();
         lines += found.len();

@@ -1,4 +1,4 @@
-//! The model: what becomes of the due times of one task, second by second, in plain lists.
+//! The model: decides about the due times of a task second by second, with plain lists.
 
 use super::*;
 
@@ -16,7 +16,7 @@ pub(super) struct Open {
     due: i64,
     part: u32,
     trigger: &'static str,
-    /// True time of the end, and how. None: it was told to start, and the agent was killed.
+    /// True time of the end, and outcome. `None` if the agent was killed after it had ordered the start.
     end: Option<(i64, Outcome)>,
     is_killed: bool,
 }
@@ -249,7 +249,7 @@ impl Model<'_> {
     }
 }
 
-/// The wall time at which the agent was killed that is back at `back`.
+/// Returns the wall-clock time of the kill that ended at `back`.
 fn now_of_kill(story: &Story, back: i64) -> i64 {
     let (from, _) = story.kill(back).expect("a kill");
     story.wall(*from)

@@ -1,4 +1,5 @@
-//! What keys change: a cancellation, a limit, the end of a worker. What it would do is counted first, and asked for.
+//! Changes made by keys: cancellation, rate limit, shutdown of a worker. Each is first tried as a dry run, and its effect is shown for
+//! confirmation.
 
 use monitor_text::{counted, fit, visible};
 use monitor_wire::{Cancelled, Command, CommandStatus, Fields, Order, ProcessId, WorkerId};
@@ -8,12 +9,12 @@ use super::{App, Effect, Mode};
 use crate::data::Model;
 use crate::prompt::Prompt;
 
-/// The method that limits a rate.
+/// Method that limits a rate.
 pub(crate) const RATE_LIMIT: &str = "rate-limit";
-/// The method that ends a worker.
+/// Method that shuts down a worker.
 pub(crate) const SHUTDOWN: &str = "shutdown";
 
-/// Something that is to be changed.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deed {
     Cancel(Target),
@@ -21,14 +22,14 @@ pub(crate) enum Deed {
     Shutdown(Ending),
 }
 
-/// A worker that is to end: it begins nothing more, and ends when it has done what it has.
+/// Shutdown of a worker. The worker starts no further tasks and exits after its running tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) worker: WorkerId,
     pub(crate) name: String,
 }
 
-/// What is to be cancelled: a tree, or a process of it with all below.
+/// Target of a cancellation: a tree, or a process with its descendants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) root: String,
@@ -36,18 +37,18 @@ pub(crate) struct Target {
     pub(crate) name: String,
 }
 
-/// How often tasks of a name are to begin.
+/// Rate limit for tasks with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// The tasks' name.
+    /// Name of the tasks.
     pub(crate) name: String,
-    /// `10/s`; `0` for no limit.
+    /// Rate such as `10/s`; `0` removes the limit.
     pub(crate) rate: String,
-    /// In this worker alone, or in all that do it.
+    /// Worker that the limit applies to. `None` for all workers that support limits.
     pub(crate) worker: Option<WorkerId>,
 }
 
-/// What a deed would do, or what became of it.
+/// Result of a change or of its dry run.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Cancelled(Cancelled),
@@ -55,7 +56,7 @@ pub(crate) enum Outcome {
 }
 
 impl Limit {
-    /// Reads what was typed: the tasks' name, a blank and the rate.
+    /// Parses the input: name of the tasks, a blank, and the rate.
     fn read(typed: &str, worker: Option<WorkerId>) -> Result<Self, String> {
         let Some((name, rate)) = typed.trim().rsplit_once(char::is_whitespace) else {
             return Err("give the tasks' name and a rate, like `video.render 10/s`; 0 for none".to_owned());
@@ -65,12 +66,12 @@ impl Limit {
         Ok(limit)
     }
 
-    /// The arguments of the command.
+    /// Returns the arguments of the command.
     pub(crate) fn arguments(&self) -> Fields {
         [("name", &self.name), ("rate", &self.rate)].map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect()
     }
 
-    /// `limit video.render to 10/s`
+    /// Describes the limit, such as `limit video.render to 10/s`.
     fn words(&self) -> String {
         let name = short(&self.name);
         if self.rate.trim_start_matches('0').starts_with('/') || self.rate.trim_start_matches('0').is_empty() {
@@ -100,7 +101,7 @@ impl Deed {
 }
 
 impl App {
-    /// Has the cancellation of the selected row weighed.
+    /// Requests a dry run of cancelling the selected row.
     pub(super) fn cancel_selected(&mut self) -> Option<Effect> {
         let target = match &self.list().selected()?.model {
             Model::Root(root) => Target { root: root.root_id.to_string(), process: None, name: root.title.clone() },
@@ -113,7 +114,7 @@ impl App {
         self.may_change().then_some(Effect::Weigh(Deed::Cancel(target)))
     }
 
-    /// Asks for the rate of the selected tasks, or for that of tasks of the selected worker.
+    /// Prompts for the rate of the selected tasks, or of tasks of the selected worker.
     pub(super) fn limit_selected(&mut self) {
         let Some(model) = self.list().selected().map(|row| row.model.clone()) else { return };
         let (text, worker) = match model {
@@ -130,7 +131,7 @@ impl App {
         }
     }
 
-    /// Takes a limit as it was typed.
+    /// Requests a dry run of the limit that was typed.
     pub(super) fn limit(&mut self, typed: &str, worker: Option<WorkerId>) -> Option<Effect> {
         match Limit::read(typed, worker) {
             Ok(limit) => Some(Effect::Weigh(Deed::Limit(limit))),
@@ -141,7 +142,7 @@ impl App {
         }
     }
 
-    /// Has the end of the selected worker weighed.
+    /// Requests a dry run of shutting down the selected worker.
     pub(super) fn shut_selected_down(&mut self) -> Option<Effect> {
         let Model::Worker(worker) = &self.list().selected()?.model else {
             self.message = Some("only workers can be shut down".to_owned());
@@ -163,14 +164,14 @@ impl App {
         false
     }
 
-    /// Takes the answer to a question: yes, or anything else.
+    /// Handles the answer to a confirmation.
     pub(super) fn answer(&mut self, deed: Deed, is_yes: bool) -> Option<Effect> {
         self.mode = Mode::List;
         self.message = Some(if is_yes { deed.begins() } else { deed.is_left().to_owned() });
         is_yes.then_some(Effect::Do(deed))
     }
 
-    /// Takes what a deed would do, and asks.
+    /// Shows the effect of a change and asks for confirmation.
     pub(crate) fn weighed(&mut self, deed: Deed, would: &Outcome) {
         let what = match (&deed, would) {
             (Deed::Cancel(target), Outcome::Cancelled(Cancelled { meant: 0, .. })) => Err(format!("nothing of {} runs", target.name)),
@@ -195,7 +196,7 @@ impl App {
         }
     }
 
-    /// Takes what became of a deed.
+    /// Shows the result of a change.
     pub(crate) fn done(&mut self, outcome: &Outcome) {
         self.message = Some(match outcome {
             Outcome::Cancelled(Cancelled { meant, running: 0, .. }) => format!("{meant} ended"),
@@ -217,12 +218,12 @@ impl App {
     }
 }
 
-/// Names of the workers whose lines stand so.
+/// Returns the names of the workers whose line has this status.
 fn told<'a>(command: &'a Command, status: &CommandStatus) -> Vec<&'a str> {
     command.lines.iter().filter(|line| line.status == *status).map(|line| line.name.as_str()).collect()
 }
 
-/// A name within a question.
+/// Shortens a name for a message.
 fn short(name: &str) -> String {
     fit(&visible(name), 30).into_owned()
 }

@@ -1,11 +1,11 @@
-//! From screen to screen.
+//! Navigation between screens.
 
 use super::{App, Mode, Panel};
 use crate::data::{FIRST_PROCESSES, Key, MOST_PROCESSES, Model, Question, TasksOf};
 use crate::screens::Screen;
 
 impl App {
-    /// Goes to what the selected row stands for.
+    /// Opens the object of the selected row.
     pub(super) fn enter(&mut self) {
         let Some(row) = self.list().selected().cloned() else { return };
         match &row.model {
@@ -44,7 +44,7 @@ impl App {
         }
     }
 
-    /// Opens a tree, and selects a process of it.
+    /// Opens a tree and selects a process in it.
     pub(super) fn open_tree(&mut self, root: String, process: Option<Key>) {
         let is_other = self.root.as_ref() != Some(&root) && self.opened.as_ref().is_none_or(|opened| opened.root_id.to_string() != root);
         if is_other {
@@ -57,7 +57,7 @@ impl App {
             list.follows = false;
             list.select(key.clone(), now_us);
             if !list.has(&key) {
-                // It may stand anywhere in the tree.
+                // The process can be anywhere in the tree, so request the maximum.
                 self.limit = MOST_PROCESSES;
             }
         }
@@ -82,7 +82,7 @@ impl App {
         self.forget_other_rows();
     }
 
-    /// Goes to a screen by its number; what it is about is what is selected.
+    /// Shows the screen with a number, for the object of the selected row.
     pub(super) fn show_numbered(&mut self, digit: char) {
         let Some(screen) = Screen::ALL.into_iter().find(|screen| screen.number() == Some(digit)) else { return };
         let selected = self.list().selected().map(|row| row.model.clone());
@@ -117,7 +117,7 @@ impl App {
         self.forget_other_rows();
     }
 
-    /// Rows that answer another question aren't shown; those of a tree that only grows are.
+    /// Clears rows that answer another question. Rows of the same tree with another limit stay visible.
     pub(super) fn forget_other_rows(&mut self) {
         let screen = self.screen.list();
         let tree_of = |question: &Question| if let Question::Tree { root, .. } = question { Some(root.clone()) } else { None };
@@ -128,7 +128,7 @@ impl App {
             let selected = self.list().selected_key().cloned();
             let now_us = self.now_us;
             self.list().clear();
-            // Whoever is selected may be among the new ones.
+            // The selected row may also be in the new answer.
             if let Some(key) = selected {
                 self.list().select(key, now_us);
             }

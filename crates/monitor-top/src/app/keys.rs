@@ -1,4 +1,4 @@
-//! What keys do.
+//! Key bindings.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use monitor_wire::State;
@@ -10,11 +10,11 @@ use crate::list::Row;
 use crate::prompt::{Prompt, Typed};
 use crate::screens::Screen;
 
-/// Lines of a page, for the keys that go by pages.
+/// Lines of a page, for scrolling by pages.
 const PAGE: isize = 20;
 
 impl App {
-    /// Takes a key.
+    /// Handles a key.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Option<Effect> {
         self.message = None;
         match (key.code, key.modifiers) {
@@ -83,7 +83,7 @@ impl App {
         }
     }
 
-    /// Takes what was pasted.
+    /// Inserts pasted text into the prompt.
     pub(crate) fn paste(&mut self, text: &str) {
         if let Mode::Filter(prompt) | Mode::Command(prompt) | Mode::Limit(prompt, _) = &mut self.mode {
             prompt.add(text);
@@ -158,7 +158,7 @@ impl App {
         None
     }
 
-    /// Goes down, or up. Near the end of a tree more of it is asked for.
+    /// Moves the selection. Near the end of a tree, requests more of its processes.
     fn walk(&mut self, rows: isize) {
         let list = self.list();
         list.follows = false;
@@ -187,7 +187,7 @@ impl App {
         }
     }
 
-    /// The page's address of the selected row.
+    /// Returns the page's address for the selected row.
     fn link_of_selected(&mut self) -> Option<String> {
         let of_root = |root: &dyn std::fmt::Display| format!("/{root}");
         let path = match self.list().selected().map(|row| row.model.clone()) {

@@ -1,4 +1,4 @@
-//! A key makes of a state another one; nothing is drawn.
+//! Tests of state transitions by keys and answers, without drawing.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use monitor_wire::Cancelled;
@@ -20,7 +20,7 @@ fn answer(app: &mut App, facts: Facts) {
     app.take(&question, facts);
 }
 
-/// Types keys: a character each, and a few words for the others.
+/// Presses keys, each a character or the name of a key.
 fn press(app: &mut App, keys: &str) -> Option<Effect> {
     let mut effect = None;
     for word in keys.split(' ') {
@@ -81,12 +81,12 @@ fn a_tree_is_opened_and_left_again() {
     assert_eq!((app.list().len(), selected(&mut app)), (4, of_tree(3)));
     press(&mut app, "l l");
     assert_eq!((app.list().len(), selected(&mut app)), (6, of_tree(4)));
-    // Timeline and tree are one list.
+    // Timeline and tree share a list.
     press(&mut app, "3");
     assert_eq!((app.screen, selected(&mut app)), (Screen::Timeline, of_tree(4)));
     press(&mut app, "Esc Esc");
     assert_eq!(app.screen, Screen::Roots);
-    // From here the numbers lead to the selected tree.
+    // The numbers open screens of the selected tree.
     answer(&mut app, roots());
     press(&mut app, "g 2");
     assert_eq!(app.question(), Some(Question::Tree { root: root_id(9).to_string(), limit: FIRST_PROCESSES }));
@@ -101,7 +101,7 @@ fn what_comes_does_not_move_the_selection() {
     facts.models.insert(0, Model::Root(root(11, "newer", "running", json!({})).into()));
     answer(&mut app, facts);
     assert_eq!(selected(&mut app), Key::Root(root_id(8)));
-    // Unless it is to follow what happens.
+    // In follow mode, the newest row is selected.
     press(&mut app, "f");
     let mut facts = roots();
     facts.models.push(Model::Root(root(12, "newest", "running", json!({})).into()));
@@ -134,7 +134,7 @@ fn filters_are_typed_and_cleared() {
     assert_eq!((app.filter(), &app.mode), ("", &Mode::List));
     press(&mut app, "/x Back Back");
     assert_eq!(app.mode, Mode::List);
-    // What is pasted is typed, but for what would be a key.
+    // Pasted text is inserted without control characters.
     press(&mut app, "/");
     app.paste("根\u{1b}[31m\r\n");
     press(&mut app, "Enter");
@@ -175,7 +175,7 @@ fn an_error_leads_to_its_process_in_its_tree() {
     press(&mut app, "4");
     answer(&mut app, Facts::of([Model::Error(error("write rows", "no such table", 3).into())]));
     press(&mut app, "Enter");
-    // It may stand anywhere in it.
+    // The process can be anywhere in the tree.
     assert_eq!(app.question(), Some(Question::Tree { root: root_id(1).to_string(), limit: MOST_PROCESSES }));
     answer(&mut app, tree());
     assert_eq!(selected(&mut app), of_tree(4));
@@ -192,7 +192,7 @@ fn more_of_a_tree_is_asked_for_near_its_end() {
     assert_eq!(app.question(), Some(Question::Tree { root: root_id(1).to_string(), limit: FIRST_PROCESSES }));
     press(&mut app, "G");
     assert_eq!(app.question(), Some(Question::Tree { root: root_id(1).to_string(), limit: 2 * FIRST_PROCESSES }));
-    // What there is stays to be seen meanwhile.
+    // The rows stay visible while more are loaded.
     assert_eq!(app.list().len(), FIRST_PROCESSES);
 }
 
@@ -261,7 +261,7 @@ fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
     app.weighed(deed, &command(&[]));
     assert_eq!((&app.mode, app.message.as_deref()), (&Mode::List, Some("no worker would be told of it")));
 
-    // Of one worker, by a name that is typed; a rate of none ends a limit.
+    // For a single worker, the name is typed, too. A rate of 0 removes the limit.
     press(&mut app, "5");
     answer(&mut app, Facts::of([Model::Worker(worker(1, "render", "online", json!({})).into())]));
     let Key::Worker(id) = selected(&mut app) else { panic!("a worker is selected") };
@@ -273,7 +273,7 @@ fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
     app.weighed(deed, &command(&[("a@h", "waiting")]));
     assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what == "end the limit of video render in a@h"), "{:?}", app.mode);
     press(&mut app, "n");
-    // It is shut down after a question as well.
+    // A shutdown needs a confirmation, too.
     let Some(Effect::Weigh(deed)) = press(&mut app, "X") else { panic!("it is weighed first") };
     app.weighed(deed.clone(), &command(&[("a@h", "unsupported")]));
     assert!(app.message.as_deref().unwrap().contains("can't be told to end"), "{:?}", app.message);
@@ -366,7 +366,7 @@ fn no_key_on_no_screen_ends_in_a_panic() {
     let keys: Vec<_> = keys.into_iter().chain(others).collect();
     for facts in [Facts::default, roots, tree] {
         let mut app = app();
-        // Each key behind each, over and over: what was answered may be of any kind.
+        // Each key after each other key, with answers of any kind in between.
         for (index, key) in keys.iter().cycle().take(keys.len() * 40).enumerate() {
             let other = keys[(index * 7 + index / keys.len()) % keys.len()];
             app.key(KeyEvent::new(*key, KeyModifiers::NONE));

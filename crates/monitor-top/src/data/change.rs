@@ -1,14 +1,14 @@
-//! What is changed by way of the server.
+//! Changes made through the server: cancellations and commands to workers.
 
 use monitor_api::{Client, Error};
 use monitor_wire::{CancelRequest, Command, CommandRequest, CommandTo, Fields};
 
 use crate::app::{Deed, Limit, Outcome, RATE_LIMIT, SHUTDOWN};
 
-/// Answers of workers are waited for so long.
+/// Maximum time to wait for answers of workers.
 const PATIENCE_MS: u64 = 5_000;
 
-/// Changes something; `is_dry_run` only says what that would be.
+/// Performs a change. With `is_dry_run`, only determines its effect.
 pub(crate) async fn change(client: Client, deed: Deed, is_dry_run: bool) -> Result<Outcome, Error> {
     Ok(match deed {
         Deed::Cancel(target) => {
@@ -23,14 +23,14 @@ pub(crate) async fn change(client: Client, deed: Deed, is_dry_run: bool) -> Resu
     })
 }
 
-/// Has tasks begin no more often than a rate, in one worker or in all that do it.
+/// Limits the rate of tasks, in one worker or in all workers that support limits.
 async fn limit(client: &Client, limit: &Limit, is_dry_run: bool) -> Result<Command, Error> {
     let workers = if let Some(worker) = limit.worker {
         vec![worker.to_string()]
     } else {
         let methods = client.command_methods().await?.methods;
         let method = methods.into_iter().find(|method| method.method == RATE_LIMIT);
-        // Of very many only the first are named: then all are meant, and those that don't do it say so.
+        // The server lists only the first of very many workers. In that case, send to all; unsupporting workers reply accordingly.
         method.filter(|method| method.count == method.workers.len() as u64).map(|method| method.workers).unwrap_or_default()
     };
     client.command(&request(RATE_LIMIT, limit.arguments(), workers, is_dry_run)).await

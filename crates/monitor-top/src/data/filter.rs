@@ -1,16 +1,16 @@
-//! What is typed behind `/`: words like `state:failed`, and a text.
+//! Filters typed after `/`: words such as `state:failed`, and free text.
 
-/// A filter's words apart.
+/// A parsed filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// `word:value`, each word once.
+    /// Pairs of word and value, each word at most once.
     pub(crate) words: Vec<(String, String)>,
-    /// All else.
+    /// Free text.
     pub(crate) text: String,
 }
 
 impl Filter {
-    /// Takes `names` for words; what has another name before its colon belongs to the text. A value may stand in quotes.
+    /// Parses a filter. Only `names` are words; other text with a colon is free text. A value can be quoted.
     pub(crate) fn read(typed: &str, names: &[&str]) -> Self {
         let mut filter = Self::default();
         let mut rest = typed.trim();
@@ -36,7 +36,7 @@ impl Filter {
     }
 }
 
-/// The first word, or what stands in quotes, and what comes behind it.
+/// Returns the first word or quoted text, and the rest.
 fn split(text: &str) -> (&str, &str) {
     if let Some((quoted, after)) = text.strip_prefix('"').and_then(|text| text.split_once('"')) {
         return (quoted, after);

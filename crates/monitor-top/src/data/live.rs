@@ -1,7 +1,7 @@
-//! The server as the source: its lists, and its stream as the sign that they have changed.
+//! Reads from a server: lists by requests, and changes by the event stream.
 //!
-//! The stream is asked for roots alone and with a bound, and is read in bursts: however many events come, the server merges them, and
-//! what is read of them here takes a bounded part of a processor. What changed is found out by asking again for the one list that is shown.
+//! The stream is filtered to roots, has a bounded backlog, and is read in bursts. The server merges events in between, so the processing
+//! time here is bounded at any event rate. An event only indicates that the displayed list is stale; the list is then requested again.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Change, Facts, Filter, Link, MOST_ROWS, Model, Question, TasksOf};
 
-/// So many events are read at once, and no more within [`BURST`].
+/// Maximum number of events that are read within [`BURST`].
 const MOST_OF_BURST: u32 = 50;
 const BURST: Duration = Duration::from_millis(200);
-/// Who is further behind than this is told once that there is more.
+/// Maximum backlog of the stream. Beyond it, the server sends a single notice instead of the events.
 const MOST_BEHIND: u64 = 2_000;
-/// After a refusal the stream is asked for again so much later.
+/// Pause before the stream is reopened after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
-/// Errors are those of so long a time.
+/// Period covered by the list of errors.
 const ERRORS_RANGE: Duration = Duration::from_secs(24 * 3_600);
 
-/// The stream of events.
+/// The event stream.
 pub(crate) struct Live {
     client: Client,
     stream: EventStream,
@@ -36,7 +36,7 @@ impl Live {
         Self { client, stream, burst: 0, burst_since: Instant::now(), resume_at: None }
     }
 
-    /// Waits until there is something to tell. Dropping its future loses nothing.
+    /// Waits for the next change. Cancel-safe.
     pub(crate) async fn changed(&mut self) -> Change {
         if let Some(at) = self.resume_at {
             sleep_until(at).await;
@@ -68,7 +68,7 @@ fn open(client: &Client) -> EventStream {
     client.stream().roots_only().within(MOST_BEHIND).open()
 }
 
-/// Answers a question.
+/// Requests the answer to a question.
 pub(crate) async fn ask(client: Client, question: Question, now_us: u64) -> Result<Facts, Error> {
     Ok(match question {
         Question::Roots { filter } => {
@@ -100,7 +100,7 @@ pub(crate) async fn ask(client: Client, question: Question, now_us: u64) -> Resu
                 call = call.containing(&filter.text);
             }
             let page = call.await?;
-            // Found processes stand in no tree.
+            // Search results are not arranged as a tree.
             let models = page.processes.into_iter().map(|process| Model::Process(Process { depth: None, ..process }.into()));
             Facts { has_more: page.next_cursor.is_some(), root: Some(known.into()), ..Facts::of(models) }
         }
@@ -148,7 +148,7 @@ pub(crate) async fn ask(client: Client, question: Question, now_us: u64) -> Resu
     })
 }
 
-/// The processes of an id, or of those that begin so.
+/// Finds processes by a prefix of their id.
 pub(crate) async fn find(client: Client, id: String) -> Result<Vec<Process>, Error> {
     let page: ProcessesPage = client.call(Method::GET, &["api", "v1", "processes", &id]).await?;
     Ok(page.processes)

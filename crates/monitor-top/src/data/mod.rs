@@ -1,4 +1,4 @@
-//! What screens show: a question each, whose answer is a bounded list of models.
+//! Data of the screens. Each screen has a question, and its answer is a bounded list of models.
 
 mod change;
 mod filter;
@@ -10,46 +10,46 @@ pub(crate) use self::change::change;
 pub(crate) use self::filter::Filter;
 pub(crate) use self::live::{Live, ask, find};
 
-/// Rows that a list has at most.
+/// Maximum number of rows of a list.
 pub(crate) const MOST_ROWS: usize = 500;
-/// Processes of a tree that are read first; more of them once somebody gets near their end.
+/// Number of processes of a tree that are loaded first. More are loaded when the selection gets near the end.
 pub(crate) const FIRST_PROCESSES: usize = 500;
-/// Processes of a tree that are read at most.
+/// Maximum number of processes of a tree that are loaded.
 pub(crate) const MOST_PROCESSES: usize = 4_000;
 
-/// What a screen wants to know. Where the server has no filter, the answer is filtered here.
+/// The query of a screen. Where the server has no filter, the answer is filtered in this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Trees, those that began last first.
+    /// Trees, most recently started first.
     Roots { filter: String },
-    /// The first processes of a tree, in its order.
+    /// First processes of a tree, in tree order.
     Tree { root: String, limit: usize },
-    /// Processes of a tree that a filter keeps, the newest first.
+    /// Matching processes of a tree, newest first.
     Found { root: String, filter: String },
-    /// Failures that are alike.
+    /// Failures grouped by similarity.
     Errors { filter: String },
-    /// The programs that report, those first that were heard of last.
+    /// Workers, most recently seen first.
     Workers { filter: String },
-    /// Tasks of queues by name.
+    /// Counts of queue tasks by name.
     Types { filter: String },
-    /// Tasks of queues by queue.
+    /// Counts of queue tasks by queue.
     Queues { filter: String },
-    /// Tasks of queues themselves.
+    /// Queue tasks.
     Tasks { of: TasksOf, filter: String },
-    /// Lines that the processes of a tree wrote, or one of them, oldest first.
+    /// Log lines of a tree or of a single process, oldest first.
     Log { root: String, process: Option<ProcessId>, filter: String },
 }
 
-/// Tasks that have something in common.
+/// Selection of queue tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TasksOf {
-    /// Their name.
+    /// By name.
     Type(String),
-    /// Their queue; empty for those whose queue isn't known.
+    /// By queue. Empty for tasks without a known queue.
     Queue(String),
 }
 
-/// A row of a list, as the server tells it.
+/// A row of a list, as received from the server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Model {
     Root(Box<Root>),
@@ -60,17 +60,17 @@ pub(crate) enum Model {
     Line(Box<LogEntry>),
 }
 
-/// Tells rows apart for good, wherever they stand.
+/// Permanent identity of a row, independent of its position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Root(RootId),
     Process(RootId, ProcessId),
     Worker(WorkerId),
-    /// Failures alike: their name and what their messages share.
+    /// Similar failures: process name and common part of the messages.
     Error(String, String),
-    /// A queue's name or a task's.
+    /// Name of a queue or of tasks.
     Word(String),
-    /// A line of a log: who sent it, and its number there.
+    /// A log line: worker, and the line's number there.
     Line(WorkerId, u64),
 }
 
@@ -91,9 +91,9 @@ impl Model {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) models: Vec<Model>,
-    /// The tree that it is about.
+    /// Tree that the answer is about.
     pub(crate) root: Option<Box<Root>>,
-    /// There is more than these rows.
+    /// True if the list was cut.
     pub(crate) has_more: bool,
 }
 
@@ -103,22 +103,22 @@ impl Facts {
     }
 }
 
-/// How the server, or a file in its place, is heard.
+/// State of the connection to the server, or of the replayed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
     Connecting,
     Live,
-    /// It isn't, for these reasons; it is tried again.
+    /// Disconnected, with the reason. Reconnecting.
     Away(String),
-    /// The file has no more events, or none that can be read any more, and why.
+    /// The file has ended, with an error text if it can't be read further.
     Ended(Option<String>),
 }
 
-/// What there is to tell besides answers.
+/// A notification for the loop.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// Something happened: answers are stale.
+    /// An event has occurred, so answers are stale.
     Happened,
-    /// How the server is heard has changed.
+    /// The state of the connection has changed.
     Link(Link),
 }

@@ -1,4 +1,4 @@
-//! What the events of a file told, and answers from it.
+//! State derived from the events of a file, which answers the same questions as a server.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,9 +6,9 @@ use monitor_wire::{ErrorStats, Kind, LogEntry, Process, ProcessId, QueueCounts, 
 
 use crate::data::{Facts, Filter, MOST_ROWS, Model, Question, TasksOf};
 
-/// Of more processes than these the oldest trees are forgotten.
+/// Maximum number of processes. Beyond it, the oldest trees are dropped.
 const MOST_PROCESSES: usize = 200_000;
-/// Of more lines of logs than these the oldest ones are.
+/// Maximum number of log lines. Beyond it, the oldest are dropped.
 const MOST_LINES: usize = 20_000;
 
 #[derive(Debug, Default)]
@@ -99,7 +99,7 @@ impl Book {
         }
     }
 
-    /// A tree by its number or its id.
+    /// Finds a tree by number or id.
     fn root(&self, typed: &str) -> Option<&Root> {
         let of_id = typed.parse().ok().and_then(|id: RootId| self.roots.get(&id));
         of_id.or_else(|| self.roots.values().find(|root| root.number.to_string() == typed))
@@ -128,7 +128,7 @@ impl Book {
         Facts { has_more, ..Facts::of(models) }
     }
 
-    /// Processes in pre-order, siblings as they started; who has no known parent hangs below the first one.
+    /// Returns the processes in pre-order, siblings by start time. Processes without a known parent are attached to the first process.
     fn in_order(&self, root_id: RootId) -> Vec<Process> {
         let Some(tree) = self.trees.get(&root_id) else { return Vec::new() };
         let mut all: Vec<_> = tree.values().collect();
@@ -142,7 +142,7 @@ impl Book {
         let (mut order, mut todo) = (Vec::with_capacity(all.len()), vec![(0, all[0])]);
         while let Some((depth, process)) = todo.pop() {
             order.push(Process { depth: Some(depth), ..process.clone() });
-            // Taken away, so that no circle of parents is walked twice.
+            // Removed, so that a cycle of parents is not walked twice.
             todo.extend(children.remove(&process.id).into_iter().flatten().rev().map(|child| (depth + 1, child)));
         }
         order

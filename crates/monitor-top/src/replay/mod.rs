@@ -1,4 +1,4 @@
-//! A file of events in the place of a server: what `monitor events --dump --json` wrote, as fast as is wanted.
+//! Replays a file written by `monitor events --dump --json` in place of a server, at a configurable speed.
 
 mod book;
 
@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep_until};
 use self::book::Book;
 use crate::data::{Change, Facts, Link, Question};
 
-/// So many events are taken at once before anything else has its turn.
+/// Maximum number of events processed at once, so that keys are handled in between.
 const MOST_AT_ONCE: usize = 2_000;
-/// No line is longer, in bytes.
+/// Maximum length of a line, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// What is replayed, and how fast: 1 is as it happened, infinity all at once.
+/// A file to replay. Speed 1 is real time, infinity is all at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// A file of lines like `{"id", "event", "data"}`.
+    /// File with lines like `{"id", "event", "data"}`.
     pub path: PathBuf,
-    /// How many seconds of the file are one second here.
+    /// Number of seconds in the file per second of replay.
     pub speed: f64,
 }
 
@@ -37,25 +37,27 @@ struct Told {
     message: Box<StreamMessage>,
 }
 
-/// Plays a file.
+/// Replays a file.
 pub(crate) struct Player {
     lines: BufReader<File>,
     number: u64,
     speed: f64,
     book: Rc<RefCell<Book>>,
     next: Option<Told>,
-    /// When it began here, and at which time of the file.
+    /// Start of the replay, and the corresponding time in the file.
     begun: Option<(Instant, u64)>,
-    /// The time of the newest event that was taken.
+    /// Time of the newest processed event.
     latest_us: u64,
-    /// It is told once that it goes, and once that it has ended.
+    /// State of the link to report next: once at the start, and once at the end.
     link: Option<Link>,
     is_ended: bool,
 }
 
 impl Player {
+    /// Opens a file.
+    ///
     /// # Errors
-    /// When the file can't be opened, or its first line is no event.
+    /// If the file can't be opened, or its first line is not an event.
     pub(crate) fn open(replay: &Replay) -> io::Result<Self> {
         let mut player = Self {
             lines: BufReader::new(File::open(&replay.path)?),
@@ -73,7 +75,7 @@ impl Player {
         Ok(player)
     }
 
-    /// The time in the file, Unix µs.
+    /// Returns the current time in the file, in Unix µs.
     pub(crate) fn now_us(&self) -> u64 {
         match self.begun {
             Some((begun, from_us)) if !self.is_ended && self.speed.is_finite() => {
@@ -87,7 +89,7 @@ impl Player {
         self.book.borrow().answer(question)
     }
 
-    /// Waits until the next events are due, and takes them.
+    /// Waits until the next events are due, and processes them.
     pub(crate) async fn changed(&mut self) -> Change {
         if let Some(link) = self.link.take() {
             return Change::Link(link);
@@ -118,14 +120,14 @@ impl Player {
         Change::Happened
     }
 
-    /// When an event of this time is due here; at once if nothing says so.
+    /// Returns the time at which an event is due. `None` for immediately.
     fn due(&self, time_us: Option<u64>) -> Option<Instant> {
         let (begun, from_us) = self.begun?;
         let seconds = Duration::from_micros(time_us?.saturating_sub(from_us)).as_secs_f64() / self.speed;
         begun.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
     }
 
-    /// The next line; none at the end.
+    /// Reads the next line. `None` at the end.
     fn read(&mut self) -> io::Result<Option<Told>> {
         let mut line = Vec::new();
         self.number += 1;
@@ -148,7 +150,7 @@ fn read_line(line: &[u8]) -> serde_json::Result<Told> {
     Ok(Told { time_us, message: serde_json::from_value(data)? })
 }
 
-/// The file as it is shown.
+/// Returns the displayed name of the file.
 pub(crate) fn shown(path: &Path) -> String {
     format!("replay of {}", path.display())
 }

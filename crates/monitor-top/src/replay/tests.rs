@@ -1,4 +1,4 @@
-//! A file is played as fast as is wanted, and answers as a server does.
+//! Replay of a file: speed, and the same answers as from a server.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::data::{Model, TasksOf};
 use crate::support::{at, failed, line, process, process_id, root, root_id, worker};
 
-/// A line of the file, of an event so many seconds after noon.
+/// Creates a line for an event `seconds` after noon.
 fn event(number: u64, seconds: u64, more: &Value) -> String {
     let event =
         json!({"type": "process-started", "root_id": root_id(1), "id": process_id(1), "time_us": at(seconds), "name": "p", "kind": "root"});
@@ -41,7 +41,7 @@ fn lines() -> Vec<String> {
         ),
         event(2, 1, &child(3, 2, failed("no film", 1, 3))),
         event(3, 2, &child(2, 1, failed("no film", 1, 2))),
-        // A parent that nobody knows.
+        // An unknown parent.
         event(4, 3, &child(4, 99, task)),
         event(5, 4, &json!({"worker": worker(1, "render", "online", json!({}))})),
         event(6, 5, &json!({"log": line(1, "error", "oh")})),
@@ -121,7 +121,7 @@ fn what_is_no_file_of_events_is_told_with_its_line() {
     assert!(open(&["{\"roots\": []}\n".to_owned()]).unwrap_err().starts_with("line 1 is no event"));
     assert!(open(&["\u{0}\u{1}".to_owned()]).unwrap_err().starts_with("line 1 is no event"));
     assert_eq!(open(&[]), Ok(()));
-    // The last line of a command that was killed may be half there.
+    // If the writing command was killed, the last line may be incomplete.
     let mut lines = lines();
     lines[2].truncate(40);
     let file = file(&lines[..3]);

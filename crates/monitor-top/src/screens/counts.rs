@@ -1,4 +1,4 @@
-//! Tasks of queues, counted by name or by queue.
+//! Screens of queue task counts, by name or by queue.
 
 use monitor_wire::QueueCounts;
 

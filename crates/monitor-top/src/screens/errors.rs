@@ -1,4 +1,4 @@
-//! Failures that are alike, of the last 24 hours.
+//! Screen of similar failures in the last 24 hours.
 
 use monitor_wire::ErrorStats;
 

@@ -1,4 +1,4 @@
-//! The whole screen: what stands above and below the list, and what lies over it.
+//! The whole screen: header, footer, and panels over the list.
 
 use monitor_text::{fit, thousands, visible, width};
 use ratatui::Frame;
@@ -11,13 +11,13 @@ use crate::app::{App, Mode, Panel};
 use crate::data::{Link, TasksOf};
 use crate::theme::{Theme, faint, selected, strong};
 
-/// Smaller terminals are told so.
+/// Minimum size of the terminal. On smaller terminals, only a notice is drawn.
 const LEAST: (u16, u16) = (80, 24);
-/// Lines above the list, and below it.
+/// Number of lines above and below the list.
 const HEAD: u16 = 2;
 const FOOT: u16 = 1;
 
-/// Draws all. Returns true if what it shows goes on by itself, so that it is to be drawn again a second later.
+/// Draws the screen. Returns true if it shows a running duration and must be drawn again a second later.
 pub(crate) fn draw(app: &mut App, frame: &mut Frame<'_>, theme: Theme) -> bool {
     let area = frame.area();
     let buffer = frame.buffer_mut();
@@ -42,7 +42,7 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
     put(buffer, area, &words, strong());
 }
 
-/// Writes into the first line of an area, from its left; how many columns it took.
+/// Writes text at the left of the area's first line. Returns the number of columns used.
 fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) -> u16 {
     if area.height == 0 {
         return 0;
@@ -58,7 +58,7 @@ fn put_right(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     put(buffer, right_of(area, before), &text, style);
 }
 
-/// What is left of an area beside a text at its right end.
+/// Returns the part of an area to the left of a right-aligned text.
 fn left_of(area: Rect, text: &str) -> Rect {
     Rect { width: area.width.saturating_sub(width(text) as u16 + 2), ..area }
 }
@@ -68,7 +68,7 @@ fn right_of(area: Rect, columns: u16) -> Rect {
     Rect { x: area.x + columns, width: area.width - columns, ..area }
 }
 
-/// Whose screen it is, what it is about, how its list stands and how the server is heard.
+/// Draws the header: screen, subject, state of the list, and state of the connection.
 fn head(app: &mut App, buffer: &mut Buffer, area: Rect, theme: Theme) {
     let (text, style) = match &app.link {
         Link::Live => ("● live".to_owned(), theme.state(&monitor_wire::State::SUCCEEDED)),
@@ -85,7 +85,7 @@ fn head(app: &mut App, buffer: &mut Buffer, area: Rect, theme: Theme) {
     put(buffer, right_of(area, taken), &visible(&about(app)), Style::new());
 }
 
-/// Its filter, whether it is frozen or follows, and which row of how many is selected.
+/// Describes the state of the list: filter, frozen or following, and position of the selection.
 fn marks(app: &mut App) -> String {
     let filter = app.filter().to_owned();
     let list = app.list();
@@ -102,7 +102,7 @@ fn marks(app: &mut App) -> String {
     marks.join("  ")
 }
 
-/// What the screen is about: the server, a tree, tasks of a queue.
+/// Describes the subject of the screen: the server, a tree, or a selection of queue tasks.
 fn about(app: &App) -> String {
     match app.screen {
         Screen::Tree | Screen::Timeline | Screen::Log => {
@@ -121,7 +121,7 @@ fn about(app: &App) -> String {
     }
 }
 
-/// The screens by their keys.
+/// Draws the screens with their number keys.
 fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
     let mut left = area;
     for screen in Screen::ALL {
@@ -156,7 +156,7 @@ fn body(app: &mut App, buffer: &mut Buffer, area: Rect, theme: Theme) -> bool {
     goes_on
 }
 
-/// Why there is no list to be seen.
+/// Returns the text to show instead of an empty list.
 fn empty(app: &mut App) -> Option<String> {
     if let Some(words) = &app.refusal {
         return Some(words.clone());
@@ -177,7 +177,7 @@ fn empty(app: &mut App) -> Option<String> {
     Some(what.to_owned())
 }
 
-/// Draws a panel, from no line on that leaves it empty: from which.
+/// Draws a panel from line `top` on, limited so that the panel stays filled. Returns the first line.
 fn draw_panel(app: &mut App, (panel, top): (Panel, usize), buffer: &mut Buffer, area: Rect) -> usize {
     let now_us = app.now_us;
     let Some(row) = app.list().selected() else { return 0 };
@@ -200,10 +200,10 @@ fn draw_panel(app: &mut App, (panel, top): (Panel, usize), buffer: &mut Buffer, 
     top
 }
 
-/// The last line: what is typed or asked or told, or the keys. Where the cursor stands, if somebody types.
+/// Draws the last line: prompt, question, message, or key hints. Returns the cursor's column if text is typed.
 fn foot(app: &App, buffer: &mut Buffer, area: Rect, theme: Theme) -> Option<u16> {
     let mut typed = |mark: &str, text: &str| {
-        // The end is what somebody types at.
+        // Show the end of the text, because typing happens there.
         let shown = visible(text);
         let room = usize::from(area.width).saturating_sub(width(mark) + 1);
         let mut start = shown.char_indices().map(|(at, _)| at).chain([shown.len()]);

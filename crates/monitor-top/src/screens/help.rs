@@ -1,6 +1,6 @@
-//! The keys, as the help screen has them.
+//! Key descriptions of the help screen.
 
-/// Pairs of keys and what they do; an empty pair is an empty line.
+/// Pairs of keys and description. An empty pair is an empty line.
 pub(super) const KEYS: [(&str, &str); 21] = [
     ("1 … 9", "roots, tree, timeline, errors, workers, types, queues, log, help"),
     ("j k  ↓ ↑", "down, up; Space and PageUp by pages"),

@@ -1,4 +1,4 @@
-//! What the processes of a tree said.
+//! Screen of the log lines of a tree.
 
 use monitor_wire::LogEntry;
 

@@ -1,4 +1,4 @@
-//! Screens: the columns of each list, what a row has in them, and how all is drawn.
+//! The screens: columns of each list, conversion of models to rows, and drawing.
 
 mod counts;
 mod errors;
@@ -28,7 +28,7 @@ pub(crate) enum Screen {
     Workers,
     Types,
     Queues,
-    /// Tasks of one name or one queue.
+    /// Queue tasks with one name or in one queue.
     Tasks,
     Log,
     Help,
@@ -63,13 +63,13 @@ impl Screen {
         }
     }
 
-    /// The key that leads there.
+    /// Returns the number key of the screen.
     pub(crate) fn number(self) -> Option<char> {
         let numbered = Self::ALL.into_iter().filter(|screen| *screen != Self::Tasks);
         numbered.zip('1'..='9').find(|(screen, _)| *screen == self).map(|(_, digit)| digit)
     }
 
-    /// The screen whose list it shows: tree and timeline share one.
+    /// Returns the screen that owns the list. Tree and timeline share a list.
     pub(crate) fn list(self) -> Self {
         if self == Self::Timeline { Self::Tree } else { self }
     }
@@ -92,7 +92,7 @@ impl Screen {
         }
     }
 
-    /// A model as a row of this screen.
+    /// Converts a model to a row of this screen.
     pub(crate) fn row(self, model: Model) -> Row {
         let cells = match &model {
             Model::Root(root) => roots::cells(root),
@@ -107,7 +107,7 @@ impl Screen {
         Row { key: model.key(), cells, model, depth }
     }
 
-    /// Returns true if the filter keeps a row: of lists that the server doesn't filter.
+    /// Returns true if a row matches the filter. Only lists that the server does not filter are checked.
     pub(crate) fn keeps(self, row: &Row, filter: &str) -> bool {
         if !matches!(self, Self::Errors | Self::Workers | Self::Types | Self::Queues) {
             return true;
@@ -121,7 +121,7 @@ impl Screen {
         filter.to_lowercase().split_whitespace().all(|word| text.contains(word))
     }
 
-    /// The row where something happens: the newest tree, the process that began last, the last line of a log.
+    /// Returns the row with the latest activity: the newest tree, the last started process, or the last log line.
     pub(crate) fn newest(self, rows: &[Row]) -> Option<Key> {
         let latest = |time: fn(&Model) -> Option<u64>| rows.iter().filter_map(|row| Some((time(&row.model)?, row))).max_by_key(|row| row.0);
         let row = match self {
@@ -137,7 +137,7 @@ impl Screen {
     }
 }
 
-/// How long something took, or goes on.
+/// Returns the duration, or the start if the process is still running.
 fn elapsed(state: &State, elapsed_ns: Option<u64>, started_us: Option<u64>) -> Cell {
     let goes_on = [State::RUNNING, State::RETRYING].contains(state);
     elapsed_ns.map(Cell::Took).or(started_us.filter(|_| goes_on).map(Cell::Since)).unwrap_or(Cell::Empty)
@@ -147,7 +147,7 @@ fn at(time_us: Option<u64>) -> Cell {
     time_us.map_or(Cell::Empty, Cell::At)
 }
 
-/// A number that is only worth showing if it isn't zero.
+/// Returns a number cell, empty for zero.
 fn some(number: u64) -> Cell {
     if number == 0 { Cell::Empty } else { Cell::Number(number) }
 }

@@ -1,4 +1,4 @@
-//! What is told of the selected row beside its line: all that is known, its traceback, its result.
+//! Panels with details of the selected row: all known facts, the traceback, or the result.
 
 use monitor_text::{attempt, duration, ended_by, exact_moment, thousands, visible, width};
 use monitor_wire::{Error, Process, Root, Worker};
@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::app::Panel;
 use crate::data::Model;
 
-/// A line is not longer, and there are no more of them, however long a text is.
+/// Maximum length and number of lines.
 const LONGEST_LINE: usize = 2_000;
 const MOST_LINES: usize = 2_000;
 
-/// Lines for people, broken to so many columns. All in them is harmless.
+/// Returns the text of a panel, broken to `columns` columns. Control characters are made visible.
 pub(super) fn lines(panel: Panel, model: &Model, columns: usize, now_us: u64) -> Vec<String> {
     let texts = match (panel, model) {
         (Panel::Info, Model::Root(root)) => of_root(root, now_us),
@@ -177,7 +177,7 @@ fn of_result(process: &Process) -> Vec<String> {
     lines
 }
 
-/// A line as lines that fit.
+/// Breaks a line into lines that fit.
 fn broken(text: &str, columns: usize) -> Vec<String> {
     let text: String = text.replace('\t', "    ").chars().take(LONGEST_LINE).collect();
     let text = visible(&text);

@@ -1,4 +1,4 @@
-//! Processes of a tree, and tasks of queues.
+//! Columns of processes in a tree, and of queue tasks.
 
 use monitor_text::DURATION_COLUMNS;
 use monitor_wire::Process;
@@ -17,7 +17,7 @@ pub(super) const TREE: [Column; 7] = [
     Column::share("error", 2),
 ];
 
-/// The cells of a process: those of a tree, and last its bar on the timeline.
+/// Returns the cells of a process in a tree. The last cell is its bar on the timeline.
 pub(super) fn tree_cells(process: &Process) -> Vec<Cell> {
     let name = match &process.fold {
         Some(fold) => format!("{} ×{}", process.name, monitor_text::thousands(fold.count)),

@@ -1,4 +1,4 @@
-//! Trees.
+//! Columns of trees.
 
 use monitor_text::DURATION_COLUMNS;
 use monitor_wire::Root;

@@ -1,4 +1,4 @@
-//! A list as lines: columns, cells, the selected row.
+//! Draws a list as a table.
 
 use monitor_text::{duration, exact_moment, fit, glyph, moment, one_line, thousands, visible, width};
 use monitor_wire::State;
@@ -11,9 +11,9 @@ use crate::data::Model;
 use crate::list::{Cell, List, Row, Shown};
 use crate::theme::{Theme, faint, selected};
 
-/// Columns between two columns.
+/// Gap between columns.
 const GAP: u16 = 2;
-/// Deeper branches are indented no further.
+/// Maximum depth of indentation.
 const DEEPEST: u32 = 20;
 
 /// A column of a list.
@@ -22,16 +22,16 @@ pub(crate) struct Column {
     pub(crate) title: &'static str,
     width: Width,
     is_right: bool,
-    /// Only on terminals that are so wide.
+    /// Minimum width of the terminal for this column.
     from: u16,
-    /// Shows how deep the row hangs.
+    /// True if the column shows the tree structure.
     has_branches: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Width {
     Fixed(u16),
-    /// So many parts of what the others leave.
+    /// Weight with which the remaining width is shared.
     Share(u16),
 }
 
@@ -65,7 +65,7 @@ impl Column {
     }
 }
 
-/// Where each column stands and how wide it is; those that have no room aren't there.
+/// Returns index, position and width of the visible columns.
 fn places(columns: &[Column], area: Rect) -> Vec<(usize, u16, u16)> {
     let shown: Vec<_> = columns.iter().enumerate().filter(|(_, column)| column.from <= area.width).collect();
     let gaps = GAP * (shown.len().saturating_sub(1)) as u16;
@@ -91,7 +91,7 @@ fn places(columns: &[Column], area: Rect) -> Vec<(usize, u16, u16)> {
     places
 }
 
-/// Draws a list with its heading. Returns true if it shows something that goes on, so that it is another one a second later.
+/// Draws a list with its header. Returns true if a running duration is visible, so that it must be drawn again a second later.
 pub(super) fn draw(list: &mut List, columns: &[Column], buffer: &mut Buffer, area: Rect, theme: Theme, now_us: u64) -> bool {
     let places = places(columns, area);
     let range = Range::of(list.all(), now_us);
@@ -100,7 +100,7 @@ pub(super) fn draw(list: &mut List, columns: &[Column], buffer: &mut Buffer, are
         let column = columns[*index];
         let mark = sort.filter(|sort| sort.column == *index).map_or("", |sort| if sort.is_descending { "▼" } else { "▲" });
         let title = if column.title.is_empty() && *columns_taken > 20 { range.title() } else { column.title.to_owned() };
-        // A narrow column has its mark, and less of its title.
+        // In a narrow column, the title is cut, not the mark.
         let title = fit(&title, usize::from(*columns_taken).saturating_sub(width(mark)));
         put(buffer, (*x, area.y, *columns_taken), &format!("{title}{mark}"), faint(), column.is_right);
     }
@@ -130,14 +130,14 @@ pub(super) fn draw(list: &mut List, columns: &[Column], buffer: &mut Buffer, are
     goes_on
 }
 
-/// Writes text that is cut to its place.
+/// Writes text, cut to its space.
 fn put(buffer: &mut Buffer, (x, y, columns): (u16, u16, u16), text: &str, style: Style, is_right: bool) {
     let text = fit(text, usize::from(columns));
     let before = if is_right { columns.saturating_sub(width(&text) as u16) } else { 0 };
     buffer.set_stringn(x + before, y, text, usize::from(columns - before), style);
 }
 
-/// How deep a row hangs, and whether what is below it is to be seen.
+/// Returns the indentation of a row, and a mark that shows if it is expanded.
 fn branches(row: &Row, is_open: Option<bool>) -> String {
     let mark = match is_open {
         None => "  ",
@@ -163,12 +163,12 @@ fn text(cell: &Cell, columns: u16, now_us: u64) -> String {
     }
 }
 
-/// As much of a text as any terminal is wide.
+/// Cuts a text to more than the width of any terminal.
 fn clip(text: &str) -> String {
     text.chars().take(1_000).collect()
 }
 
-/// A time without its date, if it has one.
+/// Removes the date from a time.
 fn of_day(moment: &str) -> String {
     moment.split_once(' ').map_or(moment, |(_, time)| time).to_owned()
 }
@@ -182,7 +182,7 @@ fn style(cell: &Cell, row: &Row, theme: Theme) -> Style {
     }
 }
 
-/// The colour of a row's words, by how it stands.
+/// Returns the color of a row's text by its state.
 fn tone(row: &Row, theme: Theme) -> Style {
     match &row.model {
         Model::Root(root) => theme.state(&root.state),

@@ -1,4 +1,4 @@
-//! What is drawn, at four sizes, beside files of what is expected.
+//! Snapshots of the screens in four sizes.
 
 use expect_test::expect_file;
 use monitor_text::moment;
@@ -32,7 +32,7 @@ fn drawn(app: &mut App, (width, height): (u16, u16), is_coloured: bool) -> Termi
     terminal
 }
 
-/// The screen as lines, with times as in Greenwich.
+/// Returns the screen as text, with times in UTC.
 fn text(app: &mut App, size: (u16, u16)) -> String {
     let terminal = drawn(app, size, true);
     let buffer = terminal.backend().buffer();
@@ -41,7 +41,7 @@ fn text(app: &mut App, size: (u16, u16)) -> String {
         let mut skipped = 0;
         let mut line = String::new();
         for x in 0..size.0 {
-            // What is covered by a wide character is no column of its own.
+            // The cell after a wide character contains no character of its own.
             if skipped == 0 {
                 let symbol = buffer[(x, y)].symbol();
                 line.push_str(symbol);
@@ -62,7 +62,7 @@ fn text(app: &mut App, size: (u16, u16)) -> String {
     text
 }
 
-/// Compares what is drawn with `snapshots/NAME-WIDTHxHEIGHT.txt`.
+/// Compares the screen with `snapshots/NAME-WIDTHxHEIGHT.txt`.
 fn check(name: &str, app: &mut App, sizes: &[(u16, u16)]) {
     for (width, height) in sizes {
         let text = text(app, (*width, *height));
@@ -129,7 +129,7 @@ fn what_lies_over_a_list() {
     check("traceback", &mut over, &SIZES[..1]);
     over.mode = Mode::Panel(Panel::Info, 1_000);
     check("info", &mut over, &SIZES[..1]);
-    // Nobody scrolls beyond the end.
+    // Scrolling stops at the end.
     assert!(matches!(over.mode, Mode::Panel(Panel::Info, top) if top < 10));
     let target = Target { root: "1".to_owned(), process: None, name: "evil\u{1b}[31m".to_owned() };
     let line = json!({"worker_id": null, "name": "p@h", "status": "waiting"});

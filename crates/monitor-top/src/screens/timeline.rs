@@ -1,4 +1,4 @@
-//! The processes of a tree as bars on a line of time.
+//! Timeline: the processes of a tree as bars.
 
 use monitor_text::{DURATION_COLUMNS, duration};
 use monitor_wire::State;
@@ -21,7 +21,7 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column::share("", 4),
 ];
 
-/// The time that is shown, Unix µs.
+/// Displayed period, in Unix µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
     from_us: u64,
@@ -29,7 +29,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// From the first start to the last end; to now if anything runs.
+    /// Creates the range from the first start to the last end, or to now if a process is running.
     pub(super) fn of(rows: &[Row], now_us: u64) -> Self {
         let bars =
             || rows.iter().filter_map(|row| if let Some(Cell::Bar(from, to)) = row.cells.last() { Some((row, *from, *to)) } else { None });
@@ -38,7 +38,7 @@ impl Range {
         Self { from_us, to_us: to_us.max(from_us + 1) }
     }
 
-    /// What stands above the bars.
+    /// Returns the title above the bars.
     pub(super) fn title(self) -> String {
         format!("0 … {}", duration((self.to_us - self.from_us).saturating_mul(1_000)))
     }
@@ -49,7 +49,7 @@ impl Range {
     }
 }
 
-/// A process that runs has an open end.
+/// Returns true if the process is running, so that its bar is open-ended.
 fn runs(row: &Row) -> bool {
     matches!(&row.model, Model::Process(process) if process.state == State::RUNNING)
 }

@@ -1,4 +1,4 @@
-//! Programs that report.
+//! Columns of workers.
 
 use monitor_wire::{State, Worker};
 
@@ -21,7 +21,7 @@ pub(super) const COLUMNS: [Column; 9] = [
 pub(super) fn cells(worker: &Worker) -> Vec<Cell> {
     let load = worker.loadavg.map_or(Cell::Empty, |[now, ..]| Cell::Text(format!("{now:.2}")));
     vec![
-        // A worker that reports is well.
+        // An online worker is shown with the color of running processes.
         Cell::State(if worker.state.as_str() == "online" { State::RUNNING } else { State::from(worker.state.as_str()) }),
         Cell::Text(format!("{}@{}:{}", worker.program, worker.hostname, worker.pid)),
         Cell::Text(worker.state.as_str().to_owned()),

@@ -7,7 +7,7 @@ pub fn twice(input: TokenStream) -> TokenStream {
     helper(input)
 }
 
-/// The bytes of a file of the crate, by a path that begins where the macro is called.
+/// The bytes of a file of the crate, by a path relative to the calling file.
 #[proc_macro]
 pub fn beside(name: TokenStream) -> TokenStream {
     let here = std::path::absolute(proc_macro::Span::call_site().local_file().unwrap()).unwrap();
@@ -21,7 +21,7 @@ fn helper(input: TokenStream) -> TokenStream {
     format!("(({input}) * 2)").parse().unwrap()
 }
 
-/// Takes only functions of few words.
+/// Accepts only short functions.
 #[proc_macro_attribute]
 pub fn terse(_: TokenStream, item: TokenStream) -> TokenStream {
     let body = item.clone().into_iter().last().map(|body| body.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Every call that a dead program left is counted once, in a row of its own or in a fold.
+//! Every call left by a dead program is counted once, either individually or in a fold.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,24 +12,24 @@ use crate::program::State;
 use crate::reader::{Estate, Events};
 use crate::{About, Calibration};
 
-/// Names of the sites, two of which share one.
+/// Names of the sites. Two sites have the same name.
 const NAMES: [&str; 4] = ["value", "number", "unit", "number"];
 const ROOT: u128 = 7;
 const BELOW_NS: u64 = 100;
 
-/// A step of a thread.
+/// An action of a thread.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Call { site: u32, may_be_brief: bool },
     Return { has_failed: bool, ticks: u64 },
 }
 
-/// A thread that counts children of a parent and site in a fold after the first `after`, as the recorder does.
+/// Simulates a recording thread, which folds the children of a parent and site after the first `after`.
 struct Thread {
     after: u64,
     now: u64,
     next: u64,
-    /// Calls that run, and whether each is in a fold, outermost first.
+    /// Running calls, outermost first, with a flag that is true if the call is folded.
     stack: Vec<(Call, bool)>,
     children: HashMap<(u64, u32), u64>,
     image: Image,
@@ -45,10 +45,10 @@ impl Thread {
         self.next
     }
 
-    /// The fold of these calls.
+    /// Returns the fold for a parent and site.
     fn fold(&mut self, parent: u64, site: u32) -> &mut Counted {
         let mark = self.id();
-        // One below a call that has a row stays below it.
+        // A fold below a call with a row of its own stays below it.
         let may_move = match self.stack.iter().rev().find(|(call, _)| call.id == parent) {
             Some((call, _)) => call.may_be_brief,
             None => self.image.folds.iter().any(|above| above.mark == parent && above.may_move),
@@ -76,7 +76,7 @@ impl Thread {
         &mut folds[place]
     }
 
-    /// The parent of calls that begin now.
+    /// Returns the parent of calls that start now.
     fn current(&mut self) -> u64 {
         match self.stack.last() {
             Some((call, true)) => {
@@ -155,7 +155,7 @@ fn estate(image: Image) -> Estate {
     estate
 }
 
-/// Calls by name as a server counts them. All parents must be known.
+/// Counts calls by name, as a server does. All parents must be known.
 fn counted(estate: &Estate) -> BTreeMap<String, u64> {
     let events: Vec<Event> =
         Events::of(estate).batches(usize::MAX).flatten().map(|event| serde_json::from_value(event).expect("an event")).collect();
@@ -197,7 +197,7 @@ fn a_call_that_may_have_been_reported_while_it_ran_is_told_singly() {
         thread.step(Step::Return { has_failed: false, ticks });
         let mut estate = estate(thread.die());
         estate.program.about.as_mut().unwrap().fold_below_ns = 10_000_000;
-        // A tick is a millisecond, and the program wrote its last batch after 3,000.
+        // A tick is a millisecond, and the program wrote its last batch at 3,000.
         let clock = Some(Calibration { ticks: 3_000, wall_ns: 6, ns_per_tick: 1e6 });
         estate.program.state = Some(State { revision: 1, acknowledged: 0, next: 1, clock, lane: 0 });
         let is_start = |event: &Value| event["type"] == "process-started";
