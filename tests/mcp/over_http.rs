@@ -40,7 +40,7 @@ fn told(answer: &Value) -> (bool, Value) {
     (answer["result"]["isError"] == true, serde_json::from_str(text).unwrap())
 }
 
-fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
+pub(crate) fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
     let more = more.iter().map(|(name, value)| (*name, OsString::from(value)));
     Server::start_with([("MONITOR_MCP", OsString::from(setting))].into_iter().chain(more).collect())
 }
@@ -118,7 +118,7 @@ fn what_is_no_request_is_refused() {
         assert!(expected.contains(&status), "{body}: {status}");
     }
     assert_eq!(post(&server, &[], format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20))).status(), 413);
-    let (status, answer) = call(&server, None, "get_run", &json!({"run": 7}));
+    let (status, answer) = call(&server, None, "get_run", &json!({"run": true}));
     assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32602)), "{answer}");
     let answer: Value = post(&server, &[], rpc("no/such", &json!({}))).json().unwrap();
     assert_eq!(answer["error"]["code"], -32601, "{answer}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::{LINKER, recorded};
 
-const READ: [&str; 13] = [
+pub(crate) const READ: [&str; 13] = [
     "list_runs",
     "why_failed",
     "get_run",
@@ -21,7 +21,7 @@ const READ: [&str; 13] = [
     "list_queue_tasks",
     "list_workers",
 ];
-const OPERATE: [&str; 6] =
+pub(crate) const OPERATE: [&str; 6] =
     ["run_batch_task", "pause_batch_task", "resume_batch_task", "cancel_run", "acknowledge_alert", "retry_queue_task"];
 
 fn names(answer: &Value) -> Vec<&str> {
@@ -191,7 +191,7 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
         ("no/such/method", json!({}), -32601),
         ("tools/call", json!({"name": "no_such_tool", "arguments": {}}), -32602),
         ("tools/call", json!({"name": "get_run"}), -32602),
-        ("tools/call", json!({"name": "get_run", "arguments": {"run": 7}}), -32602),
+        ("tools/call", json!({"name": "get_run", "arguments": {"run": true}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": ""}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": "x".repeat(2_001)}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": "1", "limit": 0}}), -32602),
