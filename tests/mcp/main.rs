@@ -1,9 +1,12 @@
 //! Tools for coding assistants: a real server, a real `monitor mcp`, and JSON-RPC written by hand or by the official clients.
 
 mod client;
+#[path = "../../crates/monitor-state/tests/failing_path_cases/mod.rs"]
+mod failing_path_cases;
 mod official;
 mod over_http;
 mod over_stdio;
+mod reasons;
 mod recorded;
 
 use monitor_tests::Server;

@@ -51,7 +51,7 @@ fn two_calls_find_out_why_something_failed() {
         .iter()
         .map(|row| (row["change"].as_str().unwrap(), row["recorded"]["name"].as_str().unwrap()))
         .collect();
-    assert_eq!(changes, [("failing", "link"), ("failing", "compile"), ("failing", "build"), ("slower", "clean up")]);
+    assert_eq!(changes, [("failing", "link"), ("failing", "build"), ("failing", "compile"), ("slower", "clean up")]);
     assert_eq!(why["page"], format!("{}/tasks/{number}", server.url()));
     assert_eq!(client.end(), Some(0));
 }
