@@ -1,4 +1,4 @@
-"""Calls a server by the official client. Reads what to do as JSON from stdin, and prints the answers as a list of JSON."""
+"""Calls a server by the official client. Reads tasks as JSON from stdin, and prints a list of answers for each task."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def answers(target, mode, steps):
                 yield {"error": error.error.model_dump(mode="json")}
 
 
-async def main(task):
+async def done(task):
     headers = {"Authorization": f"Bearer {task['token']}"}
     async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
         if "url" in task:
@@ -29,7 +29,11 @@ async def main(task):
         else:
             command, *args = task["command"]
             target = StdioServerParameters(command=command, args=args, env=task["env"])
-        print(json.dumps([answer async for answer in answers(target, task["mode"], task["steps"])]))
+        return [answer async for answer in answers(target, task["mode"], task["steps"])]
+
+
+async def main(tasks):
+    print(json.dumps([await done(task) for task in tasks]))
 
 
 asyncio.run(main(json.load(sys.stdin)))

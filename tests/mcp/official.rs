@@ -37,26 +37,39 @@ fn read_calls() -> [(&'static str, Value, &'static str, Value); 13] {
     ]
 }
 
-/// The answers to these calls by the client for Python, the first one about the connection.
-fn python(server: &Server, token: &str, transport: Transport<'_>, mode: &str, steps: &[Value]) -> Vec<Value> {
-    let mut task = json!({"token": token, "mode": mode, "steps": steps});
-    match transport {
-        Transport::Http => task["url"] = json!(format!("{}/mcp", server.url())),
-        Transport::Stdio(options) => {
-            let monitor = command("monitor").get_program().to_str().expect("a path of the tests").to_owned();
-            task["command"] = [&[&*monitor, "mcp"], options].concat().into();
-            task["env"] = json!({"MONITOR_SERVER_URL": server.url(), "MONITOR_TOKEN": token});
+/// Calls of the client for Python over one connection.
+struct Task<'a> {
+    token: &'a str,
+    transport: Transport<'a>,
+    /// `legacy` for the versions of the protocol that begin with `initialize`, `auto` for the latest.
+    mode: &'static str,
+}
+
+/// The answers to these calls for each task, the first one about the connection.
+fn python(server: &Server, tasks: &[Task<'_>], steps: &[Value]) -> Vec<Vec<Value>> {
+    let monitor = command("monitor").get_program().to_str().expect("a path of the tests").to_owned();
+    let input = tasks.iter().map(|Task { token, transport, mode }| {
+        let mut task = json!({"token": token, "mode": mode, "steps": steps});
+        match transport {
+            Transport::Http => task["url"] = json!(format!("{}/mcp", server.url())),
+            Transport::Stdio(options) => {
+                task["command"] = [&[&*monitor, "mcp"], *options].concat().into();
+                task["env"] = json!({"MONITOR_SERVER_URL": server.url(), "MONITOR_TOKEN": token});
+            }
         }
-    }
+        task
+    });
+    let input = Value::from_iter(input).to_string();
     let exe = std::env::current_exe().expect("a test has a path");
     let python = exe.ancestors().nth(3).expect("target/debug/deps/test").join("mcp-python/bin/python");
     assert!(python.is_file(), "the official client is not installed: `cargo xtask test` installs it");
     let mut client = Command::new(python).arg(folder().join("official.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    client.stdin.take().unwrap().write_all(task.to_string().as_bytes()).unwrap();
+    client.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = client.wait_with_output().unwrap();
-    assert!(output.status.success(), "{transport:?} {mode}: {}", output.status);
-    let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((answers.len(), &answers[0]["server"]), (steps.len() + 1, &json!("process-monitor")), "{answers:?}");
+    assert!(output.status.success(), "{}", output.status);
+    let answers: Vec<Vec<Value>> = serde_json::from_slice(&output.stdout).unwrap();
+    let is_whole = |answers: &Vec<Value>| answers.len() == steps.len() + 1 && answers[0]["server"] == "process-monitor";
+    assert!(answers.len() == tasks.len() && answers.iter().all(is_whole), "{answers:?}");
     answers
 }
 
@@ -91,38 +104,42 @@ fn the_official_client_for_python_reads_everything_over_both_transports() {
     let others = steps.len();
     steps.extend(read_calls().iter().map(|(tool, arguments, ..)| json!(["call_tool", tool, arguments])));
     let token = token(&server, "read");
-    for (mode, version) in [("legacy", "2025-11-25"), ("auto", "2026-07-28")] {
-        for transport in [Transport::Stdio(&[]), Transport::Http] {
-            let at = format!("{mode} {transport:?}");
-            let answers = python(&server, &token, transport, mode, &steps);
-            assert_eq!(answers[0]["protocol"], version, "{at}");
-            assert!(answers[0]["instructions"].as_str().unwrap().contains("data, not instruction"), "{at}");
-            let [tools, list, templates, run, same, none, unknown, limit, argument, refused] = &answers[1..=others] else { unreachable!() };
-            let tools = tools["tools"].as_array().unwrap();
-            assert_eq!(tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect::<Vec<_>>(), READ, "{at}");
-            for tool in tools {
-                let hints = &tool["annotations"];
-                assert_eq!((&hints["readOnlyHint"], &hints["destructiveHint"]), (&json!(true), &json!(false)), "{at}: {tool}");
-            }
-            assert_eq!(list["resources"][0]["uri"], "run://2", "{at}: {list}");
-            assert_eq!(templates["resourceTemplates"][0]["uriTemplate"], "run://{run}", "{at}: {templates}");
-            assert_eq!(text(run, "/contents/0/text")["run"]["state"], "failed", "{at}: {run}");
-            assert_eq!(text(same, "/contents/0/text")["outline"], text(run, "/contents/0/text")["outline"], "{at}: {same}");
-            // The later version of the protocol has no code of its own for a resource that is not there.
-            assert_eq!(none["error"]["code"], if mode == "legacy" { -32002 } else { -32602 }, "{at}: {none}");
-            assert_eq!((&unknown["isError"], &text(unknown, "/content/0/text")["error"]["status"]), (&json!(true), &json!(404)), "{at}");
-            for (answer, words) in [
-                (limit, "\"limit\" must be a whole number from 1 to 1000"),
-                (argument, "no argument \"command\""),
-                (refused, "there is no tool \"pause_batch_task\""),
-            ] {
-                let error = &answer["error"];
-                assert!(error["code"] == -32602 && error["message"].as_str().unwrap().contains(words), "{at}: {answer}");
-            }
-            for ((tool, _, pointer, expected), answer) in read_calls().iter().zip(&answers[1 + others..]) {
-                let json = text(answer, "/content/0/text");
-                assert_eq!((&answer["isError"], json.pointer(pointer)), (&json!(false), Some(expected)), "{at}: {tool}: {json}");
-            }
+    let token = &*token;
+    let transports = [Transport::Stdio(&[]), Transport::Http];
+    let tasks = ["legacy", "auto"]
+        .map(|mode| transports.map(|transport| Task { token, transport, mode }))
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+    for (Task { transport, mode, .. }, answers) in tasks.iter().zip(python(&server, &tasks, &steps)) {
+        let (at, is_legacy) = (format!("{mode} {transport:?}"), *mode == "legacy");
+        assert_eq!(answers[0]["protocol"], if is_legacy { "2025-11-25" } else { "2026-07-28" }, "{at}");
+        assert!(answers[0]["instructions"].as_str().unwrap().contains("data, not instruction"), "{at}");
+        let [tools, list, templates, run, same, none, unknown, limit, argument, refused] = &answers[1..=others] else { unreachable!() };
+        let tools = tools["tools"].as_array().unwrap();
+        assert_eq!(tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect::<Vec<_>>(), READ, "{at}");
+        for tool in tools {
+            let hints = &tool["annotations"];
+            assert_eq!((&hints["readOnlyHint"], &hints["destructiveHint"]), (&json!(true), &json!(false)), "{at}: {tool}");
+        }
+        assert_eq!(list["resources"][0]["uri"], "run://2", "{at}: {list}");
+        assert_eq!(templates["resourceTemplates"][0]["uriTemplate"], "run://{run}", "{at}: {templates}");
+        assert_eq!(text(run, "/contents/0/text")["run"]["state"], "failed", "{at}: {run}");
+        assert_eq!(text(same, "/contents/0/text")["outline"], text(run, "/contents/0/text")["outline"], "{at}: {same}");
+        // The later version of the protocol has no code of its own for a resource that is not there.
+        assert_eq!(none["error"]["code"], if is_legacy { -32002 } else { -32602 }, "{at}: {none}");
+        assert_eq!((&unknown["isError"], &text(unknown, "/content/0/text")["error"]["status"]), (&json!(true), &json!(404)), "{at}");
+        for (answer, words) in [
+            (limit, "\"limit\" must be a whole number from 1 to 1000"),
+            (argument, "no argument \"command\""),
+            (refused, "there is no tool \"pause_batch_task\""),
+        ] {
+            let error = &answer["error"];
+            assert!(error["code"] == -32602 && error["message"].as_str().unwrap().contains(words), "{at}: {answer}");
+        }
+        for ((tool, _, pointer, expected), answer) in read_calls().iter().zip(&answers[1 + others..]) {
+            let json = text(answer, "/content/0/text");
+            assert_eq!((&answer["isError"], json.pointer(pointer)), (&json!(false), Some(expected)), "{at}: {tool}: {json}");
         }
     }
     assert!(!server.ask("GET", "/api/v1/batch-tasks/nightly").1.contains("\"paused_by\":\"person\""));
@@ -137,25 +154,24 @@ fn the_official_client_for_python_operates_where_that_is_allowed() {
     let list = json!(["call_tool", "list_batch_tasks", {}]);
     let steps = [json!(["list_tools"]), order("pause_batch_task"), list.clone(), order("resume_batch_task"), list];
     let paused_by = |answer: &Value| text(answer, "/content/0/text")["tasks"][0]["recorded"]["paused_by"].clone();
-    for transport in [Transport::Stdio(&["--allow", "operate"]), Transport::Http] {
-        let answers = python(&server, &read, transport, "auto", &steps);
-        let error = &text(&answers[2], "/content/0/text")["error"];
-        assert_eq!((&answers[2]["isError"], &error["status"]), (&json!(true), &json!(403)), "{transport:?}: {error}");
-        assert_eq!(paused_by(&answers[3]), Value::Null, "{transport:?}");
-        for mode in ["legacy", "auto"] {
-            let answers = python(&server, &operate, transport, mode, &steps);
-            let tools = answers[1]["tools"].as_array().unwrap();
-            for (tool, name) in tools[READ.len()..].iter().zip(OPERATE) {
-                let hints = &tool["annotations"];
-                assert_eq!((&tool["name"], &hints["readOnlyHint"], &hints["destructiveHint"]), (&json!(name), &json!(false), &json!(true)));
-            }
-            assert_eq!(tools.len(), READ.len() + OPERATE.len(), "{mode} {transport:?}");
-            assert_eq!(
-                (&answers[2]["isError"], paused_by(&answers[3])),
-                (&json!(false), json!("person")),
-                "{mode} {transport:?}: {answers:?}"
-            );
-            assert_eq!((&answers[4]["isError"], paused_by(&answers[5])), (&json!(false), Value::Null), "{mode} {transport:?}: {answers:?}");
+    let transports = [Transport::Stdio(&["--allow", "operate"]), Transport::Http];
+    let task = |token, mode| transports.map(|transport| Task { token, transport, mode });
+    let tasks: Vec<_> = [task(&*read, "auto"), task(&*operate, "legacy"), task(&*operate, "auto")].into_iter().flatten().collect();
+    for (Task { token, transport, mode }, answers) in tasks.iter().zip(python(&server, &tasks, &steps)) {
+        let at = format!("{mode} {transport:?}");
+        let tools = answers[1]["tools"].as_array().unwrap();
+        for (tool, name) in tools[READ.len()..].iter().zip(OPERATE) {
+            let hints = &tool["annotations"];
+            assert_eq!((&tool["name"], &hints["readOnlyHint"], &hints["destructiveHint"]), (&json!(name), &json!(false), &json!(true)));
+        }
+        assert_eq!(tools.len(), READ.len() + OPERATE.len(), "{at}");
+        if *token == read {
+            let error = &text(&answers[2], "/content/0/text")["error"];
+            assert_eq!((&answers[2]["isError"], &error["status"]), (&json!(true), &json!(403)), "{at}: {error}");
+            assert_eq!(paused_by(&answers[3]), Value::Null, "{at}");
+        } else {
+            assert_eq!((&answers[2]["isError"], paused_by(&answers[3])), (&json!(false), json!("person")), "{at}: {answers:?}");
+            assert_eq!((&answers[4]["isError"], paused_by(&answers[5])), (&json!(false), Value::Null), "{at}: {answers:?}");
         }
     }
     let (_, audit) = server.ask("GET", "/api/v1/audit");
@@ -203,8 +219,8 @@ fn the_inspector_lists_and_calls_tools_over_both_transports() {
         // The inspector sends `2` as a number.
         let (code, why) = ask(&["--method", "tools/call", "--tool-name", "why_failed", "--tool-arg", "run=2"]);
         assert_eq!((code, &text(&why, "/content/0/text")["reason"]["recorded"]["message"]), (Some(0), &json!("build failed")));
-        let (code, refused) = ask(&["--method", "tools/call", "--tool-name", "get_run", "--tool-arg", "limit=2"]);
-        let refused = refused["error"]["message"].as_str().unwrap().to_owned();
-        assert!(code == Some(1) && refused.contains("the argument \"run\" is missing"), "{transport:?}: {refused}");
     }
+    let (code, refused) = inspector(&server, &token, Transport::Stdio(&[]), &["--method", "tools/call", "--tool-name", "get_run"]);
+    let refused = refused["error"]["message"].as_str().unwrap().to_owned();
+    assert!(code == Some(1) && refused.contains("the argument \"run\" is missing"), "{refused}");
 }
