@@ -1,6 +1,7 @@
 //! Tools for coding assistants: a real server, a real `monitor mcp`, and JSON-RPC written by hand or by the official clients.
 
 mod client;
+mod documented;
 #[path = "../../crates/monitor-state/tests/failing_path_cases/mod.rs"]
 mod failing_path_cases;
 mod official;

@@ -18,7 +18,7 @@ enum Transport<'a> {
     Http,
 }
 
-/// A call of each read tool, a place in its answer, and what is there.
+/// A call of each read tool, with a place in its answer and the expected value.
 fn read_calls() -> [(&'static str, Value, &'static str, Value); 13] {
     [
         ("list_runs", json!({"state": "failed"}), "/runs/0/number", json!(2)),

@@ -20,13 +20,18 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Posts a request with these headers.
 fn post(server: &Server, headers: &[(&str, &str)], body: String) -> Response {
-    send(server, "POST", &[&[ACCEPT, JSON, ("user-agent", "test-client/3")], headers].concat(), body)
+    post_to(&format!("{}/mcp", server.url()), headers, body)
+}
+
+/// Posts a request with these headers to this address.
+pub(crate) fn post_to(url: &str, headers: &[(&str, &str)], body: String) -> Response {
+    send("POST", url, &[&[ACCEPT, JSON, ("user-agent", "test-client/3")], headers].concat(), body)
 }
 
 /// Sends a request with no headers but these.
-fn send(server: &Server, method: &str, headers: &[(&str, &str)], body: String) -> Response {
+fn send(method: &str, url: &str, headers: &[(&str, &str)], body: String) -> Response {
     let client = Client::builder().no_proxy().build().unwrap();
-    let request = client.request(method.parse().unwrap(), format!("{}/mcp", server.url()));
+    let request = client.request(method.parse().unwrap(), url);
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).send().unwrap()
 }
 
@@ -178,7 +183,7 @@ fn headers_and_methods_are_those_of_the_protocol() {
         ("DELETE", vec![("mcp-session-id", "no such")], 401),
         ("PUT", vec![ACCEPT, JSON, ("authorization", &bearer)], 405),
     ] {
-        let response = send(&server, method, &headers, list());
+        let response = send(method, &format!("{}/mcp", server.url()), &headers, list());
         let found = response.status().as_u16();
         assert_eq!(found, status, "{method} {headers:?}: {}", response.text().unwrap());
     }

@@ -65,7 +65,7 @@ where
     service.handle(Request::from_parts(head, Full::new(body))).await
 }
 
-/// Answers what has no id that could be read.
+/// Refuses a request whose id can't be read.
 fn refused(status: StatusCode, error: &ErrorData) -> Answer {
     let body = json!({"jsonrpc": "2.0", "id": null, "error": error}).to_string();
     let mut response = Response::new(Full::new(Bytes::from(body)).boxed());
