@@ -1,4 +1,4 @@
-//! The official clients: `mcp` of PyPI and `@modelcontextprotocol/inspector` of npm, over both transports. `cargo xtask test` installs them.
+//! The official clients: `mcp` of `PyPI` and `@modelcontextprotocol/inspector` of npm, over both transports. `cargo xtask test` installs them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn python(server: &Server, tasks: &[Task<'_>], steps: &[Value]) -> Vec<Vec<Value
         }
         task
     });
-    let input = Value::from_iter(input).to_string();
+    let input = input.collect::<Value>().to_string();
     let exe = std::env::current_exe().expect("a test has a path");
     let python = exe.ancestors().nth(3).expect("target/debug/deps/test").join("mcp-python/bin/python");
     assert!(python.is_file(), "the official client is not installed: `cargo xtask test` installs it");

@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 
 const CASES: &str = include_str!("../../cases/failing_path.txt");
 
-pub struct Case {
-    pub name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     /// Name of the last process of the failing path. Empty if there is none.
-    pub cause: String,
+    pub(crate) cause: String,
     /// Error that lists show. Empty if there is none.
-    pub error: String,
+    pub(crate) error: String,
     tree: Vec<&'static str>,
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     CASES.split("\n# ").skip(1).map(case).collect()
 }
 
@@ -27,7 +27,7 @@ fn case(text: &'static str) -> Case {
 
 impl Case {
     /// The events of the tree.
-    pub fn events(&self, root_id: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, root_id: &str) -> Vec<Value> {
         let (mut above, mut events) = (Vec::<String>::new(), Vec::new());
         for (index, line) in self.tree.iter().enumerate() {
             let id = format!("{:016x}", index + 1);
