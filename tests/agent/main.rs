@@ -4,6 +4,7 @@
 mod ahead;
 mod alarms;
 mod alerts;
+mod assistant;
 mod away;
 mod bucket;
 mod channels;

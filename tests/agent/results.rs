@@ -134,6 +134,9 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
             assert!(process["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{}: {process}", row.task);
         }
 
+        if row.state != "succeeded" {
+            explained(&server, row, &seen, process);
+        }
         // The command line finds the run by its result code, at the server and at the agent.
         let code = row.code.to_string();
         for (option, value) in [("--exit-code", code.as_str()), ("--outcome", row.state), ("--outcome", row.outcome)] {
@@ -170,6 +173,35 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
         let mails: BTreeSet<_> = mail.taken().iter().map(|id| alert(id)).collect();
         (mails == told).then_some(())
     });
+}
+
+/// An assistant gets the same result, reason and error as the page shows.
+fn explained(server: &Server, row: &Row, seen: &Value, process: &Value) {
+    let (is_done, why) = server.tool("why_failed", &json!({"run": seen["root_id"]}));
+    assert!(is_done && why["failed"] == (row.state != "cancelled"), "{}: {why:#}", row.task);
+    let result = &why["batch_result"];
+    let told = (&result["outcome"], result["result_code"].as_i64(), result["recorded"]["reason"].as_str());
+    assert_eq!(told, (&json!(row.state), Some(row.code), row.reason), "{}: {why:#}", row.task);
+    // The page shows the words of the process as well.
+    let shown = if row.state == "cancelled" { &why["process"] } else { &why["failing_path"][0] };
+    for key in ["exit_code", "signal", "state"] {
+        assert_eq!(shown[key], process[key], "{}: {why:#}", row.task);
+    }
+    assert_eq!(shown["recorded"]["reason"], process["reason"], "{}: {why:#}", row.task);
+    let root = server.get(&format!("/roots/{}", seen["root_id"].as_str().unwrap()));
+    match row.state {
+        "failed" => {
+            let error = root["error"].as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+            assert_eq!(why["reason"]["recorded"], error.map(|(key, value)| (key.clone(), value.clone())).collect::<Value>(), "{why:#}");
+        }
+        "lost" => {
+            let worker = server.get(&format!("/workers/{}", process["worker_id"].as_str().unwrap()));
+            assert!(why["reason"].as_str().unwrap().contains("not known"), "{why:#}");
+            assert_eq!((&why["worker"]["id"], &why["worker"]["state"]), (&worker["id"], &json!("lost")), "{why:#}");
+            assert!(why["worker"]["lost"].is_string() && why["worker"]["recorded"]["hostname"] == worker["hostname"], "{why:#}");
+        }
+        _ => assert_eq!(why["reason"], Value::Null, "{why:#}"),
+    }
 }
 
 #[test]

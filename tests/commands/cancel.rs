@@ -101,6 +101,25 @@ fn a_tree_ends_across_tasks_threads_programs_and_commands() {
 }
 
 #[test]
+fn an_assistant_cancels_a_process_and_the_rest_of_its_run() {
+    let server = Server::start_with(vec![("MONITOR_MCP", "operate".into())]);
+    let mut program = begin(&server, &["cancellable", &launcher()], "read,cancel");
+    let sleeps = running(&server, "sleeps", 2);
+    wait_for_channels(&server, 3);
+    let number = server.roots()[0]["number"].to_string();
+    let (is_done, answer) = server.tool("cancel_run", &json!({"run": number, "process": sleeps[0]["id"]}));
+    assert!(is_done && answer["answer"]["running"] == 0, "{answer:#}");
+    assert_eq!((state(&server, &sleeps[0]), state(&server, &sleeps[1])), (json!("cancelled"), json!("running")));
+    let (is_done, answer) = server.tool("cancel_run", &json!({ "run": number }));
+    assert!(is_done && answer["answer"]["running"] == 0, "{answer:#}");
+    assert!(program.0.wait().unwrap().success(), "it ended by itself");
+    assert_eq!(state(&server, &sleeps[1]), "cancelled");
+    let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
+    assert_eq!(audit.matches("(cancel) by monitor-mcp/").count(), 2, "{audit}");
+    assert_eq!(audit.matches(" (assistant/1)").count(), 2, "{audit}");
+}
+
+#[test]
 fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
     let server = Server::start();
     let mut deaf = begin(&server, &["deaf"], "all");

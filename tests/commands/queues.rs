@@ -329,6 +329,24 @@ fn workers_are_listed_by_state_and_text_with_counts_of_their_tasks() {
 }
 
 #[test]
+fn an_assistant_puts_a_task_into_its_queue_again() {
+    let server = Server::start_with(vec![("MONITOR_MCP", "operate".into())]);
+    let _worker = Worker::start(&server, "video", "all");
+    let (is_done, answer) = server.tool("retry_queue_task", &json!({"task": "known-1"}));
+    assert!(is_done && answer["answer"]["recorded"]["tasks"] == json!([{"id": "known-1", "uuid": "known-1-again"}]), "{answer:#}");
+    // The answer names a task that did not get into a queue.
+    let (_, answer) = server.tool("retry_queue_task", &json!({"task": "nobody"}));
+    assert!(answer.to_string().contains("no task \\\"nobody\\\" has ended here"), "{answer:#}");
+    let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    let by = |entry: &&Value| entry["action"].as_str().is_some_and(|text| text.contains("known-1") && text.contains("(assistant/1)"));
+    assert!(
+        audit["entries"].as_array().unwrap().iter().any(|entry| by(&entry) && entry["outcome"] == "done: 1 of 1 run again"),
+        "{audit:#}"
+    );
+}
+
+#[test]
 fn a_task_is_retried_looked_for_and_shown_by_the_first_digits_of_its_id() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "video", "all");

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{SmallDisk, command, terminate, wait_for};
@@ -184,6 +184,19 @@ impl Server {
         let request = if body.is_null() { request } else { request.json(body) };
         let response = request.send().expect("the server answers");
         (response.status().as_u16(), response.json().unwrap_or_default())
+    }
+
+    /// Calls a tool at `/mcp` as the client `assistant/1`, with the token of the data folder. Returns true if it succeeded, and its JSON.
+    ///
+    /// # Panics
+    /// If there is no answer of a tool.
+    pub fn tool(&self, name: &str, arguments: &Value) -> (bool, Value) {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}});
+        let post = self.http.post(format!("{}/mcp", self.url)).bearer_auth(self.token()).header("user-agent", "assistant/1");
+        let response = post.header("accept", "application/json, text/event-stream").json(&request).send().expect("the server answers");
+        let answer: Value = response.json().expect("the answer is JSON");
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{name} {arguments}: {answer}"));
+        (answer["result"]["isError"] != true, serde_json::from_str(text).expect("the text is JSON"))
     }
 
     /// The answer to a GET request below `/api/v1`.

@@ -1,8 +1,13 @@
-//! Tools for coding assistants: a real server, a real `monitor mcp`, and JSON-RPC written by hand.
+//! Tools for coding assistants: a real server, a real `monitor mcp`, and JSON-RPC written by hand or by the official clients.
 
 mod client;
+mod documented;
+#[path = "../../crates/monitor-state/tests/failing_path_cases/mod.rs"]
+mod failing_path_cases;
+mod official;
 mod over_http;
 mod over_stdio;
+mod reasons;
 mod recorded;
 
 use monitor_tests::Server;
@@ -53,6 +58,7 @@ pub(crate) fn recorded(server: &Server) {
         );
     }
     let worker = json!({"id": "5b0c000000000000000000000000a001", "hostname": "build-7", "pid": 1, "program": "make"});
-    let (status, answer) = server.post(&json!({"version": 1, "worker": worker, "sequence": 1, "sent_us": BEGIN_US, "events": events}));
+    let batch = json!({"version": 1, "worker": worker, "sequence": 1, "sent_us": BEGIN_US, "events": events});
+    let (status, answer) = server.order("POST", "/events", &batch);
     assert_eq!((status, &answer["refused"]), (200, &Value::Null), "{answer}");
 }

@@ -15,11 +15,23 @@ pub(crate) fn token(server: &Server, scope: &str) -> String {
     String::from_utf8(made.stdout).unwrap().split_whitespace().last().expect("a token").to_owned()
 }
 
+const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
 /// Posts a request with these headers.
 fn post(server: &Server, headers: &[(&str, &str)], body: String) -> Response {
+    post_to(&format!("{}/mcp", server.url()), headers, body)
+}
+
+/// Posts a request with these headers to this address.
+pub(crate) fn post_to(url: &str, headers: &[(&str, &str)], body: String) -> Response {
+    send("POST", url, &[&[ACCEPT, JSON, ("user-agent", "test-client/3")], headers].concat(), body)
+}
+
+/// Sends a request with no headers but these.
+fn send(method: &str, url: &str, headers: &[(&str, &str)], body: String) -> Response {
     let client = Client::builder().no_proxy().build().unwrap();
-    let request = client.post(format!("{}/mcp", server.url())).header("accept", "application/json, text/event-stream");
-    let request = request.header("content-type", "application/json").header("user-agent", "test-client/3");
+    let request = client.request(method.parse().unwrap(), url);
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).send().unwrap()
 }
 
@@ -40,7 +52,7 @@ fn told(answer: &Value) -> (bool, Value) {
     (answer["result"]["isError"] == true, serde_json::from_str(text).unwrap())
 }
 
-fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
+pub(crate) fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
     let more = more.iter().map(|(name, value)| (*name, OsString::from(value)));
     Server::start_with([("MONITOR_MCP", OsString::from(setting))].into_iter().chain(more).collect())
 }
@@ -111,19 +123,76 @@ fn why_failed_over_http_is_what_it_is_over_stdio() {
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn a_body_that_is_no_request_is_refused_by_the_codes_of_the_protocol() {
     let server = start("read", &[]);
-    for (body, expected) in [("{", 400..=415), ("[1]", 400..=422)] {
-        let status = post(&server, &[], body.to_owned()).status().as_u16();
-        assert!(expected.contains(&status), "{body}: {status}");
+    let list = rpc("tools/list", &json!({}));
+    let old = list.replace("2.0", "1.0");
+    let (batch, long) = (format!("[{list},{list}]"), format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20)));
+    let call = |params: Value| rpc("tools/call", &params);
+    for (body, status, code) in [
+        ("{".to_owned(), 400, -32700),
+        ("nonsense".to_owned(), 400, -32700),
+        (format!("{list} {list}"), 400, -32700),
+        (String::new(), 400, -32700),
+        ("[".repeat(100_000), 400, -32700),
+        ("[1]".to_owned(), 400, -32600),
+        (batch, 400, -32600),
+        ("{\"a\":1}".to_owned(), 400, -32600),
+        (old, 400, -32600),
+        (list.replace("\"id\":1", "\"id\":{}"), 400, -32600),
+        (long, 413, -32600),
+        (rpc("no/such", &json!({})), 200, -32601),
+        (rpc("initialize", &json!({})), 200, -32602),
+        (rpc("resources/read", &json!({"uri": 7})), 200, -32602),
+        (call(json!({})), 200, -32602),
+        (call(json!({"name": 7})), 200, -32602),
+        (call(json!({"name": "no_such_tool"})), 200, -32602),
+        (call(json!({"name": "get_run", "arguments": [1]})), 200, -32602),
+        (call(json!({"name": "get_run", "arguments": {"run": true}})), 200, -32602),
+    ] {
+        let shown: String = body.chars().take(100).collect();
+        let response = post(&server, &[], body);
+        let found = response.status().as_u16();
+        let answer: Value = response.json().unwrap_or_else(|error| panic!("{shown}: {found}: {error}"));
+        assert_eq!((found, &answer["error"]["code"]), (status, &json!(code)), "{shown}: {answer}");
+        assert_eq!(answer["id"], if status == 200 { json!(1) } else { Value::Null }, "{shown}: {answer}");
     }
-    assert_eq!(post(&server, &[], format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20))).status(), 413);
-    let (status, answer) = call(&server, None, "get_run", &json!({"run": 7}));
-    assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32602)), "{answer}");
-    let answer: Value = post(&server, &[], rpc("no/such", &json!({}))).json().unwrap();
-    assert_eq!(answer["error"]["code"], -32601, "{answer}");
-    let client = Client::builder().no_proxy().build().unwrap();
-    assert_eq!(client.get(format!("{}/mcp", server.url())).send().unwrap().status(), 405);
+    let answer: Value = post(&server, &[], rpc("ping", &json!({}))).json().unwrap();
+    assert_eq!(answer["result"], json!({}));
+}
+
+#[test]
+fn headers_and_methods_are_those_of_the_protocol() {
+    let server = start("read", &[]);
+    let list = || rpc("tools/list", &json!({}));
+    let (version, bearer) = ("mcp-protocol-version", format!("Bearer {}", server.token()));
+    for (method, headers, status) in [
+        ("POST", vec![ACCEPT, JSON], 200),
+        ("POST", vec![JSON], 406),
+        ("POST", vec![("accept", "application/json"), JSON], 406),
+        ("POST", vec![ACCEPT], 415),
+        ("POST", vec![ACCEPT, ("content-type", "text/plain")], 415),
+        ("POST", vec![ACCEPT, JSON, (version, "2025-06-18")], 200),
+        ("POST", vec![ACCEPT, JSON, (version, "1999-01-01")], 400),
+        // This version wants the method in a header, too.
+        ("POST", vec![ACCEPT, JSON, (version, "2026-07-28")], 400),
+        // There are no sessions: whichever is named, the request is answered.
+        ("POST", vec![ACCEPT, JSON, ("mcp-session-id", "no such")], 200),
+        ("GET", vec![("accept", "text/event-stream")], 405),
+        ("DELETE", vec![("authorization", &bearer), ("mcp-session-id", "no such")], 405),
+        ("DELETE", vec![("mcp-session-id", "no such")], 401),
+        ("PUT", vec![ACCEPT, JSON, ("authorization", &bearer)], 405),
+    ] {
+        let response = send(method, &format!("{}/mcp", server.url()), &headers, list());
+        let found = response.status().as_u16();
+        assert_eq!(found, status, "{method} {headers:?}: {}", response.text().unwrap());
+    }
+    let notification = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
+    assert_eq!(post(&server, &[], notification).status(), 202);
+    // A client of a version that does not exist gets one that does.
+    let initialize = json!({"protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    let answer: Value = post(&server, &[], rpc("initialize", &initialize)).json().unwrap();
+    assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "{answer}");
 }
 
 #[test]

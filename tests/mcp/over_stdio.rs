@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::{LINKER, recorded};
 
-const READ: [&str; 13] = [
+pub(crate) const READ: [&str; 13] = [
     "list_runs",
     "why_failed",
     "get_run",
@@ -21,7 +21,7 @@ const READ: [&str; 13] = [
     "list_queue_tasks",
     "list_workers",
 ];
-const OPERATE: [&str; 6] =
+pub(crate) const OPERATE: [&str; 6] =
     ["run_batch_task", "pause_batch_task", "resume_batch_task", "cancel_run", "acknowledge_alert", "retry_queue_task"];
 
 fn names(answer: &Value) -> Vec<&str> {
@@ -181,17 +181,25 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
-    // A line that is not JSON gets no answer, because it has no id.
+    // A line that is not JSON, or longer than a message may be, gets no answer, because its id can't be read.
     client.line("{\"jsonrpc\": \"2.0\", \"id\": 1, ");
+    client.line("nonsense");
     client.line(&"x".repeat(3 << 20));
-    client.line("[1, 2]");
-    let answer = client.read();
-    assert_eq!(answer["error"]["code"], -32600, "{answer}");
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
+    for line in ["[1, 2]", "{}", &format!("[{ping}, {ping}]"), &ping.replace("2.0", "1.0"), &ping.replace(":1,", ":{},")] {
+        client.line(line);
+        let answer = client.read();
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32600), &Value::Null), "{line}: {answer}");
+    }
     for (method, params, code) in [
         ("no/such/method", json!({}), -32601),
+        ("tools/call", json!({}), -32602),
+        ("tools/call", json!({"name": 7}), -32602),
+        ("tools/call", json!({"name": "get_run", "arguments": "run"}), -32602),
+        ("resources/read", json!({"uri": 7}), -32602),
         ("tools/call", json!({"name": "no_such_tool", "arguments": {}}), -32602),
         ("tools/call", json!({"name": "get_run"}), -32602),
-        ("tools/call", json!({"name": "get_run", "arguments": {"run": 7}}), -32602),
+        ("tools/call", json!({"name": "get_run", "arguments": {"run": true}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": ""}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": "x".repeat(2_001)}}), -32602),
         ("tools/call", json!({"name": "get_run", "arguments": {"run": "1", "limit": 0}}), -32602),
@@ -204,6 +212,24 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
         assert_eq!(answer["error"]["code"], code, "{method} {params}: {answer}");
     }
     assert_eq!(client.call("list_runs", &json!({}))["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(client.end(), Some(0));
+}
+
+#[test]
+fn a_connection_begins_as_the_protocol_says_or_the_error_names_what_is_missing() {
+    let server = Server::start();
+    let mut client = Client::start_raw(server.url(), Some(&server.token()), &[]);
+    for (method, params) in [("tools/list", json!({})), ("initialize", json!({}))] {
+        let answer = client.request(method, &params);
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(answer["error"]["code"] == -32602 && message.contains("protocolVersion"), "{method}: {answer}");
+    }
+    // A client of a version that does not exist gets one that does.
+    let params = json!({"protocolVersion": "1999-01-01", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    let answer = client.request("initialize", &params);
+    assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "{answer}");
+    client.line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    assert!(client.call("list_runs", &json!({}))["runs"].is_array());
     assert_eq!(client.end(), Some(0));
 }
 

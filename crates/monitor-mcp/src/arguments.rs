@@ -45,16 +45,20 @@ pub(crate) struct Arguments(JsonObject);
 impl Arguments {
     /// Checks arguments.
     pub(crate) fn read(declared: &[Parameter], given: Option<JsonObject>) -> Result<Self, ErrorData> {
-        let given = given.unwrap_or_default();
+        let mut given = given.unwrap_or_default();
         let wrong = |why: String| Err(ErrorData::invalid_params(why, None));
         let known = || declared.iter().map(|parameter| parameter.name).chain(["max_characters"]).collect::<Vec<_>>().join(", ");
-        for (name, value) in &given {
+        for (name, value) in &mut given {
             let kind = match declared.iter().find(|parameter| parameter.name == name) {
                 Some(parameter) => parameter.kind,
                 None if name == "max_characters" => Kind::Count(MOST_CHARACTERS as u64),
                 None => return wrong(format!("there is no argument {name:?}, but: {}", known())),
             };
-            let expected = match (kind, value) {
+            // Clients that don't read the schema send `run=2106` as a number.
+            if matches!(kind, Kind::Text) && value.is_u64() {
+                *value = value.to_string().into();
+            }
+            let expected = match (kind, &*value) {
                 (Kind::Text, Value::String(text)) if !text.is_empty() && text.len() <= MAX_TEXT_BYTES => continue,
                 (Kind::Word(words), Value::String(text)) if words.contains(&&**text) => continue,
                 (Kind::Count(most), value) if value.as_u64().is_some_and(|count| (1..=most).contains(&count)) => continue,

@@ -1,9 +1,9 @@
 //! Requests of the protocol: lists of tools and resources, calls of tools, and reading of resources.
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData,
+    Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -32,6 +32,9 @@ pub struct Assistant<A> {
     /// Name of the HTTP client. `None` for a connection with a session, whose client has introduced itself.
     agent: Option<String>,
 }
+
+/// Methods with parameters. The library takes a request of them whose parameters it can't read for one of another method.
+const METHODS: [&str; 6] = ["initialize", "tools/list", "tools/call", "resources/list", "resources/templates/list", "resources/read"];
 
 /// Begins the address of a run as a resource.
 const RUN: &str = "run://";
@@ -129,6 +132,15 @@ impl<A: Ask> ServerHandler for Assistant<A> {
         let answer = tools::call(tool.name, &arguments, &self.caller(&context)).await.map_err(|failure| refused(&failure))?;
         let contents = ResourceContents::text(answer.text(arguments.max_characters()), read.uri).with_mime_type("application/json");
         Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+
+    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        Err(if METHODS.contains(&&*method) {
+            ErrorData::invalid_params(format!("the parameters of {method} can't be read: a field is missing or of another type"), None)
+        } else {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)
+        })
     }
 }
 

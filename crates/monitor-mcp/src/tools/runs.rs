@@ -133,12 +133,17 @@ pub(super) async fn failing_path<A: Ask>(run: &str, root: &Root, by: &Caller<A>)
     if root.counts.failed + root.counts.lost == 0 {
         return Ok(Vec::new());
     }
-    let own: ProcessesPage = by.read(Request::get(&["roots", run, "tree"]).with("limit", &1)).await?;
-    let Some(own) = own.processes.first().filter(|own| own.depth == Some(0)) else { return Ok(Vec::new()) };
+    let Some(own) = own_process(run, by).await? else { return Ok(Vec::new()) };
     let failed = Request::get(&["processes"]).with("root", run).with("state", "failed,lost").with("limit", &MOST_FAILED);
     let failed: ProcessesPage = by.read(failed).await?;
     let parents = failed.processes.iter().map(|process| (process.parent_id.filter(|_| !process.orphan), process));
-    Ok(monitor_state::failing_path(own, parents).into_iter().cloned().collect())
+    Ok(monitor_state::failing_path(&own, parents).into_iter().cloned().collect())
+}
+
+/// Returns the process that the run begins with, if its start was recorded.
+pub(super) async fn own_process<A: Ask>(run: &str, by: &Caller<A>) -> Result<Option<Process>, Failure> {
+    let first: ProcessesPage = by.read(Request::get(&["roots", run, "tree"]).with("limit", &1)).await?;
+    Ok(first.processes.into_iter().next().filter(|own| own.depth == Some(0)))
 }
 
 pub(super) fn shown_run(root: &Root) -> Value {

@@ -2,15 +2,15 @@
 
 use monitor_state::{Difference, differences, took_ns};
 use monitor_text::now_us;
-use monitor_wire::{Process, Root, RootsPage, TreePage};
+use monitor_wire::{BatchRunsPage, Process, Root, RootsPage, State, TreePage};
 use serde_json::{Value, json};
 
-use super::runs::{failing_path, lines, log_path, shown_process, shown_run};
+use super::runs::{failing_path, lines, log_path, own_process, shown_process, shown_run};
 use super::{Answered, Caller};
 use crate::answer::Answer;
 use crate::arguments::Arguments;
 use crate::ask::{Ask, Failure, Request};
-use crate::recorded::{RECORDED, clean};
+use crate::recorded::{RECORDED, clean, picked};
 
 /// Log lines of the process that failed first.
 const TAIL: u64 = 30;
@@ -24,18 +24,18 @@ pub(super) async fn why_failed<A: Ask>(arguments: &Arguments, by: &Caller<A>) ->
     let answer = Answer::default().page(by.page_of(&[run]));
     let path = failing_path(run, &root, by).await?;
     let Some(first) = path.last() else {
-        let answer = answer.value("run", run_shown).value("failed", false);
-        return Ok(answer.more(
-            "This run did not fail, so there is nothing to explain. get_run shows its processes, with failures that it has handled.",
-        ));
+        return not_failed(run, answer.value("run", run_shown).value("failed", false), by).await;
     };
     // The reason has a field of its own.
     if let Some(recorded) = run_shown[RECORDED].as_object_mut() {
         recorded.remove("error");
     }
-    let reason = root.error.as_ref().map_or(json!("no error was recorded"), |error| json!({ RECORDED: clean(&json!(error)) }));
+    let is_lost = first.state == State::LOST;
+    let none = if is_lost { "whether it ended is not known: its worker is lost" } else { "no error was recorded" };
+    let reason = root.error.as_ref().map_or(json!(none), |error| json!({ RECORDED: clean(&json!(error)) }));
     let answer = answer.value("run", run_shown).value("failed", true).value("reason", reason);
-    let answer = answer.rows("failing_path", path.iter().map(shown_process).collect());
+    let answer = if is_lost { lost_worker(first, answer, by).await } else { answer };
+    let answer = batch_result(&path[0], answer, by).await.rows("failing_path", path.iter().map(shown_process).collect());
     let answer = tail(run, first, answer, by).await?;
     let Some(good) = last_good(&root, by).await? else {
         return Ok(answer.value("last_good_run", "there is none of this name").more(MORE));
@@ -44,6 +44,42 @@ pub(super) async fn why_failed<A: Ask>(arguments: &Arguments, by: &Caller<A>) ->
 }
 
 const MORE: &str = "get_process shows all of a process by its id, get_logs more of the log, compare_runs all differences.";
+
+/// Explains the end of a run that did not fail.
+async fn not_failed<A: Ask>(run: &str, answer: Answer, by: &Caller<A>) -> Answered {
+    let Some(own) = own_process(run, by).await?.filter(|own| own.state == State::CANCELLED) else {
+        return Ok(answer.more(
+            "This run did not fail, so there is nothing to explain. get_run shows its processes, with failures that it has handled.",
+        ));
+    };
+    let answer = batch_result(&own, answer.value("process", shown_process(&own)), by).await;
+    Ok(answer.more("This run was cancelled: `process` contains the reason, if one was recorded. get_run shows its processes."))
+}
+
+/// Adds the worker of a lost process.
+async fn lost_worker<A: Ask>(process: &Process, answer: Answer, by: &Caller<A>) -> Answer {
+    let Some(id) = process.worker_id else { return answer };
+    match by.ask(Request::get(&["workers", &id.to_string()])).await {
+        Ok(worker) => answer.value("worker", picked(&worker, &["id", "state", "lost_us", "last_seen_us", "pid", "hostname", "program"])),
+        // The server no longer has it.
+        Err(_) => answer,
+    }
+}
+
+/// Adds the result code and the reason of a run of a batch task, as the list of its runs shows them.
+async fn batch_result<A: Ask>(own: &Process, answer: Answer, by: &Caller<A>) -> Answer {
+    let task = own.fields.get("task.name").and_then(Value::as_str);
+    // Agents write the time as text.
+    let due_us = own.fields.get("task.due_us").and_then(|due| due.as_u64().or_else(|| due.as_str()?.parse::<u64>().ok()));
+    let Some((task, due_us)) = task.zip(due_us) else { return answer };
+    let request = Request::get(&["batch-tasks", "runs"]).with("task", task).with("from", &due_us).with("to", &due_us.saturating_add(1));
+    // Fields are recorded text: values that the server refuses are of no run of a batch task.
+    let Ok(page) = by.read::<BatchRunsPage>(request).await else { return answer };
+    match page.runs.iter().find(|run| (run.root_id, run.process_id) == (own.root_id, own.id)) {
+        Some(run) => answer.value("batch_result", picked(&json!(run), &["task", "run", "outcome", "result_code", "reason"])),
+        None => answer,
+    }
+}
 
 /// Adds the last lines of a process, or those of the run if it has none.
 async fn tail<A: Ask>(run: &str, process: &Process, answer: Answer, by: &Caller<A>) -> Answered {
