@@ -101,9 +101,9 @@ fn run_with(
     cargo_args: &[OsString],
     launched: Launched,
 ) -> anyhow::Result<ExitCode> {
-    if let Some(word) =
-        cargo_args.iter().take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str()).find(|arg| conclusion::is_option(arg))
-    {
+    let own = |arg: &&OsString| options.is_some() && arg.to_str().is_some_and(conclusion::is_option);
+    if let Some(word) = cargo_args.iter().take_while(|arg| *arg != "--").find(own) {
+        let word = word.display();
         bail!(
             "{word} is an option of cargo monitor: write it before cargo's own, as in `cargo monitor {} {word} … --release`",
             verb.name()
