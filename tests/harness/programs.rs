@@ -21,7 +21,8 @@ pub struct Finished {
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(folder().join(name));
     for (key, _) in std::env::vars_os() {
-        if key.to_string_lossy().starts_with("MONITOR_") || key == "RUST_BACKTRACE" {
+        let name = key.to_string_lossy();
+        if name.starts_with("MONITOR_") || name.starts_with("GITHUB_") || key == "RUST_BACKTRACE" {
             command.env_remove(key);
         }
     }

@@ -110,6 +110,38 @@ fn without_a_server_the_outcome_and_the_reason_are_written() {
 }
 
 #[test]
+fn beside_a_report_the_summary_is_full_without_a_server() {
+    let job = Job::new(None);
+    let github = |args: &[&str]| {
+        let mut monitor = job.monitor(&[&["run", "--report", "r.html", "--name", "build"], args].concat());
+        monitor.env("GITHUB_ACTIONS", "true").env("TMPDIR", job.folder.path());
+        run(monitor)
+    };
+    let worker = command("monitor-test-worker");
+    let worker = worker.get_program().to_str().expect("a path");
+    let finished = github(&["--", "sh", "-c", &format!("{worker} panic; monitor run --name test -- false; exit 3")]);
+    assert_eq!(finished.code, Some(3));
+    for line in ["### ✗ `build <1>`: failed in ", "#### Failing path\n\n- `build` failed: ", "#### Slowest steps\n\n- `"] {
+        assert!(job.text().contains(line), "{line}: {}", job.text());
+    }
+    assert!(!job.text().contains("[Open the run]"), "{}", job.text());
+    let annotations: Vec<_> = finished.stderr.lines().filter(|line| line.starts_with("::")).collect();
+    assert!(annotations.len() == 2 && annotations[0].starts_with("::error file=tests/worker/main.rs,line="), "{}", finished.stderr);
+
+    // The report is too small, or there is nothing that it could be made of.
+    fs::remove_file(job.summary()).expect("a summary");
+    let finished = github(&["--report-bytes", "1", "--", "sh", "-c", "exit 4"]);
+    assert!(finished.code == Some(4) && finished.stderr.contains("the report was not written: "), "{}", finished.stderr);
+    assert!(job.text().contains("- `build` failed: `exit code 4`"), "{}", job.text());
+    fs::remove_file(job.summary()).expect("a summary");
+    let finished = github(&["--", "sh", "-c", "rm -r \"$MONITOR_SPOOL_DIR\"; echo error: no such table >&2; exit 5"]);
+    assert!(finished.code == Some(5) && finished.stderr.contains("the report was not written: "), "{}", finished.stderr);
+    assert_eq!(job.text(), "### ✗ `build`: failed, `exit code 5`\n\nReason: `error: no such table`\n\n");
+    let left: Vec<_> = fs::read_dir(&job.folder).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("monitor-")), "{left:?}");
+}
+
+#[test]
 fn a_summary_is_written_where_it_is_wanted_and_changes_no_exit_code() {
     let job = Job::new(Some(Server::start()));
     assert_eq!(job.run(&["--summary", "off", "--", "sh", "-c", "exit 3"]).code, Some(3));
@@ -120,7 +152,7 @@ fn a_summary_is_written_where_it_is_wanted_and_changes_no_exit_code() {
         let finished = job.run(&["--summary", "no/such/folder/s.md", "--", "sh", "-c", command]);
         assert_eq!(finished.code, Some(code));
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
-        assert!(finished.stderr.starts_with("monitor run: the summary can't be written to no/such/folder/s.md: "), "{}", finished.stderr);
+        assert!(finished.stderr.starts_with("monitor: the summary can't be written to no/such/folder/s.md: "), "{}", finished.stderr);
     }
     // Without a spool, the launcher sends the records itself.
     let mut monitor = job.monitor(&["run", "--", "sh", "-c", "exit 4"]);

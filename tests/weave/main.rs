@@ -9,6 +9,7 @@ mod junit;
 mod passed;
 mod programs;
 mod projects;
+mod report;
 mod same;
 
 use std::collections::BTreeMap;

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use monitor_spool::settings;
 
+use crate::conclusion::{self, Conclusion};
 use crate::config::{Config, Rule};
 use crate::launch::Launched;
 use crate::plan::{self, Plan};
@@ -28,12 +29,20 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    conclusion: conclusion::Options,
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {
     /// Show the calls within every test. Without -p, cargo tests the whole workspace then, as by its own --all
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    args: Args,
+    args: RunArgs,
 }
 
 /// A subcommand of cargo.
@@ -56,14 +65,17 @@ impl Verb {
     }
 }
 
-pub(crate) fn run(verb: Verb, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
-    let launched = if verb == Verb::Test { Launched::Tests } else { Launched::Program };
-    run_with(verb, config, &with_separator(&args.cargo, std::env::args_os()), launched)
+pub(crate) fn build(config: Option<&Path>, Args { cargo }: &Args) -> anyhow::Result<ExitCode> {
+    run_with(Verb::Build, config, None, &with_separator(cargo, std::env::args_os()), Launched::Program)
+}
+
+pub(crate) fn run(verb: Verb, config: Option<&Path>, RunArgs { conclusion, args }: &RunArgs) -> anyhow::Result<ExitCode> {
+    run_with(verb, config, Some(conclusion), &with_separator(&args.cargo, std::env::args_os()), Launched::Program)
 }
 
 pub(crate) fn run_tests(config: Option<&Path>, TestArgs { all, args }: &TestArgs) -> anyhow::Result<ExitCode> {
-    let (cargo_args, has_all) = of_tests(*all, with_separator(&args.cargo, std::env::args_os()));
-    run_with(Verb::Test, config, &cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
+    let (cargo_args, has_all) = of_tests(*all, with_separator(&args.args.cargo, std::env::args_os()));
+    run_with(Verb::Test, config, Some(&args.conclusion), &cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
 }
 
 /// cargo's arguments, and true if `--all` is given. cargo reads it as `--workspace`, and then ignores `-p`; so it isn't passed on with that.
@@ -82,7 +94,21 @@ fn of_tests(is_first: bool, mut args: Vec<OsString>) -> (Vec<OsString>, bool) {
     (args, has_all)
 }
 
-fn run_with(verb: Verb, config: Option<&Path>, cargo_args: &[OsString], launched: Launched) -> anyhow::Result<ExitCode> {
+fn run_with(
+    verb: Verb,
+    config: Option<&Path>,
+    options: Option<&conclusion::Options>,
+    cargo_args: &[OsString],
+    launched: Launched,
+) -> anyhow::Result<ExitCode> {
+    let own = |arg: &&OsString| options.is_some() && arg.to_str().is_some_and(conclusion::is_option);
+    if let Some(word) = cargo_args.iter().take_while(|arg| *arg != "--").find(own) {
+        let word = word.display();
+        bail!(
+            "{word} is an option of cargo monitor: write it before cargo's own, as in `cargo monitor {} {word} … --release`",
+            verb.name()
+        );
+    }
     let said = CargoArguments::read(cargo_args);
     let project = Project::find(&said)?;
     let notes = Notes { are_shown: !said.is_quiet && !project.is_quiet() };
@@ -90,6 +116,7 @@ fn run_with(verb: Verb, config: Option<&Path>, cargo_args: &[OsString], launched
     if verb != Verb::Build {
         monitor_api::Settings::from_env()?;
     }
+    let conclusion = options.map(|options| Conclusion::begin(options, |message| notes.write(message))).transpose()?.flatten();
     notes.warn_of_patterns(&project, &config);
     let mut command = Command::new(&project.cargo);
     command.arg(verb.name());
@@ -116,14 +143,27 @@ fn run_with(verb: Verb, config: Option<&Path>, cargo_args: &[OsString], launched
     if plan.is_ok() && verb != Verb::Build {
         command.arg("--config").arg(runner(&project, launched.word())?);
     }
-    let status = command.args(cargo_args).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
+    command.args(cargo_args);
+    let status = match &conclusion {
+        None => command.status(),
+        Some(conclusion) => {
+            conclusion.prepare(&mut command);
+            conclusion::run(command)
+        }
+    };
+    let status = status.with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
     if let Ok((path, plan)) = &plan {
         notes.write_report(&plan.reports, begun);
-        if let Some(why) = launch::unsent(path) {
+        if let Some(why) = launch::unsent(path).filter(|_| !conclusion.as_ref().is_some_and(Conclusion::has_spool)) {
             notes.write(&format!("what was recorded waits in the spool (`monitor spool list`): {why}"));
         }
     }
-    Ok(exit_code(status))
+    let code = exit_code(status);
+    if let Some(conclusion) = conclusion {
+        let error = conclusion.end(&format!("cargo monitor {}", verb.name()), status, code);
+        notes.write(&format!("the report was not written: the program `monitor` can't be run: {error}"));
+    }
+    Ok(code.into())
 }
 
 /// cargo's arguments with the `--` that clap has removed if it stands directly behind the subcommand.
@@ -136,13 +176,13 @@ fn with_separator(cargo: &[OsString], all: impl ExactSizeIterator<Item = OsStrin
 }
 
 /// The exit code of cargo, or 128 + the signal that ended it, as in a shell: `cargo run` becomes the program that it runs.
-fn exit_code(status: ExitStatus) -> ExitCode {
+fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
     let signal = None;
     let code = status.code().or_else(|| Some(128 + signal?));
-    code.map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8))
+    code.map_or(1, |code| code as u8)
 }
 
 /// The file that tells the wrapper what to do, and what is in it.

@@ -19,6 +19,13 @@ pub(crate) use unsent::unsent;
 /// Tells a woven program that it was started to run its tests: the number that it has as a process.
 const TESTS: &str = "MONITOR_TESTS";
 
+/// Names the folder in which each launched program has a file with its process id as the name. When its records were shipped, `.shipped` is
+/// appended to that name.
+pub(crate) const LAUNCHES: &str = "MONITOR_WEAVE_LAUNCHES";
+
+/// Address of no server: programs can't listen on port 0. Records stay in the spool.
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:0";
+
 /// Kind of the program that is launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Launched {
@@ -52,11 +59,20 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>, launched: Launched) -
     let Some(program) = words.next() else { return ExitCode::from(125) };
     let launch = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     let mut command = Command::new(program);
-    command.args(words).env("MONITOR_ENABLED", "1").env("MONITOR_LAUNCH", &launch).env_remove(crate::plan::VARIABLE);
+    command.args(words).env("MONITOR_ENABLED", "1").env("MONITOR_LAUNCH", &launch).env_remove(crate::plan::VARIABLE).env_remove(LAUNCHES);
     if launched != Launched::Program {
         command.env(TESTS, std::process::id().to_string());
     }
-    if let Err(error) = begin_to_follow(&launch, launched) {
+    if let Some(launches) = std::env::var_os(LAUNCHES) {
+        let _ = std::fs::write(Path::new(&launches).join(std::process::id().to_string()), "");
+        // The report is written when cargo has ended.
+        #[cfg(target_os = "linux")]
+        if launched != Launched::Program {
+            let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+        }
+    }
+    let has_server = std::env::var_os("MONITOR_SERVER_URL").is_none_or(|url| url != NOWHERE);
+    if has_server && let Err(error) = begin_to_follow(&launch, launched) {
         let _ = writeln!(io::stderr(), "cargo monitor: what is recorded waits in the spool, for nobody ships it: {error}");
     }
     #[cfg(unix)]

@@ -6,6 +6,7 @@
 //! cargo monitor run ──► cargo run ──► launch ─► the program itself, and one beside it that ships its spool
 //! ```
 
+mod conclusion;
 mod config;
 mod front;
 mod init;
@@ -35,6 +36,7 @@ Examples:
   cargo monitor run --release -- --help      builds and runs, and shows it at http://127.0.0.1:60010/tasks
   cargo monitor test                         the same tests, with the same results
   cargo monitor test --all                   and the calls within each of them
+  cargo monitor test --report tests.html     writes the runs as one HTML file, also without a server
   cargo monitor init                         writes a monitor.toml that lists the project's functions
   cargo monitor list                         what would be woven, what not, and why
 
@@ -57,13 +59,13 @@ enum Command {
     /// As cargo build
     Build(front::Args),
     /// As cargo run; what runs is shown while it runs
-    Run(front::Args),
+    Run(front::RunArgs),
     /// As cargo test; a test that passed within a second has one row
     ///
     /// The calls within a test have rows if it failed, panicked, was aborted, or took longer than a second.
     Test(front::TestArgs),
     /// As cargo bench
-    Bench(front::Args),
+    Bench(front::RunArgs),
     /// Writes a monitor.toml with the project's own functions, module by module
     Init(init::Args),
     /// Shows what would be woven, what is skipped and why, and patterns that match nothing
@@ -102,7 +104,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(args);
     let config = cli.config.as_deref();
     let result = match &cli.command {
-        Command::Build(args) => front::run(Verb::Build, config, args),
+        Command::Build(args) => front::build(config, args),
         Command::Run(args) => front::run(Verb::Run, config, args),
         Command::Test(args) => front::run_tests(config, args),
         Command::Bench(args) => front::run(Verb::Bench, config, args),

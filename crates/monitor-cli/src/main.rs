@@ -58,7 +58,7 @@ enum Command {
     Report(commands::report::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
-    AfterRun(commands::report::AfterRun),
+    AfterRun(Box<commands::after_run::Args>),
     Import(commands::import::Args),
     Migrate(commands::migrate::Args),
     Pin(commands::pin::Pin),
@@ -140,7 +140,7 @@ fn main() -> std::process::ExitCode {
         #[cfg(target_os = "linux")]
         Command::Report(args) => commands::report::run(&args),
         #[cfg(target_os = "linux")]
-        Command::AfterRun(args) => return commands::report::after_run(&args),
+        Command::AfterRun(args) => return commands::after_run::run(*args),
         Command::Import(args) => commands::import::run(&args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Pin(args) => commands::pin::pin(&args),

@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Names of settings for other programs of this project, which may be set in the same environment.
-const OF_OTHERS: [&str; 41] = [
+const OF_OTHERS: [&str; 42] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -96,6 +96,7 @@ const OF_OTHERS: [&str; 41] = [
     "PYTHON_CONFIG",
     "BASH_ENV",
     "WEAVE",
+    "WEAVE_LAUNCHES",
     "WEAVE_RUNTIME",
     "LISTEN",
     "PUBLIC_URL",

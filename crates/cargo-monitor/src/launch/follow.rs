@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{PipeWriter, Read as _};
 #[cfg(unix)]
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,12 @@ pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     // Its descriptor is closed already.
     std::mem::forget(reserved);
     // Whatever goes wrong here waits in the spool for the next one who ships.
-    match work(&launch, &program, tests, reserving) {
+    let worked = work(&launch, &program, tests, reserving);
+    if let Some(launches) = std::env::var_os(super::LAUNCHES) {
+        let file = Path::new(&launches).join(pid.to_string());
+        let _ = std::fs::rename(&file, file.with_extension("shipped"));
+    }
+    match worked {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -2,6 +2,8 @@
 
 mod access_folder;
 #[cfg(target_os = "linux")]
+pub(crate) mod after_run;
+#[cfg(target_os = "linux")]
 pub(crate) mod agent;
 #[cfg(target_os = "linux")]
 mod agent_salvage;
@@ -15,6 +17,8 @@ pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod completions;
+#[cfg(target_os = "linux")]
+mod conclusion;
 pub(crate) mod control;
 pub(crate) mod delete;
 pub(crate) mod doctor;

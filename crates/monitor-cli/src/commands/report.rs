@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +15,7 @@ use monitor_server::report::{DEFAULT_BYTES, Offline, Options};
 use tempfile::{NamedTempFile, TempDir};
 use url::Url;
 
+use super::conclusion::Ending;
 use crate::client::{Connection, read_url};
 use crate::exit;
 use crate::text::{bytes, counted, now_us, visible};
@@ -31,7 +32,7 @@ The spool stays as it is.";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Address of no server: programs can't listen on port 0. Records stay in the spool.
-const NOWHERE: &str = "http://127.0.0.1:0";
+pub(super) const NOWHERE: &str = "http://127.0.0.1:0";
 
 /// Writes one HTML file from the records in a spool, without a server
 #[derive(Debug, clap::Args)]
@@ -44,22 +45,6 @@ pub(crate) struct Args {
     output: PathBuf,
     #[command(flatten)]
     contents: Contents,
-}
-
-/// Writes the report of a run that has ended, in the place of its launcher
-#[derive(Debug, clap::Args)]
-pub(crate) struct AfterRun {
-    /// The file
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
-    #[command(flatten)]
-    contents: Contents,
-    /// The temporary folder that the run was recorded in, which is removed
-    #[arg(long, value_name = "FOLDER")]
-    folder: PathBuf,
-    /// The exit code of the run
-    #[arg(long, value_name = "CODE")]
-    exit_code: u8,
 }
 
 /// Contents of a report.
@@ -88,35 +73,51 @@ impl Contents {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let length = of_spool(&args.spool, &args.output, &args.contents, None)?;
+    args.contents.options()?;
+    let length = Recorded::read(&args.spool, None)?.write(&args.output, &args.contents)?;
     writeln!(anstream::stderr(), "{} in {}", bytes(length), visible(&args.output.display().to_string()))?;
     Ok(())
 }
 
-/// Exits with the code of the run, whatever becomes of the report.
-pub(crate) fn after_run(args: &AfterRun) -> ExitCode {
-    let AfterRun { output, contents, folder, exit_code } = args;
-    if let Err(error) = of_spool(&spool_of(folder), output, contents, Some(std::process::id())) {
-        let _ = writeln!(anstream::stderr(), "monitor run: the report was not written: {}", visible(&format!("{error:#}")));
-    }
-    let _ = fs::remove_dir_all(folder);
-    ExitCode::from(*exit_code)
+/// Records of a spool, in a temporary database.
+pub(super) struct Recorded {
+    pub(super) offline: Offline,
+    _folder: TempDir,
 }
 
-/// Writes the report of a spool, which shows the tree that the process `main` began. Returns the size in bytes.
-fn of_spool(spool: &Path, output: &Path, contents: &Contents, main: Option<u32>) -> anyhow::Result<u64> {
-    let options = contents.options()?;
-    let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
-    let (copy, database) = (folder.path().join("spool"), folder.path().join("data"));
-    copy_folder(spool, &copy).with_context(|| format!("could not read the spool {}", spool.display()))?;
-    fs::create_dir(&database)?;
-    let offline = Offline::read(&copy, &database, main)?;
-    let html = offline.report(&options)?;
-    write_whole(output, html.as_bytes())?;
-    if offline.living() > 0 {
-        let _ = writeln!(anstream::stderr(), "{} still recorded and is not in the report", counted(offline.living() as u64, "program"));
+impl Recorded {
+    /// Reads a spool, which stays as it is. If `main` is given, the process with this id began the tree of the report.
+    pub(super) fn read(spool: &Path, main: Option<u32>) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
+        let (copy, database) = (folder.path().join("spool"), folder.path().join("data"));
+        copy_folder(spool, &copy).with_context(|| format!("could not read the spool {}", spool.display()))?;
+        fs::create_dir(&database)?;
+        Ok(Self { offline: Offline::read(&copy, &database, main)?, _folder: folder })
     }
-    Ok(html.len() as u64)
+
+    /// Writes the report. Returns its size in bytes.
+    pub(super) fn write(&self, output: &Path, contents: &Contents) -> anyhow::Result<u64> {
+        let html = self.offline.report(&contents.options()?)?;
+        write_whole(output, html.as_bytes())?;
+        if self.offline.living() > 0 {
+            let _ = writeln!(
+                anstream::stderr(),
+                "{} still recorded and is not in the report",
+                counted(self.offline.living() as u64, "program")
+            );
+        }
+        Ok(html.len() as u64)
+    }
+}
+
+/// Writes the report of trees that a server has. The first one is shown first.
+pub(super) fn write_exported(connection: &Connection, roots: &[String], output: &Path, contents: &Contents) -> anyhow::Result<()> {
+    let (first, others) = roots.split_first().context("nothing was recorded")?;
+    let call = with(connection.client()?.export(first, ExportFormat::Html), None, contents);
+    let call = if others.is_empty() { call } else { call.parameter("with", &others.join(",")) };
+    let mut html = Vec::new();
+    connection.download(call, &mut html)?;
+    write_whole(output, &html)
 }
 
 /// Adds the parameters of an HTML file.
@@ -215,23 +216,21 @@ impl Wanted {
     }
 
     /// Writes the report of a run that has ended, whose tree is `root`. Without a server, executes `monitor after-run` in place of this program,
-    /// which writes the report and exits with `code`: the records of a program can be claimed only after it has been replaced or has ended.
+    /// which writes the report and the conclusion and exits with `code`: the records of a program can be claimed only after it has been
+    /// replaced or has ended.
     ///
     /// # Errors
     /// When the report can't be written, or the other program can't be executed.
-    pub(crate) fn write(self, root: Option<&str>, code: u8) -> anyhow::Result<()> {
+    pub(crate) fn write(self, root: Option<String>, code: u8, ending: &Ending, summary: Option<OsString>) -> anyhow::Result<()> {
         match self.place {
             Place::Server(server) => {
-                let connection = Connection::to(server);
-                let call = connection.client()?.export(root.context("the run was not recorded")?, ExportFormat::Html);
-                let mut html = Vec::new();
-                connection.download(with(call, None, &self.contents), &mut html)?;
-                write_whole(&self.file, &html)
+                write_exported(&Connection::to(server), &root.into_iter().collect::<Vec<_>>(), &self.file, &self.contents)
             }
             Place::Folder(folder) => {
                 let mut monitor = Command::new(std::env::current_exe()?);
                 monitor.arg("after-run").arg("--output").arg(self.file).arg("--folder").arg(folder);
-                Err(monitor.args(["--exit-code", &code.to_string()]).args(self.contents.words()).exec().into())
+                monitor.args(["--exit-code", &code.to_string()]).args(self.contents.words()).args(ending.words());
+                Err(monitor.args(summary.map(|file| ["--summary".into(), file]).into_iter().flatten()).exec().into())
             }
         }
     }
@@ -245,7 +244,7 @@ impl Wanted {
 }
 
 /// Returns the spool in a temporary folder.
-fn spool_of(folder: &Path) -> PathBuf {
+pub(super) fn spool_of(folder: &Path) -> PathBuf {
     folder.join("spool")
 }
 

@@ -1,6 +1,5 @@
 //! `monitor run`
 
-mod conclusion;
 mod values;
 
 use std::ffi::OsString;
@@ -15,9 +14,9 @@ use monitor_http::with_causes;
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
-use self::conclusion::Conclusion;
 pub(crate) use self::values::bytes;
 use self::values::{link, pair, secret, verdict};
+use super::conclusion::{self, Conclusion, Ending};
 use super::report::{Contents, Wanted};
 use crate::text::visible;
 
@@ -196,7 +195,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         return detach(&spec, server.as_ref().map(Url::as_str));
     }
     let hint = unquoted(&spec.command);
-    let conclusion = Conclusion::new(spec.shown_name(), server.clone(), summary);
+    let name = spec.shown_name();
     let wanted = match report.map(|file| Wanted::begin(&file, contents, server.clone())).transpose() {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -206,37 +205,55 @@ pub(crate) fn run(args: Args) -> ExitCode {
     };
     let address = wanted.as_ref().map(Wanted::server).or(server.as_ref().map(Url::as_str));
     let spool = wanted.as_ref().and_then(Wanted::spool);
-    let reports_server = wanted.is_some() && spool.is_none();
-    let outcome = match monitor_runner::prepare(spec, address, spool.as_deref()) {
-        Ok(launcher) => {
-            let conclude = move |outcome: &Outcome| {
-                if reports_server {
-                    monitor_runner::flush(conclusion::PATIENCE);
-                }
-                if let Some(conclusion) = &conclusion {
-                    conclusion.write(outcome);
-                }
-            };
-            launcher.at_end(conclude).run()
-        }
-        Err(error) => {
-            if let Some(conclusion) = conclusion {
-                conclusion.write_bare(false, &with_causes(&error), None);
+    let (reports_server, reports_spool) = (wanted.is_some() && spool.is_none(), spool.is_some());
+    let outcome = monitor_runner::prepare(spec, address, spool.as_deref()).and_then(|launcher| {
+        let (name, summary) = (name.clone(), summary.clone());
+        let conclude = move |outcome: &Outcome| {
+            if reports_server {
+                monitor_runner::flush(conclusion::PATIENCE);
             }
-            Err(error)
-        }
-    };
+            // Without a server, the one that writes the report has the records.
+            if !reports_spool {
+                conclude(summary, server.as_ref(), &ending(name, Ok(outcome)), outcome.process.as_ref());
+            }
+        };
+        launcher.at_end(conclude).run()
+    });
     let code = ended(&outcome, hint);
+    let ending = ending(name, outcome.as_ref());
     match (wanted, outcome) {
         (Some(wanted), Ok(Outcome { process, .. })) => {
-            if let Err(error) = wanted.write(process.as_ref().map(|ids| ids.root_id.as_str()), code) {
+            if let Err(error) = wanted.write(process.map(|ids| ids.root_id), code, &ending, summary.clone()) {
                 say(&format!("the report was not written: {error:#}"));
+                if reports_spool {
+                    conclude(summary, None, &ending, None);
+                }
             }
         }
-        (Some(wanted), Err(_)) => wanted.give_up(),
-        (None, _) => {}
+        (wanted, Err(_)) => {
+            conclude(summary, None, &ending, None);
+            if let Some(wanted) = wanted {
+                wanted.give_up();
+            }
+        }
+        (None, Ok(_)) => {}
     }
     code.into()
+}
+
+fn ending(name: String, outcome: Result<&Outcome, &RunError>) -> Ending {
+    match outcome {
+        Ok(outcome) => Ending { name, is_success: outcome.is_success(), outcome: outcome.words(), reason: outcome.why.clone() },
+        Err(error) => Ending { name, is_success: false, outcome: with_causes(error), reason: None },
+    }
+}
+
+/// Writes summary and annotations, with the server's data about the process if it is recorded.
+fn conclude(summary: Option<OsString>, server: Option<&Url>, ending: &Ending, process: Option<&ProcessIds>) {
+    let Some(conclusion) = Conclusion::new(summary).filter(|conclusion| conclusion.is_due(ending)) else { return };
+    if process.and_then(|ids| conclusion.write_recorded(server, &ids.root_id, &ids.process_id)).is_none() {
+        conclusion.write_bare(ending);
+    }
 }
 
 /// The folder of the run that this program is to launch, if it was started for that.

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::params::{PathParts, RootName, Strict};
+use super::params::{PathParts, RootName, RootNames, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use crate::export::{self, Format};
@@ -29,6 +29,10 @@ pub(super) struct ExportParams {
     /// With `html`: another tree, by its id or number, that the file shows beside this one.
     #[param(value_type = Option<String>)]
     compare: Option<RootName>,
+    /// With `html`: up to 100 more trees that the file contains, by their ids or numbers, between commas.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    with: RootNames,
     /// With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
     /// mean the same as in a shell.
     redact: Option<String>,
@@ -53,7 +57,12 @@ pub(super) enum ExportFormat {
 impl ExportParams {
     /// Refuses parameters that only `format=html` accepts.
     fn refuse_those_of_html(&self) -> Result<(), ApiError> {
-        let given = [("compare", self.compare.is_some()), ("redact", self.redact.is_some()), ("bytes", self.bytes.is_some())];
+        let given = [
+            ("compare", self.compare.is_some()),
+            ("with", !self.with.0.is_empty()),
+            ("redact", self.redact.is_some()),
+            ("bytes", self.bytes.is_some()),
+        ];
         let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
         let detail = format!("parameter `{name}`: only `format=html` takes it");
         Err(ApiError::Parameter { name: name.to_owned(), detail })
@@ -114,7 +123,7 @@ pub(super) async fn get_export(
     Ok(([(header::CONTENT_TYPE, content_type), (header::CONTENT_DISPOSITION, &file)], body).into_response())
 }
 
-/// Returns the tree, and the one that it is compared with, as one HTML file. The file is built in memory, because its beginning contains counts
+/// Returns the tree, and the others of the parameters, as one HTML file. The file is built in memory, because its beginning contains counts
 /// of the rest.
 async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
     let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -126,7 +135,8 @@ async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSema
     let root = app.ask_root(path, Queries::root).await?;
     let mut runs = vec![RootKey::Id(root.root_id)];
     let mut count = root.counts.total();
-    if let Some(RootName(other)) = params.compare {
+    let options = if params.compare.is_some() { options.compared() } else { options };
+    for RootName(other) in params.compare.into_iter().chain(params.with.0) {
         let asked = match other {
             RootKey::Id(id) => id.to_string(),
             RootKey::Number(number) => number.to_string(),

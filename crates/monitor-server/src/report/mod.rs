@@ -37,6 +37,7 @@ pub struct Options {
     redact: Option<GlobMatcher>,
     max_bytes: usize,
     written_us: u64,
+    is_comparison: bool,
 }
 
 impl Options {
@@ -47,7 +48,13 @@ impl Options {
     /// When `redact` is not a pattern.
     pub fn new(redact: Option<&str>, max_bytes: usize, written_us: u64) -> Result<Self, globset::Error> {
         let redact = redact.map(Glob::new).transpose()?.map(|glob| glob.compile_matcher());
-        Ok(Self { redact, max_bytes, written_us })
+        Ok(Self { redact, max_bytes, written_us, is_comparison: false })
+    }
+
+    /// The file opens with the comparison of its first two runs.
+    #[must_use]
+    pub fn compared(self) -> Self {
+        Self { is_comparison: true, ..self }
     }
 }
 
@@ -76,6 +83,7 @@ struct About<'a> {
     version: &'a str,
     written_us: u64,
     runs: Vec<Run>,
+    is_comparison: bool,
     redacted: Vec<&'a str>,
 }
 
@@ -112,6 +120,7 @@ pub fn write(store: &dyn Queries, runs: &[RootKey], options: &Options) -> Result
         version: env!("CARGO_PKG_VERSION"),
         written_us: options.written_us,
         runs: trees.iter().zip(&logs).map(|(tree, logs)| Run { root_id: tree.root_id, omitted_lines: logs.omitted }).collect(),
+        is_comparison: options.is_comparison,
         redacted: options.redact.iter().map(|name| name.glob().glob()).collect(),
     };
     let mut html = head(&report, &trees[0].title);

@@ -12884,6 +12884,8 @@ export interface operations {
                 format?: components["schemas"]["ExportFormat"];
                 /** @description With `html`: another tree, by its id or number, that the file shows beside this one. */
                 compare?: string;
+                /** @description With `html`: up to 100 more trees that the file contains, by their ids or numbers, between commas. */
+                with?: string;
                 /**
                  * @description With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
                  *     mean the same as in a shell.

@@ -5,7 +5,7 @@ import { answers } from "./answers.ts";
 import type { File } from "./file.ts";
 
 const RUNS = ["a", "b"].map((letter) => letter.repeat(32));
-const file: File = { version: "0.1.0", written_us: 5e6, runs: RUNS.map((root_id, at) => ({ root_id, omitted_lines: 7 * at })), redacted: [] };
+const file: File = { version: "0.1.0", written_us: 5e6, runs: RUNS.map((root_id, at) => ({ root_id, omitted_lines: 7 * at })), is_comparison: true, redacted: [] };
 
 function packed(bytes: string | Uint8Array): string {
   return gzipSync(bytes).toString("base64");

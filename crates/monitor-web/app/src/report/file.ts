@@ -6,6 +6,8 @@ export interface File {
   version: string;
   written_us: number;
   runs: readonly { root_id: string; /** Log lines left out for the size of the file. */ omitted_lines: number }[];
+  /** True if the file opens with the comparison of its first two runs. */
+  is_comparison: boolean;
   /** Names whose logs and arguments were left out, as globs. */
   redacted: readonly string[];
 }

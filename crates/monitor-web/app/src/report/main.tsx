@@ -1,4 +1,4 @@
-/** The page of one or two runs in a file. It sends no request. */
+/** The page of one or more runs in a file. It sends no request. */
 import "./storage.ts";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createHashHistory, createRootRoute, createRoute, createRouter, redirect, RouterProvider } from "@tanstack/react-router";
@@ -19,11 +19,11 @@ const top = createRootRoute({ component: Shell, notFoundComponent: ToFirst });
 const run = createRoute({ getParentRoute: () => top, path: "/tasks/$root", component: RootPage });
 const first = createRoute({ getParentRoute: () => top, path: "/", beforeLoad: ToFirst });
 
-/** Two runs in one file are there to be compared. */
+/** Opens the first run, or its comparison with the second one. */
 function ToFirst(): never {
   const root = file.runs[0]?.root_id ?? "";
-  const other = otherThan(root);
-  throw redirect({ to: "/tasks/$root", params: { root }, search: other === undefined ? {} : { tab: "compare", with: other }, replace: true });
+  const search = file.is_comparison ? { tab: "compare" as const, with: otherThan(root) } : {};
+  throw redirect({ to: "/tasks/$root", params: { root }, search, replace: true });
 }
 
 const router = createRouter({ routeTree: top.addChildren([first, run]), history: createHashHistory(), parseSearch, stringifySearch });

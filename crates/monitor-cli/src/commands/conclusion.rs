@@ -7,33 +7,55 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use monitor_runs::Outcome;
 use monitor_wire::State;
 use url::Url;
 
-use super::say;
 use crate::client::{Connection, read_url};
 use crate::summary::{Fetched, Form, Summary, annotation, annotations, bare, render};
-use crate::text::now_us;
+use crate::text::{now_us, visible};
 
 /// Maximum time to wait until the server has stored the records of the run.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two requests.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// File that GitHub, Gitea and Forgejo show with a step of a job.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
+/// End of a command, as the command line of `monitor after-run`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Ending {
+    /// Name of the run
+    #[arg(long)]
+    pub(super) name: String,
+    /// The command succeeded
+    #[arg(long)]
+    pub(super) is_success: bool,
+    /// How the command ended, in words
+    #[arg(long, value_name = "TEXT")]
+    pub(super) outcome: String,
+    /// The line of output that explains a failure
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
+
+impl Ending {
+    /// Returns the options of `monitor after-run`.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let reason = self.reason.iter().map(|reason| format!("--reason={reason}"));
+        let words = [format!("--name={}", self.name), format!("--outcome={}", self.outcome)].into_iter().chain(reason);
+        words.chain(self.is_success.then(|| "--is-success".to_owned())).map(Into::into).collect()
+    }
+}
+
 /// Summary and annotations that are written at the end of the outermost run.
 pub(super) struct Conclusion {
-    name: String,
-    server: Option<Url>,
     file: Option<PathBuf>,
     has_annotations: bool,
 }
 
 impl Conclusion {
     /// The conclusion of a run, if any is wanted: a nested run writes none, because the outermost one includes it.
-    pub(super) fn new(name: String, server: Option<Url>, summary: Option<OsString>) -> Option<Self> {
+    pub(super) fn new(summary: Option<OsString>) -> Option<Self> {
         let is_nested = ["MONITOR_ROOT_ID", "MONITOR_PARENT_ID"].iter().all(|name| set(name).is_some());
         if is_nested && summary.is_none() {
             return None;
@@ -41,32 +63,25 @@ impl Conclusion {
         let is_off = summary.as_ref().is_some_and(|file| file == "off");
         let file = if is_off { None } else { summary.or_else(|| set(STEP_SUMMARY)).map(PathBuf::from) };
         let has_annotations = !is_nested && env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true");
-        (file.is_some() || has_annotations).then_some(Self { name, server, file, has_annotations })
+        (file.is_some() || has_annotations).then_some(Self { file, has_annotations })
     }
 
-    /// Writes the conclusion of a recorded run.
-    pub(super) fn write(&self, outcome: &Outcome) {
-        // A successful run without a summary has nothing to report, so that the server need not be asked.
-        if self.file.is_none() && outcome.is_success() {
-            return;
-        }
-        let is_written = outcome.process.as_ref().and_then(|ids| self.write_recorded(&ids.root_id, &ids.process_id));
-        if is_written.is_none() {
-            self.write_bare(outcome.is_success(), &outcome.words(), outcome.why.as_deref());
-        }
+    /// Returns false if the ending needs no conclusion: a successful run without a summary has nothing to report.
+    pub(super) fn is_due(&self, ending: &Ending) -> bool {
+        self.file.is_some() || !ending.is_success
     }
 
     /// Writes outcome and reason alone.
-    pub(super) fn write_bare(&self, is_success: bool, outcome: &str, reason: Option<&str>) {
-        self.append(&bare(&self.name, is_success, outcome, reason));
+    pub(super) fn write_bare(&self, Ending { name, is_success, outcome, reason }: &Ending) {
+        self.append(&bare(name, *is_success, outcome, reason.as_deref()));
         if !is_success {
-            self.annotate(&[annotation(&self.name, reason.unwrap_or(outcome), None)]);
+            self.annotate(&[annotation(name, reason.as_ref().unwrap_or(outcome), None)]);
         }
     }
 
-    /// Writes the conclusion with the server's data about the run; returns `None` if the data can't be read.
-    fn write_recorded(&self, root: &str, process: &str) -> Option<()> {
-        let server = self.server.clone().or_else(|| read_url(monitor_api::DEFAULT_URL).ok())?;
+    /// Writes the conclusion with the server's data about the process of a run; returns `None` if the data can't be read.
+    pub(super) fn write_recorded(&self, server: Option<&Url>, root: &str, process: &str) -> Option<()> {
+        let server = server.cloned().or_else(|| read_url(monitor_api::DEFAULT_URL).ok())?;
         let connection = Connection::to(server);
         // Asked first, so that nothing waits for a server that isn't there.
         connection.ask(connection.client().ok()?.status().patience(PATIENCE)).ok()?;
@@ -84,19 +99,29 @@ impl Conclusion {
             }
             std::thread::sleep(PAUSE);
         };
-        let good = fetched.last_good(&connection).ok().flatten();
-        let summary = Summary::new(fetched.run(), good.as_ref().map(Fetched::run), Some(connection.server().as_str()), now_us());
-        if self.file.is_some() {
-            self.append(&render(&summary, Form::Markdown));
-        }
-        self.annotate(&annotations(fetched.run()));
+        self.write(&[fetched], Some(&connection));
         Some(())
+    }
+
+    /// Writes the conclusion of runs, compared with the last good ones if there is a server.
+    pub(super) fn write(&self, runs: &[Fetched], connection: Option<&Connection>) {
+        if self.file.is_some() {
+            let text = |fetched: &Fetched| {
+                let good = connection.and_then(|connection| fetched.last_good(connection).ok().flatten());
+                let page = connection.map(|connection| connection.server().as_str());
+                let summary = Summary::new(fetched.run(), good.as_ref().map(Fetched::run), page, now_us());
+                render(&summary, Form::Markdown)
+            };
+            self.append(&runs.iter().map(text).collect::<Vec<_>>().join("\n\n"));
+        }
+        self.annotate(&runs.iter().flat_map(|fetched| annotations(fetched.run())).collect::<Vec<_>>());
     }
 
     fn append(&self, text: &str) {
         let Some(file) = &self.file else { return };
         if let Err(error) = append(file, text) {
-            say(&format!("the summary can't be written to {}: {error}", file.display()));
+            let _ =
+                writeln!(anstream::stderr(), "monitor: the summary can't be written to {}: {error}", visible(&file.display().to_string()));
         }
     }
 
