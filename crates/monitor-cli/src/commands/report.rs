@@ -145,7 +145,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns an error if the path is that of a device, a pipe or a folder, none of which a file may replace.
+/// Returns an error if the path is that of a device, a pipe or a folder, which a report must not replace.
 fn check_regular(path: &Path) -> anyhow::Result<()> {
     let is_replaceable = fs::metadata(path).map_or(true, |found| found.is_file());
     anyhow::ensure!(is_replaceable, "{} is not a regular file: name a file to create or replace", path.display());
@@ -200,7 +200,7 @@ impl Wanted {
         let place = file.parent().filter(|folder| folder.is_dir());
         anyhow::ensure!(place.is_some() && !file.is_dir(), "--report {}: there is no folder for the file", file.display());
         check_regular(&file).context("--report")?;
-        // If the launcher is killed, no earlier run is taken for this one.
+        // Otherwise a launcher that is killed would leave the report of an earlier run.
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error).context(format!("--report: could not remove {}", file.display()));

@@ -34,7 +34,7 @@ fn in_an_empty_folder_without_network_home_and_settings_the_file_is_written() {
     assert_eq!(file.said(0).last().map(String::as_str), Some("a"));
 }
 
-/// A launcher that is to be killed. Its command creates `NAME.ran` first.
+/// Starts a launcher for a test to kill. Its command creates `NAME.ran` first.
 fn launcher(house: &House, name: &str, script: &str) -> (Child, PathBuf) {
     let path = house.folder.path().join(format!("{name}.html"));
     fs::write(&path, "of an earlier run").unwrap();
@@ -75,7 +75,7 @@ fn sigkill_while_the_command_runs_leaves_no_report_and_a_later_one_is_true() {
     };
     let tree = report("still.html").tree(0);
     assert!(tree.contains(r#""ended_us":null"#), "it had not ended: {tree}");
-    // Nobody watches it any more but its helper.
+    // Only the helper is left to see its end.
     kill(command, "KILL");
     wait_for("its end to be recorded", || report("late.html").tree(0).contains("killed by SIGKILL").then_some(()));
 }
