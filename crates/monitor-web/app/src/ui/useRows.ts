@@ -123,22 +123,16 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   useLayoutEffect(() => {
     if (isTall) scrollTo(scroll.top);
   }, [isTall, scroll, scrollTo]);
-  useLayoutEffect(() => {
-    if (!prints && scroll.top > 0) scrollTo(scroll.top);
-  }, [prints, scroll, scrollTo]);
+  useLayoutEffect(() => (!prints && scroll.top > 0 ? scrollTo(scroll.top) : undefined), [prints, scroll, scrollTo]);
   const begun = useRef(false);
   useLayoutEffect(() => {
     if (!begun.current && initialTop > 0) scrollTo(initialTop);
     begun.current = true;
   }, [initialTop, scrollTo]);
 
-  const { from, to, shift } = drawn.current;
-  const beyond = isIdle ? OVERSCAN : 0;
-  const printed = Math.min(count, MOST_PRINTED);
+  const { shift } = drawn.current;
   return {
-    first: prints ? 0 : Math.max(0, from - beyond),
-    end: prints ? printed : Math.min(count, to + beyond),
-    notPrinted: prints ? count - printed : 0,
+    ...existing(count, prints, drawn.current, isIdle ? OVERSCAN : 0),
     height: scroll.height,
     topOf: (row) => row * rowHeight - shift,
     top,
@@ -146,4 +140,11 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     onScroll,
     onScrollEnd,
   };
+}
+
+/** The rows that exist: on paper all, up to `MOST_PRINTED`; on the screen those in sight and some beyond. */
+function existing(count: number, prints: boolean, { from, to }: { from: number; to: number }, beyond: number): Pick<VirtualRows, "first" | "end" | "notPrinted"> {
+  if (!prints) return { first: Math.max(0, from - beyond), end: Math.min(count, to + beyond), notPrinted: 0 };
+  const end = Math.min(count, MOST_PRINTED);
+  return { first: 0, end, notPrinted: count - end };
 }
