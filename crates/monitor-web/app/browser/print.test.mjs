@@ -98,7 +98,7 @@ test("lines of a log are printed in full", async () => {
   const said = Array.from({ length: 400 }, (_, at) => tree.log(tree.id, at, "info", at === 399 ? `end ${"of a long line ".repeat(40)}` : `line ${at}`));
   await worker.sendAll([tree.own, ...said, tree.end(tree.own, 500)]);
   await onPage(`${await saved(tree.rootId)}#/tasks/${tree.rootId}?tab=logs`, async (page) => {
-    await page.locator(".log").first().waitFor();
+    for (const list of [".split > .logs .log", ".panel .own-logs .log"]) await page.locator(list).first().waitFor();
     await page.emulateMedia({ media: "print" });
     await page.waitForFunction(() => document.querySelectorAll(".split > .logs .log").length === 400);
     const heights = await page.locator(".split > .logs .log").evaluateAll((lines) => lines.map((line) => line.getBoundingClientRect().height));
