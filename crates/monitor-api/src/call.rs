@@ -74,6 +74,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a value of a parameter that may be given several times.
+    pub fn add_parameter(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
     /// Sets the JSON body.
     pub fn json_body(mut self, json: impl Into<Vec<u8>>) -> Self {
         self.json = Some(json.into());

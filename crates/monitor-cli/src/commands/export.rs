@@ -19,6 +19,7 @@ Examples:
   monitor export 2106 --format perfetto -o trace.json     for https://ui.perfetto.dev or chrome://tracing
   monitor export 2106 --format html -o run.html           one file that opens in any browser, without a server
   monitor export 2106 --format html --compare 2105 -o both.html
+  monitor export 2106 --format html --redact 'login*' --redact '*token*' -o run.html
   monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
   monitor export 2106 --format junit -o tests.xml         test cases, for Jenkins, GitLab and GitHub
   monitor export 2106 | grep '\"type\":\"log\"'";
@@ -81,10 +82,11 @@ fn junit(args: &Args, call: Call<Download>) -> anyhow::Result<()> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Contents { redact, report_bytes } = &args.contents;
-    let of_html = [("--compare", args.compare.is_some()), ("--redact", redact.is_some()), ("--report-bytes", report_bytes.is_some())];
+    let of_html = [("--compare", args.compare.is_some()), ("--redact", !redact.is_empty()), ("--report-bytes", report_bytes.is_some())];
     if let Some((name, _)) = of_html.into_iter().find(|(_, is_given)| *is_given && !matches!(args.format, Format::Html)) {
         return Err(exit::Misused(format!("{name} needs --format html")).into());
     }
+    args.contents.options()?;
     let format = match args.format {
         Format::Ndjson => ExportFormat::Ndjson,
         Format::Json => ExportFormat::Json,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use monitor_api::ExportFormat;
-use monitor_server::report::{DEFAULT_BYTES, Offline, Options};
+use monitor_server::report::{DEFAULT_BYTES, Offline, Options, Redaction};
 use tempfile::{NamedTempFile, TempDir};
 use url::Url;
 
@@ -51,22 +51,22 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Contents {
     /// In an HTML file: leaves out log lines and fields, such as arguments, of processes with these names. `*` and `{a,b}` mean the same
-    /// as in a shell
+    /// as in a shell. May be given up to 100 times
     #[arg(long, value_name = "GLOB")]
-    pub(crate) redact: Option<String>,
+    pub(crate) redact: Vec<Redaction>,
     /// The largest size of an HTML file, without the page's own code. Log lines are left out until it fits [default: 20M]
     #[arg(long, value_name = "BYTES", value_parser = super::run::bytes)]
     pub(crate) report_bytes: Option<u64>,
 }
 
 impl Contents {
-    fn options(&self) -> anyhow::Result<Options> {
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
         let max_bytes = self.report_bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        Options::new(self.redact.as_deref(), max_bytes, now_us()).context("--redact")
+        Options::new(self.redact.clone(), max_bytes, now_us()).map_err(|error| exit::Misused(format!("--redact: {error}")).into())
     }
 
     fn words(&self) -> Vec<OsString> {
-        let redact = self.redact.iter().flat_map(|names| ["--redact".into(), names.into()]);
+        let redact = self.redact.iter().map(|names| format!("--redact={}", names.as_str()).into());
         let bytes = self.report_bytes.iter().flat_map(|bytes| ["--report-bytes".into(), bytes.to_string().into()]);
         redact.chain(bytes).collect()
     }
@@ -127,20 +127,29 @@ pub(crate) fn with(
     contents: &Contents,
 ) -> monitor_api::Call<monitor_api::Download> {
     let bytes = contents.report_bytes.map(|bytes| bytes.to_string());
-    let given = [("compare", compare), ("redact", contents.redact.as_deref()), ("bytes", bytes.as_deref())];
-    given.into_iter().fold(call, |call, (name, value)| if let Some(value) = value { call.parameter(name, value) } else { call })
+    let redact = contents.redact.iter().map(|names| ("redact", names.as_str()));
+    let given = [("compare", compare), ("bytes", bytes.as_deref())].into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.chain(redact).fold(call, |call, (name, value)| call.add_parameter(name, value))
 }
 
 /// Replaces a file atomically.
 fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    check_regular(path)?;
     let write = || {
-        let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".monitor-report-").permissions(mode()).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         NamedTempFile::persist(file, path).map_err(|error| error.error)
     };
     write().with_context(|| format!("could not write {}", path.display()))?;
+    Ok(())
+}
+
+/// Returns an error if the path is that of a device, a pipe or a folder, which a report must not replace.
+fn check_regular(path: &Path) -> anyhow::Result<()> {
+    let is_replaceable = fs::metadata(path).map_or(true, |found| found.is_file());
+    anyhow::ensure!(is_replaceable, "{} is not a regular file: name a file to create or replace", path.display());
     Ok(())
 }
 
@@ -181,15 +190,24 @@ enum Place {
 }
 
 impl Wanted {
-    /// Chooses where the run is recorded: at the server if it accepts a connection, otherwise in a temporary folder.
+    /// Removes an earlier report, and chooses where the run is recorded: at the server if it accepts a connection, otherwise in a temporary
+    /// folder.
     ///
     /// # Errors
-    /// When the file or the folder can't be created, or `--redact` is not a pattern.
+    /// When the file or the folder can't be created, or there are too many patterns.
     pub(crate) fn begin(file: &Path, contents: Contents, server: Option<Url>) -> anyhow::Result<Self> {
         contents.options()?;
         let file = std::path::absolute(file)?;
         let place = file.parent().filter(|folder| folder.is_dir());
         anyhow::ensure!(place.is_some() && !file.is_dir(), "--report {}: there is no folder for the file", file.display());
+        check_regular(&file).context("--report")?;
+        // Otherwise a launcher that is killed would leave the report of an earlier run.
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).context(format!("--report: could not remove {}", file.display()));
+            }
+            _ => {}
+        }
         let configured = || std::env::var("MONITOR_SERVER_URL").ok().filter(|url| !url.trim().is_empty());
         let named = server.or_else(|| read_url(configured().as_deref().unwrap_or(monitor_api::DEFAULT_URL)).ok());
         if let Some(server) = named.filter(is_reached) {

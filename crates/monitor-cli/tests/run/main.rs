@@ -20,6 +20,7 @@ mod plain;
 mod prompt;
 mod python;
 mod report;
+mod report_left;
 mod secret;
 mod spec;
 mod terminal;

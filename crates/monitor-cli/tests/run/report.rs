@@ -13,12 +13,12 @@ use crate::harness::{House, kill, line_of, wait_for};
 use crate::support::{ROOT, TestServer, ended, started};
 
 /// A file that was written.
-struct File {
+pub(crate) struct File {
     html: String,
 }
 
 impl File {
-    fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         Self { html: fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
     }
 
@@ -39,22 +39,29 @@ impl File {
     }
 
     /// Messages of the log of a run.
-    fn said(&self, run: usize) -> Vec<String> {
+    pub(crate) fn said(&self, run: usize) -> Vec<String> {
         let lines = String::from_utf8(self.unpacked(&format!("logs-{run}"))).expect("UTF-8");
         let message = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["message"].as_str().expect("a text").to_owned();
         lines.lines().map(message).collect()
     }
 
     /// The columns of a run as text, in which names and values can be searched for.
-    fn tree(&self, run: usize) -> String {
+    pub(crate) fn tree(&self, run: usize) -> String {
         let columns = self.unpacked(&format!("tree-{run}"));
         assert!(columns.starts_with(b"PMTREE01"));
         String::from_utf8_lossy(&columns).into_owned()
     }
+
+    /// Everything that a reader of a file with one run finds in it.
+    pub(crate) fn text(&self) -> String {
+        assert!(self.html.starts_with("<!doctype html>") && self.html.ends_with("</body></html>\n"), "it is whole");
+        let workers = String::from_utf8(self.unpacked("workers")).expect("UTF-8");
+        [&*self.html, &workers, &self.tree(0), &self.said(0).join("\n")].concat()
+    }
 }
 
 /// `monitor run` with nothing configured: there is no server.
-fn alone(house: &House, options: &[&str], command: &[&str]) -> Command {
+pub(crate) fn alone(house: &House, options: &[&str], command: &[&str]) -> Command {
     let mut monitor = house.run(options, command);
     monitor.env("MONITOR_SERVER_URL", "http://127.0.0.1:1").env("TMPDIR", house.folder.path());
     monitor
@@ -127,40 +134,39 @@ fn with_a_server_the_spool_stays_as_it_is() {
 }
 
 #[test]
-fn a_signal_leaves_a_whole_file_and_sigkill_leaves_none() {
+fn a_signal_leaves_a_whole_file() {
     let house = House::new();
-    for (signal, code) in [("INT", Some(130)), ("TERM", Some(143)), ("KILL", None)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let file = format!("{signal}.html");
         let script = format!("echo ready; echo $$ > {signal}; exec sleep 600");
         let mut launcher = alone(&house, &["--report", &file], &["sh", "-c", &script]);
         let mut launcher = launcher.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let command = line_of(house.folder.path().join(signal)).parse().unwrap();
+        line_of(house.folder.path().join(signal));
         kill(launcher.id(), signal);
-        let status = launcher.wait().unwrap();
-        let path = house.folder.path().join(&file);
-        if code.is_some() {
-            assert_eq!(status.code(), code, "{signal}");
-            assert!(File::read(&path).said(0).contains(&"ready".to_owned()), "{signal}");
-        } else {
-            assert!(!path.exists() && status.code().is_none());
-            // Nobody watches it any more.
-            kill(command, "KILL");
-        }
+        assert_eq!(launcher.wait().unwrap().code(), Some(code), "{signal}");
+        assert!(File::read(&house.folder.path().join(&file)).said(0).contains(&"ready".to_owned()), "{signal}");
     }
 }
 
 #[test]
 fn a_place_that_takes_no_file_is_refused_before_the_command_runs() {
     let house = House::new();
-    for (file, words) in [("none/r.html", "there is no folder"), (".", "there is no folder")] {
+    let made = Command::new("mkfifo").arg(house.folder.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    for (file, words) in [("none/r.html", "there is no folder"), (".", "there is no folder"), ("pipe", "pipe is not a regular file")] {
         let output = alone(&house, &["--report", file], &["touch", "ran"]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(125) && said.contains(words), "{file}: {said}");
     }
-    let output = alone(&house, &["--report", "r.html", "--redact", "[a"], &["touch", "ran"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(125) && said.contains("--redact") && said.contains("[a"), "{said}");
-    assert!(!house.folder.path().join("ran").exists());
+    let many = [&["--report", "r.html"][..], &["--redact=a"; 101]].concat();
+    for (options, code, words) in
+        [(&["--report", "r.html", "--redact", "a", "--redact", "[b"][..], 2, "'[b' for '--redact"), (&many, 125, "--redact: 101 patterns")]
+    {
+        let output = alone(&house, options, &["touch", "ran"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(code) && said.contains(words), "{said}");
+    }
+    assert!(!house.folder.path().join("ran").exists() && house.folder.path().join("pipe").exists());
     let output = alone(&house, &["--report", "r.html"], &["/no/such/command"]).output().unwrap();
     assert_eq!(output.status.code(), Some(127));
     assert!(File::read(&house.folder.path().join("r.html")).tree(0).contains("not-found"));
@@ -189,6 +195,16 @@ fn a_report_of_a_spool_leaves_the_spool_as_it_is() {
         let (code, said) = report(&[spool, "-o", "x.html"]);
         assert!(code == Some(1) && said.contains(words), "{spool}: {said}");
     }
+    let (code, said) = report(&["spool", "-o", "r.html", "--redact", "x", "--redact", "ke*"]);
+    let file = File::read(&house.folder.path().join("r.html"));
+    assert!(code == Some(0) && file.said(0).is_empty(), "{said}");
+    assert_eq!(file.about()["redacted"], json!(["x", "ke*"]));
+    for (args, words) in [(["--redact", "a", "--redact", "{b"], "'{b'"), (["--redact", "a", "--redact", ""], "is empty")] {
+        let (code, said) = report(&[&["spool", "-o", "x.html"][..], &args].concat());
+        assert!(code == Some(2) && said.contains("--redact") && said.contains(words), "{said}");
+    }
+    let (code, said) = report(&["spool", "-o", "/dev/null"]);
+    assert!(code == Some(1) && said.contains("/dev/null is not a regular file"), "{said}");
     let (code, said) = report(&["spool", "-o", "no/x.html"]);
     assert!(code == Some(1) && said.contains("could not write no/x.html"), "{said}");
     assert!(!house.folder.path().join("x.html").exists());
@@ -235,6 +251,10 @@ fn an_export_has_no_markup_of_names_and_nothing_that_is_redacted() {
     assert!(!less.tree(0).contains("hunter2") && less.tree(0).contains("it failed"), "its end stays");
     assert_eq!((less.said(0).len(), &less.about()["redacted"]), (2_000, &json!(["secret*"])));
 
+    let least = export("least.html", &["--redact", "secret{ step,a}", "--redact", "a, b", "--redact=-*", "--redact", "</title>*"]);
+    assert!(!least.tree(0).contains("hunter2") && least.said(0).is_empty());
+    assert_eq!(least.about()["redacted"], json!(["secret{ step,a}", "a, b", "-*", "</title>*"]), "as they were given");
+
     let short = export("short.html", &["--report-bytes", "8K"]);
     let (said, omitted) = (short.said(0), short.about()["runs"][0]["omitted_lines"].as_u64().unwrap());
     assert!(omitted > 0 && said.len() as u64 + omitted == 2_001, "{} and {omitted}", said.len());
@@ -250,7 +270,9 @@ fn what_only_an_html_file_takes_is_refused_elsewhere() {
     for (args, code, words) in [
         (&["--compare", "1"][..], 2, "--compare needs --format html"),
         (&["--redact", "a", "--format", "json"], 2, "--redact needs --format html"),
-        (&["--format", "html", "--redact", "[a"], 2, "`redact`"),
+        (&["--format", "html", "--redact", "a", "--redact", "[a"], 2, "'[a' for '--redact <GLOB>': \"[a\" is not a pattern"),
+        (&["--format", "html", "--redact", ""], 2, "'--redact <GLOB>': the pattern is empty"),
+        (&[&["--format", "html"][..], &["--redact=a"; 101]].concat(), 2, "--redact: 101 patterns: give at most 100"),
         (&["--format", "html", "--compare", "77"], 4, "no root 77"),
         (&["--format", "html", "--report-bytes", "100"], 1, "--report-bytes"),
         (&["--format", "html", "--report-bytes", "x"], 2, "500M"),
@@ -262,14 +284,28 @@ fn what_only_an_html_file_takes_is_refused_elsewhere() {
     let ask = |query: &str| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url = format!("{}/api/v1/roots/{ROOT}/export?{query}", server.url);
-        runtime.block_on(async { reqwest::get(url).await.unwrap().status().as_u16() })
+        runtime.block_on(async {
+            let answer = reqwest::get(url).await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
     };
-    for (query, status) in
-        [("format=ndjson&bytes=5", 400), ("format=html&bytes=-1", 400), ("format=html&compare=x", 400), ("format=html&bytes=0", 413)]
-    {
-        assert_eq!(ask(query), status, "{query}");
+    let many = |times: usize| format!("format=html{}", "&redact=a".repeat(times));
+    for (query, status, words) in [
+        ("format=ndjson&bytes=5", 400, "`bytes`"),
+        ("format=ndjson&redact=a&redact=b", 400, "`redact`: only `format=html`"),
+        ("format=html&bytes=-1", 400, "`bytes`"),
+        ("format=html&bytes=5&bytes=5", 400, "`bytes`: given twice"),
+        ("format=html&compare=x", 400, "`compare`"),
+        ("format=html&bytes=0", 413, "`bytes`"),
+        ("format=html&redact=a&redact=%5Bb", 400, r#"`redact`: \"[b\" is not a pattern of names: unclosed character class"#),
+        (&format!("format=html&redact={}", "a".repeat(1_001)), 400, "1001 bytes: give at most 1000"),
+        (&many(101), 400, "101 patterns: give at most 100"),
+        (&many(100), 200, ""),
+    ] {
+        let (found, text) = ask(query);
+        assert!(found == status && text.contains(words), "{query}: {found} {text}");
     }
-    wait_for("the server to be well", || (ask("format=html") == 200).then_some(()));
+    wait_for("the server to be well", || (ask("format=html&redact=&redact=").0 == 200).then_some(()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::detached::{detach, pid_of, until};
 use crate::harness::{House, kill, output, wait_for};
+use crate::report::{File, alone};
 
 const VALUE: &str = "Zx81-hush-9c";
 /// Lines of a further secret. The one in the middle is too short to be masked.
@@ -111,4 +112,39 @@ fn the_caller_gets_every_byte_and_what_is_recorded_is_masked() {
     });
     check("the logs", logs.to_string().as_bytes());
     check_files(house.folder.path());
+}
+
+#[test]
+fn a_report_has_no_value_that_the_page_masks() {
+    let house = House::new();
+    let options = options(&house);
+    let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    options.extend(["--mask", "pin", "--report", "r.html", "--name", "masked"]);
+    let script = r#"echo "a $P"; printf 'Zx81-'; printf 'hush-9c\n'; echo "$KEY"; echo "b $P" >&2; exit 4"#;
+    let arguments = ["sh", "-c", script, "sh", "--pin=Ab12cd", "--password", "Ef34gh", "https://me:Ij56kl@host.invalid/"];
+    let masked = |file: &str| {
+        let file = File::read(&house.folder.path().join(file));
+        let text = file.text();
+        check("the file", text.as_bytes());
+        for value in ["Ab12cd", "Ef34gh", "Ij56kl"] {
+            assert!(!text.contains(value), "{value}: {}", file.tree(0));
+        }
+        for shown in ["--pin=***", "--password ***", "https://me:***@host.invalid/", r#""message":"b ***""#] {
+            assert!(file.tree(0).contains(shown), "{shown}: {}", file.tree(0));
+        }
+        assert!(file.said(0).contains(&"a ***".to_owned()) && file.said(0).contains(&"b ***".to_owned()), "{:?}", file.said(0));
+    };
+    let without_server = output(alone(&house, &options, &arguments), b"");
+    assert_eq!(without_server.status.code(), Some(4));
+    masked("r.html");
+    let with_server = output(house.run(&options, &arguments), b"");
+    assert_eq!(with_server.status.code(), Some(4));
+    masked("r.html");
+    // The server's own file, and the page that it is compared with.
+    let process = house.process();
+    let command = process["fields"]["command"].as_str().unwrap();
+    assert!(command.contains("--pin=***") && command.contains("--password ***"), "{process}");
+    let export = output(house.monitor(&["export", process["root_id"].as_str().unwrap(), "--format", "html", "-o", "e.html"]), b"");
+    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    masked("e.html");
 }

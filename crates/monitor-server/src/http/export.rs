@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::params::{PathParts, RootName, RootNames, Strict};
+use super::params::{PathParts, Repeated, RootName, RootNames, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use crate::export::{self, Format};
@@ -34,8 +34,10 @@ pub(super) struct ExportParams {
     #[param(value_type = Option<String>)]
     with: RootNames,
     /// With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
-    /// mean the same as in a shell.
-    redact: Option<String>,
+    /// mean the same as in a shell. It may be given up to 100 times, with at most 1,000 bytes each.
+    #[serde(default)]
+    #[param(value_type = Option<Vec<String>>, max_items = 100)]
+    redact: Repeated,
     /// With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given, and at most the server's
     /// `max-answer-bytes`. Log lines are left out until it fits.
     bytes: Option<u64>,
@@ -60,7 +62,7 @@ impl ExportParams {
         let given = [
             ("compare", self.compare.is_some()),
             ("with", !self.with.0.is_empty()),
-            ("redact", self.redact.is_some()),
+            ("redact", !self.redact.0.is_empty()),
             ("bytes", self.bytes.is_some()),
         ];
         let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
@@ -129,7 +131,8 @@ async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSema
     let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     // It is in memory as a whole.
     let max_bytes = max_bytes.min(app.config.max_answer_bytes);
-    let options = Options::new(params.redact.as_deref(), max_bytes, app.clock.wall_us());
+    let patterns = params.redact.0.iter().map(|pattern| pattern.parse()).collect::<Result<_, _>>();
+    let options = patterns.and_then(|patterns| Options::new(patterns, max_bytes, app.clock.wall_us()));
     let options =
         options.map_err(|error| ApiError::Parameter { name: "redact".to_owned(), detail: format!("parameter `redact`: {error}") })?;
     let root = app.ask_root(path, Queries::root).await?;

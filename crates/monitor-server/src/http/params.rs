@@ -1,6 +1,6 @@
 //! Strict parsing of parameters: the error for an unknown, repeated or malformed parameter names it and describes the allowed values.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +38,8 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
         let known = allowed.iter().find(|parameter| parameter.name == name);
         known.and_then(|parameter| parameter.description.as_deref()).unwrap_or_default()
     };
+    let is_repeated =
+        |name: &str| allowed.iter().any(|parameter| parameter.name == name && matches!(parameter.schema, Some(RefOr::T(Schema::Array(_)))));
     let mut given = HashSet::new();
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -48,7 +50,7 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             return Err(wrong(&name, format!("not known here; allowed: {names}")));
         }
-        if !given.insert(name.clone()) {
+        if !given.insert(name.clone()) && !is_repeated(&name) {
             return Err(wrong(&name, format!("given twice. {}", meaning(&name))));
         }
         let value = decode(value).map_err(|found| wrong(&name, format!("{found:?} is not UTF-8. {}", meaning(&name))))?;
@@ -58,7 +60,13 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
         }
     }
     let mut parts = url::form_urlencoded::Serializer::new(String::new());
-    let encoded = parts.extend_pairs(&pairs).finish();
+    let (repeated, single): (Vec<_>, Vec<_>) = pairs.iter().partition(|(name, _)| is_repeated(name));
+    let mut lists = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, value) in repeated {
+        lists.entry(name).or_default().push(value);
+    }
+    let lists = lists.iter().map(|(name, values)| (name, serde_json::json!(values).to_string()));
+    let encoded = parts.extend_pairs(single.iter().map(|(name, value)| (name, value))).extend_pairs(lists).finish();
     let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(encoded.as_bytes()));
     let read = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let name = error.path().to_string();
@@ -294,6 +302,17 @@ impl<'de> de::Deserialize<'de> for Words {
     }
 }
 
+/// Values of a parameter that may be given several times, because a value can contain commas. Its schema is an array.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Repeated(pub(super) Vec<String>);
+
+impl<'de> de::Deserialize<'de> for Repeated {
+    /// Reads the list of JSON that [`read_query`] makes of the values.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
 /// Empty set of parameters, for routes that accept none.
 #[derive(serde::Deserialize, IntoParams)]
 pub(super) struct NoParams {}
@@ -313,12 +332,16 @@ mod tests {
         /// Any tree.
         #[param(value_type = Option<String>)]
         root: Option<RootName>,
+        /// Any texts.
+        #[serde(default)]
+        #[param(value_type = Option<Vec<String>>)]
+        each: Repeated,
     }
 
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (query, name, words) in [
-            ("nope=1", "nope", "allowed: `limit`, `q`, `root`"),
+            ("nope=1", "nope", "allowed: `limit`, `q`, `root`, `each`"),
             ("limit=0", "limit", "\"0\": expected a whole number from 1 to 9. At most so many, 1 to 9."),
             ("limit=10", "limit", "1 to 9"),
             ("limit=-1", "limit", "1 to 9"),
@@ -342,6 +365,8 @@ mod tests {
         assert_eq!(read("").limit.0, 50);
         assert_eq!(read("limit=&q=").q, None);
         assert_eq!(read("q=a%26b+%E6%A0%B9%3D%00").q.as_deref(), Some("a&b 根=\0"));
+        assert_eq!(read("each=a,b&q=1&each=%22%5D&each=&each=a,b").each.0, ["a,b", "\"]", "a,b"]);
+        assert!(read("q=1&each=").each.0.is_empty());
         assert_eq!(read("root=7").root.unwrap().0, RootKey::Number(7));
         assert!(matches!(read("root=11111111111111111111111111111111").root.unwrap().0, RootKey::Id(_)));
     }

@@ -4,13 +4,13 @@
 //! their hashes. `docs/export.md` describes the blocks.
 
 mod offline;
+mod redaction;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, GzBuilder};
-use globset::{Glob, GlobMatcher};
 use monitor_store::{LogsQuery, Queries, RootKey, StoreError, TreeColumns};
 use monitor_web::Report;
 use monitor_wire::{LogEntry, ProcessId, RootId, Worker, WorkerId};
@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::html::Text;
 
 pub use self::offline::{Offline, OfflineError};
+pub use self::redaction::{MOST_REDACTIONS, Redaction, RedactionError};
 
 /// Number of log lines that are read at a time.
 const CHUNK: usize = 1_000;
@@ -34,20 +35,22 @@ const LINES: [usize; 5] = [10_000, 1_000, 100, 10, 0];
 /// Contents and maximum size of the file.
 #[derive(Debug)]
 pub struct Options {
-    redact: Option<GlobMatcher>,
+    redact: Vec<Redaction>,
     max_bytes: usize,
     written_us: u64,
     is_comparison: bool,
 }
 
 impl Options {
-    /// Processes whose names match `redact` have neither logs nor fields in the file. `max_bytes` is the maximum size of the file without the
-    /// page's own code, and `written_us` the time of writing, in Unix microseconds.
+    /// Processes whose names match one of `redact` have neither logs nor fields in the file. `max_bytes` is the maximum size of the file
+    /// without the page's own code, and `written_us` the time of writing, in Unix microseconds.
     ///
     /// # Errors
-    /// When `redact` is not a pattern.
-    pub fn new(redact: Option<&str>, max_bytes: usize, written_us: u64) -> Result<Self, globset::Error> {
-        let redact = redact.map(Glob::new).transpose()?.map(|glob| glob.compile_matcher());
+    /// When there are more than [`MOST_REDACTIONS`] patterns.
+    pub fn new(redact: Vec<Redaction>, max_bytes: usize, written_us: u64) -> Result<Self, RedactionError> {
+        if redact.len() > MOST_REDACTIONS {
+            return Err(RedactionError::TooMany(redact.len()));
+        }
         Ok(Self { redact, max_bytes, written_us, is_comparison: false })
     }
 
@@ -121,7 +124,7 @@ pub fn write(store: &dyn Queries, runs: &[RootKey], options: &Options) -> Result
         written_us: options.written_us,
         runs: trees.iter().zip(&logs).map(|(tree, logs)| Run { root_id: tree.root_id, omitted_lines: logs.omitted }).collect(),
         is_comparison: options.is_comparison,
-        redacted: options.redact.iter().map(|name| name.glob().glob()).collect(),
+        redacted: options.redact.iter().map(Redaction::as_str).collect(),
     };
     let mut html = head(&report, &trees[0].title);
     html.extend(["<script type=\"application/json\" id=\"report\">", &json(&about).replace('<', "\\u003c"), "</script>\n"]);
@@ -192,7 +195,7 @@ struct Tree {
 impl Tree {
     fn read(store: &dyn Queries, key: RootKey, options: &Options) -> Result<Option<Self>, ReportError> {
         let Some(mut tree) = store.tree_columns(key)? else { return Ok(None) };
-        let redacted = options.redact.as_ref().map(|name| redact(&mut tree, name)).unwrap_or_default();
+        let redacted = redact(&mut tree, &options.redact);
         let (root_id, title) = (tree.head.root.root_id, tree.head.root.title.clone());
         let workers = tree.origins.iter().filter_map(|origin| origin.worker_id).collect();
         let mut packer = packer();
@@ -203,9 +206,9 @@ impl Tree {
     }
 }
 
-/// Removes the fields of processes whose names match. Returns the ids of these processes.
-fn redact(tree: &mut TreeColumns, name: &GlobMatcher) -> HashSet<ProcessId> {
-    let sites: Vec<bool> = tree.sites.iter().map(|site| name.is_match(&site.name)).collect();
+/// Removes the fields of processes whose names match one of `patterns`. Returns the ids of these processes.
+fn redact(tree: &mut TreeColumns, patterns: &[Redaction]) -> HashSet<ProcessId> {
+    let sites: Vec<bool> = tree.sites.iter().map(|site| patterns.iter().any(|pattern| pattern.is_match(&site.name))).collect();
     let mut ids = HashSet::new();
     for (index, row) in (0..).zip(&tree.rows) {
         if !sites.get(row.site as usize).copied().unwrap_or(false) {

@@ -1,11 +1,12 @@
 /** A run as a file: opened from disk, without a server. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
 import { newId, Tree } from "./events.mjs";
-import { useReports } from "./report.mjs";
+import { nightlyImport, useReports } from "./report.mjs";
 
 useBrowser();
 const worker = useWorker();
@@ -204,22 +205,27 @@ test("what was recorded is text, and the policy lets nothing else run", async ()
   );
 });
 
-test("100,000 processes open and scroll", async (context) => {
-  const tree = new Tree(`large ${newId()}`);
-  const events = [tree.own];
-  for (let at = 0; at < 100_000; at += 1) {
-    const child = tree.start(`step ${at % 50}`, tree.id, at);
-    events.push(child, tree.end(child, 1 + (at % 7)));
-  }
-  await worker.sendAll([...events, tree.end(tree.own, 100_010)]);
-  const address = await saved(tree.rootId);
-  await onFile(address, async (page) => {
-    await page.waitForFunction(() => Number(document.querySelector("[role=treegrid]")?.getAttribute("aria-rowcount")) > 100_000);
-    context.diagnostic(`100,001 processes: ${Math.round(await page.evaluate(() => performance.now()))} ms until all rows are there`);
-    await page.keyboard.press("End");
-    await hasText(page.locator(".panel h2"), /^step/);
-    await page.locator(".scroller").first().hover();
-    await page.mouse.wheel(0, -200_000);
-    await page.waitForFunction(() => document.querySelectorAll("[role=row]").length > 10);
+for (const [count, most] of [
+  [10_000, 1.5e6],
+  [100_000, 6e6],
+]) {
+  test(`${count} processes with logs, fields and errors fit, open and scroll`, async (context) => {
+    const { tree, events, logged } = nightlyImport(count);
+    await worker.sendAll(events);
+    const address = await saved(tree.rootId);
+    const { size } = await stat(fileURLToPath(address));
+    assert.ok(size <= most, `${size} bytes`);
+    await onFile(address, async (page) => {
+      await hasText(page.locator(".toolbar"), new RegExp(`^${count.toLocaleString("en")} processes`));
+      context.diagnostic(`${count} processes, ${logged} lines: ${(size / 1e6).toFixed(2)} MB, ${Math.round(await page.evaluate(() => performance.now()))} ms until all processes are there`);
+      assert.equal(await page.locator(".about-file .left-out").count(), 0, "all lines are there");
+      await page.getByRole("button", { name: "Open all" }).click();
+      await page.waitForFunction((rows) => Number(document.querySelector("[role=treegrid]").getAttribute("aria-rowcount")) === rows, count);
+      await page.locator(".tree .scroller").press("End");
+      await page.locator(".panel h2").waitFor();
+      await page.locator(".scroller").first().hover();
+      await page.mouse.wheel(0, -200_000);
+      await page.waitForFunction(() => document.querySelectorAll("[role=row]").length > 10);
+    });
   });
-});
+}

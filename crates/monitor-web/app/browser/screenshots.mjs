@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { launch } from "./browser.mjs";
 import { server } from "./events.mjs";
 import { inEnglish, screens } from "./screens.mjs";
@@ -22,11 +23,12 @@ const looks = [
 
 const browser = await launch();
 
-async function picture(path, address, options, ready, act) {
+/** `around` is there once the frame around the screen is ready. */
+async function picture(path, address, options, ready, act, around = '.connection[data-connection="live"]') {
   const context = await browser.newContext({ ...options, reducedMotion: "reduce", timezoneId: "Europe/Berlin" });
   const page = await context.newPage();
   await page.goto(address);
-  await page.locator('.connection[data-connection="live"]').waitFor();
+  await page.locator(around).waitFor();
   await page.locator(ready).first().waitFor();
   await page.locator(".split .notice").waitFor({ state: "detached" });
   await act?.(page);
@@ -42,7 +44,8 @@ async function pipeline() {
   if (!program) return undefined;
   const folder = await mkdtemp(join(tmpdir(), "pipeline-"));
   const sources = join(folder, "monitor-web");
-  await cp(new URL("../src", import.meta.url), sources, { recursive: true });
+  // Of all sources, the tree would have too many rows to be open.
+  await cp(new URL("../src", import.meta.url), sources, { recursive: true, filter: (path) => !path.endsWith("/screens") });
   await writeFile(join(sources, "shell", "logo.png"), Buffer.from([0x89, 0x50, 0x4e, 0x47]));
   spawnSync(program, [sources, "--report", join(folder, "report.json")], { env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server } });
   await rm(folder, { recursive: true });
@@ -50,22 +53,35 @@ async function pipeline() {
   return `${server}/tasks/${roots[0].root_id}`;
 }
 
+/** Selects the process that failed. What was handled opens when it is asked for, once all of the tree is there. */
+async function onFailed(page) {
+  await page.locator('.node[data-state="failed"]').waitFor();
+  await page.keyboard.press("e");
+  await page.locator(".panel .message").waitFor();
+}
+
+/** Saves a run as a file. Returns the file's address. */
+async function saved(folder, run) {
+  const path = join(folder, "run.html");
+  const answer = await fetch(`${server}/api/v1/roots/${run.split("/").at(-1)}/export?format=html`);
+  await writeFile(path, await answer.text());
+  return pathToFileURL(path).href;
+}
+
 if (what === "--docs") {
   const inDocs = ["runs", "names", "tree", "tree by thread", "timeline by thread", "compare", "statistics", "logs", "batch day"];
   await mkdir(file, { recursive: true });
   const run = await pipeline();
+  const folder = await mkdtemp(join(tmpdir(), "report-"));
+  const report = run && (await saved(folder, run));
   for (const { language, locale, say } of [
     { language: "en", locale: "en-US", say: inEnglish },
     { language: "zh", locale: "zh-CN", say: undefined },
   ]) {
     const options = { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale };
     if (run) {
-      await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".node", async (page) => {
-        // What was handled opens when it is asked for, once all of the tree is there.
-        await page.locator('.node[data-state="failed"]').waitFor();
-        await page.keyboard.press("e");
-        await page.locator(".panel .message").waitFor();
-      });
+      await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".node", onFailed);
+      await picture(join(file, `report-${language}.png`), `${report}#/tasks/${run.split("/").at(-1)}?group=1`, options, ".node", onFailed, ".about-file");
       await picture(join(file, `run-timeline-${language}.png`), `${run}?tab=timeline&lanes=thread`, options, ".stage canvas[data-window]");
     }
     for (const { name, address, ready, act } of await screens(say)) {
@@ -73,6 +89,7 @@ if (what === "--docs") {
       await picture(join(file, `${name.replaceAll(" ", "-")}-${language}.png`), address, options, ready, act);
     }
   }
+  await rm(folder, { recursive: true });
 } else if (file !== undefined) {
   await picture(file, what, { viewport: { width: 1280, height: 720 }, colorScheme: "light", locale: "en-US" }, ".panel h2, .root[data-root], .about dl");
 } else {

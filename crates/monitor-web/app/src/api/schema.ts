@@ -12888,9 +12888,9 @@ export interface operations {
                 with?: string;
                 /**
                  * @description With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
-                 *     mean the same as in a shell.
+                 *     mean the same as in a shell. It may be given up to 100 times, with at most 1,000 bytes each.
                  */
-                redact?: string;
+                redact?: string[];
                 /**
                  * @description With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given, and at most the server's
                  *     `max-answer-bytes`. Log lines are left out until it fits.

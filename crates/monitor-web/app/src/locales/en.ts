@@ -226,6 +226,7 @@ export const en = {
   "fold.times": "×{count}",
   "fold.p95": "p95 {duration}",
   "fold.total": "Total",
+  "print.left-out": "{count, plural, one {# more row is not printed} other {# more rows are not printed}}: a print has at most {most}. Close processes or filter to print fewer rows.",
   "root.empty": "This run has no processes yet.",
 
   "root.tabs": "Views of this run",

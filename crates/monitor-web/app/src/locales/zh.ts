@@ -227,6 +227,7 @@ export const zh: Messages = {
   "fold.times": "×{count}",
   "fold.p95": "p95 {duration}",
   "fold.total": "合计",
+  "print.left-out": "另有 {count} 行未打印：最多打印 {most} 行。请先折叠过程或筛选，再打印。",
   "root.empty": "此运行还没有过程。",
 
   "root.tabs": "此运行的视图",

@@ -2,9 +2,12 @@ import { type RefObject, useCallback, useLayoutEffect, useMemo, useReducer, useR
 import { flushSync } from "react-dom";
 import { TallScroll } from "../model/tall.ts";
 import { useIdle } from "./useIdle.ts";
+import { usePrinting } from "./usePrinting.ts";
 
 /** Rows beyond both edges that exist, so that nothing is empty before it is drawn: those in sight come first, these once they are painted. */
 const OVERSCAN = 10;
+/** Maximum number of rows on paper, about 150 pages. */
+export const MOST_PRINTED = 5_000;
 
 interface Options {
   count: number;
@@ -15,12 +18,16 @@ interface Options {
   initialTop?: number;
   /** As rows came or went above what is being read: from where to where it has moved. Whoever has scrolled meanwhile stays there. */
   moved?: { from: number; to: number } | undefined;
+  /** True if all rows are printed, up to `MOST_PRINTED`. Their style sheet places them without `topOf` then. */
+  isPrinted?: boolean;
 }
 
 export interface VirtualRows {
   /** The rows that are to exist. */
   first: number;
   end: number;
+  /** Number of rows that are missing on paper; 0 on the screen. */
+  notPrinted: number;
   /** Of what the rows are in. */
   height: number;
   /** Where a row stands in it. */
@@ -34,9 +41,12 @@ export interface VirtualRows {
 }
 
 /** Rows of one height, however many, of which only those in sight exist. */
-export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved }: Options): VirtualRows {
+export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved, isPrinted = false }: Options): VirtualRows {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const isIdle = useIdle();
+  const prints = usePrinting() && isPrinted;
+  const isOnPaper = useRef(prints);
+  isOnPaper.current = prints;
   const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
   // Until it is measured no higher than the window: so the rows of the first view are made at once.
   const viewHeight = useRef(innerHeight);
@@ -70,6 +80,8 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   );
   const top = useCallback(() => scroll.top, [scroll]);
   const onScroll = useCallback(() => {
+    // On paper there is no place to keep.
+    if (isOnPaper.current) return;
     scroll.scrolled(scroller.current?.scrollTop ?? 0);
     const { from, to, shift } = newest.current.range();
     // Before the frame is painted, or its new rows would be empty.
@@ -89,6 +101,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     if (element === observed.current.element) return;
     observed.current.observer?.disconnect();
     const measure = () => {
+      if (isOnPaper.current) return;
       viewHeight.current = element?.clientHeight ?? 0;
       // Whoever scrolls before it is drawn again scrolls by this height.
       newest.current.resize();
@@ -110,17 +123,16 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   useLayoutEffect(() => {
     if (isTall) scrollTo(scroll.top);
   }, [isTall, scroll, scrollTo]);
+  useLayoutEffect(() => (!prints && scroll.top > 0 ? scrollTo(scroll.top) : undefined), [prints, scroll, scrollTo]);
   const begun = useRef(false);
   useLayoutEffect(() => {
     if (!begun.current && initialTop > 0) scrollTo(initialTop);
     begun.current = true;
   }, [initialTop, scrollTo]);
 
-  const { from, to, shift } = drawn.current;
-  const beyond = isIdle ? OVERSCAN : 0;
+  const { shift } = drawn.current;
   return {
-    first: Math.max(0, from - beyond),
-    end: Math.min(count, to + beyond),
+    ...existing(count, prints, drawn.current, isIdle ? OVERSCAN : 0),
     height: scroll.height,
     topOf: (row) => row * rowHeight - shift,
     top,
@@ -128,4 +140,11 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     onScroll,
     onScrollEnd,
   };
+}
+
+/** The rows that exist: on paper all, up to `MOST_PRINTED`; on the screen those in sight and some beyond. */
+function existing(count: number, prints: boolean, { from, to }: { from: number; to: number }, beyond: number): Pick<VirtualRows, "first" | "end" | "notPrinted"> {
+  if (!prints) return { first: Math.max(0, from - beyond), end: Math.min(count, to + beyond), notPrinted: 0 };
+  const end = Math.min(count, MOST_PRINTED);
+  return { first: 0, end, notPrinted: count - end };
 }

@@ -23,6 +23,7 @@ import { useRootSearch } from "./useRootSearch.ts";
 import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
+import "./print.css";
 
 /** Read when they are looked at for the first time. */
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));

@@ -4,6 +4,7 @@ import { timeOfDay } from "../../clock.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
+import { NotPrinted } from "../../ui/NotPrinted.tsx";
 import { useNow } from "../../ui/now.ts";
 import { useRowHeight } from "../../ui/useRowHeight.ts";
 import { useRows } from "../../ui/useRows.ts";
@@ -45,7 +46,7 @@ export function TreeView({ view, root, selection }: Props) {
     [view],
   );
 
-  const virtual = useRows(scroller, { count: slots.length, rowHeight, head: HEAD });
+  const virtual = useRows(scroller, { count: slots.length, rowHeight, head: HEAD, isPrinted: true });
   const anchor = useAnchor(scroller, virtual, lanes ?? tree, rows, selected, rowHeight);
   const onScroll = () => {
     virtual.onScroll();
@@ -115,6 +116,7 @@ export function TreeView({ view, root, selection }: Props) {
             return rowOf(view, slot, props, axis);
           })}
         </div>
+        <NotPrinted rows={virtual} />
       </div>
     </div>
   );

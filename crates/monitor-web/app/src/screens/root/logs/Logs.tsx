@@ -6,6 +6,7 @@ import { brief, fieldText, indented, visible, visibleLines } from "../../../mode
 import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
+import { NotPrinted } from "../../../ui/NotPrinted.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Said } from "../../../ui/Text.tsx";
 import { useRowHeight } from "../../../ui/useRowHeight.ts";
@@ -106,7 +107,7 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   const [seen, setSeen] = useState(0);
   const [opened, setOpened] = useState<LogLine | null>(null);
   const lines = feed.lines.all;
-  const virtual = useRows(scroller, { count: lines.length, rowHeight, head: 0 });
+  const virtual = useRows(scroller, { count: lines.length, rowHeight, head: 0, isPrinted: true });
 
   // What is being read stays where it is, while older lines come above it; who follows stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
@@ -154,6 +155,7 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
               return <Line key={`${line.worker_id} ${line.number}`} line={line} top={top} opened={line === opened} view={onSelect && view} onOpen={() => setOpened(line === opened ? null : line)} />;
             })}
           </div>
+          <NotPrinted rows={virtual} />
         </div>
         {!follows && (
           <button type="button" className="outlined follow" onClick={() => {
