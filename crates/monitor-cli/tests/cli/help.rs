@@ -38,6 +38,7 @@ fn the_overview_fits_on_a_screen_and_all_commands_are_listed() {
     let words = ["\n  server ", "\n  Alerts ", "\nExamples:\n", "`monitor help --all`"];
     assert!(words.iter().all(|words| overview.contains(words)), "{overview}");
     let all = printed(&["help", "--all"]);
+    assert!(all.lines().all(|line| line.chars().count() <= 100), "{all}");
     assert!(["Setup:\n", "\n  check-alive ", "\n  man "].iter().all(|words| all.contains(words)), "{all}");
     assert_eq!(printed(&["help", "task", "list"]), printed(&["task", "list", "--help"]));
     let unknown = monitor(&["help", "task", "lst"]).assert().code(2).get_output().stderr.clone();

@@ -194,7 +194,7 @@ async fn refused_replies_take_no_room_from_those_of_other_workers() {
     let token = server.local_token();
     let mut first = worker(&server, WORKER, "nightly", &token).await;
     let _second = worker(&server, OTHER, "nightly", &token).await;
-    let request = json!({"method": "stats", "to": {"workers": [WORKER, OTHER]}, "timeout_ms": 120_000});
+    let request = json!({"method": "stats", "to": {"workers": [WORKER, OTHER]}, "timeout_ms": 60_000});
     let asked = send(&server, &token, &request);
     let answers = async {
         let id = next_order(&mut first).await["id"].as_str().unwrap().to_owned();
