@@ -84,7 +84,7 @@ fn the_workflow_for_github_does_what_the_page_states() {
     let is_result = |entry: &fs::DirEntry| {
         let name = entry.file_name().into_string().expect("a text");
         // The pattern of the other systems.
-        name.starts_with("junit-") && name.ends_with(".xml")
+        name.strip_prefix("junit-").is_some_and(|rest| rest.strip_suffix(".xml").is_some())
     };
     assert_eq!(fs::read_dir(&job.folder).expect("a folder").flatten().filter(is_result).count(), 1);
 }

@@ -101,15 +101,15 @@ impl Source {
         connection.ask(connection.client()?.status().patience(PATIENCE))?;
         let (deadline, host) = (Instant::now() + PATIENCE, gethostname::gethostname());
         let workers = loop {
-            let launched = launched(launches)?;
+            let programs = launched(launches)?;
             let is_launched = |worker: &Worker| {
                 let begun = |launch: &&Launch| launch.pid == worker.pid && worker.started_us >= Some(launch.begun_us);
-                *host == *worker.hostname && launched.iter().any(|launch| begun(&launch))
+                *host == *worker.hostname && programs.iter().any(|launch| begun(&launch))
             };
             let mut workers = connection.ask(connection.client()?.workers().limit(WORKERS))?.workers;
             workers.retain(is_launched);
             let is_over = |worker: &Worker| worker.state != WorkerState::ONLINE;
-            if launched.iter().all(|launch| launch.is_shipped) && workers.iter().all(is_over) || Instant::now() >= deadline {
+            if programs.iter().all(|launch| launch.is_shipped) && workers.iter().all(is_over) || Instant::now() >= deadline {
                 break workers;
             }
             std::thread::sleep(PAUSE);

@@ -49,7 +49,9 @@ pub(crate) fn with_overview(command: Command) -> Command {
 pub(crate) fn run(args: &Args, command: Command) -> anyhow::Result<()> {
     if args.all {
         let mut text = String::new();
-        GROUPS.iter().for_each(|(name, commands)| section(&mut text, name, &command, commands));
+        for (name, commands) in GROUPS {
+            section(&mut text, name, &command, commands);
+        }
         return Ok(write!(anstream::stdout(), "{}", text.trim_end_matches('\n').to_owned() + "\n")?);
     }
     let words = ["monitor"].into_iter().chain(args.command.iter().map(String::as_str)).chain(["--help"]);

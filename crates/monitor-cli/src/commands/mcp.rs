@@ -15,7 +15,7 @@ Examples:
   monitor mcp --server https://monitor.example.com --token-file ~/.monitor-token
   monitor mcp --allow operate           # with tools that run, pause, cancel, acknowledge and retry";
 
-/// Answer a coding assistant over standard input and output, by the Model Context Protocol
+/// Serve tools for coding assistants (Model Context Protocol) over stdio
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {

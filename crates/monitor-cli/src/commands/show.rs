@@ -15,7 +15,7 @@ Examples:
   monitor show 2106 --format markdown >> \"$GITHUB_STEP_SUMMARY\"
   monitor show 2106 --json | jq '.failing_path[-1].error.message'";
 
-/// Summarize a run: outcome, failing path, slowest steps, comparison with the last good run
+/// Summarize a run: outcome, failing path, slowest steps
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {

@@ -114,8 +114,9 @@ async fn an_id_that_is_used_again_is_a_new_run_from_its_start_to_its_end() {
     // The first run ended two minutes ago.
     let native_id = format!("import@{rid}");
     let digest = Sha256::digest(format!("heartbeats{native_id}"));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let about = json!({"root_id": hex(&digest[8..24]), "id": hex(&digest[..8])});
+    let root = u128::from_be_bytes(digest[8..24].try_into().unwrap());
+    let id = u64::from_be_bytes(digest[..8].try_into().unwrap());
+    let about = json!({"root_id": format!("{root:032x}"), "id": format!("{id:016x}")});
     let began = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64 - 120_000_000;
     let fields = json!({"task.name": "import", "task.version": 1, "task.due_us": began, "task.trigger": "ping"});
     let mut started =
