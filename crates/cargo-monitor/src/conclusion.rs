@@ -2,19 +2,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use monitor_api::Settings;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::launch::{LAUNCHES, NOWHERE};
 
@@ -101,15 +98,32 @@ impl Conclusion {
         monitor.args(status.success().then_some("--is-success"));
         monitor.args(self.report.map(|file| [OsString::from("--output"), file.into()]).into_iter().flatten());
         monitor.args(self.summary.map(|file| [OsString::from("--summary"), file]).into_iter().flatten());
-        monitor.arg("--folder").arg(self.folder.keep()).exec()
+        monitor.arg("--folder").arg(self.folder.keep());
+        replace_by(monitor)
     }
+}
+
+#[cfg(unix)]
+fn replace_by(mut program: Command) -> io::Error {
+    std::os::unix::process::CommandExt::exec(&mut program)
+}
+
+#[cfg(not(unix))]
+fn replace_by(_: Command) -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 /// Runs cargo to its end, which a signal to this program does not change.
 ///
 /// # Errors
 /// When cargo can't be started.
+#[cfg(unix)]
 pub(crate) fn run(cargo: Command) -> io::Result<ExitStatus> {
+    use std::fs::File;
+
+    use rustix::process::{Pid, Signal, kill_process};
+    use tokio::signal::unix::{SignalKind, signal};
+
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -127,6 +141,11 @@ pub(crate) fn run(cargo: Command) -> io::Result<ExitStatus> {
             }
         }
     })
+}
+
+#[cfg(not(unix))]
+pub(crate) fn run(mut cargo: Command) -> io::Result<ExitStatus> {
+    cargo.status()
 }
 
 /// Finds the program `monitor`, next to this program or as a command.
