@@ -15,29 +15,29 @@ use crate::text::{bytes, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor export 2106 -o tree.ndjson                      to be imported elsewhere
-  monitor export 2106 --format perfetto -o trace.json     for https://ui.perfetto.dev or chrome://tracing
-  monitor export 2106 --format html -o run.html           one file that opens in any browser, without a server
+  monitor export 2106 -o tree.ndjson                      Write a run to import it elsewhere
+  monitor export 2106 --format perfetto -o trace.json     For https://ui.perfetto.dev or chrome://tracing
+  monitor export 2106 --format html -o run.html           One file that opens in any browser
   monitor export 2106 --format html --compare 2105 -o both.html
   monitor export 2106 --format html --redact 'login*' --redact '*token*' -o run.html
-  monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
-  monitor export 2106 --format junit -o tests.xml         test cases, for Jenkins, GitLab and GitHub
+  monitor export 2106 --format otlp -o spans.json         For OpenTelemetry collectors
+  monitor export 2106 --format junit -o tests.xml         Test cases, for Jenkins, GitLab and GitHub
   monitor export 2106 | grep '\"type\":\"log\"'";
 
-/// Writes a whole tree to a file, with its workers and logs
+/// Export a run with its workers and logs to a file
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
-    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    /// The run: its number as in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
-    /// The file, which must not be there yet; stdout unless it is named
+    /// File to create, which must not exist [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// In which form
+    /// Format of the file
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
-    /// In an HTML file: another tree that it shows beside this one
-    #[arg(long, value_name = "TREE")]
+    /// In an HTML file: another run to compare with
+    #[arg(long, value_name = "RUN")]
     compare: Option<String>,
     #[command(flatten)]
     contents: Contents,
@@ -53,11 +53,11 @@ enum Format {
     Json,
     /// For Perfetto and Chrome
     Perfetto,
-    /// OTLP's JSON
+    /// OTLP as JSON
     Otlp,
-    /// One HTML file: the page of the run, which opens anywhere and asks no server
+    /// The page of the run in one HTML file, which opens in any browser without a server
     Html,
-    /// Tests of `cargo monitor test` as JUnit's XML
+    /// Tests of `cargo monitor test` as JUnit XML
     Junit,
 }
 
@@ -66,7 +66,7 @@ fn junit(args: &Args, call: Call<Download>) -> anyhow::Result<()> {
     let mut document = Vec::new();
     args.connection.download(call, &mut document)?;
     match &args.output {
-        // Control characters are visible ones in this form.
+        // The document contains no control characters.
         None => std::io::stdout().lock().write_all(&document)?,
         Some(output) => {
             let shown = visible(&output.display().to_string()).into_owned();

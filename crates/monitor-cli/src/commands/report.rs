@@ -24,9 +24,9 @@ const EXAMPLES: &str = "\
 Examples:
   MONITOR_SPOOL_DIR=/tmp/spool MONITOR_ENABLED=1 ./batch
   monitor report /tmp/spool -o run.html
-  monitor run --report run.html -- make        records a command and writes its report
+  monitor run --report run.html -- make        Record a command and write its report
 
-The spool stays as it is.";
+The spool is left unchanged.";
 
 /// Maximum time until the server accepts a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,13 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Address of no server: programs can't listen on port 0. Records stay in the spool.
 pub(super) const NOWHERE: &str = "http://127.0.0.1:0";
 
-/// Writes one HTML file from the records in a spool, without a server
+/// Write one HTML file from the records in a spool
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
 pub(crate) struct Args {
-    /// The folder of the spool
+    /// Folder of the spool
     spool: PathBuf,
-    /// The file; an older one is replaced
+    /// File to write; an existing one is replaced
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -50,11 +50,11 @@ pub(crate) struct Args {
 /// Contents of a report.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Contents {
-    /// In an HTML file: leaves out log lines and fields, such as arguments, of processes with these names. `*` and `{a,b}` mean the same
-    /// as in a shell. May be given up to 100 times
+    /// In an HTML file: omit log lines and fields, such as arguments, of processes whose name matches; `*` and `{a,b}` mean the same as in a
+    /// shell. Can be given up to 100 times
     #[arg(long, value_name = "GLOB")]
     pub(crate) redact: Vec<Redaction>,
-    /// The largest size of an HTML file, without the page's own code. Log lines are left out until it fits [default: 20M]
+    /// Maximum size of an HTML file, without the code of the page; log lines are omitted until it fits [default: 20M]
     #[arg(long, value_name = "BYTES", value_parser = super::run::bytes)]
     pub(crate) report_bytes: Option<u64>,
 }

@@ -29,21 +29,20 @@ Examples:
   monitor run --before ./lock --after ./unlock --warn-after 10m -- ./backup
   monitor run --detach -- ./server          then: monitor runs list
 
-The command runs as it would without: input, output, terminal, signals and exit code are its own.
-Output that goes to a file isn't looked at, but for --capture. An instrumented program, a nested
-`monitor run` or a script that calls it appear below it.
+The command keeps its input, output, terminal, signals and exit code. Output that is redirected to a file is not recorded unless --capture is given. \
+Instrumented programs and nested `monitor run` commands appear below it in the tree.
 
 Exit codes:
-  the command's own; 128 and the number of the signal that ended it
+  the exit code of the command, or 128 + the number of the signal that ended it
   125  the launcher failed
   126  the command can't be executed
   127  the command was not found
-  2    the command line is wrong";
+  2    wrong usage";
 
-/// The exit code of a command that was not found.
+/// Exit code for a command that was not found.
 const NOT_FOUND: u8 = 127;
 
-/// Runs a command and shows it as a process, with no line of it changed
+/// Run a command and record it as a process, without a change to it
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
@@ -53,106 +52,106 @@ pub(crate) struct Args {
     /// Kind of the process [default: script]
     #[arg(long, value_name = "WORD")]
     kind: Option<String>,
-    /// A field of the process
+    /// Field of the process
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = pair)]
     fields: Vec<(String, String)>,
-    /// Another process that it has to do with: its tree's id, its own, and what it is to this one, as `triggered_by`
+    /// Link to another process: the id of its run, its own id, and the relation, such as `triggered_by`
     #[arg(long = "link", value_name = "ROOT:PROCESS:RELATION", value_parser = link)]
     links: Vec<Link>,
-    /// The batch that it works on
+    /// Batch that the run belongs to
     #[arg(long)]
     batch: Option<String>,
-    /// Hides arguments: the value of those whose name contains WORD, others that contain it; `*` hides all. Passwords and tokens
-    /// are hidden anyway
+    /// Mask arguments: the value of an argument whose name contains WORD, or the argument itself if it contains WORD; `*` masks all. Passwords
+    /// and tokens are always masked
     #[arg(long, value_name = "WORD")]
     mask: Vec<String>,
-    /// The folder that it runs in [default: the current one]
+    /// Folder to run in [default: the current one]
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
-    /// The user that it runs as, by name or number: only for who may change it. HOME, USER, LOGNAME and SHELL are that user's
+    /// User to run as, by name or number; usually only root may do this. HOME, USER, LOGNAME and SHELL are set to those of the user
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// The group that it runs in, by name or number [default: the first one of --user]
+    /// Group to run in, by name or number [default: the first group of --user]
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// A variable of its environment
+    /// Environment variable
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
-    /// A variable whose value is written down nowhere: NAME=file:PATH has the text of a file, NAME=env:VARIABLE that of a variable
-    /// of the launcher
+    /// Environment variable with a secret value, which is masked in everything recorded: NAME=file:PATH reads a file, NAME=env:VARIABLE a
+    /// variable of the launcher
     #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
     secrets: Vec<(String, Secret)>,
-    /// Leaves it none of this environment but HOME, LANG, `LC_ALL`, LOGNAME, PATH, SHELL, TERM, TZ, USER and what begins with `MONITOR_`
+    /// Clear the environment, except HOME, LANG, `LC_ALL`, LOGNAME, PATH, SHELL, TERM, TZ, USER and variables that begin with `MONITOR_`
     #[arg(long)]
     clean_env: bool,
-    /// A line for `sh` that runs before the first attempt: if it fails, the command isn't started
+    /// Line for `sh` to run before the first attempt; if it fails, the command is not started
     #[arg(long, value_name = "LINE")]
     before: Option<String>,
-    /// A line for `sh` that runs after the last attempt; `MONITOR_RUN_EXIT_CODE`, `_SIGNAL`, `_REASON` and `_ATTEMPTS` tell it how that ended
+    /// Line for `sh` to run after the last attempt, with the outcome in `MONITOR_RUN_EXIT_CODE`, `_SIGNAL`, `_REASON` and `_ATTEMPTS`
     #[arg(long, value_name = "LINE")]
     after: Option<String>,
-    /// Meaning of an exit code: `ok`, `failed`, `final` (failed, and not tried again) or `cancelled`
+    /// Meaning of an exit code: `ok`, `failed`, `final` (failed, without a further attempt) or `cancelled`
     #[arg(long = "exit", value_name = "CODE=MEANING", value_parser = verdict, value_delimiter = ',')]
     exits: Vec<(u8, Verdict)>,
-    /// Warns in its log of an attempt that takes longer
+    /// Log a warning if an attempt takes longer
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     warn_after: Option<Duration>,
-    /// Ends an attempt that takes longer, and all that it has started: SIGTERM, and after --grace SIGKILL
+    /// End an attempt that takes longer, and all processes that it has started: by SIGTERM, and after --grace by SIGKILL
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     timeout: Option<Duration>,
-    /// Between SIGTERM and SIGKILL
+    /// Time between SIGTERM and SIGKILL
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "5s")]
     grace: Duration,
-    /// CPU time that it may use
+    /// Maximum CPU time
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     cpu: Option<Duration>,
-    /// Memory that it may have, as 500M or 2G: by a cgroup for all that it starts together, where that is allowed, else for each
-    /// process; the process's field `memory_limit` says which
+    /// Maximum memory, such as 500M or 2G: for all processes together by a cgroup, where that is allowed, otherwise for each process. The field
+    /// `memory_limit` of the process shows which
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<u64>,
-    /// Added to its niceness
+    /// Number to add to the niceness
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-40..=40))]
     nice: Option<i32>,
-    /// Tries it again so often when it fails
+    /// Number of further attempts after a failure
     #[arg(long, value_name = "N", default_value_t = 0)]
     retry: u32,
-    /// Before the second attempt; twice as long before each further one
+    /// Wait before the second attempt, doubled before each further one
     #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "1s")]
     backoff: Duration,
-    /// Takes output that goes to a file as well
+    /// Record output that is redirected to a file, too
     #[arg(long)]
     capture: bool,
-    /// Writes the output to NAME/logs/YYYYMM/DD/HHmmss-ID.log below DIR as well
+    /// Also write the output to NAME/logs/YYYYMM/DD/HHmmss-ID.log below DIR
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
-    /// So many bytes of the output are kept, there and in the folder of a detached run: the first half and the last one; 8 KiB at least
+    /// Maximum size of the output in --log-dir and in the folder of a detached run: the first and the last half are kept; at least 8 KiB
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "100M")]
     log_bytes: u64,
-    /// What becomes of the command when the launcher is killed
+    /// Action on the command when the launcher is killed
     #[arg(long, value_name = "WHAT", default_value = "continue")]
     on_launcher_death: Death,
-    /// Makes what runs within tell of itself: `shell` each command of bash scripts, `python` the functions that --inject-config
+    /// Record what happens inside the command: `shell` each command of bash scripts, `python` the functions that --inject-config
     /// names
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     inject: Vec<Inside>,
-    /// Names Python functions [default: monitor-python.toml where the command runs]
+    /// File with the names of Python functions [default: monitor-python.toml in the folder of the command]
     #[arg(long, value_name = "FILE")]
     inject_config: Option<PathBuf>,
-    /// Goes on when this terminal is closed and whoever asked is gone: prints the run's id as soon as the command runs. It has no
-    /// input; `monitor runs` shows it, its output and how it ended
+    /// Run in the background, also after this terminal is closed: print the id of the run as soon as the command runs. The command has no
+    /// input; `monitor runs` shows its state and its output
     #[arg(long)]
     detach: bool,
-    /// Id of the detached run [default: one that is made up]. An id is given once: a second start of it is refused
+    /// Id of the detached run, which can be used only once [default: a random id]
     #[arg(long, value_name = "ID", requires = "detach")]
     id: Option<String>,
-    /// Id of the tree that the process is recorded in, 32 hexadecimal digits
+    /// Id of the run that the process is recorded in, 32 hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "process_id")]
     root_id: Option<String>,
-    /// Id that the process is recorded under, 16 hexadecimal digits
+    /// Id of the process, 16 hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "root_id")]
     process_id: Option<String>,
-    /// Writes the run as one HTML file when it has ended, which opens in any browser. It needs no server: if none is reached, what is recorded
-    /// goes to a temporary folder
+    /// Write the run as one HTML file when it has ended. The file opens in any browser, and no server is needed: if none is reached, the run is
+    /// recorded in a temporary folder
     #[arg(long, value_name = "FILE", conflicts_with = "detach")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -160,7 +159,7 @@ pub(crate) struct Args {
     /// Append a summary in Markdown to FILE; `off` writes none [default: the file of `GITHUB_STEP_SUMMARY`, unless this run is part of another]
     #[arg(long, value_name = "FILE", conflicts_with = "detach")]
     summary: Option<OsString>,
-    /// The server's address
+    /// URL of the server
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
     /// The command and its arguments
@@ -170,21 +169,21 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Death {
-    /// It goes on, without being watched
+    /// The command keeps running, unwatched
     Continue,
-    /// It is killed, and all that it has started
+    /// The command and all processes that it has started are killed
     Kill,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Inside {
-    /// The commands of bash scripts
+    /// Commands of bash scripts
     Shell,
     /// Functions of Python programs
     Python,
 }
 
-/// Ends the program: its exit code is the command's.
+/// Runs the command. The exit code of this program is that of the command.
 pub(crate) fn run(args: Args) -> ExitCode {
     keep_warnings();
     let (server, report, contents) = (args.server.clone(), args.report.clone(), args.contents.clone());

@@ -17,7 +17,7 @@ Examples:
 
 /// Summarize a run: outcome, failing path, slowest steps
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// The run: its number as in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
