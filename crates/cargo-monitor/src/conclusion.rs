@@ -53,7 +53,7 @@ impl Conclusion {
     pub(crate) fn begin(Options { report, summary }: &Options, note: impl FnOnce(&str)) -> anyhow::Result<Option<Self>> {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_off = summary.as_ref().is_some_and(|file| file == "off");
-        // The outermost run includes this one.
+        // If this is part of another run, that run's conclusion includes it.
         let is_nested = is_set("MONITOR_ROOT_ID") && is_set("MONITOR_PARENT_ID");
         let has_summary = !is_off && (summary.is_some() || is_set("GITHUB_STEP_SUMMARY") && !is_nested);
         let has_annotations = !is_nested && env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");

@@ -18,7 +18,7 @@ pub(crate) const FILE: &str = "monitor.toml";
 /// One `[[function]]` table: a rule for all functions that match its pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rule {
-    /// Its place among all tables of the file, which names it in reports.
+    /// Index among the tables of the file. Reports use it to find the rule.
     pub(crate) index: usize,
     pub(crate) path: String,
     pub(crate) kind: TaskKind,

@@ -34,7 +34,7 @@ pub(crate) struct Project {
 #[derive(Debug)]
 struct Settings {
     table: Table,
-    /// What relative paths of programs in it begin at.
+    /// Folder to which relative program paths in the file refer.
     folder: PathBuf,
 }
 

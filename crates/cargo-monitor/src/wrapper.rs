@@ -82,7 +82,7 @@ struct Unit {
     arguments: Arguments,
 }
 
-/// Output of one run of rustc.
+/// Output of a run of rustc.
 struct Outcome {
     status: ExitStatus,
     diagnostics: Vec<Diagnostic>,

@@ -101,7 +101,7 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: 
     }
 }
 
-/// Sends the records of the programs of one launch.
+/// Sends the records of the programs in a launch.
 struct Shipper {
     post: Post,
     spool: Spool,

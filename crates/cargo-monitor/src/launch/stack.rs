@@ -7,7 +7,7 @@ use std::process::Command;
 const FACTOR: u64 = 6;
 /// Default stack size of threads that std spawns.
 const OF_A_THREAD: u64 = 2 << 20;
-/// Environment variable by which std's default stack size is configured.
+/// Environment variable that sets std's default stack size.
 const VARIABLE: &str = "RUST_MIN_STACK";
 
 /// Enlarges the stack of the program's first thread, within the hard limit of the system, and the default stack of the threads that std

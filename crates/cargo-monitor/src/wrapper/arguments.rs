@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// True for a procedural macro or a build script.
     pub(super) is_tool: bool,
     pub(super) edition: String,
-    /// Name by which the crate knows `monitor-client`, if it depends on it.
+    /// The crate's name for `monitor-client`, if it depends on it.
     pub(super) client: Option<String>,
     extra_filename: String,
     root_at: usize,
