@@ -16,7 +16,7 @@ export interface LiveModel<Name extends ModelName = ModelName> {
    * Returns true if there are so many models that reading the lists again is better, so that a page that is open for days does not grow.
    */
   isFull?(): boolean;
-  /** Forgets all models and reads the earlier data again, because events were missed. */
+  /** Reads the initial data; resolves to the stream number at which it was current. */
   readAgain(): void;
   /** Reads what there is when the page begins; resolves with the point of the stream at which it was true. */
   read?(): Promise<number | undefined>;
