@@ -13,7 +13,7 @@ export function isPresent({ state }: Worker): boolean {
   return state !== "offline";
 }
 
-/** Returns the process state whose mark is used for a worker: online is shown as running, offline as ended. */
+/** Returns the process state whose mark represents the state of a worker. */
 export function markOf({ state }: Pick<Worker, "state">): string {
   return MARKS[state] ?? "";
 }
