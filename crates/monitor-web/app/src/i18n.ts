@@ -1,6 +1,6 @@
 /**
  * The translation catalogue. A language is one file in `locales/`: its texts by id, in ICU message format. The English file defines the
- * ids; TypeScript reports missing ones in other languages. Texts for one part of the page are in `locales/parts/`, and are loaded with that
+ * ids; TypeScript reports missing ids in other languages. Texts for one part of the page are in `locales/parts/`, and are loaded with that
  * part.
  */
 import { type Messages as Compiled, i18n } from "@lingui/core";

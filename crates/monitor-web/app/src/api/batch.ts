@@ -39,7 +39,7 @@ export function runBatchTask(name: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/run", { params: { path: { name } }, body: {} }));
 }
 
-/** Ends one run of a task, or all its running ones. */
+/** Ends one run of a task, or all its open runs. */
 export function endBatchRun(name: string, run?: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/kill", { params: { path: { name } }, body: run === undefined ? {} : { run } }));
 }

@@ -13,7 +13,7 @@ export function fetchQueues(signal: AbortSignal): Promise<Queues> {
 
 const ANSWER_MS = 2000;
 
-/** Revokes tasks: workers don't start them. With `terminate`, workers also end running ones. */
+/** Revokes tasks: workers don't start them. With `terminate`, workers also end running tasks. */
 export function revokeTasks(ids: readonly string[], terminate: boolean): Promise<Command> {
   return unwrap(client.POST("/api/v1/queue-tasks/revoke", { body: { ids: [...ids], terminate, timeout_ms: ANSWER_MS } }));
 }

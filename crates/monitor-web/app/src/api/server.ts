@@ -1,4 +1,4 @@
-/** Sends requests to the server from which this page was loaded. */
+/** Sends requests to the server of this page. */
 import { takeAhead } from "./ahead.ts";
 
 export const origin = location.origin;

@@ -13,7 +13,7 @@ export interface LiveModel<Name extends ModelName = ModelName> {
   /** Removes roots that retention has deleted, by their numbers. */
   drop?(numbers: readonly number[]): void;
   /**
-   * Returns true if there are so many models that reading the lists again is better, so that a page that is open for days does not grow.
+   * Returns true if the map is so large that the lists should be read again, so that a page that is open for days does not grow.
    */
   isFull?(): boolean;
   /** Reads the initial data; resolves to the stream number at which it was current. */

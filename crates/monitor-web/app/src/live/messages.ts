@@ -9,7 +9,7 @@ export interface Interest {
 
 /** The union of all subscriptions, as requested from the server. */
 export interface Wanted {
-  /** Trees of which all events are requested. */
+  /** Trees whose events are all requested. */
   trees: readonly string[];
   subjects: readonly string[];
 }
@@ -20,7 +20,7 @@ export interface Dated<Model> {
   model: Model;
 }
 
-/** The newest state of all models that changed since the last batch, and all new log lines in the order in which they were stored. */
+/** The newest state of all models that changed since the last batch, and all new log lines in the order of storage. */
 export interface Batch {
   models: { [Name in ModelName]?: Dated<Models[Name]>[] };
   /** Numbers of deleted roots. */

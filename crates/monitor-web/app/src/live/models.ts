@@ -15,7 +15,7 @@ export type ModelName = keyof Models;
 interface About<Model> {
   /** Extracts the model from a message; by default the field with this name. */
   of?: (change: Change) => Model | undefined;
-  /** Key by which a newer version replaces an older one; without it, each one is delivered. */
+  /** Key by which a newer version replaces an older version; without it, each version is delivered. */
   id?: (model: Model) => string;
   /**
    * `subject` that is requested from the server by subscribers to all trees. Without one, the model is always sent, or only for single

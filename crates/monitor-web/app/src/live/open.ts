@@ -7,7 +7,7 @@ const WITHIN = 200_000;
 /** Maximum number of trees that the server accepts in one request; with more trees, all events are requested. */
 const MOST_TREES = 100;
 
-/** Opens the stream of the server from which this page was loaded. */
+/** Opens the server's event stream. */
 export const openStream: OpenStream = (after, wanted, signal, silenceMs, on) =>
   readEvents(`/api/v1/stream?after=${after}&within=${WITHIN}&alerts=true${queryOf(wanted)}`, signal, silenceMs, on);
 

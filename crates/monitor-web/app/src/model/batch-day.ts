@@ -64,7 +64,7 @@ export function plannedSpan(mark: BatchDayMark, day: Pick<DayBounds, "fromUs" | 
   return { from: part(mark.due_us, day), to: part(mark.last_us, day) };
 }
 
-/** Returns the span of a mark's runs, or of its due times if there are no runs. Running ones end at `nowUs`. */
+/** Returns the span of a mark's runs, or of its due times if there are no runs. Open runs end at `nowUs`. */
 export function actualSpan(mark: BatchDayMark, day: Pick<DayBounds, "fromUs" | "toUs">, nowUs: number): Span {
   if (mark.started_us === null) return plannedSpan(mark, day);
   const end = mark.ended_us ?? (mark.outcome === "running" ? Math.max(nowUs, mark.started_us) : mark.started_us);

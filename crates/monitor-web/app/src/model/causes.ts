@@ -14,7 +14,7 @@ export function commonest<Of extends Pick<Cause, "count" | "new">>(causes: reado
   return found;
 }
 
-/** Returns the longest literal part of a message shape, by which the list is searched. */
+/** Returns the longest literal part of a message shape, for searching the list. */
 export function searchOf(shape: string): string {
   const parts = shape.split(/[…\n]/).map((part) => part.trim());
   return parts.reduce((longest, part) => (part.length > longest.length ? part : longest), "");

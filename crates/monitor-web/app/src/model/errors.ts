@@ -10,7 +10,7 @@ interface Failed {
   chain?: readonly string[] | undefined;
 }
 
-/** Entry by which the server replaces the last causes of a chain that is too long. */
+/** Entry that the server stores in place of the last causes of a chain that is too long. */
 const MORE = /^\[(\d+) more causes\]$/;
 
 /** Returns the number of omitted causes. */

@@ -10,7 +10,7 @@ export interface FieldParts {
   cut: number;
 }
 
-/** Field in which the server stores the number of dropped fields. */
+/** Field with the number of dropped fields; the server writes it. */
 const CUT = "monitor.cut";
 
 /** Arguments are in `arguments` or `args`, as an object or as dotted names (`args.name`); the return value is in `return`. */

@@ -21,7 +21,7 @@ export function queryOf({ since, sort: _, at: __, ...rest }: Filters, nowUs: num
   return started_after === undefined ? rest : { ...rest, started_after };
 }
 
-/** Reads the filters of an address; empty and unknown ones are ignored. */
+/** Reads the filters of an address; empty and unknown values are ignored. */
 export function filtersOf(search: Record<string, unknown>): Filters {
   const filters: Filters = {};
   for (const key of ALL) {

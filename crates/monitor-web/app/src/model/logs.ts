@@ -67,7 +67,7 @@ export class Lines {
     return this.lines;
   }
 
-  /** Adds lines; returns the number of new ones. */
+  /** Adds lines; returns the number of lines that are new. */
   add(lines: readonly LogLine[]): number {
     const fresh = lines.filter((line) => {
       const key = keyOf(line);

@@ -23,7 +23,7 @@ export interface PageParam {
   back?: boolean;
 }
 
-/** Returns the start time of a root, or the earliest known time, by which the list is sorted. */
+/** Returns the start time of a root, or the earliest known time; the list is sorted by it. */
 function begun({ started_us, begun_us }: Pick<Root, "started_us" | "begun_us">): number {
   return started_us ?? begun_us ?? 0;
 }

@@ -132,7 +132,7 @@ export function finished(tree: Tree, rollup: Rollup): Set<number> {
   return over;
 }
 
-/** Returns the depth up to which a tree can be expanded within `COMFORTABLE` rows if these processes are collapsed; at least 1. */
+/** Returns the maximum depth for expanding a tree within `COMFORTABLE` rows if these processes are collapsed; at least 1. */
 export function comfortableDepth(tree: Tree, closed: ReadonlySet<number> = new Set()): number {
   let level = [...tree.childrenOf(undefined)];
   let rows = level.length;
@@ -206,7 +206,7 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup, lanes
   return { slots: trim(slots), depths: trim(depths), levels: trim(levels), places: trim(places), sizes: trim(sizes), positions, groups, groupRows, laneRows };
 }
 
-/** Returns the children, in which each group replaces its first member. */
+/** Returns the children; each group replaces its first member. */
 function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[], lane: Lane | undefined): number[] {
   const alike = new Map<string, number[]>();
   for (const child of children) {

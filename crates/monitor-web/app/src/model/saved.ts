@@ -6,7 +6,7 @@ export interface Saved {
   filters: Filters;
 }
 
-/** Parses stored filters; invalid ones are ignored. */
+/** Parses stored filters; invalid entries are ignored. */
 export function parseSaved(text: string | null): Saved[] {
   let found: unknown;
   try {

@@ -67,7 +67,7 @@ export function snapshot({ tree, root, logs, nowUs }: Snapshot, words: SnapshotW
   return `${parts.join("\n")}\n`;
 }
 
-/** Selects the processes in the file: the first ones, and failed processes with their ancestors. */
+/** Selects the processes in the file: the first rows, and failed processes with their ancestors. */
 function chosen(tree: Tree, order: Int32Array): { marks: Uint8Array; count: number } {
   const marks = new Uint8Array(tree.size);
   let count = 0;

@@ -9,7 +9,7 @@ export function share(part: number, locale: string): string {
   return part > 0 && part < least ? `< ${format.format(least)}` : format.format(part);
 }
 
-/** Data of the charts: one value per step; null for steps in which nothing ended. */
+/** Data of the charts: one value per step; null for steps without ended processes. */
 export interface Lines {
   /** In seconds, as the chart library expects. */
   times: number[];
@@ -19,7 +19,7 @@ export interface Lines {
   p95: (number | null)[];
 }
 
-/** Fills in the steps in which nothing ended, because the server omits them. */
+/** Fills in the steps without ended processes, which the server omits. */
 export function linesOf({ series, step_us, from_us, to_us }: StatsSeries): Lines {
   const lines: Lines = { times: [], succeeded: [], failed: [], p50: [], p95: [] };
   const byTime = new Map(series.map((step) => [step.from_us, step]));

@@ -70,7 +70,7 @@ export class TallScroll {
     return this.scrollTop;
   }
 
-  /** Size of the area at each end in which both positions are equal. */
+  /** Size of the area at each end where both positions are equal. */
   private get exact(): number {
     return this.height / 8;
   }

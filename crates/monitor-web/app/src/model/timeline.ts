@@ -145,7 +145,7 @@ export function firstBar(layout: Layout, row: number, timeUs: number, from = lay
   return low;
 }
 
-/** A period in which the tree waited for one process. */
+/** A period during which the tree waited for one process. */
 export interface Stretch {
   slot: number;
   fromUs: number;
@@ -201,7 +201,7 @@ interface Piece {
   shownLength: number;
 }
 
-/** Maps real time to displayed time, in which idle gaps may be collapsed. */
+/** Maps real time to displayed time; idle gaps may be collapsed. */
 export class TimeMap {
   private readonly pieces: Piece[] = [];
   readonly total: number;
@@ -260,7 +260,7 @@ export class TimeMap {
 const LONG_GAP = 0.1;
 const FOLDED_GAP = 0.02;
 
-/** Collapses the periods in which nothing ran except the processes that started everything. */
+/** Collapses the periods during which nothing ran except the processes that started everything. */
 export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
   const starts = new Float64Array(layout.slots.length);
   const ends = new Float64Array(layout.slots.length);

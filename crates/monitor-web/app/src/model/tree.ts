@@ -121,7 +121,7 @@ export class Tree {
     return process;
   }
 
-  /** Returns the processes of this tree that link to this one, with the relation. */
+  /** Returns the processes of this tree that link to the process `id`, with the relation. */
   linkedFrom(id: string): { slot: number; relation: string }[] {
     const found: { slot: number; relation: string }[] = [];
     for (const slot of this.linking)
@@ -527,7 +527,7 @@ interface Base {
   errors: number;
 }
 
-/** Accepts the parts of a tree in columns, in the order in which they arrive. */
+/** Accepts the parts of a tree in columns, in the order of arrival. */
 export interface ColumnLoad {
   sites: (table: readonly Site[]) => void;
   origins: (table: readonly Origin[]) => void;

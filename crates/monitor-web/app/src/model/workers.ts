@@ -1,4 +1,4 @@
-/** The list of workers: first those that need attention, then online ones, then those that ended regularly. */
+/** The list of workers: first those that need attention, then online workers, then those that ended regularly. */
 import type { Worker } from "../api/types.ts";
 
 const ORDER = ["lost", "unheard", "online", "offline"];
@@ -8,7 +8,7 @@ export function sortWorkers(workers: Iterable<Worker>): Worker[] {
   return [...workers].sort((a, b) => rank(a) - rank(b) || b.last_seen_us - a.last_seen_us || (a.id < b.id ? -1 : 1));
 }
 
-/** Returns true for workers that are listed by default: online and lost ones. */
+/** Returns true for workers that are listed by default: online and lost workers. */
 export function isPresent({ state }: Worker): boolean {
   return state !== "offline";
 }

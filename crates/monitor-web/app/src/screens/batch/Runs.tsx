@@ -55,7 +55,7 @@ type Wanted = Partial<Record<"task" | "outcome" | "exit" | "agent" | "from" | "t
 
 function queryOf({ task, outcome, exit, agent, from, to }: Wanted): BatchRunsQuery {
   const code = /^-?\d{1,9}$/.test(exit ?? "") ? Number(exit) : undefined;
-  // As an upper bound, a day includes all of that day; a time is exact.
+  // If a day is the upper bound, all of the day is included; a time is exact.
   const [fromUs, toUs] = [clockUs(from), clockUs(to, to?.includes("T") ? 0 : 1)];
   return { limit: LIMIT, ...(task && { task }), ...(outcome && { outcome }), ...(code !== undefined && { exit_code: code }), ...(agent && { agent }), ...(fromUs && { from: fromUs }), ...(toUs && { to: toUs }) };
 }

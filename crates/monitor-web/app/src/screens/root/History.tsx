@@ -9,12 +9,12 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
 
 const MOST = 50;
-/** Period in which earlier processes are searched if the process is not a root. */
+/** Period that is searched for earlier processes if the process is not a root. */
 const BACK_US = 7 * 86_400e6;
 const WIDTH = 320;
 const HEIGHT = 96;
 
-/** Durations of earlier processes with the same name, including this one. */
+/** Durations of earlier processes with the same name, including the selected process. */
 export function History({ process }: { process: Process }) {
   const isRoot = process.kind === "root" && process.parent_id === null;
   const query = useQuery({

@@ -27,7 +27,7 @@ interface Props {
   onSelect: (id: string) => void;
 }
 
-/** The ancestors of the first visible row that are scrolled out of view: the root's row and the nearest ones. */
+/** The ancestors of the first visible row that are scrolled out of view: the root's row and the nearest ancestors. */
 export function StickyRows({ view, first, most, onSelect }: Props) {
   const { tree } = view;
   const stuck = stuckAbove(view, first, most);
@@ -55,7 +55,7 @@ export function StickyRows({ view, first, most, onSelect }: Props) {
   );
 }
 
-/** Returns the sticky rows: only as many as keep the first visible row below all of them. */
+/** Returns the sticky rows: at most enough to keep the first visible row below all of them. */
 function stuckAbove(view: RootView, first: number, most: number): number[] {
   const { slots } = view.rows();
   for (let over = 0; over <= most && first + over < slots.length; over += 1) {

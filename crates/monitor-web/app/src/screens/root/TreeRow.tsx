@@ -27,7 +27,7 @@ export function indentation(level: number): string {
 
 /** Properties of all rows of the tree. */
 export interface RowProps {
-  /** Id by which it is selected. */
+  /** Key for the selection. */
   id: string;
   row: number;
   top: number;
@@ -118,7 +118,7 @@ function Handed({ to, onSelect, title, className = "", children }: { to: string;
   );
 }
 
-/** A lane: the processes of one host, worker or thread are below it. */
+/** A lane: the processes of a host, worker or thread are below it. */
 export function LaneRow(props: RowProps & { label: string; below: string }) {
   return (
     <RowFrame {...props} state="" faint={false} data={undefined}>

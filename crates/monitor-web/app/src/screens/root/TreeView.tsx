@@ -26,7 +26,7 @@ interface Props {
   selection: Selection;
 }
 
-/** The tree as rows; only visible ones exist. Each has a bar on the root's time axis. */
+/** The tree as rows; only visible rows exist. Each has a bar on the root's time axis. */
 export function TreeView({ view, root, selection }: Props) {
   const rowHeight = useRowHeight(ROW);
   const scroller = useRef<HTMLDivElement>(null);

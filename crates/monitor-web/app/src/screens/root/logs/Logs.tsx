@@ -109,7 +109,7 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   const lines = feed.lines.all;
   const virtual = useRows(scroller, { count: lines.length, rowHeight, head: 0, isPrinted: true });
 
-  // Visible lines keep their positions while older ones are added above; when following, the view stays at the end.
+  // Visible lines keep their positions while older lines are added above; when following, the view stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
   /** Scroll position that following has set last. */
   const put = useRef(0);

@@ -217,7 +217,7 @@ function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: ()
   );
 }
 
-/** Returns the time for which the end waited for a process itself. */
+/** Returns the time that the root's end waited for a process itself. */
 function waitedFor(critical: readonly Stretch[], slot: number): number {
   return critical.reduce((sum, stretch) => sum + (stretch.slot === slot ? stretch.toUs - stretch.fromUs : 0), 0);
 }

@@ -193,7 +193,7 @@ function gatherRow(scene: Scene, row: number, barTop: number, x: (real: number) 
   const perPixel = (window.to - window.from) / width;
   const rowEnd = layout.rowStarts[row + 1] as number;
   let bar = firstBar(layout, row, map.toReal(window.from));
-  // Adjacent bars of one colour are merged.
+  // Adjacent bars with the same colour are merged.
   let [colour, from, to] = [-1, 0, 0];
   const flush = () => {
     if (colour >= 0) (bars[colour] ?? bars[OTHER_COLOUR])?.push(from, barTop, to - from);
@@ -236,7 +236,7 @@ function drawFailed(
     if (bar >= (rowStarts[row + 1] as number) || (starts[bar] as number) > toUs) break;
     if ((ends[bar] as number) < fromUs) continue;
     const [left, right] = edges(scene, bar, x, width);
-    // Wide ones are already drawn, with their names.
+    // Wide bars are already drawn, with their names.
     if (right - left > 3 || right <= drawnTo) continue;
     context.fillRect(left, barTop, right - left, BAR);
     drawnTo = right;
