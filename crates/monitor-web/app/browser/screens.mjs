@@ -1,4 +1,4 @@
-/** Every screen with something on it, for what must hold on all of them. All names in it are Chinese, unless `say` translates them. */
+/** Every screen with data, for checks that apply to all screens. All names are Chinese, unless `say` translates them. */
 import { alertOf, batchDay, batchTask, dayOf, newId, queueTask, server, Tree, Worker, yesterdayUs } from "./events.mjs";
 
 const press = (key, ready) => async (page) => {
@@ -113,7 +113,7 @@ export async function screens(say = (text) => text) {
   ];
 }
 
-/** The same names in English: the longest are replaced first. */
+/** The same names in English; the longest are replaced first. */
 const ENGLISH = {
   金价: "gold prices",
   备份: "backup",

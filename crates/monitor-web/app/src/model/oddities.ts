@@ -10,7 +10,7 @@ export type Oddity = "backwards" | "jumped" | "future" | "ancient" | "before-par
 
 /** Earlier start times are implausible. */
 const ANCIENT_US = Date.UTC(2000, 0, 1) * 1000;
-/** Clocks of one machine differ by less than this. */
+/** Clocks of the same machine differ by less than this. */
 const SLACK_US = 1e6;
 /** A clock that is adjusted gradually deviates by less than this. */
 const DRIFT = 0.05;

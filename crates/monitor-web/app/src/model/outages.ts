@@ -1,4 +1,4 @@
-/** Outages over time: the periods in which alerts of each subject were active. */
+/** Outages over time: the periods with active alerts of each subject. */
 
 export interface Firing {
   id: number;

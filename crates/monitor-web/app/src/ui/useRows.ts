@@ -35,12 +35,12 @@ export interface VirtualRows {
   /** Returns the position of the content at the top of the view, in px. */
   top: () => number;
   scrollTo: (top: number) => void;
-  /** Event handlers and ref of the scrolling element. */
+  /** Event handlers for the scrolling element. */
   onScroll: () => void;
   onScrollEnd: () => void;
 }
 
-/** Renders rows of equal height, of which only the visible ones exist. */
+/** Renders rows of equal height; only the visible rows exist. */
 export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved, isPrinted = false }: Options): VirtualRows {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const isIdle = useIdle();
@@ -142,7 +142,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   };
 }
 
-/** Returns the existing rows: on paper all, up to `MOST_PRINTED`; on the screen the visible ones and some beyond. */
+/** Returns the existing rows: on paper all, up to `MOST_PRINTED`; on the screen the visible rows and some beyond. */
 function existing(count: number, prints: boolean, { from, to }: { from: number; to: number }, beyond: number): Pick<VirtualRows, "first" | "end" | "notPrinted"> {
   if (!prints) return { first: Math.max(0, from - beyond), end: Math.min(count, to + beyond), notPrinted: 0 };
   const end = Math.min(count, MOST_PRINTED);

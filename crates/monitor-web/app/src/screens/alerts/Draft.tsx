@@ -6,7 +6,7 @@ import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { nameOf } from "./parts.tsx";
 
-/** Number of past days to which draft rules are applied. */
+/** Number of past days that draft rules are applied to. */
 export const DAYS = 7;
 /** Maximum number of alerts that are listed for a tried rule. */
 const NAMED = 3;

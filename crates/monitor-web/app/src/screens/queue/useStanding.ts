@@ -16,8 +16,8 @@ interface Shown {
 export const keyOf = (task: Process) => `${task.root_id} ${task.id}`;
 
 /**
- * Keeps visible tasks in their positions: they are updated in place, new ones wait above the list until the reader requests them, and
- * removed ones stay and are marked. `of` identifies the list: another one starts anew.
+ * Keeps visible tasks in their positions: they are updated in place, new tasks wait above the list until the reader requests them, and
+ * removed tasks stay and are marked. `of` identifies the list: another list starts anew.
  */
 export function useStanding(of: string, tasks: readonly Process[] | undefined): { tasks: readonly Standing[]; waiting: number; show: () => void } {
   const shown = useRef<Shown>({ of: "", order: [], known: new Map() });

@@ -154,9 +154,7 @@ export class RootView {
     return { found, rollup: this.grouped && !found ? this.rollup() : undefined, lanes: this.lanes() };
   }
 
-  /**
-   * Key by which a row is selected: for a process, its id; for a group, `~` and the id of its first member; for a lane, `@` and its key.
-   */
+  /** Key for selecting a row: for a process, its id; for a group, `~` and the id of its first member; for a lane, `@` and its key. */
   idOf(row: number): string | undefined {
     const slot = this.rows().slots[row];
     if (slot === undefined || slot >= 0) return slot === undefined ? undefined : this.tree.idOf(slot);

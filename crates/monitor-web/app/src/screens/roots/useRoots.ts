@@ -25,12 +25,12 @@ export interface RootListState {
   /** True if more roots are being read. */
   loadingMore: boolean;
   loadMore: () => void;
-  /** True if there are roots after the loaded ones. */
+  /** True if there are roots after the loaded range. */
   hasMore: boolean;
   loadBefore: () => void;
-  /** True if there are roots before the loaded ones. */
+  /** True if there are roots before the loaded range. */
   hasBefore: boolean;
-  /** Reads the roots around an index far before the loaded ones. */
+  /** Reads the roots around an index far before the loaded range. */
   jump: (index: number) => void;
   /** Goes to the first of the whole list. */
   toTop: () => void;

@@ -30,7 +30,7 @@ export function useStatsSearch(turn: number): StatsSearch {
     const [, from, to] = /^(\d{1,16})-(\d{1,16})$/.exec(search.between ?? "") ?? [];
     if (Number(to) > Number(from)) return { ...search, rangeName: null, fromUs: Number(from), toUs: Number(to), set };
     const rangeName = search.range !== undefined && search.range in RANGES ? (search.range as RangeName) : "24h";
-    // Whole minutes, which is what the sums are kept by.
+    // Whole minutes, because the server stores sums per minute.
     const toUs = Math.ceil(Date.now() / 60_000) * 60e6;
     return { ...search, rangeName, fromUs: toUs - RANGES[rangeName] * 1e6, toUs, set };
   }, [search.range, search.between, search.name, search.q, search.sort, set, turn]);

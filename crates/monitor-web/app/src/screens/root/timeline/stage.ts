@@ -79,7 +79,7 @@ export class Stage {
   show(scene: Shown): void {
     const before = this.scene?.map;
     if (before && before !== scene.map && !this.whole) {
-      // The same real time stays in the window when gaps are collapsed or the end moves.
+      // The window keeps its real time when gaps are collapsed or the end moves.
       this.window = { from: scene.map.toShown(before.toReal(this.window.from)), to: scene.map.toShown(before.toReal(this.window.to)) };
     }
     this.scene = scene;
