@@ -194,7 +194,7 @@ export function batchTask(task, owner) {
 
 const HOUR_US = 3_600_000_000;
 const DAY_US = 24 * HOUR_US;
-/** The day before today in UTC: all of it is over. */
+/** Start of the previous day in UTC, which is completely in the past. */
 export const yesterdayUs = (Math.floor(Date.now() / 86_400_000) - 1) * DAY_US;
 export const dayOf = (us) => new Date(us / 1000).toISOString().slice(0, 10);
 

@@ -19,7 +19,7 @@ const choose = async (page) => {
 };
 
 /**
- * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
+ * Returns all screens: address, an element that exists when the screen is loaded, and an action that prepares it.
  *
  * @returns {Promise<{ name: string, address: string, ready: string, act?: (page: import("playwright-core").Page) => Promise<void> }[]>}
  */
