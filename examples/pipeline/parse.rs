@@ -14,7 +14,7 @@ use crate::tokens::TokenClient;
 /// Parsed at the same time.
 const TASKS: usize = 16;
 
-/// What is counted.
+/// Counts of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Counts {
     pub(crate) files: u64,

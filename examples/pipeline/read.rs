@@ -27,7 +27,7 @@ pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) 
             monitor_client::spawn_thread(move || {
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let text = read_file(&folder, path);
-                    // Without a receiver the run is over, and nobody wants the rest.
+                    // The receiver was dropped: the run has ended, and the rest is not needed.
                     if sender.blocking_send(Text { path: path.clone(), text }).is_err() {
                         return;
                     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parse::{Counts, Parsed};
 
-/// What the pipeline found.
+/// Result of the pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     name: String,

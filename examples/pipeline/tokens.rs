@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
 
-/// What the service is asked.
+/// Request to the service.
 #[derive(Serialize, Deserialize)]
 struct Question {
     path: String,
@@ -23,7 +23,7 @@ struct Question {
     from: Propagation,
 }
 
-/// What it answers.
+/// Response of the service.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     tokens: u64,

@@ -33,7 +33,7 @@ fn look_up(name: &str) -> usize {
 #[normal_task]
 fn write_line() {}
 
-/// Answers that come in parts, each when the test says so; an error ends them too early.
+/// Responses that are sent in parts, each when the test requests it; an error ends them early.
 type Parts = mpsc::UnboundedReceiver<Result<&'static str, io::Error>>;
 
 fn parts(parts: Parts) -> Body {
@@ -44,7 +44,7 @@ fn parts(parts: Parts) -> Body {
     }))
 }
 
-/// Told by `/stays` when it has begun.
+/// Notified by `/stays` when it has begun.
 static BEGUN: Notify = Notify::const_new();
 
 async fn panics() -> StatusCode {

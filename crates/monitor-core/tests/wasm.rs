@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// The condition under which recording is refused is what the compiler says of the target.
+/// Recording is refused depending on the compiler's configuration of the target.
 #[test]
 fn recording_is_refused_for_webassembly_alone() {
     let family = |target: &[&str]| {

@@ -1,4 +1,4 @@
-//! What a function holds is dropped in the order of the plain function.
+//! Tests that an attributed function drops its values in the same order as the plain function.
 
 use std::cell::RefCell;
 use std::future::Future;

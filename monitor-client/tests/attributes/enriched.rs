@@ -1,4 +1,4 @@
-//! What a running call says of itself: fields, another name, that it failed.
+//! Tests the data that a running call adds to itself: fields, another name, a failure.
 
 use std::io;
 

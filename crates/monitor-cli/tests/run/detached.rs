@@ -119,7 +119,7 @@ fn kill_now_asks_nobody() {
     assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
 }
 
-/// During the grace period of the remaining processes.
+/// The second kill ends a process at once, although the grace period of the first kill has not ended.
 #[test]
 fn kill_now_is_heard_while_another_kill_waits() {
     let house = House::new();

@@ -62,7 +62,7 @@ bash (script) [failed]: last below.sh 0
     assert_eq!(place, "script.sh:8");
 }
 
-/// Exit codes of a pipeline's parts, of loop conditions and of negated commands are not failures.
+/// A step shows only its own exit code: not that of a pipeline's parts, of the head of a loop, or of an earlier command.
 #[test]
 fn a_step_has_no_exit_code_but_its_own() {
     let house = House::new();

@@ -208,7 +208,7 @@ fn futures_are_counted_wherever_they_end() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let begun = Instant::now();
-        // What has run for a second is told singly.
+        // Calls longer than a second are reported individually.
         let is_quick = || begun.elapsed() < Duration::from_secs(1);
         let mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
         {

@@ -247,8 +247,8 @@ test("what can be touched on a phone is 44 px high on every screen", (context) =
       /** A row of a list is clickable like its link. */
       const rowOf = (element) => (element.matches("a") && element.closest(".root[data-root], .named")) || element;
       /**
-       * A small element may have a larger click target above and below it: at least 24 px in total, not counting the half pixels at both
-       * ends.
+       * A small element may have a larger click target above and below it: at least `HEIGHT` px in total, not counting the half pixels at
+       * both ends.
        */
       const isHitAround = (element) => {
         element.scrollIntoView({ block: "center", behavior: "instant" });
