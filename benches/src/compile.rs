@@ -1,4 +1,4 @@
-//! What an attribute adds to `cargo check`: generated crates that differ in nothing else.
+//! Measures the cost of an attribute in `cargo check`, with generated crates that only differ in it.
 
 use std::fmt::Write;
 use std::fs;

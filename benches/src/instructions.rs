@@ -55,7 +55,7 @@ fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     Ok(figures)
 }
 
-/// Instructions per call of one shape.
+/// Counts the instructions per call of one shape.
 pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");
@@ -76,7 +76,7 @@ pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) 
     Ok(total(&folder.path().join("out.2-01"))? as f64 / CALLS as f64)
 }
 
-/// What was counted up to the second mark in the first thread.
+/// Returns the count up to the second mark in the first thread.
 fn total(dump: &Path) -> Result<u64> {
     let text = fs::read_to_string(dump).with_context(|| format!("callgrind did not write {}", dump.display()))?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));

@@ -1,4 +1,4 @@
-//! A customer and two services in three processes: what a request brings about, on whatever machine, is one tree.
+//! A client and two services in three processes: the whole work for a request is one tree, across processes and machines.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 cargo run -p monitor-examples --bin service

@@ -1,4 +1,4 @@
-//! What the commands of tasks leave behind when they run, and what that says of whoever started them.
+//! Reads the marks that the commands of tasks write, and compares them with the due times.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::report::Samples;
 
-/// A command that was started so much too early is of the due time that follows: timers are rounded.
+/// A command that was started up to this much too early is assigned to the following due time, because timers are rounded.
 const EARLY_US: u64 = 500_000;
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
@@ -30,7 +30,7 @@ pub(crate) struct Task {
     second: Option<u64>,
 }
 
-/// `count` tasks, of which as many as are said are due at each of these seconds of each minute, and the others in a leap year's February.
+/// Returns `count` tasks: `at_once` are due at each of these seconds of each minute, the others on 29 February.
 pub(crate) fn tasks(count: usize, seconds: std::ops::Range<u64>, at_once: usize) -> Vec<Task> {
     let busy = seconds.flat_map(|second| (0..at_once).map(move |number| (second, number)));
     let busy = busy.map(|(second, number)| Task {
@@ -52,7 +52,7 @@ pub(crate) struct Marks {
     folder: PathBuf,
 }
 
-/// What became of all due times of a span.
+/// Comparison of all due times of a period with the runs.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) due: u64,
@@ -84,7 +84,7 @@ impl Marks {
         self.folder.join("mark")
     }
 
-    /// Compares the runs with what was due from one time up to another, in microseconds.
+    /// Compares the runs with the due times from `from_us` to `to_us`, in microseconds.
     pub(crate) fn outcome(&self, tasks: &[Task], from_us: u64, to_us: u64) -> Result<Outcome> {
         // The first command that runs makes it.
         let text = fs::read_to_string(self.folder.join("marks")).unwrap_or_default();

@@ -28,7 +28,7 @@ async fn async_root(body: impl Future<Output = ()>) {
 
 super::tree!();
 
-/// The same with two reads of the clock in each leaf.
+/// Like `tree`, with two reads of the clock in each leaf.
 pub(super) fn two_reads(shape: Shape, calls: u64) {
     match shape {
         Shape::Sync => repeat(calls, leaf_read),

@@ -40,7 +40,7 @@ fn ours() -> Running {
     running
 }
 
-/// The same while nothing is recorded.
+/// Ours while nothing is recorded.
 fn ours_off() -> Running {
     tracing_subscriber::registry().with(layer()).init();
     Running::nothing()

@@ -43,7 +43,7 @@ impl Role {
     }
 }
 
-/// Says that it is ready, and waits for a line.
+/// Reports that it is ready, and waits for a line.
 fn begin() -> Result<()> {
     writeln!(io::stdout(), "ready")?;
     io::stdin().lock().read_line(&mut String::new())?;
@@ -57,7 +57,7 @@ fn tell(tasks: u64, rate: f64) -> Result<Value> {
         if rate > 0.0 {
             std::thread::sleep((begun + Duration::from_secs_f64(number as f64 / rate)).saturating_duration_since(Instant::now()));
         } else if number % 500 == 0 {
-            // What waits for the server has its bound, and beyond it events are dropped.
+            // The send buffer is limited, and events beyond it are dropped.
             monitor_client::flush(PATIENCE)?;
         }
         let ticket = task::send("render").queue("video").args(&[7]).kwargs(&json!({})).begin();

@@ -1,4 +1,4 @@
-//! As much of HTTP as it takes to load a server: requests written whole, answers read by their length.
+//! A minimal HTTP client for loading a server: writes whole requests, and reads responses by their length.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

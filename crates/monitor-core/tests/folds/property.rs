@@ -36,7 +36,7 @@ enum ByHand {
     Succeeds,
     Fails,
     Cancelled,
-    /// Others may know its ids, by the process itself or because it is current.
+    /// Other code may know its ids, through the process itself or because it is current.
     HandedOn,
     Current,
     /// It records data of its own.
