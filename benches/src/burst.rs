@@ -95,7 +95,7 @@ struct Outcome {
 fn one(options: &Options, burst: &Burst, contender: &Contender) -> Result<Outcome> {
     let server = contender.is_monitored.then(|| Server::start(&options.monitor)).transpose()?;
     let mut child = Child::start(contender, Around { server: server.as_ref(), settings: burst.settings, ..Around::default() })?;
-    // Whatever the child did to warm up is no part of the burst.
+    // Calls of the warm-up do not belong to the burst.
     let warm = child.ask(Order { verb: Verb::Count, shape: Shape::Sync, trees: 0, calls: 0 })?;
     let before = server.as_ref().map(Server::held).transpose()?;
     let share = if options.quick { QUICK_SHARE } else { 1 };

@@ -75,7 +75,7 @@ impl Child {
         Ok(Self { process, stdin, stdout })
     }
 
-    /// Has it do something, and waits for the answer.
+    /// Sends an order, and waits for the answer.
     pub(crate) fn ask(&mut self, order: Order) -> Result<u64> {
         writeln!(self.stdin, "{order}")?;
         let mut answer = String::new();

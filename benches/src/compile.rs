@@ -68,7 +68,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// Beside this program, so that a second run finds the dependencies checked.
+/// Returns a folder next to this program, so that a second run reuses the checked dependencies.
 fn folder() -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program has no path")?;
     Ok(own.parent().context("a program lies in a folder")?.join("compile"))

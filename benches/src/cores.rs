@@ -15,7 +15,7 @@ pub(crate) fn pair() -> Option<(CoreId, CoreId)> {
     })
 }
 
-/// Starts a program on the core for the background.
+/// Starts a program on the core for background work.
 pub(crate) fn spawn_behind(command: &mut Command) -> Result<Child> {
     let spawn = || {
         // A child inherits the cores of the thread that starts it.

@@ -46,7 +46,7 @@ fn above(row: &Row, plain: &Row) -> Row {
     Row { name: row.name.clone(), figures }
 }
 
-/// Each shape in a child of its own, for what callgrind writes down is numbered by child.
+/// Measures each shape in a separate child, because callgrind numbers its dumps per child.
 fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     let mut figures = Vec::new();
     for shape in Shape::ALL {

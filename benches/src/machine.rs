@@ -47,7 +47,7 @@ pub(crate) fn load() -> String {
     if averages.is_empty() { "unknown".to_owned() } else { averages.join(" ") }
 }
 
-/// Seconds of processor time that a program took so far, by its number or `self`.
+/// CPU seconds used so far by a process, given its id or `self`.
 pub(crate) fn cpu_seconds(program: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{program}/stat")).context("no /proc here")?;
     let (_, stat) = stat.rsplit_once(')').context("a program's name is in brackets")?;
@@ -56,12 +56,12 @@ pub(crate) fn cpu_seconds(program: &str) -> Result<f64> {
     Ok(ticks / 100.0)
 }
 
-/// Seconds of processor time that all programs took so far.
+/// CPU seconds used so far by all processes.
 pub(crate) fn busy_seconds() -> Result<f64> {
     let stat = fs::read_to_string("/proc/stat").context("no /proc here")?;
     let ticks = stat.lines().next().context("a line for all cores")?.split_whitespace().skip(1);
     let ticks = ticks.map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
-    // user, nice, system, idle, waiting for the disk, interrupts; guests are among the first two.
+    // user, nice, system, idle, iowait, irq, softirq, steal; guest times are included in the first two.
     let busy = ticks.iter().take(8).enumerate().filter(|(place, _)| ![3, 4].contains(place));
     Ok(busy.map(|(_, ticks)| ticks).sum::<f64>() / 100.0)
 }

@@ -46,7 +46,7 @@ pub(crate) struct Section {
     pub(crate) targets: Vec<Target>,
 }
 
-/// Rows of figures; a figure that there is none of is left out.
+/// A table of figures; missing figures are omitted.
 #[derive(Debug, Serialize)]
 pub(crate) struct Table {
     pub(crate) title: String,

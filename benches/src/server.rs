@@ -1,4 +1,4 @@
-//! A real `monitor server`, on a folder of its own.
+//! A real `monitor server` with a folder of its own.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,7 @@ pub(crate) struct Server {
 /// Stored data of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// Processes, whatever their state.
+    /// Processes in any state.
     pub(crate) processes: u64,
     /// Events that clients had to drop.
     pub(crate) dropped: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Held {
 }
 
 impl Server {
-    /// A new one, at a free port, on the core for the background.
+    /// Starts a new server on a free port, on the core for background work.
     pub(crate) fn start(monitor: &Path) -> Result<Self> {
         Self::start_by(monitor, &[], cores::spawn_behind)
     }
@@ -44,7 +44,7 @@ impl Server {
         Self::start_with(monitor, &[])
     }
 
-    /// A new one, at a free port, on all cores, with these arguments besides.
+    /// Starts a new server on a free port, on all cores, with additional arguments.
     pub(crate) fn start_with(monitor: &Path, more: &[&str]) -> Result<Self> {
         Self::start_by(monitor, more, spawn)
     }
@@ -122,7 +122,7 @@ impl Server {
         self.url.trim_start_matches("http://")
     }
 
-    /// The most memory that it had so far.
+    /// Peak memory so far.
     pub(crate) fn peak_rss_mib(&self) -> Result<f64> {
         Ok(self.memory_kib("VmHWM:")? / 1024.0)
     }
@@ -136,7 +136,7 @@ impl Server {
         machine::memory_kib(&self.child.id().to_string(), name)
     }
 
-    /// Seconds of processor time that it took so far.
+    /// CPU seconds used so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.child.id().to_string())
     }

@@ -18,7 +18,7 @@ use crate::work::Shape;
 /// Number of spans below a root, and number of samples.
 const CALLS: u64 = 1_000;
 
-/// Each has a row of its own: nothing is folded.
+/// Spans are not folded, so each has its own row.
 const BURST: Burst = Burst { title: "100,000 spans below one root", trees: 1, calls: 100_000, settings: &[] };
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {

@@ -84,7 +84,7 @@ fn of(folder: &Path, variant: &Variant) -> PathBuf {
     folder.join(variant.name.replace([' ', '+'], "-"))
 }
 
-/// A workspace of its own each: none of them has features or versions that another asked for.
+/// Generates a workspace for each variant, so that features and versions are not unified between them.
 fn generate(folder: &Path, variant: &Variant) -> Result<()> {
     let krate = of(folder, variant);
     fs::create_dir_all(krate.join("src"))?;

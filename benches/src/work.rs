@@ -59,7 +59,7 @@ pub(crate) fn repeat(calls: u64, leaf: impl Fn(u64) -> u64) {
     }
 }
 
-/// Calls a leaf again and again, and lets others have their turn after each hundred calls.
+/// Calls a leaf repeatedly, and yields after every hundred calls.
 pub(crate) async fn repeat_by_turns(calls: u64, leaf: impl Fn(u64) -> u64) {
     for first in (0..calls).step_by(100) {
         repeat((calls - first).min(100), &leaf);
@@ -67,7 +67,7 @@ pub(crate) async fn repeat_by_turns(calls: u64, leaf: impl Fn(u64) -> u64) {
     }
 }
 
-/// Polls both by turns until both are ready.
+/// Polls both futures alternately until both are ready.
 pub(crate) async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     let (mut is_one_over, mut is_other_over) = (false, false);

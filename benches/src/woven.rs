@@ -56,7 +56,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// Builds the program, woven if the binary `monitor` is named: `cargo-monitor` lies beside it.
+/// Builds the program; woven if the path of the binary `monitor` is given, next to which `cargo-monitor` is.
 fn build(folder: &Path, monitor: Option<&Path>, profile: &str) -> Result<PathBuf> {
     let mut command = match monitor {
         None => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))),

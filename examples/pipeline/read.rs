@@ -11,13 +11,13 @@ use tokio::sync::mpsc::Sender;
 const THREADS: usize = 4;
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// A file's text, or why there is none.
+/// A file's text, or the error that prevented reading it.
 pub(crate) struct Text {
     pub(crate) path: PathBuf,
     pub(crate) text: anyhow::Result<String>,
 }
 
-/// Reads all files and hands them on, in whatever order they are done.
+/// Reads all files and sends their texts in the order in which reading ends.
 #[normal_task("read")]
 pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) {
     let (files, next) = (Arc::new(files.to_vec()), Arc::new(AtomicUsize::new(0)));

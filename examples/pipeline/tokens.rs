@@ -29,7 +29,7 @@ struct Answer {
     tokens: u64,
 }
 
-/// The service as the pipeline holds it.
+/// The pipeline's connection to the service.
 pub(crate) struct TokenService {
     child: Child,
     client: TokenClient,

@@ -67,7 +67,7 @@ fn app() -> Router {
         .layer(ServerLayer::new())
 }
 
-/// Serves an app on a port of its own while `work` runs, then waits until every connection is over.
+/// Serves an app on its own port while `work` runs, then waits until every connection has ended.
 fn serving<F: Future<Output = ()>>(app: Router, work: impl FnOnce(String) -> F) -> Trees {
     record(|| {
         run(async {
@@ -83,7 +83,7 @@ fn serving<F: Future<Output = ()>>(app: Router, work: impl FnOnce(String) -> F) 
     })
 }
 
-/// Sends a request as it stands and reads the answer until the connection closes.
+/// Sends a request unchanged and reads the response until the connection closes.
 async fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.expect("sent");

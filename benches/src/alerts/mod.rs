@@ -24,7 +24,7 @@ const AT_ONCE: usize = 500;
 /// Interval between two alerts whose delay is measured; `KILLED_PACE` applies while a sender is killed.
 const PACE: Duration = Duration::from_millis(50);
 const KILLED_PACE: Duration = Duration::from_millis(10);
-/// One that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed sender is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
 /// Alerts of a group are sent within half a minute; after this time without a message, no further one is expected.
 const QUIET: Duration = Duration::from_secs(40);

@@ -68,7 +68,7 @@ impl Receiver {
         told
     }
 
-    /// Waits until no message has come for so long, at most until the other time is over.
+    /// Waits until no message has arrived for `quiet`, at most for `longest`.
     pub(crate) fn wait_until_quiet(&self, quiet: Duration, longest: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < longest {

@@ -19,7 +19,7 @@ use crate::server::Server;
 
 /// Longest time until one takes alerts after its start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts to send an alert to one that is gone.
+/// Interval between two attempts to send an alert while the sender is down.
 const AGAIN: Duration = Duration::from_millis(5);
 /// Interval between messages of a group, for both; Alertmanager's default is five minutes.
 const GROUP_INTERVAL: &str = "30s";
@@ -69,7 +69,7 @@ fn letters(number: u64) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     kind: Kind,
-    /// None while it is gone.
+    /// `None` while it is down.
     at: Arc<Mutex<Option<String>>>,
 }
 
@@ -164,12 +164,12 @@ impl Teller {
         Ok(self.server.as_ref().map(Server::pid).or_else(own).context("it runs")?.to_string())
     }
 
-    /// Seconds of processor time that it took so far.
+    /// CPU seconds used so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.pid()?)
     }
 
-    /// The most memory that it had so far, in MiB.
+    /// Peak memory so far, in MiB.
     pub(crate) fn peak_mib(&self) -> Result<f64> {
         Ok(machine::memory_kib(&self.pid()?, "VmHWM:")? / 1024.0)
     }

@@ -15,7 +15,7 @@ const EARLY_US: u64 = 500_000;
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
 
-/// Each run of the command: a line with the time of its own clock and the task's name, appended at once.
+/// Script of the tasks: each run appends a line with its own time and the task's name in one write.
 const MARK: &str = r#"#!/bin/bash
 printf '%s %s\n' "${EPOCHREALTIME/[.,]/}" "$1" >> "${0%/*}/marks"
 "#;
@@ -26,7 +26,7 @@ pub(crate) struct Task {
     pub(crate) name: String,
     /// Six fields, the second first.
     pub(crate) rule: String,
-    /// The second of each minute at which it is due; none if it isn't due while the bench runs.
+    /// The second of each minute at which it is due; `None` if it isn't due during the benchmark.
     second: Option<u64>,
 }
 

@@ -19,7 +19,7 @@ use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 
 /// Due at the same second, at each second of a minute.
 const AT_ONCE: usize = 20;
-/// One that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed scheduler is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
 /// Time after the end of a measurement in which late runs are still accepted.
 const LATE: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use crate::cores;
 use crate::machine::memory_kib;
 use crate::server::Server;
 
-/// Longest time that a scheduler may need for its start.
+/// Maximum time for the start of a scheduler.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Cron does not report when it is ready; after this time it has read its tables.
 const CRONS_START: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// A scheduler on a folder of its own. It ends with the measurement.
+/// A scheduler with a folder of its own. It ends with the measurement.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     kind: Kind,
@@ -118,7 +118,7 @@ impl Scheduler {
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(out).lines().map_while(Result::ok);
                 if lines.any(|line| line == "ready") {
-                    // The folder may be gone.
+                    // The folder may have been removed.
                     let _ = fs::write(ready, "");
                 }
             });

@@ -1,4 +1,4 @@
-//! Everyone who is measured, each in a file of its own, doing the same: leaf functions under a root.
+//! All contenders, each in a file of its own, with the same work: leaf functions under a root.
 
 mod fastrace;
 mod hotpath;

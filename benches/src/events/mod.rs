@@ -23,7 +23,7 @@ const WORKERS: usize = 20;
 const PINGS: usize = 20;
 /// While terminal monitors are watched.
 const PACE: f64 = 2_000.0;
-/// A server or broker that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed server or broker is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
 const KILLS: usize = 5;
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::http::{Connection, request};
 
-/// No event for so long is the end.
+/// The end is assumed after this time without an event.
 const QUIET: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_mins(2);
 

@@ -125,7 +125,7 @@ impl Side {
         Ok(workers)
     }
 
-    /// The terminal monitor of this side on a terminal of its own.
+    /// Starts the terminal monitor of this side in a pseudo-terminal.
     pub(crate) fn screen(&self) -> Result<Screen> {
         let number = self.folder.path().join("screen");
         let program = match &self.broker {
@@ -211,7 +211,7 @@ impl Running {
         Ok(running)
     }
 
-    /// Lets it begin.
+    /// Sends the line for which the program waits before it begins.
     pub(crate) fn begin(&mut self) -> Result<()> {
         Ok(self.stdin.write_all(b"\n")?)
     }
@@ -253,7 +253,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Seconds of processor time that the monitor took so far.
+    /// CPU seconds used by the monitor so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.pid.to_string())
     }

@@ -20,7 +20,7 @@ const TREE: u64 = 200;
 const SENDERS: u64 = 3;
 /// Events that each of them sends at once.
 const AT_ONCE: u64 = 400_000;
-/// It must be as small as it should be so soon after the last event.
+/// Maximum time after the last event until retention has reached the limit.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Sends to a server with a limit of a few trees, and observes the number of stored processes.

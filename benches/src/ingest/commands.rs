@@ -18,7 +18,7 @@ use crate::server::Server;
 const WORKERS: u64 = 2_000;
 /// Workers that are connected before memory is first measured, because the server also allocates memory that does not belong to a channel.
 const FIRST: u64 = 400;
-/// Threads that answer for the workers.
+/// Number of threads that answer for the workers.
 const THREADS: u64 = 8;
 /// Number of pings to all workers.
 const PINGS: usize = 10;

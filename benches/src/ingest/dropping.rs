@@ -34,7 +34,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
         plan.first_connection = 8 * round;
         plan.send(server.address(), Some(RATE))?.acks.into_iter().for_each(|ack| acks.add(ack));
         let held = server.held()?;
-        // It has shrunk, and does no more.
+        // The file has shrunk, and does not shrink further.
         if held.bytes < filled.bytes * 3 / 4 && held.bytes >= bytes {
             break held;
         }

@@ -27,7 +27,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Subscribes, and waits for the greeting.
+    /// Subscribes, and waits for the first message.
     pub(super) fn open(address: &str, query: &str) -> Result<Self> {
         let mut socket = TcpStream::connect(address).context("the server takes no connection")?;
         write!(socket, "GET /api/v1/stream{query} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;

@@ -38,7 +38,7 @@ pub(crate) enum Shape {
     Trees(u32),
     /// Roots alone, [`SHARED`] of them in a row with the same batch mark.
     Batches,
-    /// One tree per connection, however many processes; ids ascend, as those of a recording thread do.
+    /// One tree per connection with all processes; ids ascend, as those of a recording thread do.
     Huge,
     /// Like `Huge` with random ids, as other recorders generate them.
     HugeRandom,

@@ -515,7 +515,7 @@ fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
         });
         let count = Arc::new(Wakes(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
-        // The thread's top is there.
+        // The thread has started its top process.
         until(&is_waiting);
         for _ in 0..8 {
             while receiver.poll_recv(&mut Context::from_waker(&waker)).is_ready() {}

@@ -79,7 +79,7 @@ fn an_error_or_a_panic_that_follows_says_why_instead() {
             drop(returned());
             drop(std::panic::catch_unwind(panicked));
             twice();
-            // Nothing is left for the next one.
+            // The data does not affect the next process.
             drop(Process::builder("after").enter());
         },
         "

@@ -67,7 +67,7 @@ pub(crate) fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
     receiver
 }
 
-/// All that was warned of so far.
+/// Returns all warnings so far.
 pub(crate) fn warnings() -> Vec<String> {
     WARNINGS.lock().expect("no panic").clone()
 }

@@ -240,7 +240,7 @@ fn the_last_command_of_each_script_ends_with_it() {
     assert_eq!((reason("echo a1"), reason("echo a2"), reason("echo b2")), (Value::Null, "unknown".into(), "unknown".into()));
 }
 
-/// The trap goes, and the script goes on as if it had never been there.
+/// If the script removes the trap, it continues as if there had never been one.
 #[test]
 fn a_script_of_very_many_commands_is_let_alone_at_last() {
     let house = House::new();
@@ -251,7 +251,7 @@ fn a_script_of_very_many_commands_is_let_alone_at_last() {
     assert_eq!(String::from_utf8_lossy(&out.stdout), format!("a b\nb\n{process}\n"));
 }
 
-/// Traces, traps, a closed feed and its own settings: the script sees none of it.
+/// Traces, traps, a closed feed and user settings are invisible to the script.
 #[test]
 fn a_script_does_the_same_with_and_without() {
     let house = House::new();
@@ -268,7 +268,7 @@ fn a_script_does_the_same_with_and_without() {
     for script in scripts {
         let path = house.folder.path().join("it.sh");
         std::fs::write(&path, script).unwrap();
-        // With settings of its own, named as bash expands it.
+        // With a user setting, in the form that bash expands.
         std::fs::write(house.folder.path().join("own.bash"), "echo own settings\n").unwrap();
         std::fs::write(house.folder.path().join("a\tb"), "echo sourced\n").unwrap();
         let plain = output(

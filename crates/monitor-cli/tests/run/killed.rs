@@ -74,7 +74,7 @@ fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended(
 /// A run that has come to a step.
 struct Begun {
     id: String,
-    /// Is there when the command has run.
+    /// File that exists when the command has run.
     mark: PathBuf,
     folder: PathBuf,
     asker: Child,
@@ -82,7 +82,7 @@ struct Begun {
     launcher: u64,
 }
 
-/// Begins a run that is named after `step`, a file in its folder, and waits until that is there.
+/// Starts a run named after `step`, and waits until the file `step` exists in its folder.
 fn begin(house: &House, step: &str) -> Begun {
     let id = step.split('.').next().unwrap().to_owned();
     let mark = house.folder.path().join(format!("ran-{id}"));
@@ -112,7 +112,7 @@ fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
     }
 }
 
-/// Kills the helper of a run, and waits until it is gone.
+/// Kills the helper of a run, and waits for its end.
 fn kill_helper(house: &House, id: &str) {
     let helper = pid_of(house, id, "helper");
     kill(helper, "KILL");

@@ -69,7 +69,7 @@ fn a_server_that_never_answers_is_waited_for_by_somebody_else_who_holds_nothing(
 #[test]
 fn what_is_left_arrives_once_and_with_a_goodbye() {
     let house = House::new();
-    // Long enough that some of it is sent meanwhile.
+    // Long enough that some records are sent before the end.
     let script = "seq 200; while ! [ -e go ]; do sleep 0.02; done; seq 201 400";
     let mut child = house.run(&[], &["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     wait_for("its beginning to be stored", || {

@@ -192,7 +192,7 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
     run.process_group(0);
     assert_eq!(output(run, b"").status.code(), Some(0));
 
-    // And may have ended before the launcher takes it.
+    // The process may have ended before the launcher notices it.
     let house = House::new();
     let script = "trap '' TERM; echo x >> tries; echo $$ > ready; while ! [ -e go ]; do sleep 0.02; done; kill -TERM 0; exit $(($(wc -l < tries) < 2))";
     let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);
@@ -241,7 +241,7 @@ fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
     assert!(reader.join().unwrap() > 0);
 }
 
-/// Output, terminal and exit code are gone with the launcher; the command is not.
+/// Output, terminal and exit code end with the launcher; the command continues.
 #[test]
 fn a_launcher_that_is_killed_leaves_the_command_alone() {
     let house = House::new();

@@ -41,7 +41,7 @@ fn a_command_is_recorded_with_all_that_is_known_of_it() {
     assert_eq!(root["title"], "sort it <b7:1>");
 }
 
-/// Byte for byte: nothing is added, nothing is lost, whatever it is.
+/// Arbitrary bytes are passed on unchanged.
 #[test]
 fn input_and_output_go_through_as_they_are() {
     let house = House::new();

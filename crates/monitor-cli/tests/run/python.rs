@@ -226,7 +226,7 @@ fn missing_in(house: &House, tree: &[Value]) -> u64 {
     dropped + tree[0]["fields"]["injected_lost"].as_u64().unwrap_or(0)
 }
 
-/// The main script's functions are there, and none of our frames counts.
+/// The main script's functions are recorded, and none of our own frames.
 #[test]
 fn python_calls_may_be_deep_and_in_the_main_script() {
     for python in oldest_and_newest() {
@@ -245,7 +245,7 @@ fn python_calls_may_be_deep_and_in_the_main_script() {
     }
 }
 
-/// Waits for the launcher now and then, so that a busy machine loses nothing.
+/// The script waits for the launcher at intervals, so that no event is lost on a busy machine.
 const MANY: &str = r#"
 import fcntl, os, struct, termios, time
 feed = os.open(os.environ["MONITOR_FEED"], os.O_RDWR | os.O_NONBLOCK)

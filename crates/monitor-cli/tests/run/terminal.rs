@@ -311,7 +311,7 @@ fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
         }
         terminal.type_in("\x03");
         if command[0] == "less" {
-            // It takes it for the end of its input.
+            // The pager quits on this key.
             terminal.type_in("q");
         }
         terminal.see("READY> ");

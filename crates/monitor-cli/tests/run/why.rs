@@ -13,7 +13,7 @@ fn in_one_pipe(house: &House, command: &[&str]) -> (Value, Vec<u8>) {
     let mut run = house.run(&[], command);
     run.stdin(Stdio::null()).stdout(written.try_clone().unwrap()).stderr(written);
     let mut child = run.spawn().unwrap();
-    // It holds the writing end, too.
+    // The command builder has the write end open, too.
     drop(run);
     let mut out = Vec::new();
     read.read_to_end(&mut out).unwrap();

@@ -15,7 +15,7 @@ struct Seen {
     written: Vec<u8>,
 }
 
-/// Titles of windows that were asked for.
+/// Window titles that the program has set.
 #[derive(Default)]
 struct Titles(String);
 

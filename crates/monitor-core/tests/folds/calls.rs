@@ -142,7 +142,7 @@ fn what_runs_is_counted_as_running_and_told_singly_after_a_second() {
     });
 }
 
-/// The first look at all comes upon the fold and upon the call that has left it.
+/// The first scan sees both the fold and the call that has left it.
 #[test]
 fn what_runs_for_long_while_nobody_looks_is_told_singly_and_not_counted_as_running() {
     with_receiver(|receiver| {

@@ -12,7 +12,7 @@ use monitor_core::{Context, InCurrent, Process};
 use crate::told::Told;
 use crate::{AFTER, enter, poll, top, total, with_receiver};
 
-/// A loop of calls that lets others have their turn after each hundred. Each call has a child of its own.
+/// A loop of calls that yields after each hundred. Each call has a child.
 async fn in_turns(calls: usize) {
     let mut left = calls;
     let work = poll_fn(|_| {
