@@ -93,7 +93,7 @@ fn a_foreign_trace_goes_on_as_it_came() {
     let traceparent = onward["traceparent"].to_str().expect("text");
     assert!(traceparent.starts_with("00-1199a3ce929d0e0e47360199a3ce929d-") && traceparent.ends_with("-00"), "{traceparent}");
     assert_eq!(onward["tracestate"], "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
-    // The caller of the trace's next request is kept, and a `tracestate` that is too long is ignored.
+    // The sampled flag of the next request is taken from its caller; a `tracestate` that is too long is dropped.
     headers.insert("traceparent", HeaderValue::from_static("00-1199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01"));
     headers.insert("tracestate", HeaderValue::try_from("a".repeat(513)).expect("a header"));
     let onward = record_one(&headers);

@@ -62,7 +62,7 @@ pub struct Placed {
 pub fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     let mut above: Vec<usize> = Vec::new();
     let parent = |(index, process): (usize, &Process)| {
-        // Only the first process is the root, whatever the data contains.
+        // Only the first process is the root, even if another one has depth 0 in the data.
         let depth = if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) };
         above.truncate(depth);
         let parent = above.last().copied();

@@ -240,7 +240,7 @@ fn the_last_command_of_each_script_ends_with_it() {
     assert_eq!((reason("echo a1"), reason("echo a2"), reason("echo b2")), (Value::Null, "unknown".into(), "unknown".into()));
 }
 
-/// If the script removes the trap, it continues as if there had never been one.
+/// After very many commands the trap is removed, and the script continues as if there had never been one.
 #[test]
 fn a_script_of_very_many_commands_is_let_alone_at_last() {
     let house = House::new();
@@ -268,7 +268,7 @@ fn a_script_does_the_same_with_and_without() {
     for script in scripts {
         let path = house.folder.path().join("it.sh");
         std::fs::write(&path, script).unwrap();
-        // With a user setting, in the form that bash expands.
+        // A settings file of the user, for which bash expands the variable that contains its name.
         std::fs::write(house.folder.path().join("own.bash"), "echo own settings\n").unwrap();
         std::fs::write(house.folder.path().join("a\tb"), "echo sourced\n").unwrap();
         let plain = output(

@@ -192,7 +192,7 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
     run.process_group(0);
     assert_eq!(output(run, b"").status.code(), Some(0));
 
-    // The process may have ended before the launcher notices it.
+    // The command may have ended before the launcher handles the signal.
     let house = House::new();
     let script = "trap '' TERM; echo x >> tries; echo $$ > ready; while ! [ -e go ]; do sleep 0.02; done; kill -TERM 0; exit $(($(wc -l < tries) < 2))";
     let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);

@@ -311,7 +311,7 @@ fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
         }
         terminal.type_in("\x03");
         if command[0] == "less" {
-            // The pager quits on this key.
+            // `less` treats Ctrl-C as the end of its input, so it must be quit separately.
             terminal.type_in("q");
         }
         terminal.see("READY> ");

@@ -108,7 +108,7 @@ test("it states what it is, and whether the run had ended", async () => {
   });
   await onFile(await saved(running.rootId), async (page) => {
     await hasText(page.locator(".about-file"), /still ran then/);
-    // Its time stands still.
+    // Its clock is fixed.
     const took = page.locator(".root-header .facts .number").first();
     const before = await took.textContent();
     await page.waitForFunction((from) => performance.now() > from + 1500, await page.evaluate(() => performance.now()));

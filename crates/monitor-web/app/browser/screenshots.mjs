@@ -38,7 +38,7 @@ async function picture(path, address, options, ready, act, around = '.connection
   await context.close();
 }
 
-/** Lets the pipeline example count the page's own sources and a file that is no text; the address of its tree. */
+/** Runs the pipeline example on the page's own sources and a binary file; returns the address of its tree. */
 async function pipeline() {
   const program = process.env.MONITOR_TEST_PIPELINE;
   if (!program) return undefined;

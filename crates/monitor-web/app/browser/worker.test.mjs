@@ -135,7 +135,7 @@ test("a worker is told what to do after its effect was counted, and only what it
     await hasText(dialog.getByRole("status"), "refused MONITOR_COMMANDS=read");
     await page.keyboard.press("Escape");
 
-    // All of it stands on the page, newest first, with who asked; what only asks is left out until it is wanted.
+    // The page lists all commands, newest first, with their senders; commands that only read are shown on request.
     const commands = page.locator(".commands li");
     await hasText(commands.first(), new RegExp(`^refused ?Shut down.*${user}`));
     assert.equal(await commands.count(), 5);

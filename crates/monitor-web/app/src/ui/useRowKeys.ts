@@ -24,7 +24,7 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
     const row = to && scroller.current?.querySelector(`[data-row="${to.row}"]`);
     const link = row?.querySelector<HTMLElement>("a, button:not(.twist)");
     if (!row || !link) return;
-    // A tick draws the list anew, which arrives as well.
+    // Selecting a row renders the list again, which calls this function as well.
     wanted.current = null;
     current.current = to.row;
     if (to.ticks) tick(row, true);

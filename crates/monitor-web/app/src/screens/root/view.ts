@@ -18,11 +18,11 @@ import { type Layout, layOut } from "../../model/timeline.ts";
 import { type ColumnLoad, Tree } from "../../model/tree.ts";
 import { type LaneKind, laneNames } from "./lanes.ts";
 
-/** Enough for the first look at once; the rest comes in few large pieces. */
+/** Sufficient for the first view; the rest is read in few large pages. */
 const FIRST_PAGE = 250;
 const NEXT_PAGE = 50_000;
 
-/** A reading that failed while the server is there is tried again after so long. */
+/** Delay before a failed request is repeated while the server is reachable. */
 const AGAIN_MS = 2000;
 
 /** Approximate number of rows of a tree that are visible at once. */
@@ -270,7 +270,7 @@ export class RootView {
     } catch (error) {
       if (reading.signal.aborted) return;
       this.problem = error;
-      // A single request may fail while the stream goes on: then nothing else would have the tree read again.
+      // If a single request fails while the stream continues, nothing else would cause the tree to be read again.
       this.again = setTimeout(() => {
         if (this.isBroken()) void this.read();
       }, AGAIN_MS);

@@ -53,7 +53,7 @@ const TOP: Start = { index: 0 };
 
 /** The roots that pass the filters, newest first, kept true by the stream. */
 export function useRoots(filters: Filters): RootListState {
-  // `filters` is made anew at every render; its contents decide.
+  // `filters` is a new object at every render, so its contents are compared.
   const key = JSON.stringify(filters);
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const start = starts.get(key) ?? TOP;

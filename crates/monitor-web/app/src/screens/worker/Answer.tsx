@@ -6,7 +6,7 @@ import { duration } from "../../model/time.ts";
 /** Statuses of commands that were executed, or may still be. */
 const GOOD = new Set(["ok", "waiting", "taken"]);
 
-/** How a command stands. */
+/** Status of a command. */
 export function Status({ line: { status, elapsed_ns } }: { line: CommandLine }) {
   return (
     <span data-status={status} className={GOOD.has(status) ? "dim" : "bad"}>

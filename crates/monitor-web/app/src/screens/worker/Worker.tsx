@@ -82,7 +82,7 @@ function OneWorker({ id }: { id: string }) {
   }
   const line = stats.data?.lines?.[0];
   const told = readStats(line?.value);
-  // All of it comes at once, and nothing is pushed while it is read.
+  // Everything appears at once, so that nothing moves while it is read.
   const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !commands.isPending && !read.isPending && (!isOpen || !stats.isPending);
   return (
     <div className="pane one-worker">
