@@ -89,7 +89,10 @@ export class Hub {
     if (!this.stop && this.subscribers.size > 0) void this.run();
   }
 
-  /** Reconnects with the current subscriptions at the current number, so that no event is missed. */
+  /**
+   * Reconnects if the subscriptions have changed: at once to add models or trees, after a delay to remove them. The stream continues at the
+   * current number, so no event is missed.
+   */
   private adapt(): void {
     clearTimeout(this.narrowTimer);
     if (!this.asked) return;

@@ -8,8 +8,8 @@
  */
 const SAFE_DEVICE_PX = 8_000_000;
 /**
- * A movement is treated as a jump of the thumb if it is a multiple of the thumb's step of at least a quarter of a pixel, and more than a
- * page.
+ * Movement of the thumb, in px, above which scrolling is treated as a jump; it must also be more than a page. No other input moves that far
+ * at once.
  */
 const THUMB_PX = 1 / 4;
 

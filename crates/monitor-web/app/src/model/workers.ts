@@ -40,7 +40,8 @@ export function groupWorkers(workers: readonly Worker[]): WorkerGroup[] {
 }
 
 /**
- * Returns the length of the domain that all host names share, beginning with a dot. A common suffix such as `.example.org` is not shown.
+ * Returns the domain that all host names share, beginning with a dot; empty if there is none. The list omits it, because it does not
+ * distinguish hosts.
  */
 export function sharedDomain(hostnames: readonly string[]): string {
   const [first = "", ...rest] = [...new Set(hostnames)];
