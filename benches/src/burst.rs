@@ -83,7 +83,7 @@ impl Burst {
     }
 }
 
-/// Result of one burst.
+/// Result of a burst.
 struct Outcome {
     /// Processes or spans.
     made: u64,

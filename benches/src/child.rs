@@ -13,7 +13,7 @@ use crate::cores;
 use crate::server::Server;
 use crate::work::Shape;
 
-/// Order to a child: trees of one shape.
+/// Order to a child: trees of the same shape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Order {
     pub(crate) verb: Verb,
@@ -35,7 +35,7 @@ pub(crate) enum Verb {
 /// Environment of a child.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Around<'a> {
-    /// Server to which it reports, if it is ours and on.
+    /// The server that receives its records, if it is ours and on.
     pub(crate) server: Option<&'a Server>,
     /// The program that runs it, with its arguments.
     pub(crate) wrapper: &'a [String],

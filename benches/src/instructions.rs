@@ -55,7 +55,7 @@ fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     Ok(figures)
 }
 
-/// Counts the instructions per call of one shape.
+/// Counts the instructions per call of a shape.
 pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");

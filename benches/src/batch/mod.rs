@@ -21,7 +21,7 @@ use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 const AT_ONCE: usize = 20;
 /// Delay before a killed scheduler is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
-/// Time after the end of a measurement in which late runs are still accepted.
+/// Time after the end of a measurement until late runs count as missed.
 const LATE: Duration = Duration::from_secs(10);
 /// Cron is killed so shortly before a minute begins, or after it.
 const AROUND: Duration = Duration::from_millis(500);

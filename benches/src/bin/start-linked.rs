@@ -1,4 +1,4 @@
-//! A program with the client. With the argument `moments` it prints the duration of its first call, of its second, and of one after a
+//! A program with the client. With the argument `moments` it prints the duration of its first call, its second call, and a call after a
 //! pause, in nanoseconds.
 
 use std::hint::black_box;

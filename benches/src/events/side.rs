@@ -211,7 +211,7 @@ impl Running {
         Ok(running)
     }
 
-    /// Sends the line for which the program waits before it begins.
+    /// Sends the start signal, a line, to the waiting program.
     pub(crate) fn begin(&mut self) -> Result<()> {
         Ok(self.stdin.write_all(b"\n")?)
     }

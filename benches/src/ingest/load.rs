@@ -50,7 +50,7 @@ impl Plan {
         }
     }
 
-    /// Returns all trees of one connection.
+    /// Returns all trees of a connection.
     pub(crate) fn trees_of(self, connection: u64) -> impl Iterator<Item = Tree> {
         let (count, size) = self.trees();
         (0..count).map(move |number| tree(self.first_connection + connection, number, size, self.shape))

@@ -160,7 +160,7 @@ impl Tree {
         self.events.len()
     }
 
-    /// Writes the events of one step as JSON in the wire format; returns their number.
+    /// Writes the events of a step as JSON in the wire format; returns their number.
     pub(crate) fn write_event(&self, number: usize, json: &mut String) -> usize {
         let event = self.events[number];
         if self.shape == Shape::Tasks {

@@ -90,7 +90,7 @@ impl Rule {
             && !self.exclude.iter().any(|exclude| pattern::matches(exclude, &function.path))
     }
 
-    /// Returns true if `path` is the exact path of one function. Such a function is always woven, and each of its calls is recorded.
+    /// Returns true if `path` is an exact function path. Such a function is always woven, and each of its calls is recorded.
     pub(crate) fn names_it(&self) -> bool {
         !self.path.contains('*')
     }

@@ -242,7 +242,7 @@ impl Notes {
         }
     }
 
-    /// Lists patterns that match nothing. The build continues, because the other patterns may do what the user needs.
+    /// Prints patterns that match nothing. The build continues, because the other patterns may be sufficient.
     fn warn_of_patterns(self, project: &Project, config: &Config) {
         if self.are_shown && config.file.is_some() {
             for message in unmatched(project, config) {

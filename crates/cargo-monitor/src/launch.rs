@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 pub(crate) use follow::follow;
 pub(crate) use unsent::unsent;
 
-/// Environment variable by which a woven program knows that it runs tests. Its value is the program's process id.
+/// Environment variable that marks a program of tests. Its value is the program's process id.
 const TESTS: &str = "MONITOR_TESTS";
 
 /// Names the folder in which each launched program has a file with its process id as the name. When its records were shipped, `.shipped` is

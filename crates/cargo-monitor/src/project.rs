@@ -34,7 +34,7 @@ pub(crate) struct Project {
 #[derive(Debug)]
 struct Settings {
     table: Table,
-    /// Folder to which relative program paths in the file refer.
+    /// Base folder of relative program paths in the file.
     folder: PathBuf,
 }
 
@@ -139,7 +139,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Returns the folder in the target folder in which everything of `cargo monitor` is stored.
+    /// Returns the folder for all files of `cargo monitor`, which is in the target folder.
     pub(crate) fn monitor_dir(&self) -> PathBuf {
         self.target_dir.join("monitor")
     }

@@ -62,7 +62,7 @@ impl Function {
         self.path.split_once("::").filter(|_| self.is_test).map_or(&self.path, |(_, test)| test)
     }
 
-    /// Returns the type or trait to which the method or associated function belongs.
+    /// Returns the type or trait of a method or associated function.
     pub(crate) fn of_type(&self) -> Option<&str> {
         self.path.rsplit("::").nth(1).filter(|of| of.starts_with(|first: char| !first.is_lowercase() || first == '_'))
     }

@@ -268,7 +268,7 @@ impl Unit {
         }
     }
 
-    /// Rewrites the dependency file that cargo reads: it lists the user's own files instead of the woven ones, and additionally the rules,
+    /// Rewrites the dependency file that cargo reads: it lists the user's own files instead of the woven files, and additionally the rules,
     /// this program and the runtime.
     fn rewrite_dependencies(&self, shadow: Option<&Shadow>) {
         let Some(path) = self.arguments.dependencies() else { return };

@@ -1,4 +1,4 @@
-//! Ships the records of the woven programs of one launch, while they run and after they have ended.
+//! Ships the records of a launch's woven programs, while they run and after they have ended.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -204,8 +204,8 @@ fn exists(_: u32) -> bool {
     false
 }
 
-/// Forks and returns true in the child, which continues in its own session, without a terminal, and with no inherited descriptors except
-/// the standard ones and `kept`.
+/// Forks and returns true in the child, which continues in its own session, without a terminal. The child closes all inherited descriptors
+/// except the standard streams and `kept`.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "a process can't become nobody's child otherwise")]
 fn detach(kept: &PipeWriter) -> bool {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Factor by which the stack is enlarged. A woven call of a small function needs up to five times the stack of a plain call (measured in
+/// Factor for the stack size. A woven call of a small function needs up to five times the stack of a plain call (measured in
 /// `tests/weave/deep.rs`).
 const FACTOR: u64 = 6;
 /// Default stack size of threads that std spawns.

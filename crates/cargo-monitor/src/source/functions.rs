@@ -1,4 +1,4 @@
-//! Finds the functions of one source file, and the modules that are in other files.
+//! Finds the functions of a source file, and the modules that are in other files.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;

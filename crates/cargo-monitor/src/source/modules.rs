@@ -143,7 +143,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     clean
 }
 
-/// Reads a crate named `a` that consists of one file.
+/// Reads a crate named `a` with a single file.
 #[cfg(test)]
 pub(crate) fn read_text(text: &str) -> Vec<SourceFile> {
     let folder = tempfile::tempdir().expect("a folder");

@@ -156,7 +156,7 @@ fn spans_are_exported_and_imported_as_otlp() {
 fn perfetto_s_tracks_nest() {
     let server = TestServer::start();
     let mut events = Vec::new();
-    // Overlapping calls of one thread, as futures produce them.
+    // Overlapping calls of a single thread, which only futures produce.
     for (id, begin, took_us) in [(1, 0_u64, 100_u64), (2, 10, 50), (3, 20, 80), (4, 30, 10)] {
         let mut begun = started(ROOT, id, (id > 1).then_some(1), "f");
         (begun["time_us"], begun["thread"]) = (json!(1_000 + begin), json!("main"));

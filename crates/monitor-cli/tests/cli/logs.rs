@@ -63,7 +63,7 @@ fn following_ends_with_what_is_followed_however_it_ends() {
     let offline = |time_us: u64| json!({"type": "worker-offline", "time_us": time_us});
     for args in [&["1"][..], &["1", "0000000000000001"]] {
         let server = TestServer::start();
-        // More processes than the stream reports individually; the followed process may or may not be among the reported ones.
+        // More processes than the stream reports individually. The followed process may or may not be reported.
         let mut events = vec![started(ROOT, 1, None, "nightly"), said(1, 1_000, "info", "begin")];
         events.extend((2..2_000).map(|id| started(ROOT, id, Some(1), "step")));
         server.send(1, &events);

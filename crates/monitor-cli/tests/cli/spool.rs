@@ -105,7 +105,7 @@ fn what_is_shipped_arrives_once_and_goes() {
     spool.dead(1, "nightly");
     spool.dead(2, "weekly");
     let living = spool.begin(3, "watch");
-    // The server acknowledged the first batch of one program before the program was killed.
+    // The server acknowledged the first batch of a program before the program was killed.
     server.send_as(1, 1, &[started(&format!("{:032x}", 2), 1, None, "x"), started(&format!("{:032x}", 2), 2, None, "x")]);
     let shipped: Value = serde_json::from_str(&spool.text(&["ship", "--json", "--server", &server.url])).unwrap();
     assert_eq!((&shipped["events"], shipped["programs"].as_array().unwrap().len()), (&6.into(), 2), "{shipped}");

@@ -1,4 +1,4 @@
-//! Tests attempts of commands: the state while the next one is pending, and the data of ended ones.
+//! Tests attempts of commands: the state while the next attempt is pending, and the data of ended attempts.
 
 use std::process::Stdio;
 

@@ -56,7 +56,7 @@ impl House {
     pub(crate) fn trees(&self) -> Vec<Vec<Value>> {
         let roots = self.get("/roots?limit=1000");
         let mut roots = roots["roots"].as_array().expect("a list").clone();
-        // The numbers are in the order in which the server received the trees, so sort by start.
+        // The server numbers trees in the order of arrival, so sort by start.
         roots.sort_by_key(|root| root["started_us"].as_u64());
         roots
             .iter()

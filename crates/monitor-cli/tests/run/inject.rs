@@ -195,7 +195,8 @@ bash (script) [failed]: exit code 5
     assert_eq!(outline(&house.tree()), expected);
 }
 
-/// After a hundred similar commands, further ones are counted with their descendants; processes that are not scripts are below the script.
+/// After a hundred similar commands, further commands are counted with their descendants; processes that are not scripts are below the
+/// script.
 #[test]
 fn loops_fold() {
     let house = House::new();
@@ -268,7 +269,7 @@ fn a_script_does_the_same_with_and_without() {
     for script in scripts {
         let path = house.folder.path().join("it.sh");
         std::fs::write(&path, script).unwrap();
-        // A settings file of the user, for which bash expands the variable that contains its name.
+        // A user's settings file; its path contains a variable that bash expands.
         std::fs::write(house.folder.path().join("own.bash"), "echo own settings\n").unwrap();
         std::fs::write(house.folder.path().join("a\tb"), "echo sourced\n").unwrap();
         let plain = output(

@@ -95,7 +95,7 @@ fn a_log_file_has_every_byte_up_to_its_bound_and_then_the_first_and_the_last_one
     assert_eq!(house.process()["fields"]["log_file_cut_bytes"], 90_112);
 }
 
-/// A file system of 64 KiB in a separate namespace, in which any user may mount one.
+/// A file system of 64 KiB in a separate namespace, where any user may mount file systems.
 #[test]
 fn a_full_disk_costs_the_file_and_nothing_else() {
     let may_mount = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();

@@ -115,7 +115,7 @@ fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
     assert_eq!(house.process()["state"], "succeeded");
 }
 
-/// As without a launcher: the command receives SIGHUP when its terminal disappears.
+/// Without a launcher the command would receive SIGHUP when its terminal disappears; with a launcher it does, too.
 #[test]
 fn a_terminal_that_is_closed_hangs_up() {
     let house = House::new();
@@ -195,7 +195,7 @@ fn control_z_without_a_shell_changes_nothing() {
     assert!(end_of(&mut child).success());
 }
 
-/// As in a container that was entered from outside: sessions and groups with leaders outside have no id inside.
+/// A container that was entered from outside: sessions and groups with leaders outside have no id inside.
 #[test]
 fn whoever_leads_the_session_may_be_out_of_sight() {
     let within = |program: &Path| {

@@ -1,4 +1,4 @@
-/** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
+/** A root's tree, read from the server and updated by the stream. Exists outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
 import { readColumns } from "../../api/columns.ts";
 import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
