@@ -1,4 +1,4 @@
-//! Nanoseconds per leaf call: all contenders wait in processes of their own and take turns, one short sample each.
+//! Measures nanoseconds per leaf call: contenders run in separate processes and are sampled alternately.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Instructions of the calling thread per leaf call, counted by callgrind: they don't depend on how busy the machine is.
+//! Counts instructions of the calling thread per leaf call with callgrind. They don't depend on the machine's load.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Texts into numbers, by tasks.
+//! Parses texts and counts their lines and words, in tasks.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Files into memory, by threads.
+//! Reads files into memory, in threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The numbers by file type, as a table for people and JSON for programs.
+//! Formats the counts by file type, as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;

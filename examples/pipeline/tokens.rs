@@ -1,4 +1,4 @@
-//! The second process: counts tokens of a text, asked over HTTP with a JSON message that carries root and parent.
+//! The second process: an HTTP service that counts the tokens of a text. Requests are JSON with the ids of root and parent.
 
 use std::io::{Read, Write};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! Producer and consumer are two processes with a line of JSON for each task between them; root and parent travel in the payload.
+//! A producer and a consumer in two processes. Tasks are lines of JSON, which include the ids of root and parent.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 cargo run -p monitor-examples --bin queue

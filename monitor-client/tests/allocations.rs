@@ -1,4 +1,4 @@
-//! A recorded call allocates nothing, once its thread has its ring; nor does one that is folded.
+//! Tests that recorded and folded calls allocate nothing once their thread has a ring.
 
 #![cfg(feature = "record")]
 #[path = "support/counting.rs"]

@@ -1,4 +1,4 @@
-//! https server URLs, with an authority of the test's own.
+//! Tests https server URLs, with a certificate authority of the test.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

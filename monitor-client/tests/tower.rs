@@ -1,4 +1,4 @@
-//! Requests as processes, by real connections to a real server.
+//! Tests the recording of requests, over real connections to a real server.
 
 #![cfg(feature = "record")]
 

@@ -1,4 +1,4 @@
-//! Everything that must pass before a change is merged.
+//! `cargo xtask test`: all checks that must pass before a change is merged.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A receiver of messages: takes all that is posted to it, and knows when each came.
+//! An HTTP receiver that records all posted alert messages with the time of their arrival.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};

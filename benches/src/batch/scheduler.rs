@@ -1,4 +1,4 @@
-//! Schedulers that start the same commands at the same times: ours, and others.
+//! The measured schedulers, ours and others, which start the same commands at the same times.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! Ours: the attributes as a user writes them, the real shipper, a real server.
+//! Our contender: the attributes as users write them, the real shipper, a real server.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The yardsticks: the bare call, and two reads of the processor's clock around it, which no recorder of times can do without.
+//! The baselines: the plain call, and two reads of the CPU's clock around it, the minimum for recording times.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Requests to a service of axum, without a network, below different layers.
+//! Requests to an axum service with different layers, without a network.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

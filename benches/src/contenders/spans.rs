@@ -1,4 +1,4 @@
-//! Spans of `tracing`, without fields and with three, entered once, below different subscribers.
+//! `tracing` spans, without fields and with three, entered once, with different subscribers.
 
 use monitor_client::tracing::layer;
 use tracing::level_filters::LevelFilter;

@@ -1,4 +1,4 @@
-//! tracing, with different subscribers. `skip_all`: ours records no arguments either.
+//! The contender tracing, with different subscribers. `skip_all` is set, because ours records no arguments either.
 
 use tracing::instrument;
 use tracing_subscriber::layer::SubscriberExt;

@@ -1,4 +1,4 @@
-//! Our side of each role, as `rivals/celery_events.py` has Celery's: `monitor-benches events-role ROLE URL …`.
+//! The roles of our side, such as sender and receiver: `monitor-benches events-role ROLE URL …`. Celery's are in `rivals/celery_events.py`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};

@@ -1,4 +1,4 @@
-//! The two sides: a server of ours and programs that use our crates; Redis and programs that use Celery.
+//! The two compared sides: our server with programs that use our crates, and Redis with programs that use Celery.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! Loads: batches made before the clock starts, sent over several connections, and checked afterwards.
+//! Loads for a server: batches that are created before the measurement, sent over several connections, and checked afterwards.
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Rings that are kept where no large one has room.
+//! Tests rings that stay small because a larger ring does not fit into the buffer.
 
 #![cfg(feature = "record")]
 

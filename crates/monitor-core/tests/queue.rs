@@ -1,4 +1,4 @@
-//! The draining end of the queue.
+//! Tests the receiver of the queue.
 
 #![cfg(feature = "record")]
 

@@ -1,4 +1,4 @@
-//! The first monitored call decides whether anything is recorded.
+//! Tests that the first monitored call determines if recording is on.
 
 #![cfg(feature = "record")]
 

@@ -1,4 +1,4 @@
-//! WebAssembly, which is not compiled here: its standard library is seldom installed.
+//! Tests the configuration for WebAssembly without compiling for it, because its standard library is rarely installed.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Futures that are dropped before their end.
+//! Tests futures that are dropped before their end.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Processes that are no functions.
+//! Tests processes that are not functions.
 
 use std::panic::catch_unwind;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Subscribers used in ways that lose spans elsewhere: never a panic, never another's parent.
+//! Tests unusual uses of subscribers: they must neither panic nor assign a wrong parent.
 
 use std::sync::{Arc, Barrier};
 

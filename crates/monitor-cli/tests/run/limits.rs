@@ -1,4 +1,4 @@
-//! Time, CPU time and memory that a command may take, and how it is ended with all that it has started.
+//! Tests the limits of a command on time, CPU time and memory, and the end of its process tree.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

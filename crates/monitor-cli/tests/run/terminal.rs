@@ -1,4 +1,4 @@
-//! On a terminal: a real pseudo-terminal, with a shell that has jobs.
+//! Tests `monitor run` in a real pseudo-terminal, with a shell with job control.
 
 use std::path::Path;
 use std::process::{Child, Command};

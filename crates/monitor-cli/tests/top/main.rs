@@ -1,4 +1,4 @@
-//! `monitor top` as a binary, on a real pseudo-terminal, with a real server.
+//! Tests the binary `monitor top` in a real pseudo-terminal, with a real server.
 #![cfg(target_os = "linux")]
 
 #[path = "../pty/mod.rs"]

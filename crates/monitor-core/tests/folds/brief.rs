@@ -1,4 +1,4 @@
-//! Woven calls that are too short to be worth a row.
+//! Tests woven calls that are too short for a row of their own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

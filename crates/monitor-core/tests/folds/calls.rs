@@ -1,4 +1,4 @@
-//! Calls of attributed functions.
+//! Tests folds of calls of attributed functions.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Parents that take turns: on one thread, on several, and one parent on several threads at once.
+//! Tests folds of interleaved parents: on one thread, on several, and one parent on several threads at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

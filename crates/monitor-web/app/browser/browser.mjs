@@ -1,4 +1,4 @@
-/** A browser for the tests, whose pages fail the test at any console error. */
+/** Starts a browser for the tests; any console error of a page fails the test. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";

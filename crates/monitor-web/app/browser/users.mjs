@@ -1,4 +1,4 @@
-/** People who may change something. */
+/** Users with rights for the tests, and their login. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { newId, server } from "./events.mjs";

@@ -1,4 +1,4 @@
-/** Times and durations as text. Pure: the current time and the language come as arguments. */
+/** Formats times and durations. Pure: the current time and the language are arguments. */
 
 const THIN = "\u2009";
 const MICROSECOND = 1e3;

@@ -1,4 +1,4 @@
-/** Strokes in a square of 16, in the colour of the text. */
+/** An icon, drawn as strokes in a square of 16, in the colour of the text. */
 export function Icon({ d }: { d: string }) {
   return (
     <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">

@@ -1,4 +1,4 @@
-/** A process as Markdown, for an issue or a mail. */
+/** Formats a process as Markdown, for an issue or a mail. */
 import type { Process, Worker } from "../../api/types.ts";
 import { timeOfDay } from "../../clock.ts";
 import { locale, t, wordText } from "../../i18n.ts";
