@@ -1,4 +1,4 @@
-//! Tests rings that stay small because a larger ring does not fit into the buffer.
+//! Tests rings if their memory refuses large segments: recording continues in further small segments.
 
 #![cfg(feature = "record")]
 
