@@ -39,8 +39,8 @@ fn a_damaged_record_is_counted_as_damaged() {
     switch::turn_on();
     let top = Process::builder("top").enter();
     (0..3).for_each(|_| drop(Guard::enter(site!("call", "normal", 1), How::Normal)));
-    // The second record: a line of 8 words after a header of the same size. SAFETY: the address is within the ring, which stays allocated
-    // until the receiver has scanned it; its words are atomic.
+    // The second record: a line of 8 words after a header of the same size.
+    // SAFETY: the address is within the ring, which stays allocated until the receiver has scanned it; its words are atomic.
     let id = unsafe { RING.load(Ordering::SeqCst).add(2 * 8 + 1).as_ref() }.expect("a ring");
     id.fetch_xor(1, Ordering::SeqCst);
     drop(top);
