@@ -1,4 +1,4 @@
-//! What is kept in `corpus/` of a fuzz target, and the like of it: the tests begin with it, and so does the next fuzzer.
+//! Reads the `corpus/` of a fuzz target, and generates similar inputs. The tests begin with these files, and so does the next fuzzing run.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
@@ -13,7 +13,7 @@ use proptest::sample::{Index, select};
 /// Bytes that mean something to some reader.
 const TELLING: &[u8] = b"{}[]\",:0-9.eE\\/u%&=+\0\x01\x08\x7f\x80\xff";
 
-/// What is kept of a target, by the names of its files.
+/// Returns the files of a target, sorted by name.
 pub fn files(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -47,7 +47,7 @@ pub fn damaged(target: &str) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Settings with `number` cases for every `of_usual` usual ones (`PROPTEST_CASES`).
+/// Returns settings with `number` cases for every `of_usual` cases of the usual setting (`PROPTEST_CASES`).
 pub fn cases(number: u32, of_usual: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: number * usual.cases / of_usual, ..usual }

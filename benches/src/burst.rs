@@ -1,4 +1,4 @@
-//! How much of a burst arrives: at our server, or at an exporter that does nothing but count, which is the best case for a rival.
+//! Measures how much of a burst arrives at our server, or at an exporter that only counts, which is the best case for the other tools.
 
 use anyhow::{Context, Result};
 
@@ -9,7 +9,7 @@ use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progres
 use crate::server::Server;
 use crate::work::Shape;
 
-/// As many trees of as many leaves, in one thread.
+/// A burst of `trees` trees with `calls` leaves each, in one thread.
 pub(crate) struct Burst {
     pub(crate) title: &'static str,
     pub(crate) trees: u64,
@@ -43,13 +43,13 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// How often each contender makes a burst.
+/// Returns the number of bursts per contender.
 pub(crate) fn repetitions(options: &Options) -> u32 {
     if options.quick { 1 } else { 5 }
 }
 
 impl Burst {
-    /// How much arrives of each contender's, and what is wanted of ours.
+    /// Measures the arrived spans of each contender; returns the table and our targets.
     pub(crate) fn measure(&self, options: &Options, contenders: &[&str]) -> Result<(Table, Vec<Target>)> {
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         let repetitions = repetitions(options);
@@ -66,7 +66,7 @@ impl Burst {
                 }
             }
             if contender.is_monitored {
-                // The worst counts: nothing is to be lost, ever.
+                // The worst value counts, because no span may be lost.
                 for (what, samples) in
                     [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)]
                 {
@@ -83,19 +83,19 @@ impl Burst {
     }
 }
 
-/// What became of one burst.
+/// Result of a burst.
 struct Outcome {
     /// Processes or spans.
     made: u64,
     arrived: u64,
-    /// Where drops are counted.
+    /// Number of dropped spans, if they are counted.
     dropped: Option<u64>,
 }
 
 fn one(options: &Options, burst: &Burst, contender: &Contender) -> Result<Outcome> {
     let server = contender.is_monitored.then(|| Server::start(&options.monitor)).transpose()?;
     let mut child = Child::start(contender, Around { server: server.as_ref(), settings: burst.settings, ..Around::default() })?;
-    // Whatever the child did to warm up is no part of the burst.
+    // Calls of the warm-up do not belong to the burst.
     let warm = child.ask(Order { verb: Verb::Count, shape: Shape::Sync, trees: 0, calls: 0 })?;
     let before = server.as_ref().map(Server::held).transpose()?;
     let share = if options.quick { QUICK_SHARE } else { 1 };

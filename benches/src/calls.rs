@@ -1,4 +1,4 @@
-//! Nanoseconds per leaf call: all contenders wait in processes of their own and take turns, one short sample each.
+//! Measures nanoseconds per leaf call: contenders run in separate processes and are sampled alternately.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progres
 use crate::server::Server;
 use crate::work::Shape;
 
-/// Calls of one sample, where the tree is smaller than that.
+/// Calls of a sample, if the tree is smaller.
 const SAMPLE: u64 = 2_000;
 const MILLION: u64 = 1_000_000;
 /// The tree that the targets speak of: the root's own cost is spread thin, and nothing is full yet.
@@ -57,7 +57,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// One sample of each shape from a new process, as often as there are rounds: what is recorded goes into memory that is new as well.
+/// Takes one sample of each shape per round, each from a new process, so that records are written to new memory.
 fn first_samples(around: Around<'_>, rounds: u32) -> Result<Figures> {
     let mut figures = Figures::new();
     for round in 0..rounds {

@@ -1,4 +1,4 @@
-//! A contender in a process of its own: what it is told by a line on its stdin, it answers by a number on its stdout.
+//! A contender in a process of its own. It reads orders as lines on stdin, and writes a number per order on stdout.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use crate::cores;
 use crate::server::Server;
 use crate::work::Shape;
 
-/// What a child can be asked for: trees of one shape.
+/// Order to a child: trees of the same shape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Order {
     pub(crate) verb: Verb,
@@ -32,10 +32,10 @@ pub(crate) enum Verb {
     Mark,
 }
 
-/// In what a child runs.
+/// Environment of a child.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Around<'a> {
-    /// Where it reports to, if it is ours and on.
+    /// The server that receives its records, if it is ours and on.
     pub(crate) server: Option<&'a Server>,
     /// The program that runs it, with its arguments.
     pub(crate) wrapper: &'a [String],
@@ -75,7 +75,7 @@ impl Child {
         Ok(Self { process, stdin, stdout })
     }
 
-    /// Has it do something, and waits for the answer.
+    /// Sends an order, and waits for the answer.
     pub(crate) fn ask(&mut self, order: Order) -> Result<u64> {
         writeln!(self.stdin, "{order}")?;
         let mut answer = String::new();
@@ -111,10 +111,10 @@ impl Order {
     }
 }
 
-/// Calls before each measurement: they wake who sleeps and warm what is cold, and are not counted.
+/// Calls before each measurement, which are not counted: they wake threads and warm caches.
 const WARM_UP_CALLS: u64 = 10;
 
-/// The child's end: does what stdin says until it is closed.
+/// Runs in the child: executes the orders on stdin until it is closed.
 pub(crate) fn serve(name: &str, core: Option<usize>) -> Result<()> {
     let Some(contender) = contenders::named(name) else { bail!("there is no contender {name:?}") };
     let running = (contender.start)();
@@ -153,7 +153,7 @@ fn obey(contender: &Contender, order: Order) -> u64 {
     taken.as_nanos() as u64
 }
 
-/// callgrind writes down what it has counted, and counts anew, whenever this is called.
+/// callgrind dumps and resets its counters when this function is called.
 #[inline(never)]
 fn callgrind_mark() {
     std::hint::black_box(());

@@ -1,4 +1,4 @@
-//! What an attribute adds to `cargo check`: generated crates that differ in nothing else.
+//! Measures the cost of an attribute in `cargo check`, with generated crates that only differ in it.
 
 use std::fmt::Write;
 use std::fs;
@@ -68,7 +68,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// Beside this program, so that a second run finds the dependencies checked.
+/// Returns a folder next to this program, so that a second run reuses the checked dependencies.
 fn folder() -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program has no path")?;
     Ok(own.parent().context("a program lies in a folder")?.join("compile"))

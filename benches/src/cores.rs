@@ -1,4 +1,4 @@
-//! Who works where: the thread that calls on one core, all that works in the background on another.
+//! Assigns threads to cores: the calling thread on one core, all background work on another.
 
 use std::process::{Child, Command};
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ pub(crate) fn pair() -> Option<(CoreId, CoreId)> {
     })
 }
 
-/// Starts a program on the core for the background.
+/// Starts a program on the core for background work.
 pub(crate) fn spawn_behind(command: &mut Command) -> Result<Child> {
     let spawn = || {
         // A child inherits the cores of the thread that starts it.
@@ -28,7 +28,7 @@ pub(crate) fn spawn_behind(command: &mut Command) -> Result<Child> {
     child.with_context(|| format!("can't start {}", command.get_program().display()))
 }
 
-/// A command whose environment says nothing to the client.
+/// Returns a command without environment variables that affect the client.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MONITOR_")) {

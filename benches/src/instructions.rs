@@ -1,4 +1,4 @@
-//! Instructions of the calling thread per leaf call, counted by callgrind: they don't depend on how busy the machine is.
+//! Counts instructions of the calling thread per leaf call with callgrind. They don't depend on the machine's load.
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn above(row: &Row, plain: &Row) -> Row {
     Row { name: row.name.clone(), figures }
 }
 
-/// Each shape in a child of its own, for what callgrind writes down is numbered by child.
+/// Measures each shape in a separate child, because callgrind numbers its dumps per child.
 fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     let mut figures = Vec::new();
     for shape in Shape::ALL {
@@ -55,7 +55,7 @@ fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     Ok(figures)
 }
 
-/// Instructions per call of one shape.
+/// Counts the instructions per call of a shape.
 pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");
@@ -76,7 +76,7 @@ pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) 
     Ok(total(&folder.path().join("out.2-01"))? as f64 / CALLS as f64)
 }
 
-/// What was counted up to the second mark in the first thread.
+/// Returns the count up to the second mark in the first thread.
 fn total(dump: &Path) -> Result<u64> {
     let text = fs::read_to_string(dump).with_context(|| format!("callgrind did not write {}", dump.display()))?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));

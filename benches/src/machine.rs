@@ -1,4 +1,4 @@
-//! On what was measured, and what: figures mean nothing without it.
+//! Describes the machine and the measured version, which are needed to interpret the figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ const COMPARED: &[&str] =
     &["monitor-client", "tracing", "tracing-subscriber", "tracing-opentelemetry", "opentelemetry_sdk", "fastrace", "hotpath"];
 
 impl Machine {
-    /// This one, now.
+    /// Returns the description of this machine.
     pub(crate) fn here() -> Self {
         Self {
             processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -32,7 +32,7 @@ impl Machine {
         }
     }
 
-    /// What the tables stand under.
+    /// Prints the heading of the tables.
     pub(crate) fn print(&self) {
         println!("{}, {} cores, load {}; {}", self.processor, self.cores, self.load_before, self.rust);
         let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -40,28 +40,28 @@ impl Machine {
     }
 }
 
-/// How many threads wanted a core in the last 1, 5 and 15 minutes.
+/// Returns the load averages of the last 1, 5 and 15 minutes.
 pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let averages: Vec<&str> = text.split_whitespace().take(3).collect();
     if averages.is_empty() { "unknown".to_owned() } else { averages.join(" ") }
 }
 
-/// Seconds of processor time that a program took so far, by its number or `self`.
+/// CPU seconds used so far by a process, given its id or `self`.
 pub(crate) fn cpu_seconds(program: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{program}/stat")).context("no /proc here")?;
     let (_, stat) = stat.rsplit_once(')').context("a program's name is in brackets")?;
     let ticks = stat.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    // Linux tells all programs that there are a hundred ticks in a second.
+    // Linux reports times to programs in hundredths of a second.
     Ok(ticks / 100.0)
 }
 
-/// Seconds of processor time that all programs took so far.
+/// CPU seconds used so far by all processes.
 pub(crate) fn busy_seconds() -> Result<f64> {
     let stat = fs::read_to_string("/proc/stat").context("no /proc here")?;
     let ticks = stat.lines().next().context("a line for all cores")?.split_whitespace().skip(1);
     let ticks = ticks.map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
-    // user, nice, system, idle, waiting for the disk, interrupts; guests are among the first two.
+    // user, nice, system, idle, iowait, irq, softirq, steal; guest times are included in the first two.
     let busy = ticks.iter().take(8).enumerate().filter(|(place, _)| ![3, 4].contains(place));
     Ok(busy.map(|(_, ticks)| ticks).sum::<f64>() / 100.0)
 }

@@ -1,10 +1,9 @@
-//! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`. What a server takes in, beside what the
-//! machine can do: `cargo xtask bench server`. How punctually batch tasks start, beside other schedulers: `cargo xtask bench batch`.
-//! How soon and how often somebody hears of what fails, beside Alertmanager: `cargo xtask bench alerts`. What a receiver of events takes in, beside
-//! Celery: `cargo xtask bench events`.
+//! Benchmarks compared with other tools: the cost of a monitored call (`cargo xtask bench client`), the throughput of a server (`cargo
+//! xtask bench server`), the punctuality of batch tasks (`cargo xtask bench batch`), the delay of alerts (`cargo xtask bench alerts`), and
+//! the throughput of event receivers (`cargo xtask bench events`).
 //!
-//! Criterion measures one thing after the other in one process. Here each contender needs a process of its own, for what it
-//! switches on is global, and they take turns, so that a busy machine is busy for all of them: hence a harness of our own.
+//! A harness of our own replaces Criterion, which measures one thing after another in one process. Here each contender needs a separate
+//! process, because it changes global state, and contenders alternate, so that the machine's load affects all of them equally.
 
 mod alerts;
 mod batch;

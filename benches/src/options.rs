@@ -1,4 +1,4 @@
-//! The command line of benches beside other programs.
+//! Common command-line options of the benchmarks that compare with other programs.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was measured: tables and targets, as text or as JSON.
+//! Results of measurements: tables and targets, as text or as JSON.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -11,8 +11,7 @@ use serde_json::json;
 
 use crate::machine::{self, Machine};
 
-/// Prints what comes of the measurements that are wanted, of all if none is named: each as soon as it is there, or one JSON
-/// document.
+/// Runs the selected measurements (all if none is named), and prints each result when it is available, or one JSON document.
 pub(crate) fn print<M: ValueEnum + Copy + PartialEq>(only: &[M], is_json: bool, run: impl Fn(M) -> Result<Section>) -> Result<()> {
     let machine = Machine::here();
     if !is_json {
@@ -38,7 +37,7 @@ pub(crate) fn print<M: ValueEnum + Copy + PartialEq>(only: &[M], is_json: bool, 
     Ok(())
 }
 
-/// All that one measurement has to say.
+/// Result of one measurement.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Section {
     pub(crate) title: &'static str,
@@ -47,7 +46,7 @@ pub(crate) struct Section {
     pub(crate) targets: Vec<Target>,
 }
 
-/// Rows of figures; a figure that there is none of is left out.
+/// A table of figures; missing figures are omitted.
 #[derive(Debug, Serialize)]
 pub(crate) struct Table {
     pub(crate) title: String,
@@ -68,7 +67,7 @@ pub(crate) struct Row {
     pub(crate) figures: Vec<Option<f64>>,
 }
 
-/// What the project wants of itself, and what it has.
+/// A target of the project, and the measured value.
 #[derive(Debug, Serialize)]
 pub(crate) struct Target {
     pub(crate) what: String,
@@ -161,7 +160,7 @@ fn align(grid: &mut Grid, first: usize) {
     }
 }
 
-/// Says on a terminal what is being measured; the next word overwrites it.
+/// Shows the current measurement on a terminal; the next call overwrites it.
 pub(crate) fn progress(what: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{what}\r");

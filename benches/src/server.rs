@@ -1,4 +1,4 @@
-//! A real `monitor server`, on a folder of its own.
+//! A real `monitor server` with a folder of its own.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -20,21 +20,21 @@ pub(crate) struct Server {
     folder: TempDir,
 }
 
-/// What it holds.
+/// Stored data of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// Processes, whatever their state.
+    /// Processes in any state.
     pub(crate) processes: u64,
     /// Events that clients had to drop.
     pub(crate) dropped: u64,
     /// Bytes of the database.
     pub(crate) bytes: u64,
-    /// Bytes of these that are the log of events, which doesn't grow with what is kept.
+    /// The part of `bytes` that belongs to the log of events, which does not grow with the stored trees.
     pub(crate) logged: u64,
 }
 
 impl Server {
-    /// A new one, at a free port, on the core for the background.
+    /// Starts a new server on a free port, on the core for background work.
     pub(crate) fn start(monitor: &Path) -> Result<Self> {
         Self::start_by(monitor, &[], cores::spawn_behind)
     }
@@ -44,12 +44,12 @@ impl Server {
         Self::start_with(monitor, &[])
     }
 
-    /// A new one, at a free port, on all cores, with these arguments besides.
+    /// Starts a new server on a free port, on all cores, with additional arguments.
     pub(crate) fn start_with(monitor: &Path, more: &[&str]) -> Result<Self> {
         Self::start_by(monitor, more, spawn)
     }
 
-    /// The same, saying to a file what its time goes to.
+    /// Starts a server that writes the time of its activities to a file.
     pub(crate) fn start_told(monitor: &Path, told: File) -> Result<Self> {
         Self::start_by(monitor, &[], |command| spawn(command.env("RUST_LOG", "warn,monitor_server::timings=debug").stderr(told)))
     }
@@ -67,8 +67,8 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it, unless somebody has, and starts it again on the same folder and address, on all cores, with these arguments
-    /// besides.
+    /// Kills the server, unless it is already dead, and starts it again with the same folder and address, on all cores, with additional
+    /// arguments.
     pub(crate) fn restart(&mut self, more: &[&str]) -> Result<()> {
         self.kill()?;
         (self.child, self.url) = start(&self.monitor, self.folder.path(), self.address(), more, spawn)?;
@@ -95,16 +95,16 @@ impl Server {
         self.data().join("monitor.db")
     }
 
-    /// Where those who report to it keep what it hasn't got yet.
+    /// Folder in which clients store records that the server has not acknowledged.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")
     }
 
-    /// How many processes the newest trees hold in folds, beyond the one that each fold is among its [`Held`].
+    /// Returns the number of processes in folds of the newest trees, not counting the one that each fold is in [`Held`].
     pub(crate) fn folded(&self) -> Result<u64> {
         let get = |path: &str| -> Result<Value> {
             let mut answer = ureq::get(format!("{}/api/v1{path}", self.url)).call().context("the server does not answer")?;
-            // A tree is larger than what is read by default.
+            // A tree is larger than the default limit.
             answer.body_mut().with_config().limit(1 << 30).read_json().context("the answer is JSON")
         };
         let mut folded = 0;
@@ -122,7 +122,7 @@ impl Server {
         self.url.trim_start_matches("http://")
     }
 
-    /// The most memory that it had so far.
+    /// Peak memory so far.
     pub(crate) fn peak_rss_mib(&self) -> Result<f64> {
         Ok(self.memory_kib("VmHWM:")? / 1024.0)
     }
@@ -136,12 +136,12 @@ impl Server {
         machine::memory_kib(&self.child.id().to_string(), name)
     }
 
-    /// Seconds of processor time that it took so far.
+    /// CPU seconds used so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.child.id().to_string())
     }
 
-    /// What it holds now.
+    /// Returns the data that is currently stored.
     pub(crate) fn held(&self) -> Result<Held> {
         let mut answer = ureq::get(format!("{}/api/v1/status", self.url)).call().context("the server does not answer")?;
         let status: Value = answer.body_mut().read_json().context("the answer is JSON")?;
@@ -171,14 +171,14 @@ fn start(
     command.args(["server", "--listen", listen, "--data"]).arg(folder.join("data"));
     // One client is all there are here.
     command.args(["--max-requests-per-second", "1000000"]).args(more);
-    // That it serves is known; what goes wrong is to be seen.
+    // Only log problems.
     command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off").env("MONITOR_AGENT", "off");
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
         line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
     });
-    // Whatever else it says must not fill the pipe.
+    // Keep reading the output, so that the pipe does not fill up and block the server.
     std::thread::spawn(move || lines.for_each(drop));
     Ok((child, url.context("the server did not start")?))
 }

@@ -1,5 +1,5 @@
-//! What a span of `tracing` costs below our layer, beside others: nanoseconds by turns, instructions of the calling thread, and how many
-//! arrive of a burst.
+//! Measures the cost of a `tracing` span with our layer, compared with other layers: nanoseconds (measured alternately), instructions of
+//! the calling thread, and the arrived part of a burst.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progres
 use crate::server::Server;
 use crate::work::Shape;
 
-/// Spans below a root, and samples of so many.
+/// Number of spans below a root, and number of samples.
 const CALLS: u64 = 1_000;
 
-/// Each has a row of its own: nothing is folded.
+/// Spans are not folded, so each has its own row.
 const BURST: Burst = Burst { title: "100,000 spans below one root", trees: 1, calls: 100_000, settings: &[] };
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
@@ -72,7 +72,7 @@ fn targets(rows: &[Row]) -> Vec<Target> {
         ]
     };
     let all = (0..2).flat_map(of).enumerate();
-    // Goals are for spans without fields, but for the one of what is off.
+    // Targets only apply to spans without fields, except the target for disabled monitoring.
     let goals = all.filter(|(number, _)| [0, 1, 2, 5].contains(number));
     goals.map(|(_, (what, measured, limit))| Target::new(what, measured, Bound::AtMost(limit))).collect()
 }

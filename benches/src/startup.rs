@@ -1,4 +1,4 @@
-//! What linking the client costs a program that has it off, and what the first call costs one that has it on.
+//! Measures the cost of linking the client for a program with monitoring off, and of the first call with monitoring on.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -61,7 +61,7 @@ fn run_us(name: &str) -> Result<f64> {
     Ok(taken.as_secs_f64() * 1e6)
 }
 
-/// What single calls cost, each in a new program: its first, its second, and one after a pause.
+/// Measures single calls, each in a new program: the first, the second, and one after a pause.
 fn moments(options: &Options) -> Result<[(&'static str, Samples); 3]> {
     let server = Server::start(&options.monitor)?;
     let mut moments = ["the first call", "the second", "after a pause of 300 ms"].map(|name| (name, Samples::default()));

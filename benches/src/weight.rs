@@ -1,7 +1,7 @@
-//! What linking the client costs who builds: processor seconds of a cold release build, crates, bytes of the program. Beside the rival that
-//! does as much: tracing with OpenTelemetry and OTLP over HTTP.
+//! Measures the build cost of linking the client: CPU seconds of a cold release build, number of crates, size of the program. It is
+//! compared with tracing with OpenTelemetry and OTLP over HTTP, which has similar features.
 //!
-//! Processor seconds and not time, by turns, for the machine may be busy.
+//! CPU seconds are used instead of elapsed time, and builds alternate, because the machine may be busy.
 
 use std::ffi::OsString;
 use std::fs;
@@ -84,7 +84,7 @@ fn of(folder: &Path, variant: &Variant) -> PathBuf {
     folder.join(variant.name.replace([' ', '+'], "-"))
 }
 
-/// A workspace of its own each: none of them has features or versions that another asked for.
+/// Generates a workspace for each variant, so that features and versions are not unified between them.
 fn generate(folder: &Path, variant: &Variant) -> Result<()> {
     let krate = of(folder, variant);
     fs::create_dir_all(krate.join("src"))?;
@@ -119,7 +119,7 @@ fn build(folder: &Path, variant: &Variant) -> Result<f64> {
     let output = shell.env("CARGO_TARGET_DIR", &target).stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't run sh")?;
     ensure!(output.status.success(), "the program with {} does not build", variant.name);
     let said = String::from_utf8(output.stdout)?;
-    // The second line is that of what the shell started: user and system, each as 1m2.3s.
+    // The second line contains the times of the shell's children: user and system, each as 1m2.3s.
     let times = said.lines().nth(1).with_context(|| format!("times said {said:?}"))?;
     times.split_whitespace().map(|time| seconds(time).with_context(|| format!("times said {time:?}"))).sum()
 }
@@ -129,7 +129,7 @@ fn seconds(time: &str) -> Option<f64> {
     Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
 }
 
-/// How many crates are built beside the program.
+/// Returns the number of crates that are built in addition to the program.
 fn crates(folder: &Path, variant: &Variant) -> Result<usize> {
     let output = cargo(folder, variant, &["tree", "--edges", "normal,build", "--prefix", "none"]).output().context("can't run cargo")?;
     ensure!(output.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));

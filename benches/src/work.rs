@@ -1,11 +1,11 @@
-//! What a leaf does, how it is called, and how long that takes: the same for every contender.
+//! The work of a leaf, its calls, and its duration: the same for every contender.
 
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Of which sort the leaf functions are.
+/// Kind of the leaf functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A plain function.
@@ -22,7 +22,7 @@ impl Shape {
     /// All of them, in the order of the tables.
     pub(crate) const ALL: [Self; 4] = [Self::Sync, Self::Ready, Self::Yields, Self::Turns];
 
-    /// As it is called in a table and on the command line of a child.
+    /// Returns the name in tables and on the command line of a child.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sync => "sync",
@@ -59,7 +59,7 @@ pub(crate) fn repeat(calls: u64, leaf: impl Fn(u64) -> u64) {
     }
 }
 
-/// Calls a leaf again and again, and lets others have their turn after each hundred calls.
+/// Calls a leaf repeatedly, and yields after every hundred calls.
 pub(crate) async fn repeat_by_turns(calls: u64, leaf: impl Fn(u64) -> u64) {
     for first in (0..calls).step_by(100) {
         repeat((calls - first).min(100), &leaf);
@@ -67,7 +67,7 @@ pub(crate) async fn repeat_by_turns(calls: u64, leaf: impl Fn(u64) -> u64) {
     }
 }
 
-/// Polls both by turns until both are ready.
+/// Polls both futures alternately until both are ready.
 pub(crate) async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     let (mut is_one_over, mut is_other_over) = (false, false);
@@ -87,7 +87,7 @@ pub(crate) async fn repeat_async<F: Future<Output = u64>>(calls: u64, leaf: impl
     }
 }
 
-/// An executor that costs nothing: what is measured is the leaf, not a runtime.
+/// An executor without overhead, so that the leaf is measured, and not a runtime.
 #[inline]
 pub(crate) fn drive<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

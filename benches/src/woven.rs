@@ -1,4 +1,5 @@
-//! What weaving costs a program that ends at once: its start and its end, off and on, beside the plain program, by turns.
+//! Measures the cost of weaving for a program that ends at once: its start and end, with monitoring off and on, alternating with the plain
+//! program.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +16,7 @@ use crate::report::{Bound, Column, Row, Samples, Section, Table, Target};
 const SOURCE: &str = "fn main() {\n    println!(\"{}\", (0..3).map(step).sum::<usize>());\n}\n\n\
                       fn step(n: usize) -> usize {\n    std::env::args().count() + n\n}\n";
 
-/// A name, the program, and what its environment says.
+/// Name, program, and environment variables.
 type Way<'a> = (&'a str, &'a Path, &'a [(&'a str, &'a Path)]);
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
@@ -38,7 +39,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
             for ((_, program, settings), samples) in ways.iter().zip(&mut samples) {
                 samples.add(run_us(program, settings)?);
             }
-            // What one has left is no burden to the next.
+            // Remove the records of the previous run.
             fs::remove_dir_all(&spool).context("what is recorded lies in the spool")?;
         }
         let rows = ways.iter().zip(&samples).map(|((name, ..), samples)| Row {
@@ -55,7 +56,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
-/// Builds the program, woven if the binary `monitor` is named: `cargo-monitor` lies beside it.
+/// Builds the program; woven if the path of the binary `monitor` is given, next to which `cargo-monitor` is.
 fn build(folder: &Path, monitor: Option<&Path>, profile: &str) -> Result<PathBuf> {
     let mut command = match monitor {
         None => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))),

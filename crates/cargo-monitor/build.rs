@@ -1,4 +1,4 @@
-//! Puts the sources of the woven runtime into the binary: it is built where it is used, by the user's own compiler.
+//! Build script of `cargo-monitor`: embeds the sources of the woven runtime, because each project's own compiler builds the runtime.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use toml::{Table, Value};
 
-/// The crates that it consists of.
+/// Crates whose sources are embedded.
 const CRATES: [&str; 5] = ["monitor-core", "monitor-duration", "monitor-macros", "monitor-spool", "monitor-woven"];
 
 fn main() {
@@ -51,7 +51,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn manifest_of_workspace() -> String {
     let members: Vec<Value> = CRATES.iter().map(|name| Value::from(*name)).collect();
     let mut profile = Table::new();
-    // So that no library has the name that it has in the user's own build.
+    // A value that user builds do not use, so that the file names of our libraries differ from those in the user's build.
     profile.insert("codegen-units".into(), Value::from(3));
     Table::from_iter([
         ("workspace".into(), Value::Table(Table::from_iter([("resolver".into(), "3".into()), ("members".into(), Value::Array(members))]))),
@@ -60,7 +60,8 @@ fn manifest_of_workspace() -> String {
     .to_string()
 }
 
-/// Without what only the house needs, and without what is optional.
+/// Returns a manifest that is valid outside this workspace: inherited values are filled in, and development and optional dependencies are
+/// omitted.
 fn manifest_of(manifest: &Table, workspace: &Table) -> String {
     let mut package = Table::new();
     for (key, value) in manifest["package"].as_table().expect("a package") {
@@ -88,7 +89,7 @@ fn manifest_of(manifest: &Table, workspace: &Table) -> String {
     shipped.extend(manifest.get("lib").map(|lib| ("lib".to_owned(), lib.clone())));
     let mut features = manifest.get("features").and_then(Value::as_table).cloned().unwrap_or_default();
     features.retain(|name, needs| name != "default" && needs.as_array().is_some_and(Vec::is_empty));
-    // What is left out as a feature is still asked for by name.
+    // `monitor-woven` requests the feature `read` by name, so it must exist although its dependencies are omitted.
     features.extend((manifest["package"]["name"].as_str() == Some("monitor-spool")).then(|| ("read".to_owned(), Value::Array(Vec::new()))));
     shipped.insert("features".into(), Value::Table(features));
     let lints = manifest.get("lints").and(workspace["lints"].get("rust")).cloned();

@@ -1,4 +1,4 @@
-//! Announces each task that failed, with its name and arguments: what a worker's owner writes first.
+//! Prints each failed task with its name and arguments: a typical first program with a receiver.
 //!
 //! `cargo run -p monitor-examples --bin announcer [URL] [EVENTS]`
 
@@ -11,7 +11,7 @@ fn main() -> Result<(), monitor_receiver::Error> {
     let mut receiver = Receiver::connect(&url)?
         .types(["task-*"])
         .with_state(State::bounded(10_000, 5_000))
-        // The state has the task already: who sent it and with what, though this event doesn't say so.
+        // The state already contains the task with its sender and arguments, which this event does not include.
         .on("task-failed", |event, state| {
             let Some(task) = event.process.as_ref().and_then(|task| state.task(task.root_id, task.id)) else { return };
             let arguments = task.task.as_ref().and_then(|task| task.args.as_ref()).map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A worker of a queue under control. docs/control.md shows this program.
+//! A worker of a queue that can be controlled remotely. docs/control.md shows this program.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 MONITOR_COMMANDS=all cargo run -p monitor-examples --bin controlled
@@ -16,7 +16,7 @@ struct Message {
 }
 
 fn main() -> anyhow::Result<()> {
-    // Four at once. `autoscaled(1, 8)`: as many as there are, up to eight.
+    // Four tasks at once. `autoscaled(1, 8)` would adapt to the number of waiting tasks, up to eight.
     let control = TaskControl::new(4)
         .from_queues(["video"])
         // Shown by `monitor inspect conf`, without the password.

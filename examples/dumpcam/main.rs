@@ -1,4 +1,4 @@
-//! A camera of one's own: every two seconds it prints the workers, and the tasks that changed, and forgets those that have ended.
+//! A custom camera: every two seconds it prints the workers and the changed tasks, and forgets ended tasks.
 //!
 //! `cargo run -p monitor-examples --bin dumpcam [URL] [EVENTS]`
 

@@ -1,4 +1,4 @@
-//! Which files there are.
+//! Finds the files to read.
 
 use std::path::{Path, PathBuf};
 

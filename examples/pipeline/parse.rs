@@ -1,4 +1,4 @@
-//! Texts into numbers, by tasks.
+//! Parses texts and counts their lines and words, in tasks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::tokens::TokenClient;
 /// Parsed at the same time.
 const TASKS: usize = 16;
 
-/// What is counted.
+/// Counts of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Counts {
     pub(crate) files: u64,

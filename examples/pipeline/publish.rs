@@ -1,4 +1,4 @@
-//! The report onto the disk: written as a draft, checked and moved into place by a script.
+//! Writes the report to disk: as a draft, which a script checks and moves into place.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Files into memory, by threads.
+//! Reads files into memory, in threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use tokio::sync::mpsc::Sender;
 const THREADS: usize = 4;
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// A file's text, or why there is none.
+/// A file's text, or the error that prevented reading it.
 pub(crate) struct Text {
     pub(crate) path: PathBuf,
     pub(crate) text: anyhow::Result<String>,
 }
 
-/// Reads all files and hands them on, in whatever order they are done.
+/// Reads all files and sends their texts in the order in which reading ends.
 #[normal_task("read")]
 pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) {
     let (files, next) = (Arc::new(files.to_vec()), Arc::new(AtomicUsize::new(0)));
@@ -27,7 +27,7 @@ pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) 
             monitor_client::spawn_thread(move || {
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let text = read_file(&folder, path);
-                    // Without a receiver the run is over, and nobody wants the rest.
+                    // The receiver was dropped: the run has ended, and the rest is not needed.
                     if sender.blocking_send(Text { path: path.clone(), text }).is_err() {
                         return;
                     }

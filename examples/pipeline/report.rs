@@ -1,4 +1,4 @@
-//! The numbers by file type, as a table for people and JSON for programs.
+//! Formats the counts by file type, as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parse::{Counts, Parsed};
 
-/// What the pipeline found.
+/// Result of the pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     name: String,
@@ -46,7 +46,7 @@ fn add(sum: &mut Counts, counts: Counts) {
     sum.tokens += counts.tokens;
 }
 
-/// Checks that the numbers of a report add up. Runs in a process of its own, started by the script.
+/// Checks that the numbers of a report add up. Runs in a separate process, started by the script.
 #[normal_task("verify report")]
 pub(crate) fn verify(path: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! The second process: counts tokens of a text, asked over HTTP with a JSON message that carries root and parent.
+//! The second process: an HTTP service that counts the tokens of a text. Requests are JSON with the ids of root and parent.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
 
-/// What the service is asked.
+/// Request to the service.
 #[derive(Serialize, Deserialize)]
 struct Question {
     path: String,
@@ -23,13 +23,13 @@ struct Question {
     from: Propagation,
 }
 
-/// What it answers.
+/// Response of the service.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     tokens: u64,
 }
 
-/// The service as the pipeline holds it.
+/// The pipeline's connection to the service.
 pub(crate) struct TokenService {
     child: Child,
     client: TokenClient,

@@ -1,4 +1,4 @@
-//! Producer and consumer are two processes with a line of JSON for each task between them; root and parent travel in the payload.
+//! A producer and a consumer in two processes. Tasks are lines of JSON, which include the ids of root and parent.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 cargo run -p monitor-examples --bin queue
@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Starts the consumer and hands it one task after another.
+/// Starts the consumer and sends it tasks one after another.
 #[root_task("produce tasks")]
 fn produce() -> anyhow::Result<()> {
     let mut consumer =
@@ -43,7 +43,7 @@ fn produce() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends a task and waits for its result. The two ids are all that the message needs.
+/// Sends a task and waits for its result. The message only needs the two ids.
 #[normal_task]
 fn delegate(stream: &mut TcpStream, answers: &mut impl BufRead, topic: &str, weight: i64) -> anyhow::Result<i64> {
     let mut message = json!({"topic": topic, "weight": weight});

@@ -1,4 +1,4 @@
-//! A customer and two services in three processes: what a request brings about, on whatever machine, is one tree.
+//! A client and two services in three processes: the whole work for a request is one tree, across processes and machines.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 cargo run -p monitor-examples --bin service
@@ -28,12 +28,12 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Every request of this client is a process, and tells the other side so.
+/// Returns a client that records every request as a process, and sends its ids to the other side.
 fn client() -> ClientWithMiddleware {
     ClientBuilder::new(reqwest::Client::new()).with(Middleware).build()
 }
 
-/// The shop sells what the stock has. `ServerLayer` is all that it needs to be seen.
+/// The shop sells articles from the stock. `ServerLayer` is sufficient to record its requests.
 fn shop(stock: &str) -> Router {
     Router::new().route("/orders/{item}", get(order)).layer(ServerLayer::new()).with_state((client(), stock.to_owned()))
 }
@@ -87,7 +87,7 @@ fn customer() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a service, and tells where it listens.
+/// Starts a service; returns the child process and its address.
 fn start(args: &[&str]) -> anyhow::Result<(Child, String)> {
     let mut service = Command::new(std::env::current_exe()?).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut address = String::new();

@@ -1,5 +1,5 @@
-//! Two threads work on films of a queue, under control: one film fails and is tried again, one was revoked, thumbnails are limited.
-//! With a number it goes on for so many seconds, and does what `monitor control` says.
+//! Two threads work on a queue of films under remote control: one film fails and is retried, another was revoked, thumbnails have a rate
+//! limit. With a number as the argument it runs for this many seconds, and executes commands of `monitor control`.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 MONITOR_COMMANDS=all cargo run -p monitor-examples --bin workers -- 60

@@ -1,5 +1,5 @@
-//! A queue as simple as can be, in memory: real ones are elsewhere, and do the same. Operators may put tasks into it, take them out, and have
-//! those that have ended run again.
+//! A minimal in-memory queue; real queues are external programs with the same operations. Operators may add tasks, remove them, and retry
+//! ended tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use monitor_client::task::{self, Ticket};
 const NAME: &str = "films";
 /// Tasks that it knows.
 const TASKS: [&str; 2] = ["render", "thumbnail"];
-/// So many tasks that have ended may be run again.
+/// Maximum number of ended tasks that are kept for a retry.
 const MOST_ENDED: usize = 1_000;
 
 /// A message of the queue.
@@ -39,7 +39,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for a message; none if there is to be no more.
+    /// Waits for a message; `None` if `is_over` returns true.
     pub(crate) fn pop(&self, is_over: impl Fn() -> bool) -> Option<Message> {
         let mut messages = lock(&self.messages);
         loop {
@@ -85,7 +85,7 @@ impl Queue {
         self.put(Message { film, ticket, eta: call.not_before(SystemTime::now()), expires: call.expires() })
     }
 
-    /// Puts a task into the queue, and tells its id.
+    /// Adds a task to the queue; returns its id.
     fn put(&self, message: Message) -> Result<String, String> {
         let id = message.ticket.uuid.clone();
         self.push(message);
@@ -100,7 +100,7 @@ impl Queue {
         let mut messages = lock(&self.messages);
         let count = messages.len() as u64;
         if !purge.count_only {
-            // Nobody works on them any more, and whoever looks at them should see that.
+            // These tasks will not be executed, so report them as revoked.
             messages.drain(..).for_each(|message| task::receive(&message.ticket).revoke(false));
         }
         [(NAME.to_owned(), count)].into()

@@ -1,4 +1,4 @@
-//! Any bytes, read as spans and records of OTLP, as protobuf and as JSON.
+//! Arbitrary bytes, parsed as OTLP spans and records, in protobuf and JSON.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| monitor_server::fuzz::otlp(bytes));

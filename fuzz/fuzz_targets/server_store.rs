@@ -1,4 +1,4 @@
-//! Any events, given to a store whose statements fail here and there, and to the fold in memory.
+//! Arbitrary events, sent to a store with failing statements and to the fold in memory.
 #![no_main]
 
 #[path = "../../crates/monitor-store-sqlite/tests/store/broken.rs"]

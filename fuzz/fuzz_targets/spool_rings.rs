@@ -1,4 +1,4 @@
-//! Any bytes, read as each file of a spool: program, journal, lane, and the memory of rings.
+//! Arbitrary rings, frames, slots and folds with valid checksums and some damage, read as the memory of a spool.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| monitor_spool::fuzz::rings(bytes));

@@ -1,4 +1,4 @@
-//! Any events in any order, folded and looked up by a simple model.
+//! Arbitrary events in any order, folded and compared with a simple model.
 #![no_main]
 
 #[path = "../../crates/monitor-state/tests/support/mod.rs"]

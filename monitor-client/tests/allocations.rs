@@ -1,4 +1,4 @@
-//! A recorded call allocates nothing, once its thread has its ring; nor does one that is folded.
+//! Tests that recorded and folded calls allocate nothing once their thread has a ring.
 
 #![cfg(feature = "record")]
 #[path = "support/counting.rs"]
@@ -34,7 +34,7 @@ async fn waits() -> u8 {
     root()
 }
 
-/// Reads its own ids again and again: nobody else wants to know of that.
+/// Reads its own ids repeatedly, without passing them on.
 #[normal_task]
 async fn reads() -> usize {
     tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn a_recorded_call_allocates_nothing() {
     fold::set_after(2_000);
     let mut receiver = queue::open(64 << 20).expect("opened once");
-    // From here on it is known what a tick is, and calls can be folded.
+    // From here on the length of a tick is known, so calls can be folded.
     assert!(receiver.try_recv().is_none());
     switch::turn_on();
     let calls = || {

@@ -1,4 +1,4 @@
-//! Ids on their way through headers and messages of every kind, and what a caller of another system sends along.
+//! Tests the propagation of ids through headers and messages of every kind, and the data that callers from other systems send.
 
 #![cfg(feature = "record")]
 
@@ -23,7 +23,7 @@ fn caller() -> Context {
     Context::new(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d, 0xa3ce_929d_0e0e_4736).expect("not zero")
 }
 
-/// What went in comes out again, by the header or the ids alone.
+/// Asserts that injected ids can be extracted again, by the header or the ids alone.
 fn goes_and_comes(mut carrier: impl Carrier) {
     caller().inject(&mut carrier);
     assert_eq!(Context::extract(&carrier), Some(caller()));
@@ -93,7 +93,7 @@ fn a_foreign_trace_goes_on_as_it_came() {
     let traceparent = onward["traceparent"].to_str().expect("text");
     assert!(traceparent.starts_with("00-1199a3ce929d0e0e47360199a3ce929d-") && traceparent.ends_with("-00"), "{traceparent}");
     assert_eq!(onward["tracestate"], "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
-    // The next request of the trace is kept by its caller, and too long a state is none.
+    // The sampled flag of the next request is taken from its caller; a `tracestate` that is too long is dropped.
     headers.insert("traceparent", HeaderValue::from_static("00-1199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01"));
     headers.insert("tracestate", HeaderValue::try_from("a".repeat(513)).expect("a header"));
     let onward = record_one(&headers);
@@ -129,7 +129,7 @@ fn is_good(text: &str) -> bool {
         && !is_zero(parent)
 }
 
-/// Anything, and often what is nearly good.
+/// Arbitrary headers, many of which are almost valid.
 fn header() -> impl Strategy<Value = Vec<u8>> {
     let nearly = (0..GOOD.len(), any::<u8>()).prop_map(|(at, byte)| {
         let mut bytes = GOOD.as_bytes().to_vec();

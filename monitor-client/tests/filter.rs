@@ -1,4 +1,4 @@
-//! A filter by modules: what is called by a function that isn't recorded hangs below the next one up.
+//! Tests a filter by modules: a call from a function that isn't recorded is placed below the nearest recorded caller.
 
 #![cfg(feature = "record")]
 

@@ -1,4 +1,4 @@
-//! What is recorded when the buffer has no more room.
+//! Tests the records of a program whose buffer is full.
 
 #![cfg(feature = "record")]
 
@@ -16,7 +16,7 @@ fn child() -> Result<(), String> {
     Err("a word or two".to_owned())
 }
 
-/// Leaves no room for another start; the guards hold what they reserved for their ends.
+/// Fills the buffer until another start is refused. The returned guards keep the reserved space of their ends.
 fn fill() -> Vec<Process> {
     let mut guards = Vec::new();
     loop {
@@ -28,7 +28,7 @@ fn fill() -> Vec<Process> {
     }
 }
 
-/// What was dropped meanwhile, whatever its tree.
+/// Returns the number of events of a type that were dropped during `work`, in any tree.
 fn dropped_during(event: &str, work: impl FnOnce()) -> u64 {
     let count = || dropped().iter().filter(|(drop, _)| drop.event == event).map(|(_, count)| count).sum::<u64>();
     let before = count();

@@ -1,4 +1,4 @@
-//! What a program records that was started by a monitored one.
+//! Tests the records of a program that was started by a monitored program.
 
 #![cfg(feature = "record")]
 

@@ -1,4 +1,5 @@
-//! How much is told: everything, roots and what fails, or nothing new; for all processes, kinds and names, and changed while they run.
+//! Tests the recording levels: everything, roots and failures, or nothing new; for all processes, kinds and names, and when they change at
+//! run time.
 
 #![cfg(feature = "record")]
 
@@ -56,7 +57,8 @@ fn part() {
 #[test]
 fn roots_and_what_fails_are_told() {
     at("roots", || {
-        // What is said of calls that are not told is nobody else's; a line of a log belongs to the next one up.
+        // Data that an unrecorded call adds to itself is not added to another process, except that log lines belong to the nearest recorded
+        // caller.
         check(
             import,
             "
@@ -143,7 +145,7 @@ fn panics_and_what_functions_say_of_themselves_are_failures() {
             ",
         );
     });
-    // The root itself is told, and so is what it says.
+    // The root itself is recorded, and so is its data.
     at("roots", || check(says, "says root {n: 1} error: by itself"));
 }
 

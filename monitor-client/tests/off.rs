@@ -1,4 +1,4 @@
-//! A program that is not monitored: nothing is allocated, nothing is current, nothing is changed.
+//! Tests an unmonitored program: it allocates nothing, has no current process, and behaves unchanged.
 
 #[path = "support/counting.rs"]
 mod counting;

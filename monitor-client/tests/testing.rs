@@ -1,4 +1,4 @@
-//! Tests of one's own instrumentation, which run in parallel, with `MONITOR_ENABLED` unset.
+//! Tests the support for users who test their own instrumentation: tests run in parallel, with `MONITOR_ENABLED` unset.
 
 use std::panic::catch_unwind;
 use std::thread;

@@ -1,4 +1,4 @@
-//! https server URLs, with an authority of the test's own.
+//! Tests https server URLs, with a certificate authority of the test.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const IS_CHILD: &str = "TLS_TEST_IS_CHILD";
 
-/// What the monitored program does; the test runs it as a process of its own.
+/// The monitored program; the test runs it as a separate process.
 #[test]
 fn child() {
     if std::env::var_os(IS_CHILD).is_some() {
@@ -78,7 +78,7 @@ fn config(authority: &CertifiedIssuer<'static, KeyPair>) -> ServerConfig {
     builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap()
 }
 
-/// What was sent, as the server reads it.
+/// Decompresses a request's body as the server does.
 fn decompressed(body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     if body.starts_with(&[0x1f, 0x8b]) {

@@ -1,4 +1,4 @@
-//! Requests as processes, by real connections to a real server.
+//! Tests the recording of requests, over real connections to a real server.
 
 #![cfg(feature = "record")]
 
@@ -33,7 +33,7 @@ fn look_up(name: &str) -> usize {
 #[normal_task]
 fn write_line() {}
 
-/// Answers that come in parts, each when the test says so; an error ends them too early.
+/// Responses that are sent in parts, each when the test requests it; an error ends them early.
 type Parts = mpsc::UnboundedReceiver<Result<&'static str, io::Error>>;
 
 fn parts(parts: Parts) -> Body {
@@ -44,7 +44,7 @@ fn parts(parts: Parts) -> Body {
     }))
 }
 
-/// Told by `/stays` when it has begun.
+/// Notified by `/stays` when it has begun.
 static BEGUN: Notify = Notify::const_new();
 
 async fn panics() -> StatusCode {
@@ -67,7 +67,7 @@ fn app() -> Router {
         .layer(ServerLayer::new())
 }
 
-/// Serves an app on a port of its own while `work` runs, then waits until every connection is over.
+/// Serves an app on its own port while `work` runs, then waits until every connection has ended.
 fn serving<F: Future<Output = ()>>(app: Router, work: impl FnOnce(String) -> F) -> Trees {
     record(|| {
         run(async {
@@ -83,7 +83,7 @@ fn serving<F: Future<Output = ()>>(app: Router, work: impl FnOnce(String) -> F) 
     })
 }
 
-/// Sends a request as it stands and reads the answer until the connection closes.
+/// Sends a request unchanged and reads the response until the connection closes.
 async fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.expect("sent");

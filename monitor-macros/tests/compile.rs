@@ -1,4 +1,4 @@
-//! What compiles, what does not, and what is said then.
+//! Tests which attributed functions compile, and the error messages of the others.
 
 #[test]
 fn what_is_right_compiles() {

@@ -53,7 +53,7 @@ fn clippy_finds_nothing_in_what_is_generated() {
     }
 }
 
-/// What a symbol of monitor-core has in it, by either way of writing symbols. Its source files are written with a hyphen.
+/// Part of every symbol of monitor-core, in both mangling schemes. Paths of source files contain a hyphen instead.
 const SYMBOL: &[u8] = b"12monitor_core";
 
 #[test]
@@ -72,7 +72,7 @@ fn without_recording_nothing_of_the_recorder_is_in_the_binary() {
     assert!(build("record").len() > 20, "its symbols are found where it is");
 }
 
-/// The first lines of the errors in what the compiler said, with their places below `folder`.
+/// Returns the first lines of the compiler's errors, by their places below `folder`.
 fn mistakes(text: &str, folder: &str) -> BTreeSet<String> {
     let mut lines = text.lines();
     let mut found = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! What a monitored call costs, beside the rivals, what a server takes in, how punctually tasks start, what receivers of events take in, and what the
-//! page costs a browser.
+//! `cargo xtask bench`: measures the cost of a monitored call compared with other tools, the throughput of the server, the punctuality of
+//! batch tasks, the throughput of event receivers, and the cost of the page in a browser.
 //!
-//! The benches of client, server and agent are a workspace of their own: see benches/Cargo.toml. That of the page is a script beside its
-//! tests.
+//! The benchmarks of client, server and agent are a separate workspace (`benches/Cargo.toml`). The benchmark of the page is a script next
+//! to the page's browser tests.
 
 use std::process::Command;
 
@@ -20,7 +20,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     if let Some(("run", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return crate::bench_run::bench(rest);
     }
-    // Apart, for its dependencies are locked apart.
+    // A separate target folder, because this workspace has its own Cargo.lock.
     let folder = target().join("benches");
     run(cargo(&["build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir"]).arg(&folder))?;
     let mut bench = command(folder.join("release/monitor-benches"), &[]);
@@ -34,7 +34,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     run(&mut bench)
 }
 
-/// In the browser of the tests, against a server of its own on an empty folder.
+/// Measures the page in the browser of the tests, against a server with an empty data folder.
 fn page(args: &[String]) -> Result<()> {
     run(&mut cargo(&["build", "--release", "-p", "monitor-client", "--example", "paced"]))?;
     let data = target().join("bench-page");
@@ -48,7 +48,7 @@ fn page(args: &[String]) -> Result<()> {
     run(&mut bench)
 }
 
-/// Runs a command to its end. Without a headline: stdout is the bench's alone, which may be asked for JSON.
+/// Runs a command to its end. Prints no headline, because the benchmark may be asked to print JSON on stdout.
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().display().to_string();
     let status = command.status().with_context(|| format!("can't run {program}"))?;

@@ -1,4 +1,4 @@
-//! What `monitor run` costs, beside the same command without it, in one run and by turns.
+//! Measures the cost of `monitor run`: the same command with and without it, alternately in one benchmark run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::demo::Server;
 use crate::run::target;
 
-/// Bytes that go through the pipe.
+/// Number of bytes sent through the pipe.
 const BYTES: u64 = 1 << 30;
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
@@ -77,7 +77,7 @@ fn time(command: &mut Command) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
-/// The same of a pipeline that counts what comes out of it: its status is that of the last command alone.
+/// Measures a pipeline that counts its output bytes. Its exit status is that of the last command only.
 fn time_bytes(command: &mut Command, bytes: u64) -> Result<Duration> {
     let begin = Instant::now();
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| format!("{command:?}"))?;

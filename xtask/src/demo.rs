@@ -1,4 +1,4 @@
-//! The main job, ready to look at: a server, a real program under it, workers of a queue, and links.
+//! `cargo xtask demo`: starts a server with a real program, workers of a queue and links between runs, for viewing.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, command, step, target, workspace};
 
-/// Where Process Monitor is at home.
+/// Default port of Process Monitor.
 pub(crate) const PORT: u16 = 60_010;
 
-/// The workers go on for so long.
+/// Duration in seconds for which the workers continue.
 const SECONDS_OF_WORK: u32 = 600;
 
 pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()>
     server.wait()
 }
 
-/// The port that was asked for, or 0, which lets the system choose.
+/// Returns the requested port if it is free, otherwise 0, which lets the system choose.
 fn free_port(wanted: u16) -> Result<u16> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)) {
         Ok(_) => Ok(wanted),
@@ -57,11 +57,11 @@ fn binary(name: &str) -> PathBuf {
     target().join("debug").join(name)
 }
 
-/// The example `workers` as a child, which ends with this program.
+/// The example `workers` as a child process, which ends with this program.
 struct Workers(Child);
 
 impl Workers {
-    /// Has them work on a few tasks, and go on for so many seconds.
+    /// Starts workers that execute a few tasks, and continue for `seconds` if it is given.
     fn start(server: &str, seconds: Option<u32>) -> Result<Self> {
         let mut workers = Command::new(binary("workers"));
         workers.args(seconds.map(|seconds| seconds.to_string())).stdin(Stdio::null()).stdout(Stdio::null());
@@ -82,21 +82,22 @@ impl Drop for Workers {
     }
 }
 
-/// `monitor server` as a child; it ends with this program.
+/// `monitor server` as a child process, which ends with this program.
 pub(crate) struct Server {
     child: Child,
     url: String,
 }
 
 impl Server {
-    /// Runs `program` on the folder `data`, at `port` of this machine alone, or at a free one for 0.
+    /// Runs `program` with the data folder `data`, listening on loopback at `port`; 0 selects a free port.
     pub(crate) fn start(program: &Path, data: &Path, port: u16) -> Result<Self> {
         let mut child = Command::new(program)
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .args(["--agent", "off"])
             .stdout(Stdio::piped())
-            // A terminal's Ctrl-C would reach it as well, and be the second one.
+            // In a process group of its own, because Ctrl-C in a terminal would otherwise reach the server as well, in addition to the
+            // signal from this program.
             .process_group(0)
             .spawn()
             .context("can't start the server")?;
@@ -114,14 +115,14 @@ impl Server {
                 None => bail!("the server did not start ({})", child.wait()?),
             }
         };
-        // Whatever else it says must not fill the pipe.
+        // Keep reading the output, so that the pipe does not fill up and block the server.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("{line}")));
         let pid = child.id();
         ctrlc::set_handler(move || terminate(pid))?;
         Ok(Self { child, url })
     }
 
-    /// Its address, such as `http://127.0.0.1:40123`.
+    /// Base URL of the server, such as `http://127.0.0.1:40123`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -148,7 +149,7 @@ impl Drop for Server {
     }
 }
 
-/// Asks a process to end, so that it can finish what it has begun.
+/// Sends SIGTERM, so that the process can finish its work.
 fn terminate(pid: u32) {
     let _ = Command::new("kill").args(["-TERM", &pid.to_string()]).status();
 }

@@ -1,7 +1,8 @@
-//! The versions that the client declares: it compiles with the lowest ones of its dependencies, and no dependency needs a newer Rust.
+//! Checks the dependency requirements of the client: it must compile with the lowest versions that it allows, and no dependency may need a
+//! newer Rust version.
 //!
-//! A project with an older Cargo.lock gets exactly the versions that our requirements allow, so the requirements have to be true. They are
-//! resolved in a copy of the crates that the client consists of, so that the workspace's own Cargo.lock stays as it is.
+//! A project with an older Cargo.lock may use exactly these versions, so the requirements must be correct. They are resolved in a copy of
+//! the client's crates, so that the workspace's own Cargo.lock does not change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::run::{cargo, step, target, workspace};
 
-/// Folders of the client and of the crates of ours that it depends on.
+/// Folders of the client and of our own crates that it depends on.
 const CRATES: [&str; 9] = [
     "crates/monitor-duration",
     "crates/monitor-wire",
@@ -24,7 +25,7 @@ const CRATES: [&str; 9] = [
     "monitor-macros",
     "monitor-client",
 ];
-/// Features that are compiled: the default ones, and those that are used most.
+/// Compiled features: the default features and the most used ones.
 const FEATURES: &str = "batch,log,rayon,testing,tokio-process,tracing";
 
 pub(crate) fn lowest() -> Result<()> {
@@ -32,7 +33,7 @@ pub(crate) fn lowest() -> Result<()> {
     copy_crates(&copy)?;
     let in_copy = |args: &[&str]| {
         let mut line = cargo(args);
-        // Both options are unstable, and need no other compiler than the one that is there.
+        // Both options are unstable; `RUSTC_BOOTSTRAP` enables them in the installed stable compiler.
         line.current_dir(&copy).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", copy.join("target"));
         line
     };
@@ -46,7 +47,7 @@ pub(crate) fn lowest() -> Result<()> {
     step("the client with the lowest versions of its dependencies", &mut check)
 }
 
-/// Copies manifests and sources, without what only tests need: development dependencies would raise the versions.
+/// Copies manifests and sources without the parts for tests, because development dependencies would raise the versions.
 fn copy_crates(copy: &Path) -> Result<()> {
     let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()));
     let root = read(workspace().join("Cargo.toml"))?;
@@ -81,7 +82,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A manifest without the tables that are about tests.
+/// Returns a manifest without the tables for tests.
 fn without_tests(manifest: &str) -> String {
     let mut is_of_tests = false;
     let mut lines = String::new();
@@ -104,7 +105,7 @@ fn remove(file: &Path) -> Result<()> {
     }
 }
 
-/// Fails if a package declares a newer Rust than the client does.
+/// Fails if a package declares a newer Rust version than the client does.
 fn check_rust_versions(metadata: &mut Command) -> Result<()> {
     let output = metadata.output()?;
     ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));

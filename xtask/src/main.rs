@@ -1,4 +1,4 @@
-//! The chores: `cargo xtask demo | test | soak | sanitize | bench`.
+//! Development commands: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
 mod bench_run;

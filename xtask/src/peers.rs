@@ -1,4 +1,4 @@
-//! Other servers of spans and runs on the same machine: how much they take in, and what is there after kill -9.
+//! Compares the server with other servers for spans and runs on the same machine: throughput, and the data that remains after `kill -9`.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::rivals;
 use crate::run::{cargo, command, step, target, workspace};
 
-/// Where each is installed, and what.
+/// Name of the Python environment, and the packages installed in it.
 const PHOENIX: (&str, &[&str]) = ("phoenix", &["arize-phoenix==20.26.1"]);
-/// With a `FastAPI` whose `Body` still takes what Prefect says: with 0.165, which pip would choose, it doesn't start.
+/// Pins `FastAPI`, because Prefect doesn't start with version 0.165, which pip would choose: its `Body` rejects Prefect's arguments.
 const PREFECT: (&str, &[&str]) = ("prefect", &["prefect==3.8.8", "fastapi==0.139.2"]);
-/// The ports they are asked to take.
+/// Ports on which the measured servers listen.
 const PORT: &str = "61980";
 const OTHER_PORT: &str = "61981";
 
@@ -26,7 +26,7 @@ pub(crate) fn peers() -> Result<()> {
     let data = |name: &str| folder.join(format!("{name}-data"));
     let ours = data("ours").display().to_string();
     let listen = format!("127.0.0.1:{PORT}");
-    // OTLP comes with Phoenix's Python.
+    // Phoenix's Python environment includes the OTLP packages.
     let rows = [
         measure(&folder, "ours", PHOENIX.0, &[&monitor, "server", "--agent", "off", "--listen", &listen, "--data", &ours])?,
         measure(&folder, "phoenix", PHOENIX.0, &[&bin(&folder, PHOENIX.0), "serve"])?,
@@ -45,12 +45,12 @@ pub(crate) fn peers() -> Result<()> {
     Ok(())
 }
 
-/// Its command, which is called as it is.
+/// Returns the path of a server's command in its Python environment.
 fn bin(folder: &Path, name: &str) -> String {
     folder.join(name).join("bin").join(name).display().to_string()
 }
 
-/// What the script prints of a server on an empty folder.
+/// Runs the measuring script against a server with an empty folder, and returns its result.
 fn measure(folder: &Path, name: &str, python: &str, server: &[&str]) -> Result<Value> {
     println!("\n── {name}");
     let data = folder.join(format!("{name}-data"));
@@ -61,7 +61,7 @@ fn measure(folder: &Path, name: &str, python: &str, server: &[&str]) -> Result<V
     let mut script = command(folder.join(python).join("bin/python"), &[]);
     script.arg(workspace().join("xtask/peers.py")).arg(name).args(server).env("PORT", PORT).env("FOLDER", &data);
     script.env("MONITOR_SPOOL_DIR", "off");
-    // Nothing of a user's own, and nothing told to anybody.
+    // Ignores the user's own configuration, and disables telemetry.
     script
         .env("PHOENIX_PORT", PORT)
         .env("PHOENIX_GRPC_PORT", OTHER_PORT)

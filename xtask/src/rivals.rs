@@ -1,4 +1,4 @@
-//! Programs of others that ours are measured beside: installed into `target/rivals`, each with its version.
+//! Installs the tools that ours are compared with into `target/rivals`, with fixed versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use anyhow::{Context, Result};
 
 use crate::run::{command, step, target};
 
-/// The package of npm, beside Node's own `spawn`.
+/// The npm package, in addition to Node's own `spawn`.
 const NODE: &str = "node-schedule@2.1.1";
-/// `APScheduler` keeps its jobs by `SQLAlchemy`.
+/// `APScheduler` stores its jobs with `SQLAlchemy`.
 const PYTHON: &[&str] = &["apscheduler==3.11.3", "sqlalchemy==2.1.9"];
 
 const CELERY: &[&str] = &["celery[redis]==5.7.0"];
 
-/// Other schedulers: node-schedule in `node`, `APScheduler` in `python`, Debian's cron in `cron`.
+/// Installs other schedulers: node-schedule in `node`, `APScheduler` in `python`, Debian's cron in `cron`.
 pub(crate) fn schedulers() -> Result<PathBuf> {
     let folder = target().join("rivals");
     let node = folder.join("node");
@@ -27,21 +27,21 @@ pub(crate) fn schedulers() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Who else tells of alerts: Debian's Alertmanager in `alertmanager`.
+/// Installs another alert sender: Debian's Alertmanager in `alertmanager`.
 pub(crate) fn tellers() -> Result<PathBuf> {
     let folder = target().join("rivals");
     debian(&folder.join("alertmanager"), "prometheus-alertmanager")?;
     Ok(folder)
 }
 
-/// Who else tells events of tasks and asks workers: Celery in `celery`. Redis is installed for the tests.
+/// Installs Celery in `celery`, for comparing task events and commands to workers. Redis is already installed for the tests.
 pub(crate) fn queues() -> Result<PathBuf> {
     let folder = target().join("rivals");
     python(&folder.join("celery"), CELERY)?;
     Ok(folder)
 }
 
-/// A Python of its own in a folder, with these packages.
+/// Creates a Python environment with these packages in a folder.
 pub(crate) fn python(folder: &Path, packages: &[&str]) -> Result<()> {
     let words = packages.join(" ");
     once(folder, &words, || {
@@ -51,7 +51,7 @@ pub(crate) fn python(folder: &Path, packages: &[&str]) -> Result<()> {
     })
 }
 
-/// What a package of Debian has, unpacked into a folder: nothing of it is installed on the machine.
+/// Unpacks a Debian package into a folder, without installing it on the machine.
 fn debian(folder: &Path, package: &str) -> Result<()> {
     once(folder, package, || {
         step(&format!("fetch {package} from Debian"), command("apt-get", &["download", package]).current_dir(folder))
@@ -66,7 +66,7 @@ fn debian(folder: &Path, package: &str) -> Result<()> {
     })
 }
 
-/// Fills a folder, unless that was done before with the same words.
+/// Fills a folder, unless it was already filled with the same `words`.
 fn once(folder: &Path, words: &str, fill: impl FnOnce() -> Result<()>) -> Result<()> {
     let done = folder.join(".has");
     if fs::read_to_string(&done).is_ok_and(|has| has == words) {

@@ -1,4 +1,4 @@
-//! Running commands, and saying which.
+//! Helpers that run commands and print them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,29 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// The folder that holds the workspace's Cargo.toml.
+/// Returns the folder with the workspace's Cargo.toml.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
-/// Where cargo builds.
+/// Returns cargo's target folder.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), |folder| workspace().join(folder))
 }
 
-/// A command in the workspace's folder.
+/// Returns a command that runs in the workspace's folder.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(workspace());
     command
 }
 
-/// cargo, as it was called.
+/// Returns a command for the cargo that started this program.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
 }
 
-/// Runs a command to its end, with a headline before it and the time behind it.
+/// Runs a command to its end. Prints a headline before it and the elapsed time after it.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
     println!("\n── {name}");
     let begin = Instant::now();

@@ -1,10 +1,11 @@
-//! The unsafe parts under `AddressSanitizer`. It comes with the stable compiler, which wants to be told that it is meant.
+//! Runs the tests of crates with unsafe code under `AddressSanitizer`. The stable compiler includes it; `RUSTC_BOOTSTRAP` enables the
+//! unstable option.
 
 use anyhow::Result;
 
 use crate::run::{cargo, command, step, target};
 
-/// What has unsafe code of its own, and what is wanted of it.
+/// Packages with unsafe code, and the features with which they are tested.
 const PACKAGES: &[(&str, &str)] = &[("monitor-core", "record"), ("monitor-client", "record"), ("monitor-spool", "default")];
 
 pub(crate) fn sanitize() -> Result<()> {
@@ -12,11 +13,11 @@ pub(crate) fn sanitize() -> Result<()> {
     let version = String::from_utf8_lossy(&version.stdout);
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu");
     for (package, features) in PACKAGES {
-        // With a target of its own, so that build scripts and macros are built without.
+        // An explicit target, so that build scripts and macros are built without the sanitizer.
         let mut tests = cargo(&["test", "--package", package, "--features", features, "--target", host, "--lib", "--tests"]);
         tests.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", target().join("sanitize"));
-        // What lives as long as the program is leaked on purpose, and told to nobody. What was freed is watched for a while, and
-        // counts as memory of the program, which some tests measure.
+        // No leak detection, because data that lives as long as the program is leaked on purpose. A small quarantine, because quarantined
+        // memory counts as memory of the program, which some tests measure.
         step(&format!("{package} with AddressSanitizer"), tests.env("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=16"))?;
     }
     Ok(())

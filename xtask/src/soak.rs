@@ -1,4 +1,4 @@
-//! The tests' long cases: the same code as in `cargo xtask test`, more often and with more data.
+//! Long-running tests: the same code as in `cargo xtask test`, with more repetitions and more data.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -38,19 +38,19 @@ pub(crate) fn soak(rounds: u32) -> Result<()> {
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }
 
-/// Batches that come late, twice, cut, or not at all, to a server that is killed meanwhile: from so many seeds that nobody tried before.
+/// Delivers batches late, twice, split or not at all, to a server that is killed and restarted, with `seeds` new random seeds.
 pub(crate) fn simulation(seeds: u32) -> Result<()> {
     let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "simulation"]);
     step("simulated networks", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()))
 }
 
-/// Months of alerts, each from a seed that nobody tried before: of runs that fail, and of machines that come and go.
+/// Simulates months of alerts with new random seeds: runs fail, and machines appear and disappear.
 pub(crate) fn month(seeds: u32) -> Result<()> {
     let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "month", "--", "--nocapture"]);
     step("months of alerts", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()).env("MONITOR_MONTH_DAYS", "30"))
 }
 
-/// In a release build, for the model walks seconds.
+/// Runs the model of batch tasks in a release build, because it steps through single seconds.
 pub(crate) fn tasks(days: u32) -> Result<()> {
     let mut test = cargo(&[
         "test",
@@ -66,27 +66,27 @@ pub(crate) fn tasks(days: u32) -> Result<()> {
     step("a year of batch tasks", test.env("MONITOR_TASKS_DAYS", days.to_string()))
 }
 
-/// Workers of a queue, with receivers, `monitor top` and a browser, while the server is killed and lines are cut.
+/// Runs workers of a queue with receivers, `monitor top` and a browser, while the server is killed and connections are cut.
 pub(crate) fn crowd(workers: u32, seconds: u32) -> Result<()> {
     let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "crowd", "--", "--nocapture"]);
     test.env("MONITOR_CROWD_WORKERS", workers.to_string()).env("MONITOR_CROWD_SECONDS", seconds.to_string());
     step("a crowd of workers", &mut test)
 }
 
-/// Runs with a server that is away. It prints costs, so it is a release build.
+/// Runs a program while the server is unreachable. A release build, because it prints costs.
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
     step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
 }
 
-/// An OpenTelemetry SDK against the server.
+/// Tests the server with an OpenTelemetry SDK.
 pub(crate) fn otlp() -> Result<()> {
     let bin = python("otlp")?;
     let mut test = cargo(&["test", "-p", "monitor-tests", "--features", "otlp", "--test", "otlp"]);
     step("spans of Python", test.env("MONITOR_OTLP_PYTHON", bin.join("python")))
 }
 
-/// The settings for nginx and Caddy in the documentation, with the machine's own nginx and Caddy.
+/// Tests the documented settings for nginx and Caddy with the installed nginx and Caddy.
 pub(crate) fn proxies() -> Result<()> {
     for (program, version, package) in [("nginx", "-v", "nginx-light"), ("caddy", "version", "caddy")] {
         let found = command(program, &[version]).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -98,7 +98,7 @@ pub(crate) fn proxies() -> Result<()> {
     step("nginx and Caddy", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
 }
 
-/// Sends right and wrong requests that are generated from the API description. Fails if an answer doesn't match the description.
+/// Sends valid and invalid requests that are generated from the API description. Fails if a response doesn't match the description.
 pub(crate) fn api(seconds: u32) -> Result<()> {
     let bin = python("api")?;
     step("build", &mut cargo(&["build", "-p", "monitor-cli"]))?;
@@ -107,7 +107,7 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
         std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
     }
     let server = Server::start(&target().join("debug/monitor"), &data, 0)?;
-    // The tree of the description's examples. It runs, so that no request deletes it that doesn't say so.
+    // The tree of the description's examples. It is running, so that only requests that explicitly delete running trees delete it.
     let sample = |name| -> Result<Value> {
         let path = workspace().join("crates/monitor-wire/fixtures").join(name);
         Ok(serde_json::from_slice(&std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?)?)
@@ -115,17 +115,17 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
     let mut batch = sample("batch.json")?;
     batch["events"] = json!([sample("process-started.json")?]);
     send(server.url(), &batch)?;
-    // The address, and a token that may do all.
+    // The file contains the address, and a token with all rights.
     let local = std::fs::read_to_string(data.join("local.token")).context("the server has no token")?;
     let token = local.lines().nth(1).context("the server's token has two lines")?;
     let mut run = command(bin.join("st"), &["--config-file"]);
     run.arg(workspace().join("tests/api/schemathesis.toml")).arg("run").arg(format!("{}/api/openapi.json", server.url()));
-    // It writes down there what it tried.
+    // schemathesis writes its report into the working folder.
     run.args(["--max-time", &seconds.to_string()]).env("MONITOR_TOKEN", token).current_dir(target());
     step("requests by the API's description", &mut run)
 }
 
-/// Sends a batch to a server, which must take it.
+/// Sends a batch to a server, which must accept it.
 fn send(url: &str, batch: &Value) -> Result<()> {
     let (address, body) = (url.trim_start_matches("http://"), batch.to_string());
     let mut socket = TcpStream::connect(address)?;
@@ -140,7 +140,7 @@ fn send(url: &str, batch: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The programs of a Python environment of its own, with what `tests/NAME/requirements.txt` asks for from its package registry.
+/// Creates a Python environment with the packages of `tests/NAME/requirements.txt`, and returns its folder of programs.
 fn python(name: &str) -> Result<PathBuf> {
     let folder = target().join(format!("{name}-python"));
     let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });

@@ -1,4 +1,4 @@
-//! Everything that must pass before a change is merged.
+//! `cargo xtask test`: all checks that must pass before a change is merged.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(crate) fn test() -> Result<()> {
     steps.run("documentation", cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"));
     // The system tests start programs from the target folder, and `nextest` builds only those of the packages that it tests.
     steps.run("build", &mut cargo(&["build", "--workspace", "--all-targets"]));
-    // In a target folder of its own: RUSTFLAGS would make cargo rebuild everything.
+    // In a separate target folder, because the changed RUSTFLAGS would make cargo rebuild everything.
     let mut model = cargo(&["test", "--release", "--package", "monitor-core", "--features", "record", "--lib", "model"]);
     steps.run("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")));
     steps.run("compression by zstd", &mut cargo(&["nextest", "run", "--package", "monitor-spool", "--features", "zstd"]));

@@ -1,4 +1,4 @@
-//! `cargo monitor` on real projects, fetched by version: the same test results as plain, and what it costs, side by side.
+//! Tests `cargo monitor` on real projects in fixed versions: compares test results and costs with those of a plain build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use crate::run::{cargo, step, target, workspace};
 
-/// A project: its crate, version, program, and arguments of a short run; `{}` is this repository, `{project}` the project's folder. A
+/// A project: crate, version, program, and arguments for a short run. `{}` is this repository, `{project}` is the project's folder. A
 /// library has no program.
 const PROJECTS: [(&str, &str, &str, &[&str]); 11] = [
     ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/crates/monitor-server"]),
     ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/crates/monitor-server"]),
     ("hyperfine", "1.20.0", "hyperfine", &["-N", "-r", "20", "true"]),
     ("mini-redis", "0.4.1", "mini-redis-cli", &["--help"]),
-    // Both call themselves as deep as the stack of a test's thread bears it: `recursion_limit::bugfix`, `ackermann`.
+    // Both crates have tests that recurse as deeply as the stack of a test thread allows: `recursion_limit::bugfix`, `ackermann`.
     ("just", "1.59.0", "just", &["--dump", "--justfile", "{project}/justfile"]),
     ("jaq-core", "3.1.2", "", &[]),
     ("jaq", "3.1.2", "jaq", &["-n", "[range(10000)] | add"]),
@@ -28,18 +28,18 @@ const PROJECTS: [(&str, &str, &str, &[&str]); 11] = [
     ("oxipng", "10.2.1", "oxipng", &["--dry-run", "{}/docs/page/logs-en.png"]),
     ("base64", "0.23.1", "", &[]),
 ];
-/// What a published manifest lacks for the tests: dependencies that were paths.
+/// Development dependencies that are missing in a published manifest, because they were path dependencies.
 const MANIFESTS: [(&str, &str); 1] = [(
     "jaq-core",
     "\n[dev-dependencies]\nserde_json = \"1.0\"\njaq-std = \"3.0.4\"\njaq-json = { version = \"2.0.3\", features = [\"serde\"] }\n\n\
      [patch.crates-io]\njaq-core = { path = \".\" }\n",
 )];
-/// Runs of each program, of which the shortest counts.
+/// Runs of each program; the shortest counts.
 const RUNS: usize = 7;
-/// Builds of each project's own crates, of which the cheapest counts.
+/// Builds of each project's own crates; the cheapest counts.
 const BUILDS: usize = 3;
 
-/// Compares these projects, or all of them, and prints a table.
+/// Compares the named projects, or all of them, and prints a table.
 pub(crate) fn soak(names: &[String]) -> Result<()> {
     let is_known = |name: &&String| PROJECTS.iter().any(|(known, ..)| known == name);
     if let Some(name) = names.iter().find(|name| !is_known(name)) {
@@ -127,7 +127,7 @@ pub(crate) fn soak(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A woven mini-redis-server with two clients, until it is killed: an asynchronous tree.
+/// Runs a woven mini-redis-server with two clients until it is killed; this records an asynchronous tree.
 fn converse(project: &Path, binaries: &Path, server: &Server) -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
     let mut command = Command::new(binaries.join("cargo-monitor"));
@@ -146,7 +146,7 @@ fn converse(project: &Path, binaries: &Path, server: &Server) -> Result<()> {
     redis.kill()?;
     redis.wait()?;
     ensure!(value == "\"value\"", "mini-redis-server answers {value}");
-    // Its events are all shipped when its spool is empty.
+    // All events are shipped when the spool is empty.
     let is_shipped = || fs::read_dir(project.join("../spool")).map_or(true, |mut left| left.next().is_none());
     while !is_shipped() && begun.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(50));
@@ -154,7 +154,7 @@ fn converse(project: &Path, binaries: &Path, server: &Server) -> Result<()> {
     server.show("mini_redis_server::main")
 }
 
-/// The sources of all projects, by cargo.
+/// Downloads the sources of all projects with cargo.
 fn fetch(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let fetch = folder.join("fetch");
     fs::create_dir_all(fetch.join("src"))?;
@@ -169,7 +169,7 @@ fn fetch(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     ensure!(output.status.success(), "the projects can't be fetched");
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().context("packages")?;
-    // Crates without a library are fetched, and then left out: they stand beside the one that has one.
+    // Cargo downloads crates without a library, but omits them in the metadata; their folders are next to the one of mini-redis.
     let manifest =
         packages.iter().find(|package| package["name"] == "mini-redis").context("mini-redis was not fetched")?["manifest_path"].as_str();
     let beside = Path::new(manifest.context("a path")?).ancestors().nth(2).context("a folder")?;
@@ -195,7 +195,7 @@ impl Project {
         command
     }
 
-    /// Gives a woven build the dependencies that a plain one has compiled: they are the same.
+    /// Copies the compiled dependencies of the plain build into the woven build, because they are the same.
     fn share_dependencies(&self, profile: &str) -> Result<()> {
         let (from, to) = (self.folder.join("target").join(profile), self.folder.join("target/monitor/build"));
         fs::create_dir_all(&to)?;
@@ -204,7 +204,7 @@ impl Project {
         Ok(())
     }
 
-    /// The result of each test, and how long they took, once they were built.
+    /// Returns the result of each test, and the run time of the tests without the build.
     fn test(&self, is_woven: bool) -> Result<(BTreeMap<String, String>, Duration)> {
         if is_woven {
             self.share_dependencies("debug")?;
@@ -219,7 +219,7 @@ impl Project {
         for line in text.lines() {
             binary += usize::from(line.starts_with("running "));
             if let Some((test, result)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
-                // Those of generated sources are named by where the build has put them, which isn't the same for both.
+                // Names of tests from generated sources contain the build folder, which differs between both builds.
                 let name = test.rsplit_once("/out/").map_or(test, |(_, name)| name);
                 results.insert(format!("{binary} {name}"), result.to_owned());
             }
@@ -228,7 +228,7 @@ impl Project {
         Ok((results, time))
     }
 
-    /// The processor's time of a build from nothing; of a woven one with the runtime, and with the dependencies of the plain one.
+    /// Returns the CPU time of a clean build; for a woven build including the runtime, but with the dependencies of the plain build.
     fn build(&self, is_woven: bool) -> Result<Duration> {
         let before = self.folder.join(if is_woven { "target/monitor" } else { "target/release" });
         if before.exists() {
@@ -240,7 +240,7 @@ impl Project {
         let begun = cpu_of_children()?;
         self.build_again(is_woven)?;
         let time = cpu_of_children()?.saturating_sub(begun);
-        // The next one removes it.
+        // Keep a copy, because the next build removes the file.
         for entry in fs::read_dir(self.built(is_woven))?.flatten().filter(|entry| entry.path().is_file()) {
             let kept = self.folder.join(if is_woven { "woven" } else { "plain" });
             fs::create_dir_all(&kept)?;
@@ -255,7 +255,7 @@ impl Project {
         Ok(())
     }
 
-    /// The processor's time for the project's own crates alone, plain and woven, by turns.
+    /// Returns the CPU time for the project's own crates only, plain and woven, built alternately.
     fn build_own(&self) -> Result<(Duration, Duration)> {
         let mut best = [Duration::MAX; 2];
         for _ in 0..BUILDS {
@@ -277,8 +277,8 @@ impl Project {
         self.folder.join(if is_woven { "woven" } else { "plain" }).join(name)
     }
 
-    /// The shortest of some runs, and the processor's time of all of them: plain, woven, and woven with everything recorded. In turn, so
-    /// that all meet the same machine.
+    /// Returns the shortest run time and the total CPU time: plain, woven, and woven with all calls recorded. The variants alternate, so
+    /// that the machine's load affects all of them equally.
     fn run(&self, plain: &Path, woven: &Path, args: &[String]) -> Result<[(Duration, Duration); 3]> {
         let mut best = [(Duration::MAX, Duration::ZERO); 3];
         for _ in 0..RUNS {
@@ -301,7 +301,7 @@ impl Project {
     }
 }
 
-/// `monitor server` on a folder of its own.
+/// `monitor server` with a data folder of its own.
 struct Server {
     child: Child,
     url: String,
@@ -326,13 +326,14 @@ impl Server {
         }
     }
 
-    /// The newest tree of this name, as the terminal shows it.
+    /// Prints the newest tree of this name as `monitor show` displays it.
     fn show(&self, name: &str) -> Result<()> {
         let number = self.newest(name)?["number"].to_string();
         step("its tree", Command::new(&self.monitor).args(["tree", &number, "--server", &self.url]))
     }
 
-    /// Rows of the newest tree of this name, once nothing in it runs: on its first three levels, and in all.
+    /// Returns the number of rows of the newest tree of this name after everything in it has ended: on its first three levels, and in
+    /// total.
     fn rows(&self, name: &str) -> Result<String> {
         let begun = Instant::now();
         let mut newest = self.newest(name)?;
@@ -363,7 +364,7 @@ impl Drop for Server {
     }
 }
 
-/// Name of the root of a program.
+/// Name of a program's root process.
 fn root_of(program: &str) -> String {
     format!("{}::main", program.replace('-', "_"))
 }
@@ -372,7 +373,7 @@ fn size(path: &Path) -> Result<u64> {
     Ok(path.metadata().with_context(|| format!("{}", path.display()))?.len())
 }
 
-/// As if each source had been written anew.
+/// Sets the modification time of all sources to now.
 fn touch(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let path = entry.path();
@@ -385,7 +386,7 @@ fn touch(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// User and system time of all programs that have ended, as Linux tells it: in hundredths of a second.
+/// Returns the user and system time of all ended child processes. Linux reports it in hundredths of a second.
 fn cpu_of_children() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").context("only Linux tells the processor's time of a build")?;
     let fields = stat.rsplit_once(')').context("a name in brackets")?.1.split_whitespace();
@@ -407,7 +408,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
             fs::copy(&path, &to)?;
         }
     }
-    // A workspace of its own: what is around it is none of its business.
+    // Makes the copy a workspace of its own, so that the surrounding workspace is ignored.
     let manifest = to.join("Cargo.toml");
     if let Ok(text) = fs::read_to_string(&manifest)
         && !text.contains("[workspace]")

@@ -1,7 +1,7 @@
-//! How soon and how often somebody hears of what fails: `cargo xtask bench alerts`.
+//! Measures the delay and number of alert messages: `cargo xtask bench alerts`.
 //!
-//! Ours is the real `monitor server` with its built-in rules and a webhook, beside Debian's Alertmanager with `group_wait` 0 and the same
-//! receiver.
+//! Ours is the real `monitor server` with its built-in rules and a webhook. It is compared with Debian's Alertmanager with `group_wait` 0
+//! and the same receiver.
 
 mod receiver;
 mod teller;
@@ -19,14 +19,14 @@ use crate::machine;
 use crate::options::RivalOptions;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 
-/// Both take alerts by so many.
+/// Number of alerts in one request, for both.
 const AT_ONCE: usize = 500;
-/// Between two alerts whose way is timed, and while somebody is killed.
+/// Interval between two alerts whose delay is measured; `KILLED_PACE` applies while a sender is killed.
 const PACE: Duration = Duration::from_millis(50);
 const KILLED_PACE: Duration = Duration::from_millis(10);
-/// One that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed sender is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
-/// What is said together is said within half a minute; after so long without a message there is no further one.
+/// Alerts of a group are sent within half a minute; after this time without a message, no further one is expected.
 const QUIET: Duration = Duration::from_secs(40);
 /// Longest time that messages are waited for.
 const LONGEST: Duration = Duration::from_mins(3);
@@ -124,7 +124,7 @@ fn flood(options: &Options) -> Result<Section> {
         let messages = receiver.messages().split_off(before);
         let after = |message: &receiver::Message| message.at.saturating_duration_since(begin).as_secs_f64();
         let about: BTreeSet<_> = messages.iter().flat_map(|message| &message.names).collect();
-        // Each cause is told by a first message, and later by what has joined it.
+        // Each cause has a first message, and later messages about alerts that joined it.
         let firsts = messages.get(causes as usize - 1).map(after);
         let cpu = teller.cpu_seconds()? - cpu;
         let figures = vec![
@@ -153,7 +153,7 @@ fn killed(options: &Options) -> Result<Section> {
     let columns = ["killed", "acknowledged", "lost", "told again", "of these under another id"].map(|name| Column::new(name, 0)).to_vec();
     let mut table = Table { title: format!("100 alerts a second, {kills} × SIGKILL"), columns, rows: Vec::new() };
     let mut targets = Vec::new();
-    // Alertmanager keeps no alerts: Prometheus tells it again and again.
+    // Alertmanager does not store alerts; Prometheus sends them repeatedly.
     let ways =
         [(Kind::Ours, false, "ours"), (Kind::Alertmanager, false, "Alertmanager"), (Kind::Alertmanager, true, "Alertmanager, sent again")];
     for (kind, is_again, name) in ways.into_iter().filter(|(_, _, name)| name.contains(&options.row)) {
@@ -200,8 +200,8 @@ fn other_ids(messages: &[receiver::Message]) -> usize {
     }
 }
 
-/// Sends alerts one by one until this is done. Returns names of those that were acknowledged. With `is_again`, all so far are sent again
-/// each time that `act` says so.
+/// Sends alerts one by one until `act` returns. Returns the names of the acknowledged alerts. With `is_again`, all alerts so far are sent
+/// again each time that `act` calls its argument.
 fn while_sending(address: &Address, is_again: bool, act: impl FnOnce(&dyn Fn()) -> Result<()>) -> Result<BTreeSet<String>> {
     let (is_done, is_restarted) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {

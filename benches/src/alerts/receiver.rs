@@ -1,4 +1,4 @@
-//! A receiver of messages: takes all that is posted to it, and knows when each came.
+//! An HTTP receiver that records all posted alert messages with the time of their arrival.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -13,11 +13,11 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) at: Instant,
-    /// What it is known by, however often it comes.
+    /// Key of the alert, the same for repeated messages.
     pub(crate) id: Option<String>,
-    /// Says that something began, rather than that it goes on or is over.
+    /// True if the message is about the beginning of an alert, and not about its continuation or end.
     is_first: bool,
-    /// Names of what it is about.
+    /// Names of the objects that it is about.
     pub(crate) names: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ impl Receiver {
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 let messages = messages.clone();
-                // Whoever sends may be killed in the middle of it.
+                // The sender may be killed in the middle of a request.
                 std::thread::spawn(move || take(&socket, &messages));
             }
         });
         Ok(receiver)
     }
 
-    /// Where messages go.
+    /// Returns the URL for messages.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
@@ -57,7 +57,7 @@ impl Receiver {
         self.lock().clone()
     }
 
-    /// The messages that say that something began, by what they are about.
+    /// Returns the messages about the beginning of alerts, by object.
     pub(crate) fn told(&self) -> BTreeMap<String, Vec<Message>> {
         let mut told = BTreeMap::<String, Vec<Message>>::new();
         for message in self.messages().into_iter().filter(|message| message.is_first) {
@@ -68,7 +68,7 @@ impl Receiver {
         told
     }
 
-    /// Waits until no message has come for so long, at most until the other time is over.
+    /// Waits until no message has arrived for `quiet`, at most for `longest`.
     pub(crate) fn wait_until_quiet(&self, quiet: Duration, longest: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < longest {

@@ -1,4 +1,4 @@
-//! Who tells of alerts: ours, and Debian's Alertmanager.
+//! The measured alert senders: our server, and Debian's Alertmanager.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -19,9 +19,9 @@ use crate::server::Server;
 
 /// Longest time until one takes alerts after its start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts to send an alert to one that is gone.
+/// Interval between two attempts to send an alert while the sender is down.
 const AGAIN: Duration = Duration::from_millis(5);
-/// Both tell more of the same after so long; theirs is five minutes by default.
+/// Interval between messages of a group, for both; Alertmanager's default is five minutes.
 const GROUP_INTERVAL: &str = "30s";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +43,13 @@ impl Kind {
     }
 }
 
-/// Something that somebody is to hear of.
+/// An alert.
 #[derive(Debug, Clone)]
 pub(crate) struct Alert {
     pub(crate) number: u64,
-    /// What it is about.
+    /// Name of the object.
     pub(crate) name: String,
-    /// Alerts with the same words are told together.
+    /// Alerts with the same text are grouped.
     pub(crate) words: String,
 }
 
@@ -65,15 +65,15 @@ fn letters(number: u64) -> String {
     number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }
 
-/// Where alerts are sent to; it stays the same however often the one who tells is killed.
+/// Address for alerts; it stays the same when the sender is killed and restarted.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     kind: Kind,
-    /// None while it is gone.
+    /// `None` while it is down.
     at: Arc<Mutex<Option<String>>>,
 }
 
-/// One that tells. It ends with the measurement.
+/// A running alert sender. It ends with the measurement.
 #[derive(Debug)]
 pub(crate) struct Teller {
     address: Address,
@@ -86,7 +86,7 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    /// One that tells this receiver.
+    /// Starts a sender with this receiver.
     pub(crate) fn start(kind: Kind, receiver: &Receiver, monitor: &Path, rivals: &Path) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let url = receiver.url();
@@ -120,7 +120,7 @@ impl Teller {
         }
     }
 
-    /// Starts it on what it has kept, and waits until it takes alerts.
+    /// Starts it with its stored data, and waits until it accepts alerts.
     pub(crate) fn start_again(&mut self) -> Result<()> {
         let address = match self.address.kind {
             Kind::Ours => {
@@ -139,7 +139,7 @@ impl Teller {
     }
 
     fn start_theirs(&mut self) -> Result<String> {
-        // Nobody else takes the port within a moment.
+        // Another program is unlikely to use the port in the meantime.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let mut command = cores::command("unshare");
         command.args(["--map-root-user", "--mount", "sh", concat!(env!("CARGO_MANIFEST_DIR"), "/rivals/alertmanager.sh")]);
@@ -164,12 +164,12 @@ impl Teller {
         Ok(self.server.as_ref().map(Server::pid).or_else(own).context("it runs")?.to_string())
     }
 
-    /// Seconds of processor time that it took so far.
+    /// CPU seconds used so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.pid()?)
     }
 
-    /// The most memory that it had so far, in MiB.
+    /// Peak memory so far, in MiB.
     pub(crate) fn peak_mib(&self) -> Result<f64> {
         Ok(machine::memory_kib(&self.pid()?, "VmHWM:")? / 1024.0)
     }
@@ -222,7 +222,7 @@ impl Address {
             Kind::Ours => {
                 let events: Vec<_> = alerts.iter().flat_map(|alert| failed_run(alert, now_us)).collect();
                 let worker = json!({"id": "5b0c000000000000000000000000a001", "hostname": "db-1", "pid": 1, "program": "bench"});
-                // Two events each: what is sent again has the same numbers, and counts once.
+                // Two events per alert: repeated alerts have the same event numbers, so they count once.
                 let sequence = 2 * alerts.first().map_or(0, |alert| alert.number) + 1;
                 let batch = json!({"version": 1, "worker": worker, "sequence": sequence, "sent_us": now_us, "events": events});
                 request(address, "/api/v1/events", "", &batch)

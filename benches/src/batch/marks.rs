@@ -1,4 +1,4 @@
-//! What the commands of tasks leave behind when they run, and what that says of whoever started them.
+//! Reads the marks that the commands of tasks write, and compares them with the due times.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,12 +10,12 @@ use anyhow::{Context, Result};
 
 use crate::report::Samples;
 
-/// A command that was started so much too early is of the due time that follows: timers are rounded.
+/// A command that was started up to this much too early is assigned to the following due time, because timers are rounded.
 const EARLY_US: u64 = 500_000;
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
 
-/// Each run of the command: a line with the time of its own clock and the task's name, appended at once.
+/// Script of the tasks: each run appends a line with its own time and the task's name in one write.
 const MARK: &str = r#"#!/bin/bash
 printf '%s %s\n' "${EPOCHREALTIME/[.,]/}" "$1" >> "${0%/*}/marks"
 "#;
@@ -26,11 +26,11 @@ pub(crate) struct Task {
     pub(crate) name: String,
     /// Six fields, the second first.
     pub(crate) rule: String,
-    /// The second of each minute at which it is due; none if it isn't due while the bench runs.
+    /// The second of each minute at which it is due; `None` if it isn't due during the benchmark.
     second: Option<u64>,
 }
 
-/// `count` tasks, of which as many as are said are due at each of these seconds of each minute, and the others in a leap year's February.
+/// Returns `count` tasks: `at_once` are due at each of these seconds of each minute, the others on 29 February.
 pub(crate) fn tasks(count: usize, seconds: std::ops::Range<u64>, at_once: usize) -> Vec<Task> {
     let busy = seconds.flat_map(|second| (0..at_once).map(move |number| (second, number)));
     let busy = busy.map(|(second, number)| Task {
@@ -52,7 +52,7 @@ pub(crate) struct Marks {
     folder: PathBuf,
 }
 
-/// What became of all due times of a span.
+/// Comparison of all due times of a period with the runs.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) due: u64,
@@ -84,7 +84,7 @@ impl Marks {
         self.folder.join("mark")
     }
 
-    /// Compares the runs with what was due from one time up to another, in microseconds.
+    /// Compares the runs with the due times from `from_us` to `to_us`, in microseconds.
     pub(crate) fn outcome(&self, tasks: &[Task], from_us: u64, to_us: u64) -> Result<Outcome> {
         // The first command that runs makes it.
         let text = fs::read_to_string(self.folder.join("marks")).unwrap_or_default();

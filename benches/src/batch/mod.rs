@@ -1,7 +1,7 @@
-//! How punctually batch tasks start, and what is lost when who starts them is killed: `cargo xtask bench batch`.
+//! Measures the punctuality of batch tasks, and the lost runs when the scheduler is killed: `cargo xtask bench batch`.
 //!
 //! Ours is the real `monitor agent` with a real server. Each scheduler has the same number of tasks and starts the same command, which
-//! writes down when it runs. Beside ours each has what its own documentation offers so that nothing is lost.
+//! records the time. The other schedulers are configured as their documentation recommends for not losing runs.
 
 mod marks;
 mod scheduler;
@@ -19,9 +19,9 @@ use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 
 /// Due at the same second, at each second of a minute.
 const AT_ONCE: usize = 20;
-/// One that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed scheduler is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
-/// What is late may still come for so long.
+/// Time after the end of a measurement until late runs count as missed.
 const LATE: Duration = Duration::from_secs(10);
 /// Cron is killed so shortly before a minute begins, or after it.
 const AROUND: Duration = Duration::from_millis(500);
@@ -64,7 +64,7 @@ impl Options {
         Scheduler::start(kind, tasks, &self.monitor, &self.rivals)
     }
 
-    /// Tasks of which some are due all the time; of cron, which knows no seconds, at the beginning of each minute.
+    /// Returns tasks that are due constantly; for cron, which has no seconds, at the beginning of each minute.
     fn busy(&self, kind: Kind) -> Vec<Task> {
         tasks(self.tasks(), 0..if kind == Kind::Cron { 1 } else { 60 }, AT_ONCE)
     }
@@ -103,7 +103,7 @@ fn late(options: &Options) -> Result<Section> {
         let tasks = options.busy(kind);
         let scheduler = options.start(kind, &tasks)?;
         progress(&format!("{}: {AT_ONCE} a second", kind.name()));
-        // Whoever has just started has other things to do; and for cron two minutes begin within the time.
+        // Wait for the work after a start; this also lets the measurement of cron include the beginnings of two minutes.
         std::thread::sleep(LATE / 4);
         let span = if kind == Kind::Cron { 2 * MINUTE } else { Duration::from_secs(seconds) };
         let (pid, from) = (scheduler.pid()?, now_us());
@@ -137,7 +137,7 @@ fn killed(options: &Options) -> Result<Section> {
     let mut table = Table { title: format!("{AT_ONCE} due a second"), columns, rows: Vec::new() };
     let mut targets = Vec::new();
     for kind in options.kinds() {
-        // Those of cron take minutes.
+        // A kill of cron takes minutes.
         let kills: u32 = if options.quick || kind == Kind::Cron { 4 } else { 20 };
         let tasks = options.busy(kind);
         let mut scheduler = options.start(kind, &tasks)?;

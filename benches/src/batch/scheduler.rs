@@ -1,4 +1,4 @@
-//! Schedulers that start the same commands at the same times: ours, and others.
+//! The measured schedulers, ours and others, which start the same commands at the same times.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -16,14 +16,14 @@ use crate::cores;
 use crate::machine::memory_kib;
 use crate::server::Server;
 
-/// Longest time that a scheduler may need for its start.
+/// Maximum time for the start of a scheduler.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Nobody says when cron is ready; it has read its tables by then.
+/// Cron does not report when it is ready; after this time it has read its tables.
 const CRONS_START: Duration = Duration::from_secs(2);
-/// Lines of a file for cron, which takes no longer ones.
+/// Maximum number of lines in a file for cron.
 const CRONS_LINES: usize = 500;
 
-/// Who starts commands when they are due.
+/// The measured schedulers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `monitor agent` with the tasks of a server.
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// A scheduler on a folder of its own. It ends with the measurement.
+/// A scheduler with a folder of its own. It ends with the measurement.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     kind: Kind,
@@ -97,7 +97,7 @@ impl Scheduler {
         Ok(memory_kib(&self.pid()?, "VmRSS:")? / 1024.0)
     }
 
-    /// Kills it, as SIGKILL does. What it has started goes on.
+    /// Kills it with SIGKILL. The commands that it has started continue.
     pub(crate) fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("it is not running")?;
         ensure!(child.try_wait()?.is_none(), "{} has ended by itself", self.kind.name());
@@ -106,7 +106,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Starts it as somebody does whom it is gone from: with all that it keeps.
+    /// Starts it again with its stored data, as an operator would after a crash.
     pub(crate) fn start_again(&mut self) -> Result<()> {
         let mut command = self.command();
         let log = File::options().create(true).append(true).open(self.path("log"))?;
@@ -118,7 +118,7 @@ impl Scheduler {
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(out).lines().map_while(Result::ok);
                 if lines.any(|line| line == "ready") {
-                    // The folder may be gone.
+                    // The folder may have been removed.
                     let _ = fs::write(ready, "");
                 }
             });
@@ -170,7 +170,7 @@ impl Scheduler {
         command
     }
 
-    /// The command `monitor`, by which the server is reached.
+    /// Returns the command `monitor` for this server.
     fn monitor(&self) -> Command {
         let mut command = cores::command(&self.monitor);
         let server = self.server.as_ref().expect("ours has a server");

@@ -1,4 +1,5 @@
-//! A program with the client. With the argument `moments` it says how many nanoseconds its first call took, its second, and one after a pause.
+//! A program with the client. With the argument `moments` it prints the duration of its first call, its second call, and a call after a
+//! pause, in nanoseconds.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A program without the client, for `start-linked` to be compared with.
+//! A program without the client, with which `start-linked` is compared.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! fastrace with a root and a reporter that drops.
+//! The contender fastrace, with a root and a reporter that drops all spans.
 
 use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
 use fastrace::future::FutureExt;

@@ -1,4 +1,4 @@
-//! hotpath, which adds up times by function and knows neither trees nor roots.
+//! The contender hotpath, which sums up times by function, without trees or roots.
 
 use std::time::Duration;
 

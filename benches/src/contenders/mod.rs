@@ -1,4 +1,4 @@
-//! Everyone who is measured, each in a file of its own, doing the same: leaf functions under a root.
+//! All contenders, each in a file of its own, with the same work: leaf functions under a root.
 
 mod fastrace;
 mod hotpath;
@@ -16,11 +16,11 @@ use crate::work::Shape;
 /// How a contender calls `calls` leaves of a shape under one root.
 pub(crate) type Tree = fn(Shape, u64);
 
-/// What a contender says about itself. It lives in a process of its own, for what it switches on is global.
+/// Description of a contender. Each runs in a separate process, because it changes global state.
 pub(crate) struct Contender {
     /// Its name in tables and on the command line of its child.
     pub(crate) name: &'static str,
-    /// Whether its child gets a server and is told to record.
+    /// True if its child gets a server, and monitoring is on.
     pub(crate) is_monitored: bool,
     /// Settings of ours that are not the defaults.
     pub(crate) settings: &'static [(&'static str, &'static str)],
@@ -30,14 +30,14 @@ pub(crate) struct Contender {
     pub(crate) tree: Tree,
 }
 
-/// What records, once it is set up.
+/// A contender after its setup.
 pub(crate) struct Running {
-    /// Waits until what was recorded is out of the program, so that the next sample finds nothing left to do.
+    /// Waits until all records have left the program, so that no work remains during the next sample.
     pub(crate) settle: Box<dyn Fn()>,
 }
 
 impl Running {
-    /// For those who leave nothing behind.
+    /// For contenders that leave no pending work.
     fn nothing() -> Self {
         Self { settle: Box::new(|| ()) }
     }
@@ -58,8 +58,8 @@ pub(crate) const ALL: &[Contender] = &[
     Contender { name: "hotpath", is_monitored: false, settings: &[], start: hotpath::start, tree: hotpath::tree },
 ];
 
-/// Ours with a second thread that records as well. Only its instructions say something: on a machine with few cores its time
-/// would be that of the threads in each other's way.
+/// Ours, while a second thread records as well. Only its number of instructions is meaningful: on a machine with few cores, its time would
+/// mainly show that the threads compete.
 pub(crate) const BESIDE_ANOTHER: Contender = Contender {
     name: "ours, on, a second thread too",
     is_monitored: true,
@@ -87,10 +87,10 @@ pub(crate) fn named(name: &str) -> Option<&'static Contender> {
     ALL.iter().chain(spans::ALL).chain(requests::ALL).chain([&BESIDE_ANOTHER]).find(|contender| contender.name == name)
 }
 
-/// How many spans a rival's exporter was given: it drops them, but counts.
+/// Number of spans received by a contender's exporter, which counts and drops them.
 static EXPORTED: AtomicU64 = AtomicU64::new(0);
 
-/// How many spans arrived at the rival's exporter of this process.
+/// Returns the number of spans received by the exporter in this process.
 pub(crate) fn exported() -> u64 {
     EXPORTED.load(Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! The OpenTelemetry SDK, called directly, with its batch processor in its default settings.
+//! The contender OpenTelemetry SDK, called directly, with its batch processor in default settings.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Ours: the attributes as a user writes them, the real shipper, a real server.
+//! Our contender: the attributes as users write them, the real shipper, a real server.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn async_root(body: impl Future<Output = ()>) {
 
 super::tree!();
 
-/// The same while a second thread does the same.
+/// Like `tree`, while a second thread does the same.
 pub(super) fn tree_beside_another(shape: Shape, calls: u64) {
     std::thread::scope(|scope| {
         scope.spawn(|| tree(shape, calls));
@@ -44,7 +44,7 @@ pub(super) fn tree_beside_another(shape: Shape, calls: u64) {
     });
 }
 
-/// Recording is begun by the first call; the environment says whether.
+/// The first call starts recording if the environment enables it.
 pub(super) fn start() -> Running {
     assert!(monitor_client::enabled(), "MONITOR_ENABLED was set, but nothing is recorded");
     let settle = || assert_eq!(monitor_client::flush(Duration::from_mins(10)), Ok(()), "the server did not take what was recorded");

@@ -1,4 +1,4 @@
-//! The yardsticks: the bare call, and two reads of the processor's clock around it, which no recorder of times can do without.
+//! The baselines: the plain call, and two reads of the CPU's clock around it, the minimum for recording times.
 
 use std::hint::black_box;
 
@@ -28,7 +28,7 @@ async fn async_root(body: impl Future<Output = ()>) {
 
 super::tree!();
 
-/// The same with two reads of the clock in each leaf.
+/// Like `tree`, with two reads of the clock in each leaf.
 pub(super) fn two_reads(shape: Shape, calls: u64) {
     match shape {
         Shape::Sync => repeat(calls, leaf_read),

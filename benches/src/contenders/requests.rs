@@ -1,4 +1,4 @@
-//! Requests to a service of axum, without a network, below different layers.
+//! Requests to an axum service with different layers, without a network.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 use super::{Contender, Running, SINGLE};
 use crate::work::Shape;
 
-/// What a caller's own tracer sends along.
+/// Header that a caller's tracer sends.
 const TRACEPARENT: &str = "00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01";
 
 thread_local! {
@@ -29,7 +29,7 @@ fn service() -> Router {
     Router::new().route("/users/{id}", get(async || "a user"))
 }
 
-/// So many requests, one after the other; each is over with the last byte of its answer.
+/// Sends `calls` requests one after another; each ends with the last byte of its response.
 fn serve<S>(mut service: S, calls: u64)
 where
     S: Service<Request<Body>, Response = Response, Error = Infallible>,

@@ -1,4 +1,4 @@
-//! Spans of `tracing`, without fields and with three, entered once, below different subscribers.
+//! `tracing` spans, without fields and with three, entered once, with different subscribers.
 
 use monitor_client::tracing::layer;
 use tracing::level_filters::LevelFilter;
@@ -40,7 +40,7 @@ fn ours() -> Running {
     running
 }
 
-/// The same while nothing is recorded.
+/// Ours while nothing is recorded.
 fn ours_off() -> Running {
     tracing_subscriber::registry().with(layer()).init();
     Running::nothing()
@@ -70,7 +70,7 @@ fn number() -> Running {
     Running::nothing()
 }
 
-/// Behind a filter of its own, without which no layer leaves a callsite to others.
+/// With a filter for our layer only; without one, no layer can leave callsites to the other layers.
 fn filtered_number() -> Running {
     tracing_subscriber::registry().with(Number.with_filter(LevelFilter::INFO)).init();
     Running::nothing()
@@ -82,7 +82,7 @@ fn fastrace() -> Running {
     running
 }
 
-/// fastrace collects nothing but below a root of its own.
+/// fastrace only records spans below a root span of its own.
 fn fastrace_tree(tree: fn(Shape, u64), shape: Shape, calls: u64) {
     let root = ::fastrace::Span::root("root", ::fastrace::prelude::SpanContext::random());
     let _local = root.set_local_parent();

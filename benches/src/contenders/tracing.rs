@@ -1,4 +1,4 @@
-//! tracing, with different subscribers. `skip_all`: ours records no arguments either.
+//! The contender tracing, with different subscribers. `skip_all` is set, because ours records no arguments either.
 
 use tracing::instrument;
 use tracing_subscriber::layer::SubscriberExt;
@@ -36,7 +36,7 @@ async fn async_root(body: impl Future<Output = ()>) {
 
 super::tree!();
 
-/// A subscriber that keeps the spans that are open and tells nobody.
+/// A subscriber that only stores open spans.
 pub(super) fn registry() -> Running {
     tracing_subscriber::registry().init();
     Running::nothing()

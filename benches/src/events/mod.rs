@@ -1,7 +1,7 @@
-//! What a receiver of events takes in, what is lost, and how soon workers answer: `cargo xtask bench events`.
+//! Measures the throughput and losses of event receivers, and the response time of workers: `cargo xtask bench events`.
 //!
-//! Ours is the real `monitor server` with programs that use `monitor-client` and `monitor-receiver`, beside Celery on Redis, told as its workers
-//! tell and received as Flower receives. Both tell the same four events of a task.
+//! Ours is the real `monitor server` with programs that use `monitor-client` and `monitor-receiver`. It is compared with Celery on Redis,
+//! with events as its workers send them and received as Flower receives them. Both send the same four events per task.
 
 pub(crate) mod roles;
 mod side;
@@ -17,13 +17,13 @@ use crate::machine;
 use crate::options::RivalOptions;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 
-/// Events that tell of a task.
+/// Number of events per task.
 const EVENTS: f64 = 4.0;
 const WORKERS: usize = 20;
 const PINGS: usize = 20;
 /// While terminal monitors are watched.
 const PACE: f64 = 2_000.0;
-/// A server or broker that is killed is started again after so long, as systemd does by default.
+/// Delay before a killed server or broker is started again, the default of systemd.
 const RESTART: Duration = Duration::from_millis(100);
 const KILLS: usize = 5;
 
@@ -69,7 +69,7 @@ fn figure(said: &Value, name: &str) -> Result<f64> {
     said[name].as_f64().with_context(|| format!("no {name} in {said}"))
 }
 
-/// Of two, ours first: how many times theirs ours is.
+/// Returns the ratio of their value to ours, given our row first.
 fn times(rows: &[Row], column: usize) -> Option<f64> {
     let of = |kind: Kind| rows.iter().find(|row| row.name == kind.name())?.figures.get(column).copied().flatten();
     Some(of(Kind::Ours)? / of(Kind::Celery)?)
@@ -79,7 +79,7 @@ fn columns(names: &[&str], decimals: usize) -> Vec<Column> {
     names.iter().map(|name| Column::new(*name, decimals)).collect()
 }
 
-/// All events are told before the receiver reads the first one.
+/// All events are sent before the receiver reads the first one.
 fn rate(options: &Options) -> Result<Section> {
     let mut table = Table {
         title: "a handler and a state".to_owned(),
@@ -88,7 +88,7 @@ fn rate(options: &Options) -> Result<Section> {
     };
     for side in options.sides() {
         let (kind, side) = side?;
-        // What waits for a receiver of Redis may take 32 MB, which is about 60,000 of these.
+        // Redis limits the backlog of a subscriber to 32 MB, about 60,000 of these events.
         let tasks = if options.quick || kind == Kind::Celery { 10_000.0 } else { 100_000.0 };
         let mut receiver = side.role("receive", [tasks * EVENTS, 0.0])?;
         let mut teller = side.role("tell", [tasks, 0.0])?;
@@ -119,7 +119,7 @@ fn rate(options: &Options) -> Result<Section> {
     Ok(Section { title: "Events: through a receiver", tables: vec![table], notes, targets: more.into_iter().collect() })
 }
 
-/// Tells and receives at the same time. What both say at their end.
+/// Sends and receives at the same time. Returns the final reports of both.
 fn meanwhile(side: &Side, tasks: f64, rate: f64, pause: f64, act: impl FnOnce(&Side) -> Result<()>) -> Result<(Value, Value)> {
     let mut receiver = side.role("receive", [tasks * EVENTS, pause])?;
     let mut teller = side.role("tell", [tasks, rate])?;

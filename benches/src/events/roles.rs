@@ -1,4 +1,4 @@
-//! Our side of each role, as `rivals/celery_events.py` has Celery's: `monitor-benches events-role ROLE URL …`.
+//! The roles of our side, such as sender and receiver: `monitor-benches events-role ROLE URL …`. Celery's are in `rivals/celery_events.py`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::http::{Connection, request};
 
-/// No event for so long is the end.
+/// The end is assumed after this time without an event.
 const QUIET: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -43,7 +43,7 @@ impl Role {
     }
 }
 
-/// Says that it is ready, and waits for a line.
+/// Reports that it is ready, and waits for a line.
 fn begin() -> Result<()> {
     writeln!(io::stdout(), "ready")?;
     io::stdin().lock().read_line(&mut String::new())?;
@@ -57,7 +57,7 @@ fn tell(tasks: u64, rate: f64) -> Result<Value> {
         if rate > 0.0 {
             std::thread::sleep((begun + Duration::from_secs_f64(number as f64 / rate)).saturating_duration_since(Instant::now()));
         } else if number % 500 == 0 {
-            // What waits for the server has its bound, and beyond it events are dropped.
+            // The send buffer is limited, and events beyond it are dropped.
             monitor_client::flush(PATIENCE)?;
         }
         let ticket = task::send("render").queue("video").args(&[7]).kwargs(&json!({})).begin();

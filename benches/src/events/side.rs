@@ -1,4 +1,4 @@
-//! The two sides: a server of ours and programs that use our crates; Redis and programs that use Celery.
+//! The two compared sides: our server with programs that use our crates, and Redis with programs that use Celery.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ use crate::server::Server;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_millis(10);
-/// What a terminal monitor draws on.
+/// Command that sets the size of the monitor's terminal.
 const SCREEN: &str = "stty rows 40 cols 140";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-/// Who has the events between those who tell and those who receive. It ends with the measurement.
+/// The system between senders and receivers. It ends with the measurement.
 #[derive(Debug)]
 enum Broker {
     Ours(Server),
@@ -53,7 +53,7 @@ pub(crate) struct Side {
     folder: TempDir,
 }
 
-/// A program that has said that it is ready.
+/// A program that has reported that it is ready.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -69,7 +69,7 @@ impl Side {
         let broker = match kind {
             Kind::Ours => Broker::Ours(Server::start_free(monitor)?),
             Kind::Celery => {
-                // Nobody else takes the port within a moment.
+                // Another program is unlikely to use the port in the meantime.
                 let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
                 Broker::Redis { child: redis(port, folder.path())?, port }
             }
@@ -77,7 +77,7 @@ impl Side {
         Ok(Self { broker, monitor: monitor.to_owned(), python, folder })
     }
 
-    /// Kills server or broker, as SIGKILL does, and starts it on what it has kept and at its address after so long.
+    /// Kills server or broker with SIGKILL, and after `restart` starts it with its stored data at the same address.
     pub(crate) fn kill(&mut self, restart: Duration) -> Result<()> {
         match &mut self.broker {
             Broker::Ours(server) => {
@@ -102,7 +102,7 @@ impl Side {
         Running::start(command)
     }
 
-    /// Starts so many workers. They are there when the first ping is answered by all.
+    /// Starts `count` workers, and waits until all of them respond to a ping.
     pub(crate) fn workers(&self, count: usize) -> Result<Vec<Child>> {
         let mut workers = Vec::new();
         for number in 1..=count {
@@ -125,7 +125,7 @@ impl Side {
         Ok(workers)
     }
 
-    /// The terminal monitor of this side on a terminal of its own.
+    /// Starts the terminal monitor of this side in a pseudo-terminal.
     pub(crate) fn screen(&self) -> Result<Screen> {
         let number = self.folder.path().join("screen");
         let program = match &self.broker {
@@ -183,7 +183,7 @@ impl Side {
     }
 }
 
-/// Redis that keeps what it has in a file, as Debian's does; of events it keeps nothing.
+/// Starts Redis with a persistent file, as Debian does; events are not stored.
 fn redis(port: u16, folder: &Path) -> Result<Child> {
     let mut command = cores::command("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(folder);
@@ -211,12 +211,12 @@ impl Running {
         Ok(running)
     }
 
-    /// Lets it begin.
+    /// Sends the start signal, a line, to the waiting program.
     pub(crate) fn begin(&mut self) -> Result<()> {
         Ok(self.stdin.write_all(b"\n")?)
     }
 
-    /// Waits for what came of it.
+    /// Waits for the result.
     pub(crate) fn end(&mut self) -> Result<Value> {
         let said = self.line()?;
         serde_json::from_str(&said).with_context(|| format!("a role said {said:?}"))
@@ -253,7 +253,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Seconds of processor time that the monitor took so far.
+    /// CPU seconds used by the monitor so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         machine::cpu_seconds(&self.pid.to_string())
     }

@@ -1,4 +1,4 @@
-//! How far beyond a cap the server gets while as much comes in as it takes.
+//! Measures how far the server exceeds a limit on trees while it receives the maximum number of events.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use crate::server::Server;
 /// Trees that are to stay, and processes of each.
 const KEPT: u64 = 40;
 const TREE: u64 = 200;
-/// Those who send take turns: while some make what they send next, the others send.
+/// Senders take turns: some prepare their next batch while the others send.
 const SENDERS: u64 = 3;
 /// Events that each of them sends at once.
 const AT_ONCE: u64 = 400_000;
-/// It must be as small as it should be so soon after the last event.
+/// Maximum time after the last event until retention has reached the limit.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Sends to a server that may keep a few trees, and looks meanwhile what it holds.
+/// Sends to a server with a limit of a few trees, and observes the number of stored processes.
 pub(super) fn measure(options: &Options) -> Result<Section> {
     let time = Duration::from_secs(if options.quick { 30 } else { 270 });
     let mut server = Server::start_free(&options.monitor)?;
@@ -62,7 +62,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
         senders.into_iter().try_for_each(|sender| sender.join().expect("sending doesn't panic"))
     })?;
     let (rate, ended) = (sent.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64(), Instant::now());
-    // A look at what is due comes at least once a minute.
+    // Retention runs at least once a minute.
     while server.held()?.processes > KEPT * TREE {
         anyhow::ensure!(ended.elapsed() < PATIENCE, "{} processes are still kept", server.held()?.processes);
         std::thread::sleep(Duration::from_millis(200));

@@ -1,4 +1,4 @@
-//! What 2,000 workers with a channel each cost, and how soon all of them have answered a ping.
+//! Measures the cost of 2,000 workers with a channel each, and the time until all of them have answered a ping.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -14,16 +14,16 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 
-/// How many workers there are.
+/// Number of workers.
 const WORKERS: u64 = 2_000;
-/// These are there before memory is measured: what the server takes once is none of a channel's.
+/// Workers that are connected before memory is first measured, because the server also allocates memory that does not belong to a channel.
 const FIRST: u64 = 400;
-/// Threads that answer for the workers.
+/// Number of threads that answer for the workers.
 const THREADS: u64 = 8;
-/// How often all are asked.
+/// Number of pings to all workers.
 const PINGS: usize = 10;
 
-/// A worker of which there is no more than its channel.
+/// A simulated worker that consists of its channel only.
 struct Worker {
     id: String,
     key: String,
@@ -49,7 +49,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// What stands behind `beginning` in the next line that begins so.
+    /// Returns the rest of the next line that begins with `beginning`.
     fn line(&mut self, beginning: &str) -> Result<String> {
         let mut line = String::new();
         loop {

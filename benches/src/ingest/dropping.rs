@@ -1,4 +1,4 @@
-//! What those who send wait for while old trees go.
+//! Measures the delay of senders while old trees are deleted.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::server::Server;
 const TREE: u64 = 200;
 /// Events a second.
 const RATE: f64 = 50_000.0;
-/// It must be over after so many rounds of two seconds.
+/// Maximum number of rounds of two seconds.
 const ROUNDS: u64 = 100;
 
 /// Stores trees, starts the server with a rule that drops half of them, and sends until their space is given back to the disk.
@@ -34,7 +34,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
         plan.first_connection = 8 * round;
         plan.send(server.address(), Some(RATE))?.acks.into_iter().for_each(|ack| acks.add(ack));
         let held = server.held()?;
-        // It has shrunk, and does no more.
+        // The file has shrunk, and does not shrink further.
         if held.bytes < filled.bytes * 3 / 4 && held.bytes >= bytes {
             break held;
         }

@@ -1,4 +1,4 @@
-//! What the server's time goes to, by its own word.
+//! Measures the time of the server's activities, as the server itself reports it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! As much of HTTP as it takes to load a server: requests written whole, answers read by their length.
+//! A minimal HTTP client for loading a server: writes whole requests, and reads responses by their length.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ pub(crate) fn post(address: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// JSON for a path as it goes into the socket, with these lines in its head besides.
+/// Returns the bytes of a request with a JSON body, with additional header lines.
 pub(crate) fn request(address: &str, path: &str, lines: &str, body: &serde_json::Value) -> Vec<u8> {
     let body = body.to_string();
     let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{lines}");

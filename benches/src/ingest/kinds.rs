@@ -1,4 +1,4 @@
-//! What isn't functions: commands with exit codes and tasks of a queue, by turns with functions.
+//! Measures processes other than functions: commands with exit codes and queue tasks, alternating with functions.
 
 use anyhow::{Result, ensure};
 
@@ -9,10 +9,10 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 
-/// How often each is measured, by turns.
+/// Number of measurements of each kind.
 const TURNS: usize = 3;
 
-/// What came of the turns of a kind.
+/// Results of a kind.
 #[derive(Default)]
 struct Kind {
     rate: Samples,

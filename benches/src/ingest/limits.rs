@@ -1,4 +1,4 @@
-//! What the machine itself can do: the yardstick that the server is held against.
+//! Measures the limits of the machine itself, with which the server is compared.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -38,7 +38,7 @@ pub(crate) struct Speed {
 
 /// The tables and indexes of the server.
 const SCHEMA: &str = include_str!("../../../crates/monitor-store-sqlite/src/schema.sql");
-/// About so many events become one transaction.
+/// Approximate number of events per transaction.
 const EVENTS_PER_TRANSACTION: usize = 10_000;
 const SUCCEEDED: i64 = 0;
 const FAILED: i64 = 3;
@@ -94,9 +94,9 @@ fn rows_of(plan: Plan, connection: u64) -> (Vec<Vec<Row>>, Vec<Root>) {
     (batches, roots)
 }
 
-/// What plain `SQLite` makes of the rows that the server writes, in its tables, with its indexes and settings, and in its order: of
-/// batches that come from all connections in turn, folded and sorted before the clock starts. It writes the rows of processes, of those
-/// that failed or are of a rare kind, and of trees with their batch marks; it reads nothing, sums nothing, and no text is searched for.
+/// Inserts the rows that the server would write with plain `SQLite`: the same tables, indexes, settings and order, of batches from all
+/// connections in turn, which are folded and sorted before the measurement. It writes the rows of processes, of failed and rare processes,
+/// and of trees with batch marks. It reads nothing, computes no sums, and looks up no texts.
 pub(crate) fn raw_insert(folder: &Path, plan: Plan) -> Result<Speed> {
     let (batches, trees): (Vec<_>, Vec<_>) = (0..plan.connections).map(|connection| rows_of(plan, connection)).unzip();
     let rounds = batches.iter().map(Vec::len).max().unwrap_or(0);
@@ -136,7 +136,7 @@ pub(crate) fn raw_insert(folder: &Path, plan: Plan) -> Result<Speed> {
     Ok(Speed { rate: events / seconds, cpu_us: (machine::cpu_seconds("self")? - cpu) * 1e6 / events })
 }
 
-/// `shared`: so many trees of a connection have a batch mark in common.
+/// Inserts rows. `shared` is the number of trees of a connection with the same batch mark.
 fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], known: &mut i64, shared: u32) -> Result<()> {
     let mut process = connection.prepare_cached(
         "INSERT INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch)

@@ -15,10 +15,10 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 
-/// How many follow the stream in the last row.
+/// Number of subscribers in the last row.
 const MANY: usize = 1_000;
 
-/// What the page asks of the stream when it shows a list (`crates/monitor-web/app/src/live/open.ts`).
+/// Query string with which the page's list subscribes (`crates/monitor-web/app/src/live/open.ts`).
 const LIST: &str = "within=200000&subject=roots";
 
 /// The stream of a server, line by line.
@@ -27,7 +27,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Subscribes, and waits for the greeting.
+    /// Subscribes, and waits for the first message.
     pub(super) fn open(address: &str, query: &str) -> Result<Self> {
         let mut socket = TcpStream::connect(address).context("the server takes no connection")?;
         write!(socket, "GET /api/v1/stream{query} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
@@ -45,8 +45,8 @@ impl Stream {
         self.reader.get_mut()
     }
 
-    /// Follows the stream to its end. Chunks of the transfer may end within a line: what is looked for there is missed, which a
-    /// probe that comes again makes up for.
+    /// Reads the stream to its end. A chunk may end within a line; a probe that is split in this way is missed, which its repetition
+    /// compensates.
     fn follow(mut self, mut line_of: impl FnMut(&[u8])) {
         let mut line = Vec::new();
         while self.reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -74,7 +74,7 @@ fn probe(address: &str, is_done: &AtomicBool, sent: &mpsc::Sender<(u64, Instant)
     Ok(())
 }
 
-/// The number of a probe that a line of the stream tells of.
+/// Returns the number of the probe in a line of the stream.
 fn probed(line: &[u8]) -> Option<u64> {
     const ROOT: &[u8] = br#""root_id":"7e57000000000000"#;
     // Mostly the first of a message's fields: no need to look at all of it.
@@ -83,7 +83,7 @@ fn probed(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(line.get(at..at + 16)?).ok()?, 16).ok()
 }
 
-/// How long after its POST began each probe was on the sockets of so many subscribers, while 50,000 events a second come in.
+/// Measures the delay between the start of a probe's POST and its arrival at all subscribers, while 50,000 events a second are received.
 pub(super) fn heard(server: &Server, subscribers: usize, query: &str, events: u64) -> Result<(Samples, f64)> {
     let (is_done, (sent, times)) = (AtomicBool::new(false), mpsc::channel());
     let (hear, heard) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Loads: batches made before the clock starts, sent over several connections, and checked afterwards.
+//! Loads for a server: batches that are created before the measurement, sent over several connections, and checked afterwards.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -10,26 +10,26 @@ use serde_json::Value;
 use super::http::{self, Connection};
 use super::trees::{Process, Shape, Tree, tree};
 
-/// What is sent.
+/// Description of a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
-    /// About so many in all.
+    /// Approximate total number of events.
     pub(crate) events: u64,
     pub(crate) connections: u64,
     pub(crate) events_per_batch: usize,
-    /// Tells the trees of one load from those of another on the same server.
+    /// Distinguishes the trees of several loads on the same server.
     pub(crate) first_connection: u64,
 }
 
-/// What came of it.
+/// Result of a load.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) events: u64,
     pub(crate) seconds: f64,
-    /// How long each batch took to be acknowledged, in milliseconds, ascending.
+    /// Time until the acknowledgement of each batch, in milliseconds, ascending.
     pub(crate) acks: Vec<f64>,
-    /// How often the server was busy.
+    /// Number of responses that the server was busy.
     pub(crate) refused: u64,
     /// Size of all bodies, compressed.
     pub(crate) bytes: u64,
@@ -40,7 +40,7 @@ impl Plan {
         self.events / self.shape.events_per_process() / self.connections
     }
 
-    /// How many trees a connection sends, and of how many processes.
+    /// Returns the number of trees per connection, and of processes per tree.
     fn trees(&self) -> (u64, u32) {
         match self.shape {
             Shape::Trees(size) => ((self.processes_per_connection() / u64::from(size)).max(1), size),
@@ -50,7 +50,7 @@ impl Plan {
         }
     }
 
-    /// All trees of one connection.
+    /// Returns all trees of a connection.
     pub(crate) fn trees_of(self, connection: u64) -> impl Iterator<Item = Tree> {
         let (count, size) = self.trees();
         (0..count).map(move |number| tree(self.first_connection + connection, number, size, self.shape))
@@ -89,7 +89,7 @@ impl Plan {
         Ok(requests)
     }
 
-    /// Sends all of it, as fast as it is acknowledged, or so many events per second.
+    /// Sends the load as fast as it is acknowledged, or at `paced` events per second.
     pub(crate) fn send(self, address: &str, paced: Option<f64>) -> Result<Sent> {
         let made: Vec<_> = std::thread::scope(|scope| {
             let made: Vec<_> = (0..self.connections).map(|connection| scope.spawn(move || self.requests(address, connection))).collect();

@@ -1,6 +1,6 @@
-//! What a server takes in, beside what the machine can do: `cargo xtask bench server`.
+//! Measures the throughput of a server compared with the limits of the machine: `cargo xtask bench server`.
 //!
-//! The server is the real binary with its own settings; the load comes from the same cores. Whatever was sent is checked afterwards.
+//! The server is the real binary with default settings; the load is generated on the same cores. The stored data is checked afterwards.
 
 mod caps;
 mod commands;
@@ -94,7 +94,7 @@ impl Measurement {
     }
 }
 
-/// One load on a new server: what came of it, and what the server held and took then.
+/// Result of a load on a new server, with the stored data and the used resources.
 struct Run {
     sent: Sent,
     bytes_per_process: f64,
@@ -121,7 +121,7 @@ fn run(options: &Options, plan: Plan, name: &str) -> Result<Run> {
     plan.check(server.address())?;
     let bytes_per_process = held.bytes as f64 / held.processes as f64;
     drop(server);
-    // A disk has its moods: what it can do is measured before and after.
+    // The speed of a disk varies, so it is measured before and after.
     let folder = tempfile::tempdir()?;
     let after = limits::raw_insert(folder.path(), plan)?;
     let raw = Speed { rate: f64::midpoint(before.rate, after.rate), cpu_us: f64::midpoint(before.cpu_us, after.cpu_us) };

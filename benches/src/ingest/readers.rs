@@ -1,4 +1,4 @@
-//! What 2,000 readers of the stream cost, half of whom want every event and take far less than comes.
+//! Measures the cost of 2,000 readers of the stream. Half of them request all events and read much slower than these arrive.
 
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +12,9 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 
-/// How many readers there are of each kind.
+/// Number of readers of each kind.
 const OF_EACH: usize = 1_000;
-/// Threads that read for those who are slow.
+/// Number of threads for the slow readers.
 const THREADS: usize = 4;
 
 /// Reads 4 KiB of each ten times a second, until it is done.
@@ -40,7 +40,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
     for (name, readers) in [("none", 0), ("1,000 to workers, 1,000 slow to every event", OF_EACH)] {
         progress(&format!("readers: {name}"));
         let mut server = Server::start_free(&options.monitor)?;
-        // The one who hears everything is one more than may read by default.
+        // The additional reader of all events exceeds the default limit on subscribers.
         server.restart(&["--max-subscribers", &(2 * OF_EACH + 1).to_string()])?;
         let is_done = AtomicBool::new(false);
         let quick: Vec<_> = (0..readers).map(|_| Stream::open(server.address(), "?types=worker-lost")).collect::<Result<_>>()?;
@@ -52,7 +52,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
                 let is_done = &is_done;
                 scope.spawn(move || dawdle(some, is_done));
             }
-            // One more hears everything.
+            // One additional reader of all events.
             let heard = heard(&server, 1, "", events);
             is_done.store(true, Ordering::Relaxed);
             heard

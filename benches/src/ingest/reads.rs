@@ -1,4 +1,4 @@
-//! What reading takes on a file of many processes, while more come in.
+//! Measures queries on a database of many processes while more are received.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 
-/// What is asked, by which path, how long it may take at most (p50, ms), and how often it is asked in a round.
+/// Returns the queries: name, path, maximum median in ms, and number of repetitions per round.
 fn questions(large_tree: u128) -> Vec<(&'static str, String, Option<f64>)> {
     let begin = 1_767_225_600_000_000_u64;
     let question = |name, path: &str, limit| (name, format!("/api/v1/{path}"), limit);
@@ -140,7 +140,7 @@ fn ask_whole(address: &str, tree: u128, times: u32) -> Result<Samples> {
     Ok(samples)
 }
 
-/// Asks each question in turn, a fixed number of times or until told to stop; how long each took, in milliseconds.
+/// Sends the queries in turn, a fixed number of times or until `is_done`; returns the duration of each in milliseconds.
 fn ask(address: &str, questions: &[(&str, String, Option<f64>)], is_done: Option<&AtomicBool>) -> Result<Vec<Samples>> {
     let mut connection = Connection::open(address)?;
     let mut samples: Vec<Samples> = questions.iter().map(|_| Samples::default()).collect();

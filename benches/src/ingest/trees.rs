@@ -1,4 +1,4 @@
-//! Trees as a program would record them, and the batches that tell of them.
+//! Generates trees as a program would record them, and the corresponding batches.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ const NAMES: [&str; 20] = [
     "clean up",
 ];
 const MAX_DEPTH: usize = 5;
-/// So many lone roots have a batch mark in common.
+/// Number of single roots with the same batch mark.
 pub(crate) const SHARED: u64 = 100;
 /// 2026-01-01.
 const BEGIN_US: u64 = 1_767_225_600_000_000;
@@ -34,28 +34,28 @@ const BEGIN_US: u64 = 1_767_225_600_000_000;
 /// How the processes of a load hang together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Trees of so many processes, one after the other on each connection.
+    /// Trees of this number of processes, one after another on each connection.
     Trees(u32),
     /// Roots alone, [`SHARED`] of them in a row with the same batch mark.
     Batches,
-    /// One tree per connection, however many processes; ids ascend, as those of a recording thread do.
+    /// One tree per connection with all processes; ids ascend, as those of a recording thread do.
     Huge,
-    /// The same with random ids, as other recorders give them.
+    /// Like `Huge` with random ids, as other recorders generate them.
     HugeRandom,
     /// Trees of 200 commands: of a kind of their own, with an exit code.
     Scripts,
-    /// Trees of 200 tasks of a queue, told by a bridge: sent with 200 bytes of arguments, received, started and ended, with the queue's id.
+    /// Trees of 200 queue tasks, reported by a bridge: sent with 200 bytes of arguments, received, started and ended, with the queue's id.
     Tasks,
 }
 
 impl Shape {
-    /// How many events tell of a process.
+    /// Returns the number of events per process.
     pub(crate) fn events_per_process(self) -> u64 {
         if self == Self::Tasks { 4 } else { 2 }
     }
 }
 
-/// Who runs the tasks of [`Shape::Tasks`].
+/// The worker that runs the tasks of [`Shape::Tasks`].
 const RUNNER: &str = r#"{"id":"ce1e0000000000000000000000000007","hostname":"queue-3","pid":77,"program":"celery"}"#;
 
 /// A process as it must be when all is stored.
@@ -111,7 +111,7 @@ impl Random {
 pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree {
     let mut random = Random(connection << 40 | number);
     let mut now = BEGIN_US + number * 1_000_000 + connection * 1_000;
-    // As the client gives them: the lower half of a tree's id is the id of the process that begins it.
+    // The client assigns ids in this way: the lower half of a tree's id is the id of its first process.
     let first_id = random.next() >> 1;
     let root = u128::from(now / 1_000) << 80 | u128::from(random.below(1 << 16)) << 64 | u128::from(first_id);
     let mut processes: Vec<Process> = Vec::with_capacity(size as usize);
@@ -160,7 +160,7 @@ impl Tree {
         self.events.len()
     }
 
-    /// The events of one step as JSON, in the words of the wire; how many they are.
+    /// Writes the events of a step as JSON in the wire format; returns their number.
     pub(crate) fn write_event(&self, number: usize, json: &mut String) -> usize {
         let event = self.events[number];
         if self.shape == Shape::Tasks {
@@ -202,7 +202,7 @@ impl Tree {
         1
     }
 
-    /// A task of a queue, as a bridge tells of it.
+    /// Writes an event of a queue task, as a bridge sends it.
     fn write_task(&self, event: i32, json: &mut String) -> usize {
         let process = &self.processes[event.unsigned_abs() as usize - 1];
         let (root, id, at, name) = (self.root, process.id, process.started_us, process.name());

@@ -34,7 +34,7 @@ pub(crate) fn is_option(word: &str) -> bool {
     ["--report", "--summary"].contains(&word.split('=').next().unwrap_or(word))
 }
 
-/// What `monitor after-run` writes when the command has ended.
+/// Input of `monitor after-run`, which writes the report, summary and annotations when the command has ended.
 #[derive(Debug)]
 pub(crate) struct Conclusion {
     monitor: PathBuf,
@@ -53,7 +53,7 @@ impl Conclusion {
     pub(crate) fn begin(Options { report, summary }: &Options, note: impl FnOnce(&str)) -> anyhow::Result<Option<Self>> {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_off = summary.as_ref().is_some_and(|file| file == "off");
-        // The outermost run includes this one.
+        // If this is part of another run, that run's conclusion includes it.
         let is_nested = is_set("MONITOR_ROOT_ID") && is_set("MONITOR_PARENT_ID");
         let has_summary = !is_off && (summary.is_some() || is_set("GITHUB_STEP_SUMMARY") && !is_nested);
         let has_annotations = !is_nested && env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
@@ -77,12 +77,12 @@ impl Conclusion {
         Ok(Some(Self { monitor, report, summary: summary.clone(), folder, has_spool }))
     }
 
-    /// Returns true if programs record into a temporary folder, because no server is reached.
+    /// Returns true if programs record into a temporary folder, because the server can't be reached.
     pub(crate) fn has_spool(&self) -> bool {
         self.has_spool
     }
 
-    /// Sets where programs record.
+    /// Sets the environment variables that determine where the launched programs record.
     pub(crate) fn prepare(&self, cargo: &mut Command) {
         cargo.env(LAUNCHES, self.folder.path().join("launches"));
         if self.has_spool {

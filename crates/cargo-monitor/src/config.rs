@@ -1,4 +1,4 @@
-//! `monitor.toml`: which functions are woven, and how.
+//! The settings file `monitor.toml`: the rules that select functions for weaving, their kinds and process names.
 
 use std::fmt;
 use std::fs;
@@ -15,17 +15,17 @@ use crate::source::Function;
 
 pub(crate) const FILE: &str = "monitor.toml";
 
-/// A table of functions that are woven alike.
+/// One `[[function]]` table: a rule for all functions that match its pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rule {
-    /// Its place among all tables of the file, which names it in reports.
+    /// Index among the tables of the file. Reports use it to find the rule.
     pub(crate) index: usize,
     pub(crate) path: String,
     pub(crate) kind: TaskKind,
     pub(crate) name: Option<String>,
     pub(crate) batch: Option<String>,
     pub(crate) exclude: Vec<String>,
-    /// Patterns of functions that are woven though they would be left out.
+    /// Patterns of functions that are woven although they would be left out by default.
     #[serde(default)]
     pub(crate) include: Vec<String>,
     pub(crate) min_lines: usize,
@@ -42,7 +42,7 @@ pub(crate) enum TaskKind {
 }
 
 impl TaskKind {
-    /// As the woven attribute has it.
+    /// Returns the kind as the woven attribute spells it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Root => "root",
@@ -52,7 +52,7 @@ impl TaskKind {
         }
     }
 
-    /// The attribute of `monitor-client`.
+    /// Returns the name of the corresponding attribute of `monitor-client`.
     pub(crate) fn attribute(self) -> &'static str {
         match self {
             Self::Root => "root_task",
@@ -64,7 +64,7 @@ impl TaskKind {
 }
 
 impl Rule {
-    /// Everything, as it is without a file.
+    /// Returns the rule that is used without a file: weave all functions.
     fn all() -> Self {
         Self {
             index: 0,
@@ -83,19 +83,19 @@ impl Rule {
         self.matches(function) && (function.left_out.is_none() || self.names_it() || self.include.iter().any(is_included))
     }
 
-    /// Returns true if the rule is about a function, be it one that is left out.
+    /// Returns true if the rule applies to the function, including a function that is left out by default.
     pub(crate) fn matches(&self, function: &Function) -> bool {
         pattern::matches(&self.path, &function.path)
             && function.body_lines >= self.min_lines
             && !self.exclude.iter().any(|exclude| pattern::matches(exclude, &function.path))
     }
 
-    /// Returns true if the path is a function's, and no pattern of many: that function is woven, and each of its calls recorded.
+    /// Returns true if `path` is an exact function path. Such a function is always woven, and each of its calls is recorded.
     pub(crate) fn names_it(&self) -> bool {
         !self.path.contains('*')
     }
 
-    /// What of it concerns a crate.
+    /// Returns the rule with only the patterns that may match functions of the crate; `None` if its own pattern can't match any.
     pub(crate) fn for_crate(&self, name: &str) -> Option<Self> {
         pattern::may_match_crate(&self.path, name).then(|| {
             let of_it = |patterns: &[String]| patterns.iter().filter(|of| pattern::may_match_crate(of, name)).cloned().collect();
@@ -104,15 +104,15 @@ impl Rule {
     }
 }
 
-/// The file.
+/// The parsed settings file.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// None if there is no file.
+    /// Path and text of the file; `None` if there is no file.
     pub(crate) file: Option<(PathBuf, String)>,
     pub(crate) rules: Vec<Rule>,
-    /// Calls that took less are counted, as the program is told it.
+    /// Calls shorter than this duration are counted instead of recorded individually; passed on to the program in `MONITOR_FOLD_BELOW`.
     pub(crate) fold_below: Option<String>,
-    /// Where the pattern of each rule stands.
+    /// Byte range of each rule's pattern in the file, for messages.
     places: Vec<Range<usize>>,
 }
 
@@ -144,10 +144,10 @@ struct Table {
 }
 
 impl Config {
-    /// The file that is asked for, or that of the project; without one all functions are woven.
+    /// Reads the file `asked`, or `monitor.toml` in the project's folder. If there is no such file, all functions are woven.
     ///
     /// # Errors
-    /// When it can't be read, or doesn't say what it should: with its name, line and column.
+    /// If the file can't be read or is invalid. The message contains its name, line and column.
     pub(crate) fn read(asked: Option<&Path>, project: &Path) -> anyhow::Result<Self> {
         let path = asked.map_or_else(|| project.join(FILE), Path::to_owned);
         if asked.is_none() && !path.exists() {
@@ -198,7 +198,7 @@ impl Config {
         Ok(Self { file: Some((path, text)), rules, fold_below: fold_below.map(Spanned::into_inner), places })
     }
 
-    /// Tells that a rule matches none of these functions, and which ones are much like it.
+    /// Returns the message that a rule matches none of these functions, with up to three similar paths.
     pub(crate) fn matches_nothing(&self, rule: &Rule, functions: &[&str]) -> String {
         let misses = pattern::near_misses(&rule.path, functions.iter().copied());
         let mut message = format!("the pattern `{}` matches no function", rule.path);
@@ -212,7 +212,7 @@ impl Config {
     }
 }
 
-/// A message about a place in a file.
+/// A message about a range in a file; its `Display` shows the line with the range underlined.
 struct At<'a> {
     path: &'a Path,
     text: &'a str,
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!((config.rules[1].exclude.as_slice(), config.rules[1].min_lines), (&["**::fmt".to_owned()][..], 3));
     }
 
-    /// What is wrong, and what is said about it.
+    /// Checks the position and a word of each error message.
     #[test]
     fn a_mistake_is_told_with_line_and_column() {
         for (text, place, words) in [

@@ -1,4 +1,4 @@
-//! `cargo monitor build`, `run`, `test` and `bench`: cargo itself, with this program in rustc's place.
+//! `cargo monitor build`, `run`, `test` and `bench`: run cargo with this program as the compiler wrapper.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -45,7 +45,7 @@ pub(crate) struct TestArgs {
     args: RunArgs,
 }
 
-/// A subcommand of cargo.
+/// Subcommand of cargo that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Build,
@@ -78,7 +78,8 @@ pub(crate) fn run_tests(config: Option<&Path>, TestArgs { all, args }: &TestArgs
     run_with(Verb::Test, config, Some(&args.conclusion), &cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
 }
 
-/// cargo's arguments, and true if `--all` is given. cargo reads it as `--workspace`, and then ignores `-p`; so it isn't passed on with that.
+/// Returns cargo's arguments, and true if `--all` is given. cargo treats `--all` as `--workspace` and then ignores `-p`, so `--all` is not
+/// passed on together with `-p`.
 fn of_tests(is_first: bool, mut args: Vec<OsString>) -> (Vec<OsString>, bool) {
     let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
     let behind = args.split_off(end);
@@ -137,7 +138,7 @@ fn run_with(
             }
             command.env("RUSTC_WORKSPACE_WRAPPER", own).env(plan::VARIABLE, path);
         }
-        // The build goes on as it would without.
+        // Continue the build without monitoring.
         Err(error) => notes.write(&format!("nothing is monitored: {error:#}")),
     }
     if plan.is_ok() && verb != Verb::Build {
@@ -166,16 +167,16 @@ fn run_with(
     Ok(code.into())
 }
 
-/// cargo's arguments with the `--` that clap has removed if it stands directly behind the subcommand.
+/// Returns cargo's arguments including a `--` directly after the subcommand, which clap removes.
 ///
-/// `cargo` is the end of `all`, the words of the whole command line.
+/// `cargo` must be the last words of `all`, the whole command line.
 fn with_separator(cargo: &[OsString], all: impl ExactSizeIterator<Item = OsString>) -> Vec<OsString> {
     let before = all.len().saturating_sub(cargo.len() + 1);
     let removed = all.skip(before).take(1).filter(|word| word == "--");
     removed.chain(cargo.iter().cloned()).collect()
 }
 
-/// The exit code of cargo, or 128 + the signal that ended it, as in a shell: `cargo run` becomes the program that it runs.
+/// Returns cargo's exit code, or 128 + the signal that ended it, as a shell does, because on Unix `cargo run` is replaced by its program.
 fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -185,7 +186,7 @@ fn exit_code(status: ExitStatus) -> u8 {
     code.map_or(1, |code| code as u8)
 }
 
-/// The file that tells the wrapper what to do, and what is in it.
+/// Writes the plan file, which the wrapper reads, and returns its path and content.
 fn prepare(project: &Project, config: &Config, notes: Notes) -> anyhow::Result<(std::path::PathBuf, Plan)> {
     let folder = project.own_dir();
     let plan = Plan {
@@ -202,13 +203,13 @@ fn prepare(project: &Project, config: &Config, notes: Notes) -> anyhow::Result<(
         let rules: Vec<Rule> = config.rules.iter().filter_map(|rule| rule.for_crate(name)).collect();
         plan::write(&plan.slice(name), &rules)?;
     }
-    // Two builds of different kinds may run at once.
+    // A file per target, because builds for different targets may run at the same time.
     let path = folder.join(format!("plan-{}.json", project.target.as_deref().unwrap_or("host")));
     plan::write(&path, &plan)?;
     Ok((path, plan))
 }
 
-/// cargo's setting of what runs programs: this program, and then what was set before.
+/// Returns cargo's `runner` setting: this program, followed by the runner that was configured before.
 fn runner(project: &Project, launch: &str) -> anyhow::Result<String> {
     let exe = std::env::current_exe()?.into_os_string().into_string().ok().context("the path of cargo-monitor is no text")?;
     let words = [exe, launch.to_owned()].into_iter().chain(project.runner()).chain(["--".to_owned()]);
@@ -216,7 +217,7 @@ fn runner(project: &Project, launch: &str) -> anyhow::Result<String> {
     Ok(format!("target.{}.runner={words}", project.target.as_ref().unwrap_or(&project.host)))
 }
 
-/// Messages about patterns that match no function.
+/// Returns a message for each rule whose pattern matches no function.
 pub(crate) fn unmatched(project: &Project, config: &Config) -> Vec<String> {
     let crates = project.crates.iter().filter(|of| of.why_not.is_none());
     let functions: Vec<_> = crates.flat_map(|of| read_crate(&of.root, &of.name, of.is_test()).0).flat_map(|file| file.functions).collect();
@@ -241,7 +242,7 @@ impl Notes {
         }
     }
 
-    /// Lists patterns that match nothing. The build continues, because the other patterns may do what the user needs.
+    /// Prints patterns that match nothing. The build continues, because the other patterns may be sufficient.
     fn warn_of_patterns(self, project: &Project, config: &Config) {
         if self.are_shown && config.file.is_some() {
             for message in unmatched(project, config) {

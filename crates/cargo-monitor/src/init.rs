@@ -1,4 +1,4 @@
-//! `cargo monitor init`
+//! `cargo monitor init`: writes a `monitor.toml` that lists the project's functions by module.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode
                     write!(mains, "\n[[function]]\npath = {:?}\nkind = \"root\"\n", function.path)?;
                     continue;
                 }
-                // The file's module: types and functions have no pattern of their own.
+                // Keep only the module path, because types and functions get no pattern of their own.
                 let module = function.path.split("::").take_while(|part| part.starts_with(char::is_lowercase)).collect::<Vec<_>>();
                 let module = if module.len() == function.path.split("::").count() { &module[..module.len() - 1] } else { &module[..] };
                 let line = format!("{}  {}:{}", function.path, shown(&project, &file.path), function.line);
@@ -65,7 +65,7 @@ pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode
         }
     }
     text.push_str(&mains);
-    // What is deeper stands before what is around it, for the first one decides.
+    // Nested modules precede the modules that contain them, because the first matching pattern decides.
     let mut modules: Vec<_> = modules.into_iter().collect();
     modules.sort_by_key(|(module, _)| (module.split("::").next().map(str::to_owned), std::cmp::Reverse(module.matches("::").count())));
     for (module, functions) in modules {

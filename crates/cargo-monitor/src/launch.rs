@@ -1,4 +1,4 @@
-//! Starts a program as it would be without, and beside it one that ships what it records.
+//! Launches a program unchanged, together with a background process that ships its records.
 
 mod follow;
 mod post;
@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 pub(crate) use follow::follow;
 pub(crate) use unsent::unsent;
 
-/// Tells a woven program that it was started to run its tests: the number that it has as a process.
+/// Environment variable that marks a program of tests. Its value is the program's process id.
 const TESTS: &str = "MONITOR_TESTS";
 
 /// Names the folder in which each launched program has a file with its process id as the name. When its records were shipped, `.shipped` is
@@ -47,11 +47,12 @@ impl Launched {
     }
 }
 
-/// Tells the process that ships to leave out what is below tests that passed within a second.
+/// Argument of `follow`: omit the rows below tests that passed within a second.
 const OF_TESTS: &str = "of-tests";
 
-/// `launch [RUNNER…] -- PROGRAM …`, by cargo; `launch-tests` and `launch-tests-in-full` where the program is one of tests. The program
-/// takes this one's place: its signals, terminal, number and exit code are its own.
+/// Implements `launch [RUNNER…] -- PROGRAM …`, which cargo calls as its runner; `launch-tests` and `launch-tests-in-full` are the variants
+/// for test programs. On Unix, this process is replaced by the program, so signals, terminal, process id and exit code are the program's
+/// own.
 pub(crate) fn launch(args: impl Iterator<Item = OsString>, launched: Launched) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let split = args.iter().position(|arg| arg == "--").unwrap_or(0);
@@ -65,7 +66,7 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>, launched: Launched) -
     }
     if let Some(launches) = std::env::var_os(LAUNCHES) {
         let _ = std::fs::write(Path::new(&launches).join(std::process::id().to_string()), "");
-        // The report is written when cargo has ended.
+        // Ends the tests together with cargo, because the report is written as soon as cargo has ended.
         #[cfg(target_os = "linux")]
         if launched != Launched::Program {
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
@@ -82,7 +83,8 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>, launched: Launched) -
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
 }
 
-/// The one who ships is nobody's child, so that the program never meets it.
+/// Starts the process that ships the records. It detaches itself, so that the program does not find an unknown child when it waits for
+/// children.
 fn begin_to_follow(launch: &str, launched: Launched) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("follow").arg(launch).arg(std::process::id().to_string());

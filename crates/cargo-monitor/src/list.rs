@@ -1,4 +1,4 @@
-//! `cargo monitor list`
+//! `cargo monitor list`: shows which functions would be woven, which are skipped, and why.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     manifest_path: Option<PathBuf>,
 }
 
-/// Arguments for cargo that name a project.
+/// Returns cargo arguments that select the project of a manifest.
 pub(crate) fn of_manifest(path: Option<&PathBuf>) -> CargoArguments {
     let args: Vec<OsString> = path.map(|path| vec!["--manifest-path".into(), path.into()]).unwrap_or_default();
     CargoArguments::read(&args)
@@ -97,11 +97,11 @@ fn functions(files: &[SourceFile]) -> impl Iterator<Item = (&SourceFile, &Functi
     files.iter().flat_map(|file| file.functions.iter().map(move |function| (file, function)))
 }
 
-/// What becomes of a function.
+/// Result of the rules for one function.
 enum Decision<'a> {
     Woven(&'a Rule),
     Skipped(&'static str),
-    /// No table is about it.
+    /// No rule matches the function.
     NotAsked,
 }
 
@@ -134,7 +134,7 @@ fn as_json(project: &Project, config: &Config, file: &SourceFile, function: &Fun
     })
 }
 
-/// As people know it: below the workspace's folder.
+/// Returns the path relative to the workspace's folder.
 pub(crate) fn shown(project: &Project, path: &Path) -> String {
     path.strip_prefix(&project.root).unwrap_or(path).display().to_string()
 }

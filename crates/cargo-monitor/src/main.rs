@@ -1,9 +1,9 @@
 //! The command `cargo monitor`: builds an unmodified Rust project with its functions monitored.
 //!
 //! ```text
-//! cargo monitor build ─► cargo build ─► this program in rustc's place: source ─► weave ─► shadow ─► rustc
-//!                    └─► runtime (once)                    │ what the compiler refuses is left out
-//! cargo monitor run ──► cargo run ──► launch ─► the program itself, and one beside it that ships its spool
+//! cargo monitor build ─► cargo build ─► this program as compiler wrapper: source ─► weave ─► shadow ─► rustc
+//! └─► runtime (once)                    │ functions that the compiler refuses are left out
+//! cargo monitor run ──► cargo run ──► launch ─► the program itself, and a process that ships its spool
 //! ```
 
 mod conclusion;
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Some("follow") => return launch::follow(args),
         _ => {}
     }
-    // cargo says its own word first.
+    // cargo passes the name of the subcommand as the first argument.
     let args = env::args_os().enumerate().filter(|(at, arg)| *at != 1 || arg != "monitor").map(|(_, arg)| arg);
     let cli = Cli::parse_from(args);
     let config = cli.config.as_deref();
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// cargo calls a wrapper with the compiler's path, or with that of the next wrapper.
+/// Returns true if cargo calls this program as a compiler wrapper: the first argument is then the path of rustc or of the next wrapper.
 fn is_compiler(arg: Option<OsString>) -> bool {
     arg.is_some_and(|arg| {
         if wrapper::is_own(&arg) {

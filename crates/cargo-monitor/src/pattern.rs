@@ -1,17 +1,17 @@
 //! Patterns of function paths: `crate::mod::Type::method`, `*` within one segment, `**` for any number of segments.
 
-/// Whether a pattern matches a path.
+/// Returns true if the pattern matches the path.
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<&str>, Vec<&str>) = (pattern.split("::").collect(), path.split("::").collect());
     segments_match(&pattern, &path)
 }
 
-/// Whether a pattern may match anything of a crate.
+/// Returns true if the pattern may match a function of the crate.
 pub(crate) fn may_match_crate(pattern: &str, name: &str) -> bool {
     pattern.split("::").next().is_some_and(|first| first == "**" || segment_matches(first, name))
 }
 
-/// What is wrong with a pattern.
+/// Returns a description of the first syntax error of a pattern.
 pub(crate) fn mistake(pattern: &str) -> Option<String> {
     let is_name = |c: char| c.is_alphanumeric() || "_*[]()".contains(c);
     if pattern.is_empty() {
@@ -45,13 +45,13 @@ fn segment_matches(pattern: &str, segment: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Paths that are much like a pattern that matches nothing, the likest first.
+/// Returns up to three paths that are similar to a pattern that matches nothing, the most similar first.
 pub(crate) fn near_misses<'a>(pattern: &str, paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = pattern.replace("**::", "").replace("::**", "");
     let mut scored: Vec<(f64, &str)> = paths
         .map(|path| {
             let whole = strsim::normalized_damerau_levenshtein(&wanted, path);
-            // The last segments say most.
+            // A matching last segment is the strongest sign of a typing error elsewhere.
             let tail = |text: &str| text.rsplit("::").next().unwrap_or_default().to_owned();
             let last = strsim::jaro_winkler(&tail(&wanted), &tail(path));
             (whole.max(if last > 0.9 { last - 0.1 } else { 0.0 }), path)

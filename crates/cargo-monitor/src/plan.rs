@@ -1,4 +1,4 @@
-//! What the front tells the wrapper: a file, named by an environment variable.
+//! The plan of a build: a file that `cargo monitor` writes and the compiler wrapper reads. An environment variable contains its path.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,27 +10,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Rule;
 
-/// Names the file. With it this program is rustc's wrapper.
+/// Environment variable with the path of the plan. If it is set, this program acts as the compiler wrapper.
 pub(crate) const VARIABLE: &str = "MONITOR_WEAVE";
 
-/// What holds for all crates of a build.
+/// Settings for all crates of a build.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// The woven runtime, as rustc is to be told of it; none if the project brings monitor-client along.
+    /// The woven runtime; `None` if the project uses monitor-client itself.
     pub(crate) runtime: Option<Runtime>,
-    /// `<folder>/<crate>.json`: the rules of a crate.
+    /// Folder of the rules: `<folder>/<crate>.json`.
     pub(crate) slices: PathBuf,
-    /// `<folder>/<crate>-<hash>.json`: what became of a crate, and what is remembered of it.
+    /// Folder of the reports: `<folder>/<crate>-<hash>.json`. The next build reads the refusals in them.
     pub(crate) reports: PathBuf,
-    /// Where woven files lie.
+    /// Folder of the woven files.
     pub(crate) shadows: PathBuf,
-    /// Roots of crates that are tests.
+    /// Root files of test crates.
     pub(crate) tests: BTreeSet<PathBuf>,
-    /// A wrapper that the project had before for the crates of its workspace.
+    /// `RUSTC_WORKSPACE_WRAPPER` that the project used before.
     pub(crate) inner: Option<PathBuf>,
-    /// And one for all crates, as sccache: this program is called in its place, and leaves it those that are not woven.
+    /// `RUSTC_WRAPPER` that the project used before, such as sccache. cargo calls this program in its place, which passes on the crates
+    /// that are not woven.
     pub(crate) outer: Option<PathBuf>,
-    /// What is built runs elsewhere: what rustc makes for this machine are only tools.
+    /// True if the build is for an explicitly selected target. Crates that rustc compiles for the host are only tools then, and are not
+    /// woven.
     pub(crate) is_cross: bool,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Plan {
 pub(crate) struct Runtime {
     /// `libmonitor_woven-….rlib`
     pub(crate) library: PathBuf,
-    /// Where it and all that it needs are: libraries of the target, and macros of this machine.
+    /// Folders of the runtime and its dependencies: libraries for the target, and macros for the host.
     pub(crate) folders: Vec<PathBuf>,
 }
 
@@ -47,7 +49,7 @@ impl Plan {
         read(Path::new(path))?.context("there is none")
     }
 
-    /// The rules of a crate, and where they stand.
+    /// Returns the path of the file with the rules of a crate.
     pub(crate) fn slice(&self, name: &str) -> PathBuf {
         self.slices.join(format!("{name}.json"))
     }
@@ -57,12 +59,12 @@ impl Plan {
     }
 }
 
-/// The first bytes of a digest, as text: for names of files.
+/// Returns the first bytes of a digest in hexadecimal, for file names.
 pub(crate) fn short(digest: &[u8], bytes: usize) -> String {
     digest.iter().take(bytes).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// A file of JSON; `None` if it isn't there.
+/// Reads a JSON file; `None` if it does not exist.
 pub(crate) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<Option<T>> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -71,7 +73,7 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<
     serde_json::from_slice(&text).map(Some).with_context(|| format!("{} can't be read", path.display()))
 }
 
-/// Writes a file of JSON, unless it holds that already: who depends on it goes by its time.
+/// Writes a JSON file, unless its content is already the same: cargo rebuilds crates when the modification time changes.
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_vec(value)?;
     if fs::read(path).is_ok_and(|before| before == text) {
@@ -79,7 +81,7 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     }
     let failed = || format!("{} can't be written", path.display());
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
-    // In one piece: several of a build may do so at once.
+    // Replaced atomically, because several processes of a build may write it at the same time.
     let new = path.with_extension(format!("new-{}", std::process::id()));
     fs::write(&new, text).and_then(|()| fs::rename(&new, path)).with_context(failed)
 }

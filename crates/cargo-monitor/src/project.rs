@@ -1,4 +1,4 @@
-//! The project that is built: its crates, its compiler, its settings of cargo's.
+//! The project that is built: its crates, compiler and cargo settings.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,28 +13,28 @@ use toml::{Table, Value};
 
 use crate::plan;
 
-/// What is known of it before anything is built.
+/// Properties of the project that are known before the build.
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) cargo: OsString,
     pub(crate) root: PathBuf,
     target_dir: PathBuf,
-    /// The target that is built for, if it is said.
+    /// Target triple, if one is specified.
     pub(crate) target: Option<String>,
     pub(crate) host: String,
     /// `rustc -vV`
     pub(crate) rustc_version: String,
     pub(crate) crates: Vec<Crate>,
-    /// monitor-client is part of it.
+    /// True if monitor-client is a dependency of any crate.
     pub(crate) uses_client: bool,
     settings: Vec<Settings>,
 }
 
-/// One of cargo's files of settings.
+/// One configuration file of cargo.
 #[derive(Debug)]
 struct Settings {
     table: Table,
-    /// What relative paths of programs in it begin at.
+    /// Base folder of relative program paths in the file.
     folder: PathBuf,
 }
 
@@ -45,26 +45,26 @@ pub(crate) struct Crate {
     pub(crate) package: String,
     pub(crate) kind: String,
     pub(crate) root: PathBuf,
-    /// Why none of it is woven.
+    /// Reason why none of its functions are woven.
     pub(crate) why_not: Option<&'static str>,
 }
 
 impl Crate {
-    /// Of the folder `tests`.
+    /// Returns true for an integration test, such as a file in `tests/`.
     pub(crate) fn is_test(&self) -> bool {
         self.kind == "test"
     }
 }
 
-/// What of cargo's own arguments matters here.
+/// cargo's own arguments, as far as they matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CargoArguments {
     pub(crate) target: Option<String>,
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) target_dir: Option<PathBuf>,
-    /// `-q` or `--quiet` is among them.
+    /// True if `-q` or `--quiet` is among them.
     pub(crate) is_quiet: bool,
-    /// `--locked` and its like.
+    /// `--locked`, `--offline` and `--frozen`.
     network: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl CargoArguments {
     }
 }
 
-/// Returns true for `-q`, alone or among other short flags as in `-rq`. What follows a flag with a value is that value.
+/// Returns true for `-q`, alone or among other short flags as in `-rq`. Letters after a flag with a value belong to that value.
 fn has_short_quiet(arg: &str) -> bool {
     let flags = arg.strip_prefix('-').filter(|flags| !flags.starts_with('-')).unwrap_or_default();
     flags.split(['p', 'j', 'F', 'Z', 'C']).next().is_some_and(|flags| flags.contains('q'))
@@ -100,10 +100,10 @@ impl Settings {
 }
 
 impl Project {
-    /// The project of the current folder, or of the manifest in these arguments.
+    /// Finds the project of the current folder, or of the manifest in the arguments.
     ///
     /// # Errors
-    /// When there is none, or cargo can't read it.
+    /// If there is no project, or cargo can't read it.
     pub(crate) fn find(arguments: &CargoArguments) -> anyhow::Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = MetadataCommand::new();
@@ -112,7 +112,7 @@ impl Project {
             command.manifest_path(manifest);
         }
         let metadata = command.exec().map_err(|error| match error {
-            // cargo's own words say it best.
+            // cargo's own error message is the most helpful.
             cargo_metadata::Error::CargoMetadata { stderr } => anyhow::anyhow!("{}", stderr.trim().trim_start_matches("error: ")),
             error => error.into(),
         })?;
@@ -139,29 +139,30 @@ impl Project {
         Ok(project)
     }
 
-    /// Where everything of ours is.
+    /// Returns the folder for all files of `cargo monitor`, which is in the target folder.
     pub(crate) fn monitor_dir(&self) -> PathBuf {
         self.target_dir.join("monitor")
     }
 
-    /// What is of this project alone: many may share one folder for what is built.
+    /// Returns the folder for this project alone: several projects may share one target folder.
     pub(crate) fn own_dir(&self) -> PathBuf {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
         self.monitor_dir().join(plan::short(&digest, 4))
     }
 
-    /// A setting of cargo's, from its files.
+    /// Returns a setting from cargo's configuration files.
     fn setting(&self, path: &[&str]) -> Option<&Value> {
         self.settings.iter().find_map(|settings| settings.get(path))
     }
 
-    /// Returns true if cargo's own settings ask for `--quiet`.
+    /// Returns true if cargo's own settings request `--quiet`.
     pub(crate) fn is_quiet(&self) -> bool {
         let variable = env::var("CARGO_TERM_QUIET").ok().and_then(|said| said.parse().ok());
         variable.or_else(|| self.setting(&["term", "quiet"])?.as_bool()).unwrap_or(false)
     }
 
-    /// A program that variables of the environment name, or cargo's files. One without a slash is looked for as a command.
+    /// Returns a program that is named by an environment variable or a configuration file. A name without a slash is searched for in
+    /// `PATH`.
     fn program(&self, variables: [&str; 2], path: &[&str]) -> Option<PathBuf> {
         let resolve = |folder: &Path, said: &OsStr| {
             let said = Path::new(said);
@@ -174,17 +175,17 @@ impl Project {
         value.as_str().filter(|said| !said.is_empty()).map(|said| resolve(&settings.folder, said.as_ref()))
     }
 
-    /// A wrapper for the crates of a workspace that was there before.
+    /// Returns the wrapper for workspace crates that the project used before.
     pub(crate) fn inner_wrapper(&self) -> Option<PathBuf> {
         self.program(["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"], &["build", "rustc-workspace-wrapper"])
     }
 
-    /// A wrapper for all crates, as sccache.
+    /// Returns the wrapper for all crates, such as sccache.
     pub(crate) fn outer_wrapper(&self) -> Option<PathBuf> {
         self.program(["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], &["build", "rustc-wrapper"])
     }
 
-    /// What programs are run by, word by word.
+    /// Returns the words of the command with which cargo runs programs.
     pub(crate) fn runner(&self) -> Vec<String> {
         let target = self.target.as_ref().unwrap_or(&self.host);
         let variable = format!("CARGO_TARGET_{}_RUNNER", target.to_uppercase().replace(['-', '.'], "_"));
@@ -230,7 +231,7 @@ fn rustc_version(folder: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// cargo's own files of settings, the strongest first. What can't be read is cargo's to complain of.
+/// Reads cargo's configuration files, in descending precedence. Unreadable files are skipped, because cargo itself reports them.
 fn settings(folder: &Path) -> Vec<Settings> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let folders = folder.ancestors().map(|folder| folder.join(".cargo")).chain(home);

@@ -1,4 +1,4 @@
-//! What became of a crate: written by the wrapper, read by the front, and remembered for the next time.
+//! Result of compiling a crate: written by the compiler wrapper, displayed by `cargo monitor`, and read again by the next build.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::weave::Limit;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) crate_name: String,
-    /// How many functions are woven.
+    /// Number of woven functions.
     pub(crate) woven: usize,
-    /// Functions that are woven only in part, or not at all, because the compiler refused; with its words.
+    /// Functions that are woven only in part, or not at all, because the compiler refused; with its message.
     pub(crate) refused: BTreeMap<String, Refusal>,
-    /// Why the whole crate is unmonitored.
+    /// Reason why the whole crate is unmonitored.
     pub(crate) unmonitored: Option<String>,
-    /// Version of the tool, and digest of the sources, that the refusals belong to.
+    /// Version of cargo-monitor and digest of the sources. The refusals are valid only for these.
     pub(crate) of: (String, String),
 }
 

@@ -1,4 +1,4 @@
-//! Builds the woven runtime by the project's own compiler, beside what the project builds.
+//! Builds the woven runtime with the project's own compiler, in a folder of its own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,15 +13,15 @@ use sha2::{Digest, Sha256};
 use crate::plan::{self, Runtime};
 use crate::project::Project;
 
-/// Names of files, and what is in them.
+/// Paths and contents of the embedded source files.
 const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/runtime.in"));
-/// With it this program is the wrapper of the compiler that builds the runtime.
+/// Environment variable that makes this program the compiler wrapper of the runtime's build.
 pub(crate) const VARIABLE: &str = "MONITOR_WEAVE_RUNTIME";
 
-/// Builds it unless it is there.
+/// Returns the runtime for the project's compiler and target, and builds it if it does not exist.
 ///
 /// # Errors
-/// When the compiler is too old for it, or has no standard library for the target.
+/// If the compiler is too old, or has no standard library for the target.
 pub(crate) fn build(project: &Project, is_quiet: bool) -> anyhow::Result<Runtime> {
     let mut hasher = Sha256::new();
     hasher.update(project.rustc_version.as_bytes());
@@ -32,12 +32,13 @@ pub(crate) fn build(project: &Project, is_quiet: bool) -> anyhow::Result<Runtime
     }
     let folder = project.monitor_dir().join("runtime").join(plan::short(&hasher.finalize(), 8));
     write_sources(&folder.join("src")).with_context(|| format!("{} can't be written", folder.display()))?;
-    // Without a network what was fetched before may do.
+    // If the first build fails, for example without a network, try again offline and without the lock file, with the versions that are
+    // already downloaded.
     let library = cargo(project, &folder, false, is_quiet).or_else(|error| {
         let _ = fs::remove_file(folder.join("src/Cargo.lock"));
         cargo(project, &folder, true, is_quiet).map_err(|_| error)
     })?;
-    // What it needs stands in the folder below, and its own file there has a name that nobody else has.
+    // Use the copy in `deps`, next to its dependencies: its file name contains a hash, so it is unique.
     let deps = library.parent().context("a library stands in a folder")?.join("deps");
     let woven = fs::read_dir(&deps)?.flatten().map(|entry| entry.path()).filter(|path| is_woven(path));
     let newest = woven.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
@@ -54,7 +55,7 @@ fn is_woven(path: &Path) -> bool {
 fn write_sources(folder: &Path) -> std::io::Result<()> {
     for (path, text) in FILES {
         let path = folder.join(path);
-        // The compiler goes by the time of a file, and cargo keeps the lock file.
+        // Existing files are kept: rewriting would trigger a rebuild, and cargo updates the lock file itself.
         if !path.exists() {
             fs::create_dir_all(path.parent().unwrap_or(folder))?;
             fs::write(&path, text)?;
@@ -69,7 +70,7 @@ fn cargo(project: &Project, folder: &Path, is_offline: bool, is_quiet: bool) -> 
     command.arg(folder.join("src/Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
     command.args(project.target.iter().flat_map(|target| ["--target", target.as_str()]));
     command.args(is_offline.then_some("--offline")).args(is_quiet.then_some("--quiet"));
-    // In the project's folder: its toolchain and its flags are meant.
+    // Run in the project's folder, so that its toolchain and compiler flags apply.
     command.current_dir(&project.root).stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(if is_offline { Stdio::null() } else { Stdio::inherit() });
     command.env("RUSTC_WRAPPER", std::env::current_exe()?).env(VARIABLE, "1").env_remove("RUSTC_WORKSPACE_WRAPPER");
@@ -96,7 +97,8 @@ fn cargo(project: &Project, folder: &Path, is_offline: bool, is_quiet: bool) -> 
     library.context("cargo has told of no library")
 }
 
-/// In rustc's place: what is made shall be good for every kind of link, and be nobody else's.
+/// Compiler wrapper for the runtime's build: keeps the bitcode, so that the library can be linked with LTO, and adds metadata, so that its
+/// symbols differ from any other copy.
 pub(crate) fn wrap(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let rustc = args.next().unwrap_or_default();
     let mut passed: Vec<OsString> = Vec::new();

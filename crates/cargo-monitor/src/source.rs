@@ -1,4 +1,4 @@
-//! A crate's sources: its files, by following `mod` from the root as the compiler does, and the functions in them.
+//! Reads a crate's sources: follows `mod` from the root file as the compiler does, and finds the functions in each file.
 
 mod functions;
 mod modules;
@@ -22,7 +22,7 @@ pub(crate) struct SourceFile {
     /// Absolute, without `.` and `..`.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// In the order in which they stand.
+    /// In source order.
     pub(crate) functions: Vec<Function>,
 }
 
@@ -31,24 +31,24 @@ pub(crate) struct SourceFile {
 pub(crate) struct Function {
     /// `crate::mod::Type::method`
     pub(crate) path: String,
-    /// The line of its name, from 1.
+    /// Line of its name, starting at 1.
     pub(crate) line: usize,
     /// First and last line, attributes and comments included.
     pub(crate) lines: (usize, usize),
-    /// Lines of its body.
+    /// Number of lines of the body, including those of its braces.
     pub(crate) body_lines: usize,
     pub(crate) parameters: Vec<String>,
     pub(crate) is_async: bool,
-    /// Where an attribute can be put: a byte of the text.
+    /// Byte offset in the text at which an attribute can be inserted.
     pub(crate) place: usize,
-    /// Why it can't be woven.
+    /// Reason why it can't be woven.
     pub(crate) obstacle: Option<Obstacle>,
-    /// Why it isn't woven unless someone asks for it.
+    /// Reason why it is woven only if a rule includes it explicitly.
     pub(crate) left_out: Option<LeftOut>,
     pub(crate) is_test: bool,
-    /// What it calls, by name.
+    /// Functions that it calls, by name.
     pub(crate) callees: Vec<Callee>,
-    /// It calls itself, directly or through others of its crate.
+    /// True if it calls itself, directly or through other functions of its crate.
     pub(crate) is_recursive: bool,
 }
 
@@ -57,18 +57,18 @@ impl Function {
         self.path.rsplit("::").next().unwrap_or_default()
     }
 
-    /// The name of its processes: that of a test is the harness's own.
+    /// Returns the name of its processes. For a test, it is the name that the test harness uses.
     pub(crate) fn shown(&self) -> &str {
         self.path.split_once("::").filter(|_| self.is_test).map_or(&self.path, |(_, test)| test)
     }
 
-    /// The type or trait that it is a method or function of.
+    /// Returns the type or trait of a method or associated function.
     pub(crate) fn of_type(&self) -> Option<&str> {
         self.path.rsplit("::").nth(1).filter(|of| of.starts_with(|first: char| !first.is_lowercase() || first == '_'))
     }
 }
 
-/// Why a function can't be woven.
+/// Reason why a function can't be woven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Obstacle {
@@ -76,13 +76,13 @@ pub(crate) enum Obstacle {
     Const,
     /// `#[naked]`
     Naked,
-    /// `...` in its parameters.
+    /// Has `...` among its parameters.
     Variadic,
-    /// One of ours stands there already.
+    /// Already has an attribute of monitor-client.
     Attributed,
-    /// Of an allocator, a panic handler, a signal's way in: what the recorder itself needs.
+    /// Belongs to an allocator, a panic handler or similar code that the recorder itself depends on.
     Beneath,
-    /// It stands on one line with what precedes it, and so does its body.
+    /// Shares one line with preceding code and with its body, so that an inserted attribute would move the columns of the body.
     OneLine,
 }
 

@@ -1,45 +1,46 @@
-//! Inserts attributes into the text of a file, so that no line moves, and no column of a line that a function stands on.
+//! Inserts attributes into the text of a source file. Line numbers, and the columns of all code that recorded positions refer to, stay
+//! unchanged.
 
 use std::collections::BTreeMap;
 
 use crate::config::{Rule, TaskKind};
 use crate::source::{Function, SourceFile};
 
-/// How far a function can be woven, as was found out.
+/// Restriction for a function, found when the compiler refused the full weaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Limit {
-    /// Without a closure around its body.
+    /// Woven without a closure around the body.
     Guard,
-    /// Not at all.
+    /// Not woven.
     Out,
 }
 
-/// Whose attributes are inserted.
+/// Kind of the inserted attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attributes {
-    /// Those of the woven runtime.
+    /// Attributes of the woven runtime.
     Woven,
-    /// Those of the project's own `monitor-client`, by this name.
+    /// Attributes of the project's own `monitor-client`, which the crate knows by this name.
     Client(String),
 }
 
-/// A file with what was inserted.
+/// The text of a file with the inserted attributes.
 #[derive(Debug)]
 pub(crate) struct Woven {
     pub(crate) text: String,
-    /// Each text that was inserted.
+    /// Each inserted text.
     pub(crate) inserted: Vec<String>,
-    /// How many functions.
+    /// Number of woven functions.
     pub(crate) count: usize,
 }
 
-/// The rule that decides about a function.
+/// Returns the rule for a function: the first that accepts it.
 pub(crate) fn rule_for<'a>(rules: &'a [Rule], function: &Function) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.takes(function))
 }
 
-/// Weaves a file; `None` if nothing of it is to be woven.
+/// Weaves a file; `None` if it has no function to weave.
 pub(crate) fn weave(file: &SourceFile, rules: &[Rule], limits: &BTreeMap<String, Limit>, attributes: &Attributes) -> Option<Woven> {
     let mut insertions: Vec<(usize, String)> = Vec::new();
     for function in file.functions.iter().filter(|function| function.obstacle.is_none()) {
@@ -62,12 +63,12 @@ pub(crate) fn weave(file: &SourceFile, rules: &[Rule], limits: &BTreeMap<String,
     Some(Woven { text, count: insertions.len(), inserted: insertions.into_iter().map(|(_, insertion)| insertion).collect() })
 }
 
-/// Returns true if a function's calls within each other are not recorded, but for the outermost one.
+/// Returns true if only the outermost call is recorded when calls of the function are nested.
 pub(crate) fn is_outermost(function: &Function, rule: &Rule) -> bool {
     function.is_recursive && !function.is_async && !rule.names_it()
 }
 
-/// Tells functions of the same path apart, as those of two impls.
+/// Returns a key that is unique also for functions of the same path, such as methods in two impls.
 pub(crate) fn key(function: &Function) -> String {
     format!("{}:{}", function.path, function.line)
 }

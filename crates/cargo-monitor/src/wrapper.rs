@@ -1,4 +1,5 @@
-//! In rustc's place: cargo calls it for each crate of the workspace. It weaves, compiles, and lets nothing of it become an error.
+//! Compiler wrapper: cargo calls it instead of rustc for each crate of the workspace. It weaves and compiles the crate, and compiles it
+//! unwoven if weaving fails.
 
 mod arguments;
 mod diagnostics;
@@ -22,15 +23,15 @@ use crate::report::{Refusal, Report};
 use crate::source::{Function, SourceFile, absolute, read_crate};
 use crate::weave::{Attributes, Limit, key};
 
-/// So often a crate is compiled with less of it woven.
+/// Maximum number of compilations of a crate, each with fewer woven functions.
 const TRIES: usize = 8;
 
-/// Compiles as `rustc arguments…` would.
+/// Compiles the crate as `rustc arguments…` would, with woven functions if possible.
 pub(crate) fn run(plan: &OsString, mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let plan = Plan::read(plan);
     let mut rustc = args.next().unwrap_or_default();
     let outer = plan.as_ref().ok().and_then(|plan| plan.outer.clone()).map(OsString::from);
-    // In the place of both wrappers it is called with itself for a crate of the workspace.
+    // If this program replaces both kinds of wrappers, cargo calls it with its own path as the compiler for crates of the workspace.
     let is_others = outer.is_some() && !is_own(&rustc);
     if is_own(&rustc) {
         rustc = args.next().unwrap_or_default();
@@ -39,7 +40,7 @@ pub(crate) fn run(plan: &OsString, mut args: impl Iterator<Item = OsString>) -> 
     let result = match (plan, Arguments::read(&args)) {
         _ if is_others => plainly(outer.as_ref(), &rustc, &args),
         (Ok(plan), Some(arguments)) => Unit { plan, rustc: rustc.clone(), arguments }.compile(),
-        // A probe, or what is no crate of the project's own.
+        // A query about the compiler, or no crate of the workspace.
         (plan, _) => {
             let inner = plan.ok().and_then(|plan| plan.inner).map(OsString::from);
             plainly(inner.as_ref(), &rustc, &args)
@@ -54,7 +55,7 @@ pub(crate) fn run(plan: &OsString, mut args: impl Iterator<Item = OsString>) -> 
     }
 }
 
-/// Whether this program is meant.
+/// Returns true if `program` is the path of this executable.
 pub(crate) fn is_own(program: &OsStr) -> bool {
     std::env::current_exe().is_ok_and(|own| own == Path::new(program))
 }
@@ -74,18 +75,18 @@ fn plainly(inner: Option<&OsString>, rustc: &OsString, args: &[OsString]) -> io:
     command(inner, rustc).args(args).status()
 }
 
-/// A compilation.
+/// One compilation of a crate.
 struct Unit {
     plan: Plan,
     rustc: OsString,
     arguments: Arguments,
 }
 
-/// What a run of rustc left.
+/// Output of a run of rustc.
 struct Outcome {
     status: ExitStatus,
     diagnostics: Vec<Diagnostic>,
-    /// What is no JSON.
+    /// Lines that are not JSON.
     other: Vec<String>,
 }
 
@@ -107,7 +108,7 @@ impl Unit {
         let is_tool = self.arguments.is_tool || (self.plan.is_cross && !self.arguments.has_target);
         let rules = self.plan.rules(name);
         if is_tool {
-            // What it depends on may be woven.
+            // Dependencies may be woven, so the folders of the runtime are needed.
             return self.plain(self.libraries());
         }
         let Some(attributes) = attributes else {
@@ -140,8 +141,8 @@ impl Unit {
         }
     }
 
-    /// Compiles with functions woven, with fewer ones each time that the compiler refuses some. An error says that nothing is to be
-    /// woven, and why.
+    /// Compiles with woven functions. After each failure, fewer functions are woven. The inner error means that the crate must be compiled
+    /// unwoven, and contains the reason.
     fn weave(&self, files: &[SourceFile], rules: &[Rule], attributes: &Attributes) -> io::Result<Result<ExitStatus, Report>> {
         let of = (env!("CARGO_PKG_VERSION").to_owned(), digest(files));
         let remembered = plan::read::<Report>(&self.report_path()).ok().flatten().filter(|report| report.of == of);
@@ -187,7 +188,7 @@ impl Unit {
             if let Some(status) = self.users_own_errors()? {
                 return Ok(Ok(status));
             }
-            // The user's files are good: the weaving is at fault.
+            // The user's own files compile, so the inserted attributes caused the errors.
             if !refuse(&mut report, files, &outcome.diagnostics, attributes) {
                 let why = outcome.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map(Diagnostic::message);
                 let why = why.unwrap_or_else(|| outcome.other.first().cloned().unwrap_or_else(|| outcome.status.to_string()));
@@ -197,7 +198,7 @@ impl Unit {
         Ok(Err(Report { unmonitored: Some(format!("the compiler refused what was woven {TRIES} times")), ..report }))
     }
 
-    /// Runs rustc, passes on at once what it says about files that are ready, each once, and holds the rest.
+    /// Runs rustc and returns its diagnostics. Other JSON messages, such as finished artifacts, are passed on at once, each only once.
     fn rustc(&self, args: &[OsString], told: &mut HashSet<String>) -> io::Result<Outcome> {
         let mut child = command(self.inner().as_ref(), &self.rustc).args(args).stderr(Stdio::piped()).spawn()?;
         let (mut diagnostics, mut other) = (Vec::new(), Vec::new());
@@ -216,7 +217,7 @@ impl Unit {
         Ok(Outcome { status: child.wait()?, diagnostics, other })
     }
 
-    /// Checks the user's own files; if they are at fault their errors are told.
+    /// Compiles the user's own files without weaving. If that fails, prints the errors and returns the status.
     fn users_own_errors(&self) -> io::Result<Option<ExitStatus>> {
         let folder = self.plan.shadows.join(format!("{}-check", self.arguments.unit()));
         fs::create_dir_all(&folder)?;
@@ -239,7 +240,7 @@ impl Unit {
         plainly(self.inner().as_ref(), &self.rustc, &args)
     }
 
-    /// Where the runtime is, for who depends on a woven crate.
+    /// Returns the search paths of the runtime, which every crate needs that depends on a woven crate.
     fn libraries(&self) -> Vec<OsString> {
         let folders = self.plan.runtime.iter().flat_map(|runtime| &runtime.folders);
         let of = |folder: &PathBuf| {
@@ -250,14 +251,15 @@ impl Unit {
         folders.flat_map(of).collect()
     }
 
-    /// rustdoc is no wrapper's: for doctests the runtime lies where cargo looks for libraries. Names of ours are nobody else's.
+    /// Links the runtime's libraries into the output folder, where doctests search for them, because rustdoc ignores the wrapper. Only
+    /// files with our own names are placed there.
     fn lend_libraries(&self) {
         let (Some(runtime), Some(out)) = (&self.plan.runtime, &self.arguments.out_dir) else { return };
         for entry in runtime.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             let is_needed = ["libmonitor_", "liblibc-"].iter().any(|start| name.to_string_lossy().starts_with(start));
             let is_library = path.extension().is_some_and(|end| ["rlib", "so", "dylib", "dll"].iter().any(|of| end == *of));
-            // Of an older runtime there may be one of the same name.
+            // The folder may contain a file of the same name from an older runtime.
             let (lent, stamp) = (out.join(&name), |path: &Path| path.metadata().and_then(|data| Ok((data.len(), data.modified()?))).ok());
             if is_needed && is_library && stamp(&path) != stamp(&lent) {
                 let new = out.join(format!(".{}-{}", name.to_string_lossy(), std::process::id()));
@@ -266,7 +268,8 @@ impl Unit {
         }
     }
 
-    /// The file that cargo reads to know what a crate was made of: the user's own files, and what was woven with.
+    /// Rewrites the dependency file that cargo reads: it lists the user's own files instead of the woven files, and additionally the rules,
+    /// this program and the runtime.
     fn rewrite_dependencies(&self, shadow: Option<&Shadow>) {
         let Some(path) = self.arguments.dependencies() else { return };
         let Ok(text) = fs::read_to_string(&path) else { return };
@@ -276,7 +279,7 @@ impl Unit {
         let more = more.iter().fold(String::new(), |text, path| text + " " + &path.to_string_lossy().replace(' ', "\\ "));
         let lines = text.lines().map(|line| {
             let line = shadow.map_or_else(|| line.to_owned(), |shadow| shadow.original(line));
-            // A rule, not a comment or a rule for a file that may be gone.
+            // Only extend actual rules: comments and rules for possibly deleted files (`file:`) stay unchanged.
             if line.starts_with('#') || line.trim_end().ends_with(':') || line.trim().is_empty() { line } else { line + &more }
         });
         let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
@@ -284,12 +287,12 @@ impl Unit {
     }
 
     fn save(&self, report: &Report) {
-        // Without it the same is found out again.
+        // A write error is ignored; the next build then finds the same result again.
         let _ = plan::write(&self.report_path(), report);
     }
 }
 
-/// Tells which functions are left out.
+/// Prints a warning for each function that is left out.
 fn warn_of(report: &Report) {
     for (key, refusal) in report.refused.iter().filter(|(_, refusal)| refusal.limit == Limit::Out) {
         Diagnostic::warning(&format!("`{}` is not monitored: {}", path_of(key), refusal.why)).print();
@@ -300,7 +303,8 @@ fn path_of(key: &str) -> &str {
     key.rsplit_once(':').map_or(key, |(path, _)| path)
 }
 
-/// Leaves out the functions that errors stand in, or weaves less of them; `false` if there are none.
+/// Restricts or leaves out the functions that contain the errors; returns `false` if no error is in a function that can be restricted
+/// further.
 fn refuse(report: &mut Report, files: &[SourceFile], diagnostics: &[Diagnostic], attributes: &Attributes) -> bool {
     let mut refused: BTreeMap<String, Refusal> = BTreeMap::new();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
@@ -320,7 +324,7 @@ fn refuse(report: &mut Report, files: &[SourceFile], diagnostics: &[Diagnostic],
     is_news
 }
 
-/// The innermost function around a line.
+/// Returns the innermost function that contains a line.
 fn function_at<'a>(files: &'a [SourceFile], file: &Path, line: usize) -> Option<&'a Function> {
     let file = files.iter().find(|of| of.path == file)?;
     let around =

@@ -1,4 +1,4 @@
-//! A record that is damaged in memory costs itself alone, and is counted as what it is.
+//! Tests that a record that is damaged in memory does not affect other records, and is counted as damaged.
 
 #![cfg(feature = "record")]
 #![allow(unsafe_code, reason = "turns a bit of what was recorded")]
@@ -14,7 +14,7 @@ use monitor_core::{Process, queue, switch};
 
 static RING: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Memory, of which it shows where the ring is.
+/// Memory that stores the address of the ring for the test.
 struct Shown;
 
 // SAFETY: as that of `Memory`.
@@ -39,8 +39,8 @@ fn a_damaged_record_is_counted_as_damaged() {
     switch::turn_on();
     let top = Process::builder("top").enter();
     (0..3).for_each(|_| drop(Guard::enter(site!("call", "normal", 1), How::Normal)));
-    // The second record: a line of 8 words behind a header of as many.
-    // SAFETY: in the ring, which nobody gives back before the receiver has looked; its words are atomic.
+    // The second record: a line of 8 words after a header of the same size.
+    // SAFETY: the address is within the ring, which stays allocated until the receiver has scanned it; its words are atomic.
     let id = unsafe { RING.load(Ordering::SeqCst).add(2 * 8 + 1).as_ref() }.expect("a ring");
     id.fetch_xor(1, Ordering::SeqCst);
     drop(top);

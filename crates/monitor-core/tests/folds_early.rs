@@ -1,4 +1,4 @@
-//! Calls are folded before whoever sends them has had a turn.
+//! Tests that calls are folded before the shipper's first scan.
 
 #![cfg(feature = "record")]
 
@@ -33,6 +33,6 @@ fn a_loop_is_folded_while_the_shipper_has_had_no_turn() {
         }
     }
     assert_eq!(single + counted, CALLS);
-    // Some calls begin before it is known what a tick is worth, and on a busy machine some take a millisecond: they have rows for that.
+    // Some calls begin before the length of a tick is known, and on a busy machine some take a millisecond; these have rows.
     assert!((AFTER..=2 * AFTER).contains(&single), "{single} rows");
 }

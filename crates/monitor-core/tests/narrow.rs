@@ -1,4 +1,4 @@
-//! Rings that are kept where no large one has room.
+//! Tests rings if their memory refuses large segments: recording continues in further small segments.
 
 #![cfg(feature = "record")]
 

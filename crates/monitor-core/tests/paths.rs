@@ -1,4 +1,4 @@
-//! Woven calls that are too long to be brief: after some of a path further ones are counted.
+//! Tests woven calls that are too long to be brief: after some calls of a path, further ones are counted.
 
 #![cfg(feature = "record")]
 
@@ -9,12 +9,12 @@ use monitor_core::private::{Guard, How, Site, site};
 use monitor_core::record::{Origin, Record};
 use monitor_core::{Process, fold, queue, switch};
 
-/// Calls of a path that are told singly, and those that are told because they are slow: from a millisecond to a second each has to take
-/// twice as long as the one before. Twice that, for a look may take a call without the one that has called it, whose path is then not
-/// known.
+/// Maximum number of individually reported calls of a path: ten, and those that are slow, because between a millisecond and a second each
+/// reported call must take twice as long as the previous one. Doubled, because a scan may take a call before its caller, and then does not
+/// know its path.
 const SINGLY: usize = 2 * (10 + 10);
 
-/// All that was told, by name.
+/// All reported and counted calls by name.
 #[derive(Default)]
 struct Told {
     ids: HashSet<u64>,
@@ -92,8 +92,7 @@ fn after_some_calls_of_a_path_further_ones_are_counted_whether_they_are_looked_a
         }
         told.take(&mut receiver);
         assert_eq!([told.total("outer"), told.total("inner"), told.total("other")], [1_000, 2_000, 1_000], "{:?}", told.counted);
-        // An outer one is told if one is that it has called.
-        // What the first round has told of a path counts in the second.
+        // An outer call is reported if one of its inner calls is. Calls that the first round reported count in the second round, too.
         let least = if looks == 0 { 10 } else { 0 };
         for (name, most) in [("inner", SINGLY), ("other", SINGLY), ("outer", 3 * SINGLY)] {
             let singly = told.singly.get(name).copied().unwrap_or_default();

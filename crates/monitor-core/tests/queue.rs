@@ -1,4 +1,4 @@
-//! The draining end of the queue.
+//! Tests the receiver of the queue.
 
 #![cfg(feature = "record")]
 
@@ -67,7 +67,7 @@ fn the_last_progress_of_a_process_is_told_before_its_end() {
             let _call = Guard::enter(site!("call", "normal", 1), How::Normal);
             (0..=10).for_each(|done| progress(done, 10));
         }
-        // Of one that runs, the last waits for a tenth of a second.
+        // The last update of a running process is delayed by a tenth of a second.
         receiver.look(Duration::from_millis(5));
         let entries: Vec<_> = std::iter::from_fn(|| receiver.take()).collect();
         let told: Vec<_> = entries

@@ -1,4 +1,4 @@
-//! What goes through the rings: nothing is lost, nothing is told twice, and what finds no room is counted.
+//! Tests the records in rings: none is lost or reported twice, and dropped records are counted.
 
 #![cfg(feature = "record")]
 
@@ -32,7 +32,7 @@ fn with_receiver(test: impl FnOnce(&mut queue::Receiver)) {
     drain(receiver);
 }
 
-/// What was recorded, by process.
+/// Received records by process.
 #[derive(Debug, Default)]
 struct Seen {
     starts: HashMap<u64, (u64, String)>,
@@ -220,7 +220,7 @@ fn what_finds_no_room_is_counted_by_tree() {
         let counts: Vec<u64> = contexts.iter().map(|tree| of(*tree)).collect();
         assert_eq!(counts, [1].into_iter().chain((1..40).map(|calls| 3 * calls)).collect::<Vec<u64>>());
         assert_eq!(dropped() - before, counts.iter().sum::<u64>());
-        // What would have begun a tree belongs to none.
+        // A dropped process that would have started a tree belongs to no tree.
         let none = |dropped: Vec<(queue::DropKey, u64)>| {
             dropped.iter().filter(|(drop, _)| drop.root.is_none()).map(|(_, count)| *count).sum::<u64>()
         };
@@ -320,7 +320,7 @@ fn a_recursion_deeper_than_the_frames_is_recorded_completely() {
         let seen = drain(receiver);
         assert_eq!((seen.starts.len(), seen.ends.len()), (1_203, 1_203));
         let parents: HashSet<_> = seen.starts.values().map(|(parent, _)| *parent).collect();
-        // Each is the parent of one, the top of two; the last has none below it, nor has the leaf.
+        // Each process is the parent of one, the top of two; the last nested call and the leaf have no children.
         assert_eq!(parents.len(), 1_202);
     });
 }
@@ -408,7 +408,7 @@ fn a_ring_that_has_grown_is_small_again_for_the_next_thread() {
             let count = drain(receiver).count("leaf");
             // The thread's region is given back by the look after the one that took its records.
             assert_eq!((count, drain(receiver).count("leaf")), (8_000, 0));
-            // What threads of other tests had may be given back meanwhile as well.
+            // Regions of other tests' threads may be freed at the same time.
             assert!(ring_bytes() <= before);
         }
     });
@@ -515,7 +515,7 @@ fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
         });
         let count = Arc::new(Wakes(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
-        // The thread's top is there.
+        // The thread has started its top process.
         until(&is_waiting);
         for _ in 0..8 {
             while receiver.poll_recv(&mut Context::from_waker(&waker)).is_ready() {}

@@ -1,4 +1,4 @@
-//! The first monitored call decides whether anything is recorded.
+//! Tests that the first monitored call determines if recording is on.
 
 #![cfg(feature = "record")]
 
@@ -12,7 +12,7 @@ static STARTS: AtomicUsize = AtomicUsize::new(0);
 
 fn start() {
     STARTS.fetch_add(1, Ordering::SeqCst);
-    // What a starter calls itself is not recorded, and waits for nothing.
+    // Calls in the starter are not recorded, and don't wait for it.
     assert!(!switch::is_on());
     assert_eq!(Process::builder("in the starter").begin().context(), None);
     queue::open(1 << 20).expect("nobody opened it before");

@@ -1,8 +1,8 @@
-//! WebAssembly, which is not compiled here: its standard library is seldom installed.
+//! Tests the configuration for WebAssembly without compiling for it, because its standard library is rarely installed.
 
 use std::process::Command;
 
-/// The condition under which recording is refused is what the compiler says of the target.
+/// Recording is refused depending on the compiler's configuration of the target.
 #[test]
 fn recording_is_refused_for_webassembly_alone() {
     let family = |target: &[&str]| {

@@ -1,68 +1,68 @@
-//! A tree's processes in the order in which they are shown.
+//! Sorts the processes of a tree in display order, and repairs parent links that would create cycles or exceed the maximum depth.
 
 use monitor_wire::{Process, ProcessId, RootId};
 
 use crate::process::ProcessFacts;
 
-/// As much of a process as its place depends on.
+/// The properties of a process that determine its place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
     /// The process.
     pub id: ProcessId,
-    /// Its parent as it was told.
+    /// Parent id as reported, even if that process is unknown.
     pub parent_id: Option<ProcessId>,
-    /// When it began, as far as is known.
+    /// Start time, or the earliest other known time.
     pub at_us: u64,
-    /// Whether anyone said what it is: without that, having no parent means nothing.
+    /// True if the process was reported by an event that defines it. Only then does a missing parent mean that it has none.
     pub is_defined: bool,
 }
 
 impl Node {
-    /// The place of a process, by its facts and how it is shown.
+    /// Creates the node of a process from its facts and its read model.
     pub fn of(facts: &ProcessFacts, view: &Process) -> Self {
         Self { id: view.id, parent_id: view.parent_id, at_us: facts.at_us(), is_defined: facts.is_defined() }
     }
 
-    /// Siblings are shown in this order.
+    /// Sort key among siblings.
     fn begin(&self) -> (u64, ProcessId) {
         (self.at_us, self.id)
     }
 }
 
-/// The places of a tree's processes.
+/// Places of all processes of a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Order {
     /// In pre-order, siblings by (begin, id).
     pub placed: Vec<Placed>,
-    /// The root's own process, as an index into what was ordered.
+    /// Index of the root's own process in the input.
     pub own: Option<usize>,
-    /// How many parents were ignored because they would have closed a cycle.
+    /// Number of parents that were ignored because they would have closed a cycle.
     pub ignored_parents: usize,
-    /// How many were ignored because the process would have hung too deep.
+    /// Number of parents that were ignored because the process would have exceeded the maximum depth.
     pub deep_parents: usize,
 }
 
-/// Where a process stands.
+/// Place of a process in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
-    /// Which, as an index into what was ordered.
+    /// Index of the process in the input.
     pub index: u32,
-    /// The place in the order of the one that it hangs below; none at the top.
+    /// Position of the displayed parent in `placed`; `None` at the top.
     pub below: Option<u32>,
-    /// How deep, 0 for the root's own process.
+    /// Depth; 0 for the root's own process.
     pub depth: u32,
-    /// It has no known parent, or one that is ignored, and is not the root's own.
+    /// True if the process is not the root's own, and its parent is unknown or ignored.
     pub is_orphan: bool,
-    /// Its parent is ignored because it would hang too deep.
+    /// True if its parent is ignored because the process would exceed the maximum depth.
     pub is_deep: bool,
 }
 
-/// Returns for each process the index of the one that it is shown below: the closest one before it with a smaller depth. The processes are in
+/// Returns for each process the index of its displayed parent: the closest preceding process with a smaller depth. The processes must be in
 /// pre-order with depths, as the API returns them; the first one is the root's own.
 pub fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     let mut above: Vec<usize> = Vec::new();
     let parent = |(index, process): (usize, &Process)| {
-        // Only the first process is the root, whatever the data contains.
+        // Only the first process is the root, even if another one has depth 0 in the data.
         let depth = if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) };
         above.truncate(depth);
         let parent = above.last().copied();
@@ -72,14 +72,14 @@ pub fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     processes.iter().enumerate().map(parent).collect()
 }
 
-/// No index.
+/// Marks a missing index.
 const NONE: u32 = u32::MAX;
 
-/// Puts the processes of `root` in order; their own order doesn't matter. Each id must be there once, and there are less than 2^32.
+/// Sorts the processes of `root`, which may be in any order. Each id must occur once, and there must be fewer than 2^32 processes.
 ///
-/// A parent of the id that [`RootId::own_process`] says, which isn't there, is the root's own process.
+/// A parent id equal to [`RootId::own_process`] means the root's own process, if no process has that id.
 ///
-/// What would hang deeper than `most_depth`, at least 1, hangs below the root's own process instead, with all that hangs below it.
+/// A process that would be deeper than `most_depth` (at least 1) is placed below the root's own process, together with its descendants.
 pub fn order(nodes: &[Node], root: RootId, most_depth: u32) -> Order {
     let count = u32::try_from(nodes.len()).expect("less than 2^32 processes");
     let mut sorted: Vec<u32> = (0..count).collect();
@@ -116,9 +116,9 @@ pub fn order(nodes: &[Node], root: RootId, most_depth: u32) -> Order {
     Order { placed, own: own.map(|own| own as usize), ignored_parents, deep_parents: too_deep.len() }
 }
 
-/// Walks the tree that these parents make, siblings as they are sorted.
+/// Returns the pre-order traversal of the tree; siblings are in the order of `sorted`.
 fn place(sorted: &[u32], parents: &[u32], is_orphan: &[bool]) -> Vec<Placed> {
-    // From the last sibling to the first, so that each list of children ends up in order.
+    // Iterate in reverse, so that prepending builds each list of children in order.
     let mut first_child = vec![NONE; parents.len()];
     let mut next_sibling = vec![NONE; parents.len()];
     let mut first_top = NONE;
@@ -139,10 +139,10 @@ fn place(sorted: &[u32], parents: &[u32], is_orphan: &[bool]) -> Vec<Placed> {
     placed
 }
 
-/// The processes whose parents are to be ignored for none to hang deeper than `most`: each that does, where what hangs below it counts
-/// from its new place.
+/// Returns the processes whose parents must be ignored so that none is deeper than `most`. The depth of the descendants of such a process
+/// counts from its new place.
 fn too_deep(placed: &[Placed], has_own: bool, most: u32) -> Vec<u32> {
-    // Few trees have as many processes as that.
+    // Fast path: a tree with at most `most` processes can't be too deep.
     if placed.len() <= most as usize {
         return Vec::new();
     }
@@ -159,9 +159,9 @@ fn too_deep(placed: &[Placed], has_own: bool, most: u32) -> Vec<u32> {
     too_deep
 }
 
-/// The indices of all parents, [`NONE`] where they are not there.
+/// Returns the parent's index for each node, [`NONE`] if the parent is unknown.
 fn find_parents(nodes: &[Node]) -> Vec<u32> {
-    // A store hands them out in this order.
+    // Stores usually return nodes sorted by id.
     let is_sorted = nodes.is_sorted_by_key(|node| node.id);
     let mut by_id: Vec<(ProcessId, u32)> = Vec::new();
     if !is_sorted {
@@ -184,10 +184,10 @@ fn find_parents(nodes: &[Node]) -> Vec<u32> {
     nodes.iter().map(find).collect()
 }
 
-/// Takes from every cycle the parent of its first process by (begin, id); how many.
+/// Removes the parent of the first process, by (begin, id), of every cycle. Returns the number of removed parents.
 fn break_cycles(parents: &mut [u32], nodes: &[Node]) -> usize {
     let mut ignored = 0;
-    // 0: not seen, otherwise the walk that saw it
+    // 0 if not visited, otherwise the number of the walk that visited the node.
     let mut seen_by = vec![0_u32; nodes.len()];
     for begin in 0..nodes.len() {
         let walk = begin as u32 + 1;

@@ -1,4 +1,4 @@
-//! `#[monitor_all]` on modules and impls.
+//! Tests `#[monitor_all]` on modules and impls.
 
 use monitor_client::monitor_all;
 

@@ -1,4 +1,4 @@
-//! Values that attributes record of each call: arguments, fields, what is returned, names made of these.
+//! Tests the values that attributes record for each call: arguments, fields, return values, and names made of these.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

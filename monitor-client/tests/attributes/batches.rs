@@ -1,4 +1,4 @@
-//! The mark of a batch, from the value of a parameter.
+//! Tests batch marks, which contain the value of a parameter.
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Futures that are dropped before their end.
+//! Tests futures that are dropped before their end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 use crate::support::{check, record};
 
-/// Polls `future` so often and drops it.
+/// Polls `future` `polls` times and drops it.
 fn poll_and_drop(future: impl Future, polls: usize) {
     let mut future = Box::pin(future);
     for _ in 0..polls {

@@ -1,4 +1,4 @@
-//! Work that other threads, pools and executors do: each keeps the tree in which it was asked for.
+//! Tests work that is executed by other threads, pools and executors: it stays in the tree of its caller.
 
 use std::thread;
 

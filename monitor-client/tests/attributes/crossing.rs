@@ -1,4 +1,4 @@
-//! Functions that run on another thread, or for a caller in another program.
+//! Tests functions that run on another thread, or for a caller in another program.
 
 use std::thread;
 

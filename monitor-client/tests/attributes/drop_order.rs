@@ -1,4 +1,4 @@
-//! What a function holds is dropped in the order of the plain function.
+//! Tests that an attributed function drops its values in the same order as the plain function.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -92,7 +92,7 @@ fn of_self() {
     assert_same_order!(|noisy| |f: fn(Owner, Noisy) -> usize| { f(Owner(noisy("self")), noisy("a")); drop(noisy("after")) }; [plain, monitored]);
 }
 
-/// Polls the future of `f` so often and drops it.
+/// Polls the future of `f` `polls` times and drops it.
 fn call<F: Future>(f: impl FnOnce(Noisy, Noisy, (Noisy, Noisy), Noisy) -> F, noisy: &dyn Fn(&'static str) -> Noisy, polls: usize) {
     let mut future = Box::pin(f(noisy("a"), noisy("_"), (noisy("b"), noisy("b's other")), noisy("unused")));
     for _ in 0..polls {

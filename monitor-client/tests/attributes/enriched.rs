@@ -1,4 +1,4 @@
-//! What a running call says of itself: fields, another name, that it failed.
+//! Tests the data that a running call adds to itself: fields, another name, a failure.
 
 use std::io;
 
@@ -79,7 +79,7 @@ fn an_error_or_a_panic_that_follows_says_why_instead() {
             drop(returned());
             drop(std::panic::catch_unwind(panicked));
             twice();
-            // Nothing is left for the next one.
+            // The data does not affect the next process.
             drop(Process::builder("after").enter());
         },
         "

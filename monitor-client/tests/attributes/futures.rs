@@ -1,4 +1,4 @@
-//! Parents and outcomes of futures, whoever polls them and wherever.
+//! Tests the parents and outcomes of futures, on whichever thread they are polled.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -137,7 +137,7 @@ fn tasks_that_wander_between_threads_keep_their_parents() {
     assert_eq!(trees.to_string(), format!("top root\n{}", worker.repeat(16)).trim_end());
 }
 
-/// An executor of nobody's: threads that poll what is woken. No runtime is there.
+/// A minimal executor: threads that poll woken futures, without a runtime.
 #[test]
 fn futures_keep_their_parents_on_an_executor_that_nobody_knows() {
     use std::sync::{Mutex, mpsc};
@@ -150,7 +150,7 @@ fn futures_keep_their_parents_on_an_executor_that_nobody_knows() {
 
     impl Wake for Task {
         fn wake(self: Arc<Self>) {
-            // Who is woken after its end finds nobody.
+            // A wake after the end of the executor has no effect.
             let _ = self.ready.send(self.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! What the attributes record, by running them.
+//! Tests the records that attributes produce, by running attributed functions.
 
 #![cfg(feature = "record")]
 

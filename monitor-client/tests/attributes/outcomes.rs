@@ -1,4 +1,4 @@
-//! How a function ended, found by the type that it returns.
+//! Tests the outcomes of functions, which depend on their return types.
 
 use std::error::Error;
 use std::fmt;

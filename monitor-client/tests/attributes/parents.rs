@@ -1,4 +1,4 @@
-//! Who becomes the parent of what starts.
+//! Tests which process becomes the parent of a new one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;

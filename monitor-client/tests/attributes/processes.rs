@@ -1,4 +1,4 @@
-//! Processes that are no functions.
+//! Tests processes that are not functions.
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -179,7 +179,7 @@ fn progress_is_thinned_and_its_last_is_told() {
     });
     let told = &trees.find("import").progress;
     assert_eq!((told.first(), told.last()), (Some(&(1.0, Some(f64::from(STEPS)))), Some(&(f64::from(STEPS), Some(f64::from(STEPS))))));
-    // Ten a second, and nobody knows how long the loop takes.
+    // At most ten updates a second; the duration of the loop depends on the machine.
     assert!(told.len() < 1_000, "{}", told.len());
     assert_eq!(trees.find("unknown").progress, [(7.5, None)]);
 }

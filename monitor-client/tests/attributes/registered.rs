@@ -1,4 +1,4 @@
-//! The attributed functions of the program.
+//! Tests the list of the program's attributed functions.
 
 use monitor_client::{cross_process, cross_thread, normal_task, registered};
 

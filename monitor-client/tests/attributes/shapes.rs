@@ -1,4 +1,4 @@
-//! Every kind of function does what it does without an attribute.
+//! Tests that every kind of function behaves as it does without an attribute.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! An allocator that counts what each thread asks it for.
+//! An allocator that counts the allocations of each thread.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 

@@ -1,4 +1,4 @@
-//! Records what a closure does and shows it as indented text.
+//! Records the processes of a closure and shows them as indented text.
 
 #![allow(dead_code, reason = "every test program uses its own part")]
 
@@ -15,8 +15,8 @@ static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Room for all that a test records.
 pub(crate) const PLENTY: usize = 64 << 20;
 
-/// Asserts the trees that `work` records. A line is `name kind attachment <batch> {fields} outcome`, of which only what is
-/// not usual is written: `normal`, `explicit` and `succeeded` are.
+/// Asserts the trees that `work` records. A line is `name kind attachment <batch> {fields} outcome`; the usual values `normal`, `explicit`
+/// and `succeeded` are omitted.
 #[track_caller]
 pub(crate) fn check(work: impl FnOnce(), expected: &str) {
     let trees = record(work).to_string();
@@ -24,7 +24,7 @@ pub(crate) fn check(work: impl FnOnce(), expected: &str) {
     assert!(trees == expected, "recorded:\n{trees}\nexpected:\n{expected}");
 }
 
-/// Like [`check`], for what runs at the same time: siblings by name.
+/// Like [`check`], for concurrent processes: siblings are sorted by name.
 #[track_caller]
 pub(crate) fn check_sorted(work: impl FnOnce(), expected: &str) {
     let mut trees = record(work);
@@ -34,7 +34,7 @@ pub(crate) fn check_sorted(work: impl FnOnce(), expected: &str) {
     assert!(trees == expected, "recorded:\n{trees}\nexpected:\n{expected}");
 }
 
-/// What `work` recorded. One at a time: a program has one queue.
+/// Returns the records of `work`. Calls are serialised, because a program has only one queue.
 pub(crate) fn record(work: impl FnOnce()) -> Trees {
     let mut receiver = lock(PLENTY);
     record_into(receiver.as_mut().expect("opened"), work)
@@ -55,7 +55,7 @@ pub(crate) fn run<R>(work: impl Future<Output = R>) -> R {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
-/// Takes the queue, opened with room for `limit` bytes by the first who asks, and turns monitoring on.
+/// Locks the queue and turns monitoring on. The first call opens the queue with space for `limit` bytes.
 pub(crate) fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
     static ONCE: Once = Once::new();
     let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ pub(crate) fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
     receiver
 }
 
-/// All that was warned of so far.
+/// Returns all warnings so far.
 pub(crate) fn warnings() -> Vec<String> {
     WARNINGS.lock().expect("no panic").clone()
 }

@@ -1,4 +1,4 @@
-//! Subscribers used in ways that lose spans elsewhere: never a panic, never another's parent.
+//! Tests unusual uses of subscribers: they must neither panic nor assign a wrong parent.
 
 use std::sync::{Arc, Barrier};
 
@@ -85,7 +85,7 @@ fn a_span_that_is_closed_while_it_is_entered_ends_when_it_is_left() {
                 subscriber.enter(&id);
                 drop(span);
                 info_span!("still below").in_scope(|| ());
-                // Tells the layer that it is closed before it tells that it is left.
+                // Reports to the layer that the span is closed before reporting its exit.
                 subscriber.exit(&id);
                 info_span!("after").in_scope(|| ());
             });
@@ -147,7 +147,7 @@ fn an_entered_span_that_is_forgotten_ends_with_its_thread() {
     assert_eq!((parent("below"), parent("beside")), (trees.find("forgotten").started.id, 0));
 }
 
-/// A layer that itself tells of what it hears, by this crate.
+/// A layer that itself records events through this crate.
 struct Echo;
 
 impl<S: Subscriber> Layer<S> for Echo {

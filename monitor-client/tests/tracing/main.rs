@@ -1,4 +1,4 @@
-//! Spans as processes, recorded by the layer.
+//! Tests `tracing` spans that the layer records as processes.
 #![cfg(feature = "tracing")]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! How processes of spans end.
+//! Tests the outcomes of processes from spans.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! What hangs below what.
+//! Tests the parents of spans and calls.
 
 use monitor_client::{Context, InCurrent, Process, normal_task};
 use tracing::{Instrument, Span, info, info_span, instrument};

@@ -1,4 +1,4 @@
-// What the compiler says of the body stands at the body's own lines.
+// Compiler errors in a body are reported at the body's own lines.
 use monitor_client::{cross_thread, normal_task};
 
 #[normal_task]

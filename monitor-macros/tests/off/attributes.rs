@@ -1,4 +1,4 @@
-//! All attributes with all that they take, in a program that records nothing.
+//! All attributes with all their arguments, in a program that records nothing.
 
 use monitor_client::{cross_process, cross_thread, monitor_all, normal_task, root_task};
 

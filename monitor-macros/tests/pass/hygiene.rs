@@ -1,4 +1,4 @@
-//! A crate in which the usual names mean something else.
+//! A crate that redefines the usual names.
 
 #![allow(dead_code, non_camel_case_types, unused_macros)]
 

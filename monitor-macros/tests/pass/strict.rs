@@ -1,4 +1,4 @@
-//! A crate that forbids and denies all it can.
+//! A crate with all lints forbidden or denied.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]

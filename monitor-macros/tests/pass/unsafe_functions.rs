@@ -1,4 +1,4 @@
-//! The body of an unsafe function may do what the plain one may.
+//! The body of an attributed unsafe function may perform the same operations as that of the plain function.
 
 use monitor_client::{cross_thread, normal_task};
 

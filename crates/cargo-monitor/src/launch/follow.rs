@@ -1,4 +1,4 @@
-//! Ships what woven programs of one launch write, while they run and once they are gone.
+//! Ships the records of a launch's woven programs, while they run and after they have ended.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,13 +15,14 @@ use monitor_wire::{WorkerId, WorkerRef};
 use super::post::{Post, Sent};
 use super::unsent::Unsent;
 
-/// Between two looks, while there is something to be seen, and when there was nothing for long.
+/// Interval between two polls of the spool; `LONG_PAUSE` applies after 5 seconds without new records.
 const PAUSE: Duration = Duration::from_millis(25);
 const LONG_PAUSE: Duration = Duration::from_millis(200);
-/// Once all programs are gone, a server that takes nothing of what they left is tried for so long.
+/// Once all programs have ended, the process gives up after this time without an accepted batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `follow LAUNCH PID [of-tests]`: until this process and all others of the launch are gone and shipped.
+/// Implements `follow LAUNCH PID [of-tests]`: ships until the process `PID` and all other programs of the launch have ended and are
+/// shipped.
 pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let launch = args.next().and_then(|launch| launch.into_string().ok());
     let pid = args.next().and_then(|pid| pid.to_str()?.parse().ok());
@@ -30,14 +31,15 @@ pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = Running::of(pid);
     let Ok((mut reserved, reserving)) = std::io::pipe() else { return ExitCode::FAILURE };
     if !detach(&reserving) {
-        // The program starts once this process has ended. It may be over at once, and is to be reserved by then.
+        // The launcher starts the program when this process exits. The program may end at once, so wait until the child has reserved the
+        // launch.
         drop(reserving);
         let _ = reserved.read(&mut [0]);
         return ExitCode::SUCCESS;
     }
-    // Its descriptor is closed already.
+    // `detach` has already closed its descriptor.
     std::mem::forget(reserved);
-    // Whatever goes wrong here waits in the spool for the next one who ships.
+    // After an error the records stay in the spool, and the next process that ships the spool sends them.
     let worked = work(&launch, &program, tests, reserving);
     if let Some(launches) = std::env::var_os(super::LAUNCHES) {
         let file = Path::new(&launches).join(pid.to_string());
@@ -49,11 +51,11 @@ pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// `reserving` is closed once the launch is reserved for this process.
+/// Ships the records of a launch. Drops `reserving` once the launch is reserved for this process.
 fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: PipeWriter) -> anyhow::Result<()> {
     let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
     let spool = Spool::open(&dir)?;
-    // Otherwise whoever finds a program dead before this process does sends all rows of its tests.
+    // Without the reservation, another process that finds a program dead first would send all rows of its tests.
     let _reserved = spool.reserve(launch).ok();
     drop(reserving);
     let post = Post::new()?;
@@ -61,9 +63,9 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: 
     let (mut backoff, unsent) = (Backoff::default(), Unsent::of_this_project());
     let (mut news, mut ended, mut next_try) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
-        // Before anything is looked for: what it made until then is found.
+        // Checked before the spool is read, so that the last read after the program's end finds all its records.
         let is_over = !program.is_running();
-        // A slow server may take longer than that for all of it.
+        // Counted from the last accepted batch, because a slow server may need longer than `PATIENCE` for all batches.
         let is_in_vain = is_over && news.max(*ended.get_or_insert_with(Instant::now)).elapsed() > PATIENCE;
         if is_in_vain && next_try > Instant::now() {
             return Ok(());
@@ -99,20 +101,20 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: 
     }
 }
 
-/// Sends what the programs of one launch write.
+/// Sends the records of the programs in a launch.
 struct Shipper {
     post: Post,
     spool: Spool,
-    /// Decides which rows of tests are left out; none if all rows are sent.
+    /// Selects the rows of tests that are left out; `None` if all rows are sent.
     tests: Option<PassedTests>,
-    /// Programs that run.
+    /// Running programs.
     followers: BTreeMap<WorkerId, Follower>,
-    /// Programs that have ended, but not the tests that started them.
+    /// Ended programs whose rows can't be selected yet, because the tests that started them still run.
     undecided: BTreeMap<WorkerId, Replay>,
 }
 
 impl Shipper {
-    /// The programs of the launch, the program of tests first: the programs that it starts wait for what it has written.
+    /// Returns the programs of the launch. The test program comes first, because the rows of programs that it starts depend on its records.
     fn found(&mut self, launch: &str, is_over: bool) -> anyhow::Result<Vec<(WorkerRef, Life)>> {
         let mut found = self.spool.launched(launch)?;
         if let Some(tests) = &mut self.tests {
@@ -126,10 +128,10 @@ impl Shipper {
         Ok(found)
     }
 
-    /// Sends the events that a program has written by now. The second value is true if no more will follow.
+    /// Sends the events that a program has written so far. The second value is true if no more events will follow.
     fn ship(&mut self, worker: &WorkerRef, life: Life) -> anyhow::Result<(Sent, bool)> {
         let Self { post, spool, tests, followers, undecided } = self;
-        // The spool of an undecided program looks as if the program lived, because this process has its lock.
+        // Checked first: this process keeps the lock of an undecided program's spool, so the program appears to be running.
         let mut replay = match undecided.remove(&worker.id) {
             Some(replay) => replay,
             None if life == Life::Living => {
@@ -166,7 +168,7 @@ impl Shipper {
     }
 }
 
-/// A process, told apart from a later one of its number.
+/// A process, identified by id and start time, so that a reused id is not mistaken for it.
 struct Running {
     pid: u32,
     start: Option<String>,
@@ -182,7 +184,7 @@ impl Running {
     }
 }
 
-/// When it began, unless it has ended and only its number is left.
+/// Returns the start time from `/proc/PID/stat`; `None` if the process has ended, even if it is still a zombie.
 fn start(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
@@ -193,7 +195,7 @@ fn start(pid: u32) -> Option<String> {
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "whether a process is there, only the system can tell")]
 fn exists(pid: u32) -> bool {
-    // SAFETY: signal 0 is none.
+    // SAFETY: signal 0 is not delivered; `kill` only checks that the process exists.
     unsafe { libc::kill(pid as i32, 0) == 0 }
 }
 
@@ -202,14 +204,16 @@ fn exists(_: u32) -> bool {
     false
 }
 
-/// Whether this is the one that goes on: nobody's child, with no terminal, and with no other descriptors than those of a program and `kept`.
+/// Forks and returns true in the child, which continues in its own session, without a terminal. The child closes all inherited descriptors
+/// except the standard streams and `kept`.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "a process can't become nobody's child otherwise")]
 fn detach(kept: &PipeWriter) -> bool {
-    // SAFETY: this program has one thread here, so that its child has all of it.
+    // SAFETY: this program has only one thread at this point, so the child can continue normally.
     match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: it takes no memory. What else was open is the program's, who waits for its end perhaps.
+            // SAFETY: `setsid` and `close` do not allocate. The closed descriptors belong to the program's caller, which may be waiting for
+            // their end.
             unsafe {
                 libc::setsid();
                 for descriptor in (3..1_024).filter(|descriptor| *descriptor != kept.as_raw_fd()) {

@@ -1,4 +1,4 @@
-//! The way of batches to the server.
+//! Sends batches of the spool to the server.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way to the server.
+/// HTTP connection to the server, with a runtime of its own.
 #[derive(Debug)]
 pub(crate) struct Post {
     client: Client,
@@ -16,13 +16,13 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Nothing is connected yet.
+    /// Creates the client. It connects with the first batch.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let client = Client::new(Settings::from_env()?.connect_timeout(CONNECT_TIMEOUT));
         Ok(Self { client, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
     }
 
-    /// Sends what waits until the server doesn't take a batch.
+    /// Sends pending batches until the server does not accept one.
     pub(crate) fn send_all<B: Batches>(&self, batches: &mut B) -> Sent {
         let mut sent = Sent { is_any: false, refusal: None };
         let once = async |_: &mut B, Answered { answer, settled, .. }: Answered<'_>| {
@@ -31,7 +31,7 @@ impl Post {
                 return Next::GoOn;
             }
             sent.refusal = Some(match answer.clone() {
-                // Of a living program: the batch is taken apart when that one is gone.
+                // The batch belongs to a running program; it is split when that program has ended.
                 Answer::TooLarge { why } | Answer::Unreadable { why, .. } => Answer::Refused { why },
                 answer => answer,
             });
@@ -59,11 +59,11 @@ impl Way for Post {
     }
 }
 
-/// What came of sending.
+/// Result of sending batches.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
-    /// The server took some of it.
+    /// True if the server accepted at least one batch.
     pub(crate) is_any: bool,
-    /// The answer after which the rest waits.
+    /// Answer that stopped sending; the remaining batches wait.
     pub(crate) refusal: Option<Answer>,
 }

@@ -1,16 +1,17 @@
-//! Room for deep recursion: a woven call takes more of the stack than a plain one.
+//! Enlarges the stack for deep recursion, because a woven call needs more of it than a plain call.
 
 use std::process::Command;
 
-/// So many times the stack of a plain program is given to a woven one: a call that does hardly anything takes up to five times as much
-/// of it (`tests/weave/deep.rs` measures that).
+/// Factor for the stack size. A woven call of a small function needs up to five times the stack of a plain call (measured in
+/// `tests/weave/deep.rs`).
 const FACTOR: u64 = 6;
-/// The stack that std gives a thread without being told.
+/// Default stack size of threads that std spawns.
 const OF_A_THREAD: u64 = 2 << 20;
-/// What the program's own setting of std is.
+/// Environment variable that sets std's default stack size.
 const VARIABLE: &str = "RUST_MIN_STACK";
 
-/// Widens the stack of the program's first thread, within what the system allows, and of the threads that std makes for it.
+/// Enlarges the stack of the program's first thread, within the hard limit of the system, and the default stack of the threads that std
+/// spawns in it.
 pub(super) fn widen(command: &mut Command) {
     let said = std::env::var(VARIABLE).ok().and_then(|said| said.parse().ok());
     command.env(VARIABLE, said.unwrap_or(OF_A_THREAD).saturating_mul(FACTOR).to_string());
@@ -20,11 +21,11 @@ pub(super) fn widen(command: &mut Command) {
 #[allow(unsafe_code, reason = "std has no words for the limits of a process")]
 fn widen_first() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the system writes to a place that is this function's own.
+    // SAFETY: the pointer is valid for writes; `limit` is a local variable.
     if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) } != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
         return;
     }
     limit.rlim_cur = limit.rlim_cur.saturating_mul(FACTOR).min(limit.rlim_max);
-    // SAFETY: it only reads what is passed. Where it is refused, the program has the stack of a plain one.
+    // SAFETY: the pointer is valid for reads. On failure the program keeps its normal stack size.
     unsafe { libc::setrlimit(libc::RLIMIT_STACK, &raw const limit) };
 }

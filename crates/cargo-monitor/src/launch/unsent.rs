@@ -1,4 +1,5 @@
-//! What the one who ships has to say, which has no terminal: a file in the project's folder, which `cargo monitor` reads out.
+//! Problem reports of the background process that ships records. It has no terminal, so it writes them into a file of the project, which
+//! `cargo monitor` displays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,36 +7,36 @@ use std::path::{Path, PathBuf};
 use monitor_api::Settings;
 use monitor_spool::Answer;
 
-/// The file that holds why the server hasn't taken what was recorded. It is there as long as that is so.
+/// File with the reason why the server did not accept the records. It exists only as long as the problem does.
 pub(crate) struct Unsent(Option<PathBuf>);
 
 impl Unsent {
-    /// The file of the project whose plan is in the environment.
+    /// Returns the file of the project whose plan is named in the environment.
     pub(super) fn of_this_project() -> Self {
         Self(std::env::var_os(crate::plan::VARIABLE).map(|plan| file(Path::new(&plan))))
     }
 
-    /// Says why the server didn't take what was sent.
+    /// Writes the reason why the server did not accept the last batch.
     pub(super) fn say(&self, answer: &Answer) {
         let (Some(file), Ok(settings)) = (&self.0, Settings::from_env()) else { return };
         let url = settings.url().origin().ascii_serialization();
         let why = match answer {
             Answer::Refused { why } => format!("the server at {url} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}"),
             Answer::Away { why } => format!("the server at {url} is not reached: {why}"),
-            // It passes by itself.
+            // Temporary or handled elsewhere, so it is not reported.
             Answer::Busy { .. } | Answer::Accepted | Answer::TooLarge { .. } | Answer::Unreadable { .. } => return,
         };
-        // Nobody is there to tell that it could not be written.
+        // A write error is ignored, because this process has no place to report it.
         let _ = fs::write(file, why);
     }
 
-    /// The server has taken something since.
+    /// Removes the file, after the server has accepted a batch.
     pub(super) fn over(&self) {
         self.0.as_ref().map(fs::remove_file);
     }
 }
 
-/// What is to be said of runs whose records wait in the spool, by the path of a plan.
+/// Returns the reason why records of earlier runs wait in the spool, given the path of the plan.
 pub(crate) fn unsent(plan: &Path) -> Option<String> {
     fs::read_to_string(file(plan)).ok()
 }

@@ -1,4 +1,4 @@
-//! The functions of one file.
+//! Finds the functions of a source file, and the modules that are in other files.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -10,25 +10,25 @@ use super::tokens::Tokens;
 use super::worth::{is_convention, is_for_tests, is_test, is_trivial};
 use super::{Function, LeftOut, Obstacle, recursion};
 
-/// Attributes of ours that a function may carry.
+/// Our own attributes.
 const OURS: [&str; 5] = ["normal_task", "root_task", "cross_thread", "cross_process", "woven"];
-/// Traits and attributes of what the recorder needs itself.
+/// Traits and attributes that mark code on which the recorder itself depends.
 const BENEATH: [&str; 5] = ["GlobalAlloc", "Allocator", "panic_handler", "alloc_error_handler", "ctor"];
 
-/// Finds functions, and modules that stand in other files.
+/// Visitor that collects functions and modules in other files.
 pub(super) struct Finder<'a> {
     pub(super) tokens: &'a Tokens,
     pub(super) text: &'a str,
-    /// Bytes that stand before what was parsed.
+    /// Number of bytes before the parsed part of the text.
     pub(super) offset: usize,
     pub(super) path: Vec<String>,
     pub(super) functions: Vec<Function>,
-    /// `mod name;` with the modules of this file around it, and its attributes.
+    /// Each `mod name;`, with the inline modules around it.
     pub(super) outside: Vec<(Vec<ItemMod>, ItemMod)>,
     pub(super) inline: Vec<ItemMod>,
     pub(super) is_beneath: bool,
     pub(super) is_convention: bool,
-    /// All of this is built for tests alone.
+    /// True if the current code is compiled only for tests.
     pub(super) is_for_tests: bool,
 }
 
@@ -37,7 +37,7 @@ impl Finder<'_> {
         let start = attrs.iter().map(|attr| attr.span().byte_range().start).fold(whole.byte_range().start, usize::min);
         let first_line = attrs.iter().map(|attr| attr.span().start().line).fold(whole.start().line, usize::min);
         let body_line = body.stmts.first().map_or(body.span().end().line, |statement| statement.span().start().line);
-        // A line that nothing of the body stands on may move: no code has its columns.
+        // A line without any part of the body may move, because no recorded position refers to its columns.
         let of_its_own = (first_line < body_line).then_some(start);
         let place = self.tokens.place_before(start, &self.text[self.offset..]).or(of_its_own);
         let name = signature.ident.unraw().to_string();
@@ -71,7 +71,7 @@ impl Finder<'_> {
             None
         };
         self.path.push(name);
-        // What is parsed begins with the line that the offset ends.
+        // The parsed text begins in the line that contains the offset.
         let before = self.text[..self.offset].matches('\n').count();
         self.functions.push(Function {
             path: self.path.join("::"),
@@ -141,14 +141,14 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_item(&mut self, item: &'ast Item) {
-        // What is computed by the compiler is computed without us.
+        // Code that the compiler evaluates is not instrumented.
         if !matches!(item, Item::Const(_) | Item::Static(_) | Item::Macro(_)) {
             visit::visit_item(self, item);
         }
     }
 }
 
-/// Whether an attribute is one of these, by its last name; also within `cfg_attr` and `unsafe`.
+/// Returns true if the last segment of the attribute's path is one of `known`; also within `cfg_attr` and `unsafe`.
 pub(super) fn names(attr: &Attribute, known: &[&str]) -> bool {
     if let Meta::List(list) = &attr.meta
         && (attr.path().is_ident("cfg_attr") || attr.path().is_ident("unsafe"))
@@ -168,7 +168,7 @@ fn parameter(argument: &FnArg) -> Option<String> {
     }
 }
 
-/// The name that people have for a type.
+/// Returns the short name of a type, as it is written in paths.
 fn type_name(of: &Type) -> String {
     match of {
         Type::Path(path) => path.path.segments.last().map_or_else(String::new, |last| last.ident.unraw().to_string()),

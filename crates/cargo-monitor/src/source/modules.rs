@@ -1,4 +1,4 @@
-//! Follows `mod` from a crate's root.
+//! Reads all files of a crate by following `mod` from its root file.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,8 +14,8 @@ use super::tokens::Tokens;
 use super::worth::is_for_tests;
 use super::{SourceFile, recursion};
 
-/// Reads all files of a crate whose root is `root`, which may be one of tests. What can't be read or parsed is among the second, with why: the compiler says it
-/// better, if it is to be said at all.
+/// Reads all files of a crate whose root is `root`. `is_for_tests` is true if all of them are compiled for tests. The second value lists
+/// files that can't be read or parsed, with the reason; they are skipped here, because the compiler reports such errors better.
 pub(crate) fn read_crate(root: &Path, crate_name: &str, is_for_tests: bool) -> (Vec<SourceFile>, Vec<(PathBuf, String)>) {
     let mut reader = Reader { files: Vec::new(), unread: Vec::new(), seen: HashSet::new() };
     reader.read(&absolute(root), &[crate_name.to_owned()], true, is_for_tests);
@@ -30,7 +30,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// `owns_folder`: its modules stand beside it, as those of a root or of a `mod.rs`.
+    /// Reads a file and its modules. `owns_folder` is true if submodules are in the file's own folder, as for a crate root or a `mod.rs`.
     fn read(&mut self, path: &Path, module: &[String], owns_folder: bool, is_tests: bool) {
         if !self.seen.insert(path.to_owned()) {
             return;
@@ -66,7 +66,7 @@ impl Reader {
         let stem = path.file_stem().unwrap_or_default();
         for (around, item) in outside {
             let mut below = if owns_folder { folder.to_owned() } else { folder.join(stem) };
-            // `path` in the midst of inline modules counts from where those would stand.
+            // Within inline modules, a `path` attribute is relative to the folder of those modules.
             for inline in &around {
                 below = paths(&inline.attrs).into_iter().next().map_or_else(|| below.join(name(inline)), |path| below.join(path));
             }
@@ -78,7 +78,7 @@ impl Reader {
             for path in &told {
                 self.read(&absolute(&from.join(path)), &named, true, is_tests);
             }
-            // `cfg_attr` may not hold.
+            // A `path` within `cfg_attr` may not apply, so the default places are tried, too.
             let is_certain = item.attrs.iter().any(|attr| attr.path().is_ident("path"));
             let beside = below.join(format!("{}.rs", name(&item)));
             let inside = below.join(name(&item)).join("mod.rs");
@@ -96,7 +96,7 @@ fn name(item: &ItemMod) -> String {
     item.ident.unraw().to_string()
 }
 
-/// What `#[path = "…"]` says, also within `cfg_attr`.
+/// Returns the values of `#[path = "…"]`, also within `cfg_attr`.
 fn paths(attrs: &[Attribute]) -> Vec<String> {
     let mut found = Vec::new();
     for attr in attrs {
@@ -118,16 +118,16 @@ fn paths(attrs: &[Attribute]) -> Vec<String> {
     found
 }
 
-/// A byte order mark and a line of `#!`, which are no tokens.
+/// Returns the length of a byte order mark and a `#!` line, which are not tokens.
 fn preamble(text: &str) -> usize {
     let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
     let rest = &text[mark..];
     let is_script = rest.starts_with("#!") && !rest[2..].trim_start().starts_with('[');
-    // The end of the line belongs to what follows, so that lines are counted as they are.
+    // The line break stays in the parsed text, so that line numbers need only be shifted.
     mark + if is_script { rest.find('\n').unwrap_or(rest.len()) } else { 0 }
 }
 
-/// Absolute, without `.` and `..`; links stay, as for the compiler.
+/// Returns an absolute path without `.` and `..`. Symbolic links are not resolved, as in the compiler.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut clean = PathBuf::new();
@@ -143,7 +143,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     clean
 }
 
-/// A crate of one file, whose name is `a`.
+/// Reads a crate named `a` with a single file.
 #[cfg(test)]
 pub(crate) fn read_text(text: &str) -> Vec<SourceFile> {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,6 @@
-//! Functions that call themselves, directly or through others of their crate, as far as the source tells: by the names that they call.
+//! Finds functions that call themselves, directly or through other functions of their crate. Calls are matched by name only.
 //!
-//! A function that only looks as if it called itself loses nothing: whether a call runs within another of the same function is found
-//! out when it runs.
+//! A false positive does no harm: the woven code determines at run time if a call is nested in another call of the same function.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +11,7 @@ use syn::{Block, Expr, ExprCall, ExprMethodCall, ExprPath, Macro};
 
 use super::SourceFile;
 
-/// What a function calls, or hands on to be called.
+/// A function that is called, or passed on as a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Callee {
     /// `name`, `module::name`
@@ -21,11 +20,11 @@ pub(crate) enum Callee {
     Method(String),
     /// `Type::name`, `Self::name`
     Of(String, String),
-    /// A function or a method.
+    /// A function or a method, if the source does not show which.
     Any(String),
 }
 
-/// All that stands in a body.
+/// Returns all names in a body that may be callees.
 pub(super) fn callees(body: &Block) -> Vec<Callee> {
     let mut found = Found::default();
     found.visit_block(body);
@@ -53,7 +52,7 @@ impl<'ast> Visit<'ast> for Found {
     }
 
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
-        // `(self.field)(…)` calls no function by its name.
+        // `(self.field)(…)` calls a value and not a function with the field's name.
         if !matches!(&*call.func, Expr::Field(_)) {
             self.visit_expr(&call.func);
         }
@@ -68,7 +67,7 @@ impl<'ast> Visit<'ast> for Found {
 }
 
 impl Found {
-    /// Names before parentheses, in what only a macro can read.
+    /// Adds names before parentheses in the arguments of a macro, which can't be parsed here.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut before = None;
         for token in tokens {
@@ -104,7 +103,7 @@ pub(super) fn mark(files: &mut [SourceFile]) {
             Callee::Of(wanted, _) => {
                 let wanted = if wanted == "Self" { function.of_type() } else { Some(wanted.as_str()) };
                 let exactly = of(&|found| found == wanted);
-                // A trait, or a parameter that stands for a type.
+                // The qualifier is a trait or a type parameter.
                 if exactly.is_empty() { of(&|found| found.is_some()) } else { exactly }
             }
         }
@@ -116,7 +115,7 @@ pub(super) fn mark(files: &mut [SourceFile]) {
     }
 }
 
-/// For each node of a graph: whether a way leads from it back to it.
+/// For each node of a graph, computes if it lies on a cycle (Kosaraju's algorithm for strongly connected components).
 fn in_circles(edges: &[Vec<usize>]) -> Vec<bool> {
     let mut back = vec![Vec::new(); edges.len()];
     for (from, to) in edges.iter().enumerate().flat_map(|(from, all)| all.iter().map(move |to| (from, *to))) {
@@ -127,7 +126,7 @@ fn in_circles(edges: &[Vec<usize>]) -> Vec<bool> {
     for start in 0..edges.len() {
         walk(edges, start, &mut seen, &mut order);
     }
-    // Against the arrows, from the last to be left, all that is found at once lies on circles with each other.
+    // In the reversed graph, in reverse order of completion, each walk finds one strongly connected component.
     let (mut seen, mut result) = (vec![false; edges.len()], vec![false; edges.len()]);
     for start in order.into_iter().rev() {
         let mut found = Vec::new();
@@ -140,7 +139,7 @@ fn in_circles(edges: &[Vec<usize>]) -> Vec<bool> {
     result
 }
 
-/// Adds what can be reached from a node and wasn't seen, in the order in which it is left.
+/// Adds the unseen nodes that can be reached from `start`, in the order of completion.
 fn walk(edges: &[Vec<usize>], start: usize, seen: &mut [bool], left: &mut Vec<usize>) {
     if std::mem::replace(&mut seen[start], true) {
         return;
@@ -163,7 +162,7 @@ fn walk(edges: &[Vec<usize>], start: usize, seen: &mut [bool], left: &mut Vec<us
 mod tests {
     use super::super::read_text;
 
-    /// The functions of a text that call themselves.
+    /// Asserts which functions of a text call themselves.
     fn check(text: &str, expected: &[&str]) {
         let files = read_text(text);
         let found: Vec<_> =

@@ -1,8 +1,8 @@
-//! Where tokens stand: what is inserted at the end of one moves nothing that follows on other lines.
+//! Positions of the tokens of a file. Text that is inserted directly after a token does not move code on other lines.
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
-/// Where each token begins and ends, in their order; brackets are tokens of their own, doc comments are one.
+/// Byte range of each token, in source order. Brackets are separate tokens, and a doc comment is one token.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens(Vec<(usize, usize)>);
 
@@ -29,18 +29,18 @@ impl Tokens {
 
     fn push(&mut self, span: Span) {
         let range = span.byte_range();
-        // A doc comment is several tokens at one place.
+        // A doc comment consists of several tokens with the same position.
         if self.0.last().is_none_or(|(_, end)| *end <= range.start) {
             self.0.push((range.start, range.end));
         }
     }
 
-    /// Where an attribute of the item that begins at `start` can be put so that nothing of it moves by a column: behind the token
-    /// before it, or on the next line if that is a doc comment. None if both stand on one line.
+    /// Returns the offset at which an attribute of the item at `start` can be inserted without moving the columns of any code: directly
+    /// after the preceding token, or on an empty line if that token is a doc comment. Returns `None` if there is no such place.
     pub(crate) fn place_before(&self, start: usize, text: &str) -> Option<usize> {
         let index = self.0.partition_point(|(begin, _)| *begin < start);
         let Some((begin, end)) = index.checked_sub(1).map(|index| self.0[index]) else {
-            // The first item: whatever stands before it is no token, but may be a comment.
+            // First item of the file: there is no token before it, but there may be comments.
             return gap(text, 0, start);
         };
         let is_comment = text[begin..end].starts_with("//") || text[begin..end].starts_with("/*");
@@ -48,7 +48,7 @@ impl Tokens {
     }
 }
 
-/// An empty line between two places, or the end of one without a comment.
+/// Returns the offset of an empty line between two offsets.
 fn gap(text: &str, from: usize, to: usize) -> Option<usize> {
     let mut at = from;
     let mut is_in_block = false;
@@ -58,7 +58,7 @@ fn gap(text: &str, from: usize, to: usize) -> Option<usize> {
         if is_whole && content.is_empty() && !is_in_block {
             return Some(at);
         }
-        // Comments that begin or end in the midst of others: nothing is put near them.
+        // Never insert near a line on which a block comment begins or ends.
         is_in_block = (is_in_block || content.contains("/*")) && !content.ends_with("*/");
         at += line.len();
     }
@@ -69,7 +69,7 @@ fn gap(text: &str, from: usize, to: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// `|` marks where it is put before the `fn f` of the text.
+    /// `|` in the text marks the expected position for an attribute of `fn f`.
     fn check(marked: &str) {
         let text = marked.replace('|', "");
         let tokens = Tokens::of(text.parse().unwrap());

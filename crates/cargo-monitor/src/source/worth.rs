@@ -1,18 +1,18 @@
-//! Functions that are not worth a process of their own: nobody wants to read of them, and each call would cost more than it does.
+//! Decides which functions are left out by default: their rows would not be useful, and recording a call would take longer than the call.
 
 use serde::{Deserialize, Serialize};
 use syn::{Attribute, Block, Expr, ExprCall, ItemImpl, Macro, Stmt};
 
 use super::functions::names;
 
-/// Why a function is left out unless the file of settings brings it back.
+/// Reason why a function is left out by default. `include` in `monitor.toml` overrides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 pub(crate) enum LeftOut {
-    /// Of a trait that is mostly derived, or that the language calls everywhere.
+    /// Method of a trait that is usually derived, or that the language calls implicitly.
     Convention,
-    /// An accessor, a simple constructor.
+    /// Accessor or simple constructor.
     Trivial,
-    /// Beside the tests, and none itself.
+    /// Function that is compiled only for tests and is not a test.
     TestHelper,
 }
 
@@ -26,7 +26,7 @@ impl LeftOut {
     }
 }
 
-/// Traits that are mostly derived, or that the language calls everywhere.
+/// Traits that are usually derived, or that the language calls implicitly.
 const CONVENTIONS: [&str; 22] = [
     "AsMut",
     "AsRef",
@@ -51,9 +51,9 @@ const CONVENTIONS: [&str; 22] = [
     "Serialize",
     "ToOwned",
 ];
-/// Functions that make a value of what they are given.
+/// Functions that build a value from their arguments.
 const CONSTRUCTORS: [&str; 5] = ["new", "default", "from", "with_capacity", "empty"];
-/// Methods that take a moment, whatever they are called on.
+/// Methods that are assumed to be fast on every type.
 const READERS: [&str; 23] = [
     "borrow",
     "borrow_mut",
@@ -80,9 +80,9 @@ const READERS: [&str; 23] = [
     "values",
 ];
 const READER_PREFIXES: [&str; 5] = ["as_", "has_", "into_", "is_", "to_"];
-/// Macros that are values.
+/// Macros that expand to simple values.
 const VALUES: [&str; 7] = ["concat", "env", "file", "include_str", "line", "matches", "stringify"];
-/// Attributes of tests, of the test harnesses that are used most.
+/// Test attributes of the most common test harnesses.
 const TESTS: [&str; 9] =
     ["test", "bench", "rstest", "test_case", "proptest", "quickcheck", "test_log", "wasm_bindgen_test", "parameterized"];
 
@@ -95,7 +95,7 @@ pub(super) fn is_test(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| names(attr, &TESTS))
 }
 
-/// Returns true if attributes keep something to builds of tests.
+/// Returns true if the attributes restrict an item to test builds.
 pub(super) fn is_for_tests(attrs: &[Attribute]) -> bool {
     attrs.iter().filter(|attr| attr.path().is_ident("cfg")).any(|attr| {
         let words: Vec<String> = attr.meta.require_list().map_or_else(|_| Vec::new(), |list| words(list.tokens.clone()));
@@ -111,7 +111,7 @@ fn words(tokens: proc_macro2::TokenStream) -> Vec<String> {
     tokens.into_iter().flat_map(of).collect()
 }
 
-/// Returns true if a body only reads, builds or assigns values: nothing in it can take long, or fail.
+/// Returns true if a body only reads, builds or assigns values, so that it can neither take long nor fail.
 pub(super) fn is_trivial(body: &Block) -> bool {
     body.stmts.iter().all(|statement| match statement {
         Stmt::Local(local) => local.init.as_ref().is_none_or(|init| init.diverge.is_none() && is_value(&init.expr)),
@@ -156,7 +156,7 @@ fn is_value(expression: &Expr) -> bool {
     }
 }
 
-/// A tuple of a name, or a function such as `new`. `Err` is none: that a function fails is worth telling.
+/// Returns true for a tuple constructor or a function such as `new`. `Err` is excluded, because failures should be recorded.
 fn is_construction(call: &ExprCall) -> bool {
     let Expr::Path(path) = &*call.func else { return false };
     let Some(last) = path.path.segments.last() else { return false };
@@ -173,7 +173,7 @@ fn is_value_of(call: &Macro) -> bool {
 mod tests {
     use super::super::read_text;
 
-    /// Functions of a text that are left out.
+    /// Asserts which functions of a text are left out.
     fn check(text: &str, expected: &[&str]) {
         let files = read_text(text);
         let left = files[0].functions.iter().filter(|function| function.left_out.is_some());

@@ -1,30 +1,30 @@
-//! What cargo tells rustc.
+//! The arguments with which cargo calls rustc.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The arguments for a crate of the workspace.
+/// Parsed arguments for a crate of the workspace.
 #[derive(Debug)]
 pub(super) struct Arguments {
-    /// Those of a file of arguments among them.
+    /// All arguments, with the contents of argument files (`@file`).
     pub(super) all: Vec<OsString>,
     pub(super) crate_name: String,
-    /// As it was given.
+    /// Root file, as passed to rustc.
     pub(super) root: PathBuf,
     pub(super) out_dir: Option<PathBuf>,
     pub(super) has_target: bool,
-    /// A macro or a build script, which runs in the compiler or beside it.
+    /// True for a procedural macro or a build script.
     pub(super) is_tool: bool,
     pub(super) edition: String,
-    /// The name of `monitor-client`, if the crate depends on it.
+    /// The crate's name for `monitor-client`, if it depends on it.
     pub(super) client: Option<String>,
     extra_filename: String,
     root_at: usize,
 }
 
 impl Arguments {
-    /// `None` for what compiles no crate from a file, as questions about the compiler.
+    /// Returns `None` if the arguments compile no crate from a file, for example if they query the compiler.
     pub(super) fn read(args: &[OsString]) -> Option<Self> {
         let all = expanded(args);
         let values = |name: &str| {
@@ -41,7 +41,7 @@ impl Arguments {
         if values("--print").next().is_some() || crate_name == "___" {
             return None;
         }
-        // Its tests are no macro, but are linked with the compiler's library.
+        // The tests of a macro crate are not a macro, but they link `proc_macro`, too.
         let is_macro = values("--extern").any(|library| library == "proc_macro");
         let codegen = |name: &str| values("-C").find_map(|option| option.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
         let client = values("--extern").find_map(|library| {
@@ -63,19 +63,19 @@ impl Arguments {
         })
     }
 
-    /// Names this compilation among all.
+    /// Returns a name that is unique among all compilations of a build.
     pub(super) fn unit(&self) -> String {
         format!("{}{}", self.crate_name, self.extra_filename)
     }
 
-    /// The same with another root.
+    /// Returns all arguments, with another root file.
     pub(super) fn with_root(&self, root: &Path) -> Vec<OsString> {
         let mut all = self.all.clone();
         all[self.root_at] = root.into();
         all
     }
 
-    /// The same, but only checked, and nothing left but in this folder.
+    /// Returns arguments that only check the crate and write files only into `folder`.
     pub(super) fn check_into(&self, folder: &Path) -> Vec<OsString> {
         let (mut all, mut args) = (self.all.iter().peekable(), Vec::new());
         while let Some(arg) = all.next() {
@@ -97,13 +97,13 @@ impl Arguments {
         args
     }
 
-    /// The file that says what the crate was made of.
+    /// Returns the path of the dependency file that rustc writes.
     pub(super) fn dependencies(&self) -> Option<PathBuf> {
         Some(self.out_dir.as_ref()?.join(format!("{}.d", self.unit())))
     }
 }
 
-/// With what stands in files of arguments, where there are too many.
+/// Replaces each argument file (`@file`) by its lines. cargo uses such files if the command line is too long.
 fn expanded(args: &[OsString]) -> Vec<OsString> {
     let of = |arg: &OsString| {
         let file = arg.to_str().and_then(|arg| arg.strip_prefix('@'))?;

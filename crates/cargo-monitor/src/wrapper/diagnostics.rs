@@ -1,4 +1,5 @@
-//! What rustc says, as JSON: held until it is known whether it is the user's, and shown without what was woven.
+//! Diagnostics that rustc prints as JSON. They are withheld until it is known if the user's code causes them, and printed without the woven
+//! attributes.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,13 +12,13 @@ use crate::source::absolute;
 pub(super) struct Diagnostic(Value);
 
 impl Diagnostic {
-    /// A line, if it is one.
+    /// Parses a line; `None` if it is not a diagnostic.
     pub(super) fn read(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         (value["$message_type"] == "diagnostic").then_some(Self(value))
     }
 
-    /// One of our own.
+    /// Creates a warning of our own.
     pub(super) fn warning(message: &str) -> Self {
         let rendered = format!("warning: {message}\n\n");
         let level = "warning";
@@ -36,7 +37,7 @@ impl Diagnostic {
         self.0["code"]["code"].as_str().map_or_else(|| message.to_owned(), |code| format!("{message} ({code})"))
     }
 
-    /// Files and lines that it is about, the most telling first.
+    /// Returns the files and lines that the diagnostic refers to, primary spans first.
     pub(super) fn places(&self) -> Vec<(PathBuf, usize)> {
         let mut places = Vec::new();
         for wanted in [true, false] {
@@ -52,7 +53,7 @@ impl Diagnostic {
         places
     }
 
-    /// As if these had not been inserted.
+    /// Removes the inserted attributes from all texts.
     pub(super) fn without(self, inserted: &[String]) -> Self {
         fn clean(value: &mut Value, inserted: &[String]) {
             match value {

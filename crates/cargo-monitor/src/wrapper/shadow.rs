@@ -1,4 +1,4 @@
-//! A crate's woven files, beside links to all others, so that whatever it includes is found.
+//! Folder with a crate's woven files, and symbolic links to all other files, so that includes with relative paths still work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,11 +12,11 @@ use crate::weave::{self, Attributes, Limit};
 
 #[derive(Debug)]
 pub(super) struct Shadow {
-    /// `/shadow`, which stands before absolute paths.
+    /// Folder of the woven files. An absolute path of the user is appended to it.
     folder: PathBuf,
-    /// rustc's working folder, which stays.
+    /// Working folder of rustc, which does not change.
     working: PathBuf,
-    /// The crate was named by an absolute path.
+    /// True if cargo passed an absolute path of the root file.
     is_absolute: bool,
     pub(super) root: PathBuf,
     pub(super) inserted: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Shadow {
 }
 
 impl Shadow {
-    /// Makes it anew.
+    /// Writes all woven files. Earlier contents of the folder are removed.
     pub(super) fn make(
         folder: &Path,
         files: &[SourceFile],
@@ -55,7 +55,7 @@ impl Shadow {
             return Ok(shadow);
         }
         if arguments.edition == "2015" && *attributes == Attributes::Woven {
-            // There a path begins at the crate itself.
+            // In edition 2015, a path in an attribute begins at the crate root, so the crate must be declared there.
             let text = woven
                 .entry(&root)
                 .or_insert_with(|| files.iter().find(|file| file.path == root).map_or_else(String::new, |file| file.text.clone()));
@@ -75,7 +75,7 @@ impl Shadow {
         for original in &folders {
             let copy = below(&self.folder, original);
             fs::create_dir_all(&copy)?;
-            // Above the working folder nothing is looked for.
+            // Outside the working folder, only folders with woven files need links.
             if !original.starts_with(&self.working) && !woven.keys().any(|path| path.parent() == Some(original)) {
                 continue;
             }
@@ -92,7 +92,8 @@ impl Shadow {
         Ok(())
     }
 
-    /// What makes the compiler name files as without a shadow. The last one that fits counts.
+    /// Returns the compiler options that replace the folder's path by the original one in messages and debug information. The last matching
+    /// option is used.
     pub(super) fn remaps(&self) -> Vec<OsString> {
         let remap = |from: &Path, to: &str| {
             let mut argument = OsString::from("--remap-path-prefix=");
@@ -108,11 +109,11 @@ impl Shadow {
         remaps
     }
 
-    /// A line of the compiler's list of files, with the user's files for ours.
+    /// Translates a line of rustc's dependency file from woven files to the user's files.
     pub(super) fn original(&self, line: &str) -> String {
         let mut words: Vec<String> = Vec::new();
         for word in line.split(' ') {
-            // A space within a name has a backslash before it.
+            // A space within a name is escaped by a backslash.
             match words.last_mut().filter(|before| before.ends_with('\\')) {
                 Some(before) => *before = format!("{before} {word}"),
                 None => words.push(word.to_owned()),
@@ -121,7 +122,7 @@ impl Shadow {
         words.iter().map(|word| self.original_word(word)).collect::<Vec<_>>().join(" ")
     }
 
-    /// A macro may have made a path relative to our file, and so one that leads out of our folder to the user's own.
+    /// Translates one path. A macro may have built a path relative to a woven file, which leads out of the folder to the user's own files.
     fn original_word(&self, word: &str) -> String {
         let (name, colon) = word.strip_suffix(':').map_or((word, ""), |name| (name, ":"));
         let path = PathBuf::from(name.replace("\\ ", " "));
@@ -135,7 +136,7 @@ impl Shadow {
     }
 }
 
-/// An absolute path as one below a folder.
+/// Returns the path below `folder` that corresponds to an absolute path.
 fn below(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -24,7 +24,7 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
         let (code, _, message) = run(&server, &["token", "create", name, "--scope", "read"], "");
         assert!(code == 1 && message.contains(remedy), "{message}");
     }
-    // An agent on the server's machine that is a service of its own (docs/operations.md).
+    // An agent on the server's machine that runs as a separate service (docs/operations.md).
     assert_eq!(run(&server, &["token", "create", "local", "--scope", "agent"], "").0, 0);
     assert!(token.starts_with("pm_"), "{token}");
     let (code, _, message) = run(&server, &["token", "create", "build-7", "--scope", "read"], "");
@@ -35,7 +35,7 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
     assert!(made["scopes"] == serde_json::json!(["ingest", "read"]) && made["expires_us"].is_u64(), "{made}");
     let text = run(&server, &["token", "list"], "").1;
     assert!(text.contains("build-7") && !text.contains(token), "{text}");
-    // The flag is stronger than the token that lies in the data folder.
+    // The environment variable takes precedence over the token in the data folder.
     let status = |token: &str| monitor(&["status", "--server", &server.url]).env("MONITOR_TOKEN", token).output().unwrap();
     assert!(status(token).status.success());
     assert_eq!(run(&server, &["token", "revoke", "build-7"], "").0, 0);
@@ -74,14 +74,14 @@ fn a_stream_ends_when_another_process_revokes_its_token_or_removes_its_user() {
         let (mut reader, head) = stream(&header);
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert_eq!(run(&server, &end, "").0, 0);
-        // It is over, in order or not, and not only silent.
+        // The stream must be closed or reset, and not only silent.
         if let Err(error) = reader.read_to_end(&mut Vec::new()) {
             assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{end:?}: the stream goes on");
         }
     }
 }
 
-/// The head of an answer.
+/// Returns the response's status line and headers.
 fn head(address: &str, request: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -153,7 +153,7 @@ fn the_command_line_finds_its_token_in_the_data_folder_of_a_server_on_its_machin
     let elsewhere = tempfile::tempdir().unwrap();
     let refused = audit(elsewhere.path().to_str().unwrap(), &server.url);
     assert!(!refused.status.success() && String::from_utf8(refused.stderr).unwrap().contains("token or a login"));
-    // Another server's port may be another user's: it doesn't get the token.
+    // Another server's port may belong to another user, so it does not receive the token.
     let other = TestServer::start();
     assert!(!audit(data, &other.url).status.success());
 }
@@ -190,14 +190,14 @@ fn a_token_is_taken_from_a_file_and_warned_of_on_the_command_line() {
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
     let (code, said) = audit(&["--token-file", &file("wrong", b"pm_wrong")]);
     assert!(code == 1 && !said.contains("pm_wrong"), "{said}");
-    // Every command that shows a token has both.
+    // Every command that accepts a token has both options.
     for command in ["status", "roots", "tree", "logs", "export", "import", "pin", "unpin", "delete", "backup", "audit"] {
         let help = String::from_utf8(monitor(&[command, "--help"]).output().unwrap().stdout).unwrap();
         assert!(help.contains("--token ") && help.contains("--token-file "), "{command}: {help}");
     }
 }
 
-/// Who did it is what the system says, and not what the environment does.
+/// The user name comes from the operating system, and not from the environment.
 #[test]
 fn the_audit_names_the_user_whom_the_system_knows() {
     let server = TestServer::start();
@@ -211,7 +211,7 @@ fn the_audit_names_the_user_whom_the_system_knows() {
     assert_eq!(page["entries"][0]["who"], String::from_utf8(whoami.stdout).unwrap().trim());
 }
 
-/// The head of a request that `monitor audit` sends to a program of somebody else's.
+/// Returns the request that `monitor audit` sends to a foreign program at this address.
 fn asked_of_another(listener: TcpListener, data: &Path) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let other = std::thread::spawn(move || {
@@ -229,15 +229,16 @@ fn asked_of_another(listener: TcpListener, data: &Path) -> String {
 fn the_token_of_the_data_folder_is_sent_to_no_other_program() {
     let server = TestServer::start();
     let port = server.url.rsplit(':').next().unwrap();
-    // Another address of this machine, with the same port.
+    // Another address of this machine with the same port.
     let head = asked_of_another(TcpListener::bind(format!("127.0.0.2:{port}")).unwrap(), server.data.path());
     assert!(head.starts_with("get /api/v1/audit") && !head.contains("authorization"), "{head}");
-    // By name the server itself is asked, whatever the name stands for.
+    // Via a host name, the server itself is queried, whatever address the name resolves to.
     let by_name =
         monitor(&["audit", "--server", &format!("http://localhost:{port}")]).env("MONITOR_DATA", server.data.path()).output().unwrap();
     assert!(by_name.status.success(), "{by_name:?}");
 
-    // The server is gone, somebody has its address, and the folder is locked all the same: by `monitor restore`, or a server that begins.
+    // The server has ended, and a foreign program uses its address while another process (`monitor restore`, or a starting server) has
+    // locked the folder.
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
     let data = server.stop();
     let lock = std::fs::File::options().write(true).open(data.path().join("server.lock")).unwrap();
@@ -263,7 +264,7 @@ fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
     };
     let found = audit(&format!("https://localhost:{port}"));
     assert!(found.status.success(), "it finds its token: {}", String::from_utf8_lossy(&found.stderr));
-    // The certificate is for another name than this; and nothing is sent unless it is spoken.
+    // The certificate is issued for another name; and without TLS nothing is sent.
     for url in [format!("https://127.0.0.1:{port}"), format!("http://localhost:{port}")] {
         let refused = audit(&url);
         assert!(!refused.status.success(), "{url}");
@@ -306,7 +307,7 @@ fn in_the_open_it_wants_tokens_or_users_first() {
     assert!(message.contains("monitor token create NAME") && message.contains(&format!("--data {data}`")), "{message}");
     assert!(monitor(&["token", "create", "a", "--scope", "read", "--data", data]).output().unwrap().status.success());
     let server = TestServer::with(&["--listen", "0.0.0.0:0"], folder);
-    // On its own machine it is still this machine.
+    // On the server's own machine, requests are still local.
     let port = server.url.rsplit(':').next().unwrap();
     monitor(&["status", "--server", &format!("http://127.0.0.1:{port}")]).assert().success();
 }

@@ -1,4 +1,4 @@
-//! Batch tasks by the command line, with a real server.
+//! Tests batch tasks through the command line, with a real server.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestServer, monitor, wait_for};
 
-/// A server, and commands that find its token.
+/// A server, and commands that use its token.
 pub(crate) struct Tasks(TestServer);
 
 impl Tasks {
@@ -20,7 +20,7 @@ impl Tasks {
         command
     }
 
-    /// Runs a command; what it wrote to stdout.
+    /// Runs a command successfully; returns its stdout.
     pub(crate) fn run(&self, args: &[&str]) -> String {
         String::from_utf8(self.command(args).assert().success().get_output().stdout.clone()).unwrap()
     }
@@ -30,7 +30,7 @@ impl Tasks {
     }
 }
 
-/// Runs a command that is to fail. Returns its exit code and what it said.
+/// Runs a command that must fail. Returns its exit code and its output.
 fn failing(server: &Tasks, args: &[&str]) -> (i32, String) {
     let assert = server.command(args).assert().failure();
     let output = assert.get_output();
@@ -111,7 +111,7 @@ fn a_folder_is_applied_and_exported_as_it_was() {
     assert_eq!(failing(&server, &["task", "apply", exported.path().join("gold.toml").to_str().unwrap()]).0, 1, "a file is no folder");
 }
 
-/// An agent on a folder of its own, which ends with the test.
+/// An agent with a folder of its own, which ends with the test.
 #[cfg(target_os = "linux")]
 pub(crate) struct Agent {
     child: std::process::Child,
@@ -148,7 +148,7 @@ impl Agent {
         self.folder.path().join("state/monitor/agent").to_str().unwrap().to_owned()
     }
 
-    /// A command of the user whose agent this is.
+    /// Returns a command of the user who runs this agent.
     pub(crate) fn command(&self, args: &[&str]) -> assert_cmd::Command {
         let mut command = monitor(args);
         command.env("XDG_STATE_HOME", self.folder.path().join("state"));

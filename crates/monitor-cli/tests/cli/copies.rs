@@ -1,4 +1,4 @@
-//! `monitor backup`, `restore` and `check`, on a server that takes events meanwhile.
+//! Tests `monitor backup`, `restore` and `check` with a server that receives events at the same time.
 
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -11,7 +11,7 @@ use crate::support::{TestServer, ended, monitor, started};
 
 const SIZE: u64 = 50;
 
-/// A tree of [`SIZE`] processes in one batch, of which every tenth failed.
+/// A tree of [`SIZE`] processes in one batch; every tenth process failed.
 fn tree(number: u64) -> Vec<Value> {
     let root = format!("{:032x}", u128::from(number) << 64 | 1);
     let ids = number * SIZE + 1..=number * SIZE + SIZE;
@@ -40,7 +40,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What is in a folder.
+/// Returns the file names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -81,7 +81,7 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
             std::thread::yield_now();
         }
         let before = sent.load(Ordering::SeqCst);
-        // It finds the token of the server's owner in the data folder.
+        // The command finds the owner's token in the data folder.
         let said = backup(&server, &copy, 0);
         let said: Value = serde_json::from_slice(&said.stdout).unwrap();
         assert_eq!(said["bytes"], fs::metadata(&copy).unwrap().len(), "{said}");
@@ -89,7 +89,7 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
         let before = sent.load(Ordering::SeqCst);
         monitor(&["backup", text(&direct), "--data", text(server.data.path())]).assert().success();
         copies.push((direct.as_path(), before));
-        // The database itself, too, while it is written.
+        // The live database can be checked, too, while it is written.
         assert_eq!(json(&["check", "--data", text(server.data.path())])["is_whole"], true);
         is_done.store(true, Ordering::SeqCst);
         for (copy, before) in copies {
@@ -125,7 +125,7 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
     let restored = TestServer::on(data);
     let status = restored.json(&["status"]);
     assert_eq!(status["roots"]["succeeded"].as_u64(), json(&["check", text(&copy)])["roots"].as_u64(), "{status}");
-    // It goes on from there, and what it is told again counts once.
+    // The server continues from the restored state, and repeated events count once.
     restored.send(1, &tree(0));
     restored.send(1_000_001, &tree(5_000));
     let after = restored.json(&["status"]);
@@ -138,7 +138,7 @@ fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
     for number in 0..3 {
         server.send(number * 2 * SIZE + 1, &tree(number));
     }
-    // Killed, so that nothing was written back from the log.
+    // The server was killed, so the WAL was not checkpointed.
     let data = server.stop();
     assert!(fs::metadata(data.path().join("monitor.db-wal")).unwrap().len() > 0);
     let other = TestServer::start();
@@ -165,7 +165,7 @@ fn what_is_not_whole_is_named_and_not_taken() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     backup(&server, &copy, 0);
-    // A page in the middle of it.
+    // Damages a page in the middle of the file.
     let damaged = folder.path().join("damaged.db");
     fs::copy(&copy, &damaged).unwrap();
     let mut file = fs::File::options().write(true).open(&damaged).unwrap();
@@ -177,7 +177,7 @@ fn what_is_not_whole_is_named_and_not_taken() {
     fs::write(&empty, "").unwrap();
     let data = server.stop();
     for (path, expected) in [
-        // How far SQLite gets depends on the page.
+        // The error message depends on the damaged page.
         (&damaged, "damaged.db is "),
         (&letter, "is damaged or no database"),
         (&empty, "is a database of another program"),

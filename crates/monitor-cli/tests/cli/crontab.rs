@@ -1,4 +1,5 @@
-//! Crontabs become tasks: real files, a real server and a real agent. `crontab` itself is a script that keeps its table in a file.
+//! Tests the import of crontabs as tasks: real files, a real server and a real agent. `crontab` is replaced by a script that stores its
+//! table in a file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use crate::batch::Tasks;
 use crate::support::monitor;
 
-/// `crontab` of a user, which may kill whoever calls it: before or after it has taken a new table.
+/// Replacement of `crontab` that can kill its caller before or after it has installed a new table.
 const CRONTAB: &str = "#!/bin/sh
 cd \"${0%/*}\"
 if [ \"$1\" = -l ]; then
@@ -52,13 +53,13 @@ impl Cron {
         command
     }
 
-    /// Lines that cron runs, as commands' first words.
+    /// Number of lines that cron runs.
     fn lines(&self) -> usize {
         self.table().lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit() || c == '@')).count()
     }
 }
 
-/// Names of the server's tasks, and whether each starts by time.
+/// Returns the server's tasks, and true for each that its rules start.
 fn tasks(server: &Tasks) -> Vec<(String, bool)> {
     let page: Value = server.json(&["task", "list"]);
     let tasks = page["tasks"].as_array().unwrap().iter();
@@ -69,18 +70,18 @@ fn tasks(server: &Tasks) -> Vec<(String, bool)> {
 fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
     let (server, cron) = (Tasks::start(), Cron::new(TABLE));
     let all = |is_active: bool| ["gold", "mail", "warm-up"].map(|name| (name.to_owned(), is_active)).to_vec();
-    // Cron goes on until it is taken over.
+    // Cron runs the jobs until the import takes over.
     let added = cron.import(&server, &[]).assert().code(2).get_output().clone();
     let (out, said) = (String::from_utf8(added.stdout).unwrap(), String::from_utf8(added.stderr).unwrap());
     assert_eq!(out.lines().next(), Some("added gold, paused"), "{out}");
     assert!(said.contains("crontab:5: ") && said.contains("1 line is no task"), "{said}");
     assert_eq!((cron.table(), tasks(&server)), (TABLE.to_owned(), all(false)));
     assert!(server.run(&["task", "list"]).lines().all(|line| line.contains("paused")));
-    // Killed before cron has the new table: cron goes on, and the tasks stay paused.
+    // Killed before cron has the new table: cron continues, and the tasks stay paused.
     cron.mark("kill-before");
     cron.import(&server, &["--take-over"]).assert().failure();
     assert_eq!((cron.table(), tasks(&server)), (TABLE.to_owned(), all(false)));
-    // Killed when it has: none runs, and it is to be seen.
+    // Killed after cron has the new table: no job runs, and this is visible.
     cron.mark("kill-after");
     cron.import(&server, &["--take-over"]).assert().failure();
     assert_eq!((cron.lines(), tasks(&server)), (1, all(false)), "{}", cron.table());
@@ -92,9 +93,9 @@ fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
     assert_eq!(cron.table(), table);
     let shown = server.run(&["task", "show", "gold"]);
     assert!(shown.contains("shell = \"cd; ./gold.sh\"") && shown.contains("owner = \"ada@example.org\""), "{shown}");
-    // Done again, nothing is done, nor to a task that somebody has paused since.
+    // Repeating the import changes nothing, also not a task that was paused by the user since.
     let file = cron.0.path().join("mail.toml");
-    // A key stands before the tables.
+    // A top-level key must precede the tables.
     fs::write(&file, format!("paused = true\n{}", server.run(&["task", "export", "mail"]))).unwrap();
     server.run(&["task", "edit", "mail", "--file", file.to_str().unwrap()]);
     assert!(cron.import(&server, &["--take-over"]).assert().code(2).get_output().stdout.is_empty());
@@ -105,7 +106,7 @@ fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
     let copies = fs::read_dir(cron.0.path().join("state/monitor")).unwrap().flatten();
     let copies: Vec<_> = copies.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect();
     assert!(!copies.is_empty() && copies.iter().all(|copy| copy == TABLE), "{copies:?}");
-    // Somebody puts the old table back: the lines are those of the tasks that are there.
+    // The user restores the old table: its lines match the existing tasks.
     fs::write(cron.0.path().join("table"), TABLE).unwrap();
     cron.import(&server, &["--take-over"]).assert().code(2);
     assert_eq!((cron.table(), tasks(&server)), (table, all(true)));
@@ -165,7 +166,7 @@ fn cron_goes_on_while_no_agent_has_the_tasks() {
     let said = agent.command(&args).timeout(std::time::Duration::from_secs(120)).assert().code(1).get_output().stderr.clone();
     assert!(String::from_utf8(said).unwrap().contains("the agent doesn't take tin"));
     assert_eq!(fs::read_to_string(&crontab).unwrap(), "30 2 * * * ./tin\n");
-    // Without an agent, a server is meant, which has no folder.
+    // Without an agent, the target is a server, which has no folder.
     let mut alone = monitor(&args);
     alone.env("XDG_STATE_HOME", agent.path("nobody")).assert().code(2);
 }

@@ -1,4 +1,4 @@
-//! `monitor events`, and receivers against a server that is killed.
+//! Tests `monitor events`, and receivers with a server that is killed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,7 +21,7 @@ fn task(event_type: &str, id: u64) -> Value {
     })
 }
 
-/// Three tasks, of which one fails, and a function with a hostile name.
+/// Three tasks (one fails), and a function with a hostile name.
 fn story(server: &TestServer) {
     let hostile = started(ROOT, 9, None, "\u{1b}[31m红\u{9b}\n名");
     server
@@ -33,7 +33,7 @@ fn story(server: &TestServer) {
 fn events_are_aligned_lines_and_names_harmless() {
     let server = TestServer::start();
     story(&server);
-    // Of wide characters each takes two columns.
+    // A wide character occupies two columns.
     let line = |name: &str, subject: &str, words: &str| {
         let columns = 36 - subject.chars().filter(|c| *c > '\u{2fff}').count();
         format!("{name:<18}  {subject:<columns$}  1         {words}").trim_end().to_owned()
@@ -85,7 +85,7 @@ fn only_what_is_wanted_is_printed_as_json_that_is_read_again() {
         };
         assert_eq!(printed, expected, "{args:?}");
     }
-    // Nothing comes any more.
+    // No further event arrives.
     assert_eq!(server.run(&["events", "--timeout", "50ms"]), "");
 }
 
@@ -116,7 +116,7 @@ fn what_can_not_be_done_is_said_with_its_exit_code() {
     }
 }
 
-/// What stands between a receiver and its server, and can cut the line.
+/// A proxy between a receiver and its server that can cut the connection.
 struct Line {
     address: SocketAddr,
     open: Arc<Mutex<Vec<TcpStream>>>,
@@ -130,7 +130,7 @@ impl Line {
         let all = open.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // While the server is away nothing answers.
+                // While the server is down, connections are refused.
                 let Ok(server) = TcpStream::connect(&target) else { continue };
                 let twins = || (client.try_clone().unwrap(), server.try_clone().unwrap());
                 for (mut from, mut to) in [twins(), (twins().1, twins().0)] {
@@ -152,7 +152,7 @@ impl Line {
     }
 }
 
-/// The events of one task after the other.
+/// The events of a batch's tasks, one task after another.
 fn events_of(batch: u64) -> Vec<Value> {
     (0..10)
         .flat_map(|n| {
@@ -182,7 +182,7 @@ fn over_killed_servers_cut_lines_and_restarts_of_its_own_nothing_is_missing_or_t
         let mut left = BATCHES * EVENTS_OF_A_BATCH;
         let mut state = State::default();
         while left > 0 {
-            // A new receiver each time, as a program that was started again has it; its state goes along.
+            // A new receiver each time, as in a restarted program; it continues from the position file.
             let numbers = numbers.clone();
             let receiver = Receiver::connect(&url).unwrap().after(0).position_file(&position);
             let mut receiver = receiver.with_state(state).on("*", move |event, _| numbers.send(event.number).unwrap());
@@ -195,7 +195,7 @@ fn over_killed_servers_cut_lines_and_restarts_of_its_own_nothing_is_missing_or_t
     let mut seen = Vec::new();
     for batch in 0..BATCHES {
         server.send(1 + batch * EVENTS_OF_A_BATCH, &events_of(batch));
-        // Some of it is told before, some after.
+        // Some events arrive before the restart, some after it.
         while (seen.len() as u64) < batch * EVENTS_OF_A_BATCH + 5 {
             seen.push(got.recv_timeout(PATIENCE).unwrap());
         }
@@ -220,7 +220,7 @@ fn over_killed_servers_cut_lines_and_restarts_of_its_own_nothing_is_missing_or_t
     assert_eq!(state.task_count(), BATCHES * 10);
 }
 
-/// The command in the background.
+/// `monitor events` in the background.
 struct Events {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
@@ -242,7 +242,7 @@ impl Events {
         serde_json::from_str::<Value>(line).unwrap()["id"].as_u64()
     }
 
-    /// SIGKILL; what it had printed by then.
+    /// Kills the command with SIGKILL; returns the event numbers it had printed.
     fn kill(mut self) -> Vec<u64> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -261,14 +261,14 @@ fn a_command_that_is_killed_goes_on_where_it_was() {
         server.send(1 + batch * EVENTS_OF_A_BATCH, &events_of(batch));
         let mut events = Events::start(&server, &args);
         let first = events.next().unwrap();
-        // The one that it was at when it was killed may come again.
+        // The event that was being processed when it was killed may be repeated.
         assert!(seen.last().is_none_or(|last| first == *last || first == *last + 1), "{first} after {seen:?}");
         seen.retain(|number| *number < first);
         seen.push(first);
         for _ in 0..10 {
             seen.push(events.next().unwrap());
         }
-        // Nobody else may use its file meanwhile.
+        // Another process may not use the position file at the same time.
         let refused = monitor(&["events", "--server", &server.url, "--position", &position]).assert().code(1).get_output().stderr.clone();
         assert!(String::from_utf8(refused).unwrap().contains("another receiver uses it"));
         seen.extend(events.kill());
@@ -306,7 +306,7 @@ fn handlers_that_panic_are_named_and_the_others_go_on() {
     assert_eq!(got.try_iter().count(), 7);
     assert_eq!(receiver.capture_blocking(None, Some(Duration::from_millis(50)), false).unwrap(), Ended::Timeout);
 
-    // One that breaks off gets the event again.
+    // An aborted handler receives the event again.
     let is_ready = Arc::new(AtomicBool::new(false));
     let ready = is_ready.clone();
     let mut receiver = Receiver::connect(&server.url).unwrap().after(3).on("*", move |event, _| {
@@ -371,7 +371,7 @@ fn a_server_that_is_away_at_first_is_waited_for() {
     assert_eq!((ended, receiver.state().event_count()), (Ended::Limit, 7));
 }
 
-/// What was posted to an address, and answers with this status.
+/// Starts an HTTP server that responds with this status; returns its address and the received bodies.
 fn http_sink(status: &'static str) -> (String, mpsc::Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://user:secret@{}/pictures?key=secret", listener.local_addr().unwrap());
@@ -395,7 +395,7 @@ fn http_sink(status: &'static str) -> (String, mpsc::Receiver<Value>) {
     (url, posted)
 }
 
-/// A real mail server, which keeps what it takes in a folder.
+/// A real mail server that stores received mail in a folder.
 struct MailServer {
     program: Child,
     folder: tempfile::TempDir,
@@ -414,7 +414,7 @@ impl MailServer {
         server
     }
 
-    /// The only mail, once it is there.
+    /// Waits for the only mail and returns it.
     fn mail(&self) -> String {
         wait_for("a mail", || {
             let mut mails = std::fs::read_dir(self.folder.path().join("mails/new")).ok()?;
@@ -444,7 +444,7 @@ fn each_camera_takes_its_picture() {
         format!("command:cat > {}", path("command.json")),
         "mail:Ops <ops@example.com>".to_owned(),
     ];
-    // One picture at the end, however long it takes.
+    // One snapshot at the end, independent of the duration.
     let mut args = vec!["events", "--after", "0", "--limit", "7", "--frequency", "1h", "--server", &server.url];
     args.extend(cameras.iter().flat_map(|camera| ["--camera", camera.as_str()]));
     let output = monitor(&args).env("MONITOR_SMTP_URL", &mails.url).assert().success().get_output().clone();

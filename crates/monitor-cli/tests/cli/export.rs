@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ROOT, TestServer, ended, monitor, started};
 
-/// A tree of everything that an export tells.
+/// Starts a server with a tree that contains everything that an export includes.
 fn rich() -> TestServer {
     let server = TestServer::start();
     let relayed = json!({"id": "000000000000000000000000000000aa", "hostname": "far", "pid": 7, "program": "agent"});
@@ -62,7 +62,7 @@ fn rich() -> TestServer {
     server
 }
 
-/// All that a server tells of the tree, but for what each server gives itself.
+/// Returns all data about the tree, except values that each server assigns itself.
 fn told(server: &TestServer) -> (Value, Vec<Value>) {
     let mut tree = server.json(&["tree", ROOT]);
     tree["as_of"] = Value::Null;
@@ -78,7 +78,7 @@ fn told(server: &TestServer) -> (Value, Vec<Value>) {
     (tree, logs.collect())
 }
 
-/// Control characters above U+007F may stand in JSON as they are, but steer a terminal.
+/// JSON may contain unescaped control characters above U+007F, which a terminal would interpret.
 #[test]
 fn what_is_exported_to_the_terminal_steers_nothing() {
     let server = TestServer::start();
@@ -156,7 +156,7 @@ fn spans_are_exported_and_imported_as_otlp() {
 fn perfetto_s_tracks_nest() {
     let server = TestServer::start();
     let mut events = Vec::new();
-    // Of one thread, and overlapping as futures do.
+    // Overlapping calls of a single thread, which only futures produce.
     for (id, begin, took_us) in [(1, 0_u64, 100_u64), (2, 10, 50), (3, 20, 80), (4, 30, 10)] {
         let mut begun = started(ROOT, id, (id > 1).then_some(1), "f");
         (begun["time_us"], begun["thread"]) = (json!(1_000 + begin), json!("main"));
@@ -204,7 +204,7 @@ fn what_is_no_export_is_refused_with_words() {
     monitor(&["export", "9", "--server", &other.url]).assert().code(4);
 }
 
-/// A server that takes little at a time.
+/// Starts a server with small limits for requests.
 fn narrow() -> TestServer {
     TestServer::with(&["--listen", "127.0.0.1:0", "--max-body-bytes", "20KiB", "--max-batch-events", "100"], tempfile::tempdir().unwrap())
 }
@@ -231,7 +231,7 @@ fn what_is_more_than_a_server_takes_at_once_is_imported_in_parts() {
         let large = other.json(&["tree", ROOT])["processes"][0]["fields"]["text"].as_str().unwrap().len();
         assert_eq!(large, 5_000);
     }
-    // One that is too large by itself is refused in words, of OTLP too.
+    // A single span or record that is too large is refused with a message, for OTLP too.
     for (file, text) in [
         ("span", json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "x".repeat(30_000)}]}]}]}).to_string()),
         ("tree", server.run(&["export", "1"]).replacen("xxxxx", &"y".repeat(30_000), 1)),

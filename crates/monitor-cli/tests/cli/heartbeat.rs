@@ -1,4 +1,4 @@
-//! Heartbeats by the command, and their snippets as real programs.
+//! Tests heartbeats through the command line, and runs their snippets as real programs.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{TestServer, monitor};
 
-/// Runs a command with the token of the server's own machine.
+/// Runs a command with the server's local token.
 fn run(server: &TestServer, args: &[&str]) -> (i32, String, String) {
     let local = std::fs::read_to_string(server.data.path().join("local.token")).unwrap();
     let token = local.lines().nth(1).unwrap();
@@ -16,7 +16,7 @@ fn run(server: &TestServer, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// The address and the snippet that `add` prints.
+/// Adds a heartbeat; returns the address and the snippet that `add` prints.
 fn add(server: &TestServer, name: &str, language: &str) -> (String, String) {
     let (code, said, error) = run(server, &["heartbeat", "add", name, "--every", "5m", "--snippet", language]);
     assert_eq!(code, 0, "{error}");
@@ -25,7 +25,7 @@ fn add(server: &TestServer, name: &str, language: &str) -> (String, String) {
     (url.to_owned(), snippet.to_owned())
 }
 
-/// Runs a snippet as a file of its own; returns its exit code.
+/// Runs a snippet as a file; returns its exit code.
 fn execute(program: &str, folder: &Path, snippet: &str) -> Option<i32> {
     let file = folder.join("job");
     std::fs::write(&file, snippet).unwrap();
@@ -33,7 +33,7 @@ fn execute(program: &str, folder: &Path, snippet: &str) -> Option<i32> {
     status.unwrap_or_else(|error| panic!("{program}: {error}")).code()
 }
 
-/// The newest run of a heartbeat.
+/// Returns the newest run of a heartbeat.
 fn newest(server: &TestServer, name: &str) -> Value {
     let (_, trees, _) = run(server, &["roots", "--name", name, "--limit", "1", "--json"]);
     let trees: Value = serde_json::from_str(&trees).unwrap();
@@ -46,7 +46,7 @@ fn the_snippets_tell_of_good_and_bad_runs() {
     let folder = tempfile::tempdir().unwrap();
     let (_, sh) = add(&server, "by-sh", "sh");
     for (command, code, state) in [("echo fine", 0, "succeeded"), ("eval 'echo no prices >&2; exit 3'", 3, "failed")] {
-        // In a shell of its own: `exit` ends that one.
+        // In a separate shell, because `exit` ends it.
         let snippet = sh.replace("your-command", command);
         assert_eq!(execute("sh", folder.path(), &snippet), Some(code));
         let run = newest(&server, "by-sh");

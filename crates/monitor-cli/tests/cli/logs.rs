@@ -43,12 +43,12 @@ fn lines_are_shown_harmless_with_time_level_and_name() {
     assert_eq!((entries.len(), &entries[1]["message"]), (4, &json!("\u{1b}[31mred\u{7}")));
 }
 
-/// Follows, does something once it does, and waits until it ends by itself; what it printed.
+/// Starts `monitor logs --follow`, calls `then` when it follows, and waits for its end; returns its exit code and output.
 fn follow(server: &TestServer, args: &[&str], then: impl FnOnce()) -> (Option<i32>, String) {
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
     command.args(["logs", "-f", "--server", &server.url]).args(args).env_remove("MONITOR_TOKEN").env("TZ", "UTC");
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    // It reads the stream.
+    // It is subscribed to the stream.
     while !server.metrics().contains("monitor_stream_subscribers 1\n") {
         assert_eq!(child.try_wait().unwrap(), None, "it has ended before");
         std::thread::yield_now();
@@ -63,12 +63,12 @@ fn following_ends_with_what_is_followed_however_it_ends() {
     let offline = |time_us: u64| json!({"type": "worker-offline", "time_us": time_us});
     for args in [&["1"][..], &["1", "0000000000000001"]] {
         let server = TestServer::start();
-        // More than the stream tells of one by one; the one that is followed is among those it tells, or not.
+        // More processes than the stream reports individually. The followed process may or may not be reported.
         let mut events = vec![started(ROOT, 1, None, "nightly"), said(1, 1_000, "info", "begin")];
         events.extend((2..2_000).map(|id| started(ROOT, id, Some(1), "step")));
         server.send(1, &events);
         let (code, printed) = follow(&server, args, || {
-            // Another tree's worker, which has nothing to do with it.
+            // The worker of an unrelated tree.
             server.send_as(7, 1, &[started(&ROOT.replace('9', "8"), 1, None, "other"), offline(2_000)]);
             server.send(2_001, &[said(1, 3_000, "info", "last")]);
             server.send(2_002, &[offline(1_763_600_009_000_000)]);

@@ -1,4 +1,4 @@
-//! The real command against a real server.
+//! Tests the real command with a real server.
 
 mod access;
 mod batch;

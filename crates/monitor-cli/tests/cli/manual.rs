@@ -58,7 +58,7 @@ fn a_shell_takes_its_completions() {
     assert!(String::from_utf8_lossy(&out).contains("zsh"));
 }
 
-/// What a script prints, which may be longer than an argument.
+/// Runs a script from a file, because it may be longer than an argument; returns its output.
 fn in_bash(script: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script).unwrap();

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ROOT, TestServer, ended, monitor, started};
 
-/// An id of the `number`th tree.
+/// Returns the id of the tree with this number.
 fn tree(number: u64) -> String {
     format!("0199a3ce929d0e0e{number:016x}")
 }
@@ -11,13 +11,13 @@ fn said(root: &str, id: u64, time_us: u64) -> Value {
     json!({"type": "process-logged", "root_id": root, "id": format!("{id:016x}"), "time_us": time_us, "level": "info", "message": "said"})
 }
 
-/// What `monitor migrate` prints, as JSON.
+/// Runs `monitor migrate`; returns its JSON output.
 fn migrate(from: &TestServer, to: &TestServer, more: &[&str]) -> Value {
     let output = monitor(&["migrate", &from.url, &to.url, "--json"]).args(more).assert().success().get_output().stdout.clone();
     serde_json::from_slice(&output).expect("JSON")
 }
 
-/// All that a server tells of its trees, but for what each server gives itself.
+/// Returns all data about the server's trees, except values that each server assigns itself.
 fn told(server: &TestServer) -> Vec<(Value, usize)> {
     let roots = server.json(&["roots", "--limit", "100"])["roots"].clone();
     let of = |root: &Value| {
@@ -46,7 +46,7 @@ fn a_history_is_brought_once_however_often_it_is_asked_for() {
     assert_eq!(to.json(&["roots"])["roots"], json!([]), "nothing is brought");
     assert_eq!(migrate(&from, &to, &[])["logs"], 6);
     assert_eq!(told(&to), told(&from));
-    // What runs may have gone on, and is looked at again.
+    // A running tree may have changed, so it is compared again.
     from.send(events.len() as u64 + 1, &[said(ROOT, 1, 9), ended(ROOT, 1, 3_000_000, None)]);
     let again = migrate(&from, &to, &[]);
     assert_eq!((&again["unchanged"], &again["brought"]), (&json!(3), &json!(1)), "{again}");
@@ -62,7 +62,7 @@ fn a_tree_that_was_broken_off_is_finished_by_the_next_migration() {
         1,
         &[started(ROOT, 1, None, "nightly"), said(ROOT, 1, 5), said(ROOT, 1, 5), said(ROOT, 1, 6), ended(ROOT, 1, 2_000_000, None)],
     );
-    // What an import has sent when it is killed: all but the rest of the logs, and the end.
+    // The state after an import that was killed: the last log lines and the end are missing.
     to.send(1, &[started(ROOT, 1, None, "nightly"), said(ROOT, 1, 5)]);
     assert_eq!(migrate(&from, &to, &[])["brought"], 1);
     assert_eq!(told(&to), told(&from));

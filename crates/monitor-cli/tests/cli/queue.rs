@@ -1,4 +1,4 @@
-//! `monitor queue` and `monitor result`.
+//! Tests `monitor queue` and `monitor result`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ROOT, TestServer, monitor};
 
-/// Tasks as a server lists them.
+/// Tasks as returned by a real server.
 fn tasks(count: u64) -> Vec<Value> {
     let server = TestServer::start();
     let sent = |id: u64| {
@@ -21,7 +21,7 @@ fn tasks(count: u64) -> Vec<Value> {
     page["tasks"].as_array().unwrap().clone()
 }
 
-/// A server that answers with these pages, one after the other; and the requests that it received.
+/// Starts a server that responds with these pages in order; returns its address and the received requests.
 fn server_with(pages: Vec<Value>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ fn server_with(pages: Vec<Value>) -> (String, Receiver<String>) {
     (url, requests)
 }
 
-/// Pages of a search that takes long, with three tasks in all.
+/// Pages of a long search with three tasks in total.
 fn short_pages() -> Vec<Value> {
     let tasks = tasks(3);
     let page = |tasks: &[Value], next: Option<&str>| json!({"tasks": tasks, "next_cursor": next, "examined": 400_000, "as_of": 7});
@@ -73,7 +73,7 @@ fn a_list_of_tasks_goes_on_until_its_limit_or_the_end() {
     assert_eq!(page["tasks"].as_array().unwrap().len(), 3);
     assert_eq!((&page["examined"], &page["next_cursor"]), (&json!(1_600_000), &json!(null)));
 
-    // Two are enough: the last page is not requested.
+    // Two tasks are enough, so the last page is not requested.
     let (url, requests) = server_with(pages);
     let output = monitor(&["queue", "tasks", "--limit", "2", "--server", &url]).assert().success().get_output().clone();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);

@@ -69,7 +69,7 @@ fn awkward_names_are_shown_and_never_sent_raw() {
     assert!(!error.contains(&0x1b), "{}", String::from_utf8_lossy(&error));
 }
 
-/// An error of many lines is one line of a list, and its causes stand below it in the tree.
+/// An error of many lines is one line in a list, and its causes are below it in the tree.
 #[test]
 fn errors_are_short_and_have_their_causes() {
     let server = TestServer::start();
@@ -124,7 +124,7 @@ fn trees_are_pinned_unpinned_and_deleted() {
     let (code, _, why) = run(&["delete", "1", "--yes"], "");
     assert!(code == 1 && why.contains("`monitor unpin 1`"), "{why}");
     assert_eq!(run(&["unpin", ROOT], "").1, "unpinned nightly<U+009B> <1>\n");
-    // Nobody is there to be asked, whatever comes of the pipe.
+    // Without a terminal, no confirmation is possible, even if the pipe contains an answer.
     let (code, _, why) = run(&["delete", "1"], "y\n");
     assert!(code == 1 && why.contains("--yes"), "{why}");
     assert_eq!(run(&["delete", "1", "--yes"], "").1, "deleted nightly<U+009B> <1>\n");

@@ -71,7 +71,7 @@ fn a_signal_stops_it_in_good_order() {
 #[cfg(unix)]
 #[test]
 fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
-    // What the tests themselves were started with must not decide.
+    // The signal disposition of the test process must not affect the result.
     for (hangup, outlives) in [("trap - HUP; exec env --default-signal=HUP", false), ("trap '' HUP; exec", true)] {
         let data = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
@@ -135,12 +135,12 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
         socket.recv(&mut words).map(|length| String::from_utf8_lossy(&words[..length]).trim().to_owned())
     };
     assert_eq!([hear().unwrap(), hear().unwrap(), hear().unwrap()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
-    // Nobody else may write: the writer waits for it, up to ten seconds.
+    // Another connection can't write: the writer waits for it, up to ten seconds.
     let database = rusqlite::Connection::open(server.data.path().join("monitor.db")).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
         let sent = scope.spawn(|| server.send(1, &[started(ROOT, 1, None, "kept")]));
-        // What was told before it got stuck is heard first; then it is quiet for many times as long as between two beats.
+        // Messages from before the block arrive first; then there is silence for many heartbeat intervals.
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         while hear().is_ok() {
             assert!(!sent.is_finished(), "the batch waits for the database");
@@ -194,7 +194,7 @@ fn a_second_signal_does_not_wait_for_requests() {
     let mut endless = std::net::TcpStream::connect(address).unwrap();
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
     endless.write_all(head.as_bytes()).unwrap();
-    // It says so when it begins to wait for the body.
+    // The server confirms that it waits for the body.
     BufReader::new(&endless).read_line(&mut line).unwrap();
     assert!(line.ends_with("100 Continue\r\n"), "{line}");
     let stop = |pid: u32| assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());

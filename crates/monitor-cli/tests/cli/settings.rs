@@ -38,7 +38,7 @@ fn the_flag_is_stronger_than_the_environment_that_than_the_profile_that_than_the
         let line = printed.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start:?} is not in\n{printed}"));
         assert!(line.ends_with(&format!("# {origin}")), "{line}");
     }
-    // What is printed is a settings file.
+    // The output is a valid settings file.
     let (_folder, again) = folder(&top);
     monitor(&["server", "--print-settings", "--config", &again]).assert().success();
 }
@@ -91,13 +91,13 @@ fn the_file_in_the_user_s_folder_is_read_without_a_word() {
 #[test]
 fn help_shows_every_setting() {
     let output = monitor(&["server", "--help"]).assert().success().get_output().stdout.clone();
-    // However it is wrapped.
+    // Ignore line breaks.
     let help = String::from_utf8(output).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     let (_, advanced) = help.split_once(" Advanced options: ").expect("a section of its own");
     assert_eq!(monitor_server::SETTINGS.iter().filter(|setting| !setting.is_advanced()).count(), 12);
     for setting in monitor_server::SETTINGS {
         let flag = format!("--{}", setting.key());
-        // A secret's value is not shown.
+        // The value of a secret is not shown.
         let is_there = ["=", "]"].iter().any(|end| help.contains(&format!("[env: {}{end}", setting.variable())));
         assert!(help.contains(&flag) && is_there, "{} is not in {help}", setting.key());
         let with_value = [format!("{flag} <"), format!("{flag}[=<")];
@@ -122,7 +122,7 @@ fn the_packaged_file_is_taken_without_a_complaint() {
         }
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // It is not only read: a server starts by it, but for the port, which another one may have.
+    // A server also starts with this file; only the port is overridden, because it may be in use.
     let data = tempfile::tempdir().unwrap();
     let server = TestServer::with(&["--config", path, "--listen", "127.0.0.1:0"], data);
     assert_eq!(server.json(&["status"])["keeps_bytes"], 20_u64 << 30);

@@ -1,6 +1,6 @@
 use crate::support::{ROOT, TestServer, monitor, started};
 
-/// What a script writes, to stdout and to stderr, and its exit code.
+/// Runs `monitor shell` with a script; returns its stdout, stderr and exit code.
 fn script(server: &TestServer, arguments: &[&str], lines: &str) -> (String, String, i32) {
     let arguments = [&["shell", "--server", &server.url], arguments].concat();
     let output = monitor(&arguments).write_stdin(lines).output().unwrap();
@@ -29,7 +29,7 @@ fn a_script_asks_the_server_it_was_given_and_ends_with_what_fails() {
 #[test]
 fn a_command_of_a_script_does_not_read_the_script() {
     let server = TestServer::start();
-    // It would take the next lines for a tree.
+    // `import -` would read the next lines as a tree.
     let (_, errors, code) = script(&server, &["-k"], "import -\nroots\n");
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("it is no JSON") && errors.contains("no roots here"), "{errors}");

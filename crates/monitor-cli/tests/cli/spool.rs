@@ -1,4 +1,4 @@
-//! `monitor spool` on folders of dead and living programs.
+//! Tests `monitor spool` with folders of ended and running programs.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
@@ -23,13 +23,13 @@ impl TestSpool {
 
     fn begin(&self, worker: u128, program: &str) -> Begun {
         let id = WorkerId::new(worker).unwrap();
-        // No process has this number.
+        // No process has this id.
         let worker = WorkerRef { id, hostname: "build-7".to_owned(), pid: 4_000_000_000, program: program.to_owned() };
         let about = About::this(worker, "1.2.3", 1_763_600_000_000_000 + id.get() as u64);
         Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), LAYOUT, ClockSample::default(), 1 << 28).unwrap()
     }
 
-    /// A program that was killed with two events in its journal and one that was not numbered.
+    /// Creates the spool of a killed program, with two numbered events in its journal and one without a number.
     fn dead(&self, worker: u128, program: &str) {
         let mut begun = self.begin(worker, program);
         let root = format!("{:032x}", worker + 1);
@@ -105,7 +105,7 @@ fn what_is_shipped_arrives_once_and_goes() {
     spool.dead(1, "nightly");
     spool.dead(2, "weekly");
     let living = spool.begin(3, "watch");
-    // The first batch of one was taken before it was killed.
+    // The server acknowledged the first batch of a program before the program was killed.
     server.send_as(1, 1, &[started(&format!("{:032x}", 2), 1, None, "x"), started(&format!("{:032x}", 2), 2, None, "x")]);
     let shipped: Value = serde_json::from_str(&spool.text(&["ship", "--json", "--server", &server.url])).unwrap();
     assert_eq!((&shipped["events"], shipped["programs"].as_array().unwrap().len()), (&6.into(), 2), "{shipped}");
@@ -127,7 +127,7 @@ fn one_that_left_nothing_is_told_to_be_gone_before_its_folder_goes() {
     drop(begun);
     let state = || server.json(&["roots"])["roots"][0]["state"].clone();
     assert_eq!(state(), "running");
-    // Nobody is there who could be told: it stays.
+    // The server is unreachable, so the records stay.
     spool.run(&["ship", "--server", "http://127.0.0.1:1"]).code(3);
     assert_eq!(spool.list().len(), 1);
     assert_eq!(spool.text(&["ship", "--server", &server.url]), "0 events of 1 program\n");
@@ -198,7 +198,7 @@ fn a_server_takes_in_what_is_left_and_says_how_much() {
     assert!(line.is_some() && spool.list().is_empty());
 }
 
-/// Writes until it is killed, and counts what it has kept.
+/// Writes records until it is killed, and counts the persisted records.
 fn writes_until_it_is_killed(path: PathBuf) {
     let count = std::fs::File::options().write(true).open(path.with_file_name("count")).unwrap();
     let root = format!("{:032x}", 5);
@@ -225,7 +225,7 @@ fn writes_until_it_is_killed(path: PathBuf) {
 fn killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything() {
     use std::process::{Command, Stdio};
     use std::time::Duration;
-    // The writer is this program again, with this test alone.
+    // The writer is this test program again, running only this test.
     const NAME: &str = "spool::killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything";
     if let Some(path) = std::env::var_os("SPOOL") {
         return writes_until_it_is_killed(path.into());
@@ -244,7 +244,7 @@ fn killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything() {
         }
         writer.kill().unwrap();
         writer.wait().unwrap();
-        // Before anything is sent, and in the midst of it.
+        // Kill the shipper before it sends anything, and while it sends.
         for delay_ms in [round * 5, 40 + round * 10, 60 + round * 20] {
             let mut shipper = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
             shipper.args(["spool", "ship", "--dir"]).arg(&spool.path).args(["--server", &server.url]);

@@ -1,4 +1,4 @@
-//! A server process for every test.
+//! Starts a server process for each test, and provides helpers for requests.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
 
-/// How long anything may take on a busy machine.
+/// Maximum wait for any condition, for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer.
+/// Polls until `ask` returns a value.
 pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -25,19 +25,19 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The end of a child, in time.
+/// Waits for the end of a child process.
 pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
     wait_for("a child to end", || child.try_wait().expect("a child"))
 }
 
-/// The command with no settings from outside.
+/// Returns the command `monitor` without settings from the environment.
 pub(crate) fn monitor(args: &[&str]) -> assert_cmd::Command {
     let mut command = cargo_bin_cmd!("monitor");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MONITOR_")) {
         command.env_remove(name);
     }
     command.args(args).env("TZ", "UTC").env_remove("RUST_LOG");
-    // What a server starts besides is none of a test's.
+    // Tests don't need the agent that a server starts.
     if args.first() == Some(&"server") && !args.contains(&"--print-settings") {
         command.env("MONITOR_AGENT", "off");
     }
@@ -62,12 +62,12 @@ impl TestServer {
     pub(crate) fn with(args: &[&str], data: TempDir) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
         command.arg("server").args(args).arg("--data").arg(data.path()).env("RUST_LOG", "warn");
-        // What other programs of this user left is none of a test's.
+        // Ignore spools of the user's other programs.
         command.env("MONITOR_SPOOL_DIR", "off").env("MONITOR_AGENT", "off");
         Self::of(command.stdout(Stdio::piped()).spawn().expect("a server"), data)
     }
 
-    /// A server that was just started, whose output is piped.
+    /// Wraps a started server whose output is piped.
     pub(crate) fn of(mut child: Child, data: TempDir) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -75,40 +75,40 @@ impl TestServer {
         Self { url: url.unwrap_or_else(|| panic!("{line:?}")).to_owned(), child, data }
     }
 
-    /// Ends it; its folder is left.
+    /// Kills the server; returns its data folder.
     pub(crate) fn stop(mut self) -> TempDir {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
         std::mem::replace(&mut self.data, tempfile::tempdir().expect("a folder"))
     }
 
-    /// Runs a command against it; what it wrote to stdout.
+    /// Runs a command with this server; returns its stdout.
     pub(crate) fn run(&self, args: &[&str]) -> String {
         let output = monitor(args).args(["--server", &self.url]).assert().success().get_output().stdout.clone();
         String::from_utf8(output).expect("UTF-8")
     }
 
-    /// What a command prints with `--json`.
+    /// Returns the JSON that a command prints with `--json`.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.run(&[args, &["--json"]].concat())).expect("JSON")
     }
 
-    /// What it tells of itself.
+    /// Returns the server's metrics.
     pub(crate) fn metrics(&self) -> String {
         ask(async |client| client.get(format!("{}/metrics", self.url)).send().await?.text().await)
     }
 
-    /// Deletes what is there.
+    /// Sends a DELETE request, which must succeed.
     pub(crate) fn delete(&self, path: &str, token: &str) {
         ask(async |client| client.delete(format!("{}{path}", self.url)).bearer_auth(token).send().await?.error_for_status());
     }
 
-    /// Sends events as one worker's, the first numbered `sequence`.
+    /// Sends events as the default worker, numbered from `sequence`.
     pub(crate) fn send(&self, sequence: u64, events: &[Value]) {
         self.send_as(0x5b0c_0000_0000_0000_0000_0000_0000_0001, sequence, events);
     }
 
-    /// Sends events as this worker's, the first numbered `sequence`.
+    /// Sends events as the worker `worker`, numbered from `sequence`.
     pub(crate) fn send_as(&self, worker: u128, sequence: u64, events: &[Value]) {
         let batch = json!({
             "version": 1,
@@ -119,7 +119,7 @@ impl TestServer {
     }
 }
 
-/// The answer to a request that must be taken.
+/// Sends a request that must succeed; returns the result.
 fn ask<T>(request: impl AsyncFnOnce(reqwest::Client) -> reqwest::Result<T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -128,7 +128,7 @@ fn ask<T>(request: impl AsyncFnOnce(reqwest::Client) -> reqwest::Result<T>) -> T
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        // It may have ended in the test.
+        // The test may have ended it already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -23,7 +23,7 @@ Mon 2026-03-30 02:30:00 CEST   here Mon 2026-03-30 08:30:00 CST
     assert_eq!(json["due"][0]["here"], "2026-10-25T08:30:00+08:00");
     assert_eq!(json["due"][0]["note"], "the clock shows this time twice: this is the first one");
     assert_eq!(json["due"][1]["note"], "the clock shows this time twice: this is the second one");
-    // Several rules are one list; this machine's zone is the default.
+    // Several rules are combined; this machine's time zone is the default.
     let text = output(&["task", "next", "0 0 * * *", "0 0,12 * * *", "--after", "2026-01-01T00:00Z", "-n", "2"]);
     assert_eq!(text, "Thu 2026-01-01 12:00:00 CST\nFri 2026-01-02 00:00:00 CST\n");
     assert_eq!(output(&["task", "next", "2020-01-01T00:00"]), "never again\n");
@@ -77,7 +77,7 @@ fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
     }
     assert_eq!(String::from_utf8(found.stderr).unwrap(), "monitor: 5 mistakes\n");
 
-    // What only several files together show.
+    // Errors that are only detected when all files are checked together.
     let alone = monitor(&["task", "check", &path("gold.toml")]).assert().code(2).get_output().stdout.clone();
     assert!(String::from_utf8(alone).unwrap().contains("gold.toml:3:21: then.success.0: there is no task load"));
     write("load.toml", b"name = \"load\"\nthen.fail = [\"gold\"]");
@@ -85,7 +85,7 @@ fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
     assert!(String::from_utf8(circle).unwrap().contains("for ever: gold → load → gold"));
     monitor(&["task", "check", &path("none.toml")]).assert().code(1);
 
-    // What starts nothing.
+    // A task whose rules never start a run.
     write("past.toml", b"name = \"past\"\nrules = [\"@daily\", \"2024-12-24T18:00\"]");
     let past = monitor(&["task", "check", &path("past.toml")]).assert().code(2).get_output().stdout.clone();
     assert!(String::from_utf8(past).unwrap().contains("past.toml:2:20: rules.1: this rule never fires again: all of its times are past"));

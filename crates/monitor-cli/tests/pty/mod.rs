@@ -1,4 +1,4 @@
-//! A pseudo-terminal, and whoever sits before it.
+//! A pseudo-terminal for tests, with the side of its user.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -30,7 +30,7 @@ impl Pty {
         tcsetwinsize(&self.ours, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     }
 
-    /// Hands all that is written to it on, from a thread of its own.
+    /// Passes all output to `take`, in a separate thread.
     pub(crate) fn read(&self, mut take: impl FnMut(&[u8]) + Send + 'static) {
         let mut ours = self.ours.try_clone().unwrap();
         std::thread::spawn(move || {
@@ -41,12 +41,12 @@ impl Pty {
         });
     }
 
-    /// Starts a command in a session of its own on it.
+    /// Starts a command on the terminal, in a session of its own.
     #[allow(unsafe_code, reason = "a child makes a session of its own")]
     pub(crate) fn start(&self, mut command: Command) -> Child {
         let end = || self.theirs.try_clone().unwrap();
         command.stdin(end()).stdout(end()).stderr(end());
-        // SAFETY: two system calls.
+        // SAFETY: the closure only makes two system calls.
         unsafe {
             command.pre_exec(|| {
                 setsid()?;

@@ -1,4 +1,4 @@
-//! Attempts: what is to be seen while the next one is waited for, and of those that are over.
+//! Tests attempts of commands: the state while the next attempt is pending, and the data of ended attempts.
 
 use std::process::Stdio;
 
@@ -33,7 +33,7 @@ fn a_run_that_waits_for_its_next_attempt_is_retrying() {
         assert!(text.contains("↻ import") && text.contains("retrying") && text.contains("attempt 1 of 4, next in "), "{text}");
         assert!(text.contains("no table  exit code 3"), "{text}");
     }
-    // What nobody waits for any more has failed.
+    // A run that is no longer waited for has failed.
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(3));
     let process = house.process();
@@ -80,7 +80,7 @@ fn each_attempt_has_its_error_its_time_and_its_log_and_the_run_has_the_whole_tim
     assert_eq!(time(&process, "started_us"), time(&attempts[0], "started_us"));
     assert!(time(&process, "elapsed_ns") >= 60_000_000, "20 ms, and twice as long: {process:#}");
     assert_eq!(time(&process, "elapsed_ns"), (time(&process, "ended_us") - time(&process, "started_us")) * 1_000);
-    // The lines of each stand between its start and its end.
+    // The log lines of each attempt are between its start and its end.
     let logs = house.get(&format!("/roots/1/processes/{}/logs", process["id"].as_str().unwrap()))["logs"].clone();
     for (number, attempt) in (1..).zip(attempts) {
         let is_of = |log: &&Value| (time(attempt, "started_us")..=time(attempt, "ended_us")).contains(&time(log, "time_us"));

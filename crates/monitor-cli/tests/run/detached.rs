@@ -1,4 +1,4 @@
-//! Runs that outlive whoever asked for them.
+//! Tests runs that outlive the process that started them.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::harness::{House, end_of, is_alive, kill, line_of, output, wait_for};
 
-/// Starts it; its id.
+/// Starts a detached run; returns its id.
 pub(crate) fn detach(house: &House, options: &[&str], script: &str) -> String {
     let out = output(house.run(&[options, &["--detach"]].concat(), &["sh", "-c", script]), b"");
     assert!(out.status.success(), "{out:?}");
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// The run as `monitor runs list --json` has it.
+/// Returns the run from `monitor runs list --json`.
 pub(crate) fn listed(house: &House, id: &str) -> Value {
     let out = output(house.monitor(&["runs", "list", "--json"]), b"");
     let list: Value = serde_json::from_slice(&out.stdout).unwrap();
@@ -26,7 +26,7 @@ pub(crate) fn until(house: &House, id: &str, state: &str) -> Value {
     wait_for(&format!("the run to be {state}"), || Some(listed(house, id)).filter(|run| run["state"] == state))
 }
 
-/// Who runs it, by what its folder says.
+/// Returns the process id that the run's folder contains for a role.
 pub(crate) fn pid_of(house: &House, id: &str, who: &str) -> u32 {
     let path = house.folder.path().join("runs").join(id).join("state.json");
     let state: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -102,7 +102,7 @@ fn kill_ends_all_that_it_has_started() {
     assert_eq!(code, Some(0));
     assert!(said.starts_with("killed: exit code 5"), "{said}");
     assert!(!is_alive(far));
-    // On stderr the shell may say that its `sleep` was terminated as well.
+    // The shell may additionally report on stderr that its `sleep` was terminated.
     assert!(text(&["runs", "logs", "--stream", "stdout", &id], &house).1.ends_with("told\n"));
     let process = house.process();
     assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"cancelled".into()));
@@ -119,7 +119,7 @@ fn kill_now_asks_nobody() {
     assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
 }
 
-/// While what it has started still has its grace.
+/// The second kill ends a process at once, although the grace period of the first kill has not ended.
 #[test]
 fn kill_now_is_heard_while_another_kill_waits() {
     let house = House::new();
@@ -134,7 +134,7 @@ fn kill_now_is_heard_while_another_kill_waits() {
     wait_for("the one that was left", || (!is_alive(far)).then_some(()));
 }
 
-/// Whoever has the pids since: another start, or another boot.
+/// The process ids may belong to other processes since, started later or after another boot.
 #[test]
 fn a_pid_that_was_given_away_is_nobody_of_ours() {
     for (key, value) in [("start", Value::from(1)), ("boot", Value::from("an earlier one"))] {
@@ -157,7 +157,7 @@ fn a_pid_that_was_given_away_is_nobody_of_ours() {
     }
 }
 
-/// A run that is ended with all that it has started has not started those.
+/// A detached run is not ended together with the run that started it.
 #[test]
 fn a_detached_run_outlives_the_run_that_asked_for_it() {
     let house = House::new();

@@ -1,4 +1,4 @@
-//! A server, and what it knows of the runs that report to it.
+//! Starts a server for a test, runs commands that report to it, and queries the recorded processes.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -21,27 +21,27 @@ impl House {
         Self { server: TestServer::start(), folder: tempfile::tempdir().expect("a folder") }
     }
 
-    /// `monitor`, reporting here, with nothing else from outside.
+    /// Returns `monitor`, reporting to this server, without other settings from the environment.
     pub(crate) fn monitor(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MONITOR_")) {
             command.env_remove(name);
         }
         command.args(args).env("MONITOR_SERVER_URL", &self.server.url).env("MONITOR_SPOOL_DIR", self.folder.path().join("spool"));
-        // However busy the machine is.
+        // A generous limit for busy machines.
         command.env("MONITOR_EXIT_TIMEOUT", "60s");
         command.env("MONITOR_RUNS_DIR", self.folder.path().join("runs")).env("TZ", "UTC").current_dir(self.folder.path());
         command
     }
 
-    /// `monitor run OPTIONS -- COMMAND`
+    /// Returns `monitor run OPTIONS -- COMMAND`.
     pub(crate) fn run(&self, options: &[&str], command: &[&str]) -> Command {
         let mut monitor = self.monitor(&["run"]);
         monitor.args(options).arg("--").args(command);
         monitor
     }
 
-    /// The only tree that there is, when nothing in it runs any more.
+    /// Waits until the only tree has ended; returns it.
     pub(crate) fn tree(&self) -> Vec<Value> {
         wait_for("one finished tree", || {
             let trees = self.trees();
@@ -52,11 +52,11 @@ impl House {
         })
     }
 
-    /// All trees, oldest first, each in pre-order.
+    /// Returns all trees, oldest first, each in pre-order.
     pub(crate) fn trees(&self) -> Vec<Vec<Value>> {
         let roots = self.get("/roots?limit=1000");
         let mut roots = roots["roots"].as_array().expect("a list").clone();
-        // Their numbers say who was heard of first.
+        // The server numbers trees in the order of arrival, so sort by start.
         roots.sort_by_key(|root| root["started_us"].as_u64());
         roots
             .iter()
@@ -72,7 +72,7 @@ impl House {
         })
     }
 
-    /// The one process that a run has recorded.
+    /// Returns the only process that a run has recorded.
     pub(crate) fn process(&self) -> Value {
         let tree = self.tree();
         assert_eq!(tree.len(), 1, "{tree:#?}");
@@ -80,23 +80,23 @@ impl House {
     }
 }
 
-/// Whatever is started from here on ends by these signals as ever: whoever started the tests may ignore them, as a shell has it for
-/// what runs in its background.
+/// Resets signal dispositions, so that signals end the started commands. The caller of the tests may ignore signals, as a shell does for
+/// background jobs, and ignored signals are inherited.
 #[allow(unsafe_code, reason = "what a program ignores is inherited")]
 fn hear_all_signals() {
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
-        // SAFETY: no handler is given.
+        // SAFETY: no handler is installed.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// Runs to the end, with this for its input, and pipes for its output.
+/// Runs a command with this input until it ends; returns its piped output.
 pub(crate) fn output(mut command: Command, input: &[u8]) -> Output {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut stdin = child.stdin.take().expect("piped");
     let input = input.to_vec();
     let writer = std::thread::spawn(move || {
-        // It may not want to read it.
+        // The command may not read its input.
         let _ = stdin.write_all(&input);
     });
     let output = child.wait_with_output().expect("it ends");
@@ -104,7 +104,7 @@ pub(crate) fn output(mut command: Command, input: &[u8]) -> Output {
     output
 }
 
-/// Whether a process of this pid runs, and is no zombie.
+/// Returns true if a process with this id exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
@@ -115,7 +115,7 @@ pub(crate) fn kill(pid: u32, signal: &str) {
     assert!(sent.success(), "kill -{signal} {pid}");
 }
 
-/// What stands in a file, when there is a whole line.
+/// Waits for a complete line in a file; returns it.
 pub(crate) fn line_of(file: impl AsRef<OsStr>) -> String {
     let file = std::path::PathBuf::from(file.as_ref());
     wait_for(&format!("a line in {}", file.display()), || {

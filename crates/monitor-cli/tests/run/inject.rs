@@ -1,4 +1,4 @@
-//! What scripts tell of themselves, with no line of them changed.
+//! Tests the recording of unmodified shell scripts.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -62,7 +62,7 @@ bash (script) [failed]: last below.sh 0
     assert_eq!(place, "script.sh:8");
 }
 
-/// A pipeline's parts, heads of loops and what was said before have no exit codes of their own.
+/// A step shows only its own exit code: not that of a pipeline's parts, of the head of a loop, or of an earlier command.
 #[test]
 fn a_step_has_no_exit_code_but_its_own() {
     let house = House::new();
@@ -84,7 +84,7 @@ bash (script)
     assert_eq!(outline(&house.tree()), expected);
 }
 
-/// Why a run failed is told by the command that ended it; one that was answered for is no reason at all.
+/// The error of a run is that of the command that ended it; a handled failure is not its reason.
 #[test]
 fn a_list_says_why_a_script_failed_and_nothing_of_what_it_coped_with() {
     let check = |script: &str, expected: Option<&str>, printed: &str| {
@@ -104,7 +104,7 @@ fn a_list_says_why_a_script_failed_and_nothing_of_what_it_coped_with() {
     check("ls /nope; true", None, "succeeded");
 }
 
-/// What a script only asks is no failure, whatever the answer.
+/// Commands in conditions are not failures, whatever their exit code is.
 #[test]
 fn a_condition_that_is_not_met_is_no_failure() {
     let house = House::new();
@@ -134,7 +134,7 @@ bash (script)
     let tree = house.tree();
     assert_eq!(outline(&tree), expected);
     assert_eq!(tree[2]["exit_code"], 1, "what it answered is told");
-    // A script with an ERR trap of its own keeps it, and what it says of conditions is lost.
+    // A script with its own ERR trap keeps it; results of conditions are then not recorded.
     let house = House::new();
     std::fs::write(house.folder.path().join("it.sh"), "trap 'echo own' ERR\nfalse || true\nfalse\n[ a = b ]\ntrue\n").unwrap();
     let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
@@ -195,7 +195,8 @@ bash (script) [failed]: exit code 5
     assert_eq!(outline(&house.tree()), expected);
 }
 
-/// Beyond a hundred, commands that look alike are counted, with what they start; what is no script hangs below the script itself.
+/// After a hundred similar commands, further commands are counted with their descendants; processes that are not scripts are below the
+/// script.
 #[test]
 fn loops_fold() {
     let house = House::new();
@@ -217,7 +218,7 @@ fn loops_fold() {
         assert!((100..150).contains(&single), "{name}: {single} are told singly");
         assert!(found.iter().all(|process| process["state"] == "succeeded"));
     }
-    // Slow ones are told singly, too, and so is what is below these.
+    // Slow commands are recorded individually, too, together with their descendants.
     assert!(tree.len() < 900, "{}", tree.len());
     assert!(!house.folder.path().join("harm").exists(), "the text of a command is never run");
     let afar = of("afar");
@@ -225,7 +226,7 @@ fn loops_fold() {
     assert_eq!((tree[tree.len() - 1]["name"].as_str(), tree[tree.len() - 1]["state"].as_str()), (Some("false"), Some("failed")));
 }
 
-/// Two scripts of one step: which of them ended how is not told, and each of their last commands has ended.
+/// Two scripts in one step: the result of each is unknown, but their last commands have ended.
 #[test]
 fn the_last_command_of_each_script_ends_with_it() {
     let house = House::new();
@@ -240,7 +241,7 @@ fn the_last_command_of_each_script_ends_with_it() {
     assert_eq!((reason("echo a1"), reason("echo a2"), reason("echo b2")), (Value::Null, "unknown".into(), "unknown".into()));
 }
 
-/// The trap goes, and the script goes on as if it had never been there.
+/// After very many commands the trap is removed, and the script continues as if there had never been one.
 #[test]
 fn a_script_of_very_many_commands_is_let_alone_at_last() {
     let house = House::new();
@@ -251,7 +252,7 @@ fn a_script_of_very_many_commands_is_let_alone_at_last() {
     assert_eq!(String::from_utf8_lossy(&out.stdout), format!("a b\nb\n{process}\n"));
 }
 
-/// Traces, traps, a closed feed and its own settings: the script sees none of it.
+/// Traces, traps, a closed feed and user settings are invisible to the script.
 #[test]
 fn a_script_does_the_same_with_and_without() {
     let house = House::new();
@@ -268,7 +269,7 @@ fn a_script_does_the_same_with_and_without() {
     for script in scripts {
         let path = house.folder.path().join("it.sh");
         std::fs::write(&path, script).unwrap();
-        // With settings of its own, named as bash expands it.
+        // A user's settings file; its path contains a variable that bash expands.
         std::fs::write(house.folder.path().join("own.bash"), "echo own settings\n").unwrap();
         std::fs::write(house.folder.path().join("a\tb"), "echo sourced\n").unwrap();
         let plain = output(

@@ -1,4 +1,4 @@
-//! SIGKILL to those who run a command, at every step: what became of the command is known all the same.
+//! Kills the processes that run a command with SIGKILL at every step, and checks that the command's result is recorded in all cases.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -74,7 +74,7 @@ fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended(
 /// A run that has come to a step.
 struct Begun {
     id: String,
-    /// Is there when the command has run.
+    /// File that exists when the command has run.
     mark: PathBuf,
     folder: PathBuf,
     asker: Child,
@@ -82,7 +82,7 @@ struct Begun {
     launcher: u64,
 }
 
-/// Begins a run that is named after `step`, a file in its folder, and waits until that is there.
+/// Starts a run named after `step`, and waits until the file `step` exists in its folder.
 fn begin(house: &House, step: &str) -> Begun {
     let id = step.split('.').next().unwrap().to_owned();
     let mark = house.folder.path().join(format!("ran-{id}"));
@@ -112,7 +112,7 @@ fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
     }
 }
 
-/// Kills the helper of a run, and waits until it is gone.
+/// Kills the helper of a run, and waits for its end.
 fn kill_helper(house: &House, id: &str) {
     let helper = pid_of(house, id, "helper");
     kill(helper, "KILL");
@@ -135,7 +135,7 @@ fn a_command_whose_helper_was_killed_ends_with_its_own_code() {
         assert!(run["note"].as_str().unwrap().contains("its helper was killed"), "{run}");
         assert_eq!(run["attempts"].as_array().unwrap().len(), 1, "it starts nothing more: {run}");
         assert!(!house.folder.path().join("after").exists());
-        // The launcher says so as its last word.
+        // The launcher logs this as its last message.
         wait_for("the note in its log", || {
             let logs = text(&["runs", "logs", &id], &house).1;
             logs.starts_with("one\ntwo\nmonitor run: its helper was killed: the launcher has seen how it ended").then_some(())
@@ -151,7 +151,7 @@ fn a_command_whose_helper_was_killed_while_nobody_looked_ends_with_its_own_code(
     let house = House::new();
     let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done; exit 7");
     let (command, launcher) = (pid_of(&house, &id, "running"), pid_of(&house, &id, "launcher"));
-    // The helper goes while the launcher is stopped, and the command ends before that one goes on.
+    // The helper is killed while the launcher is stopped, and the command ends before the launcher continues.
     kill(launcher, "STOP");
     kill(pid_of(&house, &id, "helper"), "KILL");
     std::fs::write(house.folder.path().join("go"), "").unwrap();
@@ -180,7 +180,7 @@ fn a_run_without_its_helper_is_ended_with_what_has_left_its_session() {
     }
 }
 
-/// Nobody is left who could see the end. What has run is never said not to have run.
+/// No process is left that could observe the end. A command that has started is never reported as not started.
 #[test]
 fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
     let house = House::new();
@@ -217,7 +217,7 @@ fn a_run_that_has_lost_all_who_watch_it_is_lost_in_the_end() {
     assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
 }
 
-/// What ignores SIGTERM and has left its session is ended, too.
+/// A process that ignores SIGTERM and has left its session is ended, too.
 const STUBBORN: &str =
     "(setsid sh -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); trap '' TERM; while :; do sleep 0.05; done";
 
@@ -259,7 +259,7 @@ fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() 
     }
 }
 
-/// As it does where those who run it are asked to end it.
+/// The same applies if the processes that run it receive a signal to end.
 #[test]
 fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
     let house = House::new();
@@ -275,7 +275,7 @@ fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
     assert_eq!(text(&["runs", "kill", "--now", &inner], &house).0, Some(0));
 }
 
-/// With what it has started, and that is how it ended.
+/// Its descendants are ended, too, and the recorded end shows this.
 #[test]
 fn a_run_that_is_to_end_with_its_launcher_says_so() {
     let house = House::new();

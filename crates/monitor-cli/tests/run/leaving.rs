@@ -1,4 +1,4 @@
-//! The end of a launcher: it waits for no server, and what it leaves behind arrives, once.
+//! Tests the end of a launcher: it does not wait for a server, and its remaining records arrive exactly once.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn link(path: String) -> PathBuf {
 #[test]
 fn a_server_that_never_answers_is_waited_for_by_somebody_else_who_holds_nothing() {
     let house = House::new();
-    // The system takes what is sent; nobody reads it.
+    // The kernel accepts the data, but no process reads it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let mut run = house.run(&[], &["sh", "-c", "seq 100; exit 3"]);
@@ -69,7 +69,7 @@ fn a_server_that_never_answers_is_waited_for_by_somebody_else_who_holds_nothing(
 #[test]
 fn what_is_left_arrives_once_and_with_a_goodbye() {
     let house = House::new();
-    // Long enough that some of it is sent meanwhile.
+    // Long enough that some records are sent before the end.
     let script = "seq 200; while ! [ -e go ]; do sleep 0.02; done; seq 201 400";
     let mut child = house.run(&[], &["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     wait_for("its beginning to be stored", || {
@@ -85,7 +85,7 @@ fn what_is_left_arrives_once_and_with_a_goodbye() {
     wait_for("nothing to be left", || (std::fs::read_dir(house.folder.path().join("spool")).unwrap().count() == 0).then_some(()));
 }
 
-/// Nobody could send it later: the launcher waits for the server.
+/// Without a spool no other process could send the records later, so the launcher waits for the server.
 #[test]
 fn without_a_spool_all_is_stored_when_the_launcher_ends() {
     let house = House::new();
@@ -95,7 +95,7 @@ fn without_a_spool_all_is_stored_when_the_launcher_ends() {
     assert_eq!(house.trees()[0][0]["state"], "failed");
 }
 
-/// What nobody saw is not made up: no end, no exit code.
+/// Unobserved facts are not invented: no end and no exit code.
 #[test]
 fn a_process_whose_launcher_was_killed_is_shown_as_lost() {
     let house = House::new();

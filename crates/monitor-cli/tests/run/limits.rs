@@ -1,4 +1,4 @@
-//! Time, CPU time and memory that a command may take, and how it is ended with all that it has started.
+//! Tests the limits of a command on time, CPU time and memory, and the end of its process tree.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::harness::{House, end_of, is_alive, kill, line_of, output, wait_for};
 
-/// Forks twice and leaves its group and session: its parent is the first process, or whoever adopts it. It ignores SIGTERM.
+/// A command that forks twice and leaves its process group and session, so that its parent is init or a subreaper. It ignores SIGTERM.
 fn straggler(house: &House, pid_file: &str) -> String {
     let path = house.folder.path().join(pid_file);
     format!("(setsid bash -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 0.05; done' &) ; ", path.display())
@@ -24,14 +24,14 @@ fn a_timeout_ends_the_command_and_all_that_it_has_started() {
     let run = house.run(&["--timeout", "1s", "--grace", "300ms"], &["bash", "-c", &script]);
     let begun = Instant::now();
     let out = output(run, b"");
-    // It ended well when it was told to; that it had to be told is its failure.
+    // It handled SIGTERM and succeeded, but the timeout is still recorded as a failure.
     assert_eq!((out.status.code(), &*out.stdout), (Some(0), &b"bye\n"[..]));
     assert!(begun.elapsed().as_millis() >= 1_300, "what was left had its grace");
     let far = pid_in(&house, "far");
     wait_for("the one that left group and session to be killed", || (!is_alive(far)).then_some(()));
     let process = house.process();
     assert_eq!((&process["state"], &process["reason"], &process["exit_code"]), (&"failed".into(), &"timeout".into(), &0.into()));
-    // The shell may say that its `sleep` was terminated as well.
+    // The shell may additionally report that its `sleep` was terminated.
     assert!(process["error"]["message"].as_str().is_some_and(|message| message.starts_with("timeout: exit code 0")), "{process:#}");
 }
 
@@ -44,7 +44,7 @@ fn one_that_ignores_sigterm_is_killed_after_its_grace() {
     assert_eq!((&process["reason"], &process["signal"]), (&"timeout".into(), &9.into()));
 }
 
-/// A stopped process hears SIGTERM only when it is continued.
+/// SIGTERM stays pending while a process is stopped.
 #[test]
 fn a_timeout_ends_one_that_is_stopped() {
     let house = House::new();
@@ -52,7 +52,7 @@ fn a_timeout_ends_one_that_is_stopped() {
     assert_eq!(output(run, b"").status.code(), Some(143));
 }
 
-/// Without a limit nobody is ended who was left behind, nor waited for.
+/// Without a limit, remaining processes are neither ended nor waited for.
 #[test]
 fn whoever_is_left_behind_lives_on() {
     let house = House::new();
@@ -68,7 +68,7 @@ fn whoever_is_left_behind_lives_on() {
 #[test]
 fn cpu_time_is_limited_and_what_limits_it_is_told() {
     let house = House::new();
-    // Two at a time: together they have as much as one may have. By rlimit each may have it.
+    // Two processes at a time, which share the CPU time; an rlimit would apply to each separately.
     let run = house.run(&["--cpu", "1s", "--grace", "1s"], &["bash", "-c", "(while :; do :; done) & while :; do :; done"]);
     let code = output(run, b"").status.code();
     let process = house.process();
@@ -77,8 +77,8 @@ fn cpu_time_is_limited_and_what_limits_it_is_told() {
     assert!(how == "1s by cgroup" && code == Some(143) || how == "1s by rlimit, for each process" && code == Some(152), "{how} {code:?}");
 }
 
-/// Whether a group may be made here whose memory is limited, below or beside the one that this runs in: where the controller is one of
-/// cgroup v1, as on older machines, or of somebody else, it may not.
+/// Returns true if a cgroup with a memory limit can be created below or next to the current one. That is not possible with cgroup v1
+/// controllers, as on older machines, or in a cgroup of another user.
 fn may_make_memory_groups() -> bool {
     let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let mounts = text("/proc/self/mounts");
@@ -175,7 +175,7 @@ fn whoever_waits_for_the_next_attempt_can_be_ended() {
     wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(1));
-    // It ends as any other run: the hook has run, and the file contains a note about what is missing.
+    // It ends like any other run: the hook has run, and the file contains a note about the missing limit.
     assert_eq!(std::fs::read_to_string(house.folder.path().join("after")).unwrap(), "after 1 1\n");
     let process = house.process();
     assert_eq!(process["fields"]["log_file_cut_bytes"], 90_112);
@@ -183,7 +183,7 @@ fn whoever_waits_for_the_next_attempt_can_be_ended() {
     assert!(text.starts_with("y\n") && text.contains("\n(cut: 90112 bytes are left out here)\n") && text.ends_with("y\n"), "{text}");
 }
 
-/// One that the command sends to its whole group, or that it lives on after, is nobody's wish to end it.
+/// A signal that the command sends to its own group, or that it survives, is not a request to end the run.
 #[test]
 fn signals_of_the_commands_own_keep_no_attempt_away() {
     let house = House::new();
@@ -192,7 +192,7 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
     run.process_group(0);
     assert_eq!(output(run, b"").status.code(), Some(0));
 
-    // And may have ended before the launcher takes it.
+    // The command may have ended before the launcher handles the signal.
     let house = House::new();
     let script = "trap '' TERM; echo x >> tries; echo $$ > ready; while ! [ -e go ]; do sleep 0.02; done; kill -TERM 0; exit $(($(wc -l < tries) < 2))";
     let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);
@@ -214,14 +214,14 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
     assert_eq!(end_of(&mut child).code(), Some(0), "it was told to read its settings again");
 }
 
-/// Neither at its end nor when it is ended does the launcher wait for those who don't read.
+/// The launcher does not wait for processes that don't read its output, neither at its normal end nor when it is ended.
 #[test]
 fn a_reader_that_does_not_read_holds_up_no_limit() {
     let house = House::new();
     let mut run = house.run(&["--timeout", "300ms", "--grace", "100ms"], &["yes"]);
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     assert_eq!(end_of(&mut child).code(), Some(143));
-    // What was written is still there to be read, and its end as well.
+    // The output can still be read up to its end.
     let text = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
     assert!(text.len() > 64 << 10 && text.trim_end().lines().all(|line| line == "y" || line.is_empty()), "{}", text.len());
     assert_eq!(house.process()["reason"], "timeout");
@@ -241,7 +241,7 @@ fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
     assert!(reader.join().unwrap() > 0);
 }
 
-/// Output, terminal and exit code are gone with the launcher; the command is not.
+/// Output, terminal and exit code end with the launcher; the command continues.
 #[test]
 fn a_launcher_that_is_killed_leaves_the_command_alone() {
     let house = House::new();
@@ -252,7 +252,7 @@ fn a_launcher_that_is_killed_leaves_the_command_alone() {
     kill(child.id(), "KILL");
     end_of(&mut child);
     std::fs::write(house.folder.path().join("go"), "").unwrap();
-    // What it writes still arrives where it would have, and doesn't end it.
+    // Its output still arrives, and does not end it.
     let text = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
     assert!(text.ends_with("\n99999\n100000\n"), "{}", text.len());
     assert_eq!(line_of(house.folder.path().join("ended")), "end");

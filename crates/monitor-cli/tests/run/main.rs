@@ -1,4 +1,4 @@
-//! `monitor run` as a binary, with real commands, terminals and signals.
+//! Tests the binary `monitor run` with real commands, terminals and signals.
 #![cfg(target_os = "linux")]
 
 #[path = "../cli/support.rs"]

@@ -1,4 +1,4 @@
-//! What becomes of output: logs, a file, and bounds of both.
+//! Tests the output of commands: logs, a file, and the limits of both.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn each_line_is_a_log_of_the_process_with_its_stream() {
     let house = House::new();
-    // Between two pipes nobody knows what came first.
+    // The order of lines from two pipes is undefined.
     let script =
         r"printf 'one\n\ntwo\n'; printf '\033[31mred\033[0m\r\n' >&2; printf '10%%\r99%%\r100%%'; printf '\377\n'; printf 'no end'";
     let out = output(house.run(&[], &["sh", "-c", script]), b"");
@@ -34,7 +34,7 @@ fn each_line_is_a_log_of_the_process_with_its_stream() {
     assert_eq!(house.process()["fields"]["output_bytes"], out.stdout.len() + out.stderr.len());
 }
 
-/// `2>&1`: one pipe, so that the order stays what it was.
+/// `2>&1`: one pipe, so the order is kept.
 #[test]
 fn what_is_written_to_one_place_stays_in_order() {
     let house = House::new();
@@ -95,7 +95,7 @@ fn a_log_file_has_every_byte_up_to_its_bound_and_then_the_first_and_the_last_one
     assert_eq!(house.process()["fields"]["log_file_cut_bytes"], 90_112);
 }
 
-/// A file system of 64 KiB, in a namespace of its own, where everybody may mount one.
+/// A file system of 64 KiB in a separate namespace, where any user may mount file systems.
 #[test]
 fn a_full_disk_costs_the_file_and_nothing_else() {
     let may_mount = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();

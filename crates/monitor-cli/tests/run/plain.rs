@@ -1,4 +1,4 @@
-//! What a command sees, what whoever started it sees, and what is recorded.
+//! Tests the environment that a command runs in, the result that its caller sees, and the recorded data.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -41,7 +41,7 @@ fn a_command_is_recorded_with_all_that_is_known_of_it() {
     assert_eq!(root["title"], "sort it <b7:1>");
 }
 
-/// Byte for byte: nothing is added, nothing is lost, whatever it is.
+/// Arbitrary bytes are passed on unchanged.
 #[test]
 fn input_and_output_go_through_as_they_are() {
     let house = House::new();
@@ -103,7 +103,7 @@ fn exit_codes_are_the_commands_own_and_the_launchers_are_apart() {
     });
 }
 
-/// Somebody wanted it to end: by a signal to the launcher, whatever the command makes of it. What else ends it is a failure.
+/// A signal to the launcher is a request to end, however the command reacts. Any other end by a signal is a failure.
 #[test]
 fn one_that_was_asked_to_end_is_cancelled() {
     for (to_launcher, command, state, signal, code) in [
@@ -126,7 +126,7 @@ fn one_that_was_asked_to_end_is_cancelled() {
     }
 }
 
-/// As without: a program that asks nothing of its folder runs in any.
+/// The same as without the launcher: a program that does not need its working folder runs in any.
 #[test]
 fn a_folder_that_was_removed_or_may_not_be_entered_is_none_of_the_launchers_business() {
     let house = House::new();
@@ -215,7 +215,7 @@ fn what_is_started_within_lands_below() {
     assert_eq!(shape, [("outer", 0), ("inner", 1), ("innermost", 2), ("beside", 1)]);
 }
 
-/// Not even looked at, but for the end of what went to stderr.
+/// Output is passed on unchanged; only the end of stderr is kept.
 #[test]
 fn output_to_a_file_is_the_commands_own_unless_it_is_captured() {
     let house = House::new();
@@ -248,7 +248,7 @@ fn signals_are_passed_on() {
         line_of(&ready);
         kill(child.id(), signal);
         if signal == "USR1" {
-            // Nobody asked it to end for good: the next attempt.
+            // The signal was not sent through the launcher, so the next attempt starts.
             std::fs::remove_file(&ready).unwrap();
             line_of(&ready);
             kill(child.id(), "TERM");
@@ -259,7 +259,7 @@ fn signals_are_passed_on() {
     }
 }
 
-/// With a signal that nothing can be done about, the launcher's own end says so as well.
+/// With a signal that can't be handled, the launcher's own end shows it as well.
 #[test]
 fn the_launcher_ends_with_a_code_and_not_by_the_signal() {
     let house = House::new();
@@ -271,7 +271,7 @@ fn the_launcher_ends_with_a_code_and_not_by_the_signal() {
     assert_eq!(house.process()["signal"], 9);
 }
 
-/// What it leaves behind may go on writing, and nobody waits for it.
+/// Remaining processes may continue to write; the launcher does not wait for them.
 #[test]
 fn whoever_is_left_behind_keeps_its_output() {
     let house = House::new();
@@ -283,7 +283,7 @@ fn whoever_is_left_behind_keeps_its_output() {
     assert_eq!(std::io::read_to_string(child.stdout.take().unwrap()).unwrap(), "early\nlate\n");
 }
 
-/// As a small container has it: no certificates. On this machine, and elsewhere, of which this address is taken for one.
+/// In a small container without certificates: on this machine, and for another address, which is treated as remote.
 #[test]
 fn http_needs_no_certificates() {
     let house = House::new();
@@ -324,7 +324,7 @@ fn two_hundred_at_once() {
         let out = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
         assert_eq!((status.code(), out), (Some(number as i32 % 3), format!("{number}\n")));
     }
-    // What a launcher could not send in the time that its end may take is in the spool.
+    // Records that a launcher could not send before its end are in the spool.
     let spool = house.folder.path().join("spool");
     output(
         {

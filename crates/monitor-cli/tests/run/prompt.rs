@@ -1,4 +1,4 @@
-//! `monitor shell` before somebody who types.
+//! Tests `monitor shell` with an interactive user.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -6,7 +6,7 @@ use crate::harness::{House, end_of};
 use crate::support::{ROOT, started};
 use crate::terminal::Terminal;
 
-/// What the line editor asks of a terminal: where the cursor is.
+/// Query of the line editor for the cursor position.
 const WHERE: &str = "\x1b[6n";
 const HERE: &str = "\x1b[1;1R";
 

@@ -1,4 +1,4 @@
-//! What Python programs tell of themselves, with no line of them changed.
+//! Tests the recording of unmodified Python programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -98,7 +98,7 @@ exclude = ["app.hidden", "app.Job.__init__"]
 fn pythons() -> Vec<String> {
     let mut found = vec!["python3".to_owned()];
     found.extend((8..=15).map(|minor| format!("python3.{minor}")));
-    // Those of pyenv, too, whichever is chosen.
+    // Including the versions of pyenv that are not selected.
     let versions = std::env::home_dir().unwrap_or_default().join(".pyenv/versions");
     let versions = std::fs::read_dir(versions).into_iter().flatten().flatten();
     found.extend(versions.map(|version| version.path().join("bin/python3").to_string_lossy().into_owned()));
@@ -214,19 +214,19 @@ if __name__ == "__main__":
     print("done")
 "#;
 
-/// How many calls of this name there are in a tree, those in folds included.
+/// Returns the number of calls with this name in a tree, including those in folds.
 fn calls_of(tree: &[Value], name: &str) -> u64 {
     tree.iter().filter(|process| process["name"] == name).map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum()
 }
 
-/// What found no room on its way, and was counted: a machine that is busy drops some.
+/// Returns the number of events that were dropped and counted, which happens on busy machines.
 fn missing_in(house: &House, tree: &[Value]) -> u64 {
     let page = house.get("/roots/1/tree?limit=1");
     let dropped: u64 = page["dropped"].as_array().into_iter().flatten().filter_map(|dropped| dropped["count"].as_u64()).sum();
     dropped + tree[0]["fields"]["injected_lost"].as_u64().unwrap_or(0)
 }
 
-/// The main script's functions are there, and none of our frames counts.
+/// The main script's functions are recorded, and none of our own frames.
 #[test]
 fn python_calls_may_be_deep_and_in_the_main_script() {
     for python in oldest_and_newest() {
@@ -237,7 +237,7 @@ fn python_calls_may_be_deep_and_in_the_main_script() {
         assert_eq!((&*String::from_utf8_lossy(&out.stdout), &*String::from_utf8_lossy(&out.stderr)), ("done\n", ""), "{python}");
         let tree = house.tree();
         assert_eq!((calls_of(&tree, "deep.main"), calls_of(&tree, "deep.Job.run")), (1, 1), "{python}");
-        // A busy machine says later what it dropped.
+        // On a busy machine, drops are reported later.
         wait_for("all that is deep", || {
             let tree = house.tree();
             (calls_of(&tree, "deep.down") + missing_in(&house, &tree) >= 901 + 2 * 2_901).then_some(())
@@ -245,7 +245,7 @@ fn python_calls_may_be_deep_and_in_the_main_script() {
     }
 }
 
-/// Waits for the launcher now and then, so that a busy machine loses nothing.
+/// The script waits for the launcher at intervals, so that no event is lost on a busy machine.
 const MANY: &str = r#"
 import fcntl, os, struct, termios, time
 feed = os.open(os.environ["MONITOR_FEED"], os.O_RDWR | os.O_NONBLOCK)
@@ -270,7 +270,7 @@ fn python_calls_fold() {
         let tree = house.tree();
         let (calls, missing) = (calls_of(&tree, "many.leaf"), missing_in(&house, &tree));
         assert!(calls > 100 && calls <= 50_000 && calls + missing >= 50_000, "{python}: {calls} and {missing} that are missing");
-        // A hundred, the slow ones among the rest, and what was recorded last.
+        // At most a hundred rows per name, including slow calls and the calls recorded last.
         assert!(tree.len() < 500, "{python}: {} rows", tree.len());
     }
 }
@@ -331,7 +331,7 @@ fn a_hook_that_fails_harms_no_program() {
     assert!(out.status.code() == Some(125) && stderr.contains("line 2, column 8"), "{stderr}");
 }
 
-/// `python -m` asks whoever loads a module for its code, and a daemon closes files that it has not opened.
+/// `python -m` requests the code from a module's loader, and daemons close descriptors that they have not opened.
 #[test]
 fn packages_run_as_programs_and_daemons_keep_their_files() {
     let house = House::new();
@@ -346,7 +346,7 @@ fn packages_run_as_programs_and_daemons_keep_their_files() {
     for python in pythons() {
         let out = output(house.run(&["--inject", "python"], &[&python, "-m", "tool"]), b"");
         assert_eq!(&*String::from_utf8_lossy(&out.stdout), "3\n", "{python}");
-        // It closes the way by which it would be heard.
+        // The program closes the descriptor through which its calls are reported.
         assert!(out.stderr.starts_with(b"monitor run: nothing was heard of a function"), "{}", String::from_utf8_lossy(&out.stderr));
         for number in 0..20 {
             assert_eq!(std::fs::read_to_string(house.folder.path().join(format!("own{number}"))).unwrap(), "mine\n");

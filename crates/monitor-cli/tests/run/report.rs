@@ -1,4 +1,4 @@
-//! `monitor run --report`, `monitor report` and `monitor export --format html`: what the file has, read as a browser reads it.
+//! Tests `monitor run --report`, `monitor report` and `monitor export --format html`. Reads the file as a browser does.
 
 use std::fs;
 use std::io::Read as _;
@@ -45,7 +45,7 @@ impl File {
         lines.lines().map(message).collect()
     }
 
-    /// The columns of a run as text, in which names and values can be searched for.
+    /// Returns the columns of a run as text, for searching names and values.
     pub(crate) fn tree(&self, run: usize) -> String {
         let columns = self.unpacked(&format!("tree-{run}"));
         assert!(columns.starts_with(b"PMTREE01"));
@@ -67,7 +67,7 @@ pub(crate) fn alone(house: &House, options: &[&str], command: &[&str]) -> Comman
     monitor
 }
 
-/// Nothing of what was recorded for a report is left.
+/// Asserts that no temporary data of a report is left.
 fn assert_tidy(house: &House) {
     let left: Vec<_> = fs::read_dir(house.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("monitor-")), "{left:?}");
@@ -211,7 +211,7 @@ fn a_report_of_a_spool_leaves_the_spool_as_it_is() {
     assert_tidy(&house);
 }
 
-/// A tree with a process that says much, and one whose arguments and lines nobody is to see.
+/// A server with a tree that contains a process with many log lines, and a process with confidential arguments and lines.
 fn talkative() -> TestServer {
     let server = TestServer::start();
     let mut secret = started(ROOT, 2, Some(1), "secret step");

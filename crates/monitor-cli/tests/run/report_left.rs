@@ -1,4 +1,4 @@
-//! `monitor run --report` where a machine offers little, and when its launcher is killed.
+//! Tests `monitor run --report` on a machine with limited resources, and when its launcher is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

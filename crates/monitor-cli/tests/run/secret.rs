@@ -1,4 +1,4 @@
-//! Values of secrets are masked in all that is recorded or kept, and passed on unchanged.
+//! Tests that secrets are masked in all recorded and stored data, and passed on unchanged.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a run can be told besides its command.
+//! Tests the options of a run in addition to its command.
 
 use serde_json::Value;
 
@@ -195,7 +195,7 @@ fn streams_of_a_detached_run_are_told_apart() {
     assert_eq!((of("out"), of("err")), ("stdout".into(), "stderr".into()));
 }
 
-/// Only who may become somebody else can: others are told so.
+/// Only a privileged user can run commands as another user; others get an error.
 #[test]
 fn a_command_runs_as_the_user_that_it_is_to() {
     let house = House::new();

@@ -1,4 +1,4 @@
-//! On a terminal: a real pseudo-terminal, with a shell that has jobs.
+//! Tests `monitor run` in a real pseudo-terminal, with a shell with job control.
 
 use std::path::Path;
 use std::process::{Child, Command};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::harness::{House, PATIENCE, end_of, kill, output, wait_for};
 use crate::pty::Pty;
 
-/// Whoever sits before it.
+/// A pseudo-terminal with its simulated user.
 pub(crate) struct Terminal {
     pty: Pty,
     seen: Arc<(Mutex<String>, Condvar)>,
@@ -36,7 +36,7 @@ impl Terminal {
         self.pty.type_in(text);
     }
 
-    /// Waits until this is to be seen, behind all that was waited for before.
+    /// Waits until this text is shown, after all texts that were waited for before.
     pub(crate) fn see(&self, text: &str) {
         let (seen, grown) = &*self.seen;
         let (mut seen, is_late) = grown.wait_timeout_while(seen.lock().unwrap(), PATIENCE, |seen| !seen.contains(text)).unwrap();
@@ -101,7 +101,7 @@ fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
     terminal.type_in("\x1a");
     terminal.see("Stopped");
     terminal.see("READY> ");
-    // The shell has its terminal as it was: it echoes and edits what is typed.
+    // The shell's terminal has its original settings: it echoes and edits input.
     terminal.type_in("jobs\n");
     terminal.see("Stopped");
     terminal.type_in("fg\n");
@@ -115,7 +115,7 @@ fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
     assert_eq!(house.process()["state"], "succeeded");
 }
 
-/// As without a launcher: its terminal is gone, and it is told.
+/// Without a launcher the command would receive SIGHUP when its terminal disappears; with a launcher it does, too.
 #[test]
 fn a_terminal_that_is_closed_hangs_up() {
     let house = House::new();
@@ -129,7 +129,7 @@ fn a_terminal_that_is_closed_hangs_up() {
     assert_eq!(std::fs::read_to_string(&heard).unwrap(), "hung up\n");
 }
 
-/// Whoever ignores that it was hung up finds nothing more to read.
+/// A process that ignores SIGHUP reads the end of the input.
 #[test]
 fn a_terminal_that_goes_away_is_gone_for_the_command_too() {
     let house = House::new();
@@ -180,7 +180,7 @@ fn one_that_is_ended_by_control_c_is_not_tried_again() {
     assert_eq!(end_of(&mut child).code(), Some(130));
 }
 
-/// There is nobody who would continue what Ctrl-Z stops.
+/// No shell would continue a process that Ctrl-Z stops.
 #[test]
 fn control_z_without_a_shell_changes_nothing() {
     let house = House::new();
@@ -195,7 +195,7 @@ fn control_z_without_a_shell_changes_nothing() {
     assert!(end_of(&mut child).success());
 }
 
-/// As in a container that was entered from without: sessions and groups whose leaders stay there have no number within.
+/// A container that was entered from outside: sessions and groups with leaders outside have no id inside.
 #[test]
 fn whoever_leads_the_session_may_be_out_of_sight() {
     let within = |program: &Path| {
@@ -231,7 +231,7 @@ fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
     assert!(end_of(&mut shell).success());
 }
 
-/// A shell edits what is typed while it waits: the modes that it has for that are nobody else's.
+/// A shell edits input in terminal modes that only apply while it waits.
 #[test]
 fn one_that_began_in_the_background_leaves_and_has_the_modes_of_the_terminal() {
     let house = House::new();
@@ -249,7 +249,7 @@ fn one_that_began_in_the_background_leaves_and_has_the_modes_of_the_terminal() {
     terminal.type_in("fg\n");
     terminal.see("run --");
     terminal.type_in("something\n");
-    // What is typed is seen, and then what comes of it.
+    // Input is echoed before the command's output.
     terminal.see("something\r\nsomething arrived");
     terminal.type_in("\x1a");
     terminal.see("Stopped");
@@ -302,7 +302,7 @@ fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
             terminal.see("line a whole line\r\n");
         }
         terminal.see("READY> ");
-        // Its modes are told by the terminal, and it can still be interrupted with all that is before it.
+        // The terminal shows its modes, and the whole pipeline in the foreground can still be interrupted.
         terminal.type_in("sleep 600 | sh paged\n");
         if command[0] == "less" {
             wait_for("the second one", || (house.trees().len() == 2).then_some(()));
@@ -311,7 +311,7 @@ fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
         }
         terminal.type_in("\x03");
         if command[0] == "less" {
-            // It takes it for the end of its input.
+            // `less` treats Ctrl-C as the end of its input, so it must be quit separately.
             terminal.type_in("q");
         }
         terminal.see("READY> ");
@@ -400,7 +400,7 @@ fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {
     assert_eq!(house.process()["error"]["message"], "why");
 }
 
-/// Only stdout is a terminal: keys stay where they are, and what is written looks the same.
+/// Only stdout is a terminal: keys are not read, and the output is the same.
 #[test]
 fn a_pipe_into_a_terminal_still_looks_like_one() {
     let house = House::new();

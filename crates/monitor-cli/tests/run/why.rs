@@ -1,4 +1,4 @@
-//! The line that says why a command failed, by commands that really fail.
+//! Tests the line that shows why a command failed, with commands that really fail.
 
 use std::io::{self, Read};
 use std::process::Stdio;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::harness::{House, output};
 
-/// The error of this command, whose stdout and stderr go to one pipe, and what came out of that.
+/// Runs a command whose stdout and stderr are the same pipe; returns its error and the output.
 fn in_one_pipe(house: &House, command: &[&str]) -> (Value, Vec<u8>) {
     let (mut read, written) = io::pipe().unwrap();
     let mut run = house.run(&[], command);
     run.stdin(Stdio::null()).stdout(written.try_clone().unwrap()).stderr(written);
     let mut child = run.spawn().unwrap();
-    // It holds the writing end, too.
+    // The command builder has the write end open, too.
     drop(run);
     let mut out = Vec::new();
     read.read_to_end(&mut out).unwrap();
@@ -32,13 +32,13 @@ fn a_traceback_is_found_before_what_was_written_behind_it() {
     assert_eq!((&error["kind"], &error["code"]), (&"exit".into(), &1.into()));
     let tail = error["tail"].as_str().unwrap();
     assert!(tail.contains("[ok] step 3 ✓") && tail.contains("\n  File \"<string>\", line 6, in <module>\n"), "indented as it was: {tail}");
-    // Where people see it: the line, then the code, then what was written.
+    // In the list of runs: the line, then the exit code, then the output.
     let roots = String::from_utf8(house.monitor(&["roots"]).output().unwrap().stdout).unwrap();
     assert!(roots.ends_with("  TimeoutError: The read operation timed out  exit code 1\n"), "{roots}");
     let tree = String::from_utf8(house.monitor(&["tree", "1"]).output().unwrap().stdout).unwrap();
     assert!(tree.contains("TimeoutError: The read operation timed out  exit code 1\n"), "{tree}");
     assert!(tree.contains("\n       File \"<string>\", line 6, in <module>\n"), "{tree}");
-    // Its place in the tree can be found by what was said.
+    // The run can be found by the text of the line.
     let found = house.get("/roots?q=read+operation");
     assert_eq!(found["roots"][0]["error"]["message"], error["message"]);
 }
@@ -53,7 +53,7 @@ fn stdout_says_why_if_stderr_does_not() {
     assert!(error["tail"].as_str().unwrap().ends_with("\ndone"), "{error}");
 }
 
-/// Where nothing says why, the code does, and so does a limit.
+/// Without such a line, the error is the exit code, or a limit.
 #[test]
 fn what_no_line_says_is_said_by_the_end() {
     for (script, message) in

@@ -1,4 +1,4 @@
-//! `monitor top` as a binary, on a real pseudo-terminal, with a real server.
+//! Tests the binary `monitor top` in a real pseudo-terminal, with a real server.
 #![cfg(target_os = "linux")]
 
 #[path = "../pty/mod.rs"]
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::screen::{Screen, signal};
 use crate::support::{ROOT, TestServer, end_of, ended, monitor, started};
 
-/// A server with a tree of three processes, one of which failed.
+/// A server with a tree of three processes; one process failed.
 fn server() -> TestServer {
     let server = TestServer::start();
     let events = [
@@ -67,7 +67,7 @@ fn somebody_walks_to_a_tree_filters_resizes_and_quits() {
     screen.type_in("q");
     assert_eq!(end_of(&mut child).code(), Some(0));
     assert_eq!(screen.modes(), before);
-    // What it wrote last may still be on its way.
+    // Its last output may still be in transit.
     screen.see_until(|seen| !seen.alternate_screen() && !seen.hide_cursor());
 }
 
@@ -144,9 +144,9 @@ fn control_z_leaves_the_terminal_to_the_shell_and_fg_comes_back() {
     screen.see("pipeline <1>");
     screen.type_in("\u{1a}");
     screen.see("Stopped");
-    // What it wrote last may still be on its way.
+    // Its last output may still be in transit.
     screen.see_until(|seen| !seen.alternate_screen() && !seen.hide_cursor());
-    // It echoes and edits what is typed, as before.
+    // The terminal echoes and edits input, as before.
     screen.type_in("echo $((6 * 7))x\n");
     screen.see("42x");
     screen.type_in("fg\n");
@@ -290,7 +290,7 @@ fn a_rate_is_limited_after_a_question_and_never_readonly() {
     screen.type_in("y");
     screen.see("1 of 1 worker did it");
     assert_eq!(running.join().unwrap(), json!({"name": "video.render", "rate": "10/m"}));
-    // The same worker is told to end.
+    // The same worker receives the command to end.
     let running = worker::does(&server, "shutdown");
     screen.type_in("X");
     screen.see("shut nightly@build-7:4121 down after its work? y, or any other key");

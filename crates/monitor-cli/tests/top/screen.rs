@@ -1,4 +1,4 @@
-//! What somebody sees who sits before the terminal.
+//! A terminal emulator that shows what a user of the terminal would see.
 
 use std::num::NonZeroU16;
 use std::process::{Child, Command};
@@ -15,7 +15,7 @@ struct Seen {
     written: Vec<u8>,
 }
 
-/// Titles of windows that were asked for.
+/// Window titles that the program has set.
 #[derive(Default)]
 struct Titles(String);
 
@@ -76,7 +76,7 @@ impl Screen {
         self.pty.resize(rows, columns);
     }
 
-    /// Waits until this is to be seen.
+    /// Waits until this text is shown.
     pub(crate) fn see(&self, text: &str) {
         self.wait(text, |seen| seen.contents().contains(text));
     }
@@ -111,7 +111,7 @@ impl Screen {
         self.seen.0.lock().unwrap().parser.callbacks().0.clone()
     }
 
-    /// How the terminal treats what is typed.
+    /// Returns the terminal's input modes.
     pub(crate) fn modes(&self) -> String {
         let modes = tcgetattr(&self.pty.theirs).unwrap();
         format!("{:?} {:?} {:?}", modes.input_modes, modes.output_modes, modes.local_modes)

@@ -1,4 +1,4 @@
-//! A worker of a queue that is no more than its requests: it does what it is told by its channel.
+//! A simulated worker of a queue that consists of requests only, and executes the commands of its channel.
 
 use std::thread::JoinHandle;
 

@@ -1,4 +1,4 @@
-//! Woven calls that are too short to be worth a row.
+//! Tests woven calls that are too short for a row of their own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use monitor_core::{Context, queue};
 use crate::told::{Told, name_of};
 use crate::{IS_WOVEN, enter, fails, fails_through, panics, poll, top, total, waits, with_receiver};
 
-/// What was told of a program's calls, which are woven.
+/// Returns the records of a program's woven calls.
 fn told(receiver: &mut queue::Receiver, calls: impl FnOnce()) -> Told {
     let mut told = Told::default();
     IS_WOVEN.set(true);
@@ -37,7 +37,7 @@ fn brief_calls_are_counted_from_the_first_one_on() {
             }
         });
         assert_eq!(told.starts.len(), 1, "the top: {:?}", told.counts());
-        // What is within is counted by name, however deep it is.
+        // Nested calls are counted by name, at every depth.
         let expected = [("top/a", 3), ("top/a/b", 6), ("top/a/c", 6), ("top/a/a", 6)];
         for (path, count) in expected {
             assert_eq!(told.of(path, "succeeded"), [0, count], "{path}: {:?}", told.counts());
@@ -207,7 +207,7 @@ fn what_is_called_after_the_end_of_the_call_that_lent_it_is_not_below_it() {
                 let _lends = enter(0);
                 Carried::lender().carried()
             };
-            // The same frame, and another call.
+            // A new call in the same frame.
             let _later = enter(1);
             std::thread::spawn(move || {
                 IS_WOVEN.set(true);
@@ -253,7 +253,7 @@ fn a_call_that_ends_while_a_look_takes_what_it_has_called_has_a_row() {
             let calls = scope.spawn(|| {
                 IS_WOVEN.set(true);
                 for _ in 0..100 {
-                    // Long enough to be told while it runs, and brief nevertheless.
+                    // Long enough to be reported while it runs, and still brief.
                     let (_outer, begun) = (enter(0), Instant::now());
                     drop(enter(1));
                     while begun.elapsed() < Duration::from_millis(6) {
@@ -271,7 +271,8 @@ fn a_call_that_ends_while_a_look_takes_what_it_has_called_has_a_row() {
     });
 }
 
-/// Each look is a batch, after which the program may be killed: what it has taken is told or counted by then.
+/// Each scan results in a batch, after which the program may be killed, so every record that a scan takes must be reported or counted in
+/// it.
 #[test]
 fn what_a_look_has_taken_is_told_or_counted_by_it() {
     with_receiver(|receiver| {

@@ -1,4 +1,4 @@
-//! Processes that are begun by name.
+//! Tests folds of processes that are started by name.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Calls of attributed functions.
+//! Tests folds of calls of attributed functions.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -142,7 +142,7 @@ fn what_runs_is_counted_as_running_and_told_singly_after_a_second() {
     });
 }
 
-/// The first look at all comes upon the fold and upon the call that has left it.
+/// The first scan sees both the fold and the call that has left it.
 #[test]
 fn what_runs_for_long_while_nobody_looks_is_told_singly_and_not_counted_as_running() {
     with_receiver(|receiver| {
@@ -208,7 +208,7 @@ fn futures_are_counted_wherever_they_end() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let begun = Instant::now();
-        // What has run for a second is told singly.
+        // Calls longer than a second are reported individually.
         let is_quick = || begun.elapsed() < Duration::from_secs(1);
         let mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
         {

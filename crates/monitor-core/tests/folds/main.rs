@@ -1,4 +1,4 @@
-//! Calls that are counted instead of recorded: every one is either told singly or counted, and in the right fold.
+//! Tests calls that are counted instead of recorded: each call is either reported individually or counted in the correct fold.
 
 #![cfg(feature = "record")]
 
@@ -33,7 +33,7 @@ fn with_receiver<T>(test: impl FnOnce(&mut queue::Receiver) -> T) -> T {
         fold::set_after(AFTER);
         fold::set_below(Duration::from_millis(500));
         let mut receiver = queue::open(1 << 30).expect("opened once");
-        // From here on it is known what a tick is.
+        // From here on the length of a tick is known.
         receiver.look(Duration::ZERO);
         switch::turn_on();
         receiver

@@ -1,4 +1,4 @@
-//! Whatever threads do, it is told as it would be counted plainly.
+//! Property test: the reported and counted calls of random threads agree with a plain count.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,24 +10,24 @@ use proptest::prelude::*;
 use crate::told::Told;
 use crate::{IS_WOVEN, enter, fails, panics, poll, top, total, waits, with_receiver};
 
-/// What a thread does.
+/// An action of a thread.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A call of this name, so many times.
+    /// `.1` calls of this name.
     Calls(usize, u64),
     Fails(usize, u64),
     Panics(usize),
     /// Futures of this name that are polled once, and then to their end, dropped, or ended by another thread.
     Futures(usize, u64, End),
-    /// So many times a call of this name that does what is in it.
+    /// `.1` calls of this name that execute the steps.
     Nested(usize, u64, Vec<Step>),
-    /// The same, but what is in it is done by another thread, for which the call waits.
+    /// Like `Nested`, but another thread executes the steps, and the call waits for it.
     Lends(usize, u64, Vec<Step>),
     /// A call of this name that reads its ids.
     Reads(usize),
-    /// So many times a process of this name, begun by hand, that does what is in it.
+    /// `.1` processes of this name, started manually, that execute the steps.
     ByHand(usize, u64, Vec<Step>, ByHand),
-    /// The same as a future, which is polled twice.
+    /// Like `Calls`, as futures that are polled twice.
     Instrumented(usize, u64),
 }
 
@@ -36,10 +36,10 @@ enum ByHand {
     Succeeds,
     Fails,
     Cancelled,
-    /// Others may know its ids, by the process itself or because it is current.
+    /// Other code may know its ids, through the process itself or because it is current.
     HandedOn,
     Current,
-    /// It has something of its own to say.
+    /// It records data of its own.
     Says,
 }
 
@@ -236,7 +236,7 @@ proptest! {
             let counted: Plain = told.counts().into_iter().map(|(key, counts)| (key, total(counts))).collect();
             plain.retain(|_, count| *count > 0);
             if is_woven {
-                // What is within brief calls is counted by name and not by path.
+                // Calls within brief calls are counted by name and not by path.
                 prop_assert_eq!(by_name(counted), by_name(plain));
             } else {
                 prop_assert_eq!(counted, plain);

@@ -1,4 +1,4 @@
-//! Spans, which may be current on several threads at once.
+//! Tests folds of spans, which may be current on several threads at once.
 
 use std::sync::Barrier;
 use std::thread;

@@ -1,4 +1,4 @@
-//! What a receiver was told, in the order in which it must be told.
+//! Collects the records of a receiver, and asserts their order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
@@ -14,17 +14,17 @@ pub(crate) fn name_of(origin: &Origin) -> String {
     }
 }
 
-/// What was told.
+/// All received records.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) starts: HashMap<u64, Started>,
     pub(crate) ends: HashMap<u64, Ended>,
-    /// Processes of which more was told than start and end.
+    /// Processes with records other than start and end.
     pub(crate) updated: HashSet<u64>,
     pub(crate) folds: HashMap<u64, Folded>,
     /// Folds that are over.
     pub(crate) over: HashSet<u64>,
-    /// Parents that were not told of before their children: they run, and are no folds. With the first of these children.
+    /// Parents that were not reported before their children, with the first of these children: they must be running, and not be folds.
     awaited: HashMap<u64, String>,
 }
 
@@ -94,7 +94,7 @@ impl Told {
         }
     }
 
-    /// How many there were of each path and outcome, told singly and counted.
+    /// Returns the number of calls by path and outcome: reported individually, and counted.
     pub(crate) fn counts(&self) -> BTreeMap<(String, &'static str), [u64; 2]> {
         let mut counts = BTreeMap::<_, [u64; 2]>::new();
         for (id, started) in &self.starts {

@@ -1,4 +1,4 @@
-//! Parents that take turns: on one thread, on several, and one parent on several threads at once.
+//! Tests folds of interleaved parents: on one thread, on several, and one parent on several threads at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use monitor_core::{Context, InCurrent, Process};
 use crate::told::Told;
 use crate::{AFTER, enter, poll, top, total, with_receiver};
 
-/// A loop of calls that lets others have their turn after each hundred. Each call has a child of its own.
+/// A loop of calls that yields after each hundred. Each call has a child.
 async fn in_turns(calls: usize) {
     let mut left = calls;
     let work = poll_fn(|_| {
@@ -28,7 +28,7 @@ async fn in_turns(calls: usize) {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Polls all of them on so many threads, by turns, until they are over. Each turn is on another thread than the one before.
+/// Polls all tasks on `threads` threads in turn until they have ended. Each poll is on another thread than the previous one.
 fn work_off(tasks: Vec<Task>, threads: usize) {
     let (ways_in, ways_out): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::channel::<Task>()).unzip();
     let (done, all_done) = mpsc::channel();
@@ -70,7 +70,7 @@ fn loops_that_take_turns_fold_as_one_does_that_is_alone() {
             for (name, parents) in [("top/loop/a", loops), ("top/loop/a/b", loops)] {
                 let [singly, counted] = told.of(name, "succeeded");
                 assert_eq!(singly + counted, loops * CALLS as u64, "{name}: {loops} loops on {threads} threads");
-                // A slow one is told singly.
+                // A slow call is reported individually.
                 let most = parents * (AFTER * 2 + threads + 30);
                 assert!(singly <= most, "{name}: {singly} singly of {counted}, {loops} loops on {threads} threads");
             }
@@ -108,11 +108,11 @@ fn a_parent_on_several_threads_folds_as_one_does_on_one() {
         told.drain(receiver);
         let [singly, counted] = told.of("top/a", "succeeded");
         assert_eq!(singly + counted, THREADS * CALLS);
-        // Slow ones are told singly.
+        // Slow calls are reported individually.
         assert!(singly <= AFTER + THREADS + 30, "{singly}");
         let [singly, counted] = told.of("top/a/b", "succeeded");
         assert_eq!(singly + counted, THREADS * CALLS);
-        // Those of the calls that were told singly, and of their fold.
+        // Ends of the calls that were reported individually, and of their fold.
         assert!(singly <= 2 * (AFTER + THREADS + 30), "{singly}");
     });
 }

@@ -1,4 +1,4 @@
-/** What changes something: refused to nobody in particular, done after a login, and seen by all pages at once. */
+/** Changes of data: refused without a right, executed after a login, and visible on all pages at once. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { before, test } from "node:test";
@@ -36,7 +36,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await inside.locator(".node").first().waitFor();
       await hasText(inside.locator(".connection"), "live");
 
-      // Neither does the menu of a run: it says why, and stays open.
+      // The menu of a run shows the reason, and stays open.
       const choice = (name) => inside.locator(".root-header .choices").getByRole("button", { name, exact: true });
       await inside.locator(".root-header .menu summary").click();
       await hasText(inside.locator(".root-header .refused"), /^Only operators may do this\. Log in$/);
@@ -49,7 +49,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       assert.equal(inside.url(), tree.address);
 
       await row(page, tree).getByRole("checkbox").check();
-      // Nobody is thrown to a login: what may not be done says so, and the choice is there after it.
+      // No redirect to the login: the page shows the missing right, and the selection is kept after the login.
       await hasText(page.locator(".checked-bar .refused"), /^Only operators may do this\./);
       assert.equal(await button(page, "Pin").getAttribute("aria-disabled"), "true");
       assert.equal(await button(page, "Delete").getAttribute("aria-disabled"), "true");
@@ -86,7 +86,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await row(page, other).waitFor();
       assert.equal(await row(page, tree).count(), 0);
 
-      // Who has logged in does the same from the menu of a run.
+      // After the login, the same action works in the menu of a run.
       await inside.goto(other.address);
       const choose = async (name) => {
         await inside.locator(".root-header .menu summary").click();

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { newId, server } from "./events.mjs";
 
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
-/** Why tests that need an agent, or a user, can't run. */
+/** Reason for skipping tests that need an agent, or a user; false if they can run. */
 export const skip = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
 
-/** Starts an agent with these tasks, by their names the rest of their files, while `test` runs. */
+/** Runs `test` with an agent and these tasks: name, and the remaining text of the task file. */
 export async function withAgent(tasks, test) {
   const name = `agent-${newId()}`;
   const folder = await mkdtemp(join(tmpdir(), "monitor-agent-"));
@@ -40,7 +40,7 @@ export async function withAgent(tasks, test) {
   }
 }
 
-/** Asks the API until an answer is as it is waited for. */
+/** Polls the API until `isThere` accepts the answer. */
 export async function until(path, isThere) {
   for (const deadline = Date.now() + 60_000; ; ) {
     const answer = await (await fetch(`${server}/api/v1/${path}`)).json();

@@ -1,4 +1,4 @@
-/** Alerts: what fires, why, what was decided, and what an operator does about it. */
+/** Alerts: active alerts, causes, decisions, and the actions of an operator. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -94,7 +94,7 @@ test("a browser that was asked notifies once of an alert, and of none that it sh
   };
   await onPage("about:blank", async (page, context) => {
     await context.grantPermissions(["notifications"], { origin: server });
-    // A browser without a window shows none: what the page asks for is kept instead.
+    // A browser without a window shows no notifications, so the page's calls are recorded instead.
     await context.addInitScript(() => {
       window.notified = [];
       const Real = window.Notification;
@@ -210,7 +210,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await page.goto(`${server}/tasks/alerts?tab=heartbeats`);
       await row.waitFor();
 
-      // What pings say is the log of their run.
+      // The texts of pings are the log of their run.
       for (const [path, body] of [["/start", ""], ["/log", "reading prices"], ["/3", "no prices"]]) {
         assert.equal((await fetch(rolled + path, { method: "POST", body })).status, 200);
       }

@@ -1,4 +1,4 @@
-/** Commands that fail: the line that says why, and attempts. Run by the real launcher. */
+/** Failing commands: the line with the reason, and attempts. Run by the real launcher. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -58,7 +58,7 @@ test("what waits for its next attempt is retrying, and every attempt has its err
       await hasText(row(page, name).locator(".attempt-now"), /^attempt 1 of 3 · next in \d/);
       await hasText(row(page, name).locator(".mark-cell"), /retrying/);
       await hasText(row(page, name).locator(".why"), "no tableexit code 3");
-      // A tab has those that wait, and counts them; so does the page without a script.
+      // A tab lists waiting runs and shows their number, also on the page without scripts.
       await page.goto(`${server}/tasks`);
       const tab = page.getByRole("button", { name: /^retrying/ });
       await hasText(tab, /^retrying [1-9]/);
@@ -126,10 +126,10 @@ test("start and duration of a run with several attempts are those of all of it",
       const { processes } = await (await fetch(`${server}/api/v1/roots/${id}/tree`)).json();
       const [first, last] = processes[0].attempts;
       const wholeS = (last.ended_us - first.started_us) / 1e6;
-      // The last attempt alone took less: a second was waited before it.
+      // The last attempt alone is shorter, because the launcher waited one second before it.
       assert.ok(wholeS - (last.ended_us - last.started_us) / 1e6 >= 1, JSON.stringify(processes[0].attempts));
       const startsThen = (text) => assert.ok(text.includes(new Date(first.started_us / 1000).toISOString().slice(0, 23).replace("T", " ")), `${text} ${first.started_us}`);
-      // Two digits or more are told.
+      // At least two significant digits are shown.
       const tookThat = async (of) => assert.ok(Math.abs(seconds(await of.innerText()) - wholeS) <= wholeS / 20, `${await of.innerText()} ${wholeS}`);
       const started = row(page, name).locator(".started > span");
       await started.hover();

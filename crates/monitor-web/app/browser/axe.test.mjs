@@ -1,4 +1,4 @@
-/** What can be told of accessibility by rules holds on every screen, light and dark. */
+/** Checks automatic accessibility rules on every screen, in both themes. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -1,4 +1,4 @@
-/** A day of batch tasks: planned beside actual, crowded minutes, and what each mark leads to. */
+/** A day of batch tasks: planned and actual times, crowded minutes, and the links of each mark. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { skip, until, withAgent } from "./agent.mjs";
@@ -29,7 +29,7 @@ test("a day has what was planned and what became of it, told apart by shape and 
     assert.equal(await lane.locator('.bar[data-kind="succeeded"]').count(), 1);
     assert.equal(await lane.locator('.sign[data-kind="missed"]').count(), 4);
     assert.equal(await lane.locator('.sign[data-kind="skipped"] [data-decision="skipped"]').count(), 1);
-    // What no agent has told of.
+    // Due times without a report from an agent.
     assert.ok((await lane.locator('.sign[data-kind="unknown"]').count()) > 10);
     await hasText(page.locator('.sums [data-kind="missed"]'), /missed 4/);
     await hasText(page.locator(".crowds"), /6 start at 03:30: spread with H/);
@@ -56,7 +56,7 @@ test("a day has what was planned and what became of it, told apart by shape and 
     await hasAddress(page, new RegExp(`day=${dayOf(yesterday - 24 * HOUR)}`));
     await page.getByRole("button", { name: "Today" }).click();
     await page.locator(".now").waitFor();
-    // Of today there may be nothing left.
+    // Today may have no due times left.
     await page.getByRole("button", { name: "The day after" }).click();
     await page.locator('[data-kind="will-start"]').first().waitFor();
     await lane.getByRole("link", { name: task, exact: true }).click();
@@ -80,7 +80,7 @@ test("a task of every five seconds takes no more room than any other", async () 
   await onPage(`${server}/tasks/batch?tab=day&q=${task}&day=${dayOf(yesterday)}`, async (page) => {
     const lane = page.locator(`[data-lane="${task}"]`);
     await hasText(page.locator('.sums [data-kind="succeeded"]'), /2,999/);
-    // 17,280 due times in all; the rest of the day no agent has told of.
+    // 17,280 due times in total; for the rest of the day no agent has reported.
     await hasText(page.locator('.sums [data-kind="unknown"]'), /14,2\d\d/);
     assert.ok((await lane.locator(".bar, .sign").count()) <= 5);
     await lane.locator('.bar[data-kind="succeeded"]').focus();
@@ -100,7 +100,7 @@ test("what runs grows, and what a real agent has decided is there", { skip }, as
       const width = () => bar.evaluate((element) => parseFloat(element.style.width));
       const before = await width();
       await page.waitForFunction(([name, least]) => parseFloat(document.querySelector(`[data-lane="${name}"] .bar[data-kind="running"]`).style.width) > least, [task, before]);
-      // Each due time meanwhile is skipped, as the first run still runs.
+      // Each due time in the meantime is skipped, because the first run is still running.
       await page.locator('.sums [data-kind="skipped"]').waitFor();
       await bar.click();
       await hasText(page.locator(".run-panel .state-line"), /running/);

@@ -1,4 +1,4 @@
-/** The log of a run: from a real agent, followed, searched, downloaded, and why there is none. */
+/** The log of a run: from a real agent, followed, searched, downloaded, and the reasons for a missing log. */
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -46,7 +46,7 @@ test("the log of a run is followed while it runs, searched and downloaded, and w
     const failed = await runOf(bad, ({ outcome }) => outcome === "failed");
     await onPage(`${server}/tasks/batch?task=${bad}&run=${encodeURIComponent(failed.run)}`, async (page) => {
       await hasText(page.locator(".error-lines"), /no prices: gold, silver\nsee the log/);
-      // What is written to stdout and stderr at once may stand in either order.
+      // Simultaneous output to stdout and stderr may be in either order.
       await lines(page).filter({ hasText: /^fine$/ }).waitFor();
       await hasText(page.locator(".run-panel .state-line"), /退出码 3/);
     }, { locale: "zh-CN" });

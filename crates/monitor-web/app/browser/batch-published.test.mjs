@@ -1,4 +1,4 @@
-/** What runs have published and left: listed, viewed, compared and published again, by a real agent. */
+/** Publications and files left by runs: listed, viewed, compared and published again, by a real agent. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ test("publications are listed, viewed, compared with the one before, and restore
   const [user, password, task, target] = [`ada-${newId()}`, "correct horse battery", `gold-${newId()}`, `prod-${newId()}`];
   const added = spawnSync(monitor, ["user", "add", user, "--role", "operator", "--data", data], { input: `${password}\n` });
   assert.equal(added.status, 0, added.stderr.toString());
-  // The first run publishes `old`, the second one `new` and leaves a file out; more do nothing.
+  // The first run publishes `old`, the second publishes `new` and leaves a file; further runs do nothing.
   const shell = `n=$(cat $MONITOR_LOG_DIR/n 2>/dev/null || echo 0); n=$((n+1)); echo $n > $MONITOR_LOG_DIR/n; cd $MONITOR_PUBLISH_DIR; case $n in 1) echo old > price; echo x > gone;; 2) echo new > price;; *) exit 0;; esac; ${monitor} publish ${target}`;
   const folder = `/tmp/${target}`;
   await withAgent({ [task]: `shell = '''${shell}'''\nrules = ["@every 2s"]\npublish.${target} = { folder = "${folder}/site" }` }, async (agent) => {

@@ -1,4 +1,4 @@
-/** Batch tasks: the list, runs by what they are asked for, and one task. */
+/** Batch tasks: the list, filtered runs, and one task. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
@@ -107,13 +107,13 @@ test("a definition is rehearsed while it is written, by the real durations of it
     const lines = page.locator(".rehearsal");
     await field(texts.name).fill(task);
     await field(texts.command).fill("node index.js");
-    // Nothing is tried without a rule, nor by one that can't be read.
+    // Nothing is rehearsed without a rule, or with an invalid rule.
     await field(texts.rules).fill("61 * * * *");
     assert.equal(await lines.count(), 0);
-    // Every hour there is time enough.
+    // Hourly runs don't overlap.
     await field(texts.rules).fill("0 * * * *");
     await hasText(lines, texts.none);
-    // Every half an hour each second one is in the way of the next.
+    // With a run every half hour, every second one is skipped because the previous run is still running.
     await field(texts.rules).fill("*/30 * * * *");
     await hasText(lines, texts.overlaps);
     await hasText(lines, texts.skipped);

@@ -1,6 +1,6 @@
 /**
- * The page's figures in a real browser: `cargo xtask bench page [--million] [--only PART] [--json]`, with PART one of first, sizes, large, live, calls. Says what was measured and what is wanted;
- * on a machine that does other work, figures say little.
+ * Benchmark of the page in a real browser: `cargo xtask bench page [--million] [--only PART] [--json]`, with PART one of first, sizes,
+ * large, live, calls. Prints measured values and targets. Results are only meaningful on an idle machine.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,10 +29,10 @@ async function onPage(test) {
   }
 }
 
-/** A tree with so many stages of 999 items each, all ended. */
+/** Creates a tree with `stages` stages of 999 items each, all ended. */
 async function grow(stages) {
   const tree = new Tree(`bench ${stages}`);
-  // One that an earlier run has left serves as well.
+  // A tree of an earlier benchmark can be reused.
   const { roots } = await (await fetch(`${server}/api/v1/roots?state=succeeded&limit=1&name=${encodeURIComponent(tree.name)}`)).json();
   if (roots[0]) return Object.assign(tree, { rootId: roots[0].root_id });
   const events = [tree.own];
@@ -50,7 +50,7 @@ async function grow(stages) {
   return tree;
 }
 
-/** Frame after frame, with a step of the way through all rows in each if `scrolls`; milliseconds between them. */
+/** Measures the time between frames in milliseconds; with `scrolls`, each frame scrolls by one step through all rows. */
 function frames(page, count, scrolls) {
   return page.evaluate(
     async ([times, steps]) => {
@@ -73,13 +73,13 @@ function frames(page, count, scrolls) {
 const VISITS = 5;
 const SLOWER = 4;
 
-/** The middle one of some visits, each with a browser profile of its own. */
+/** Returns the median of several visits, each with a new browser profile. */
 async function first() {
   for (let index = 0; index < 100; index += 1) {
     const tree = new Tree(`root ${index}`);
     await worker.send(tree.own, tree.end(tree.own, 5));
   }
-  // The browser's own first page is none of ours.
+  // Exclude the browser's own first page.
   await onPage((page) => page.goto("about:blank"));
   const visits = [];
   for (let visit = 0; visit < VISITS; visit += 1) visits.push(await onPage(twice));
@@ -95,7 +95,7 @@ async function first() {
   note(`list: largest paint, first visit, processor ${SLOWER} x slower`, percentile(slow, 0.5), 1200, "ms");
 }
 
-/** The list with nothing in the cache, and once more with all files in it, as they are for whoever opens the page every day. */
+/** Loads the list with an empty cache, and again with all files cached, as on a daily visit. */
 async function twice(page, cdp, slower = 1) {
   await cdp.send("Emulation.setCPUThrottlingRate", { rate: slower });
   let bytes = 0;
@@ -118,14 +118,14 @@ async function twice(page, cdp, slower = 1) {
     await page.waitForFunction(() => globalThis.seen.lcp > 0 && globalThis.seen.rows > 0);
     await page.evaluate(() => new Promise(requestIdleCallback));
     found.push({ ...(await page.evaluate(() => globalThis.seen)), bytes });
-    // The other screens are read while nothing else is to be done: they belong to the first visit, and are there for the second.
+    // Idle loading of the other screens belongs to the first visit; the second one uses the cache.
     await allRead(page);
     bytes = 0;
   }
   return found;
 }
 
-/** Waits until nothing was loaded for half a second. A browser may never tell of a shared worker's script that it is there. */
+/** Waits until nothing was loaded for half a second. Browsers may not report that a shared worker's script has loaded. */
 async function allRead(page) {
   await page.evaluate(async () => {
     const count = () => performance.getEntriesByType("resource").length;
@@ -136,11 +136,11 @@ async function allRead(page) {
   });
 }
 
-/** What the list needs before anything is drawn, and all that there is. The build's own test holds the same. */
+/** Size of the files that the list needs before the first paint, and of all files. A test of the build checks the same limits. */
 async function sizes() {
   const sent = new Map();
   const read = async (path) => {
-    // As browsers ask without TLS. The length is that of what was sent.
+    // Request as browsers do without TLS. The length is that of the transferred body.
     const answer = await fetch(`${server}/${path}`, { headers: { "accept-encoding": "gzip, deflate" } });
     sent.set(path, Number(answer.headers.get("content-length")));
     return answer.text();
@@ -202,7 +202,10 @@ async function large(tree, size, firstRowsMs) {
   });
 }
 
-/** The longest task of the page's thread from what is done until what it leads to is there and nothing is left to do; browsers tell of those of 50 ms and more. */
+/**
+ * Returns the longest task of the page's thread from an action until its result is visible and the browser is idle; browsers report tasks
+ * of at least 50 ms.
+ */
 async function longestTask(page, act, ready) {
   await page.evaluate(() => {
     globalThis.longest = 0;
@@ -215,20 +218,23 @@ async function longestTask(page, act, ready) {
   return page.evaluate(() => globalThis.longest);
 }
 
-/** When each row of the page's tree was first in the document, by its process: milliseconds since 1970, after the frame that drew it. */
+/** Records for each process the time at which its row first existed, after the frame that painted it, in Unix milliseconds. */
 function watchRows(page) {
   return page.evaluate(() => {
     globalThis.shown = new Map();
     new MutationObserver(() => {
       const fresh = [...document.querySelectorAll(".node")].map((row) => row.dataset.process).filter((id) => !globalThis.shown.has(id));
       for (const id of fresh) globalThis.shown.set(id, Infinity);
-      // A frame's callbacks run before it is painted; the next task after them runs behind it.
+      // Callbacks of a frame run before painting; the task scheduled in them runs after it.
       requestAnimationFrame(() => setTimeout(() => fresh.forEach((id) => globalThis.shown.set(id, Date.now()))));
     }).observe(document.querySelector(".tree"), { childList: true, subtree: true });
   });
 }
 
-/** From a call of a marked function, in a real program with its default settings, to its row on the screen. Both read one machine's clock. */
+/**
+ * Measures the time from a call of an attributed function, in a real program with default settings, to its row on the screen. Both use the
+ * same machine's clock.
+ */
 async function calls() {
   const program = process.env.MONITOR_BENCH_PACED;
   if (!program) return console.error("MONITOR_BENCH_PACED is not set: calls to pixels are not measured");
@@ -248,7 +254,7 @@ async function calls() {
     await page.locator('.root-header[data-state="succeeded"]').waitFor();
     const called = printed.trim().split("\n").map((us) => Number(us) / 1000);
     const { processes } = await (await fetch(`${server}/api/v1/roots/${new URL(page.url()).pathname.split("/").at(-1)}/tree?limit=1000`)).json();
-    // Siblings come as they started.
+    // Siblings are sorted by their start.
     const shown = await page.evaluate(() => Object.fromEntries(globalThis.shown));
     const steps = processes.filter(({ parent_id }) => parent_id !== null);
     const waits = steps.flatMap(({ id }, index) => (shown[id] === undefined ? [] : [shown[id] - called[index]]));
@@ -257,7 +263,7 @@ async function calls() {
   });
 }
 
-/** From the answer to an event's batch to its pixel: what the browser, the stream and the page take. */
+/** Measures the time from the response to an event's batch to its visible change: the delay in the stream, the page and the browser. */
 async function live() {
   const tree = new Tree("live bench");
   await worker.send(tree.own);

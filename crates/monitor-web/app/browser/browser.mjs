@@ -1,4 +1,4 @@
-/** A browser for the tests, whose pages fail the test at any console error. */
+/** Starts a browser for the tests; any console error of a page fails the test. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -6,9 +6,9 @@ import { after, before } from "node:test";
 import { chromium } from "playwright-core";
 import { Worker } from "./events.mjs";
 
-/** Longest wait for one condition, in milliseconds: a busy machine needs minutes. */
+/** Maximum wait for one condition, in milliseconds: a busy machine may need minutes. */
 const PATIENCE = 180_000;
-/** So many characters of a page are printed when its test fails. */
+/** Maximum number of characters of a page that are printed when its test fails. */
 const MOST_TOLD = 4000;
 
 let browser;
@@ -20,7 +20,7 @@ function chromiumOfThisMachine() {
   return found;
 }
 
-/** A browser without a window. */
+/** Launches a headless browser. */
 export function launch() {
   return chromium.launch({
     executablePath: process.env.MONITOR_TEST_CHROMIUM ?? chromiumOfThisMachine(),
@@ -45,17 +45,17 @@ export function useBrowser() {
   after(() => browser?.close());
 }
 
-/** Has one worker online for the tests of a file. */
+/** Keeps one worker online for the tests of a file. */
 export function useWorker() {
   const worker = new Worker();
   before(() => worker.online());
   return worker;
 }
 
-/** The row of a run in the list. */
+/** Returns the row of a run in the list. */
 export const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
 
-/** Opens `address`, runs `test` on the page and looks for errors; `expected` says which are part of the test. */
+/** Opens `address`, runs `test` on the page and checks for errors; `expected` matches errors that are part of the test. */
 export async function onPage(address, test, { expected, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 820 }, locale: "en-US", ...options });
   const page = await context.newPage();
@@ -76,19 +76,19 @@ export async function onPage(address, test, { expected, ...options } = {}) {
     await tellShown(page, errors);
     throw error;
   } finally {
-    // A handler may be at work on an answer that nobody waits for any more.
+    // A handler may still process a request that was abandoned.
     await page.unrouteAll({ behavior: "ignoreErrors" });
     await context.close();
   }
 }
 
-/** Prints what a page shows when its test fails, for whoever reads why. */
+/** Prints the page's text when its test fails, for debugging. */
 async function tellShown(page, errors) {
   const shown = await page.evaluate(() => document.body.innerText).catch((error) => `nothing can be read: ${error.message}`);
   console.log(`${page.url()} shows:\n${shown.slice(0, MOST_TOLD)}\nerrors: ${JSON.stringify(errors)}`);
 }
 
-/** Waits until a locator's text is, or matches, what is expected. */
+/** Waits until a locator's text equals or matches `expected`. */
 export async function hasText(locator, expected) {
   const is = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
   let text;

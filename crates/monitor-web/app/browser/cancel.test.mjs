@@ -1,4 +1,4 @@
-/** What runs is cancelled from its tree: asked first, counted, and told what goes on. */
+/** Cancelling open processes of a tree: confirmation, numbers, and the processes that continue. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -15,14 +15,14 @@ before(() => {
   user = skip || addUser("operator");
 });
 
-/** A worker that is too old to open a channel any more. */
+/** A worker whose client is too old for a command channel. */
 async function mute(hostname) {
   const worker = new Worker({ program: "woven", hostname });
   await worker.send({ type: "worker-online", time_us: nowUs(), started_us: nowUs() - 60_000_000, version: "0.1.0", heartbeat_interval_ms: 600_000 });
   return worker;
 }
 
-/** A run that two programs are at: one ends what it is told, the other takes no commands. */
+/** A run with two programs: one ends cancelled processes, the other does not accept commands. */
 async function halfMute(name) {
   const host = newId();
   const [worker, other] = [await new Worker({ program: "importer", hostname: host }).online(), await mute(host)];
@@ -54,7 +54,7 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     await hasText(dialog.locator(".count"), "3 processes are to end.");
     await hasText(dialog, new RegExp(`1 worker would be told.*importer@${host}.*1 worker can’t be told: what runs there goes on.*woven@${host}.*takes no commands`));
 
-    // Nothing is done without a word of yes: the answer that has the focus leaves all as it is.
+    // Enter does not confirm: the focused button leaves everything unchanged.
     await page.keyboard.press("Enter");
     await dialog.waitFor({ state: "detached" });
     assert.deepEqual(told, []);
@@ -98,7 +98,7 @@ test("a process is cancelled from its panel by keys, in Chinese, on a phone, wit
       assert.deepEqual(told, [[part.id]]);
       await page.keyboard.press("Escape");
       await dialog.waitFor({ state: "detached" });
-      // It has ended: there is nothing more to be cancelled.
+      // It has ended, so it can't be cancelled any more.
       await page.locator(".panel .actions").getByRole("button", { name: "取消" }).waitFor({ state: "detached" });
     },
     { locale: "zh-CN", colorScheme: "dark", viewport: { width: 390, height: 844 } },

@@ -1,4 +1,4 @@
-/** What failed, by cause; what rows show is found; the order that the head of the list says. */
+/** Failures by cause, the search for texts in rows, and sorting by the list's header. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, row, useBrowser, useWorker } from "./browser.mjs";
@@ -10,7 +10,7 @@ const worker = useWorker();
 
 const HOUR_US = 3_600_000_000;
 
-/** A run that began so long ago and failed, or runs. */
+/** Creates a run that started `hoursAgo` and failed, or is running. */
 function run(name, hoursAgo, error) {
   const tree = new Tree(name);
   tree.own.time_us = nowUs() - hoursAgo * HOUR_US;
@@ -18,7 +18,7 @@ function run(name, hoursAgo, error) {
   return tree;
 }
 
-/** This test's own words without digits, as what causes have in common has none. */
+/** A unique word without digits, because shapes of messages replace digits. */
 const letters = unique.replace(/[0-9]/g, (digit) => "ghijklmnop"[Number(digit)]);
 const MOST_LINES = 3;
 
@@ -35,7 +35,7 @@ test("what failed stands above the list by cause, once for all that failed alike
     await hasText(kind.locator(".number"), "2");
     await hasText(kind.locator(".mark"), /new/);
     await hasText(kind.locator(".names"), `cause ${unique}`);
-    // They failed a moment apart, which reads the same: it is said once.
+    // The times are displayed equally, so only one is shown.
     assert.match(await kind.locator(".times").innerText(), /^1 ?h[^–]*$/);
     const lasting = strip.locator(".every button", { hasText: `… days of ${letters} gone` });
     assert.match(await lasting.locator(".times").innerText(), /^5 ?h.* – 1 ?h/);
@@ -57,7 +57,7 @@ test("the commonest causes have a line each, and nothing moves when something el
     const lines = strip.locator(".few .number");
     await lines.first().waitFor();
     assert.equal(await lines.count(), MOST_LINES);
-    // The last line may be that of a new cause.
+    // The last line may show a new cause.
     const shown = (await lines.allTextContents()).map((text) => Number(text.replaceAll(",", "")));
     assert.deepEqual(shown.slice(0, -1), most.slice(0, MOST_LINES - 1));
     assert.ok((await strip.locator(".few .mark").count()) > 0 || shown.at(-1) === most[MOST_LINES - 1]);
@@ -123,7 +123,7 @@ test("runs stand where they began, however late they come", async () => {
     await inOrder([now, twoHours, yesterday, old]);
     await page.reload();
     await inOrder([now, twoHours, yesterday, old]);
-    // So do the marks of the last runs, this one at the right end. They come when the rows are there.
+    // The marks of the last runs are links, too; this run is at the right end. They appear after the rows.
     await row(page, old).locator(".last").waitFor();
     const marks = (tree) => row(page, tree).locator(".last rect").evaluateAll((rects) => rects.sort((a, b) => a.x.baseVal.value - b.x.baseVal.value).map((rect) => rect.dataset.state));
     assert.deepEqual(await marks(now), ["failed", "running", "running", "running"]);

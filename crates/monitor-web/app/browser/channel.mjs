@@ -1,18 +1,18 @@
-/** A worker's channel for commands, answered by a test. */
+/** A worker's command channel with simulated answers. */
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { server } from "./events.mjs";
 
 const open = new Set();
 
-/** Closes what the tests of a file have opened, also if they fail: an open channel would keep the file from ending. */
+/** Closes the channels of a test file, also if tests fail, because an open channel would keep the process alive. */
 export function useChannels() {
   after(() => open.forEach((end) => end.abort()));
 }
 
 /**
- * Opens a worker's channel, and answers what it is asked by `answers`: a reply, or a function that makes one of the arguments; what is asked
- * beside them it leaves alone. It says that it does what it answers. Returns what closes the channel.
+ * Opens a worker's channel. `answers` maps methods to replies, or to functions that create a reply from the arguments; other methods are
+ * not answered. The worker announces these methods. Returns a function that closes the channel.
  */
 export async function openChannel(worker, answers) {
   const headers = { "monitor-channel-key": "k".repeat(40) };

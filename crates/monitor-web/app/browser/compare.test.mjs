@@ -1,4 +1,4 @@
-/** One root beside another. */
+/** Comparison of two roots. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
@@ -13,7 +13,7 @@ before(async () => {
   worker = await new Worker().online();
   good = run(0, false);
   bad = run(1000, true);
-  // A later good one is not the last good one of an earlier failure.
+  // A later successful run is not used as the last successful run before an earlier failure.
   await worker.send(...good.events, ...bad.events, ...run(2000, false).events);
 });
 

@@ -1,4 +1,4 @@
-/** What goes over the wire: scripts and styles are compressed as the browser asks for it. */
+/** Compression of transferred files: scripts and styles are compressed if the browser supports it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -15,7 +15,7 @@ test("a browser gets all scripts and styles compressed", async () => {
     const answers = [];
     page.on("response", (response) => ["script", "stylesheet"].includes(response.request().resourceType()) && answers.push(response));
     await page.goto(`${server}/tasks`);
-    // All screens are read while nothing else is to be done: each has a script of its own.
+    // All screens are loaded when the browser is idle; each has a script of its own.
     const names = () => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => /\.(js|css)$/.test(name)));
     await page.waitForFunction((wanted) => wanted.every((screen) => performance.getEntriesByType("resource").some(({ name }) => name.includes(`/${screen}-`))), ["Tasks", "RootPage", "Statistics", "Workers", "About"]);
     for (const tab of ["timeline", "logs", "compare"]) await page.goto(`${tree.address}?tab=${tab}`);
@@ -26,12 +26,12 @@ test("a browser gets all scripts and styles compressed", async () => {
     const plain = [];
     for (const answer of answers) {
       const headers = await answer.allHeaders();
-      // What came from the cache was told before.
+      // Cached responses were checked before.
       if (answer.status() === 200 && !(await isSmall(answer.url())) && !/^(br|gzip|zstd)$/.test(headers["content-encoding"] ?? "")) plain.push(answer.url());
     }
     assert.deepEqual(plain, []);
 
-    // And all that those name, whether this browser has asked for it or not, by the least that browsers take.
+    // Check all files that these files import as well, with the encodings that all browsers support.
     for (const name of seen) {
       const script = await (await fetch(name)).text();
       for (const [, file] of script.matchAll(/(?:assets\/|\.\/)([\w.-]+\.(?:js|css))/g)) seen.add(new URL(`/assets/${file}`, server).href);
@@ -44,7 +44,7 @@ test("a browser gets all scripts and styles compressed", async () => {
   });
 });
 
-/** Whether a file hardly becomes smaller, and so is better left as it is. */
+/** Returns true if compression hardly reduces a file's size, so that it is sent uncompressed. */
 async function isSmall(name) {
   const bytes = new Uint8Array(await (await fetch(name, { headers: { "accept-encoding": "identity" } })).arrayBuffer());
   return gzipSync(bytes, { level: 9 }).length >= bytes.length * 0.9;

@@ -1,4 +1,4 @@
-/** A break of the connection: the page says so, and catches up without a reload. */
+/** An interrupted connection: the page shows it, and catches up without a reload. */
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import { after, before, test } from "node:test";
@@ -7,7 +7,7 @@ import { server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 
-/** Stands between browser and server, and can be cut. */
+/** A proxy between browser and server whose connections can be cut. */
 class Wire {
   #sockets = new Set();
   #cut = false;
@@ -68,7 +68,7 @@ test("the list says since when it is cut off, and catches up", () =>
       await hasText(connection, "live");
       wire.cut();
       await hasText(connection, /^last data \d+ s ago$/);
-      // Said once; how the seconds pass is there to be read.
+      // Announced once; the passing seconds are only shown.
       const said = page.locator("p[role=status]");
       await hasText(said, /^last data \d+ s ago$/);
       const first = await said.textContent();
@@ -104,7 +104,7 @@ test("a tree catches up as well", async () => {
   );
 });
 
-/** All that the screen of a tree consists of is there. */
+/** Waits until all files of the tree screen are loaded. */
 const hasTreeScreen = (page) =>
   page.waitForFunction(() => {
     const chunk = performance.getEntriesByType("resource").find(({ name }) => /\/RootPage-[^/]*\.js$/.test(name));

@@ -1,4 +1,4 @@
-/** What lost its parent says what that likely was; links lead both ways; what is masked says so. */
+/** Processes that lost their parent, with the doctor's suggestion; links in both directions; masked values. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";

@@ -1,4 +1,4 @@
-/** Posts events to the server under test, as a worker of its own does. */
+/** Posts events to the server under test, as a worker does. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ export const server = process.env.MONITOR_TEST_URL?.replace(/\/$/, "");
 if (!server) throw new Error("set MONITOR_TEST_URL to the address of a running server, like http://127.0.0.1:60010");
 
 const MOST_EVENTS = 5000;
-/** Types that the server accepts from agents and admins alone. */
+/** Event types that the server only accepts from agents and admins. */
 const OF_AGENTS = ["batch-task-changed", "agent-decided", "run-skipped", "run-missed"];
 
 const hex = (bytes) => randomBytes(bytes).toString("hex");
@@ -22,7 +22,7 @@ function localToken() {
   return readFileSync(join(data, "local.token"), "utf8").split("\n")[1];
 }
 
-/** Sends a batch; again where the connection broke, as a batch counts once. */
+/** Sends a batch; repeats it after a connection error, because a repeated batch counts once. */
 async function post(batch) {
   const headers = { "content-type": "application/json" };
   if (batch.events.some(({ type }) => OF_AGENTS.includes(type))) headers.authorization = `Bearer ${localToken()}`;
@@ -39,7 +39,7 @@ async function post(batch) {
 }
 
 export class Worker {
-  /** What it says that it had to drop. */
+  /** Dropped events that it reports. */
   dropped = [];
   #sequence = 1;
   #before = Promise.resolve();
@@ -57,7 +57,7 @@ export class Worker {
     return this.sendAll(events);
   }
 
-  /** Sends after all that was sent before, for the events are numbered: hooks and tests may send at the same time. */
+  /** Sends after all earlier events, because events are numbered, and hooks and tests may send at the same time. */
   sendAll(events) {
     const sent = this.#before.then(() => this.#post(events));
     this.#before = sent.catch(() => undefined);
@@ -73,7 +73,7 @@ export class Worker {
     }
   }
 
-  /** Announces the worker, so that it is not taken for lost while a test runs. */
+  /** Announces the worker with a long heartbeat interval, so that it is not considered lost during a test. */
   async online(heartbeatMs = 600_000) {
     await this.send({
       type: "worker-online",
@@ -86,7 +86,7 @@ export class Worker {
   }
 }
 
-/** A tree to be: makes the events of its processes. */
+/** Creates the events of a tree's processes. */
 export class Tree {
   rootId = newRootId();
 
@@ -100,7 +100,7 @@ export class Tree {
     return this.own.id;
   }
 
-  /** `atMs` counts from the tree's start. */
+  /** `atMs` is relative to the tree's start. */
   start(name, parentId, atMs, rest = {}) {
     return {
       type: "process-started",
@@ -134,7 +134,7 @@ export class Tree {
     return { type: "process-logged", root_id: this.rootId, id, time_us: this.startUs + Math.round(atMs * 1000), level, message, ...rest };
   }
 
-  /** Many like processes in one; `durations` counts them by bucket, as the wire does. */
+  /** Creates a fold of similar processes; `durations` counts them by bucket, as in the wire format. */
   fold(name, parentId, { count, failed = 0, running = 0, durations }) {
     const total = durations.reduce((sum, [bucket, each]) => sum + each * 1.04 ** bucket, 0);
     return {
@@ -163,7 +163,7 @@ export class Tree {
   }
 }
 
-/** So many ended roots, the first one the oldest; a second lies between two of them. */
+/** Creates `count` ended roots, oldest first, one second apart. */
 export async function history(worker, name, count) {
   const trees = Array.from({ length: count }, () => new Tree(name));
   for (const [index, tree] of trees.entries()) {
@@ -173,7 +173,7 @@ export async function history(worker, name, count) {
   return trees;
 }
 
-/** A task that an agent has from a file, and five of its runs, of which the second failed. */
+/** Creates a task from an agent's file, and five runs; the second one failed. */
 export function batchTask(task, owner) {
   const agent = "browser-test";
   const definition = { name: task, command: ["node", "index.js"], rules: ["30 2 * * *"], zone: "Asia/Shanghai", owner };
@@ -194,17 +194,17 @@ export function batchTask(task, owner) {
 
 const HOUR_US = 3_600_000_000;
 const DAY_US = 24 * HOUR_US;
-/** The day before today in UTC: all of it is over. */
+/** Start of the previous day in UTC, which is completely in the past. */
 export const yesterdayUs = (Math.floor(Date.now() / 86_400_000) - 1) * DAY_US;
 export const dayOf = (us) => new Date(us / 1000).toISOString().slice(0, 10);
 
-/** A task that an agent has from a file since the day before yesterday. */
+/** Creates a task that an agent has had in a file since the day before yesterday. */
 export function taskOf(task, agent, rule) {
   const definition = { name: task, shell: "true", rules: [rule], zone: "UTC" };
   return { type: "batch-task-changed", time_us: yesterdayUs - DAY_US, task, version: 1, status: "active", who: "/etc/tasks/task.toml", agent, definition };
 }
 
-/** A run that was due then; it still runs if it has no outcome. */
+/** Creates a run that was due then; it is running if it has no outcome. */
 export function runOf(task, agent, dueUs, tookUs, outcome) {
   const run = { root_id: newRootId(), id: newId(), native_id: `${task}@${new Date(dueUs / 1000).toISOString().replace(/[-:]|\.\d+/g, "")}.1` };
   const fields = { "task.name": task, "task.version": "1", "task.due_us": String(dueUs), "task.trigger": "time", "task.agent": agent };
@@ -212,7 +212,10 @@ export function runOf(task, agent, dueUs, tookUs, outcome) {
   return outcome === undefined ? [start] : [start, { type: "process-ended", ...run, time_us: dueUs + tookUs, elapsed_ns: tookUs * 1000, outcome, exit_code: outcome === "failed" ? 3 : 0 }];
 }
 
-/** Yesterday as an agent told it: runs of all kinds, what it skipped and missed, and a minute with a crowd. `names` are seven. */
+/**
+ * Creates yesterday's events of an agent: runs of all kinds, skipped and missed due times, and a crowded minute. There must be seven
+ * `names`.
+ */
 export function batchDay(agent, [orders, prices, backup, search, mail, report, cleanup]) {
   const at = (hour) => yesterdayUs + Math.round(hour * HOUR_US);
   const each = (task, rule, hours, took, isBad = () => false) => [taskOf(task, agent, rule), ...hours.flatMap((hour) => runOf(task, agent, at(hour), Math.round(took * HOUR_US), isBad(hour) ? "failed" : "succeeded"))];
@@ -231,7 +234,7 @@ export function batchDay(agent, [orders, prices, backup, search, mail, report, c
 
 let queuedUs = 0;
 
-/** A task of a queue: makes its events, each later than all that were made before. */
+/** Creates the events of a queue task, each later than all earlier ones. */
 export function queueTask(name, queue) {
   const uuid = newId();
   const root = newRootId();
@@ -251,7 +254,7 @@ export function queueTask(name, queue) {
   };
 }
 
-/** The alert about a task, once there is one. */
+/** Waits for the alert about a task. */
 export async function alertOf(task) {
   for (;;) {
     const { alerts } = await (await fetch(`${server}/api/v1/alerts?subject=task:${encodeURIComponent(task)}`)).json();

@@ -1,4 +1,4 @@
-/** Where the reader's system decides the colours, and where nothing shall move. */
+/** System settings for forced colours and reduced motion. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";

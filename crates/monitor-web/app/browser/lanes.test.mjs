@@ -1,4 +1,4 @@
-/** The tree cut into lanes: which rows run where. */
+/** Lanes of a tree: the rows in each lane. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage as open, useBrowser } from "./browser.mjs";
@@ -16,7 +16,7 @@ before(async () => {
 const onPage = (address, test) => open(address, test, { viewport: { width: 1440, height: 1600 } });
 const node = (page, process) => page.locator(`.node[data-process="${process.id}"]`);
 const selected = (page) => page.locator('.node[aria-selected="true"]');
-/** `1 build-7`, `2 release`: each row with its level. */
+/** Returns each row with its level: `1 build-7`, `2 release`. */
 const rows = (page) => page.locator(".node").evaluateAll((found) => found.map((row) => `${row.getAttribute("aria-level")} ${row.querySelector(".name").title}`));
 
 /** Waits until the rows are these. */
@@ -27,7 +27,7 @@ async function hasRows(page, expected) {
   }, expected).catch(async () => assert.deepEqual(await rows(page), expected));
 }
 
-/** A release that is built on one host and shipped by another, which has the first one check it. */
+/** A release that is built on one host and shipped by another, which calls the first host for a check. */
 async function release() {
   const tree = new Tree("release");
   const compile = tree.start("compile", tree.id, 10, { thread: "compiler" });
@@ -59,7 +59,7 @@ test("rows stand in the lane of the host, worker or thread that they run on, and
     await hasRows(page, ["1 build-7", "2 release", "3 compile", "2 check", "1 deploy-2", "2 upload", "3 copy"]);
     await page.getByRole("combobox", { name: "Lanes" }).selectOption({ label: "Threads" });
     await hasRows(page, ["1 main · build-7 · 7", "2 release", "2 check", "1 compiler · build-7 · 7", "2 compile", "1 main · deploy-2 · 2", "2 upload", "3 copy"]);
-    // The timeline has the same ones.
+    // The timeline has the same lanes.
     await page.getByRole("button", { name: "Timeline" }).click();
     await page.locator('.timeline-bar button[aria-pressed="true"]', { hasText: "Threads" }).waitFor();
     await page.goto(`${tree.address}?lanes=whatever&process=${copy.id}`);

@@ -1,4 +1,4 @@
-/** The page in Chinese: by the browser's language or by choice, and all of it. */
+/** The page in Chinese, by the browser's language or by choice: all texts are translated. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
@@ -8,11 +8,11 @@ import { screens } from "./screens.mjs";
 useBrowser();
 const chinese = { locale: "zh-CN", timezoneId: "Asia/Shanghai" };
 
-/** What no language translates: names of units and zones, keys, and what this and other tests bring. */
+/** Texts that are not translated: units, time zones, keys, and names in test data. */
 const GIVEN =
   /Process Monitor|kind:span|state:failed|\b[a-z]+-[0-9a-f]{16}\b|Europe\/Berlin|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|process-seen|<b>whim<\/b>|[0-9a-f]{16,}|[\d.]+\s?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|PgUp|PgDn|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|P50|P95|P99|PID|ID|panic|English|ms)\b|(?:name|batch|state|worker|id|args|kwargs|result|error):|\b(?:and|or|not)\b|MONITOR_\w+|HTML|JSON|JUnit|Perfetto|OpenTelemetry|\{path\}|\{line\}|localhost|127\.0\.0\.1|\/etc\/tasks\/task\.toml|no prices|alerts\.toml|\bgold\b|node index\.js|\["node", "index\.js"\]|@daily|@every 90s|db-1, db-2|ada@example\.org|\b(?:shell|cron|retry)\b|task:import-\*/g;
 
-/** All that is to be read or heard on the page, save for names and what stands there to be copied. */
+/** Returns all texts that are visible or read aloud, except names and texts for copying. */
 function texts(page) {
   return page.evaluate(() => {
     const found = [];
@@ -31,7 +31,7 @@ function texts(page) {
 
 let all;
 before(async () => {
-  // All runs are those of other tests as well.
+  // The list of runs also contains runs of other tests.
   all = (await screens()).filter(({ name }) => name !== "runs");
 });
 

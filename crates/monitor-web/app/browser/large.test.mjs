@@ -65,14 +65,14 @@ test("a process deep in it is a link", () =>
     await hasText(page.locator('.node[aria-selected="true"] .name'), `item ${STAGES - 1}.${ITEMS - 1}`);
   }));
 
-/** Rows by their place, with how far each is below the head. */
+/** Returns rows by position, with their distance from the header. */
 const placed = (page) =>
   page.evaluate(() => {
     const top = document.querySelector(".tree-head").getBoundingClientRect().bottom;
     return Object.fromEntries([...document.querySelectorAll(".node")].map((row) => [row.getAttribute("aria-rowindex"), Math.round(row.getBoundingClientRect().top - top)]));
   });
 
-/** Browsers count in the pixels of the screen: on a sharp one fewer rows are too many. */
+/** The browser's limit is in device pixels, so on a high-resolution screen it is reached with fewer rows. */
 test("rows beyond what browsers let an element be are reached by wheel, keys and scroll bar, to the pixel", () =>
   onPage(tree.address, scrollFar, { deviceScaleFactor: 4, viewport: { width: 800, height: 600 } }));
 
@@ -90,7 +90,7 @@ async function scrollFar(page) {
   const middle = Math.round(TOTAL / 2);
   await page.locator(`.node[aria-rowindex="${middle}"]`).waitFor();
 
-  // Each turn of the wheel moves the rows by what it was turned.
+  // Each turn of the wheel moves the rows by its exact distance.
   const box = await scroller.boundingBox();
   await page.mouse.move(box.x + 200, box.y + 200);
   for (const turns of [[100], [300], [-150], [37], [60, 60, 60, 60, 60], [-300]]) {

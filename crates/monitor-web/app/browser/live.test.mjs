@@ -1,4 +1,7 @@
-/** Batch tasks, alerts, hushes and heartbeats follow the stream: what others change comes by itself, and nothing is asked for while nothing changes. */
+/**
+ * Batch tasks, alerts, mutes and heartbeats follow the stream: changes by other users appear automatically, and nothing is requested while
+ * nothing changes.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
@@ -11,7 +14,7 @@ useBrowser();
 
 let token;
 
-/** What somebody else does, on the command line. */
+/** Runs a command as another user would. */
 function monitor(...args) {
   const run = (...all) => {
     const done = spawnSync(program, all, { env: { ...process.env, MONITOR_SERVER_URL: server, MONITOR_TOKEN: token ?? "" } });
@@ -22,7 +25,7 @@ function monitor(...args) {
   run(...args);
 }
 
-/** A task with a run that failed, and the alert of it. It is due in half a day, so that an hour of the test changes nothing. */
+/** Creates a task with a failed run, and its alert. It is due in half a day, so that an hour of simulated time changes nothing. */
 async function failedTask() {
   const task = `zinc-${newId()}`;
   const [changed, ...runs] = batchTask(task, "ada");
@@ -35,8 +38,8 @@ async function failedTask() {
 }
 
 /**
- * Opens a screen at a clock that the test moves. When `shown` is there and all has been read, an hour passes: nothing of `path` is read. Then
- * `others` change something, and `changed` appears.
+ * Opens a screen with a simulated clock. After `shown` is visible and all data was read, one hour passes without any request to `path`.
+ * Then `others` changes data, and `changed` becomes visible.
  */
 async function follows(address, path, shown, others, changed) {
   await onPage("about:blank", async (page) => {
@@ -47,7 +50,7 @@ async function follows(address, path, shown, others, changed) {
     for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => open.delete(request));
     await page.goto(`${server}${address}`);
     await shown(page).waitFor();
-    // The stream has told all once; what it told of is read after a second at most.
+    // The stream has reported the current state; the resulting requests are sent within one second.
     await page.locator("[data-connection=live]").first().waitFor({ state: "attached" });
     let before;
     do {
@@ -79,7 +82,7 @@ test("a batch task that somebody pauses, and a hush, a heartbeat and an acknowle
   const none = (page) => page.locator(".notice").first();
   await follows("/tasks/alerts?tab=hushes", "alerts/hushes", none, () => monitor("alert", "maintenance", "add", `task:${task}`, "--for", "1h"), (page) => page.locator("tr[data-hush]", { hasText: task }));
 
-  // Nothing tells that its time is over.
+  // No event reports the end of a mute.
   await onPage(`${server}/tasks/alerts?tab=hushes`, async (page) => {
     const short = `task:short-${newId()}`;
     monitor("alert", "maintenance", "add", short, "--for", "3s");

@@ -1,4 +1,4 @@
-/** What processes say, live. */
+/** Log lines of processes, live. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -30,7 +30,7 @@ test("lines come while they are said, and are followed until one scrolls up", as
     await page.locator(".follow").click();
     await hasText(last(page), "line 702");
 
-    // The pages before come as one scrolls up.
+    // Earlier pages are loaded by scrolling up.
     await page.waitForFunction(() => {
       const element = document.querySelector(".log-lines");
       element.scrollTop = 0;
@@ -51,7 +51,7 @@ test("lines are found by level and text, shown in full, and lead to their proces
     await hasText(message(page, 1), "odd level");
     await page.locator(".logs-bar input").fill("SECOND");
     await page.waitForFunction(() => document.querySelectorAll(".log").length === 1);
-    // What is looked for is a link.
+    // The filter is in the address.
     await hasAddress(page, /level=warn.*said=SECOND/);
     await page.reload();
     await page.waitForFunction(() => document.querySelectorAll(".log").length === 1);

@@ -1,4 +1,4 @@
-/** The look that all screens share: their room from 320 to 2,560 px, the rail, the fonts, the marks, the column that says why. */
+/** Appearance of all screens: widths from 320 to 2,560 px, navigation, fonts, marks, and the column with the reasons. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -12,7 +12,7 @@ before(async () => {
   all = await screens();
 });
 
-/** Opens each of the screens at a size and hands it over, drawn whole. */
+/** Opens each screen at a size, completely drawn, and passes it to `look`. */
 async function onScreens(context, options, look) {
   for (const { name, address, ready, act } of all) {
     await context.test(name, () =>
@@ -59,7 +59,7 @@ test("the rail is 208 px wide, or 52 px of icons, and on a phone a bar at the bo
       const { x, y, height } = await rail.boundingBox();
       assert.deepEqual({ x, y, height }, { x: 0, y: 0, height: 820 });
       assert.equal((await label.boundingBox()).width > 1, isRead, `${width} px`);
-      // What is an icon alone still has its name.
+      // An entry with only an icon has a title.
       for (const entry of await rail.locator(".entry").all()) assert.match(await entry.getAttribute("title"), /\w/);
     }
     await page.setViewportSize({ width: 760, height: 700 });
@@ -84,7 +84,7 @@ test("both fonts come with the page, of Latin letters alone and under 100 kB tog
       const loaded = await page.evaluate(async () => {
         await document.fonts.ready;
         const faces = [...document.fonts];
-        // Also the one that nothing in sight is written with.
+        // Including the font face that no visible text uses.
         await Promise.all(faces.map((face) => face.load()));
         const files = performance.getEntriesByType("resource").filter(({ name }) => /\.(woff2?|ttf|otf)$/.test(name));
         return {
@@ -100,7 +100,7 @@ test("both fonts come with the page, of Latin letters alone and under 100 kB tog
       assert.equal(loaded.names.length, 2, JSON.stringify(loaded.names));
       for (const [isOwn, name] of loaded.names) assert.ok(isOwn && /^(inter|jetbrains-mono)-latin-wght-normal-.*\.woff2$/.test(name), name);
       assert.ok(loaded.bytes > 20_000 && loaded.bytes < 100_000, `${loaded.bytes} bytes`);
-      // Letters beyond Latin ones are the system's: 导, as any other of them, is in no range.
+      // Letters outside Latin use a system font: 导, as an example, is in no range.
       for (const range of loaded.ranges) {
         const ends = [...range.matchAll(/U\+([0-9A-F]+)(?:-([0-9A-F]+))?/gi)].map(([, from, to]) => Number.parseInt(to ?? from, 16));
         assert.ok(ends.length > 0 && Math.max(...ends) < 0x2e80, range);
@@ -149,7 +149,7 @@ test("why something failed begins at the same place in all rows, of the list and
   }
 });
 
-/** The computed colours of the page's own names for them. */
+/** Returns the computed values of the page's colour variables. */
 const colours = (page, names) =>
   page.evaluate((all) => {
     const probe = document.body.appendChild(document.createElement("i"));
@@ -173,7 +173,7 @@ for (const colorScheme of ["light", "dark"]) {
       });
     const check = async (page, ok, failed) => {
       const { dim, text, succeeded, failed: red } = await colours(page, ["dim", "text", "succeeded", "failed"]);
-      // The mark alone; its word is for those who can't see it.
+      // Only the mark is visible; its text is for screen readers.
       assert.deepEqual(await look(page, ok), { name: dim, mark: succeeded, why: null, words: 1, shown: 0 });
       assert.deepEqual(await look(page, failed), { name: text, mark: red, why: red, words: 1, shown: 0 });
     };
@@ -201,7 +201,7 @@ test("on the timeline a name has a muted colour of its own, and what failed is r
     await page.locator(".stage canvas[data-window]").waitFor();
     const hues = await colours(page, [1, 2, 3, 4, 5, 6].map((hue) => `hue-${hue}`));
     const { "bar-failed": red } = await colours(page, ["bar-failed"]);
-    // Near the end of each bar, where no name stands. The calls are one row below the run, under a ruler of 24 px.
+    // Near the end of each bar, where there is no text. The calls are one row below the run, under a ruler of 24 px.
     const drawn = await page.locator(".stage canvas").evaluate((canvas, count) => {
       const { data } = canvas.getContext("2d").getImageData(0, 24 + 18 + 9, canvas.width, 1);
       return Array.from({ length: count }, (_, at) => {
@@ -242,11 +242,14 @@ test("what can be touched on a phone is 44 px high on every screen", (context) =
   onScreens(context, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }, async (page) => {
     const small = await page.evaluate(() => {
       const HEIGHT = 44;
-      /** A link within a text is as high as its line. */
+      /** A link within a text has the height of its line. */
       const isText = (element) => element.matches("a") && element.closest("p, li, dd, td, pre, .compare-bar") !== null;
-      /** A row of a list leads where its link does. */
+      /** A row of a list is clickable like its link. */
       const rowOf = (element) => (element.matches("a") && element.closest(".root[data-root], .named")) || element;
-      /** What is drawn small may be hit above and below it: over so many pixels in all, the half ones at both ends left out. */
+      /**
+       * A small element may have a larger click target above and below it: at least `HEIGHT` px in total, not counting the half pixels at
+       * both ends.
+       */
       const isHitAround = (element) => {
         element.scrollIntoView({ block: "center", behavior: "instant" });
         const { x, y, width, height } = element.getBoundingClientRect();
@@ -258,7 +261,7 @@ test("what can be touched on a phone is 44 px high on every screen", (context) =
         };
         return isHit(0) && reach(1) + reach(-1) - 1 >= HEIGHT - 1;
       };
-      // What a dialog lies over can't be touched.
+      // Elements covered by a dialog can't be touched.
       const within = document.querySelector("dialog[open]") ?? document;
       const found = [...within.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")].filter((element) => {
         if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) || isText(element)) return false;

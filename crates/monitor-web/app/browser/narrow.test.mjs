@@ -1,4 +1,4 @@
-/** Little room: letters twice or four times as large, phones, and names that are longer than what is left for them. */
+/** Limited space: text at twice or four times its size, narrow screens, and names that don't fit. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -24,7 +24,7 @@ before(async () => {
   await worker.send(...events, tree.end(tree.own, 1000, error));
 });
 
-/** The boxes of what matches, from left to right of each row. */
+/** Returns the boxes of matching elements, from left to right in each row. */
 const boxes = (page, selector) => page.locator(selector).evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON()));
 
 for (const width of [1440, 1024, 844]) {
@@ -36,7 +36,7 @@ for (const width of [1440, 1024, 844]) {
         const rows = await page.locator(".node").evaluateAll((nodes) =>
           nodes.map((node) => {
             const [what, name] = [node.querySelector(".what"), node.querySelector(".what .name")];
-            // A row without an error leaves the room of its why to its name.
+            // In a row without an error, the name uses the space of the error.
             const beside = [...node.querySelectorAll(".doing, .duration")].map((cell) => cell.getBoundingClientRect()).find((box) => box.width > 0);
             return { cell: what.getBoundingClientRect().right, clips: getComputedStyle(what).overflowX !== "visible", beside: beside.left, name: name.getBoundingClientRect().width };
           }),
@@ -83,7 +83,7 @@ for (const { width, height } of [{ width: 720, height: 450 }, { width: 360, heig
       async (page) => {
         const chosen = page.locator('.node[aria-selected="true"]');
         await hasText(page.locator(".panel h2"), /^call 29/);
-        /** What is really seen in the middle of the row. */
+        /** Returns true if the middle of the row is not covered. */
         const isSeen = () =>
           page.waitForFunction(() => {
             const row = document.querySelector('.node[aria-selected="true"]');
@@ -114,7 +114,7 @@ test("the rows over a deep tree are those that the first row in sight hangs belo
       const nearest = stuck.at(-1).querySelector(".name").title;
       const name = first?.querySelector(".name").title ?? "";
       const [, own] = /^(?:call|leaf) (\d+)/.exec(name) ?? [];
-      // A call hangs below the call before it, a leaf below its own.
+      // A call is below the previous call; a leaf is below its own call.
       const above = name.startsWith("leaf") ? Number(own) : Number(own) - 1;
       return nearest.startsWith(`call ${above} `) && stuck[0].querySelector(".name").title.startsWith("a tree of calls");
     });
@@ -126,7 +126,7 @@ for (const [width, height] of [[1440, 820], [1024, 700], [390, 844]]) {
       `${tree.address}?process=${chain[20].id}`,
       async (page) => {
         await page.locator(`.node[data-process="${chain[20].id}"]`).waitFor();
-        // The calls so deep, and their leaves, are as far to the right as any row may be. They are drawn little by little.
+        // The deepest calls and their leaves have the maximum indentation. They are rendered gradually.
         const found = await page.waitForFunction(() => {
           const rows = [...document.querySelectorAll(".node, .stuck")];
           const deep = rows.filter((row) => Number(/^(?:call|leaf) (\d+)/.exec(row.querySelector(".name")?.title ?? "")?.[1] ?? 0) > 14);
@@ -144,7 +144,7 @@ test("the timeline scrolls to the bar that is chosen", () =>
     `${tree.address}?tab=timeline&process=${chain[29].id}`,
     async (page) => {
       await page.locator(".stage canvas[data-window]").waitFor();
-      // 31 levels of 18 px are far higher than what is in sight.
+      // 31 levels of 18 px are far higher than the view.
       await page.waitForFunction(() => {
         const stage = document.querySelector(".stage");
         const bar = 24 + 30 * 18;

@@ -1,4 +1,4 @@
-/** Big and odd data: nothing of it breaks a screen or hides what stands beside it. */
+/** Large and unusual data does not break a screen or hide neighbouring elements. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -8,7 +8,7 @@ useBrowser();
 const unique = newId();
 const worker = useWorker();
 
-/** Neither the page nor its main part is wider than the window. */
+/** Checks that neither the page nor its main part is wider than the window. */
 const fits = async (page) => {
   const { page: wide, shown } = await page.evaluate(() => ({ page: document.documentElement.scrollWidth, shown: innerWidth }));
   assert.ok(wide <= shown, `${wide} px of ${shown}`);
@@ -17,7 +17,7 @@ const fits = async (page) => {
 const phone = { viewport: { width: 360, height: 740 } };
 
 test("names of 10,000 characters, right to left, of signs and of joined signs", async () => {
-  // The server cuts what is longer than its limit: what is looked for stands in front.
+  // The server truncates long names, so the searched text is at the beginning.
   const tree = new Tree(`${unique} ${"x".repeat(10_000)}`);
   const names = ["مهمة ليلية \u202e كبيرة", "👩‍👩‍👧‍👦🏳️‍🌈".repeat(50), "a\u0301".repeat(3000), "很长的名字".repeat(400)];
   const steps = names.map((name, index) => tree.start(name, tree.id, 10 + index, { thread: name, fields: { [name]: name } }));

@@ -1,4 +1,7 @@
-/** A login by a provider of OpenID Connect. The provider is on another site than the server: `localhost` is another one than `127.0.0.1`. */
+/**
+ * Login through an OpenID Connect provider. The provider is on another site than the server: `localhost` and `127.0.0.1` are different
+ * sites.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +21,7 @@ const programs = [];
 let folder;
 let server;
 
-/** Starts a program; what the first line that matches has. */
+/** Starts a program; returns the matching part of the first line that matches. */
 async function start(pattern, ...command) {
   const program = spawn(command[0], command.slice(1), { stdio: ["pipe", "pipe", "ignore"] });
   programs.push(program);
@@ -76,12 +79,12 @@ test("whoever is in none is told so, in the language of the page", { skip }, asy
     async (page) => {
       await by(page).click();
       await page.getByRole("link", { name: "eve" }).click();
-      // On a busy machine the provider may take longer than the server waits for its answer.
+      // On a busy machine the provider may respond later than the server's timeout.
       while (/not reached/.test(await page.getByRole("alert").first().textContent())) {
         await Promise.all([page.waitForEvent("load"), by(page).click()]);
       }
       await hasText(page.getByRole("alert"), /none of your groups may come in here/);
-      // The provider knows her now, and asks no more.
+      // The provider has a session now, and doesn't ask again.
       await page.getByRole("link", { name: "中文" }).click();
       await page.getByRole("link", { name: "通过 localhost 登录" }).click();
       await hasText(page.getByRole("alert"), /均无权访问/);

@@ -1,4 +1,4 @@
-/** A real program at work: the pipeline example, watched while it runs. */
+/** A real program at work: the example `pipeline`, viewed while it runs. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { server } from "./events.mjs";
 const FILES = 4000;
 const program = process.env.MONITOR_TEST_PIPELINE;
 
-// Only who has built the examples can run one.
+// Only runs if the examples are built.
 if (program) {
   useBrowser();
   let folder;
@@ -36,7 +36,7 @@ if (program) {
         stdio: "ignore",
       });
       const exited = once(run, "exit");
-      // It stands still until the page shows it, so that it isn't over before.
+      // The program is stopped until the page shows it, so that it does not end before.
       await page.locator(".root[data-root]").waitFor();
       run.kill("SIGSTOP");
       await page.locator(".root[data-root] .title").click();
@@ -45,7 +45,7 @@ if (program) {
       const first = Number((await page.locator(".toolbar .dim").first().textContent()).split(" ")[0].replace(",", ""));
       run.kill("SIGCONT");
 
-      // What the page shows, frame by frame, until the root has ended.
+      // Records the displayed data of each frame until the root has ended.
       const sizes = await page.evaluate(async (first) => {
         const seen = new Set([first]);
         const size = () => Number(document.querySelector(".toolbar .dim")?.textContent?.split(" ")[0]?.replace(",", ""));
@@ -65,7 +65,7 @@ if (program) {
       await hasText(page.locator('.node[aria-selected="true"] .mark-only .hidden'), "failed");
       await hasText(page.locator(".panel h2"), "publish");
       await hasText(page.locator(".panel .failure"), /No such file or directory/);
-      // What the pipeline went on after comes last.
+      // The pipeline's last steps arrive last.
       await page.keyboard.press("e");
       await hasText(page.locator(".panel .failure"), /broken\.txt/);
     }));

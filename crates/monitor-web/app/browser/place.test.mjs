@@ -1,4 +1,4 @@
-/** The place in a list that is longer than what is read of it at once. */
+/** Scroll position in a list that is longer than the loaded part. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, onPage, row, useBrowser, useWorker } from "./browser.mjs";
@@ -8,17 +8,17 @@ useBrowser();
 const unique = newId();
 const worker = useWorker();
 const COUNT = 450;
-/** Several pages of 100 down. */
+/** Several pages of 100 rows down. */
 const FAR = 145;
 
-/** How far below the top of the list's rows the one called `FAR` stands; what is above the list may get another height. */
+/** Distance of the row `FAR` from the top of the list's rows, because the area above the list may change its height. */
 const placeOf = (page, trees) =>
   page.evaluate((id) => {
     const top = (selector) => document.querySelector(selector)?.getBoundingClientRect().top;
     return top(`[data-root="${id}"]`) - top(".list .scroller");
   }, trees[FAR].rootId);
 
-/** Scrolls page after page to the end, and then to some rows above the one called `FAR`; says where that one stands. */
+/** Scrolls page by page to the end, then to some rows above the row `FAR`; returns that row's position. */
 async function scrollFar(page, trees) {
   await row(page, trees[COUNT - 1]).waitFor();
   await page.waitForFunction((id) => {
@@ -31,7 +31,7 @@ async function scrollFar(page, trees) {
   return placeOf(page, trees);
 }
 
-/** Waits until the row called `FAR` stands where it stood. */
+/** Waits until the row `FAR` is at its earlier position. */
 async function isThere(page, trees, wanted) {
   await row(page, trees[FAR]).waitFor();
   let found;
@@ -60,7 +60,7 @@ test("Back and the way back on a run's page find the place again, several pages 
     const ways = {
       "the browser's Back": () => page.goBack(),
       "the arrow in the head": () => page.getByRole("link", { name: "All runs", exact: true }).click(),
-      // What was open is read anew, so nothing but what was kept can know the place.
+      // After a reload, only stored data can contain the position.
       "the arrow after a reload": async () => {
         await page.reload();
         await page.getByRole("link", { name: "All runs", exact: true }).click();

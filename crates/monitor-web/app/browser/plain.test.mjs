@@ -1,4 +1,4 @@
-/** The page without a script: what can be read there, and where its links lead. */
+/** The page without scripts: its contents and links. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -22,7 +22,7 @@ test("without a script the list leads to a tree, states and the search narrow it
       await page.getByRole("link", { name: /failed$/ }).click();
       await hasAddress(page, /state=failed/);
       const link = page.getByRole("link", { name: title(bad) });
-      // It is told from text by more than its colour.
+      // Links differ from text not only by colour.
       assert.match(await link.evaluate((element) => getComputedStyle(element).textDecorationLine), /underline/);
       await link.click();
       await hasAddress(page, /\/tasks\/\d+\?plain$/);

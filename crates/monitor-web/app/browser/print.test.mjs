@@ -1,4 +1,4 @@
-/** A run on paper: all rows that are open, light, without what can be clicked. */
+/** A printed run: all expanded rows, in light colours, without controls. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -40,7 +40,7 @@ for (const where of ["page", "file"]) {
       async (page) => {
         await page.locator(".panel .failure").waitFor();
         const scroller = page.locator(".tree .scroller");
-        // The failed one, which is the last, has been brought into sight.
+        // The failed step, which is the last, has been scrolled into view.
         await page.locator('.node[aria-selected="true"]').waitFor();
         const before = await scroller.evaluate((element) => element.scrollTop);
         assert.ok(before > 0 && (await nodes(page)) < 100);

@@ -1,4 +1,4 @@
-/** Tasks of queues: how they stand, sorted, searched, while they change, and in their tree. */
+/** Tasks of queues: states, sorting, searching, changes, and their trees. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
@@ -21,7 +21,7 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
     await hasText(row(mix), /no disk/);
     assert.equal(await row(render).getAttribute("data-state"), "running");
 
-    // What is shown changes in its place; what is new waits until it is asked for.
+    // Displayed tasks are updated in place; new tasks wait until the reader requests them.
     const late = queueTask("late", queue);
     await worker.send(...render.succeeded(), ...late.received());
     await page.locator(`tr[data-task-id="${render.uuid}"][data-state="succeeded"]`).waitFor();
@@ -55,7 +55,7 @@ test("a search that the server ends after a second goes on until it is stopped, 
   const [one, two] = ["one", "two"].map((name) => queueTask(name, queue));
   await worker.send(...one.received(), ...two.received());
   await onPage("about:blank", async (page) => {
-    // The server's own answer, cut as one whose time is over: nothing yet, then the first task, then nothing again and again.
+    // The server's real answer, split as if its time limit were reached: no task, then the first task, then repeatedly none.
     const asked = [];
     const more = page.locator(".pane > .more");
     await page.route("**/api/v1/queue-tasks?*", async (route) => {
@@ -67,7 +67,7 @@ test("a search that the server ends after a second goes on until it is stopped, 
       const { tasks, next_cursor: _, ...told } = await response.json();
       const found = { 1: tasks.slice(1), 8: tasks.slice(0, 1) }[cursor] ?? [];
       if (cursor === "5") {
-        // While the search goes on, what it has found is there.
+        // Tasks are displayed while the search continues.
         await page.locator(`tr[data-task-id="${one.uuid}"]`).waitFor();
         await hasText(more, /^5,000 tasks examined/);
         await more.getByRole("button", { name: "Stop" }).click();

@@ -1,4 +1,4 @@
-/** Runs as files: saves what the server writes, for the browser to open from disk. */
+/** Report files: saves the server's output, for the browser to open from disk. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { after, before } from "node:test";
 import { pathToFileURL } from "node:url";
 import { newId, server, Tree } from "./events.mjs";
 
-/** A folder for the files of a test file. Returns what saves a run there, and answers with the file's address. */
+/** Creates a folder for the files of a test file. Returns a function that saves a run there, and returns the file's address. */
 export function useReports() {
   let folder;
   before(async () => {

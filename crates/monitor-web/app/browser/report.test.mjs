@@ -15,7 +15,7 @@ let axe;
 let bad;
 let running;
 
-/** Text that would do something if it were taken for anything but text. */
+/** Text that would be executed if it were treated as markup. */
 const HOSTILE = `</script><script>globalThis.pwned = 1</script><img src=x onerror="globalThis.pwned = 1">\u2028\u202Eevil`;
 
 function run(name, atMs, fails) {
@@ -40,7 +40,7 @@ before(async () => {
   await worker.send(...bad.events, tree.own);
 });
 
-/** Opens a file and fails if the page asks for anything, or if recorded text was executed. */
+/** Opens a file. Fails if the page sends a request, or if recorded text was executed. */
 function onFile(address, act, options = {}) {
   return onPage(
     "about:blank",
@@ -58,7 +58,7 @@ function onFile(address, act, options = {}) {
   );
 }
 
-/** What a page shows where a text is missing is the text's id. */
+/** A missing text would be shown as its id. */
 async function showsNoIds(page) {
   const text = await page.evaluate(() => document.body.innerText);
   assert.doesNotMatch(text, /\b(?:report|root|panel|logs|compare|tree|keys|state|app|copy|timeline|filter|lanes)\.[a-z][a-z.-]+\b/);
@@ -72,7 +72,7 @@ for (const locale of ["en-US", "zh-CN"]) {
         async (page) => {
           const isSound = async (what) => {
             await showsNoIds(page);
-            // The page's own policy holds for what is added to it as well: axe is run past it.
+            // The page's content security policy also blocks injected scripts, so axe is run through the debugging protocol.
             const session = await page.context().newCDPSession(page);
             await session.send("Runtime.evaluate", { expression: axe });
             await session.detach();
@@ -108,7 +108,7 @@ test("it states what it is, and whether the run had ended", async () => {
   });
   await onFile(await saved(running.rootId), async (page) => {
     await hasText(page.locator(".about-file"), /still ran then/);
-    // Its time stands still.
+    // Its clock is fixed.
     const took = page.locator(".root-header .facts .number").first();
     const before = await took.textContent();
     await page.waitForFunction((from) => performance.now() > from + 1500, await page.evaluate(() => performance.now()));
@@ -148,7 +148,7 @@ test("search, keys and logs work as on the page", async () => {
     await page.locator(".logs-bar input").fill("");
     await page.locator(".logs-bar select").selectOption("warn");
     await page.waitForFunction(() => document.querySelectorAll(".split > .logs .log").length === 2);
-    // What is looked at is in the address, and is there again after a reload.
+    // The current view is in the address, and restored by a reload.
     assert.match(page.url(), /#\/tasks\/[0-9a-f]{32}\?.*tab=logs/);
     await page.reload();
     await page.waitForFunction(() => document.querySelectorAll(".split > .logs .log").length === 2);
@@ -188,7 +188,7 @@ test("what was recorded is text, and the policy lets nothing else run", async ()
       await hasText(page.locator(".panel h2"), /<\/script><script>globalThis\.pwned = 1<\/script><img src=x onerror=/);
       await page.locator(".tabs button").nth(2).click();
       await page.locator(".log .message", { hasText: "onerror=" }).waitFor();
-      // If markup came in by another way, it would still do nothing.
+      // Markup that was injected in another way would not be executed either.
       await page.evaluate(() => {
         const script = document.createElement("script");
         script.textContent = "globalThis.pwned = 2";

@@ -1,4 +1,4 @@
-/** What an agent makes of its runs, for each way to end: the page says the same, in both languages. */
+/** Interpretation of a run's end by the agent, for each way to end: the page shows the same, in both languages. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -10,9 +10,9 @@ import { newId, server } from "./events.mjs";
 useBrowser();
 
 const { MONITOR_TEST_MONITOR: monitor } = process.env;
-/** Runs until it is ended. */
+/** A command that runs until it is killed. */
 const STAYS = 'shell = "exec sleep 1000"';
-/** Definition, result code, state, and the words of the reason. */
+/** Definition, exit code, state, and text of the reason. */
 const ROWS = {
   good: ['shell = "true"', 0, "succeeded", "", ""],
   warns: ['shell = "exit 24"\nexit = { 24 = "warn" }', 24, "succeeded", "", ""],

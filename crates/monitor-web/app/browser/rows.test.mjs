@@ -1,4 +1,4 @@
-/** What stands in the rows of a tree: folds, groups, what is below, what was found, what is above. */
+/** Rows of a tree: folds, groups, summaries of descendants, matches, and sticky ancestors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage as open, useBrowser, useWorker } from "./browser.mjs";
@@ -121,7 +121,7 @@ test("what the first rows hang below stays in sight", async () => {
     const stuck = page.locator(".stuck .name");
     await stuck.nth(2).waitFor();
     assert.deepEqual(await stuck.allTextContents(), ["sticky", "outer", "inner"]);
-    // Whoever is selected is not hidden behind them.
+    // The selected row is not hidden behind sticky rows.
     for (let step = 0; step < 30; step += 1) await page.keyboard.press("ArrowUp");
     await hasText(page.locator(".panel h2"), "item 120");
     const below = await page.locator(".stuck").last().boundingBox();

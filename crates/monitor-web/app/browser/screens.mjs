@@ -1,4 +1,4 @@
-/** Every screen with something on it, for what must hold on all of them. All names in it are Chinese, unless `say` translates them. */
+/** Every screen with data, for checks that apply to all screens. All names are Chinese, unless `say` translates them. */
 import { alertOf, batchDay, batchTask, dayOf, newId, queueTask, server, Tree, Worker, yesterdayUs } from "./events.mjs";
 
 const press = (key, ready) => async (page) => {
@@ -19,7 +19,7 @@ const choose = async (page) => {
 };
 
 /**
- * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
+ * Returns all screens: address, an element that exists when the screen is loaded, and an action that prepares it.
  *
  * @returns {Promise<{ name: string, address: string, ready: string, act?: (page: import("playwright-core").Page) => Promise<void> }[]>}
  */
@@ -113,7 +113,7 @@ export async function screens(say = (text) => text) {
   ];
 }
 
-/** The same names in English: the longest are replaced first. */
+/** The same names in English; the longest are replaced first. */
 const ENGLISH = {
   金价: "gold prices",
   备份: "backup",

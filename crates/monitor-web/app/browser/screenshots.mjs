@@ -32,19 +32,19 @@ async function picture(path, address, options, ready, act, around = '.connection
   await page.locator(ready).first().waitFor();
   await page.locator(".split .notice").waitFor({ state: "detached" });
   await act?.(page);
-  // What is read last is there as well.
+  // The part that is read last is also complete.
   await page.waitForFunction(() => !/Loading …|正在加载/.test(document.body.innerText));
   await page.screenshot({ path });
   await context.close();
 }
 
-/** Lets the pipeline example count the page's own sources and a file that is no text; the address of its tree. */
+/** Runs the pipeline example on the page's own sources and a binary file; returns the address of its tree. */
 async function pipeline() {
   const program = process.env.MONITOR_TEST_PIPELINE;
   if (!program) return undefined;
   const folder = await mkdtemp(join(tmpdir(), "pipeline-"));
   const sources = join(folder, "monitor-web");
-  // Of all sources, the tree would have too many rows to be open.
+  // A tree of all source files would have too many rows to be expanded.
   await cp(new URL("../src", import.meta.url), sources, { recursive: true, filter: (path) => !path.endsWith("/screens") });
   await writeFile(join(sources, "shell", "logo.png"), Buffer.from([0x89, 0x50, 0x4e, 0x47]));
   spawnSync(program, [sources, "--report", join(folder, "report.json")], { env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server } });
@@ -53,7 +53,7 @@ async function pipeline() {
   return `${server}/tasks/${roots[0].root_id}`;
 }
 
-/** Selects the process that failed. What was handled opens when it is asked for, once all of the tree is there. */
+/** Selects the failed process. Handled failures are expanded on request, after the whole tree is loaded. */
 async function onFailed(page) {
   await page.locator('.node[data-state="failed"]').waitFor();
   await page.keyboard.press("e");

@@ -1,4 +1,4 @@
-/** What stands around the screens, the screens of the server itself, and what the panel offers. */
+/** The frame around the screens, the screens about the server, and the palette. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -109,7 +109,7 @@ test("the palette finds a process by its name from outside its tree", async () =
 
 test("whoever types and presses Enter at once gets what is found for it", async () => {
   const [wanted, other] = ["wanted", "other"].map((name) => new Tree(`${name} ${unique}`));
-  // The palette shows the newest runs before it is asked: this one, or any other.
+  // The palette shows the newest runs initially: this or any other run.
   await worker.send(wanted.own, wanted.end(wanted.own, 5), other.own, other.end(other.own, 5));
   await onPage(`${server}/tasks/workers`, async (page) => {
     await hasText(page.locator(".connection"), "live");
@@ -257,7 +257,7 @@ test("the panel belongs to the tab that it was opened on", async () => {
     await panel.waitFor({ state: "detached" });
     await tab("Tree");
     await hasText(panel.locator("h2"), "step");
-    // What is chosen on another tab opens there, and is chosen here as well.
+    // A process selected on another tab is shown there and selected here, too.
     await tab("Timeline");
     await page.locator(".stage canvas[data-window]").waitFor();
     await page.keyboard.press("e");

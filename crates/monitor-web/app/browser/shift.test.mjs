@@ -1,4 +1,4 @@
-/** Nothing is pushed while a screen is read: the layout stays where it was drawn first, however late fonts and rights arrive. */
+/** The layout stays stable while a screen is read, even if fonts and rights arrive late. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { onPage, useBrowser } from "./browser.mjs";

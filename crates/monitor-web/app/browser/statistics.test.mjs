@@ -1,4 +1,4 @@
-/** Statistics: by name, over time, and what lies in a box of the map of heat. */
+/** Statistics: by name, over time, and the processes in a box of the heat map. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";

@@ -65,7 +65,8 @@ test("filters narrow the list, stand in the address and survive a reload", async
     await row(page, bad).waitFor({ state: "detached" });
     await row(page, good).waitFor();
 
-    // Whoever leaves before the typing takes effect leaves without it. Both happen in one task, or a busy machine would be too late.
+    // A navigation before the typed filter takes effect discards it. Both happen in one task, because a busy machine would otherwise be too
+    // slow.
     const typeAndLeave = ([field, link]) => {
       field.focus();
       field.select();
@@ -144,7 +145,7 @@ test("while older rows are read, new ones wait and are counted", async () => {
     await page.locator(".list .scroller").evaluate((element) => element.scrollTo(0, 600));
     const late = new Tree(`scrolled ${unique} late`);
     await worker.send(late.own, late.end(late.own, 1));
-    // Whoever can't see it hears of it.
+    // The change is announced to screen readers.
     await hasText(page.locator("p[role=status]"), /1 new/);
     await page.getByRole("button", { name: "1 new" }).click();
     await row(page, late).waitFor();
@@ -465,7 +466,7 @@ test("arrows go through the rows, Enter opens one, Space and Shift choose, and B
     await hasAddress(page, new RegExp(`/tasks/${newest[1].rootId}`));
     await page.goBack();
     await row(page, newest[0]).waitFor();
-    // What is typed into a field goes nowhere else.
+    // Keys typed into a field have no other effect.
     await page.getByRole("searchbox").focus();
     await press("ArrowDown");
     assert.equal(await focused(page), undefined);
@@ -493,7 +494,7 @@ test("the oldest come first if one wants, and the choice is a link", async () =>
     assert.equal(await page.getByRole("columnheader", { name: "Started" }).getAttribute("aria-sort"), "ascending");
     await page.keyboard.press("End");
     await row(page, trees[101]).waitFor();
-    // New ones stand at the end of all.
+    // New runs are at the end of the list.
     const late = new Tree(`sorted ${unique}`);
     await worker.send(late.own, late.end(late.own, 1));
     await page.keyboard.press("End");
@@ -547,11 +548,11 @@ test("pages far away are let go and come again, in a list that is as long as one
       scroller.scrollTo(0, scroller.scrollHeight);
       return document.querySelector(`[data-root="${rootId}"]`) !== null;
     }, newest[2999].rootId);
-    // Chosen ones stay chosen.
+    // The selection is kept.
     await hasText(page.locator(".checked-bar strong"), "1 selected");
     const place = (tree) => row(page, tree).getAttribute("aria-rowindex");
     assert.equal(await place(newest[2999]), "3001");
-    // Up again by the wheel, over what was let go.
+    // Scroll up again by the wheel, past unloaded pages.
     const scroller = page.locator(".list .scroller");
     await scroller.evaluate((element) => element.scrollTo(0, 1010 * 32));
     await row(page, newest[1010]).waitFor();
@@ -593,7 +594,7 @@ test("the rows can be scrolled by keys after a click between them, and Tab goes 
     await hasFocus(page, trees[0]);
     await page.keyboard.press("Home");
     await hasFocus(page, trees[59]);
-    // From the filter on, forth and back, it is never what has the focus.
+    // It never has the focus, forwards and backwards from the filter.
     await page.keyboard.press("/");
     const visited = [];
     for (const key of ["Tab", "Tab", "Shift+Tab", "Shift+Tab"]) {
@@ -612,7 +613,7 @@ test("choosing moves no row", async () => {
     await row(page, trees[39]).getByRole("checkbox").check();
     await page.locator(".checked-bar").waitFor();
     assert.deepEqual(await row(page, trees[35]).boundingBox(), before);
-    // The last ones can be reached beside what lies over them.
+    // The last rows can be scrolled out from under the overlay.
     await page.keyboard.press("End");
     await hasFocus(page, trees[0]);
     const [last, bar] = [await row(page, trees[0]).boundingBox(), await page.locator(".checked-bar").boundingBox()];

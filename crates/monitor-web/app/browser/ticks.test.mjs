@@ -1,4 +1,4 @@
-/** What changes by itself while nothing happens: the time of what runs, by one interval for each pace, and as text alone. */
+/** Automatic updates without events: running durations, with one timer per pace, and only as text changes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onPage, useBrowser, useWorker } from "./browser.mjs";
@@ -29,7 +29,7 @@ function countIntervals() {
 test("31 rows that run tick by one interval for each pace, which changes text and nothing else", async () => {
   const trees = Array.from({ length: ROWS }, (_, index) => {
     const tree = new Tree(`ticking ${unique} ${index}`);
-    // Young ones tick four times a second, the others once.
+    // Recent runs are updated four times a second, the others once.
     tree.own.time_us = nowUs() - (index < YOUNG ? 0 : 600e6);
     return tree;
   });
@@ -40,7 +40,7 @@ test("31 rows that run tick by one interval for each pace, which changes text an
       await page.addInitScript(countIntervals);
       await page.goto(`${server}/tasks?q=ticking+${unique}`);
       await page.locator('.connection[data-connection="live"]').waitFor();
-      // All rows are drawn, with what is read once nothing else is to be done.
+      // All rows are drawn, including data that is read when the browser is idle.
       await page.waitForFunction((count) => document.querySelectorAll(".root[data-root] .last-runs .last").length === count, ROWS);
       await page.waitForFunction(() => document.fonts.status === "loaded");
       await page.evaluate(() => new Promise(requestIdleCallback));
@@ -57,7 +57,7 @@ test("31 rows that run tick by one interval for each pace, which changes text an
       });
       await page.waitForFunction(([rows, ticks]) => globalThis.ticks.size === rows && [...globalThis.ticks.values()].every((count) => count >= ticks), [ROWS, TICKS]);
       assert.deepEqual(await page.evaluate(() => globalThis.others), []);
-      // Those of a second and less; what asks the server again is slower.
+      // Timers of at most one second; repeated requests to the server are slower.
       const paces = await page.evaluate(() => [...globalThis.intervals.values()].filter((ms) => ms <= 1000));
       assert.ok(paces.length > 0 && paces.length === new Set(paces).size && paces.length <= 2, `intervals of ${paces} ms`);
     },

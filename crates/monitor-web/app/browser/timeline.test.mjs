@@ -53,7 +53,7 @@ test("the tab is a link, zooms by key and wheel, and keeps its window in the add
     await page.mouse.move(box.x + box.width * 0.25, box.y + 100);
     await page.mouse.wheel(0, -600);
     const zoomed = await windowIs(page, (from, to) => to - from < 500000);
-    // What is under the pointer stays there.
+    // The time under the pointer stays in place.
     const under = zoomed[0] + 0.25 * (zoomed[1] - zoomed[0]);
     assert.ok(Math.abs(under - 250_000) < 5_000, `${under}`);
     await hasAddress(page, /window=/);
@@ -90,7 +90,7 @@ test("all names come, though not all with the first frame", async () => {
   await worker.send(tree.own, ...steps, ...steps.map((step) => tree.end(step, 900)), tree.end(tree.own, 1000));
   const test = async (page) => {
     await windowIs(page);
-    // Where a name stands the bar is not of one colour.
+    // A bar with a name has several colours.
     await page.waitForFunction((rows) => {
       const context = document.querySelector(".stage canvas").getContext("2d");
       const isNamed = (row) => new Set(new Uint32Array(context.getImageData(40, 24 + row * 18 + 4, 60, 10).data.buffer)).size > 2;
@@ -135,7 +135,7 @@ test("what the end waited for is underlined, and no more than that", async () =>
   await worker.send(tree.own, first, tree.end(first, 400), beside, tree.end(beside, 250), last, tree.end(last, 500), tree.end(tree.own, 1000));
   const test = async (page) => {
     await windowIs(page);
-    // The root's bar lies in the first row; below it `first` and `last`, then `beside`, for which nobody waited.
+    // The root's bar is in the first row; below it `first` and `last`, then `beside`, which is not on the critical path.
     const at = [
       ["first", 1, 0.2, true],
       ["last", 1, 0.75, true],
@@ -187,7 +187,7 @@ test("a range that is dragged over is summed up", async () => {
     await hasText(page.locator(".sum span").first(), /^30\d ms selected: [345] processes, total 27\d ms · 1 failed$/);
     await windowIs(page, (from, to) => from === 0 && to === 1000000);
 
-    // And by keys alone: what is in the window.
+    // The summary of the window by keys only.
     await page.keyboard.press("r");
     await page.locator(".sum").waitFor({ state: "detached" });
     await page.keyboard.press("r");
@@ -227,7 +227,7 @@ test("idle gaps are folded unless one wants to see them", async () => {
       const box = await stage(page).boundingBox();
       await page.mouse.move(box.x + box.width * part, box.y + 24 + 18 + 9);
     };
-    // Of 10 s only 0.2 s and the narrow gap are left, so each takes a quarter.
+    // Only 0.2 s and the collapsed gap remain of 10 s, so each takes a quarter.
     await nameAt(0.2);
     await hasText(page.locator(".card strong"), "early");
     await nameAt(0.8);

@@ -52,7 +52,7 @@ test("a long tree that goes on opens with what is over closed, and all else in s
     assert.equal(await page.locator(".node").count(), 1 + 8 + 8);
     assert.equal(await node(page, stages[0].stage).getAttribute("aria-expanded"), "false");
     assert.equal(await node(page, last).getAttribute("aria-expanded"), "true");
-    // What is read stays where it is when it ends.
+    // Visible rows stay in place when processes end.
     await worker.send(...steps.map((step) => tree.end(step, 5)), tree.end(last, 20), tree.end(tree.own, 200));
     await hasText(page.locator(".root-header .state").first(), /succeeded/);
     assert.equal(await node(page, last).getAttribute("aria-expanded"), "true");
@@ -308,7 +308,7 @@ test("what is being read stays where it is while rows come above it", async () =
 test("what is lost with its worker shows so, since when, and is corrected when the worker returns", async () => {
   const silent = await new Worker().online(300);
   const tree = new Tree("silent");
-  // More than the stream tells one by one.
+  // More processes than the stream reports individually.
   const many = Array.from({ length: 1500 }, (_, index) => tree.start(`step ${index}`, tree.id, index));
   await onPage(`${server}/tasks?name=silent`, async (page) => {
     await hasText(page.locator(".connection"), "live");

@@ -1,4 +1,4 @@
-/** People who may change something. */
+/** Users with rights for the tests, and their login. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { newId, server } from "./events.mjs";
@@ -6,7 +6,7 @@ import { newId, server } from "./events.mjs";
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
 const PASSWORD = "correct horse battery";
 
-/** Why tests that log somebody in are left out, or false. */
+/** Reason for skipping tests that need a login, or false. */
 export const skipUsers = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
 
 /** Adds a user with a role. Returns the name. */
@@ -24,7 +24,7 @@ export async function enter(page, user) {
   await page.locator("form button").first().click();
 }
 
-/** Logs a user in; the page is then where `address` says. */
+/** Logs a user in; the page then shows `address`. */
 export async function logIn(page, user, address) {
   await page.goto(`${server}/login?next=${encodeURIComponent(address.slice(server.length))}`);
   await enter(page, user);

@@ -1,4 +1,4 @@
-/** The page of one worker: who it is, what it does, what it is asked and told. */
+/** The page of one worker: its identity, its work, and commands to it. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -24,7 +24,7 @@ async function choose(page, of, choice) {
   await menu(page, of).getByRole("button", { name: choice, exact: true }).click();
 }
 
-/** A worker of a queue, whose pool grows and shrinks as it is told. */
+/** A worker of a queue that grows and shrinks its pool on command. */
 async function queueWorker() {
   const worker = await new Worker({ program: "render", hostname: newId() }).online();
   const told = [];
@@ -69,7 +69,7 @@ test("a worker's page tells its pool, limits and queues, what runs and its tasks
     await hasText(dialog.getByRole("status"), /^failed the program ends$/);
     await page.keyboard.press("Escape");
 
-    // Whoever may not change anything sees why, and is asked nothing.
+    // Readers without the right see the reason, and no dialog is opened.
     await menu(page, "Control").locator("summary").click();
     await hasText(menu(page, "Control").locator(".refused"), /^Only operators may do this\. Log in$/);
     const pause = menu(page, "Control").getByRole("button", { name: "Pause" });
@@ -135,7 +135,7 @@ test("a worker is told what to do after its effect was counted, and only what it
     await hasText(dialog.getByRole("status"), "refused MONITOR_COMMANDS=read");
     await page.keyboard.press("Escape");
 
-    // All of it stands on the page, newest first, with who asked; what only asks is left out until it is wanted.
+    // The page lists all commands, newest first, with their senders; commands that only read are shown on request.
     const commands = page.locator(".commands li");
     await hasText(commands.first(), new RegExp(`^refused ?Shut down.*${user}`));
     assert.equal(await commands.count(), 5);

@@ -1,4 +1,4 @@
-/** All texts of the page stand in the catalogues, in every language, and nothing else does. */
+/** Checks that all texts of the page are in the catalogues, in every language, and that the catalogues contain no unused texts. */
 import { readdirSync, readFileSync } from "node:fs";
 import ts from "typescript";
 import { expect, test } from "vitest";
@@ -32,10 +32,10 @@ test("every text is used", () => {
   expect(unused).toEqual([]);
 });
 
-/** Attributes that people read or hear. */
+/** Attributes that are shown or read aloud. */
 const READ = new Set(["title", "placeholder", "alt", "aria-label", "aria-description", "aria-roledescription", "aria-valuetext"]);
 
-/** What of a source would be shown and is no text of a catalogue. */
+/** Returns displayed literals of a source file that should be catalogue texts. */
 function literals(file: string, text: string): string[] {
   const found: string[] = [];
   const note = (literal: string) => /\p{L}{2}/u.test(literal) && found.push(`${file}: ${literal.trim()}`);
@@ -54,7 +54,7 @@ test("no text stands in the sources themselves", () => {
   expect(files.filter(({ file }) => file.endsWith(".tsx")).flatMap(({ file, text }) => literals(file, text))).toEqual([]);
 });
 
-/** The same in both languages: names, and what is nothing but places to be filled. */
+/** Texts that are equal in both languages: names, and texts that only consist of placeholders. */
 const SHARED = new Set(["app.name", "fold.times", "fold.p95", "stats.rate", "stats.column.p50", "stats.column.p95", "stats.column.p99", "panel.ids", "panel.pid", "worker.stat.pid", "error.panic"]);
 
 test("every text is there in Chinese", () => {
@@ -71,7 +71,7 @@ test("every text has the same places to be filled in Chinese", () => {
 test("in Chinese a process of the page is a 过程: 进程, one of an operating system, is only in 工作进程", () => {
   const others = Object.entries(zh).filter(([, text]) => text.replaceAll("工作进程", "").includes("进程"));
   expect(others).toEqual([]);
-  // The words that stand for it are there, or the test would hold for a page that says nothing.
+  // The expected translations exist; otherwise the test would also pass for an empty catalogue.
   expect(Object.values(zh).filter((text) => text.includes("过程")).length).toBeGreaterThan(10);
   expect(Object.values(zh).some((text) => text.includes("工作进程"))).toBe(true);
 });

@@ -1,7 +1,7 @@
 /**
- * The translation catalogue. A language is one file in `locales/`: its texts by id, in ICU
- * message format. English decides which ids there are; what another language lacks, TypeScript says.
- * Texts of one part of the page stand in `locales/parts/`, and are read with that part.
+ * The translation catalogue. A language is one file in `locales/`: its texts by id, in ICU message format. The English file defines the
+ * ids; TypeScript reports missing ids in other languages. Texts for one part of the page are in `locales/parts/`, and are loaded with that
+ * part.
  */
 import { type Messages as Compiled, i18n } from "@lingui/core";
 import { compileMessage } from "@lingui/message-utils/compileMessage";
@@ -15,7 +15,7 @@ import type { en as worker } from "./locales/parts/worker.en.ts";
 import { visible } from "./model/text.ts";
 
 export type MessageId = keyof typeof en | keyof typeof alerts | keyof typeof batch | keyof typeof cancel | keyof typeof queue | keyof typeof report | keyof typeof worker;
-/** What every file in `locales/` exports by its language's name. */
+/** The texts that every file in `locales/` exports under its language code. */
 export type Messages = Record<keyof typeof en, string>;
 
 const files = import.meta.glob<Record<string, Messages>>(["./locales/*.ts", "!./locales/*.test.ts"]);
@@ -24,7 +24,7 @@ const codes = Object.keys(files).map((file) => file.slice("./locales/".length, -
 
 const KEY = "monitor-language";
 
-/** The language that was chosen here, else the first of the browser's that there is. */
+/** Returns the language selected on this page, otherwise the first available language of the browser's preferences. */
 function preferred(): string {
   const wanted = [localStorage.getItem(KEY) ?? "", ...navigator.languages].map((language) => language.split("-")[0] ?? "");
   return wanted.find((language) => codes.includes(language)) ?? "en";
@@ -35,11 +35,11 @@ export const locale = preferred();
 /** All languages, each by its own name. */
 export const languages = codes.map((code) => {
   const name = new Intl.DisplayNames(code, { type: "language" }).of(code) ?? code;
-  // A sign of it where there is little room: 中, EN.
+  // A short form where space is limited: 中, EN.
   return { code, name, short: /\p{Script=Latin}/u.test(name) ? code.toUpperCase() : name.slice(0, 1) };
 });
 
-/** Takes effect with a new page: every text is read once. */
+/** Reloads the page in another language, because every text is read only once. */
 export function chooseLanguage(code: string): void {
   localStorage.setItem(KEY, code);
   location.reload();
@@ -48,14 +48,14 @@ export function chooseLanguage(code: string): void {
 const texts: Partial<Record<MessageId, string>> = {};
 const compiled: Compiled = {};
 
-/** Reads the texts of the reader's language; nothing is drawn before. */
+/** Loads the texts of the reader's language. The page is drawn afterwards. */
 export async function loadTexts(): Promise<void> {
   const file = await files[`./locales/${locale}.ts`]?.();
   Object.assign(texts, file?.[locale]);
   i18n.loadAndActivate({ locale, messages: compiled });
 }
 
-/** Reads the texts of a part of the page, in the reader's language, before that part is drawn. */
+/** Loads the texts for a part of the page before that part is drawn. */
 export async function loadPart(part: string): Promise<void> {
   const file = await parts[`./locales/parts/${part}.${locale}.ts`]?.();
   Object.assign(texts, file?.[locale]);
@@ -72,13 +72,13 @@ function hasText(id: string): id is MessageId {
   return id in texts;
 }
 
-/** The text `family.word` for a word that came in, or `unknown` where there is none: the word itself. */
+/** Returns the text `family.word` for a received word. If there is none, returns `unknown`, by default the word itself. */
 export function wordText(family: string, word: string, values?: Record<string, string | number>, unknown = visible(word)): string {
   const id = `${family}.${word}`;
   return hasText(id) ? t(id, values) : unknown;
 }
 
-/** How many events of a type were lost: `1,212 processes`. */
+/** Returns the number of lost events of a type: `1,212 processes`. */
 export function lostText(type: string, lost: number): string {
   return wordText("missing.type", type, { count: lost }, `${count(lost)} × ${visible(type)}`);
 }

@@ -14,15 +14,15 @@ import { idle } from "./ui/useIdle.ts";
 import "./ui/tokens.css";
 import "./ui/base.css";
 
-/** Longest time that the first paint waits for what would push it. */
+/** Maximum time that the first paint waits for resources that would shift its content. */
 const PATIENCE_MS = 2_000;
 
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLive();
-// The screen that is asked for is read beside the texts, not after them.
+// Load the requested screen in parallel with the texts.
 const asked = screens.find(({ path }) => path === location.pathname) ?? screens.find(({ path }) => path.endsWith("$root"));
-// A font or a refusal that arrives after the first paint would push what is being read.
+// A font or an access error that arrives after the first paint would shift the content.
 const pushing = Promise.allSettled([document.fonts.load("1em Inter"), queryClient.prefetchQuery(me)]);
 const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
 await Promise.all([loadTexts(), asked?.load().catch(() => undefined), Promise.race([pushing, patience])]);
@@ -35,8 +35,8 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   </StrictMode>,
 );
 
-// All screens are there when they are gone to, even if the connection is not; what is asked for goes first, and one after the other
-// none of them keeps the page from answering.
+// Preload all screens, so that they are available without a connection. The requested one is loaded first; the others follow one after
+// another, so that the page stays responsive.
 await readAhead;
 for (const { load } of screens) {
   await idle();

@@ -1,4 +1,4 @@
-/** What parts of the page must not know: the shell has a table of sections, and a screen is known to that table alone. */
+/** Checks the imports between parts of the page: the shell has a table of sections, and only that table imports the screens. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, posix } from "node:path";
 import ts from "typescript";
@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 
 const TABLE = "screens/screen.ts";
 
-/** What a source imports: files, seen from `src`. */
+/** Returns the imported files of a source, relative to `src`. */
 function imports(file: string, text: string): string[] {
   const { importedFiles } = ts.preProcessFile(text, true, true);
   return importedFiles.map(({ fileName }) => (fileName.startsWith(".") ? posix.join(dirname(file), fileName) : fileName));
@@ -47,7 +47,7 @@ test("the table finds every folder of screens by itself", () => {
   expect(table).toContain('import.meta.glob<{ screen: Screen }>("./*/screen.ts"');
 });
 
-/** What is read at intervals, as no event tells of it. */
+/** Data that is read at intervals, because no event reports its changes. */
 const AT_INTERVALS = {
   "screens/about/About.tsx": "the status, and when tokens were used",
   "screens/queue/Queue.tsx": "how many tasks wait in brokers",

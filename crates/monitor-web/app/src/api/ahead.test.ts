@@ -4,7 +4,7 @@ import { hourBefore } from "../model/causes.ts";
 
 const script = readFileSync(new URL("../../public/ahead.js", import.meta.url), "utf8");
 
-/** What is asked for at an address before the page is there. */
+/** Returns the requests that `public/ahead.js` sends at an address before the page is loaded. */
 function askedAt(pathname: string, search = ""): string[] {
   const asked: string[] = [];
   const location = { origin: "http://here", pathname, search };

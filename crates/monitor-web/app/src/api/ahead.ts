@@ -1,11 +1,11 @@
-/** What `public/ahead.js` has begun to read before the page was there: the answers by their addresses. */
+/** Responses to the requests that `public/ahead.js` sent before the page was loaded, by address. */
 
 const ahead = (globalThis as { ahead?: Map<string, Promise<Response>> }).ahead ?? new Map<string, Promise<Response>>();
 
-/** Until all of it is answered, in whatever way; or at once if nothing was asked. */
+/** Settles when all these requests have ended; at once if there were none. */
 export const readAhead: Promise<unknown> = Promise.allSettled(ahead.values());
 
-/** The answer to this request, once: a second time it is asked for anew. */
+/** Returns the response to this request the first time; a repeated request is sent anew. */
 export function takeAhead({ method, url }: Request): Promise<Response> | undefined {
   if (method !== "GET") return undefined;
   const answer = ahead.get(url);

@@ -10,12 +10,12 @@ export function fetchAlert(alert: number, signal: AbortSignal): Promise<AlertDet
   return unwrap(client.GET("/api/v1/alerts/{alert}", { params: { path: { alert } }, signal }));
 }
 
-/** Says that whoever asks looks after it. */
+/** Acknowledges an alert: the user takes care of it. */
 export function acknowledgeAlert(alert: number): Promise<Alert> {
   return unwrap(client.POST("/api/v1/alerts/{alert}/ack", { params: { path: { alert } } }));
 }
 
-/** Says that it is over. */
+/** Marks an alert as resolved. */
 export function resolveAlert(alert: number): Promise<Alert> {
   return unwrap(client.POST("/api/v1/alerts/{alert}/resolve", { params: { path: { alert } } }));
 }
@@ -24,22 +24,22 @@ export function fetchRules(signal: AbortSignal): Promise<AlertRules> {
   return unwrap(client.GET("/api/v1/alerts/rules", { signal }));
 }
 
-/** What each rule that holds would have told in the past days. */
+/** Returns the messages that each active rule would have sent in the past days. */
 export function fetchTrials(days: number, signal: AbortSignal): Promise<AlertTrials> {
   return unwrap(client.GET("/api/v1/alerts/trials", { params: { query: { days } }, signal }));
 }
 
-/** What rules that don't hold yet, written as in alerts.toml, would have told. */
+/** Returns the messages that draft rules, in the format of alerts.toml, would have sent. */
 export function tryDraft(toml: string, days: number): Promise<AlertTrials> {
   return unwrap(client.POST("/api/v1/alerts/trials", { body: { toml, days } }));
 }
 
-/** The last alert as a channel would tell it. */
+/** Returns the latest alert as a channel would format it. */
 export function previewChannel(channel: string): Promise<AlertPreview> {
   return unwrap(client.POST("/api/v1/alerts/channels/{channel}/preview", { params: { path: { channel } } }));
 }
 
-/** Sends a message by a channel, and waits for its answer. */
+/** Sends a test message through a channel, and waits for the result. */
 export function testChannel(channel: string): Promise<AlertMessage> {
   return unwrap(client.POST("/api/v1/alerts/channels/{channel}/test", { params: { path: { channel } } }));
 }
@@ -48,7 +48,7 @@ export function fetchHushes(signal: AbortSignal): Promise<Hushes> {
   return unwrap(client.GET("/api/v1/alerts/hushes", { signal }));
 }
 
-/** Tells nobody of some alerts for a while, such as `2h`. */
+/** Mutes the alerts of a scope for a duration such as `2h`. */
 export function hush(scope: string, length: string, why: string, isMaintenance: boolean): Promise<Hushes> {
   return unwrap(client.POST("/api/v1/alerts/hushes", { body: { scope, for: length, ...(why && { why }), ...(isMaintenance && { maintenance: true }) } }));
 }
@@ -62,12 +62,12 @@ export function fetchHeartbeats(signal: AbortSignal): Promise<Heartbeats> {
   return unwrap(client.GET("/api/v1/heartbeats", { signal }));
 }
 
-/** Adds a heartbeat; its key is told this once. */
+/** Adds a heartbeat. Its key is only returned by this request. */
 export function addHeartbeat(definition: HeartbeatDefinition): Promise<HeartbeatKey> {
   return unwrap(client.POST("/api/v1/heartbeats", { body: definition }));
 }
 
-/** Gives a heartbeat another key, told this once; the one before it is taken for a day more. */
+/** Replaces the key of a heartbeat. The new key is only returned by this request; the old key stays valid for one day. */
 export function rollHeartbeat(name: string): Promise<HeartbeatKey> {
   return unwrap(client.POST("/api/v1/heartbeats/{name}/roll", { params: { path: { name } }, body: {} }));
 }

@@ -22,7 +22,7 @@ export function fetchBatchRuns(query: BatchRunsQuery, signal: AbortSignal): Prom
   return unwrap(client.GET("/api/v1/batch-tasks/runs", { params: { query }, signal }));
 }
 
-/** The agents that the server has heard of. */
+/** Returns all agents that the server knows. */
 export function fetchAgents(signal: AbortSignal): Promise<BatchAgents> {
   return unwrap(client.GET("/api/v1/agents", { signal }));
 }
@@ -34,50 +34,50 @@ export function pauseBatchTask(name: string, isPaused: boolean): Promise<BatchTa
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/resume", { params: { path } }));
 }
 
-/** Runs a task now, whatever its rules say. */
+/** Runs a task now, independently of its rules. */
 export function runBatchTask(name: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/run", { params: { path: { name } }, body: {} }));
 }
 
-/** Ends one of a task's runs, or all that run. */
+/** Ends one run of a task, or all its open runs. */
 export function endBatchRun(name: string, run?: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/kill", { params: { path: { name } }, body: run === undefined ? {} : { run } }));
 }
 
-/** Runs what a run ran once more, with the same arguments. */
+/** Repeats a run with the same arguments. */
 export function rerunBatchRun(run: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/runs/{id}/rerun", { params: { path: { id: run } } }));
 }
 
-/** A piece of what a run has written, from its agent's machine. */
+/** Returns a part of a run's output from its agent's machine. */
 export function fetchRunLog(run: string, offset: number, signal: AbortSignal): Promise<BatchLog> {
   return unwrap(client.GET("/api/v1/batch-tasks/runs/{id}/log", { params: { path: { id: run }, query: { offset } }, signal }));
 }
 
-/** What was due in a time, what became of it, and what ran. */
+/** Returns the due times of a day, the decisions about them, and the runs. */
 export function fetchDay(query: QueryOf<"get_day">, signal: AbortSignal): Promise<BatchDay> {
   return unwrap(client.GET("/api/v1/batch-tasks/runs/day", { params: { query }, signal }));
 }
 
-/** What would have happened in the last month by a definition; nothing is saved. */
+/** Returns the runs of the last month as a definition would have caused them; nothing is saved. */
 export function rehearse(definition: Definition, signal: AbortSignal): Promise<BatchRehearsal> {
   return unwrap(client.POST("/api/v1/batch-tasks/rehearse", { body: definition as Record<string, never>, signal }));
 }
 
-/** Each time that a task was due, or will be, and what was decided. */
+/** Returns each due time of a task, past or future, and the decision about it. */
 export function fetchExplanation(name: string, signal: AbortSignal): Promise<BatchExplanation> {
   return unwrap(client.GET("/api/v1/batch-tasks/{name}/explain", { params: { path: { name } }, signal }));
 }
 
-/** When rules that nobody has saved yet would be due. */
+/** Returns the next due times of unsaved rules. */
 export function fetchNextDues(query: QueryOf<"get_next">, signal: AbortSignal): Promise<NextDues> {
   return unwrap(client.GET("/api/v1/batch-tasks/rules/next", { params: { query }, signal }));
 }
 
-/** A definition as it is written; what it may hold is told by whoever reads it. */
+/** A definition as JSON. The server validates its keys. */
 export type Definition = Record<string, unknown>;
 
-/** Saves a new task, or another definition of the version that was read. */
+/** Creates a task, or replaces the definition if the saved version is still `version`. */
 export function saveBatchTask(name: string, definition: Definition, version?: number): Promise<BatchTask> {
   const body = definition as Record<string, never>;
   if (version === undefined) return unwrap(client.POST("/api/v1/batch-tasks", { body }));
@@ -89,12 +89,12 @@ export async function deleteBatchTask(name: string, version: number): Promise<vo
   if (!answer.response.ok) await unwrap(Promise.resolve(answer));
 }
 
-/** What runs of a task have published and left, as its agents have it. */
+/** Returns the publications of a task, and the files that its runs have left, as reported by its agents. */
 export function fetchPublications(name: string, signal: AbortSignal): Promise<BatchPublications> {
   return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications", { params: { path: { name }, query: {} }, signal }));
 }
 
-/** The files of a publication, or of what a run has left. */
+/** Returns the files of a publication, or the files that a run has left. */
 export function fetchPublication(name: string, publication: string, agent: string, signal: AbortSignal): Promise<BatchFiles> {
   return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}", { params: { path: { name, publication }, query: { agent } }, signal }));
 }
@@ -103,12 +103,12 @@ export function fetchPublishedFile(name: string, publication: string, path: stri
   return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}/file", { params: { path: { name, publication }, query: { agent, path } }, signal }));
 }
 
-/** What another publication, `other`, has otherwise. */
+/** Compares a publication with another one, `other`. */
 export function fetchComparison(name: string, publication: string, other: string, agent: string, signal: AbortSignal): Promise<BatchComparison> {
   return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}/compare", { params: { path: { name, publication }, query: { agent, with: other } }, signal }));
 }
 
-/** Publishes again: to its own target, or to a named one what a run has left. */
+/** Publishes again to the original target, or publishes the files that a run has left to a named target. */
 export function restorePublication(name: string, publication: string, agent: string, target?: string): Promise<Command> {
   const params = { path: { name, publication }, query: { agent } };
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/publications/{publication}/restore", { params, body: target === undefined ? {} : { target } }));

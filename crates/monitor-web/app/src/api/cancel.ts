@@ -1,8 +1,8 @@
-/** The request that ends what runs. */
+/** The request that cancels processes. */
 import { client, unwrap } from "./client.ts";
 import type { Cancelled } from "./types.ts";
 
-/** Has a process end and all below it, or a whole tree. `isDry` only says what would end and who would be told. */
+/** Cancels a process with its descendants, or a whole tree. With `isDry`, only returns the affected processes and workers. */
 export function cancelTree(root: string, process: string | undefined, isDry: boolean): Promise<Cancelled> {
   return unwrap(client.POST("/api/v1/roots/{root}/cancel", { params: { path: { root } }, body: { dry_run: isDry, ...(process !== undefined && { process }) } }));
 }

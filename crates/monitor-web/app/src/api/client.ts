@@ -1,4 +1,4 @@
-/** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
+/** The HTTP client: typed requests, and errors with the server's message. */
 import createClient from "openapi-fetch";
 import type { operations, paths } from "./schema.ts";
 import { ask, origin } from "./server.ts";
@@ -6,7 +6,7 @@ import type { CausesPage, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Proble
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
-/** An answer that was no success; `status` is 0 when there was no answer at all. */
+/** An unsuccessful response; `status` is 0 if there was no response. */
 export class ApiError extends Error {
   constructor(
     message: string,
@@ -29,12 +29,12 @@ async function send(request: Request): Promise<Response> {
   }
 }
 
-/** Where one logs in; from there the way leads back. */
+/** Opens the login page, which returns to the current page afterwards. */
 function logIn(): void {
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
-/** `Body` is the described model as the server writes it: see `types.ts`. */
+/** Returns the body of a response or throws an `ApiError`. `Body` is the model as the server writes it: see `types.ts`. */
 export async function unwrap<Body>(answer: Promise<{ data?: unknown; error?: Problem | unknown; response: Response }>): Promise<Body> {
   const { data, error, response } = await answer;
   if (data !== undefined) return data as Body;
@@ -62,7 +62,7 @@ export function fetchStatus(signal: AbortSignal): Promise<Status> {
   return unwrap(client.GET("/api/v1/status", { signal }));
 }
 
-/** For what is only done, by its path alone. */
+/** Sends a request without a body, for actions. */
 async function act(method: string, path: string): Promise<Response> {
   const response = await send(new Request(new URL(path, origin), { method }));
   if (response.ok) return response;
@@ -74,7 +74,7 @@ export const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(ro
 
 type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
 
-/** Those of this id in the newest trees. */
+/** Returns the processes with this id in the newest trees. */
 export function fetchProcessesOfId(id: string, signal: AbortSignal): Promise<ProcessPage> {
   return unwrap(client.GET("/api/v1/processes/{id}", { params: { path: { id } }, signal }));
 }
@@ -83,18 +83,18 @@ export function fetchNames(query: QueryOf<"get_names">, signal: AbortSignal): Pr
   return unwrap(client.GET("/api/v1/roots/names", { params: { query }, signal }));
 }
 
-/** The lines of one process, or of a whole tree. */
+/** Returns the log lines of a process, or of a whole tree. */
 export function fetchLogs(root: string, process: string | undefined, query: QueryOf<"get_root_logs">, signal: AbortSignal): Promise<LogsPage> {
   if (process === undefined) return unwrap(client.GET("/api/v1/roots/{root}/logs", { params: { path: { root }, query }, signal }));
   return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}/logs", { params: { path: { root, id: process }, query }, signal }));
 }
 
-/** One process, with the links that lead to it from other trees. */
+/** Returns a process, and links to it from other trees. */
 export function fetchProcess(root: string, id: string, signal: AbortSignal): Promise<ProcessDetail> {
   return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}", { params: { path: { root, id } }, signal }));
 }
 
-/** What the doctor says of one process. */
+/** Returns the doctor's findings about a process. */
 export function fetchDoctor(root: string, process: string, signal: AbortSignal): Promise<Diagnosis> {
   return unwrap(client.GET("/api/v1/doctor", { params: { query: { root, process } }, signal }));
 }
@@ -129,13 +129,13 @@ export async function deleteRoot(root: string): Promise<void> {
 
 export const EXPORTS = ["html", "json", "ndjson", "perfetto", "otlp", "junit"] as const;
 
-/** The name of a file with an export. */
+/** Returns the file name of an export. */
 export function exportName(of: string | number, format: (typeof EXPORTS)[number]): string {
   if (format === "junit") return `${of}.junit.xml`;
   return format === "perfetto" || format === "otlp" ? `${of}.${format}.json` : `${of}.${format}`;
 }
 
-/** Where a root can be taken away as a file. */
+/** Returns the address of a run's export. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
   return `${rootPath(root)}/export?format=${format}`;
 }

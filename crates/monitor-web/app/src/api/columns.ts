@@ -1,4 +1,4 @@
-/** A whole tree in columns, read by a worker. */
+/** Reads a whole tree in columns, in a web worker. */
 import type { Part } from "../model/columns.ts";
 import { ApiError, rootPath } from "./client.ts";
 
@@ -8,7 +8,7 @@ export interface ToReader {
 
 export type FromReader = Part | { kind: "failed"; message: string; status: number } | { kind: "unsupported" } | { kind: "done" };
 
-/** Hands over part after part; resolves to whether the server, and this browser, can do so at all. */
+/** Passes each part to `take`. Resolves to true if both the server and this browser support columns. */
 export function readColumns(root: string, signal: AbortSignal, take: (part: Part) => void): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./columns.worker.ts", import.meta.url), { type: "module" });

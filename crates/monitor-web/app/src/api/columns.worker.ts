@@ -1,4 +1,4 @@
-/** Reads a tree in columns and cuts it into its parts, away from the page: a large one would hold it up. */
+/** Web worker that reads a tree in columns and splits it into parts, because a large tree would block the page. */
 import { ColumnReader, MEDIA_TYPE } from "../model/columns.ts";
 import type { FromReader, ToReader } from "./columns.ts";
 
@@ -13,7 +13,7 @@ async function read(address: string): Promise<void> {
       const { detail } = (await answer.json().catch(() => ({}))) as { detail?: string };
       return scope.postMessage({ kind: "failed", message: detail ?? answer.statusText, status: answer.status });
     }
-    // A server that does not know columns answers as it always did.
+    // An older server without support for columns responds with JSON.
     if (!answer.headers.get("content-type")?.startsWith(MEDIA_TYPE) || !answer.body) return scope.postMessage({ kind: "unsupported" });
     const reader = answer.body.getReader();
     const columns = new ColumnReader();

@@ -6,19 +6,19 @@ export function fetchQueueTasks(query: { state?: string; worker?: string; queue?
   return unwrap(client.GET("/api/v1/queue-tasks", { params: { query }, signal }));
 }
 
-/** How many tasks each queue has, by state. */
+/** Returns the number of tasks in each queue, by state. */
 export function fetchQueues(signal: AbortSignal): Promise<Queues> {
   return unwrap(client.GET("/api/v1/queues", { signal }));
 }
 
 const ANSWER_MS = 2000;
 
-/** Has all workers not begin these tasks, and end those that run if that is said. */
+/** Revokes tasks: workers don't start them. With `terminate`, workers also end running tasks. */
 export function revokeTasks(ids: readonly string[], terminate: boolean): Promise<Command> {
   return unwrap(client.POST("/api/v1/queue-tasks/revoke", { body: { ids: [...ids], terminate, timeout_ms: ANSWER_MS } }));
 }
 
-/** Has tasks that have ended run again. */
+/** Runs ended tasks again. */
 export function retryTasks(ids: readonly string[]): Promise<QueueRetried> {
   return unwrap(client.POST("/api/v1/queue-tasks/retry", { body: { ids: [...ids], to: {}, timeout_ms: ANSWER_MS } }));
 }

@@ -1,4 +1,4 @@
-/** The types of the API are those of the server's description, which a test of the server keeps current. */
+/** Checks that `schema.ts` matches the server's API description, which a test of the server keeps current. */
 import { readFile } from "node:fs/promises";
 import openapi, { astToString } from "openapi-typescript";
 import { expect, test } from "vitest";

@@ -1,9 +1,9 @@
-/** The server that this page came from. */
+/** Sends requests to the server of this page. */
 import { takeAhead } from "./ahead.ts";
 
 export const origin = location.origin;
 
-/** Asks the server; rejects if it does not answer. */
+/** Sends a request; rejects if the server does not respond. */
 export function ask(request: Request): Promise<Response> {
   return takeAhead(request) ?? fetch(request);
 }

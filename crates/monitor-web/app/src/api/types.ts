@@ -3,50 +3,50 @@ import type { components } from "./schema.ts";
 
 type Schemas = components["schemas"];
 
-/** Read models are written in full, with null for what is not known, though their description lets that be left out. */
+/** The server writes all fields of read models, with null for unknown values, although their description marks them as optional. */
 type Written<Model> = { [Key in keyof Model]-?: Exclude<Model[Key], undefined> };
 
-/** `Model`, with models in it replaced by what they are here. */
+/** `Model` with some fields replaced by more specific types. */
 type With<Model, Content extends Partial<Record<keyof Model, unknown>>> = Omit<Written<Model>, keyof Content> & Content;
 
-/** What is left out where it is not known. */
+/** Fields that are omitted if unknown. */
 interface Expected {
-  /** What those of its name took before: half of them less than the first, 95 of 100 less than the second. */
+  /** Median and 95th percentile of earlier durations of processes with this name. */
   expected_ns?: number | null;
   expected_p95_ns?: number | null;
   overdue?: boolean;
 }
 
-/** What a root alone has. */
+/** Fields that only roots have. */
 interface OfRoot {
-  /** When it was queued, or ended, if its start is not known. */
+  /** Time at which it was queued, or ended, if its start is unknown. */
   begun_us?: number | null;
-  /** How far its own process is. */
+  /** Progress of the root's own process. */
   progress?: Progress | null;
-  /** Which attempt its own process is at, while it runs or waits for the next one. */
+  /** Current attempt of the root's own process while it runs or waits for the next attempt. */
   attempt?: number | null;
 }
 
-/** What is left out unless something was tried more than once, or is to be. */
+/** Fields that are omitted unless there was more than one attempt, or will be. */
 interface Tried {
   attempts_of?: number | null;
   next_attempt_us?: number | null;
 }
 
-/** What a heartbeat may say more than that it is one. */
+/** Optional figures of a heartbeat. */
 type Figures = Pick<Schemas["Worker"], "active" | "processed" | "loadavg">;
 
 interface Kept {
-  /** Never removed by itself. */
+  /** True if retention never deletes it. */
   pinned?: boolean;
-  /** Began without a context: nobody said which tree it belongs to. */
+  /** True if it was started without a context, so that its tree is unknown. */
   unattached?: boolean;
 }
 
 export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept | keyof OfRoot | keyof Tried>> & Expected & Kept & OfRoot & Tried;
-/** `depth` is left to the tree, which knows it of every process. */
+/** `depth` is omitted, because the tree computes it. */
 export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | "attempts" | "task" | keyof Expected | keyof Tried>, { progress: Progress | null; fold: Fold | null }> & Expected & Tried & { attempts?: Attempt[] } & Pick<Schemas["Process"], "contradictions" | "task">;
-/** A process, and what leads to it from other trees. */
+/** A process, and the links to it from other trees. */
 export type ProcessDetail = Pick<Schemas["ProcessDetail"], "linked_from">;
 export type Attempt = Written<Schemas["Attempt"]>;
 export type Progress = Written<Schemas["Progress"]>;
@@ -73,10 +73,10 @@ export type Queues = Schemas["Queues"];
 export type QueueRetried = Schemas["QueueRetried"];
 export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 
-/** What an event of the stream carries: the event, and the read models after it. */
+/** Data of a stream event: the event, and the read models after it. */
 export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }> & { log?: LogLine | null };
 
-/** The roots of one name. */
+/** Runs with the same name. */
 export type NamedRoots = With<Schemas["RootName"], { roots: Written<Schemas["RootMark"]>[] }>;
 export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
 
@@ -84,7 +84,7 @@ export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
 export type LogLine = With<Schemas["LogEntry"], { fields: Record<string, unknown> }>;
 export type LogsPage = With<Omit<Schemas["LogsPage"], "gap">, { logs: LogLine[] }> & Pick<Schemas["LogsPage"], "gap">;
 
-/** The finished processes of one name. */
+/** Statistics of the finished processes with the same name. */
 export type NameStats = Written<Schemas["NameStats"]>;
 export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
 export type StatsSeries = Schemas["StatsSeries"];
@@ -114,10 +114,10 @@ export type BatchFileText = Schemas["BatchFileText"];
 export type BatchComparison = Schemas["BatchComparison"];
 export type NextDues = With<Schemas["NextDues"], { due: Written<Schemas["NextDue"]>[] }>;
 
-/** Whom the server takes the reader for. */
+/** The user as whom the server identifies the reader. */
 export type Me = Written<Schemas["Me"]>;
 export type Tokens = Schemas["Tokens"];
-/** Alerts, and what becomes of them. */
+/** Alerts and their messages. */
 export interface AlertFacts {
   run?: string;
   root_id?: string;

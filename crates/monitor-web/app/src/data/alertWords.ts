@@ -1,16 +1,16 @@
-/** Alerts in words. */
+/** Formats alerts as text. */
 import type { Alert, AlertDetail } from "../api/types.ts";
 import { type MessageId, t, wordText } from "../i18n.ts";
 import { visible } from "../model/text.ts";
 
-/** Why, in a few words: the cause, how often, the exit code; the error apart, which is a program's own words. */
+/** Returns the cause of an alert, the count and the exit code. The error is shown separately, because it is text of the program. */
 export function causeWords({ cause, count, facts }: Alert): string {
   const code = facts.exit_code !== undefined && facts.exit_code !== 0 ? t("alerts.exit", { code: facts.exit_code }) : undefined;
   const times = count > 1 ? t("alerts.times", { count }) : undefined;
   return [wordText("alerts.cause", cause), times, code].filter((text) => text !== undefined).join(" · ");
 }
 
-/** Why, with the error or what was said. */
+/** Returns the cause of an alert with its error or text. */
 export function alertWords(alert: Alert): string {
   const said = alert.facts.error ?? alert.facts.text;
   return said === undefined ? causeWords(alert) : `${causeWords(alert)} · ${visible(said)}`;
@@ -18,7 +18,10 @@ export function alertWords(alert: Alert): string {
 
 type Note = Pick<AlertDetail["notes"][number], "what" | "who" | "detail">;
 
-/** The server's own sentences about a decision. What else stands there is data: a task, an answer, a reason in a program's words. */
+/**
+ * The server's own sentences about decisions, which are translated. Anything else in that field is data, such as a task or a message of a
+ * program.
+ */
 const SENTENCES: readonly [RegExp, MessageId][] = [
   [/^alert (?<id>\d+) has the same words$/, "alerts.detail.same-words"],
   [/^snooze of (?<scope>.+)$/, "alerts.detail.snooze"],
@@ -49,19 +52,19 @@ const SENTENCES: readonly [RegExp, MessageId][] = [
   [/^(?<task>[^:]+): there is no such task$/, "alerts.detail.task-missing"],
 ];
 
-/** What was decided, in a word or two. */
+/** Returns the text for a decision. */
 export function decisionWords({ what }: Note): string {
   return wordText("alerts.decision", what);
 }
 
-/** About whom, and why: the server's sentences in the reader's language, and all else as it is. */
+/** Returns the recipient and reason of a decision. The server's sentences are translated; other text is shown unchanged. */
 export function whyDecided({ what, who, detail }: Note): string {
   const sentence = detail === null ? undefined : detailWords(what, detail);
   return [who, sentence].filter((text) => text !== null && text !== undefined).join(" · ");
 }
 
 function detailWords(what: string, detail: string): string {
-  // Of a message that is told, or waits for a sum, it is the kind.
+  // For a sent or summarised message, `detail` contains the kind of the message.
   if (what === "told" || what === "summed") return wordText("alerts.kind", detail, undefined, detail);
   for (const [pattern, id] of SENTENCES) {
     const found = pattern.exec(detail);

@@ -1,31 +1,36 @@
 /**
- * The models that are kept true for the whole page: the newest of each that the stream has told of since the page was opened. Which these
- * are say the folders of `data/`, each in its `live.ts`.
+ * Models that are kept current for the whole page: the newest version of each model that the stream has sent since the page was opened.
+ * Each folder of `data/` defines its model in `live.ts`.
  */
 import { type Subscription, alertsStore, subscribe } from "../live/live.ts";
 import type { Batch, Dated } from "../live/messages.ts";
 import type { ModelName, Models } from "../live/models.ts";
 
-/** What a folder of `data/` exports as `live`. */
+/** The export `live` of a folder in `data/`. */
 export interface LiveModel<Name extends ModelName = ModelName> {
   name: Name;
   take(dated: Dated<Models[Name]>): void;
-  /** Numbers of roots that are no longer kept. */
+  /** Removes roots that retention has deleted, by their numbers. */
   drop?(numbers: readonly number[]): void;
-  /** Whether there are so many that they are better read again, so that a page open for days does not grow. */
+  /**
+   * Returns true if the map is so large that the lists should be read again, so that a page that is open for days does not grow.
+   */
   isFull?(): boolean;
-  /** Something was missed: forgets all, and has read again what was read before. */
+  /** Reads the initial data; resolves to the stream number at which it was current. */
   readAgain(): void;
   /** Reads what there is when the page begins; resolves with the point of the stream at which it was true. */
   read?(): Promise<number | undefined>;
 }
 
-/** What a reading depends on. `alerts` are those that fire or did, their rules, messages and hushes, and the heartbeats. */
+/**
+ * Subject whose changes cause a query to be repeated. `alerts` includes active and past alerts, their rules, messages and mutes, and the
+ * heartbeats.
+ */
 export type Topic = ModelName | "alerts";
 
 const files = import.meta.glob<{ live: LiveModel }>("./*/live.ts", { eager: true });
 const listeners = new Set<() => void>();
-/** Each rises when the stream has told of the topic. */
+/** Version of each topic, increased by each stream event about it. */
 const versions = new Map<Topic, number>();
 let version = 0;
 let frame = 0;
@@ -33,7 +38,7 @@ let subscription: Subscription | undefined;
 
 const all = () => Object.values(files).map(({ live }) => live);
 
-/** Begins to listen; before anything is loaded, so that nothing between the two is missed. */
+/** Subscribes to the stream. Called before anything is loaded, so that no event in between is missed. */
 export function startLive(): void {
   if (subscription) return;
   subscription = subscribe({ models: all().map(({ name }) => name) }, { batch: take, reset: readAgain });
@@ -46,17 +51,17 @@ export function startLive(): void {
   void read();
 }
 
-/** A number that rises when the stream has told of one of the topics. */
+/** Returns a number that increases with each stream event about one of the topics. */
 export function versionOf(topics: readonly Topic[]): number {
   return topics.reduce((sum, topic) => sum + (versions.get(topic) ?? 0), 0);
 }
 
-/** Says at which point of the stream something was true that the page has loaded. */
+/** Reports the stream number at which loaded data was current. */
 export function wasTrueAt(asOf: number): void {
   subscription?.loaded(asOf);
 }
 
-/** For `useSyncExternalStore`: the version, which rises at most once per frame. */
+/** For `useSyncExternalStore`: the version, which increases at most once per frame. */
 export const liveStore = {
   get: () => version,
   subscribe: (listener: () => void) => {
@@ -65,7 +70,7 @@ export const liveStore = {
   },
 };
 
-/** Puts a model into a map unless a newer one is there; returns whether it did. */
+/** Puts a model into a map unless the map has a newer version; returns true if it did. */
 export function putNewest<Model>(map: Map<string, Dated<Model>>, id: string, { asOf, model }: Dated<Model>): boolean {
   if ((map.get(id)?.asOf ?? -1) >= asOf) return false;
   map.set(id, { model, asOf });
@@ -73,7 +78,7 @@ export function putNewest<Model>(map: Map<string, Dated<Model>>, id: string, { a
   return true;
 }
 
-/** Has all who listen look anew, with the next frame. */
+/** Notifies all listeners in the next frame. */
 export function tellChanged(): void {
   frame ||= requestAnimationFrame(() => {
     frame = 0;

@@ -1,9 +1,12 @@
-/** Notifications of new alerts by the system, for whoever asked for them in this browser. What they say is read when the first one is due. */
+/**
+ * System notifications of new alerts, if the reader has enabled them in this browser. Their texts are loaded when the first notification is
+ * due.
+ */
 import { alertsStore } from "../live/live.ts";
 
 const KEY = "monitor-notify";
 
-/** Whether this browser notifies of alerts: it does so only after somebody wanted it. */
+/** Returns true if this browser shows notifications of alerts, which must be enabled explicitly. */
 export function isNotifying(): boolean {
   return localStorage.getItem(KEY) !== null && "Notification" in window && Notification.permission === "granted";
 }
@@ -13,7 +16,7 @@ export async function setNotifying(isWanted: boolean): Promise<void> {
   else localStorage.removeItem(KEY);
 }
 
-/** Notifies of alerts that begin while the page is open; returns what ends that. */
+/** Shows notifications of alerts that begin while the page is open; returns a function that stops this. */
 export function watchAlerts(): () => void {
   let seen = alertsStore.get()?.newest;
   const end = alertsStore.subscribe(() => {

@@ -1,18 +1,21 @@
-/** Says by the system's notifications what has begun to fire. */
+/** Shows system notifications of new alerts. */
 import { fetchAlerts } from "../api/alerts.ts";
 import { loadPart, t } from "../i18n.ts";
 import { visible } from "../model/text.ts";
 import { alertWords } from "./alertWords.ts";
 
 const TOLD = "monitor-notified";
-/** So many alerts have a notification each; the others one together. */
+/** Maximum number of separate notifications; further alerts share one. */
 const MOST = 4;
 const LIMIT = 50;
 
-/** Notifies of alerts with greater numbers than `after`: each once, whichever tab does it, and none that this tab shows. */
+/**
+ * Shows notifications of alerts with numbers greater than `after`. Each alert is notified once across all tabs, and not if this tab shows
+ * it.
+ */
 export async function notify(after: number): Promise<void> {
   const [{ alerts }] = await Promise.all([fetchAlerts({ state: "firing", limit: LIMIT }, AbortSignal.timeout(10_000)), loadPart("alerts")]);
-  // Another tab may have been faster.
+  // Another tab may already have notified these alerts.
   const told = Math.max(after, Number(localStorage.getItem(TOLD)) || 0);
   const fresh = alerts.filter(({ id }) => id > told);
   localStorage.setItem(TOLD, String(Math.max(told, ...fresh.map(({ id }) => id))));

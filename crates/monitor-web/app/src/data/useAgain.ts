@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "reac
 import { nextReading } from "../model/time.ts";
 import { type Topic, liveStore, versionOf } from "./live.ts";
 
-/** The longest timer of a browser. */
+/** Maximum delay of a browser's timer. */
 const LONGEST_MS = 2 ** 31 - 1;
 /** Pause before a reading that failed is repeated. */
 const FAILED_MS = 10_000;

@@ -1,13 +1,13 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { fetchMe } from "../api/client.ts";
 
-/** Who the reader is, and what they may do. */
+/** Query for the reader's user and rights. */
 export const me = queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
 
-/** A right to change something. `admin` has all others in it. */
+/** Right to change something. `admin` includes all other rights. */
 export type Right = "operate" | "admin";
 
-/** Whether the reader has this right; undefined until it is known. */
+/** Returns true if the reader has this right; undefined until it is known. */
 export function useMay(right: Right): boolean | undefined {
   const query = useQuery(me);
   return query.data?.scopes.some((scope) => scope === right || scope === "admin");

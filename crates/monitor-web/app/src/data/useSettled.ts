@@ -3,7 +3,10 @@ import { useEffect, useRef, useState } from "react";
 
 const PATIENCE_MS = 1000;
 
-/** Whether what a screen begins with has been read, so that all of it comes at once and nothing is pushed; who waits too long sees what there is. */
+/**
+ * Returns true if the initial data of a screen has been read, so that the screen appears at once and nothing moves later. After a time
+ * limit it returns true with partial data.
+ */
 export function useSettled(isRead: boolean, ...keys: readonly string[]): boolean {
   const reading = useIsFetching({ predicate: ({ queryKey: [what] }) => keys.includes(what as string) });
   const settled = useRef(false);

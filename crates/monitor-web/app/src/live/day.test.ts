@@ -1,4 +1,4 @@
-/** A page that is open for a day, with ten events a second: it ends as large as it began. */
+/** Simulates a page that is open for a day with ten events a second, and checks that its memory use does not grow. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test, vi } from "vitest";
@@ -7,7 +7,7 @@ import { process as sample, root } from "../model/samples.ts";
 import { Hub, type OpenStream } from "./hub.ts";
 import { EventParser } from "./sse.ts";
 
-/** `cargo xtask soak` takes the whole day. */
+/** `cargo xtask soak` simulates the whole day. */
 const EVENTS = process.env["MONITOR_SOAK"] === undefined ? 100_000 : 1_000_000;
 const PROCESSES = 500;
 

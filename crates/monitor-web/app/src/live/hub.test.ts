@@ -5,7 +5,7 @@ import type { FromPage, Interest, ToPage, Wanted } from "./messages.ts";
 import { queryOf } from "./open.ts";
 import type { ServerEvent } from "./sse.ts";
 
-/** A stream that the test feeds, and breaks. */
+/** A simulated stream that the test feeds and interrupts. */
 class Server {
   readonly opened: number[] = [];
   readonly wanted: Wanted[] = [];
@@ -27,7 +27,7 @@ class Server {
     this.on?.data(events);
   }
 
-  /** What the stream that is open hands its events to. */
+  /** Returns the event handler of the open stream. */
   handler(): Parameters<OpenStream>[4] | undefined {
     return this.on;
   }
@@ -174,11 +174,11 @@ test("the server is asked for the roots and the trees that are looked at, and no
   const [mine, other] = [root(1).root_id, root(2).root_id];
   server.send(change(7, { root: root(1) }));
   const tree = page(hub, ofTree(mine));
-  // From where the stream is: nothing is missed, and nothing is told of a break.
+  // The stream continues at the current number: no event is missed, and no interruption is reported.
   await vi.advanceTimersByTimeAsync(0);
   expect(server.opened).toEqual([1, 7]);
   server.send(change(8, { root: root(1), process: process("a", null, 1) }));
-  // Who goes on to another tree is told of it at once; what nobody wants any more is left out a moment later.
+  // A subscription to another tree takes effect at once; an unneeded subscription is removed after a delay.
   tree.send({ type: "bye" });
   const next = page(hub, ofTree(other));
   await vi.advanceTimersByTimeAsync(5000);
@@ -187,7 +187,7 @@ test("the server is asked for the roots and the trees that are looked at, and no
   expect(server.wanted.map(queryOf)).toEqual(["&subject=roots", `&subject=roots&root=${mine}`, `&subject=roots&root=${other}`, "&subject=roots"]);
   expect(server.opened).toEqual([1, 7, 8, 8]);
   expect(connectionStates(list.got)).toEqual(["connecting", "live"]);
-  // More trees than the server takes: all of it.
+  // More trees than the server accepts: all events are requested.
   expect(queryOf({ subjects: ["roots"], trees: Array.from({ length: 101 }, (_, n) => root(n + 1).root_id) })).toBe("");
 });
 

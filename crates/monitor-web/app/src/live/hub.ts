@@ -1,6 +1,6 @@
 /**
- * Holds the one event stream and hands each subscriber what it asked for, as the newest state of
- * what changed, a few times per frame at most. Runs in a SharedWorker or in the page itself.
+ * Owns the single event stream and distributes events to subscribers: the newest state of each changed model that a subscriber requested,
+ * at most a few times per frame. Runs in a SharedWorker or in the page itself.
  */
 import type { Change } from "../api/types.ts";
 import type { Batch, Connection, Dated, Firing, FromPage, Interest, ToPage, Wanted } from "./messages.ts";
@@ -8,17 +8,17 @@ import { type ModelName, MODELS } from "./models.ts";
 import type { ServerEvent } from "./sse.ts";
 
 const FLUSH_MS = 15;
-/** How long nothing must come after a break until all that was missed is taken to be there. */
+/** Time without events after a reconnection until all missed events are assumed to be received. */
 const CAUGHT_UP_MS = 250;
 const RETRY_MIN_MS = 300;
 const RETRY_MAX_MS = 10_000;
-/** More than two keep-alives of the server: then the connection is dead even if nobody said so. */
+/** More than two keep-alive intervals of the server. After this silence the connection is considered dead. */
 const SILENCE_MS = 40_000;
 
-/** What nobody wants any more is left out of the stream when it has been so for so long: who goes from one run to the next opens it once. */
+/** Delay before unneeded subscriptions are removed from the stream, so that navigation from one run to the next reconnects only once. */
 const NARROW_MS = 1000;
 
-/** Opens the stream of what is wanted after a number; resolves or rejects when it is over. */
+/** Opens the stream of the wanted events after a number; resolves or rejects when it ends. */
 export type OpenStream = (
   after: number,
   wanted: Wanted,
@@ -29,9 +29,9 @@ export type OpenStream = (
 
 interface Subscriber {
   interest: Interest | null;
-  /** Delivered is everything after this number. */
+  /** All events after this number have been delivered. */
   since: number | null;
-  /** By model and id. */
+  /** Changed models by name and id. */
   changed: Map<ModelName, Map<unknown, Dated<unknown>>>;
   dropped: number[];
   send(message: ToPage): void;
@@ -43,7 +43,7 @@ export class Hub {
   private connection: Connection = { state: "connecting", lastDataMs: null };
   private alerts: Firing | null = null;
   private stop: AbortController | null = null;
-  /** What is asked for, and how to ask anew. */
+  /** Current request, and a function that reconnects with a new one. */
   private asked: { wanted: Wanted; again: () => void } | null = null;
   private narrowTimer: ReturnType<typeof setTimeout> | undefined;
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
@@ -51,7 +51,7 @@ export class Hub {
 
   constructor(private readonly open: OpenStream) {}
 
-  /** Takes a page; what is returned handles the page's messages. */
+  /** Registers a page; returns the handler of its messages. */
   attach(send: (message: ToPage) => void): (message: FromPage) => void {
     const subscriber: Subscriber = {
       interest: null,
@@ -81,7 +81,7 @@ export class Hub {
   private loaded(subscriber: Subscriber, asOf: number): void {
     this.position ??= asOf;
     subscriber.since ??= this.position;
-    // Another page began the stream after this one had loaded: what lies between is missing here.
+    // Another page opened the stream after this page had loaded its data, so the events in between are missing here.
     if (asOf < subscriber.since) {
       subscriber.since = this.position;
       subscriber.send({ type: "reset" });
@@ -89,7 +89,10 @@ export class Hub {
     if (!this.stop && this.subscribers.size > 0) void this.run();
   }
 
-  /** Asks the server for what is wanted by now: from where the stream is, so that nothing is missed. */
+  /**
+   * Reconnects if the subscriptions have changed: at once to add models or trees, after a delay to remove them. The stream continues at the
+   * current number, so no event is missed.
+   */
   private adapt(): void {
     clearTimeout(this.narrowTimer);
     if (!this.asked) return;
@@ -143,12 +146,12 @@ export class Hub {
           },
         });
       } catch {
-        // A break is no error: its state is shown, and the next attempt catches up.
+        // An interruption is not an error: its state is shown, and the next attempt catches up.
       }
       stop.signal.removeEventListener("abort", end);
       if (stop.signal.aborted) return;
       if (isAsked) continue;
-      // Until it is open again, each attempt asks for what is wanted then.
+      // Until it is open again, each attempt uses the subscriptions at that time.
       this.asked = null;
       broken = true;
       this.tell({ ...this.connection, state: "broken" });
@@ -169,10 +172,10 @@ export class Hub {
         for (const { send } of this.subscribers) send({ type: "alerts", alerts: this.alerts });
       } else if (event.id !== null && event.data !== "") {
         const change = JSON.parse(event.data) as Change;
-        // What is told again from the server's log comes with the models of now.
+        // Replayed events of the server's log contain the current models.
         this.sort(Math.max(event.id, change.as_of ?? 0), change);
         if (event.type === "roots-dropped") this.drop((change.event as { numbers?: number[] }).numbers ?? []);
-        // Of the very many processes that go with a worker only their trees are named.
+        // When a worker is lost, its processes change in bulk; the event only names their trees.
         if (event.type.startsWith("worker-") && change.root && !change.process) this.resetTree(change.root.root_id);
       }
     }
@@ -227,7 +230,7 @@ export class Hub {
     }, CAUGHT_UP_MS);
   }
 
-  /** Notes that the server was heard of, and tells the pages when that is news to them. */
+  /** Records that data arrived, and notifies the pages if the connection state changed. */
   private heard(state: Connection["state"]): void {
     const connection: Connection = { state, lastDataMs: Date.now() };
     if (state === this.connection.state) this.connection = connection;
@@ -240,7 +243,7 @@ export class Hub {
   }
 }
 
-/** What the server is to tell so that each has what it wants. */
+/** Returns the union of all subscriptions. */
 function wantedBy(subscribers: Iterable<{ interest: Interest | null }>): Wanted {
   const [trees, subjects] = [new Set<string>(), new Set<string>()];
   for (const { interest } of subscribers) {

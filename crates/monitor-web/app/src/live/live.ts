@@ -1,15 +1,15 @@
-/** The page's end of the live stream; the only place that knows where the stream is held. */
+/** The page's connection to the live stream. Only this module knows if the stream runs in a SharedWorker or in the page. */
 import { Hub } from "./hub.ts";
 import type { Batch, Connection, Firing, FromPage, Interest, ToPage } from "./messages.ts";
 import { openStream } from "./open.ts";
 
 export interface Subscription {
-  /** Says what has been loaded: from there on nothing will be missed. */
+  /** Reports the stream number of loaded data: later events are delivered. */
   loaded(asOf: number): void;
   close(): void;
 }
 
-/** Subscribe first, then load: what comes in between is delivered too. */
+/** Subscribes to models. Subscribe before loading data, so that events in between are delivered, too. */
 export function subscribe(interest: Interest, on: { batch(batch: Batch): void; reset(): void }): Subscription {
   const send = connect((message) => {
     if (message.type === "batch") on.batch(message.batch);
@@ -19,7 +19,7 @@ export function subscribe(interest: Interest, on: { batch(batch: Batch): void; r
   });
   const watch = () => send({ type: "watch", interest });
   const bye = () => send({ type: "bye" });
-  // A page that the browser keeps for its Back button comes to life again and has missed something.
+  // A page that the browser restores from its back/forward cache has missed events.
   const shown = (event: PageTransitionEvent) => {
     if (!event.persisted) return;
     watch();
@@ -42,7 +42,7 @@ function connect(receive: (message: ToPage) => void): (message: FromPage) => voi
   if (typeof SharedWorker === "undefined") return attachHere(receive);
   const worker = new SharedWorker(new URL("./shared.worker.ts", import.meta.url), { type: "module" });
   const { port } = worker;
-  // Where the worker can't be started, all that it was told is told to this page's own hub.
+  // If the SharedWorker can't be started, all messages sent to it are sent to this page's own hub.
   const unanswered: FromPage[] = [];
   let send = (message: FromPage) => {
     unanswered.push(message);
@@ -68,7 +68,7 @@ function attachHere(receive: (message: ToPage) => void): (message: FromPage) => 
   return hubOfThisPage.attach(receive);
 }
 
-/** A value for `useSyncExternalStore`. */
+/** Creates a value for `useSyncExternalStore`. */
 function store<Value>(value: Value) {
   const listeners = new Set<() => void>();
   return {
@@ -85,5 +85,5 @@ function store<Value>(value: Value) {
 }
 
 export const connectionStore = store<Connection>({ state: "connecting", lastDataMs: null });
-/** Alerts that fire; null until the server has told. */
+/** Active alerts; null until the server has reported them. */
 export const alertsStore = store<Firing | null>(null);

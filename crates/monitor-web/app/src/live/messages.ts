@@ -1,39 +1,39 @@
-/** What passes between the one stream of the browser and its pages. */
+/** Messages between the browser's single stream and its pages. */
 import type { ModelName, Models } from "./models.ts";
 
-/** What a subscriber wants to hear of: these models, of one tree or of everything. */
+/** A subscription: these models, of one tree or of all. */
 export interface Interest {
   models: readonly ModelName[];
   tree?: string;
 }
 
-/** What all subscribers together want of the server. */
+/** The union of all subscriptions, as requested from the server. */
 export interface Wanted {
-  /** Trees that are told in full. */
+  /** Trees whose events are all requested. */
   trees: readonly string[];
   subjects: readonly string[];
 }
 
-/** A read model and the stream number that it is true at. */
+/** A read model and the stream number at which it was current. */
 export interface Dated<Model> {
   asOf: number;
   model: Model;
 }
 
-/** The newest state of everything that changed since the last batch, and each line that was said, in the order in which it was stored. */
+/** The newest state of all models that changed since the last batch, and all new log lines in the order of storage. */
 export interface Batch {
   models: { [Name in ModelName]?: Dated<Models[Name]>[] };
-  /** The numbers of roots that are no longer kept. */
+  /** Numbers of deleted roots. */
   dropped: number[];
 }
 
 export interface Connection {
   state: "connecting" | "live" | "catching-up" | "broken";
-  /** When the server was last heard of, by the browser's clock. */
+  /** Time at which data last arrived, by the browser's clock. */
   lastDataMs: number | null;
 }
 
-/** Alerts that fire: how many, and the number of the newest. The version rises when anything of an alert or a heartbeat changes. */
+/** Active alerts: their count and the number of the newest. The version increases with any change of alerts or heartbeats. */
 export interface Firing {
   firing: number;
   newest: number;
@@ -42,7 +42,7 @@ export interface Firing {
 
 export type FromPage =
   | { type: "watch"; interest: Interest }
-  /** The page has loaded what was true at `asOf` and needs all that came after. */
+  /** The page has loaded data that was current at `asOf`, and needs all later events. */
   | { type: "loaded"; asOf: number }
   | { type: "bye" };
 
@@ -50,5 +50,5 @@ export type ToPage =
   | { type: "batch"; batch: Batch }
   | { type: "connection"; connection: Connection }
   | { type: "alerts"; alerts: Firing }
-  /** Something was missed: load again. */
+  /** Events were missed: load the data again. */
   | { type: "reset" };

@@ -1,4 +1,4 @@
-/** The models that the stream tells of, by the names that they have in a message. A new one is a line in each of these two. */
+/** The models that stream events contain, by their names in a message. A new model is a line in each of these two tables. */
 import type { Change, LogLine, Process, Root, Worker } from "../api/types.ts";
 
 export interface Models {
@@ -6,20 +6,23 @@ export interface Models {
   process: Process;
   worker: Worker;
   log: LogLine;
-  /** The name of the batch task or agent that an event without a tree is about. */
+  /** Name of the batch task or agent of an event without a tree. */
   batch: string;
 }
 
 export type ModelName = keyof Models;
 
 interface About<Model> {
-  /** Takes it from a message; without it, it is what the message has by this name. */
+  /** Extracts the model from a message; by default the field with this name. */
   of?: (change: Change) => Model | undefined;
-  /** By what the newest replaces the one before; without it each is handed on. */
+  /** Key by which a newer version replaces an older version; without it, each version is delivered. */
   id?: (model: Model) => string;
-  /** The `subject` that the server is asked for by whoever wants it of everything. Without one it comes unasked, or of single trees alone. */
+  /**
+   * `subject` that is requested from the server by subscribers to all trees. Without one, the model is always sent, or only for single
+   * trees.
+   */
   subject?: string;
-  /** It is of no tree: whoever wants one tree wants it of everything. */
+  /** True if the model belongs to no tree, so that it is always delivered for all. */
   treeless?: true;
 }
 
@@ -33,7 +36,7 @@ export const MODELS: { readonly [Name in ModelName]: About<Models[Name]> } = {
   batch: { of: batchOf, id: (name) => name, treeless: true },
 };
 
-/** What an event tells of a batch task or of an agent, apart from the runs, which are trees. */
+/** Returns the batch task or agent that an event is about. Runs are not included, because they are trees. */
 function batchOf({ event }: Change): string | undefined {
   const { type, task, agent } = event as { type: string; task?: string; agent?: string };
   return BATCH_EVENTS.has(type) ? (task ?? agent ?? "") : undefined;

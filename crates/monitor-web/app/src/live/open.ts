@@ -2,12 +2,12 @@ import { type OpenStream } from "./hub.ts";
 import type { Wanted } from "./messages.ts";
 import { readEvents } from "./sse.ts";
 
-/** A page that has missed more events than this loads anew: that is faster. */
+/** A page that has missed more events than this reloads its data, which is faster. */
 const WITHIN = 200_000;
-/** The server takes no more of them; who has more open is told of everything. */
+/** Maximum number of trees that the server accepts in one request; with more trees, all events are requested. */
 const MOST_TREES = 100;
 
-/** The stream of the server that this page came from. */
+/** Opens the server's event stream. */
 export const openStream: OpenStream = (after, wanted, signal, silenceMs, on) =>
   readEvents(`/api/v1/stream?after=${after}&within=${WITHIN}&alerts=true${queryOf(wanted)}`, signal, silenceMs, on);
 

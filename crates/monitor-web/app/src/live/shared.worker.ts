@@ -1,4 +1,4 @@
-/** One stream for all tabs of the browser: HTTP/1.1 allows only six connections to a server. */
+/** SharedWorker with one stream for all tabs of the browser, because with HTTP/1.1 browsers allow only six connections to a server. */
 import { Hub } from "./hub.ts";
 import type { FromPage } from "./messages.ts";
 import { openStream } from "./open.ts";

@@ -1,4 +1,4 @@
-/** Reads `text/event-stream` from a response: unlike EventSource it sees keep-alives and errors. */
+/** Reads `text/event-stream` from a response. Unlike EventSource, it reports keep-alives and errors. */
 
 export interface ServerEvent {
   id: number | null;
@@ -6,7 +6,7 @@ export interface ServerEvent {
   data: string;
 }
 
-/** Turns pieces of text, cut anywhere, into events. */
+/** Parses events from pieces of text, which may be split anywhere. */
 export class EventParser {
   private rest = "";
   private id: number | null = null;
@@ -42,14 +42,14 @@ export class EventParser {
     this.type = "";
     this.data = [];
     this.begun = false;
-    // A lone id tells how far the stream is; a lone comment tells nothing.
+    // An id alone reports the position of the stream; a comment alone is ignored.
     return begun ? { id, type, data: data.join("\n") } : undefined;
   }
 }
 
 /**
- * Reads a stream until it ends, fails, is aborted or stays silent for `silenceMs`, before its answer too.
- * `onData` is called for everything that arrives, keep-alives included.
+ * Reads a stream until it ends, fails, is aborted or is silent for `silenceMs`; waiting for the response counts as silence, too. Calls
+ * `onData` for all data, including keep-alives.
  */
 export async function readEvents(
   url: string,

@@ -1,4 +1,4 @@
-/** English, and the list of all texts of the page. */
+/** The English texts, which define the ids of all texts of the page. */
 export const en = {
   "alerts.title": "Alerts",
   "batch.title": "Batch tasks",

@@ -29,7 +29,7 @@ test("a mark stands where it was due and where it ran, and what runs grows until
   const running = mark({ outcome: "running", ended_us: null });
   expect(actualSpan(running, day, 109 * HOUR)).toEqual({ from: 0.25, to: 0.375 });
   expect(actualSpan(running, day, 200 * HOUR)).toEqual({ from: 0.25, to: 1 });
-  // A clock that is behind the agent's.
+  // The page's clock is behind the agent's.
   expect(actualSpan(running, day, 0)).toEqual({ from: 0.25, to: 0.25 });
   expect(actualSpan(mark({ started_us: 90 * HOUR, ended_us: 103 * HOUR }), day, 0)).toEqual({ from: 0, to: 0.125 });
   expect(actualSpan(mark({ outcome: "lost", ended_us: null }), day, 200 * HOUR)).toEqual({ from: 0.25, to: 0.25 });

@@ -1,23 +1,23 @@
-/** A definition of a batch task as it is written in a form: what most tasks have has a field, the rest is JSON. */
+/** A definition of a batch task in the form: the most used keys have a field, the others are JSON. */
 
 export type Definition = Record<string, unknown>;
 
 export interface Draft {
   name: string;
-  /** A line for the shell, or an array of words in JSON. */
+  /** A shell command line, or an array of words in JSON. */
   command: string;
-  /** A rule on each line. */
+  /** One rule per line. */
   rules: string;
   zone: string;
-  /** Agents, with commas between them. */
+  /** Agents, separated by commas. */
   on: string;
   timeout: string;
   owner: string;
-  /** All else, in JSON. */
+  /** All other keys, in JSON. */
   rest: string;
 }
 
-/** What one may write there. */
+/** Placeholders of the fields. */
 export const EXAMPLES: Partial<Draft> = { name: "gold", command: "node index.js", rules: "30 2 * * 1-5", zone: "Asia/Shanghai", on: "db-1, db-2", timeout: "30m", owner: "ada@example.org" };
 
 const text = (value: unknown) => (typeof value === "string" ? value : "");
@@ -36,7 +36,7 @@ export function draftOf({ name, command, shell, rules, zone, on, timeout, owner,
   };
 }
 
-/** Throws an error that names the field, as the server's mistakes do. */
+/** Converts a draft to a definition. Throws an error that names the field, in the format of the server's errors. */
 export function readDraft(draft: Draft): Definition {
   const words = (written: string, between: RegExp) => written.split(between).map((word) => word.trim()).filter((word) => word !== "");
   const rest: unknown = draft.rest.trim() === "" ? {} : json("rest", draft.rest);
@@ -67,7 +67,10 @@ function json(field: string, written: string): unknown {
 
 const FIELDS: readonly (keyof Draft)[] = ["name", "command", "rules", "zone", "on", "timeout", "owner", "rest"];
 
-/** Mistakes by the field that they are at, a line each as the server tells them: `rules.0: …`. What has no field of its own stands apart. */
+/**
+ * Assigns the lines of the server's error message, such as `rules.0: …`, to fields. Lines about keys without a field are returned in
+ * `others`.
+ */
 export function mistakesOf(told: string): { fields: Partial<Record<keyof Draft, string>>; others: string[] } {
   const fields: Partial<Record<keyof Draft, string>> = {};
   const others: string[] = [];

@@ -1,12 +1,12 @@
 import type { BatchExplained } from "../api/types.ts";
 
-/** Due times in a row that have one answer. */
+/** Consecutive due times with the same decision. */
 export interface DueRow extends BatchExplained {
-  /** The last of them, as far as its time is known. */
+  /** The last due time, if its time is known. */
   last_us: number;
 }
 
-/** Puts due times of one agent together that follow each other with the same decision for the same reason. Of several, no run is named. */
+/** Merges consecutive due times of an agent with the same decision and reason. A row of several due times names no run. */
 export function foldDues(due: readonly BatchExplained[]): DueRow[] {
   const rows: DueRow[] = [];
   for (const one of due) {

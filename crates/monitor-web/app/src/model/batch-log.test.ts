@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { MOST_LINES, RunLog, TAIL_BYTES, firstLines, plainLine, readRunId } from "./batch-log.ts";
 
-/** Reads a log of single-byte characters as an agent tells it. */
+/** Reads a log of single-byte characters, as an agent returns it. */
 function read(log: RunLog, whole: string, isOver: boolean, most = 131_072): void {
   let isMore = true;
   while (isMore) {

@@ -1,4 +1,4 @@
-/** The output of a run as it is read from its agent, a piece after the other. */
+/** The output of a run, read from its agent in pieces. */
 
 export interface LogPiece {
   offset: number;
@@ -8,30 +8,30 @@ export interface LogPiece {
   is_over: boolean;
 }
 
-/** Of a longer log the end is read first: so many bytes. */
+/** Number of bytes at the end of a longer log that are read first. */
 export const TAIL_BYTES = 512 << 10;
-/** No more lines than these are kept here. */
+/** Maximum number of lines that are kept in memory. */
 export const MOST_LINES = 50_000;
-/** No line is longer than this. */
+/** Maximum length of a line. */
 const LONGEST = 4_000;
 
 export class RunLog {
-  /** Whole lines; the last one may still be written to. */
+  /** Lines; the last one may be incomplete. */
   lines: string[] = [];
-  /** The next byte that is to be read. */
+  /** Offset of the next byte to read. */
   next = 0;
   size = 0;
-  /** The first byte that is shown. */
+  /** Offset of the first displayed byte. */
   from = 0;
-  /** Lines that were forgotten, as there were too many. */
+  /** Number of lines that were dropped because of the limit. */
   forgotten = 0;
-  /** The run has ended, and all that it wrote is here. */
+  /** True if the run has ended, and all its output was read. */
   isWhole = false;
   private isPartial = false;
 
   constructor(private readonly fromBeginning = false) {}
 
-  /** Returns true if there is more to be read at once. */
+  /** Adds a piece; returns true if more can be read at once. */
   add(piece: LogPiece): boolean {
     this.size = piece.size_bytes;
     if (piece.offset !== this.next) return true;
@@ -40,7 +40,7 @@ export class RunLog {
       return true;
     }
     let text = piece.text;
-    // Where the tail begins a line is cut, and perhaps a character.
+    // The tail may begin within a line, and even within a character.
     if (this.from > 0 && piece.offset === this.from) text = text.slice(text.indexOf("\n") + 1);
     const added = text.split("\n");
     if (this.isPartial) added[0] = (this.lines.pop() ?? "") + added[0];
@@ -58,7 +58,7 @@ export class RunLog {
     return !isAtEnd;
   }
 
-  /** The lines that contain a text, in any case, each with its place; all of them if there is nothing to look for. */
+  /** Returns the lines that contain a text, ignoring case, by index; all lines if the text is empty. */
   found(wanted: string): number[] {
     const text = wanted.toLowerCase();
     const places: number[] = [];
@@ -71,15 +71,15 @@ export class RunLog {
 
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\^_])/g;
 
-/** A line as a terminal would leave it: without colours, and of what was written over itself the last. */
+/** Returns a line as a terminal displays it: without colours, and with overwritten text replaced. */
 export function plainLine(line: string): string {
   const plain = line.replace(ESCAPES, "").replace(/\r+$/, "");
   return plain.slice(plain.lastIndexOf("\r") + 1);
 }
 
 /**
- * Task and due time, in Unix microseconds, of a run's id such as `gold@20261121T023000Z.1`; nothing if it is none. A run of a heartbeat with a
- * UUID of its own has no time in its id.
+ * Parses a run's id such as `gold@20261121T023000Z.1` into task and due time in Unix microseconds; undefined if it is invalid. The id of a
+ * heartbeat's run with a UUID has no time.
  */
 export function readRunId(id: string): { task: string; dueUs: number | undefined } | undefined {
   const [, task, year, month, day, hour, minute, second] = /^(.+)@(?:(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.[0-9a-f]+|[0-9a-f-]{36})$/.exec(id) ?? [];
@@ -88,7 +88,7 @@ export function readRunId(id: string): { task: string; dueUs: number | undefined
   return { task, dueUs: Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)) * 1000 };
 }
 
-/** The first lines of a text, and how many there are more. */
+/** Returns the first lines of a text, and the number of further lines. */
 export function firstLines(text: string, most: number): { text: string; more: number } {
   const lines = text.trimEnd().split("\n");
   return { text: lines.slice(0, most).join("\n"), more: Math.max(0, lines.length - most) };

@@ -1,15 +1,15 @@
-/** The words of workers about a cancellation, and the processes that go on. */
+/** The workers' answers to a cancellation, and the processes that continue. */
 import type { Cancelled, CommandLine } from "../api/types.ts";
 
-/** Processes that go on for the same reason at the same worker. */
+/** Processes that continue for the same reason at the same worker. */
 export interface GoesOn {
-  /** A word of `cancel.why`: the status of the worker's line, or why there is none. */
+  /** A key of `cancel.why`: the status of the worker's line, or the reason why there is none. */
   why: string;
   line: CommandLine | undefined;
   processes: Cancelled["still"];
 }
 
-/** Groups what goes on by its reason: what waits to begin, what nobody runs, and the others by worker. */
+/** Groups the continuing processes by reason: those that wait to start, those without a worker, and the others by worker. */
 export function goesOn({ still, lines }: Cancelled): GoesOn[] {
   const groups = new Map<string, GoesOn>();
   for (const process of still) {
@@ -23,7 +23,7 @@ export function goesOn({ still, lines }: Cancelled): GoesOn[] {
   return [...groups.values()];
 }
 
-/** Workers that would be told, and those that can't be. */
+/** Returns the workers that would be notified, and those that can't be. */
 export function toBeTold({ lines }: Cancelled): { told: CommandLine[]; mute: CommandLine[] } {
   const isTold = ({ status }: CommandLine) => status === "waiting" || status === "ok";
   return { told: lines.filter(isTold), mute: lines.filter((line) => !isTold(line)) };

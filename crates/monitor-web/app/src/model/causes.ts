@@ -1,11 +1,11 @@
-/** What runs failed by lately, as the lines above the list tell it. */
+/** The causes of recent failures, as shown above the list of runs. */
 import type { CausesPage } from "../api/types.ts";
 
 export type Cause = CausesPage["causes"][number];
 
 /**
- * The commonest causes, as many as there are lines for. If no line would be of a new cause and there is one, the last line is that of
- * the newest. `causes` has those in front that were there last.
+ * Returns the most common causes, up to `lines`. If none of them is new but a new one exists, the last line shows the newest cause.
+ * `causes` is sorted by their latest occurrence, newest first.
  */
 export function commonest<Of extends Pick<Cause, "count" | "new">>(causes: readonly Of[], lines: number): Of[] {
   const found = causes.toSorted((a, b) => b.count - a.count).slice(0, lines);
@@ -14,13 +14,13 @@ export function commonest<Of extends Pick<Cause, "count" | "new">>(causes: reado
   return found;
 }
 
-/** The longest part of a shape that every message of it has: what the list is searched for. */
+/** Returns the longest literal part of a message shape, for searching the list. */
 export function searchOf(shape: string): string {
   const parts = shape.split(/[…\n]/).map((part) => part.trim());
   return parts.reduce((longest, part) => (part.length > longest.length ? part : longest), "");
 }
 
-/** The whole hour before a time: questions about the same hours have one answer to share. */
+/** Returns the full hour before a time, so that requests about the same hours have the same cached response. */
 export function hourBefore(nowUs: number, hours: number): number {
   return (Math.floor(nowUs / 3.6e9) - hours) * 3.6e9;
 }

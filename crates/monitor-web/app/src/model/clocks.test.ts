@@ -4,7 +4,7 @@ import { preorder } from "./rollup.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
-/** `id parent worker start end`, in ms. */
+/** Each line is `id parent worker start end`, in ms. */
 function offsets(...lines: [string, string | null, string, number, number][]): [string, number][] {
   const tree = new Tree();
   for (const [id, parent, worker_id, start, end] of lines) tree.put(process(id, parent, start * 1000, { worker_id, ended_us: end * 1000, elapsed_ns: (end - start) * 1e6, state: "succeeded" }), 1);

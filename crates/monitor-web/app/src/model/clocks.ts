@@ -1,15 +1,15 @@
 /**
- * By how much the clocks of workers are off against each other, as far as their processes tell: what a process starts elsewhere can
- * neither begin before it nor end after it. Pure; µs.
+ * Estimates the clock differences between workers from their processes: a child on another worker can neither start before its parent nor
+ * end after it. Pure; times are µs.
  */
 import type { Tree } from "./tree.ts";
 
-/** Less is the time that a message takes. */
+/** Smaller differences may be caused by the time a message takes. */
 const LEAST_US = 1000;
 
-/** What is to be added to the times of a worker; only of those that are off. */
+/** Returns the correction of each worker's times; only workers whose clock differs are included. */
 export function clockOffsets(tree: Tree, order: Int32Array): Map<string, number> {
-  /** For each worker the one that its work came from, and between what its clock may have to be moved. */
+  /** For each worker, the worker that called it, and the bounds of the clock correction. */
   const bounds = new Map<string, { above: string; low: number; high: number }>();
   for (const slot of order) {
     const parent = tree.parentOf(slot);
@@ -22,14 +22,14 @@ export function clockOffsets(tree: Tree, order: Int32Array): Map<string, number>
     const begins = tree.startOf(parent) - tree.startOf(slot);
     if (!Number.isNaN(begins)) known.low = Math.max(known.low, begins);
     const ends = tree.endOf(parent) - tree.endOf(slot);
-    // Whoever outlives its parent says nothing of its clock.
+    // A child that takes longer than its parent outlives it, so its times don't show a clock difference.
     const fits = tree.elapsedOf(slot) <= tree.elapsedOf(parent);
     if (!Number.isNaN(ends) && fits) known.high = Math.min(known.high, ends);
     bounds.set(worker, known);
   }
   const offsets = new Map<string, number>();
   for (const [worker, { above, low, high }] of bounds) {
-    // Bounds that contradict each other tell of no single offset.
+    // Contradicting bounds can't be explained by a constant difference.
     if (low > high) continue;
     const own = low > LEAST_US ? low : high < -LEAST_US ? high : 0;
     const total = own + (offsets.get(above) ?? 0);

@@ -1,4 +1,4 @@
-/** The tree as the server writes it in columns: `application/vnd.process-monitor.tree`, described in docs/columns.md. */
+/** Parser of the server's format for trees in columns: `application/vnd.process-monitor.tree`, described in docs/columns.md. */
 import type { Failure, Process, TreePage } from "../api/types.ts";
 
 export const MEDIA_TYPE = "application/vnd.process-monitor.tree";
@@ -6,7 +6,7 @@ export const MEDIA_TYPE = "application/vnd.process-monitor.tree";
 const MAGIC = "PMTREE01";
 export const NOTHING = 0xffff_ffff;
 export const ORPHAN = 1;
-/** Its parent is there and is ignored: it would hang too deep. */
+/** Flag: the parent exists but is ignored, because the process would be too deep. */
 export const DEEP = 4;
 
 export interface Site {
@@ -22,12 +22,12 @@ export interface Origin {
 
 export type Head = Pick<TreePage, "root" | "ignored_parents" | "deep_parents" | "dropped" | "as_of"> & { count: number };
 
-/** Columns of processes that follow one another in pre-order; times that are not known are NaN. */
+/** Columns of consecutive processes in pre-order; unknown times are NaN. */
 export interface Columns {
   count: number;
-  /** The place of the first one in the whole tree. */
+  /** Index of the first process in the whole tree. */
   first: number;
-  /** Pairs: the lower word of each id, then the upper. */
+  /** Pairs of words for each id: lower, then upper. */
   ids: Uint32Array;
   started: Float64Array;
   ended: Float64Array;
@@ -40,7 +40,7 @@ export interface Columns {
   flags: Uint8Array;
 }
 
-/** What few processes have, by their place. */
+/** Rare fields of a process, with its index. */
 export type Rare = [place: number, rest: Partial<Process>];
 
 export type Part =
@@ -54,7 +54,7 @@ export type Part =
 
 const PLAIN = { 1: "head", 2: "sites", 3: "origins", 4: "errors", 6: "rare" } as const;
 
-/** Cuts what arrives, in pieces of any length, into its parts. */
+/** Splits received data, in pieces of any length, into parts. */
 export class ColumnReader {
   private pieces: Uint8Array[] = [];
   private length = 0;
@@ -83,7 +83,7 @@ export class ColumnReader {
     return parts;
   }
 
-  /** Says whether the answer was whole. */
+  /** Throws if the response was incomplete. */
   finish(): void {
     if (!this.ended) throw new Error("the answer broke off in the middle of the tree");
   }
@@ -98,7 +98,7 @@ export class ColumnReader {
     return taken;
   }
 
-  /** The next bytes, at the beginning of a buffer of their own: so that columns are aligned in it. */
+  /** Returns the next bytes at the start of a separate buffer, so that columns are aligned in it. */
   private take(count: number): Uint8Array {
     const taken = new Uint8Array(count);
     let filled = 0;
@@ -126,7 +126,7 @@ function read(kind: number, bytes: Uint8Array): Part | undefined {
   return { kind: name, table: content as never[] };
 }
 
-/** Lays columns over a buffer that holds a part of kind 5. */
+/** Creates columns as views of a buffer with a part of kind 5. */
 function columnsOf(buffer: ArrayBuffer): Columns {
   const [count = 0, first = 0] = new Uint32Array(buffer, 0, 2);
   let at = 8;

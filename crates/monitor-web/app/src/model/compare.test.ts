@@ -7,7 +7,7 @@ import { Tree } from "./tree.ts";
 
 const MS = 1e6;
 
-/** Lines like `  fetch ok 100`: name, state and duration in ms, indented by depth. */
+/** Parses lines like `  fetch ok 100`: name, state and duration in ms, indented by depth. */
 function tree(text: string): Tree {
   const made = new Tree();
   const above: string[] = [];
@@ -24,7 +24,7 @@ function tree(text: string): Tree {
   return made;
 }
 
-/** The table that the server is tested by, too. */
+/** Cases that the server's tests use, too. */
 const CASES = readFileSync(new URL("../../../../monitor-state/cases/comparison.txt", import.meta.url), "utf8").split("\n# ").slice(1);
 
 test.each(CASES.map((text) => [text.split("\n", 1)[0] ?? "", text]))("%s, as in the server's table", (_, text) => {
@@ -35,7 +35,7 @@ test.each(CASES.map((text) => [text.split("\n", 1)[0] ?? "", text]))("%s, as in 
   expect(found.map((pair) => `${pair.change} ${pair.right >= 0 ? right.at(pair.right).name : left.at(pair.left).name}`).join(", ")).toBe(expected.replace("differences:", "").trim());
 });
 
-/** Every pair as `depth name change`. */
+/** Returns each pair as `depth name change`. */
 function shown(left: Tree, right: Tree): string[] {
   return compare(left, right, 0).pairs.map(({ left: l, right: r, depth, change }) => `${depth} ${(r >= 0 ? right.at(r) : left.at(l)).name} ${change}`);
 }
@@ -111,7 +111,7 @@ test("the first line that differs is found, whatever numbers are in it", () => {
   const other = [line("000001", 11, "read 99 rows in 7.1 ms"), line("000001", 25, "gave up", "error"), line("000002", 24, "parsed badly")];
   expect(firstDifference(pairs, before, before, whole(lefts), whole(other))).toMatchObject({ left: { message: "parsed" }, right: { message: "parsed badly" } });
   expect(firstDifference(pairs, before, before, whole(lefts), whole(same.slice(0, 1)))).toMatchObject({ left: { message: "done" }, right: null });
-  // What was not read may well be the same.
+  // The part that was not read may be the same.
   expect(firstDifference(pairs, before, before, whole(lefts), { lines: same.slice(0, 1), isCut: true })).toBeNull();
   expect(firstDifference(pairs, before, before, { lines: lefts.slice(0, 1), isCut: true }, whole(other))).toBeNull();
   expect(firstDifference(pairs, before, before, { lines: lefts, isCut: true }, whole(other))).toMatchObject({ left: { message: "parsed" } });

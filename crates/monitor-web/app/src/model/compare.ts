@@ -1,38 +1,38 @@
-/** Two trees side by side: processes are paired by their path, and what differs is named. Pure; durations are ns. */
+/** Compares two trees: pairs processes by their path and classifies the differences. Pure; durations are ns. */
 import type { LogLine } from "../api/types.ts";
 import { needsAttention } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
-/** What became of a process between the two; the first that holds counts. */
+/** Classes of changes; the first that applies is used. */
 export const CHANGES = ["failing", "new", "gone", "slower", "mended", "faster", "same"] as const;
 export type ChangeKind = (typeof CHANGES)[number];
 
-/** A process of the one, of the other, or of both. */
+/** A process in one of the trees, or in both. */
 export interface Pair {
-  /** Its slot in the earlier tree, -1 if it is only in the later. */
+  /** Its slot in the earlier tree; -1 if it is only in the later one. */
   left: number;
   right: number;
   depth: number;
-  /** The place of the pair above it, -1 at the top. */
+  /** Index of the parent's pair; -1 at the top. */
   parent: number;
   change: ChangeKind;
-  /** By how much the later one took longer; what its children took longer is left out in `own`. Null where one is not known. */
+  /** Difference of the durations, and in `own` without the difference of the children. Null if a duration is unknown. */
   delta: number | null;
   own: number | null;
 }
 
 export interface Comparison {
-  /** In pre-order, siblings as they began in the later tree. */
+  /** In pre-order; siblings in the order of their start in the later tree. */
   pairs: Pair[];
   counts: Record<ChangeKind, number>;
-  /** For each pair whether it, or one below it, differs. */
+  /** For each pair, 1 if it or a descendant differs. */
   differs: Uint8Array;
 }
 
-/** A difference below both of these is none: it is within what any run varies by. */
+/** Differences below both limits are ignored, because all runs vary by that much. */
 const RATIO = 1.25;
 const LEAST_NS = 1e6;
-/** The part of the whole that a difference must have. */
+/** Minimum difference as a fraction of the whole duration. */
 const PART = 0.005;
 
 export function compare(left: Tree, right: Tree, nowUs: number): Comparison {
@@ -44,7 +44,7 @@ export function compare(left: Tree, right: Tree, nowUs: number): Comparison {
   };
   const topsOf = (tree: Tree) => tree.childrenOf(undefined);
   const [leftTop, rightTop] = [topsOf(left)[0], topsOf(right)[0]];
-  // The roots are paired whatever they are called.
+  // The roots are paired regardless of their names.
   if (leftTop !== undefined && rightTop !== undefined) stack.push([leftTop, rightTop, 0, -1]);
   else push(topsOf(left), topsOf(right), 0, -1);
   const whole = Math.max(leftTop === undefined ? 0 : (took(left, leftTop, nowUs) ?? 0), rightTop === undefined ? 0 : (took(right, rightTop, nowUs) ?? 0));
@@ -71,7 +71,7 @@ export function compare(left: Tree, right: Tree, nowUs: number): Comparison {
   return { pairs, counts, differs };
 }
 
-/** Siblings of a name are paired in the order in which they began; what only the earlier tree has stands where it stood there. */
+/** Pairs siblings of the same name in the order of their start. Siblings that are only in the earlier tree keep their position there. */
 function align(left: Tree, right: Tree, lefts: readonly number[], rights: readonly number[]): [number, number][] {
   const places = new Map<string, number[]>();
   lefts.forEach((slot, at) => {
@@ -109,7 +109,7 @@ function keyOf(tree: Tree, slot: number): string {
   return `${kind} ${name}`;
 }
 
-/** How long it took; a fold, all that it stands for together. */
+/** Returns the duration; for a fold, the total duration of the folded processes. */
 function took(tree: Tree, slot: number, nowUs: number): number | null {
   const [measured, start, end] = [tree.elapsedOf(slot), tree.startOf(slot), tree.endOf(slot)];
   const fold = tree.foldOf(slot);
@@ -135,8 +135,8 @@ function changeOf(left: Tree, right: Tree, l: number, r: number, before: number 
 }
 
 /**
- * What differs, what matters most first: what newly fails, from the deepest on; what is new or gone, without what hangs below it;
- * what is slower by itself and not by its children.
+ * Returns the differences in the order of importance: new failures, deepest first; new and removed processes, without their descendants;
+ * processes that are slower themselves and not because of their children.
  */
 export function ranked({ pairs }: Comparison, left: Tree, right: Tree): number[] {
   const failsBelow = new Uint8Array(pairs.length);
@@ -158,13 +158,13 @@ export function ranked({ pairs }: Comparison, left: Tree, right: Tree): number[]
   };
   return shown.sort((a, b) => {
     const [x, y] = [pairs[a] as Pair, pairs[b] as Pair];
-    // Infinite weights don't subtract.
+    // Infinite weights can't be subtracted.
     const [v, w] = [weight(a), weight(b)];
     return CHANGES.indexOf(x.change) - CHANGES.indexOf(y.change) || (v === w ? a - b : v < w ? -1 : 1);
   });
 }
 
-/** A message without what differs from run to run anyway: numbers, ids, addresses. */
+/** Replaces the parts of a message that vary between runs: numbers, ids, addresses. */
 export function shapeOf(message: string): string {
   return message.replace(/\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b/gi, "#").replace(/#(?:[.:,/-]#)+/g, "#");
 }
@@ -174,13 +174,16 @@ export interface LogDifference {
   right: LogLine | null;
 }
 
-/** What was said, from the beginning on; or only the first part of it. */
+/** Log lines from the beginning; all of them, or only the first part. */
 export interface LogPart {
   lines: readonly LogLine[];
   isCut: boolean;
 }
 
-/** The earliest line of the later tree, by its time, at which a process says something else than its partner did; null if none does. That a part which was cut says nothing more is no difference. */
+/**
+ * Returns the earliest line of the later tree at which a process's log differs from its partner's; null if there is none. A missing line
+ * after the end of an incomplete part is not a difference.
+ */
 export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree, lefts: LogPart, rights: LogPart): LogDifference | null {
   const byProcess = (lines: readonly LogLine[]) => {
     const found = new Map<string, LogLine[]>();
@@ -202,7 +205,7 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
     while (at < said.length && at < says.length && alike(said[at] as LogLine, says[at] as LogLine)) at += 1;
     const difference = { left: said[at] ?? null, right: says[at] ?? null };
     if ((!difference.left && lefts.isCut) || (!difference.right && rights.isCut)) continue;
-    // Since their root began: so that what the one lacks can stand beside what the other has.
+    // Relative to the start of the root, so that lines of both trees can be compared by time.
     const timeUs = difference.right ? difference.right.time_us - rightOrigin : difference.left ? difference.left.time_us - leftOrigin : Infinity;
     if (timeUs >= firstUs) continue;
     firstUs = timeUs;
@@ -211,7 +214,7 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
   return first;
 }
 
-/** When its root began. */
+/** Returns the start time of the tree's root. */
 function originOf(tree: Tree): number {
   const top = tree.childrenOf(undefined)[0];
   const start = top === undefined ? NaN : tree.startOf(top);

@@ -1,9 +1,9 @@
-/** The share of the time that making it anew may take while what it is made of keeps changing. */
+/** Maximum share of the time that recomputing may take while the input keeps changing. */
 const SHARE = 1 / 8;
 
 /**
- * A value made of something that changes. Where making it takes long it may be a moment behind; `later` is then told in how
- * many milliseconds to ask again.
+ * A value that is computed from changing data. If computing takes long, the value may be outdated; `later` is then called with the delay in
+ * milliseconds after which it should be requested again.
  */
 export class Derived<Value> {
   private made: { settings: string; version: number; value: Value; atMs: number; tookMs: number } | null = null;
@@ -13,7 +13,7 @@ export class Derived<Value> {
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
-  /** Always anew when `settings` change; when `version` does, as often as its share of the time allows. */
+  /** Recomputes the value whenever `settings` change; when `version` changes, only as often as `SHARE` allows. */
   get(settings: string, version: number, make: () => Value): Value {
     const { made } = this;
     const beginMs = this.nowMs();

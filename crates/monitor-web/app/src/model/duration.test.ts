@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { readDuration, readMilliseconds } from "./duration.ts";
 import { duration } from "./time.ts";
 
-/** Lines of the table of a kind: the text, and the nanoseconds before or after it. */
+/** Returns the cases of a kind from the table: text and nanoseconds. */
 function cases(kind: string): [text: string, nanoseconds: string][] {
   const table = readFileSync(new URL("../../../../monitor-duration/cases.txt", import.meta.url), "utf8");
   const lines = table.split("\n").filter((line) => line.startsWith(`${kind} `));
@@ -23,7 +23,7 @@ test("milliseconds are whole and more than zero", () => {
 });
 
 test("measured durations are shown as the command line shows them", () => {
-  // A number of the page is exact up to 104 days in nanoseconds. Its micro sign is the Greek letter.
+  // JavaScript numbers are exact up to 104 days in nanoseconds. The page uses the Greek letter as the micro sign.
   const shown = (nanoseconds: string) => duration(Number(nanoseconds)).replaceAll("\u2009", " ").replace("\u03bc", "\u00b5").replaceAll(",", "");
   for (const [text, nanoseconds] of cases("rounded")) expect(shown(nanoseconds), nanoseconds).toBe(text);
   expect(cases("rounded").length).toBeGreaterThan(20);

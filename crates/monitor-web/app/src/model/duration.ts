@@ -1,4 +1,4 @@
-/** Durations as they are typed: the grammar of `monitor-duration`, whose `cases.txt` the tests of both read. */
+/** Parses durations that users type. The grammar is that of `monitor-duration`; the tests of both read the same `cases.txt`. */
 
 const DAY = 86_400_000_000_000n;
 /** Lengths in nanoseconds. */
@@ -14,12 +14,12 @@ const UNITS: Readonly<Record<string, bigint>> = {
   d: DAY,
   w: 7n * DAY,
 };
-/** A hundred years. */
+/** Maximum duration: one hundred years. */
 const LONGEST = 36_500n * DAY;
-/** Decimal places that are read. Any further place is less than a nanosecond, also of a week. */
+/** Maximum number of decimal places. Any further place is less than a nanosecond, even in weeks. */
 const MOST_PLACES = 15;
 
-/** `500ms`, `90s`, `1.5h`, `1h30m` in nanoseconds; undefined if it is anything else. */
+/** Parses `500ms`, `90s`, `1.5h` or `1h30m` into nanoseconds; undefined if the text is invalid. */
 export function readDuration(text: string): bigint | undefined {
   const parts = /(?:(\d+)(?:\.(\d*))?|\.(\d+))\p{White_Space}*(\p{Lowercase}+)\p{White_Space}*/uy;
   const given = text.replace(/^\p{White_Space}+/u, "");
@@ -34,7 +34,7 @@ export function readDuration(text: string): bigint | undefined {
   return sum <= LONGEST ? sum : undefined;
 }
 
-/** A duration that isn't zero in whole milliseconds, rounded up, as the server's API has it. */
+/** Parses a non-zero duration into whole milliseconds, rounded up, as the server's API expects. */
 export function readMilliseconds(text: string): number | undefined {
   const duration = readDuration(text);
   return duration === undefined || duration === 0n ? undefined : Number((duration + 999_999n) / 1_000_000n);

@@ -23,11 +23,11 @@ test("what a command wrote last stands apart from why it failed", () => {
   const told = { kind: "exit", message: "TimeoutError: no answer", code: 1, tail: "  File x\nTimeoutError: no answer" };
   expect(errorLine(told)).toBe("TimeoutError: no answer");
   expect(tailOf(told)).toBe("  File x\nTimeoutError: no answer");
-  // As launchers said it that know no tail.
+  // Format of older launchers, which did not record the tail separately.
   const before = { kind: "exit", message: "exit code 1\n  File x\nTimeoutError: no answer" };
   expect(errorLine(before)).toBe("exit code 1");
   expect(tailOf(before)).toBe("  File x\nTimeoutError: no answer");
-  // Lines of any other error are its own words.
+  // For other kinds of errors, all lines are part of the message.
   const other = { kind: "error", message: "one\ntwo" };
   expect([errorLine(other), tailOf(other)]).toEqual(["one\ntwo", null]);
 });

@@ -1,10 +1,10 @@
-/** How far a running process is and how long it still takes. Pure; durations are ns. */
+/** Estimates the progress and the remaining time of a running process. Pure; durations are ns. */
 
 interface Running {
   state: string;
   started_us: number | null;
   progress?: { done: number; total: number | null } | null;
-  /** The median of those of its name that ended before. */
+  /** Median duration of earlier processes with this name. */
   expected_ns?: number | null;
   expected_p95_ns?: number | null;
 }
@@ -12,17 +12,17 @@ interface Running {
 export interface Estimate {
   /** From 0 to 1. */
   part: number;
-  /** Negative: by how much it takes longer than expected. Null where there is no saying. */
+  /** Remaining time; negative if the process is overdue, null if unknown. */
   leftNs: number | null;
-  /** What it says of itself, or what those of its name took before. */
+  /** Source of the estimate: the process's own progress, or the durations of earlier processes. */
   from: "progress" | "history";
   p50: number;
   p95: number | null;
-  /** How many times the median it has taken. */
+  /** Elapsed time in multiples of the median. */
   times: number;
 }
 
-/** Undefined where nothing is known, or nothing runs. */
+/** Returns undefined if nothing is known or the process does not run. */
 export function estimate(process: Running, nowUs: number): Estimate | undefined {
   const { state, started_us, progress, expected_ns, expected_p95_ns } = process;
   if (state !== "running" || started_us === null) return undefined;
@@ -34,6 +34,6 @@ export function estimate(process: Running, nowUs: number): Estimate | undefined 
     return { part, leftNs: part > 0 ? (tookNs * (1 - part)) / part : null, from: "progress", ...history };
   }
   if (p50 <= 0) return undefined;
-  // Beyond what nearly all took before nothing is late yet; but no time left is known either.
+  // Between the median and the 95th percentile, the process is not overdue, but the remaining time is unknown.
   return { part: Math.min(1, tookNs / p50), leftNs: p50 - tookNs, from: "history", ...history };
 }

@@ -5,7 +5,10 @@ import { failures } from "./failures.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
-/** Lines like `read ok 12`, `  publish failed 30 can't write <- No such file`: name, state, end, error and its causes, indented. */
+/**
+ * Parses lines like `read ok 12`, `  publish failed 30 can't write <- No such file`: name, state, end, error and its causes, indented by
+ * depth.
+ */
 function treeOf(text: string): Tree {
   const tree = new Tree();
   const above: string[] = [];
@@ -28,7 +31,7 @@ function check(text: string, expected: { leaves: string[]; cause?: string; handl
   expect({ leaves: leaves.map((slot) => tree.at(slot).name), cause: cause === undefined ? undefined : tree.at(cause).name, handled }).toEqual({ cause: undefined, handled: 0, ...expected });
 }
 
-/** The table that the server is tested by, too. */
+/** Cases that the server's tests use, too. */
 function cases(): { name: string; cause: string | undefined; handled: number; tree: string }[] {
   const text = readFileSync(new URL("../../../../monitor-state/cases/failing_path.txt", import.meta.url), "utf8");
   return text.split("\n# ").slice(1).map((each) => {

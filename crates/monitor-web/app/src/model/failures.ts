@@ -1,4 +1,4 @@
-/** What went wrong in a tree, and which of it is why the tree failed. */
+/** Finds the failures of a tree, and the one that caused the tree to fail. */
 import type { Failure } from "../api/types.ts";
 import { preorder } from "./rollup.ts";
 import { needsAttention } from "./state.ts";
@@ -6,22 +6,22 @@ import type { Tree } from "./tree.ts";
 
 export interface Failures {
   /**
-   * Failed and lost processes that no other failure below them explains: first the end of the failing path, then those of
-   * parents that did not succeed, then the handled ones; each in tree order.
+   * Failed and lost processes without a failure below them that explains them: first the end of the failing path, then processes whose
+   * parent did not succeed, then handled failures; each in tree order.
    */
   leaves: number[];
-  /** The end of the failing path; undefined unless the root itself failed or is lost. */
+  /** The end of the failing path; undefined unless the root failed or is lost. */
   cause: number | undefined;
-  /** How many of the leaves stand below a parent that succeeded: somebody dealt with them. */
+  /** Number of leaves with an ancestor that succeeded, so that the failure was handled. */
   handled: number;
 }
 
-/** In `order`, which is the order of the rows. */
+/** Finds failures in `order`, the order of the rows. */
 export function failures(tree: Tree, order?: Int32Array): Failures {
   const bad = new Uint8Array(tree.size);
-  /** 1 for those with a failure below them that nobody has handled. */
+  /** 1 for processes with an unhandled failure below them. */
   const explained = new Uint8Array(tree.size);
-  /** 1 for those below one that succeeded. */
+  /** 1 for processes with an ancestor that succeeded. */
   const inSuccess = new Uint8Array(tree.size);
   const parentsFirst = preorder(tree);
   for (const slot of parentsFirst) {
@@ -46,8 +46,9 @@ export function failures(tree: Tree, order?: Int32Array): Failures {
 }
 
 /**
- * The last process on the path from the root through failed children of failed parents. Of several children it takes the one whose
- * error the parent carries, else one that ended as its parent did (a parent is lost with its children), else the last to end.
+ * Returns the last process on the path from the root through failed children of failed parents. Of several failed children, it selects the
+ * one whose error the parent's error contains, otherwise one with the same state as the parent (a lost parent has lost children), otherwise
+ * the last to end.
  */
 function endOfFailingPath(tree: Tree, bad: Uint8Array): number | undefined {
   let end: number | undefined;
@@ -69,7 +70,7 @@ function decisive(tree: Tree, bad: Uint8Array, parent: number | undefined): numb
   return found;
 }
 
-/** True if the error of a parent names that of a child, as its cause or within its own words. */
+/** Returns true if the parent's error contains the child's error, as a cause or in its message. */
 function carries(parent: Failure | null, child: Failure | null): boolean {
   if (!parent || !child || child.message === "") return false;
   return [parent.message, ...(parent.chain ?? [])].some((link) => link.includes(child.message));

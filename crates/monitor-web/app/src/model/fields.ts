@@ -1,4 +1,4 @@
-/** What a process was called with, what it returned, and what it says of itself beside. Pure. */
+/** Splits a process's fields into arguments, return value and other fields. Pure. */
 
 type Entries = [name: string, value: unknown][];
 
@@ -6,14 +6,14 @@ export interface FieldParts {
   arguments: Entries;
   returned: Entries;
   own: Entries;
-  /** How many there was no room for. */
+  /** Number of fields that were dropped for lack of space. */
   cut: number;
 }
 
-/** Stands among fields for those that the server left out. */
+/** Field with the number of dropped fields; the server writes it. */
 const CUT = "monitor.cut";
 
-/** Arguments stand below `arguments` or `args`, as an object or with a dot: `args.name`; what is returned in `return`. */
+/** Arguments are in `arguments` or `args`, as an object or as dotted names (`args.name`); the return value is in `return`. */
 export function fieldParts(fields: Readonly<Record<string, unknown>>): FieldParts {
   const parts: FieldParts = { arguments: [], returned: [], own: [], cut: 0 };
   for (const [name, value] of Object.entries(fields)) {

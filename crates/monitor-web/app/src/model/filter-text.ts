@@ -1,16 +1,16 @@
-/** The filters as one line of text, as one types them: `name:"nightly import" batch:7 timed out`. */
+/** Converts filters to and from one line of text: `name:"nightly import" batch:7 timed out`. */
 import { type Filters, withFilter } from "./filters.ts";
 
-/** What can be asked for by its name. */
+/** Filters that can be written as `name:value`. */
 const NAMED = ["name", "batch", "state", "worker"] as const;
-/** Of these the line is the only place; the others have tabs and buttons of their own. */
+/** Filters that are only shown in the line; the others have their own tabs and buttons. */
 const SHOWN = ["name", "batch"] as const;
 
 const TERM = /(?<!\S)(name|batch|state|worker):("(?:[^"\\]|\\.)*"|\S*)/g;
 
 export function filterText(filters: Filters): string {
   const terms = SHOWN.flatMap((key) => (filters[key] === undefined ? [] : [`${key}:${quoted(filters[key])}`]));
-  // Text that reads like a term is told apart by quotes around all of it.
+  // Free text that looks like a term is enclosed in quotes.
   const q = filters.q ?? "";
   return [...terms, q].filter((each) => each !== "").join(" ");
 }
@@ -23,7 +23,7 @@ function unquoted(value: string): string {
   return value.startsWith('"') ? value.slice(1, value.endsWith('"') && value.length > 1 ? -1 : undefined).replace(/\\(.)/g, "$1") : value;
 }
 
-/** The filters that a line asks for; what it doesn't speak of stays as it is, save for what only the line can say. */
+/** Applies a line to filters. Filters that the line does not mention stay unchanged, except those that are only shown in the line. */
 export function withText(filters: Filters, text: string): Filters {
   let next = filters;
   for (const key of [...SHOWN, "q"] as const) next = withFilter(next, key, "");

@@ -1,21 +1,21 @@
-/** Which processes of a tree a text is found in, with all that stand above them. */
+/** Finds the processes of a tree that contain a text, and their ancestors. */
 import type { Forest, Tree } from "./tree.ts";
 
 export const ABOVE = 1;
 export const MATCH = 2;
 
 export interface Found {
-  /** For each slot 0, `ABOVE` or `MATCH`. */
+  /** Per slot: 0, `ABOVE` or `MATCH`. */
   marks: Uint8Array;
   count: number;
 }
 
-/** What is asked for by its name; all else is text. */
+/** Terms with a name; everything else is free text. */
 const TERM = /(?<!\S)(kind|state):(\S+)/g;
 
 /**
- * Looks in names, errors and ids, in any case; `kind:span` and `state:failed` leave the others out, and of several a process has to meet each.
- * What stands above is what does in `forest`.
+ * Searches names, errors and ids, ignoring case. `kind:span` and `state:failed` restrict the result; a process must match all of them.
+ * Ancestors are determined in `forest`.
  */
 export function find(tree: Tree, text: string, forest: Forest = tree): Found {
   const terms: [string, string][] = [];
@@ -28,7 +28,7 @@ export function find(tree: Tree, text: string, forest: Forest = tree): Found {
   let count = 0;
   const has = (part: string | undefined) => part?.toLowerCase().includes(wanted) ?? false;
   const byId = tree.find(wanted);
-  // Few sites are many processes: each name is looked at once.
+  // There are few sites compared with processes, so each name is checked once.
   const names = new Map<number, boolean>();
   const isNamed = (slot: number) => {
     const site = tree.siteNumber(slot);

@@ -1,13 +1,13 @@
-/** What narrows the list of roots; kept in the address, so that every view is a link. */
+/** Filters of the list of roots. They are stored in the page's address, so that every view can be linked. */
 import type { Root } from "../api/types.ts";
 
 const FILTERS = ["state", "name", "batch", "worker", "q", "since"] as const;
-/** Where the list begins and in which order it goes on: they leave nothing out. */
+/** Keys that set the order and start of the list; they exclude no roots. */
 const VIEW = ["sort", "at"] as const;
 const ALL = [...FILTERS, ...VIEW];
 export type Filters = Partial<Record<(typeof ALL)[number], string>>;
 
-/** How long ago a root may have begun. */
+/** Choices for the maximum age of a root. */
 export const SINCE = { "1h": 3600, "24h": 86_400, "7d": 604_800 } as const;
 
 function sinceUs({ since }: Filters, nowUs: number): number | undefined {
@@ -15,13 +15,13 @@ function sinceUs({ since }: Filters, nowUs: number): number | undefined {
   return seconds === undefined ? undefined : nowUs - seconds * 1e6;
 }
 
-/** The filters as the server is asked by them. */
+/** Returns the filters as query parameters of the API. */
 export function queryOf({ since, sort: _, at: __, ...rest }: Filters, nowUs: number): Omit<Filters, "since" | "sort" | "at"> & { started_after?: number } {
   const started_after = sinceUs({ ...(since !== undefined && { since }) }, nowUs);
   return started_after === undefined ? rest : { ...rest, started_after };
 }
 
-/** Reads the filters of an address; what is empty or unknown is left out. */
+/** Reads the filters of an address; empty and unknown values are ignored. */
 export function filtersOf(search: Record<string, unknown>): Filters {
   const filters: Filters = {};
   for (const key of ALL) {
@@ -37,12 +37,12 @@ export function isOldestFirst({ sort }: Filters): boolean {
   return sort === "oldest";
 }
 
-/** The time that the list begins at, if it is not its first root's. */
+/** Returns the time at which the list begins, if it is not the first root. */
 export function atUs({ at }: Filters): number | undefined {
   return at === undefined ? undefined : Date.parse(at) * 1000;
 }
 
-/** The filters with one of them changed; empty removes it. */
+/** Returns the filters with one of them changed; an empty value removes it. */
 export function withFilter(filters: Filters, key: keyof Filters, value: string): Filters {
   return filtersOf({ ...filters, [key]: value });
 }
@@ -51,12 +51,12 @@ export function isFiltered(filters: Filters): boolean {
   return FILTERS.some((key) => filters[key] !== undefined);
 }
 
-/** Whether names can be narrowed so: by the search alone, all else is of a root. */
+/** Returns true if the filters can be applied to the list of names: only the text search is supported there. */
 export function isOfNames({ q: _, ...rest }: Filters): boolean {
   return !isFiltered(rest);
 }
 
-/** Whether a root that the stream brings belongs into the list: the server's own rules. */
+/** Returns true if a root that the stream reports belongs in the list, by the same rules as the server. */
 export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000): boolean {
   const { name, batch, worker, q } = filters;
   const since = sinceUs(filters, nowUs);
@@ -70,7 +70,10 @@ export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000)
   );
 }
 
-/** Whether a root shows a text: name, batch mark, error with its causes and what a command wrote last; or its number is asked for, or its id begins so. */
+/**
+ * Returns true if the name, batch mark, error, causes or last output of a root contains the text, its number is equal to it, or its id
+ * begins with it.
+ */
 function shows({ root_id, number, name, batch, error }: Root, q: string): boolean {
   const line = error && [[...(error.chain ?? []).toReversed(), error.message].join(" ← "), error.tail ?? ""].join("\n");
   const asked = /^(?:[#<]?|.*[<:])(\d+)>$|^[#<]?(\d+)$/.exec(q.trim());
@@ -78,7 +81,9 @@ function shows({ root_id, number, name, batch, error }: Root, q: string): boolea
   return [name, batch, line].some((text) => contains(text, q)) || isBeginning || (asked !== null && Number(asked[1] ?? asked[2]) === number);
 }
 
-/** What may change while a root is in the list. Several states stand between commas. */
+/**
+ * Returns true if the state matches. This filter's result may change while a root is in the list. Several states are separated by commas.
+ */
 export function matchesState({ state }: Filters, root: Root): boolean {
   return state === undefined || state.split(",").includes(root.state);
 }
@@ -87,7 +92,7 @@ function contains(text: string | null | undefined, part: string): boolean {
   return (text ?? "").toLowerCase().includes(part.toLowerCase());
 }
 
-/** The query of an address as plain strings: ids of digits stay text. */
+/** Parses a query string into plain strings, so that ids of digits remain text. */
 export function parseSearch(text: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(text));
 }

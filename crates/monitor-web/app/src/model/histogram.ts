@@ -1,10 +1,10 @@
-/** Durations counted into buckets, as folds bring them: bucket i holds those from 1.04^i up to 1.04^(i+1) ns. */
+/** Histogram of durations with the buckets of folds: bucket i counts durations from 1.04^i up to 1.04^(i+1) ns. */
 
 const BASE = Math.log(1.04);
 
 export type Histogram = readonly (readonly [bucket: number, count: number])[];
 
-/** What is known of many durations; all in nanoseconds. */
+/** Summary of many durations, in nanoseconds. */
 export interface Spread {
   count: number;
   total: number;
@@ -19,7 +19,7 @@ export function bucketOf(nanoseconds: number): number {
   return nanoseconds < 1 ? 0 : Math.floor(Math.log(nanoseconds) / BASE);
 }
 
-/** Counts durations; they are measured as they come, so a few that are odd don't matter. */
+/** Counts durations. They are not validated, because a few invalid values don't matter. */
 export function histogramOf(durations: Iterable<number>): { histogram: Histogram; total: number; min: number; max: number } {
   const buckets = new Map<number, number>();
   let [total, min, max] = [0, Infinity, 0];
@@ -33,7 +33,7 @@ export function histogramOf(durations: Iterable<number>): { histogram: Histogram
   return { histogram: [...buckets].sort(([a], [b]) => a - b), total, min, max };
 }
 
-/** The duration that a part of all does not exceed, within the 4 % of a bucket; undefined without any. */
+/** Returns a percentile, with the 4 % accuracy of a bucket; undefined if the histogram is empty. */
 export function percentile(histogram: Histogram, part: number): number | undefined {
   const count = countOf(histogram);
   if (count === 0) return undefined;
@@ -41,13 +41,13 @@ export function percentile(histogram: Histogram, part: number): number | undefin
   let seen = 0;
   for (const [bucket, each] of histogram) {
     seen += each;
-    // The middle of the bucket, as its durations are not known more exactly.
+    // The middle of the bucket, because exact durations are unknown.
     if (seen >= rank) return Math.exp((bucket + 0.5) * BASE);
   }
   return undefined;
 }
 
-/** Undefined without any duration. What is known exactly bounds what is not. */
+/** Returns a summary; undefined if the histogram is empty. Known exact values limit the estimates. */
 export function spread(histogram: Histogram, known: { total: number; min: number | null; max: number | null }): Spread | undefined {
   const first = histogram[0]?.[0];
   const last = histogram[histogram.length - 1]?.[0];
@@ -64,7 +64,7 @@ export interface Bin {
   count: number;
 }
 
-/** At most `most` bins of like width on a logarithmic scale, from the first bucket to the last. */
+/** Returns at most `most` bins of equal width on a logarithmic scale, from the first bucket to the last. */
 export function bins(histogram: Histogram, most: number): Bin[] {
   const first = histogram[0]?.[0];
   const last = histogram[histogram.length - 1]?.[0];

@@ -1,8 +1,8 @@
-/** Where runs of one name lie on a picture of when they began and how long they took. Pure. */
+/** Positions of runs in a scatter plot of start time and duration. Pure. */
 
 export interface Run {
   root_id: string;
-  /** Null for the root itself. */
+  /** Id of the process; null for the root itself. */
   id: string | null;
   state: string;
   started_us: number | null;
@@ -19,7 +19,7 @@ export interface Scatter {
 
 const EDGE = 8;
 
-/** One after another from left to right, on a logarithmic scale of time; undefined where none has ended. */
+/** Positions the runs from left to right, with a logarithmic scale of durations; undefined if none has ended. */
 export function scatter(runs: readonly Run[], { width, height }: { width: number; height: number }): Scatter | undefined {
   const ended = runs.filter((run) => run.elapsed_ns !== null && run.started_us !== null).sort((a, b) => (a.started_us ?? 0) - (b.started_us ?? 0));
   if (ended.length === 0) return undefined;
@@ -27,7 +27,7 @@ export function scatter(runs: readonly Run[], { width, height }: { width: number
   const least = times[0] as number;
   const most = times[times.length - 1] as number;
   const p50 = times[(times.length - 1) >> 1] as number;
-  // What hardly differs stays in the middle instead of filling the picture.
+  // Use at least this range, so that small differences don't fill the plot.
   const low = Math.log(Math.min(least, p50 / 2));
   const high = Math.log(Math.max(most, p50 * 2));
   const y = (time: number) => height - EDGE - ((Math.log(Math.max(1, time)) - low) / (high - low)) * (height - 2 * EDGE);

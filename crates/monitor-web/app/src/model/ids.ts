@@ -1,8 +1,8 @@
-/** Ids of processes as two words, and a table that finds what has one: a million strings would cost more than all else of a tree. */
+/** Process ids as two 32-bit words, and a hash table for them, because a million strings would need more memory than the rest of a tree. */
 
 const HEX = /^[0-9a-f]{16}$/;
 
-/** The upper and the lower half; undefined for what is no id as the server writes them. */
+/** Returns the upper and the lower half; undefined if the id is not in the server's format. */
 export function words(id: string): [high: number, low: number] | undefined {
   return HEX.test(id) ? [Number.parseInt(id.slice(0, 8), 16), Number.parseInt(id.slice(8), 16)] : undefined;
 }
@@ -18,7 +18,7 @@ export class IdTable {
   private high: Uint32Array = new Uint32Array(0);
   private low: Uint32Array = new Uint32Array(0);
 
-  /** The columns that hold the ids by slot; they may have moved. */
+  /** Sets the columns with the ids of all slots; they may have been reallocated. */
   use(high: Uint32Array, low: Uint32Array): void {
     this.high = high;
     this.low = low;
@@ -32,14 +32,14 @@ export class IdTable {
     }
   }
 
-  /** Takes a slot whose id is in the columns and not in the table. */
+  /** Adds a slot whose id is in the columns. */
   add(slot: number): void {
     if (this.count * 2 >= this.table.length) this.grow(this.table.length * 2);
     this.count += 1;
     this.insert(slot);
   }
 
-  /** Makes room for so many at once. */
+  /** Reserves space for `count` ids. */
   reserve(count: number): void {
     let size = this.table.length;
     while (size < count * 2) size *= 2;
@@ -60,7 +60,7 @@ export class IdTable {
   }
 }
 
-/** Ids are random, but those of folds and of other systems need not be. */
+/** Ids are usually random, but ids of folds and of other systems may not be. */
 function hash(high: number, low: number): number {
   const mixed = Math.imul(high ^ (low >>> 15), 0x85ebca6b) ^ Math.imul(low, 0xc2b2ae35);
   return mixed ^ (mixed >>> 16);

@@ -1,4 +1,6 @@
-/** A tree cut into lanes by where its processes run: in each lane, every process hangs below its parent if that runs there too. */
+/**
+ * Splits a tree into lanes by the place where processes run. In a lane, each process is below its parent if the parent is in the same lane.
+ */
 import type { Origin } from "./columns.ts";
 import type { Tree } from "./tree.ts";
 
@@ -8,17 +10,17 @@ export interface LaneName {
 }
 
 export interface Lane extends LaneName {
-  /** Those that hang below nobody of this lane, in tree order. */
+  /** Processes without a parent in this lane, in tree order. */
   tops: number[];
 }
 
 export class Lanes {
-  /** In the order in which the tree comes to them. */
+  /** In the order of their first process in the tree. */
   readonly list: readonly Lane[];
-  /** The lane of each slot. What came since they were made is in its parent's. */
+  /** Lane of each slot. Processes that arrived later are in their parent's lane. */
   private readonly lanes: Int32Array;
   private readonly isTop: Uint8Array;
-  /** Whether some of its children are tops of other lanes. */
+  /** 1 if some of its children are at the top of other lanes. */
   private readonly handsOver: Uint8Array;
   private filtered = { version: -1, children: new Map<number, readonly number[]>() };
 
@@ -56,7 +58,7 @@ export class Lanes {
     return this.tree.size;
   }
 
-  /** The place in `list` of the lane that a process runs in. */
+  /** Returns the index in `list` of a process's lane. */
   indexOf(slot: number): number {
     let at = slot;
     for (let above = this.parentOf(at); above !== undefined; above = this.parentOf(at)) at = above;
@@ -67,7 +69,7 @@ export class Lanes {
     return this.isTop[slot] ? undefined : this.tree.parentOf(slot);
   }
 
-  /** Those that run in the lane of their parent; without one, the tops of all lanes. */
+  /** Returns the children in the same lane; without a slot, the tops of all lanes. */
   childrenOf(slot: number | undefined): readonly number[] {
     if (slot === undefined) return this.list.flatMap(({ tops }) => tops);
     const children = this.tree.childrenOf(slot);
@@ -78,7 +80,7 @@ export class Lanes {
     return own;
   }
 
-  /** The first of the children that run in other lanes, and how many those are. */
+  /** Returns the first child that runs in another lane, and the number of such children. */
   elsewhere(slot: number): { first: number; count: number } | undefined {
     if (!this.handsOver[slot]) return undefined;
     const children = this.tree.childrenOf(slot);

@@ -1,19 +1,19 @@
-/** What processes said, line by line. Pure. */
+/** Log lines: filtering, parsing and ordering. Pure. */
 import type { LogLine } from "../api/types.ts";
 
-/** From the most severe on; a line of another level is always shown. */
+/** From the most severe; lines with other levels are always shown. */
 export const LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
 
 export interface LogFilter {
-  /** This level and all that are more severe. */
+  /** Minimum severity. */
   level?: (typeof LEVELS)[number] | undefined;
-  /** Part of the message, of who said it or of its fields, in any case. */
+  /** Text in the message, logger or fields, ignoring case. */
   q?: string | undefined;
-  /** Of this process only. */
+  /** Only lines of this process. */
   process?: string | undefined;
 }
 
-/** Whether a line passes: the server's own rules, for those that the stream brings. */
+/** Returns true if a line from the stream matches the filter, by the same rules as the server. */
 export function matchesLog({ level, q, process }: LogFilter, line: LogLine): boolean {
   if (process !== undefined && line.process_id !== process) return false;
   const wanted = level === undefined ? -1 : LEVELS.indexOf(level);
@@ -28,12 +28,12 @@ export interface Read {
   message: string;
 }
 
-/** Words that programs use for the levels. */
+/** Names that programs use for the levels. */
 const WORDS: Readonly<Record<string, (typeof LEVELS)[number]>> = { fatal: "error", critical: "error", crit: "error", panic: "error", emerg: "error", alert: "error", err: "error", warning: "warn", notice: "info", information: "info", verbose: "debug" };
-/** As pino and bunyan write them. */
+/** Numbers that pino and bunyan write as levels. */
 const NUMBERS: readonly (readonly [least: number, level: (typeof LEVELS)[number]])[] = [[50, "error"], [40, "warn"], [30, "info"], [20, "debug"], [10, "trace"]];
 
-/** A line as it reads: one that is written as JSON says its own level and message, and what else it says comes after. */
+/** Parses a line. A line in JSON contains its own level and message; its other values are appended. */
 export function readLine({ level, message }: Pick<LogLine, "level" | "message">): Read {
   if (!/^\s*\{.*\}\s*$/s.test(message)) return { level, message };
   let said: Record<string, unknown>;
@@ -56,7 +56,7 @@ function levelOf(said: unknown): string | undefined {
   return LEVELS.find((level) => level === word) ?? (Object.hasOwn(WORDS, word) ? WORDS[word] : undefined);
 }
 
-/** Lines in the order of time, each once, however they come. */
+/** Lines sorted by time without duplicates, in whichever order they are added. */
 export class Lines {
   private lines: LogLine[] = [];
   private readonly known = new Set<string>();
@@ -67,7 +67,7 @@ export class Lines {
     return this.lines;
   }
 
-  /** How many of these are new. */
+  /** Adds lines; returns the number of lines that are new. */
   add(lines: readonly LogLine[]): number {
     const fresh = lines.filter((line) => {
       const key = keyOf(line);
@@ -83,7 +83,7 @@ export class Lines {
     return fresh.length;
   }
 
-  /** Forgets the oldest beyond what is kept; how many those were. */
+  /** Drops the oldest lines beyond the limit; returns their number. */
   trim(): number {
     const over = this.lines.length - this.most;
     if (over <= 0) return 0;

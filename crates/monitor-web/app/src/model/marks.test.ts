@@ -4,7 +4,7 @@ import { LastRuns } from "./marks.ts";
 const run = (number: number, started_us: number | null, state = "succeeded", begun_us?: number) => ({ name: "import", root_id: `${number}`, number, state, started_us, elapsed_ns: number, ...(begun_us !== undefined && { begun_us }) });
 
 test("the last runs stand in the order of their starts, whatever their numbers", () => {
-  // Number 9 was heard of last, and began first.
+  // Number 9 was received last, and started first.
   const [old, first, second, third] = [run(9, 10, "failed"), run(1, 20), run(3, 30), run(2, 40)];
   const runs = new LastRuns([{ name: "import", roots: [third, second, first, old] }], []);
   expect(runs.marks(third, 12)).toBe("failed:9 succeeded:1 succeeded:3 succeeded:2");

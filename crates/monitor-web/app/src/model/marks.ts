@@ -1,13 +1,13 @@
-/** How the last runs of each name ended, as the strips of the list show it. */
+/** States of the last runs of each name, for the strips in the list. */
 import type { NamedRoots, Root } from "../api/types.ts";
 
 type Run = Pick<Root, "number" | "state" | "elapsed_ns" | "started_us"> & Pick<Partial<Root>, "begun_us">;
 
-/** The runs of each name in the order of the list: by their start, and by their number where that is the same. */
+/** Runs of each name in the order of the list: by start time, then by number. */
 export class LastRuns {
   private readonly byName: ReadonlyMap<string, readonly Run[]>;
 
-  /** Where both have a run, `shown` counts: those runs are true by the stream. */
+  /** If both contain a run, `shown` is used, because the stream keeps it current. */
   constructor(names: readonly Pick<NamedRoots, "name" | "roots">[], shown: readonly (Run & { name: string })[]) {
     const byName = new Map<string, Map<number, Run>>();
     const put = (name: string, run: Run) => {
@@ -19,7 +19,7 @@ export class LastRuns {
     this.byName = new Map([...byName].map(([name, runs]) => [name, [...runs.values()].sort(inOrder)]));
   }
 
-  /** The marks of the last `most` runs of a name up to this one, as a `Strip` takes them. */
+  /** Returns the marks of the last `most` runs of a name up to this run, in the format of `Strip`. */
   marks(run: Run & { name: string }, most: number): string {
     const all = this.byName.get(run.name) ?? [];
     const after = all.findIndex((each) => inOrder(each, run) > 0);
@@ -35,7 +35,7 @@ function inOrder(a: Run, b: Run): number {
   return startOf(a) - startOf(b) || a.number - b.number;
 }
 
-/** A run that has not started stands where it was first heard of; one of which no time is known stands in front. */
+/** Returns the start time for sorting. A run that has not started uses the earliest known time; a run without any known time is first. */
 function startOf({ started_us, begun_us }: Run): number {
   return started_us ?? begun_us ?? 0;
 }

@@ -1,12 +1,12 @@
-/** The list of names while it is being read: those in sight stay where they are. */
+/** Keeps the list of names stable while it is read: visible names keep their positions. */
 
 interface Named {
   name: string;
 }
 
 /**
- * The newest of each name in the order in which they were shown, then those that the list goes on with; how many others wait above.
- * `fresh` has whoever changed last in front.
+ * Returns the newest version of each shown name in the shown order, then the names that continue the list, and the number of names that
+ * wait above. `fresh` is sorted by the last change, newest first.
  */
 export function steadyNames<Of extends Named>(fresh: readonly Of[], shown: readonly string[]): { names: Of[]; waiting: number } {
   const newest = new Map(fresh.map((of) => [of.name, of]));

@@ -1,4 +1,4 @@
-/** What of a process contradicts itself or its parent. Pure; times are Unix µs. */
+/** Finds contradictions between the times of a process and its parent. Pure; times are Unix µs. */
 
 interface Timed {
   started_us: number | null;
@@ -8,11 +8,11 @@ interface Timed {
 
 export type Oddity = "backwards" | "jumped" | "future" | "ancient" | "before-parent";
 
-/** Nothing that is watched began before this project. */
+/** Earlier start times are implausible. */
 const ANCIENT_US = Date.UTC(2000, 0, 1) * 1000;
-/** Clocks of one machine differ by less. */
+/** Clocks of the same machine differ by less than this. */
 const SLACK_US = 1e6;
-/** A clock that is merely adjusted drifts by less. */
+/** A clock that is adjusted gradually deviates by less than this. */
 const DRIFT = 0.05;
 
 export function oddities(process: Timed, parent: Timed | undefined, nowUs: number): Oddity[] {

@@ -1,4 +1,4 @@
-/** The methods that workers may know, with their arguments, and how these are read from what was typed. */
+/** The methods that workers may support, with their arguments, and the parsing of typed arguments. */
 import { METHODS } from "../api/methods.ts";
 import { readMilliseconds } from "./duration.ts";
 
@@ -11,7 +11,7 @@ export interface Field {
 export interface Method {
   name: string;
   scope: string;
-  /** Trees, processes and tasks have their own buttons; to start a task, or to empty a queue, is the command line's. */
+  /** Trees, processes and tasks have their own buttons; starting a task and emptying a queue are only possible on the command line. */
   hasOwnCommand: boolean;
   arguments: readonly Field[];
 }
@@ -19,13 +19,13 @@ export interface Method {
 const fields = (methods: readonly Method[]): Readonly<Record<string, readonly Field[]>> => Object.fromEntries(methods.map((method) => [method.name, method.arguments]));
 const OFFERED = METHODS.filter((method) => !method.hasOwnCommand);
 
-/** Methods that only tell something. */
+/** Methods that only read. */
 export const READING = fields(OFFERED.filter((method) => method.scope === "read"));
 
 /** Methods that change something. */
 export const CHANGING = fields(OFFERED.filter((method) => method.scope !== "read"));
 
-/** All arguments of a method that is the program's own, as one object. */
+/** Arguments of a program's own method, as one object. */
 const OWN: readonly Field[] = [{ name: "arguments", kind: "object", isOptional: true }];
 
 const ELSEWHERE = new Set(METHODS.filter((method) => method.hasOwnCommand).map((method) => method.name));
@@ -37,11 +37,11 @@ export function fieldsOf(method: string): readonly Field[] {
 export interface Offered {
   reading: string[];
   changing: string[];
-  /** Methods of the program's own. */
+  /** Methods defined by the program itself. */
   own: string[];
 }
 
-/** Sorts what a worker offers. A worker that names nothing answers what all do. */
+/** Groups the methods that a worker offers. A worker that lists none supports the standard methods. */
 export function offeredBy(methods: readonly string[]): Offered {
   const has = new Set(methods.length > 0 ? methods : ["ping", "stats", "active", "registered"]);
   return {
@@ -51,10 +51,10 @@ export function offeredBy(methods: readonly string[]): Offered {
   };
 }
 
-/** The arguments as they were typed, by name; a flag that is set is not empty. */
+/** Typed arguments by name; the value of a set flag is not empty. */
 export type Typed = Readonly<Record<string, string>>;
 
-/** Reads the arguments of a method, or names the first one that can't be read. */
+/** Parses the arguments of a method, or returns the name of the first invalid one. */
 export function readArguments(fields: readonly Field[], typed: Typed): { arguments: Record<string, unknown> } | { wrong: string } {
   const read: Record<string, unknown> = {};
   for (const field of fields) {

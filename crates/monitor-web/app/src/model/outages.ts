@@ -1,4 +1,4 @@
-/** Outages over time: for each subject, when its alerts fired. */
+/** Outages over time: the periods with active alerts of each subject. */
 
 export interface Firing {
   id: number;
@@ -11,12 +11,12 @@ export interface Firing {
 export interface Outage {
   id: number;
   cause: string;
-  /** Both within the time that is looked at. */
+  /** Start and end, limited to the displayed period. */
   fromUs: number;
   untilUs: number;
-  /** It still lasts. */
+  /** True if it continues. */
   isFiring: boolean;
-  /** Where it stands in that time, in percent. */
+  /** Position in the displayed period, in percent. */
   left: number;
   width: number;
 }
@@ -24,11 +24,11 @@ export interface Outage {
 export interface Lane {
   subject: string;
   outages: Outage[];
-  /** How long something was out, each moment counted once. */
+  /** Total duration of the outages; overlapping time is counted once. */
   totalUs: number;
 }
 
-/** The lanes of a time, first those that were out last; within each the oldest outage first. */
+/** Returns the lanes of a period, those with the latest outage first; outages of a lane are sorted oldest first. */
 export function lanesOf(alerts: readonly Firing[], fromUs: number, nowUs: number): Lane[] {
   const lanes = new Map<string, Outage[]>();
   for (const { id, subject, cause, since_us, resolved_us } of alerts) {
@@ -51,7 +51,7 @@ export function lanesOf(alerts: readonly Firing[], fromUs: number, nowUs: number
     .sort((a, b) => last(b.outages) - last(a.outages) || (a.subject < b.subject ? -1 : 1));
 }
 
-/** The time that outages cover together; the oldest comes first. */
+/** Returns the time covered by outages, which are sorted oldest first. */
 function covered(outages: readonly Outage[]): number {
   let total = 0;
   let until = -Infinity;

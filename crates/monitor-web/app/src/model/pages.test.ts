@@ -5,7 +5,7 @@ import { root } from "./samples.ts";
 const ALL = Array.from({ length: 1000 }, (_, index) => root(1000 - index));
 const SIZE = 100;
 
-/** As the server answers: numbers rise as the starts do. */
+/** Simulates the server: numbers increase with start times. */
 function read({ cursor, offset = 0, index, back }: PageParam): Page {
   const from = cursor === undefined ? Infinity : Number(cursor.split(".")[0]);
   const found = (back ? ALL.filter(({ started_us }) => (started_us as number) > from).toReversed() : ALL.filter(({ started_us }) => (started_us as number) < from)).slice(offset);

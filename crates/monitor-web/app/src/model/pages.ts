@@ -1,34 +1,34 @@
 /**
- * A long list as a window of pages: those far from what is looked at are let go and read again when one comes back. A cursor is the
- * place of a root, its start and its number, so that any page can be read from either side, and from any time.
+ * A long list as a window of pages: pages far from the view are dropped, and read again when they are needed. A cursor is the position of a
+ * root (start and number), so that pages can be read in both directions, and from any time.
  */
 import type { Root, RootPage } from "../api/types.ts";
 
 export interface Page {
   roots: Root[];
   as_of: number;
-  /** Where its first root stands in the whole list, as far as is known. */
+  /** Index of its first root in the whole list, if known. */
   index: number;
-  /** The cursors of what stands before it and after it; null where nothing does. */
+  /** Cursors of the previous and the next page; null if there is none. */
   before: string | null;
   after: string | null;
 }
 
 export interface PageParam {
   cursor?: string;
-  /** How many stand before the page, where no cursor says where it begins. */
+  /** Number of roots before the page, if there is no cursor. */
   offset?: number;
   index: number;
-  /** What stands before the cursor is meant: it is read in the other order. */
+  /** True if the page before the cursor is requested; it is read in reverse order. */
   back?: boolean;
 }
 
-/** When a root began, as far as that is known: what the list is ordered by. */
+/** Returns the start time of a root, or the earliest known time; the list is sorted by it. */
 function begun({ started_us, begun_us }: Pick<Root, "started_us" | "begun_us">): number {
   return started_us ?? begun_us ?? 0;
 }
 
-/** Negative if the first root began before the second. */
+/** Compares by start time; negative if the first root started earlier. */
 export function byBegin(a: Root, b: Root): number {
   return begun(a) - begun(b) || a.number - b.number;
 }
@@ -53,12 +53,12 @@ export function paramBefore({ before, index }: Page): PageParam | undefined {
   return before === null ? undefined : { cursor: before, index, back: true };
 }
 
-/** Where to begin for a row that is far before the first one that is there. */
+/** Returns the parameter for reading from an index that is far before the first loaded root. */
 export function paramAt(index: number): PageParam {
   return index > 0 ? { offset: index, index } : { index: 0 };
 }
 
-/** Where the roots begin that began by a time, or from it on if the oldest come first. */
+/** Returns the parameter for reading roots that started before a time, or from it on if the oldest are first. */
 export function paramOfTime(timeUs: number, oldestFirst: boolean): PageParam {
   return { cursor: `${timeUs}.${oldestFirst ? 0 : Number.MAX_SAFE_INTEGER}`, index: 0 };
 }

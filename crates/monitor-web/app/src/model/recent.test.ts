@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Recent } from "./recent.ts";
 
-/** Uses all of these in one round; how many had to be made. */
+/** Uses all keys in one round; returns the number of values that had to be created. */
 function use(recent: Recent<string>, keys: readonly number[]): number {
   recent.begin();
   let made = 0;

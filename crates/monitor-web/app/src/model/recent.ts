@@ -1,4 +1,4 @@
-/** Keeps what was used in the last round, however much that is, and up to so many others. */
+/** Cache that keeps all values used in the last round, and a limited number of others. */
 export class Recent<Value> {
   private readonly kept = new Map<string, { value: Value; round: number }>();
   private round = 0;
@@ -12,7 +12,7 @@ export class Recent<Value> {
     return this.kept.size;
   }
 
-  /** A round begins: what the last one did without may go. */
+  /** Starts a round; values that the last one did not use may be dropped. */
   begin(): void {
     if (this.kept.size > this.most) this.forget(({ round }) => round < this.round);
     this.round += 1;

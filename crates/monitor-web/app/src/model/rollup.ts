@@ -1,9 +1,9 @@
-/** What stands below each process, so that a closed one tells of what it hides. */
+/** Counts the descendants of each process by state, so that a collapsed row can summarise them. */
 import type { Lanes } from "./lanes.ts";
 import { STATES } from "./state.ts";
 import type { Forest, Tree } from "./tree.ts";
 
-/** All slots of a tree in pre-order: every process stands before those below it. */
+/** Returns all slots of a tree in pre-order. */
 export function preorder(tree: Forest): Int32Array {
   const order = new Int32Array(tree.size);
   let count = 0;
@@ -25,7 +25,10 @@ const WIDTH = STATES.length + 1;
 const FAILED = STATES.indexOf("failed");
 const LOST = STATES.indexOf("lost");
 
-/** The states of all processes below each one, in its lane if there are lanes; a fold counts as all those that it stands for. */
+/**
+ * Counts the states of all descendants of each process, limited to its lane if there are lanes. A fold counts as all processes that it
+ * represents.
+ */
 export class Rollup {
   private readonly counts: Uint32Array;
   private readonly size: number;
@@ -46,24 +49,24 @@ export class Rollup {
     }
   }
 
-  /** What stands for a lane where the methods below take a slot. */
+  /** Returns the value that represents a lane where the methods below expect a slot. */
   ofLane(index: number): number {
     return this.size + index;
   }
 
-  /** How many below a process are in a state. */
+  /** Returns the number of descendants in a state. */
   below(slot: number, state: (typeof STATES)[number]): number {
     return this.counts[slot * WIDTH + STATES.indexOf(state)] ?? 0;
   }
 
-  /** How many there are below it. */
+  /** Returns the number of descendants. */
   total(slot: number): number {
     let total = 0;
     for (let column = 0; column < WIDTH; column += 1) total += this.counts[slot * WIDTH + column] ?? 0;
     return total;
   }
 
-  /** Whether nothing below it needs a look. */
+  /** Returns true if no descendant needs attention. */
   isQuiet(slot: number): boolean {
     return !this.counts[slot * WIDTH + FAILED] && !this.counts[slot * WIDTH + LOST];
   }

@@ -1,13 +1,13 @@
-/** The list of roots: the pages that were read, made true by what the stream brought since. */
+/** The list of roots: loaded pages, updated by the stream. */
 import type { Root } from "../api/types.ts";
 import type { Dated } from "../live/messages.ts";
 import { type Filters, isOldestFirst, matches, matchesState } from "./filters.ts";
 import { byBegin, type Page } from "./pages.ts";
 
 /**
- * Newest first, or oldest first by the filters. Roots that the pages do not hold are new ones, or stand before or after the pages that
- * were read: those come with their own page. `held` are new ones that wait so as not to push what is being read, `dropped` the numbers
- * of those that are gone.
+ * Merges the loaded pages with changes from the stream; sorted newest first, or oldest first if the filters specify it. Roots that are not
+ * in the pages are new, or belong to pages that are not loaded; the latter are not added. `held` are new roots that wait above the list so
+ * that rows don't move, `dropped` are numbers of deleted roots.
  */
 export function mergeRoots(
   pages: readonly Page[],
@@ -29,12 +29,12 @@ export function mergeRoots(
     const isNew = !known && isWithin(dated.model) && !held.has(id) && matches(filters, dated.model);
     if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
-  // For the rest of the filters the server's word stands: it chose the pages.
+  // The server has applied the other filters when it selected the pages.
   const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root) && !dropped.has(root.number));
   return roots.sort(isOldestFirst(filters) ? byBegin : (a, b) => byBegin(b, a));
 }
 
-/** How many new ones wait. */
+/** Returns the number of new roots that wait. */
 export function countHeld(live: ReadonlyMap<string, Dated<Root>>, filters: Filters, held: ReadonlySet<string>): number {
   let count = 0;
   for (const id of held) {

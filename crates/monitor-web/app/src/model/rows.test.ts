@@ -12,7 +12,7 @@ function treeOf(...processes: Process[]): Tree {
   return tree;
 }
 
-/** `a`, ` b`, ` b×3`: each row with a space a level. */
+/** Returns rows as `a`, ` b`, ` b×3`: one space per level. */
 function lines(tree: Tree, rows: Rows): string[] {
   return [...rows.slots].map((slot, row) => {
     const group = slot < 0 ? rows.groups[-1 - slot] : undefined;

@@ -1,11 +1,11 @@
-/** Which processes of a tree stand in rows, given what is folded open. */
+/** Computes the visible rows of a tree from the expanded processes. */
 import type { Found } from "./filter.ts";
 import type { Lane, Lanes } from "./lanes.ts";
 import type { Rollup } from "./rollup.ts";
 import { needsAttention, type State } from "./state.ts";
 import { ancestors, type Tree } from "./tree.ts";
 
-/** Like siblings that share a row, or a lane. */
+/** Similar siblings that share a row, or a lane. */
 export interface Group {
   key: string;
   members: readonly number[];
@@ -13,42 +13,42 @@ export interface Group {
 }
 
 export interface Arrangement {
-  /** Leaves only what was found, open. */
+  /** Shows only matching processes and their ancestors, all expanded. */
   found?: Found | undefined;
-  /** Lets like siblings share a row, save for those that need a look. */
+  /** Groups similar siblings in one row, except those that need attention. */
   rollup?: Rollup | undefined;
   lanes?: Lanes | undefined;
 }
 
-/** The rows from top to bottom. */
+/** Rows from top to bottom. */
 export interface Rows {
-  /** The slot of each row; those of groups are -1 minus the group's place in `groups`. */
+  /** Slot of each row; the row of a group contains -1 minus the index in `groups`. */
   slots: Int32Array;
-  /** How deep each process hangs in the tree, or in its lane, which is no process but takes a level. */
+  /** Depth in the tree or lane. A lane is not a process, but adds a level. */
   depths: Int32Array;
-  /** How deep each row is shown: members of a group stand below it. */
+  /** Indentation level; members of a group are one level below it. */
   levels: Int32Array;
-  /** The place of each row among those beside it, from 1, and how many those are. */
+  /** Position of each row among its siblings, starting at 1, and the number of siblings. */
   places: Int32Array;
   sizes: Int32Array;
-  /** The row of each slot, -1 for those out of sight. */
+  /** Row of each slot; -1 if it is not shown. */
   positions: Int32Array;
-  /** The lanes come first, in their order. */
+  /** Lanes first, in their order. */
   groups: readonly Group[];
-  /** The row of each group, by its first member. */
+  /** Row of each group, by its first member. */
   groupRows: ReadonlyMap<number, number>;
-  /** The row of each lane, by its key. */
+  /** Row of each lane, by its key. */
   laneRows: ReadonlyMap<string, number>;
 }
 
-/** Rows that a tree may fill by itself when it is opened; what is deeper starts folded. */
+/** Maximum number of rows that are expanded automatically when a tree is opened. */
 const COMFORTABLE = 600;
-/** States of what is over and needs no look. */
+/** States of ended processes that need no attention. */
 const OVER: ReadonlySet<string> = new Set<State>(["succeeded", "cancelled"]);
-/** Fewer siblings are no crowd. */
+/** Minimum number of siblings in a group. */
 const SMALLEST_GROUP = 3;
 
-/** Which processes are folded open: all above a depth, save for those that were toggled. */
+/** Tracks the expanded processes: all above a depth, except those that were toggled. */
 export class Folding {
   private readonly toggled = new Map<number, boolean>();
   private readonly groups = new Set<string>();
@@ -60,7 +60,7 @@ export class Folding {
     return this.changes;
   }
 
-  /** All above it are open. */
+  /** Depth above which all processes are expanded. */
   get level(): number {
     return this.depth;
   }
@@ -93,7 +93,7 @@ export class Folding {
     this.changes += 1;
   }
 
-  /** Opens all processes above `depth` and no others. */
+  /** Expands exactly the processes above `depth`. */
   toDepth(depth: number): void {
     this.toggled.clear();
     this.groups.clear();
@@ -102,7 +102,7 @@ export class Folding {
     this.changes += 1;
   }
 
-  /** Opens whatever hides a process: with `rollup` also the groups that it or one above it is in. */
+  /** Expands all ancestors of a process; with `rollup`, also the groups that hide it. */
   reveal(tree: Tree, slot: number, { rollup, lanes }: Omit<Arrangement, "found"> = {}): void {
     const above = ancestors(lanes ?? tree, slot);
     const top = lanes ? 1 : 0;
@@ -118,7 +118,7 @@ export class Folding {
   }
 }
 
-/** The highest processes that are over with all that hangs below them, if something does and none of it needs a look. */
+/** Returns the topmost processes that have ended with all their descendants, if they have any and none needs attention. */
 export function finished(tree: Tree, rollup: Rollup): Set<number> {
   const over = new Set<number>();
   const stack = [...tree.childrenOf(undefined)];
@@ -132,7 +132,7 @@ export function finished(tree: Tree, rollup: Rollup): Set<number> {
   return over;
 }
 
-/** How deep a tree can be opened without filling the page with rows, when these processes are closed. At least one level is. */
+/** Returns the maximum depth for expanding a tree within `COMFORTABLE` rows if these processes are collapsed; at least 1. */
 export function comfortableDepth(tree: Tree, closed: ReadonlySet<number> = new Set()): number {
   let level = [...tree.childrenOf(undefined)];
   let rows = level.length;
@@ -149,14 +149,14 @@ export function comfortableDepth(tree: Tree, closed: ReadonlySet<number> = new S
 export function visibleRows(tree: Tree, folding: Folding, { found, rollup, lanes }: Arrangement = {}): Rows {
   const groups: Group[] = (lanes?.list ?? []).map((lane) => ({ key: lane.key, members: lane.tops, lane }));
   const forest = lanes ?? tree;
-  // A group stands for three at least and adds a row.
+  // Upper bound: each group has at least three members and adds one row.
   const most = tree.size + Math.ceil(tree.size / SMALLEST_GROUP) + 1 + groups.length;
   const [slots, depths, levels, places, sizes] = [new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most)];
   let count = 0;
   const positions = new Int32Array(tree.size).fill(-1);
   const groupRows = new Map<number, number>();
   const laneRows = new Map<string, number>();
-  // Slot, or group as in `slots`; depth; level; place; size.
+  // Entries: slot, or group as in `slots`; depth; level; place; size.
   const stack: number[] = [];
   const push = (children: readonly number[], depth: number, level: number) => {
     for (let index = children.length - 1; index >= 0; index -= 1) stack.push(children[index] as number, depth, level, index + 1, children.length);
@@ -172,7 +172,7 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup, lanes
   } else {
     pushChildren(tree.childrenOf(undefined), 0, 0);
   }
-  // All rows of a lane follow its own.
+  // All rows of a lane follow the lane's row.
   let lane: Lane | undefined;
   while (stack.length > 0) {
     sizes[count] = stack.pop() as number;
@@ -201,12 +201,12 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup, lanes
       if (folding.isGroupOpen(group.key)) push(group.members, depth, level + 1);
     }
   }
-  // What few rows are shown of many holds no more memory than it needs.
+  // Copy short columns, so that they don't keep the large buffer alive.
   const trim = (column: Int32Array) => (count * 2 < most ? column.slice(0, count) : column.subarray(0, count));
   return { slots: trim(slots), depths: trim(depths), levels: trim(levels), places: trim(places), sizes: trim(sizes), positions, groups, groupRows, laneRows };
 }
 
-/** The children, with a group in the place of the first of those that it takes. */
+/** Returns the children; each group replaces its first member. */
 function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[], lane: Lane | undefined): number[] {
   const alike = new Map<string, number[]>();
   for (const child of children) {

@@ -1,4 +1,4 @@
-/** Read models for the tests: only what a test is about has to be said. */
+/** Sample read models for tests: a test only specifies the fields that matter. */
 import type { Process, Root } from "../api/types.ts";
 
 export function root(number: number, rest: Partial<Root> = {}): Root {

@@ -1,4 +1,4 @@
-/** Filters kept under a name of their own. */
+/** Named filters that are stored in the browser. */
 import { type Filters, filtersOf } from "./filters.ts";
 
 export interface Saved {
@@ -6,7 +6,7 @@ export interface Saved {
   filters: Filters;
 }
 
-/** Reads what was kept; what is damaged is left out. */
+/** Parses stored filters; invalid entries are ignored. */
 export function parseSaved(text: string | null): Saved[] {
   let found: unknown;
   try {
@@ -22,12 +22,12 @@ export function parseSaved(text: string | null): Saved[] {
   });
 }
 
-/** With one more, in the place of one of the same name; sorted by name. */
+/** Adds a filter or replaces the one with the same name; sorted by name. */
 export function withSaved(saved: readonly Saved[], one: Saved): Saved[] {
   return [...saved.filter(({ name }) => name !== one.name), one].sort((a, b) => a.name.localeCompare(b.name));
 }
 
-/** What a set of filters may be called: what is in it. */
+/** Returns a default name that describes the filters. */
 export function nameOf(filters: Filters): string {
   return Object.values(filters).join(" · ");
 }

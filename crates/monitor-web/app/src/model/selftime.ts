@@ -1,8 +1,8 @@
-/** How much of its time a process did not spend in those below it. */
+/** Computes the time of a process that was not spent in its children. */
 import { elapsed } from "./time.ts";
 import type { Tree } from "./tree.ts";
 
-/** In nanoseconds; children that ran at once count once. Undefined where its own time is not known. */
+/** In nanoseconds; overlapping children are counted once. Undefined if the duration is unknown. */
 export function selfTime(tree: Tree, slot: number, nowUs: number): number | undefined {
   const process = tree.at(slot);
   const whole = elapsed(process, nowUs);

@@ -40,7 +40,7 @@ test("nothing that came in becomes markup", () => {
   const text = made();
   expect(text).not.toContain("<img");
   expect(text).not.toContain("<script");
-  // Every attribute is one of ours.
+  // Checks that recorded text adds no attributes.
   const tags = text.match(/<\w+(?:\s+[\w-]+(?:="[^"]*")?)*\s*>/g) ?? [];
   expect(tags.map((tag) => tag.replace(/"[^"]*"/g, "")).filter((tag) => /\son/.test(tag))).toEqual([]);
   expect(tags.length).toBeGreaterThan(20);

@@ -1,6 +1,6 @@
 /**
- * A root as one HTML file that opens without a server and without a script: for mail and reports of bugs. Pure; whatever came in is
- * escaped, and all words come from whoever asks.
+ * Writes a root as one HTML file that works without a server and without scripts, for mail and bug reports. Pure; all recorded text is
+ * escaped, and the caller passes the labels.
  */
 import type { LogLine, Root } from "../api/types.ts";
 import { causeFirst, errorLine } from "./errors.ts";
@@ -11,12 +11,12 @@ import { brief, fieldText, visible, visibleLines } from "./text.ts";
 import { layOut } from "./timeline.ts";
 import { ancestors, type Tree } from "./tree.ts";
 
-/** Larger files open in no mail. What failed is kept whatever its place. */
+/** Maximum number of rows, because larger files can't be sent by mail. Failed processes are always included. */
 const MOST_ROWS = 20_000;
 const MOST_BARS = 5_000;
-/** For whoever reads the lines to take away. */
+/** Maximum number of log lines. */
 export const MOST_LINES = 20_000;
-/** Deeper rows stand beside those above them. */
+/** Maximum indentation depth. */
 const MOST_DEPTH = 200;
 const BAR = 14;
 
@@ -32,7 +32,7 @@ export interface SnapshotWords {
   error: string;
   unnamed: string;
   taken: string;
-  /** What is left out, if something is. */
+  /** Text about the omitted rows. */
   left(rows: number): string;
   leftBars(bars: number): string;
   leftLines: string;
@@ -42,7 +42,7 @@ export interface SnapshotWords {
 export interface Snapshot {
   tree: Tree;
   root: Root;
-  /** In the order of time: all, or the newest, of which `missing` in between were not kept. */
+  /** Sorted by time: all lines, or the newest. `missing` is the number of lines in between that the server did not keep. */
   logs: { lines: readonly LogLine[]; isCut: boolean; missing: number };
   nowUs: number;
 }
@@ -67,7 +67,7 @@ export function snapshot({ tree, root, logs, nowUs }: Snapshot, words: SnapshotW
   return `${parts.join("\n")}\n`;
 }
 
-/** Which processes stand in the file: the first ones, and what failed with all above it. */
+/** Selects the processes in the file: the first rows, and failed processes with their ancestors. */
 function chosen(tree: Tree, order: Int32Array): { marks: Uint8Array; count: number } {
   const marks = new Uint8Array(tree.size);
   let count = 0;
@@ -97,7 +97,7 @@ function failure(tree: Tree, slot: number, words: SnapshotWords): string {
 function rows(parts: string[], tree: Tree, root: Root, order: Int32Array, marks: Uint8Array, nowUs: number, words: SnapshotWords): void {
   const startUs = root.started_us ?? 0;
   const wholeUs = Math.max(1, Math.round((root.elapsed_ns ?? (nowUs - startUs) * 1000) / 1000));
-  // How many are open, by their depth.
+  // Number of open elements by depth.
   const open: number[] = [];
   const depths = new Map<number, number>();
   for (const slot of order) {
@@ -176,7 +176,7 @@ function state(of: string, words: SnapshotWords, short = false): string {
   return `<b class="${stateClass(of)}" title="${html(words.state(of))}">${glyph(of)}${short ? "" : ` ${html(words.state(of))}`}</b>`;
 }
 
-/** Only known words become classes. */
+/** Only known states become class names. */
 function stateClass(of: string): string {
   return /^(running|succeeded|failed|lost)$/.test(of) ? of : "other";
 }

@@ -1,4 +1,4 @@
-/** The states of a process. A state that this page does not know is shown as it came. */
+/** The states of a process. Unknown states are shown unchanged. */
 
 export const STATES = ["pending", "running", "succeeded", "failed", "cancelled", "lost"] as const;
 export type State = (typeof STATES)[number];
@@ -20,7 +20,7 @@ export function glyph(state: string): string {
   return isState(state) ? GLYPHS[state] : state === "retrying" ? "↻" : "•";
 }
 
-/** Whether a person should look at it. */
+/** Returns true if the state needs attention. */
 export function needsAttention(state: string): boolean {
   return state === "failed" || state === "lost";
 }

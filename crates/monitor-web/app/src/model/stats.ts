@@ -1,17 +1,17 @@
-/** Statistics as pictures: steps of time as lines, durations over time as a map of heat. Pure. */
+/** Prepares statistics for charts: lines over time, and a heat map of durations. Pure. */
 import type { StatsSeries } from "../api/types.ts";
 import { bucketOf, percentile } from "./histogram.ts";
 
-/** A share of all in per cent with one decimal; a share that would round to none says that it is less than the smallest. */
+/** Returns a share in per cent with one decimal; a small non-zero share is shown as less than the smallest value. */
 export function share(part: number, locale: string): string {
   const least = 0.001;
   const format = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
   return part > 0 && part < least ? `< ${format.format(least)}` : format.format(part);
 }
 
-/** What the charts draw: a column each, one value a step; null where nothing ended. */
+/** Data of the charts: one value per step; null for steps without ended processes. */
 export interface Lines {
-  /** In seconds, as the charts have it. */
+  /** In seconds, as the chart library expects. */
   times: number[];
   succeeded: number[];
   failed: number[];
@@ -19,7 +19,7 @@ export interface Lines {
   p95: (number | null)[];
 }
 
-/** The server leaves out steps in which nothing ended. */
+/** Fills in the steps without ended processes, which the server omits. */
 export function linesOf({ series, step_us, from_us, to_us }: StatsSeries): Lines {
   const lines: Lines = { times: [], succeeded: [], failed: [], p50: [], p95: [] };
   const byTime = new Map(series.map((step) => [step.from_us, step]));
@@ -35,7 +35,7 @@ export function linesOf({ series, step_us, from_us, to_us }: StatsSeries): Lines
   return lines;
 }
 
-/** How often what took how long, and when. Row 0 is the shortest. */
+/** Number of processes by end time and duration. Row 0 contains the shortest durations. */
 export interface HeatMap {
   columns: number;
   rows: number;
@@ -43,7 +43,7 @@ export interface HeatMap {
   most: number;
   fromUs: number;
   stepUs: number;
-  /** The first bucket of durations, and how many of them are a row. */
+  /** First bucket of durations, and number of buckets per row. */
   firstBucket: number;
   perRow: number;
 }
@@ -77,7 +77,7 @@ export function heatMap({ series, step_us, from_us, to_us }: StatsSeries, mostRo
   return { columns, rows, counts, most, fromUs, stepUs: step_us, firstBucket: first, perRow };
 }
 
-/** A part of a heat map, its last column and row included. */
+/** Part of a heat map, including its last column and row. */
 export interface Box {
   fromColumn: number;
   toColumn: number;
@@ -85,7 +85,7 @@ export interface Box {
   toRow: number;
 }
 
-/** What lies in a box: ended from one time up to another, with durations of certain buckets. */
+/** Range of a box: end times and duration buckets. */
 export interface Within {
   fromUs: number;
   toUs: number;
@@ -93,14 +93,14 @@ export interface Within {
   toBucket: number;
 }
 
-/** In either order of its corners. */
+/** The corners may be in any order. */
 export function withinOf({ fromUs, stepUs, firstBucket, perRow }: HeatMap, box: Box): Within {
   const [left, right] = [Math.min(box.fromColumn, box.toColumn), Math.max(box.fromColumn, box.toColumn)];
   const [low, high] = [Math.min(box.fromRow, box.toRow), Math.max(box.fromRow, box.toRow)];
   return { fromUs: fromUs + left * stepUs, toUs: fromUs + (right + 1) * stepUs, fromBucket: firstBucket + low * perRow, toBucket: firstBucket + (high + 1) * perRow };
 }
 
-/** How many lie in a box. */
+/** Returns the number of processes in a box. */
 export function countIn(map: HeatMap, box: Box): number {
   let count = 0;
   for (let column = Math.min(box.fromColumn, box.toColumn); column <= Math.max(box.fromColumn, box.toColumn); column += 1) {
@@ -109,21 +109,21 @@ export function countIn(map: HeatMap, box: Box): number {
   return count;
 }
 
-/** The shortest and the longest duration that a box may have, in ns. */
+/** Returns the minimum and maximum duration in a box, in ns. */
 export function durationsOf({ fromBucket, toBucket }: Within): [from: number, to: number] {
   return [BASE ** fromBucket, BASE ** toBucket];
 }
 
-/** Whether a process lies in a box: by the buckets that it was counted into. */
+/** Returns true if a process is in a box, by the buckets into which it was counted. */
 export function isWithin({ fromUs, toUs, fromBucket, toBucket }: Within, { ended_us, elapsed_ns }: { ended_us: number | null; elapsed_ns: number | null }): boolean {
   if (ended_us === null || elapsed_ns === null || ended_us < fromUs || ended_us >= toUs) return false;
   const bucket = bucketOf(elapsed_ns);
   return bucket >= fromBucket && bucket < toBucket;
 }
 
-/** When what lies in a box may have begun. */
+/** Returns the possible start times of the processes in a box. */
 export function startsOf(within: Within): { started_after: number; started_before: number } {
   const longestUs = durationsOf(within)[1] / 1000;
-  // A wall clock and a monotonic one may differ a little over a long time.
+  // The wall clock and the monotonic clock may differ slightly over long periods.
   return { started_after: Math.max(0, Math.floor(within.fromUs - longestUs * 1.01 - 1e6)), started_before: Math.ceil(within.toUs) };
 }

@@ -4,7 +4,7 @@ import { TallScroll } from "./tall.ts";
 const ROW = 28;
 const ROOM = 700;
 
-/** A million rows. */
+/** A scroller for a million rows. */
 function million(): TallScroll {
   const scroll = new TallScroll(1);
   scroll.resize(1_000_000 * ROW, ROOM);
@@ -31,7 +31,7 @@ test("an element of a safe height reaches the first, the last and any row betwee
     expect(to).toBeGreaterThanOrEqual(0);
     expect(to).toBeLessThanOrEqual(scroll.height - ROOM);
     expect(scroll.top).toBeCloseTo(Math.min(row * ROW, 1_000_000 * ROW - ROOM), 6);
-    // The browser keeps whole pixels.
+    // The browser rounds to whole pixels.
     expect(to).toBe(Math.round(to));
     scroll.scrolled(to);
     expect(scroll.top).toBeCloseTo(Math.min(row * ROW, 1_000_000 * ROW - ROOM), 6);
@@ -48,7 +48,7 @@ test("wheeling moves the content by as many pixels, wherever it is", () => {
       scroll.scrolled(at);
       expect(scroll.top).toBeCloseTo(before + turn * 100, 6);
     }
-    // At rest the element goes to where it belongs; the content stays.
+    // When scrolling ends, the element moves to its exact position; the content stays.
     const rest = scroll.goTo(scroll.top);
     expect(scroll.top).toBeCloseTo(before + 5_000, 6);
     scroll.scrolled(rest);

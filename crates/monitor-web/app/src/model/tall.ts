@@ -1,19 +1,23 @@
 /**
- * Scrolling through content that is higher than browsers let an element be (Firefox 17.9 million px, Chromium 33.5 million device px).
+ * Scrolling of content that is higher than the maximum height of an element in browsers (Firefox 17.9 million px, Chromium 33.5 million
+ * device px).
  *
- * The element is only as high as is safe. Small moves, by wheel, finger or a click on the bar, move the content by as many pixels;
- * a jump, by the bar's thumb, goes to the part of the content that it stands for. What the two differ by is made up for when the
- * scrolling is over. Near both ends, where one looks for first and last, nothing differs.
+ * The element has a safe height. Small movements (wheel, touch, click on the bar) move the content by the same number of pixels. A jump of
+ * the bar's thumb goes to the corresponding part of the content. The resulting difference between both positions is removed when scrolling
+ * ends. Near both ends, the positions are equal.
  */
 const SAFE_DEVICE_PX = 8_000_000;
-/** As the thumb moves by a quarter of a pixel, or more; and by more than a page. Nothing else moves that far at once. */
+/**
+ * Movement of the thumb, in px, above which scrolling is treated as a jump; it must also be more than a page. No other input moves that far
+ * at once.
+ */
 const THUMB_PX = 1 / 4;
 
 export class TallScroll {
   private total = 0;
   private room = 0;
   private scrollTop = 0;
-  /** How much further down the content is than the element has scrolled. */
+  /** Difference between the positions of content and element. */
   shift = 0;
 
   private readonly safe: number;
@@ -22,22 +26,22 @@ export class TallScroll {
     this.safe = SAFE_DEVICE_PX / pixelRatio;
   }
 
-  /** Whether the content is higher than the element. */
+  /** True if the content is higher than the element. */
   get isTall(): boolean {
     return this.total > this.safe;
   }
 
-  /** How high the element is. */
+  /** Height of the element. */
   get height(): number {
     return Math.min(this.total, this.safe);
   }
 
-  /** What of the content is at the top of the view. */
+  /** Position of the content at the top of the view. */
   get top(): number {
     return this.scrollTop + this.shift;
   }
 
-  /** Content and view have this height from now on. */
+  /** Sets the heights of content and view. */
   resize(total: number, room: number): void {
     this.total = total;
     this.room = room;
@@ -45,7 +49,7 @@ export class TallScroll {
     else this.shift = Math.max(0, Math.min(this.top, total - room)) - this.scrollTop;
   }
 
-  /** The element has been scrolled, by whomever. */
+  /** Handles scrolling of the element, by the user or by the page. */
   scrolled(scrollTop: number): void {
     const by = Math.abs(scrollTop - this.scrollTop);
     const last = this.height - this.room;
@@ -53,20 +57,20 @@ export class TallScroll {
     if (!this.isTall) return;
     const isJump = by > Math.max(this.room, (this.height / Math.max(1, this.room)) * THUMB_PX);
     if (isJump || scrollTop <= 0 || scrollTop >= last - 0.5) this.shift = Math.round(this.contentAt(scrollTop)) - scrollTop;
-    // Whoever moves by less than the way to an end has not passed it.
+    // A movement shorter than the distance to an end must not pass that end.
     else this.shift = Math.max(0, Math.min(this.top, this.total - this.room)) - scrollTop;
   }
 
-  /** Goes to a place in the content; returns where the element has to be scrolled to. */
+  /** Goes to a position in the content; returns the scroll position of the element. */
   goTo(top: number): number {
     const within = Math.max(0, Math.min(top, this.total - this.room));
-    // Browsers keep whole pixels: a part of one would move the content each time.
+    // Browsers round to whole pixels; a fraction would move the content each time.
     this.scrollTop = this.isTall ? Math.round(this.elementAt(within)) : within;
     this.shift = within - this.scrollTop;
     return this.scrollTop;
   }
 
-  /** How much at each end is as it is. */
+  /** Size of the area at each end where both positions are equal. */
   private get exact(): number {
     return this.height / 8;
   }
@@ -79,7 +83,7 @@ export class TallScroll {
     return this.map(scrollTop, this.height - this.room, this.total - this.room);
   }
 
-  /** A place in one of the two, of which these are the ends, as one in the other. */
+  /** Maps a position in one range to the other range. */
   private map(at: number, end: number, otherEnd: number): number {
     const { exact } = this;
     if (at <= exact) return at;

@@ -18,7 +18,7 @@ test("a line of output keeps its indentation", () => {
 test("a long name keeps its end, a short one stays whole", () => {
   expect(headAndTail("load_row")).toEqual(["load_row", ""]);
   expect(headAndTail("a_very_long_name_of_a_function", 8)).toEqual(["a_very_long_name_of_a_", "function"]);
-  // A title on a phone, whose number must stay in sight.
+  // A title on a narrow screen; its number must stay visible.
   expect(headAndTail("导入订单 1795224729510 <批次一:1880>", 18)).toEqual(["导入订单 179522", "4729510 <批次一:1880>"]);
   expect(headAndTail("twelve chars", 8)).toEqual(["twelve chars", ""]);
   expect(headAndTail(`ab${"👩\u200d".repeat(9)}👩`, 10)[1]).toBe("");

@@ -1,4 +1,4 @@
-/** Times and durations as text. Pure: the current time and the language come as arguments. */
+/** Formats times and durations. Pure: the current time and the language are arguments. */
 
 const THIN = "\u2009";
 const MICROSECOND = 1e3;
@@ -10,7 +10,10 @@ const DAY = 24 * HOUR;
 
 type Unit = "nanosecond" | "microsecond" | "millisecond" | "second" | "minute" | "hour" | "day";
 
-/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units, the same in every language; the language groups the digits. */
+/**
+ * Formats a duration as `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`: at most two units, the same in every language.
+ * The language determines the grouping of digits.
+ */
 export function duration(nanoseconds: number, locale = "en"): string {
   const ns = Math.max(0, nanoseconds);
   if (ns < MICROSECOND) return unit(Math.round(ns), 0, "nanosecond", locale);
@@ -22,7 +25,7 @@ export function duration(nanoseconds: number, locale = "en"): string {
   return pair(Math.round(ns / HOUR), 24, "day", "hour", locale);
 }
 
-/** `minute`, `15 minutes`, `hour`: what something is counted for. */
+/** Formats a step such as `minute`, `15 minutes`, `hour`. */
 export function step(nanoseconds: number, locale = "en"): string {
   const units = [["day", DAY], ["hour", HOUR], ["minute", MINUTE], ["second", SECOND]] as const;
   const whole = units.find(([, size]) => nanoseconds >= size && nanoseconds % size === 0);
@@ -43,7 +46,7 @@ function pair(total: number, base: number, large: Unit, small: Unit, locale: str
 
 const unitFormats = new Map<string, [format: Intl.NumberFormat, name: string]>();
 
-/** `1.5 s`: the same in all languages but for the number's point. */
+/** Formats `1.5 s`: the same in all languages except for the decimal separator. */
 export function unit(value: number, digits: number, name: Unit, locale: string, integerDigits = 1): string {
   const key = `${locale} ${name} ${digits} ${integerDigits}`;
   let known = unitFormats.get(key);
@@ -60,13 +63,13 @@ export function unit(value: number, digits: number, name: Unit, locale: string, 
   return `${known[0].format(value)}${THIN}${known[1]}`;
 }
 
-/** A duration without its last unit, and that unit: so that columns can be aligned there. */
+/** Splits a duration into its text and the last unit, so that columns can be aligned at the unit. */
 export function splitUnit(text: string): [value: string, unit: string] {
   const at = text.lastIndexOf(THIN);
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** What is measured or, while it runs, has passed. `null` when it is not known. */
+/** Returns the measured duration or, while it runs, the elapsed time; null if unknown. */
 export function elapsed(
   process: { state: string; started_us: number | null; ended_us: number | null; elapsed_ns: number | null },
   nowUs: number,
@@ -77,7 +80,7 @@ export function elapsed(
   return process.state === "running" || process.state === "retrying" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
 }
 
-/** How long it took at least: of what is lost, up to when its worker was last heard of. Of what waits, since it was queued. */
+/** Returns the minimum duration: for a lost process until its worker was last seen, for a waiting one since it was queued. */
 export function elapsedAtLeast(
   process: Parameters<typeof elapsed>[0] & { begun_us?: number | null },
   worker: { last_seen_us: number } | undefined,
@@ -123,7 +126,7 @@ export function absolute(timeUs: number, zone?: string): string {
   return `${parts["year"]}-${parts["month"]}-${parts["day"]} ${parts["hour"]}:${parts["minute"]}:${parts["second"]}.${micros}`;
 }
 
-/** `14:02:11` today, `2026-11-20 14:02` before, in the browser's own zone. */
+/** Formats `14:02:11` today, `2026-11-20 14:02` for earlier days, in the browser's time zone. */
 export function clock(timeUs: number, nowUs = Date.now() * 1000): string {
   const text = absolute(timeUs);
   return text.slice(0, 10) === absolute(nowUs).slice(0, 10) ? text.slice(11, 19) : text.slice(0, 16);
@@ -151,7 +154,7 @@ function dateFormat(zone: string | undefined): Intl.DateTimeFormat {
 
 let zoneFormat: { format: Intl.DateTimeFormat; zone: string } | undefined;
 
-/** The browser's zone at that time: `Europe/Berlin (GMT+1)`. */
+/** Returns the browser's time zone at that time: `Europe/Berlin (GMT+1)`. */
 export function zoneName(timeUs: number): string {
   if (!zoneFormat) {
     const format = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" });

@@ -6,7 +6,7 @@ import { process } from "./samples.ts";
 import { criticalPath, firstBar, foldGaps, layOut, rulerStep, sumRange, TimeMap } from "./timeline.ts";
 import { Tree } from "./tree.ts";
 
-/** `[id, parent, from, to, thread]`, in µs; without an end it runs. */
+/** `[id, parent, from, to, thread]`, in µs; without an end it is running. */
 type Line = [id: string, parent: string | null, from: number, to: number | null, rest?: Partial<Process>];
 
 function treeOf(...lines: Line[]): Tree {
@@ -21,7 +21,7 @@ function treeOf(...lines: Line[]): Tree {
 const whole = () => ({ key: "", label: "" });
 const lay = (tree: Tree, laneOf: (origin: Origin) => { key: string; label: string } = whole) => layOut(tree, preorder(tree), 0, laneOf);
 
-/** The names in each row, from left to right. */
+/** Returns the names in each row, from left to right. */
 function rows(tree: Tree, layout: ReturnType<typeof lay>): string[] {
   return [...layout.rowStarts.slice(0, -1)].map((from, row) =>
     [...layout.slots.slice(from, layout.rowStarts[row + 1])].map((slot) => tree.at(slot).name).join(" "),

@@ -1,45 +1,45 @@
-/** Where the processes of a tree lie on a timeline. Pure; times are µs from the timeline's origin. */
+/** Positions of the processes of a tree on a timeline. Pure; times are µs from the timeline's origin. */
 import type { Origin } from "./columns.ts";
 import type { LaneName } from "./lanes.ts";
 import { STATES } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
 const FAILED = STATES.indexOf("failed");
-/** Beyond this many at once in a lane, the rest share its last row. */
+/** Maximum number of rows in a lane; further simultaneous processes share the last row. */
 const MOST_ROWS = 400;
 
 export interface Lane {
   label: string;
-  /** Its rows among all. */
+  /** Its first row among all rows. */
   firstRow: number;
   rows: number;
 }
 
-/** Every process that has begun as a bar. Bars are sorted by row, in a row by start. */
+/** A bar for each process that has started. Bars are sorted by row, then by start. */
 export interface Layout {
   originUs: number;
   slots: Int32Array;
   starts: Float64Array;
   /** Infinity while it runs. */
   ends: Float64Array;
-  /** Index into `STATES`; beyond it for others. */
+  /** Index into `STATES`; greater for unknown states. */
   states: Uint8Array;
-  /** The first bar of each row, and one more. */
+  /** Index of the first bar of each row, followed by the number of bars. */
   rowStarts: Int32Array;
-  /** The bar of each slot, -1 without one. */
+  /** Bar of each slot; -1 if it has none. */
   barOf: Int32Array;
-  /** The bars of those that failed. */
+  /** Bars of failed processes. */
   failed: Int32Array;
   lanes: Lane[];
-  /** When the last one ended or began. */
+  /** Latest start or end. */
   lastUs: number;
 }
 
 const unshifted = () => 0;
 
-/** Lays all processes out: those of a lane below their parents, and so that none covers another. */
+/** Computes the layout: the processes of a lane are below their parents, without overlaps. */
 export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (origin: Origin) => LaneName, shiftOf: (origin: Origin) => number = unshifted): Layout {
-  // By the number of the origin: few of them are many processes.
+  // By the number of the origin, because there are few origins compared with processes.
   const shifts = new Map<number, number>();
   const shift = (slot: number) => {
     const origin = tree.originNumber(slot);
@@ -47,7 +47,7 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     if (known === undefined) shifts.set(origin, (known = shiftOf(tree.originOf(slot))));
     return known;
   };
-  // Of each slot, once: a tree has up to millions of them, and they are compared and looked up many times.
+  // Computed once per slot, because there may be millions, and each is compared many times.
   const from = new Float64Array(tree.size);
   const to = new Float64Array(tree.size);
   const bars: number[] = [];
@@ -59,11 +59,11 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     to[slot] = endOf(tree, slot, originUs) + shifted;
     bars.push(slot);
   }
-  // Those that began together stay in the order of the tree.
+  // A stable sort keeps processes with the same start in tree order.
   bars.sort((a, b) => (from[a] as number) - (from[b] as number));
 
   const laneIndex = new Map<string, number>();
-  // Processes of one worker and thread share a lane, whatever lanes are.
+  // Processes of the same worker and thread are in the same lane for every kind of lanes.
   const laneByOrigin = new Map<number, number>();
   const lanes: (Lane & { ends: Float64Array })[] = [];
   const laneOfSlot = new Int32Array(tree.size).fill(-1);
@@ -97,7 +97,7 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     rows += lane.rows;
   }
 
-  // Sorted by row, and within it by start as they already are.
+  // Sort by row; within a row they are already sorted by start.
   const rowStarts = new Int32Array(rows + 1);
   const rowOf = (slot: number) => (lanes[laneOfSlot[slot] as number] as Lane).firstRow + (rowOfSlot[slot] as number);
   for (const slot of bars) (rowStarts[rowOf(slot) + 1] as number) += 1;
@@ -124,7 +124,7 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
   return { originUs, slots, starts, ends, states, rowStarts, barOf, failed: Int32Array.from(failed), lanes: lanes.map(({ label, firstRow, rows: of }) => ({ label, firstRow, rows: of })), lastUs };
 }
 
-/** The end of a process; what is lost or cut off without one is as short as what is known of it. */
+/** Returns the end of a process. A lost or incomplete one without an end uses its last known time. */
 function endOf(tree: Tree, slot: number, originUs: number): number {
   const start = (Number.isNaN(tree.startOf(slot)) ? 0 : tree.startOf(slot)) - originUs;
   const [elapsed, ended] = [tree.elapsedOf(slot), tree.endOf(slot)];
@@ -133,7 +133,7 @@ function endOf(tree: Tree, slot: number, originUs: number): number {
   return tree.stateOf(slot) === "running" ? Infinity : start;
 }
 
-/** The first bar of a row, from bar `from` on, that does not end before a time. */
+/** Returns the first bar of a row, from bar `from` on, that does not end before a time. */
 export function firstBar(layout: Layout, row: number, timeUs: number, from = layout.rowStarts[row] as number): number {
   let low = from;
   let high = layout.rowStarts[row + 1] as number;
@@ -145,7 +145,7 @@ export function firstBar(layout: Layout, row: number, timeUs: number, from = lay
   return low;
 }
 
-/** A stretch of time in which the whole waited for one process. */
+/** A period during which the tree waited for one process. */
 export interface Stretch {
   slot: number;
   fromUs: number;
@@ -153,8 +153,8 @@ export interface Stretch {
 }
 
 /**
- * What the root's end waited for: from its end back, always the child that ended last before, and within that the same.
- * Stretches come latest first.
+ * Computes the critical path to the root's end: going back from the end, always the child that ended last, recursively. The latest stretch
+ * is first.
  */
 export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stretch[] {
   const top = tree.childrenOf(undefined)[0];
@@ -184,7 +184,7 @@ export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stret
     }
     current.next += 1;
     const { from, to } = span(child);
-    // It ran beside one that is on the path already, or ends where nobody waits for it.
+    // It ran in parallel to a process on the path, or ended after the considered time.
     if (to > current.at || from >= current.at) continue;
     if (to < current.at) path.push({ slot: current.slot, fromUs: to, toUs: current.at });
     current.at = to;
@@ -193,7 +193,7 @@ export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stret
   return path;
 }
 
-/** A stretch of real time and where it is shown. */
+/** A period of real time and its displayed position. */
 interface Piece {
   real: number;
   shown: number;
@@ -201,7 +201,7 @@ interface Piece {
   shownLength: number;
 }
 
-/** Real time as it is shown: with idle gaps folded, or as it is. */
+/** Maps real time to displayed time; idle gaps may be collapsed. */
 export class TimeMap {
   private readonly pieces: Piece[] = [];
   readonly total: number;
@@ -231,7 +231,7 @@ export class TimeMap {
     const piece = this.pieceAt(real, "real");
     if (!piece) return real;
     const past = real - piece.real;
-    // Before the first and after the last piece time goes on as it is.
+    // Before the first and after the last piece, time is not scaled.
     if (past < 0 || past > piece.length) return past < 0 ? piece.shown + past : piece.shown + piece.shownLength + past - piece.length;
     return piece.shown + (past * piece.shownLength) / piece.length;
   }
@@ -256,11 +256,11 @@ export class TimeMap {
   }
 }
 
-/** The part of the whole that a gap must have to be folded, and that it then takes. */
+/** Minimum share of a gap that is collapsed, and its share afterwards. */
 const LONG_GAP = 0.1;
 const FOLDED_GAP = 0.02;
 
-/** Folds the stretches in which nothing ran but what began it all. */
+/** Collapses the periods during which nothing ran except the processes that started everything. */
 export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
   const starts = new Float64Array(layout.slots.length);
   const ends = new Float64Array(layout.slots.length);
@@ -272,7 +272,8 @@ export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
     count += 1;
   }
   if (count === 0) return new TimeMap(totalUs);
-  // Each sorted by itself: nothing runs between the end of so many and the start of the next one if as many have begun by then.
+  // Starts and ends are sorted separately: nothing runs between the n-th end and the next start if exactly n processes have started by
+  // then.
   const [begun, ended] = [starts.subarray(0, count).sort(), ends.subarray(0, count).sort()];
   const gaps: [number, number][] = [];
   for (let at = 0; at <= count; at += 1) {
@@ -283,17 +284,17 @@ export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
   return new TimeMap(totalUs, gaps, totalUs * FOLDED_GAP);
 }
 
-/** What goes on between two times. */
+/** Summary of a time range. */
 export interface RangeSum {
   count: number;
   failed: number;
-  /** All their time within the range together. */
+  /** Total time of all processes within the range. */
   busyUs: number;
-  /** The names that took most of it. */
+  /** The names with the most time. */
   names: { name: string; count: number; busyUs: number }[];
 }
 
-/** Sums up the processes without any below them: the others' time would count twice. */
+/** Sums up the leaf processes only, because the time of their ancestors would count twice. */
 export function sumRange(tree: Tree, layout: Layout, fromUs: number, toUs: number, nowUs: number): RangeSum {
   const names = new Map<string, { name: string; count: number; busyUs: number }>();
   const sum: RangeSum = { count: 0, failed: 0, busyUs: 0, names: [] };
@@ -318,7 +319,7 @@ export function sumRange(tree: Tree, layout: Layout, fromUs: number, toUs: numbe
   return sum;
 }
 
-/** Round steps for a ruler: 1, 2 or 5 times a power of ten, in µs. */
+/** Returns a step for a ruler: 1, 2 or 5 times a power of ten, in µs. */
 export function rulerStep(spanUs: number, most: number): number {
   const least = spanUs / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(Math.max(least, 1e-3)));

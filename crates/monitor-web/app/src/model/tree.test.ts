@@ -12,7 +12,7 @@ function treeOf(processes: Process[]): Tree {
   return tree;
 }
 
-/** `a(b,c(d))`: the tree in one line. */
+/** Returns the tree on one line: `a(b,c(d))`. */
 function shape(tree: Tree, slot?: number): string {
   const parts = tree.childrenOf(slot).map((child) => {
     const below = shape(tree, child);

@@ -1,8 +1,8 @@
 /**
- * One tree, outside React: a slot for every process, its facts in columns. What few processes have stands apart.
+ * One tree, outside React: a slot for every process, with the common fields in columns. Rare fields are stored separately.
  *
- * Processes come in any order, in pages, in columns and from the stream, and later versions of the same one replace earlier ones.
- * A parent may come after its children: until then they hang below the root's own process.
+ * Processes arrive in any order, in pages, in columns and from the stream, and later versions replace earlier ones. A parent may arrive
+ * after its children; until then they are below the root's own process.
  */
 import type { Failure, Process } from "../api/types.ts";
 import { type Columns, DEEP, NOTHING, type Origin, ORPHAN, type Rare, type Site } from "./columns.ts";
@@ -10,19 +10,19 @@ import { hex, IdTable, words } from "./ids.ts";
 import { isState, STATES } from "./state.ts";
 
 const NONE = -1;
-/** The children of all that have none. */
+/** Shared list for all processes without children. */
 const NOBODY: number[] = [];
-/** Of a state that this page does not know; its word stands with what is rare. */
+/** State index of an unknown state; its name is stored with the rare fields. */
 const OTHER = 255;
-/** The states as the columns number them. */
+/** The states in the numbering of the columns. */
 const COLUMN_STATES = (["succeeded", "running", "pending", "failed", "cancelled", "lost"] as const).map((state) => STATES.indexOf(state));
-/** So many processes at a time are kept as the objects that they were asked for. */
+/** Maximum number of process objects that are cached. */
 const MOST_MADE = 4096;
 
-/** No id is empty. */
+/** An empty string, which is never an id. */
 const UNTOLD = "";
 
-/** What most processes have at its default. */
+/** Fields that usually have their default value. */
 type Extra = Partial<Omit<Process, "id" | "parent_id" | "name" | "kind" | "source" | "worker_id" | "thread" | "error" | "started_us" | "ended_us" | "elapsed_ns" | "root_id" | "orphan">>;
 
 const DEFAULTS = { native_id: null, attempt: 1, reason: null, exit_code: null, signal: null, attachment: "explicit", progress: null, fold: null } as const;
@@ -34,18 +34,18 @@ export class Tree {
   private started = new Float64Array(0);
   private ended = new Float64Array(0);
   private elapsed = new Float64Array(0);
-  /** Stream number that each process is true at. */
+  /** Stream number at which each process was current. */
   private asOf = new Float64Array(0);
   private parents = new Int32Array(0);
   private site = new Int32Array(0);
   private origin = new Int32Array(0);
   private error = new Int32Array(0);
   private state = new Uint8Array(0);
-  /** Whether it was told to have no parent. */
+  /** 1 if it was reported to have no parent. */
   private topmost = new Uint8Array(0);
 
   private readonly ids = new IdTable();
-  /** Ids that are not written as the server writes them. */
+  /** Slots of ids that are not in the server's format. */
   private readonly odd = new Map<string, number>();
   private readonly oddIds = new Map<number, string>();
   private readonly sites: Site[] = [];
@@ -56,16 +56,16 @@ export class Tree {
   private readonly extras = new Map<number, Extra>();
   /** Slots of processes that have links. */
   private readonly linking = new Set<number>();
-  /** The parents as they were told, of those that hang elsewhere. */
+  /** Reported parents of processes that are placed elsewhere. */
   private readonly told = new Map<number, string>();
   private rootId = "";
   private readonly made = new Map<number, Process>();
 
   private readonly children: number[][] = [];
   private readonly tops: number[] = [];
-  /** Slots whose parent is not there, by the parent's id. */
+  /** Slots whose parent is unknown, by the parent's id. */
   private readonly waiting = new Map<string, Set<number>>();
-  /** Slots that hang below the root's own process for want of a parent of their own. */
+  /** Slots below the root's own process because their parent is missing. */
   private readonly adopted = new Set<number>();
   private own = NONE;
   private structure = 0;
@@ -75,24 +75,24 @@ export class Tree {
     return this.count;
   }
 
-  /** Rises whenever rows may come, go or move. */
+  /** Increases whenever rows may be added, removed or moved. */
   get structureVersion(): number {
     return this.structure;
   }
 
-  /** Rises whenever anything changes. */
+  /** Increases with any change. */
   get version(): number {
     return this.content;
   }
 
-  /** The slot of a process, if it is there. */
+  /** Returns the slot of a process; undefined if it is unknown. */
   find(id: string): number | undefined {
     const of = words(id);
     const slot = of ? this.ids.find(of[0], of[1]) : (this.odd.get(id) ?? NONE);
     return slot < 0 ? undefined : slot;
   }
 
-  /** All that is known of a process. Made when it is asked for: loops over many ask for what they need instead. */
+  /** Returns all data of a process as an object. It is created on demand; loops over many processes read single columns instead. */
   at(slot: number): Process {
     const known = this.made.get(slot);
     if (known) return known;
@@ -121,7 +121,7 @@ export class Tree {
     return process;
   }
 
-  /** Processes of this tree that name this one in their links, with what it is to them. */
+  /** Returns the processes of this tree that link to the process `id`, with the relation. */
   linkedFrom(id: string): { slot: number; relation: string }[] {
     const found: { slot: number; relation: string }[] = [];
     for (const slot of this.linking)
@@ -137,7 +137,7 @@ export class Tree {
     return this.sites[this.site[slot] ?? NONE] ?? NO_SITE;
   }
 
-  /** Those of one site share a number, and by it name and kind. */
+  /** Returns a number that is equal for all processes of the same site (name and kind). */
   siteNumber(slot: number): number {
     return this.site[slot] ?? NONE;
   }
@@ -146,7 +146,7 @@ export class Tree {
     return this.origins[this.origin[slot] ?? NONE] ?? NO_ORIGIN;
   }
 
-  /** Those of one worker and thread share a number. */
+  /** Returns a number that is equal for all processes of the same worker and thread. */
   originNumber(slot: number): number {
     return this.origin[slot] ?? NONE;
   }
@@ -159,7 +159,7 @@ export class Tree {
     return STATES[this.state[slot] ?? OTHER] ?? this.extras.get(slot)?.state ?? "";
   }
 
-  /** Index into `STATES`; beyond it for others. */
+  /** Returns the index into `STATES`; greater for unknown states. */
   stateIndex(slot: number): number {
     return Math.min(STATES.length, this.state[slot] ?? OTHER);
   }
@@ -168,7 +168,7 @@ export class Tree {
     return this.extras.get(slot)?.fold ?? null;
   }
 
-  /** NaN where it is not known; so are the two below. */
+  /** Returns the start time; this and the next two values are NaN if unknown. */
   startOf(slot: number): number {
     return this.started[slot] ?? NaN;
   }
@@ -186,24 +186,24 @@ export class Tree {
     return parent === NONE ? undefined : parent;
   }
 
-  /** Whether it hangs elsewhere than it should: its parent is not there, or would close a cycle. */
+  /** Returns true if its parent is missing or would close a cycle, so that it is placed elsewhere. */
   isOrphan(slot: number): boolean {
     return this.told.has(slot);
   }
 
-  /** Below a process, or at the top without one: in the order in which they started. */
+  /** Returns the children of a process, or the top processes without a slot, in the order of their start. */
   childrenOf(slot: number | undefined): readonly number[] {
     return slot === undefined ? this.tops : (this.children[slot] ?? NOBODY);
   }
 
-  /** Takes a process as it was at `asOf`; an older version than the known one changes nothing. */
+  /** Stores a process as it was at `asOf`; a version older than the known one is ignored. */
   put(process: Process, asOf: number): void {
     const known = this.find(process.id);
     if (known === undefined) this.add(process, asOf);
     else if (asOf > (this.asOf[known] ?? 0)) this.replace(known, process, asOf);
   }
 
-  /** Whatever comes next is taken as newer: the stream has begun anew, perhaps with smaller numbers. */
+  /** Accepts all following versions as newer, because the stream has restarted, perhaps with smaller numbers. */
   expire(): void {
     this.asOf.fill(-1);
   }
@@ -236,7 +236,7 @@ export class Tree {
     this.content += 1;
   }
 
-  /** A slot of its own for an id. */
+  /** Allocates a slot for an id. */
   private take(high: number, low: number): number {
     const slot = this.count;
     if (slot === this.high.length) this.reserve(Math.max(1024, slot * 2));
@@ -249,7 +249,7 @@ export class Tree {
     return slot;
   }
 
-  /** Makes room for so many processes. */
+  /** Reserves space for `count` processes. */
   reserve(count: number): void {
     if (count <= this.high.length) return;
     const grow = <Column extends Uint8Array | Int32Array | Uint32Array | Float64Array>(column: Column): Column => {
@@ -273,7 +273,7 @@ export class Tree {
     this.ids.reserve(count);
   }
 
-  /** All of a process but where it hangs. */
+  /** Stores all data of a process except its place. */
   private write(slot: number, process: Process, asOf: number): void {
     const { name, kind, source, worker_id, thread, error, state } = process;
     this.made.delete(slot);
@@ -284,7 +284,7 @@ export class Tree {
     this.site[slot] = intern(this.siteKeys, this.sites, `${kind}\n${source?.line ?? ""}\n${source?.file ?? ""}\n${name}`, () => ({ name, kind, source }));
     this.origin[slot] = intern(this.originKeys, this.origins, `${worker_id}\n${thread ?? "\n"}`, () => ({ worker_id, thread }));
     this.state[slot] = isState(state) ? STATES.indexOf(state) : OTHER;
-    // What fails is told again with every later change: the same error is kept once.
+    // A failed process is sent again with every change, so its error is stored once.
     if (!error) this.error[slot] = NONE;
     else if (!alike(this.errorOf(slot), error)) this.error[slot] = this.failures.push(error) - 1;
     this.writeExtra(slot, process);
@@ -307,7 +307,7 @@ export class Tree {
     else this.extras.delete(slot);
   }
 
-  /** Begins to take a tree in columns. */
+  /** Begins to load a tree in columns. */
   load(rootId: string, count: number, asOf: number): ColumnLoad {
     this.rootId ||= rootId;
     this.reserve(this.count + count);
@@ -322,7 +322,7 @@ export class Tree {
       processes: (columns) => this.putColumns(columns, places, base, asOf, orphans, deep),
       rare: (entries) => this.putRare(entries, places, asOf, orphans, deep),
       end: () => {
-        // What has no parent and is not the root's own process.
+        // Processes without a parent, except the root's own.
         for (const slot of orphans) {
           this.unlink(slot);
           this.link(slot, null);
@@ -362,7 +362,7 @@ export class Tree {
       if (parent !== NONE) {
         this.attach(slot, parent);
       } else if (isOrphan) {
-        // Which parent it was told to have comes with what is rare.
+        // The reported parent follows with the rare fields.
         orphans.add(slot);
         if (((flags[index] as number) & DEEP) !== 0) deep.add(slot);
         this.link(slot, UNTOLD);
@@ -406,9 +406,9 @@ export class Tree {
       const waiting = this.waiting.get(parentId) ?? new Set();
       this.waiting.set(parentId, waiting.add(slot));
     }
-    // Only what has children can close a cycle; the check would make a deep chain quadratic.
+    // Only a process with children can close a cycle. Checking always would make deep chains quadratic.
     if (parent === slot || (parent !== NONE && this.siblings(slot).length > 0 && this.isBelow(parent, slot))) parent = NONE;
-    // The lower half of the root's id, where it is no process's own, means the root's own process.
+    // A parent id equal to the lower half of the root's id means the root's own process, if no process has that id.
     if (parent === NONE && parentId !== null && parentId === this.rootId.slice(16) && slot !== this.own && this.own !== NONE) parent = this.own;
     if (parentId !== null && parent === NONE) this.told.set(slot, parentId);
     else this.told.delete(slot);
@@ -431,7 +431,7 @@ export class Tree {
     if (parent !== NONE && this.children[parent] === NOBODY) this.children[parent] = [];
     const siblings = this.siblings(parent);
     let at = siblings.length;
-    // Most come in order, so the place is nearly always at the end.
+    // Most processes arrive in order, so the position is usually the end.
     if (at > 0 && this.before(slot, siblings[at - 1] as number)) {
       let low = 0;
       while (low < at) {
@@ -453,7 +453,7 @@ export class Tree {
     this.structure += 1;
   }
 
-  /** Where a slot stands among its siblings, which are in order. */
+  /** Returns the position of a slot among its sorted siblings. */
   private placeAmong(siblings: readonly number[], slot: number): number {
     let [low, high] = [0, siblings.length - 1];
     while (low <= high) {
@@ -479,7 +479,7 @@ export class Tree {
     for (const child of waiting) this.relink(child);
   }
 
-  /** The root's own process is the one without a parent, smallest by start and id. */
+  /** Determines the root's own process: the one without a parent with the smallest start and id. */
   private electOwn(slot: number): void {
     const before = this.own;
     let own = before !== NONE && this.topmost[before] ? before : NONE;
@@ -507,12 +507,12 @@ export class Tree {
     return false;
   }
 
-  /** As the server orders siblings: by start, those without one last, then by id. */
+  /** Compares as the server does: by start (those without one are last), then by id. */
   private before(a: number, b: number): boolean {
     const [left, right] = [this.started[a] as number, this.started[b] as number];
     if (left < right) return true;
     if (left > right) return false;
-    // One of them, or both, may be NaN: no start.
+    // NaN means that there is no start.
     const [isLeft, isRight] = [left === left, right === right];
     if (isLeft !== isRight) return isLeft;
     if (this.odd.size > 0) return this.idOf(a) < this.idOf(b);
@@ -527,7 +527,7 @@ interface Base {
   errors: number;
 }
 
-/** Takes the parts of a tree in columns, in the order in which they come. */
+/** Accepts the parts of a tree in columns, in the order of arrival. */
 export interface ColumnLoad {
   sites: (table: readonly Site[]) => void;
   origins: (table: readonly Origin[]) => void;
@@ -561,10 +561,10 @@ function intern<Item>(keys: Map<string, number>, table: Item[], key: string, mak
   return at;
 }
 
-/** What hangs below what: the tree, or what it is cut into. */
+/** A hierarchy of processes: the tree, or its lanes. */
 export type Forest = Pick<Tree, "size" | "childrenOf" | "parentOf">;
 
-/** The slots above one, nearest first. */
+/** Returns the ancestors of a slot, nearest first. */
 export function ancestors(tree: Forest, slot: number): number[] {
   const above: number[] = [];
   for (let at = tree.parentOf(slot); at !== undefined; at = tree.parentOf(at)) above.push(at);

@@ -1,4 +1,4 @@
-/** What a worker answers to `stats`, as far as the page knows it; all of it comes from a program, and may be anything. */
+/** A worker's response to `stats`, as far as the page knows its fields. A program sends it, so any field may have any type. */
 
 export interface Pool {
   size: number;
@@ -6,7 +6,7 @@ export interface Pool {
   min: number | undefined;
   max: number | undefined;
   isPaused: boolean;
-  /** When it returns to what it was before, and when it begins tasks again. */
+  /** Times at which the pool returns to its previous size, and at which it resumes. */
   untilUs: number | undefined;
   pausedUntilUs: number | undefined;
 }
@@ -23,7 +23,7 @@ export interface WorkerStats {
   pool: Pool | undefined;
   limits: Limit[];
   queues: string[];
-  /** All else, as it came. */
+  /** All other values, unchanged. */
   figures: [name: string, value: unknown][];
 }
 

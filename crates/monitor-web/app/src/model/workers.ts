@@ -1,4 +1,4 @@
-/** The list of workers: those that need a look first, then who reports, then who said goodbye. */
+/** The list of workers: first those that need attention, then online workers, then those that ended regularly. */
 import type { Worker } from "../api/types.ts";
 
 const ORDER = ["lost", "unheard", "online", "offline"];
@@ -8,19 +8,19 @@ export function sortWorkers(workers: Iterable<Worker>): Worker[] {
   return [...workers].sort((a, b) => rank(a) - rank(b) || b.last_seen_us - a.last_seen_us || (a.id < b.id ? -1 : 1));
 }
 
-/** Those that are listed unless all are wanted: who reports, and who was lost. */
+/** Returns true for workers that are listed by default: online and lost workers. */
 export function isPresent({ state }: Worker): boolean {
   return state !== "offline";
 }
 
-/** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
+/** Returns the process state whose mark represents the state of a worker. */
 export function markOf({ state }: Pick<Worker, "state">): string {
   return MARKS[state] ?? "";
 }
 
 const MARKS: Readonly<Record<string, string>> = { online: "succeeded", lost: "lost", offline: "cancelled" };
 
-/** Workers of the same program on the same host, in the order of the first of each. */
+/** Workers of the same program on the same host, in the order of their first workers. */
 export interface WorkerGroup {
   program: string;
   hostname: string;
@@ -39,7 +39,10 @@ export function groupWorkers(workers: readonly Worker[]): WorkerGroup[] {
   return [...groups.values()];
 }
 
-/** How long a name is that all hosts end with, from a dot on: `.example.org` says nothing where all have it. */
+/**
+ * Returns the domain that all host names share, beginning with a dot; empty if there is none. The list omits it, because it does not
+ * distinguish hosts.
+ */
 export function sharedDomain(hostnames: readonly string[]): string {
   const [first = "", ...rest] = [...new Set(hostnames)];
   if (rest.length === 0) return "";
@@ -50,7 +53,7 @@ export function sharedDomain(hostnames: readonly string[]): string {
   return "";
 }
 
-/** How many heartbeats are overdue; 0 while all is well, or where none are promised. */
+/** Returns the number of overdue heartbeats; 0 if none are, or none are promised. */
 export function overdue(worker: Worker, nowUs: number): number {
   if (worker.state !== "online" || !worker.heartbeat_interval_ms) return 0;
   return Math.max(0, Math.floor((nowUs - worker.last_seen_us) / 1000 / worker.heartbeat_interval_ms) - 1);
@@ -58,7 +61,7 @@ export function overdue(worker: Worker, nowUs: number): number {
 
 export type Beat = "heard" | "missed" | "unseen";
 
-/** A cell for each heartbeat that was promised, the last one up to now; before the first that was seen nothing is known. */
+/** Returns a cell for each expected heartbeat up to now; before the first received one, cells are unknown. */
 export function beatStrip(beats: readonly number[], worker: Pick<Worker, "heartbeat_interval_ms">, nowUs: number, cells: number): Beat[] {
   const stepUs = (worker.heartbeat_interval_ms ?? 0) * 1000;
   const first = beats[0];
@@ -66,7 +69,7 @@ export function beatStrip(beats: readonly number[], worker: Pick<Worker, "heartb
   return Array.from({ length: cells }, (_, index): Beat => {
     const to = nowUs - (cells - 1 - index) * stepUs;
     if (to < first) return "unseen";
-    // A heartbeat that is a little late is none that was missed; the last one may be on its way.
+    // A slightly late heartbeat is not missed; the latest one may still be in transit.
     const isHeard = beats.some((beat) => beat > to - 1.5 * stepUs && beat <= to);
     return isHeard || (index === cells - 1 && nowUs - (beats[beats.length - 1] as number) < 2 * stepUs) ? "heard" : "missed";
   });

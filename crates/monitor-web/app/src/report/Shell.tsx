@@ -16,7 +16,7 @@ import { file } from "./file.ts";
 import "../shell/dialogs.css";
 import "./report.css";
 
-/** Keys of what only the whole page has. */
+/** Keyboard shortcuts that are only available on the full page. */
 const WITHOUT: readonly MessageId[] = ["keys.palette", "keys.tick", "keys.tick.more"];
 
 /** The frame around the runs of a file. */

@@ -17,13 +17,13 @@ export function answers(file: File, textOf: (block: string) => string): (request
 
   async function tree(place: number): Promise<TreePage> {
     const { root, ignored_parents, deep_parents, dropped, as_of } = await head(`tree-${place}`);
-    // All processes come in columns.
+    // All processes are sent in columns.
     return { root, ignored_parents, deep_parents, dropped, as_of, processes: [], next_cursor: "columns" };
   }
 
   async function roots(query: URLSearchParams): Promise<RootPage> {
     const found: Root[] = [];
-    // The runs of a file are there to be compared, so their names are ignored.
+    // The runs of a file are meant to be compared, so the name filter is ignored.
     for (const place of file.runs.keys()) found.push((await head(`tree-${place}`)).root);
     const [state, before] = [query.get("state"), query.get("started_before")];
     const passes = (root: Root) => (state === null || state.split(",").includes(root.state)) && (before === null || (root.started_us ?? Infinity) < Number(before));
@@ -48,7 +48,7 @@ export function answers(file: File, textOf: (block: string) => string): (request
     if (place >= 0 && part === "tree") return json(await tree(place));
     if (place >= 0 && part === "logs") return json(await logs(place, undefined, searchParams));
     if (place >= 0 && part === "processes" && logsOf === "logs") return json(await logs(place, process, searchParams));
-    // Links from other trees are the server's to know.
+    // Links from other trees are not in the file.
     if (place >= 0 && part === "processes" && logsOf === "") return json({ linked_from: { count: 0, links: [] } } satisfies ProcessDetail);
     if (kind === "workers" && id === "") return json({ workers: await workers("workers"), next_cursor: null, as_of: 0 } satisfies WorkerPage);
     return json({ status: 404, title: "Not Found", detail: `${pathname} is not in this file` }, 404);

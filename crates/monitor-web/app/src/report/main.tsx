@@ -1,4 +1,4 @@
-/** The page of one or more runs in a file. It sends no request. */
+/** The page of a report file with one or more runs. It sends no request. */
 import "./storage.ts";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createHashHistory, createRootRoute, createRoute, createRouter, redirect, RouterProvider } from "@tanstack/react-router";

@@ -4,7 +4,7 @@ import { linesOf, unpacked } from "./unpack.ts";
 
 test("a block of any size is unpacked as it was, in pieces", async () => {
   for (const size of [0, 1, 1000, 3_000_000]) {
-    // Hardly compressible, so that the text has several slices.
+    // Data that compresses badly, so that the text has several slices.
     const bytes = Uint8Array.from({ length: size }, (_, at) => ((at * 2_654_435_761) >>> 7) ^ (at >>> 3));
     const pieces: Uint8Array[] = [];
     for await (const piece of unpacked(gzipSync(bytes).toString("base64"))) pieces.push(piece);

@@ -2,13 +2,13 @@ import type { ComponentType } from "react";
 import type { Status } from "../api/types.ts";
 import type { MessageId } from "../i18n.ts";
 
-/** What a folder of `screens/` exports as `screen`: all that the page needs to know of it. */
+/** The export `screen` of a folder in `screens/`, with everything that the page needs to know about the screen. */
 export interface Screen {
   /** Its address; `$name` is a parameter. */
   path: string;
   /** The entries of the rail that lead to it; without one it is reached by links only. */
   sections?: readonly Section[];
-  /** Reads what it consists of, when it is gone to for the first time. */
+  /** Loads the code of the screen, when it is opened for the first time. */
   load: () => Promise<{ default: ComponentType }>;
 }
 
@@ -22,9 +22,9 @@ export interface Section {
   title: MessageId;
   /** The strokes of its icon in a square of 16. */
   icon: string;
-  /** What the address says after the screen's path, where one screen has several entries. */
+  /** Query string after the screen's path, if a screen has several entries. */
   search?: Readonly<Record<string, string>>;
-  /** How many things there need somebody, by the server's status, if it is known, and the number of alerts that fire. */
+  /** Number of items that need attention, from the server's status (if known) and the number of active alerts. */
   badge?: (status: Status | undefined, firing: number) => number;
 }
 

@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 import { announcements } from "../ui/announce.ts";
 
-/** What happens, for screen readers. */
+/** Announces changes to screen readers. */
 export function Announcer() {
   const said = useSyncExternalStore(announcements.subscribe, announcements.get);
   return (

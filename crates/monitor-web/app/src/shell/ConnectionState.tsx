@@ -5,11 +5,11 @@ import type { Connection } from "../live/messages.ts";
 import { announce } from "../ui/announce.ts";
 import { useNow } from "../ui/now.ts";
 
-/** Whether what is seen is what is: always in sight. */
+/** Shows if the page's data is current; always visible. */
 export function ConnectionState() {
   const connection = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
   const nowUs = useNow(connection.state === "broken" ? "slow" : "never");
-  // How old the last data are is there to be read, not said each second.
+  // The age of the data is available as text, but not announced every second.
   useEffect(() => {
     if (connection.state !== "connecting") announce("connection", words(connection, Date.now() * 1000));
   }, [connection.state]);

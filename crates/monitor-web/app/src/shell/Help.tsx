@@ -2,7 +2,7 @@ import { type MessageId, t } from "../i18n.ts";
 import { Dialog } from "../ui/Dialog.tsx";
 import { PALETTE_KEY } from "./keys.ts";
 
-/** All keys, by where they mean something. docs/keys.md lists the same. */
+/** All keyboard shortcuts by context. docs/keys.md lists the same. */
 const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, MessageId])[]])[] = [
   [
     "keys.everywhere",
@@ -48,7 +48,7 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
   ],
 ];
 
-/** What the keys do; `without` leaves some out, where there is nothing for them. */
+/** Lists the keyboard shortcuts; `without` omits those that don't apply. */
 export function Help({ onClose, without = [] }: { onClose: () => void; without?: readonly MessageId[] }) {
   return (
     <Dialog label={t("keys.title")} className="help" onClose={onClose}>

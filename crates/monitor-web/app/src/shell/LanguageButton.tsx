@@ -1,6 +1,6 @@
 import { chooseLanguage, languages, locale } from "../i18n.ts";
 
-/** The next language, by its own name: so that whoever reads only that one finds it. */
+/** Switches to the next language. The label is that language's own name, so that its readers recognise it. */
 export function LanguageButton() {
   const next = languages[(languages.findIndex(({ code }) => code === locale) + 1) % languages.length];
   if (!next || next.code === locale) return null;

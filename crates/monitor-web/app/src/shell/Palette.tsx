@@ -18,12 +18,12 @@ interface Choice {
   text: string;
   hint: string;
   state?: string;
-  /** The server has found it for what was typed when it was asked. */
+  /** True if the server found it for the typed text. */
   isFound?: boolean;
   go: () => void;
 }
 
-/** Finds screens, tasks by what they are called, tasks and processes by their ids. */
+/** Finds screens, runs by name, number or id, and processes by id. */
 export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) {
   const [text, setText] = useState("");
   const [asked, setAsked] = useState("");
@@ -48,7 +48,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
     choice.go();
   };
   const isMeant = (choice: Choice | undefined) => isAnswered || (choice !== undefined && !choice.isFound);
-  // Whoever types and presses Enter at once means what is found for it, not what was there before.
+  // Pressing Enter at once selects a result for the typed text, not an earlier one.
   useEffect(() => {
     if (!entered || !isMeant(choices[active])) return;
     setEntered(false);
@@ -86,7 +86,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
       <ul ref={list} id="choices" role="listbox" aria-label={t("palette.found")} aria-busy={!isAnswered}>
         {choices.map((choice, index) => (
           <li
-            // A row keeps its place when another answer fills it.
+            // Rows are reused for other results at the same position.
             key={index}
             id={`choice-${index}`}
             role="option"
@@ -113,11 +113,11 @@ function contains(text: string, part: string): boolean {
   return text.toLowerCase().includes(part);
 }
 
-/** All that the server finds, as one answer: rows that came one kind after the other would push each other down. What is refused is as if nothing was found. */
+/** Requests all kinds of results and returns them together, so that rows don't move as responses arrive. Failed requests count as empty. */
 async function find(text: string, signal: AbortSignal) {
   const wanted = text.toLowerCase();
   const orNone = <T,>(answer: Promise<T[]>): Promise<T[]> => answer.catch(() => []);
-  // The first digits of an id may be those of a process.
+  // The text may be the beginning of a process id.
   const mayBeProcess = /^(?=.*\d)[0-9a-f]{6,16}$/.test(wanted);
   const [roots, names, steps, processes] = await Promise.all([
     orNone(fetchRoots({ limit: MOST, ...(text === "" ? {} : { q: text }) }, signal).then((page) => page.roots)),
@@ -128,7 +128,7 @@ async function find(text: string, signal: AbortSignal) {
   return { roots, names, steps, processes };
 }
 
-/** What can be chosen, and whether the server has answered to all that is typed. */
+/** Returns the choices, and true if the server has answered for the whole typed text. */
 function useChoices(text: string, asked: string, onHelp: () => void): { choices: Choice[]; isAnswered: boolean } {
   const navigate = useNavigate();
   const { root } = useParams({ strict: false }) as { root?: string };
@@ -140,12 +140,12 @@ function useChoices(text: string, asked: string, onHelp: () => void): { choices:
     placeholderData: (before) => before,
   });
   const choices: Choice[] = [];
-  // As in a `traceparent`, or anything else that has both ids.
+  // A `traceparent`, or any other text with both ids.
   const [, ofRoot, ofProcess] = /(?<![0-9a-f])([0-9a-f]{32})[^0-9a-f]+([0-9a-f]{16})(?![0-9a-f])/.exec(wanted) ?? [];
   if (ofRoot !== undefined && ofProcess !== undefined) {
     choices.push({ text: ofProcess, hint: t("palette.process"), go: () => void navigate({ to: "/tasks/$root", params: { root: ofRoot }, search: { process: ofProcess } }) });
   }
-  // An id says by its length what it is of; a number is that of a task.
+  // The length of an id determines its type; a number is that of a run.
   if (/^[0-9a-f]{32}$/.test(wanted) || /^\d{1,15}$/.test(wanted)) {
     choices.push({ text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
   }

@@ -13,7 +13,7 @@ import { PALETTE_KEY } from "./keys.ts";
 import { LanguageButton } from "./LanguageButton.tsx";
 import { ThemeButton } from "./ThemeButton.tsx";
 
-/** So many sections have a place of their own at the bottom of a phone; the others stand below "…". */
+/** Maximum number of sections in the bar of a narrow screen; the others are in the menu "…". */
 const ON_A_PHONE = 4;
 
 interface Props {
@@ -21,7 +21,7 @@ interface Props {
   onHelp: () => void;
 }
 
-/** The sections, and what concerns the whole page: at the left, or at the bottom of a phone. */
+/** The navigation: sections and page settings, at the left, or at the bottom of a narrow screen. */
 export function Rail(props: Props) {
   const narrow = useNarrow();
   return narrow ? <Bottom {...props} /> : <Side {...props} />;
@@ -107,15 +107,15 @@ function Entry({ section: { path, title, icon, search = {}, badge } }: { section
   );
 }
 
-/** The section that the address belongs to: one's own path, and of several with the same one the one whose search it has. */
+/** Returns the section of the current address. Of several sections with the same path, the query string decides. */
 function useCurrent(): string | undefined {
   return useRouterState({
     select: ({ location: { pathname, search } }) => {
       const has = (wanted: Readonly<Record<string, string>> = {}) => Object.entries(wanted).every(([key, value]) => (search as Record<string, unknown>)[key] === value);
-      // What stands below the path of a section belongs to it, as one worker to the workers.
+      // Addresses below a section's path belong to the section, such as a worker's page to the workers.
       const ofPath = sections.filter(({ path }) => path === pathname || (path !== "/tasks" && pathname.startsWith(`${path}/`)));
       const found = ofPath.find((section) => section.search && has(section.search)) ?? ofPath.find((section) => !section.search);
-      // A run belongs to the runs.
+      // A run's page belongs to the list of runs.
       return (found ?? (pathname.startsWith("/tasks/") ? sections[0] : undefined))?.title;
     },
   });
@@ -124,7 +124,7 @@ function useCurrent(): string | undefined {
 const STATUS_MS = 15_000;
 const MOST = 99;
 
-/** What needs somebody: alerts at once, all else in the background, a while old. */
+/** Number of items that need attention. Alerts are current; other numbers are read in the background. */
 function Badge({ of }: { of: NonNullable<RailSection["badge"]> }) {
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: STATUS_MS });
   const alerts = useSyncExternalStore(alertsStore.subscribe, alertsStore.get);

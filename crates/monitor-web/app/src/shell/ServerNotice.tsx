@@ -5,12 +5,12 @@ import { t } from "../i18n.ts";
 import { connectionStore } from "../live/live.ts";
 import { visible } from "../model/text.ts";
 
-/** Says so when the server is of another version than this page, which it may have become while the page was open. */
+/** Shows a notice if the server has another version than this page, for example after an update while the page was open. */
 export function ServerNotice() {
   const { state } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal) });
   const { refetch } = query;
-  // A server that is there again may be another one.
+  // Check again after each reconnection.
   useEffect(() => {
     if (state === "live") void refetch();
   }, [state, refetch]);

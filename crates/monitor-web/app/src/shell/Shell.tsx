@@ -9,7 +9,7 @@ import { ServerNotice } from "./ServerNotice.tsx";
 import "./dialogs.css";
 import "./shell.css";
 
-/** What stands around every screen. */
+/** The frame around every screen. */
 export function Shell() {
   const [over, setOver] = useState<"help" | "palette" | null>(null);
   const close = () => setOver(null);

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { t } from "../i18n.ts";
 import { applyTheme, chosenTheme, THEMES, type Theme } from "./theme.ts";
 
-/** Half, empty or full. */
+/** Shapes of the icon: half, empty or full. */
 const FILLS: Record<Theme, string> = { system: "M8 2.5a5.5 5.5 0 0 1 0 11z", light: "", dark: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11" };
 
 export function ThemeButton() {

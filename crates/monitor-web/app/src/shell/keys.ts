@@ -1,2 +1,2 @@
-/** The keys that open the palette, as this machine's keyboard names them. */
+/** The keyboard shortcut that opens the palette, in the notation of the reader's platform. */
 export const PALETTE_KEY = /Mac|iP(hone|ad)/.test(navigator.platform) ? "⌘ K" : "Ctrl K";

@@ -27,8 +27,8 @@ export const router = createRouter({
 });
 
 /**
- * A screen that can't be read while the connection is gone is there when it is back, by reading the page anew: the browser does not
- * try a script twice. With a connection it is gone for good, by an update, of which the router knows what to do.
+ * Loads a screen. If that fails without a connection, reloads the page once the connection is back, because browsers don't retry a failed
+ * module import. With a connection, the file was removed by an update, which the router handles.
  */
 async function whenConnected<T>(load: () => Promise<T>): Promise<T> {
   try {
@@ -43,7 +43,7 @@ async function whenConnected<T>(load: () => Promise<T>): Promise<T> {
         resolve();
       });
     });
-    // It may only have been pointed at.
+    // The link may only have been hovered.
     if (!router.state.isLoading) throw error;
     location.reload();
     return new Promise(() => undefined);

@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, or as chosen here. */
+/** Light or dark theme: following the system, or as selected on this page. */
 export const THEMES = ["system", "light", "dark"] as const;
 export type Theme = (typeof THEMES)[number];
 

@@ -9,7 +9,7 @@ interface Tried {
   next_attempt_us?: number | null;
 }
 
-/** Which attempt something is at, if there may be more than one, and when the next one begins. */
+/** Shows the current attempt, if there may be more than one, and the start of the next one. */
 export function AttemptNow({ of }: { of: Tried }) {
   const attempt = of.attempt ?? 1;
   const isRetrying = of.state === "retrying";
@@ -26,7 +26,7 @@ export function AttemptNow({ of }: { of: Tried }) {
 
 function Next({ atUs }: { atUs: number }) {
   const leftUs = atUs - useNow("slow");
-  // Whole seconds: it ticks once a second.
+  // Whole seconds, because the display is updated once a second.
   const time = duration(Math.ceil(leftUs / 1e6) * 1e9, locale);
   return <> · {leftUs > 0 ? t("attempt.next", { time }) : t("attempt.due")}</>;
 }

@@ -7,7 +7,7 @@ import "./beats.css";
 
 const CELLS = 20;
 
-/** Its last heartbeats as far as this page saw them: a cell an interval, empty where none came. */
+/** The worker's last heartbeats as received by this page: a cell per interval, empty if no heartbeat arrived. */
 export function Beats({ worker }: { worker: Worker }) {
   const nowUs = useNow(worker.state === "online" ? "slow" : "never");
   const strip = beatStrip(beatsOf(worker.id), worker, nowUs || worker.last_seen_us, CELLS);

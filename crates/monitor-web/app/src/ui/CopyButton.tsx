@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
 import { Icon, ICONS } from "./Icon.tsx";
 
-/** Copies `text` as it is, not as it is shown. With a `label` it is a button with words, without one `what` says what it copies. */
+/** Copies the original `text`, not its displayed form. With a `label` the button has a text; otherwise `what` is its accessible name. */
 export function CopyButton({ text, label, what = t("copy") }: { text: string | (() => string); label?: string; what?: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
@@ -10,7 +10,7 @@ export function CopyButton({ text, label, what = t("copy") }: { text: string | (
     const timer = setTimeout(() => setCopied(false), 1500);
     return () => clearTimeout(timer);
   }, [copied]);
-  // Browsers lend the clipboard to secure origins only; elsewhere the text can still be selected.
+  // Browsers only allow access to the clipboard for secure origins; elsewhere the text can still be selected.
   if (!navigator.clipboard) return null;
   const copy = () => void navigator.clipboard.writeText(typeof text === "string" ? text : text()).then(() => setCopied(true));
   if (label !== undefined) {

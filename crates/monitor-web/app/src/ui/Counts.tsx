@@ -4,14 +4,14 @@ import { STATES } from "../model/state.ts";
 import { stateWord } from "./State.tsx";
 import { StateMark } from "./StateMark.tsx";
 
-/** Running first, then what needs a look, then the rest: the order in which one asks. */
+/** Order of the states: running first, then those that need attention, then the others. */
 const ORDER = [...STATES].sort((a, b) => rank(a) - rank(b));
 
 function rank(state: string): number {
   return ["running", "failed", "lost", "cancelled", "pending", "succeeded"].indexOf(state);
 }
 
-/** How many processes are in which state; those without any are left out. */
+/** Number of processes in each state; states without any are omitted. */
 export function Counts({ counts }: { counts: Numbers }) {
   return (
     <span className="counts number">

@@ -3,7 +3,7 @@ import { visibleLines } from "../model/text.ts";
 import { announce } from "./announce.ts";
 import { problemText } from "./Problem.tsx";
 
-/** Does what a button says, and keeps what came of it in words. */
+/** Returns a function that performs the action of a button, and the text of its result. */
 export function useDeed(onDone?: () => void): [said: Outcome | undefined, act: (deed: () => Promise<string | void>) => void] {
   const [said, setSaid] = useState<Outcome>();
   const tell = (text: string, isBad: boolean) => {
@@ -27,7 +27,7 @@ interface Outcome {
   isBad: boolean;
 }
 
-/** What came of the last button. */
+/** Result of the last action. */
 export function DeedSaid({ said }: { said: Outcome | undefined }) {
   return said === undefined ? null : <p className={said.isBad ? "said bad" : "said dim"}>{visibleLines(said.text)}</p>;
 }

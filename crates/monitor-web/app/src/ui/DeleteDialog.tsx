@@ -1,7 +1,7 @@
 import { t } from "../i18n.ts";
 import { Dialog } from "./Dialog.tsx";
 
-/** Asks before so many runs are deleted. */
+/** Asks for confirmation before `count` runs are deleted. */
 export function DeleteDialog({ count, onDelete, onClose }: { count: number; onDelete: () => void; onClose: () => void }) {
   return (
     <Dialog label={t("tasks.delete")} className="ask" onClose={onClose}>

@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef } from "react";
 
-/** A dialog over the page; Esc and a click beside it close it, the focus returns to where it was. */
+/** A modal dialog. Esc and a click outside close it; the focus then returns to its previous element. */
 export function Dialog({ label, className, onClose, children }: { label: string; className: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);

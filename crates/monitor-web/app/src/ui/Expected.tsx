@@ -9,7 +9,7 @@ interface Props {
   process: Parameters<typeof estimate>[0] & { progress?: Progress | null };
 }
 
-/** How far a running process is: as it says itself, else as those of its name took before, which is marked as an estimate. */
+/** Progress of a running process: as it reports, otherwise estimated from earlier durations and marked as an estimate. */
 export function Expected({ process }: Props) {
   const nowUs = useNow(process.state === "running" ? "slow" : "never");
   const of = estimate(process, nowUs);

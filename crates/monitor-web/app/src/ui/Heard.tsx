@@ -4,7 +4,7 @@ import { ago, duration } from "../model/time.ts";
 import { overdue } from "../model/workers.ts";
 import { useNow } from "./now.ts";
 
-/** How long ago a worker was heard of, with how often it ought to be. */
+/** Time since a worker's last heartbeat, and its interval. */
 export function Heard({ worker }: { worker: Worker }) {
   const nowUs = useNow("slow");
   const late = overdue(worker, nowUs);

@@ -1,4 +1,4 @@
-/** Strokes in a square of 16, in the colour of the text. */
+/** An icon, drawn as strokes in a square of 16, in the colour of the text. */
 export function Icon({ d }: { d: string }) {
   return (
     <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
@@ -7,7 +7,7 @@ export function Icon({ d }: { d: string }) {
   );
 }
 
-/** The icons that more than one place has. */
+/** Icons that are used in several places. */
 export const ICONS = {
   search: "M7 2.8a4.2 4.2 0 1 1 0 8.4a4.2 4.2 0 0 1 0-8.4M10.2 10.2l3.3 3.3",
   open: "M4.5 6.5l3.5 3.5l3.5-3.5",

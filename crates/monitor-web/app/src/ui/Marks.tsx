@@ -9,7 +9,7 @@ interface Oddity {
   why: string;
 }
 
-/** What is odd about a process, each with its explanation. */
+/** Contradictions and other notable properties of a process, each with an explanation. */
 export function marksOf(process: Process, orphan: boolean): Oddity[] {
   const marks: Oddity[] = [];
   if (process.attachment === "inferred") marks.push({ word: t("mark.inferred"), why: t("mark.inferred.why") });
@@ -36,7 +36,7 @@ export function Marks({ process, orphan }: { process: Process; orphan: boolean }
   );
 }
 
-/** That something runs longer than it should: as the server found. */
+/** Mark of a process that the server has found to be overdue. */
 export function Overdue({ of }: { of: { overdue?: boolean; state: string } }) {
   if (of.overdue !== true || of.state !== "running") return null;
   return (

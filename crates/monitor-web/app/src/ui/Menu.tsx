@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef } from "react";
 
-/** A button that opens a few choices below it; Esc, a choice and a click elsewhere close them. */
+/** A button that opens a menu below it; Esc, a choice, or a click outside closes it. */
 export function Menu({ label, className = "", children }: { label: ReactNode; className?: string; children: ReactNode }) {
   const details = useRef<HTMLDetailsElement>(null);
   useEffect(() => {

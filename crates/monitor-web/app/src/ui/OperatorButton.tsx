@@ -2,17 +2,19 @@ import type { ComponentProps, MouseEvent } from "react";
 import { type Right, useMay } from "../data/useMe.ts";
 import { t } from "../i18n.ts";
 
-/** Prints a link that lets a browser in as an administrator. */
+/** Command that prints a link with which a browser logs in as an administrator. */
 const LINK = "monitor open --role admin";
 
 type Props = ComponentProps<"button"> & { onClick: () => void };
 
-/** A button that changes what is kept. Whoever may not do that sees it disabled, with the reason, and a click does nothing. */
+/**
+ * A button that changes stored data. For readers without the right it is disabled with the reason as its title, and a click does nothing.
+ */
 export function OperatorButton(props: Props) {
   return <GuardedButton right="operate" {...props} />;
 }
 
-/** The same for changes that want the right `admin`, such as new tasks and tests of channels. */
+/** A button for changes that require the right `admin`, such as new tasks and tests of channels. */
 export function AdminButton(props: Props) {
   return <GuardedButton right="admin" {...props} />;
 }
@@ -21,13 +23,13 @@ function GuardedButton({ right, onClick, ...rest }: Props & { right: Right }) {
   const isRefused = useMay(right) === false;
   const act = (event: MouseEvent) => {
     if (!isRefused) return onClick();
-    // A menu does not take it for a choice, and stays open.
+    // Otherwise a menu would treat it as a choice and close.
     event.stopPropagation();
   };
   return <button type="button" {...rest} {...(isRefused && { "aria-disabled": true, title: t(`tasks.refused.${right}`) })} onClick={act} />;
 }
 
-/** Why the buttons beside it are disabled, for whom they are, and the way to the login. */
+/** The reason why nearby buttons are disabled, the required right, and a link to the login. */
 export function WhyRefused({ right = "operate" }: { right?: Right }) {
   if (useMay(right) !== false) return null;
   return (

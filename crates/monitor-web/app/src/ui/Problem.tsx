@@ -1,7 +1,7 @@
 import { ApiError } from "../api/client.ts";
 import { t } from "../i18n.ts";
 
-/** What the server said went wrong, with a way to try again. */
+/** The server's error message, with a button to retry. */
 export function ProblemNotice({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   return (
     <div className="notice" role="alert">
@@ -14,7 +14,7 @@ export function ProblemNotice({ error, onRetry }: { error: unknown; onRetry: () 
   );
 }
 
-/** What went wrong, in the reader's words where there are some. */
+/** Returns the error message, translated if a translation exists. */
 export function problemText(error: unknown): string {
   if (error instanceof ApiError) return error.status === 0 ? t("problem.unreachable") : error.message;
   return error instanceof Error ? error.message : String(error);

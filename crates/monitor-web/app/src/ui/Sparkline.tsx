@@ -4,7 +4,7 @@ import { duration } from "../model/time.ts";
 const WIDTH = 120;
 const HEIGHT = 24;
 
-/** Durations one after another as a line; what is not known is a gap. */
+/** A line of consecutive durations; unknown values are gaps. */
 export function Sparkline({ values, label }: { values: readonly (number | null)[]; label: string }) {
   const known = values.filter((value) => value !== null);
   if (known.length < 2) return null;

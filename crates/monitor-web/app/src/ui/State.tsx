@@ -1,12 +1,12 @@
 import { wordText } from "../i18n.ts";
 import { StateMark } from "./StateMark.tsx";
 
-/** The word of a state; one that this page does not know stands as it came. */
+/** Returns the text of a state; unknown states are shown unchanged. */
 export function stateWord(state: string): string {
   return wordText("state", state);
 }
 
-/** Mark and word, in the state's colour. */
+/** The mark and text of a state, in its colour. */
 export function StateLabel({ state }: { state: string }) {
   return (
     <span className="state" data-state={state}>
@@ -15,7 +15,7 @@ export function StateLabel({ state }: { state: string }) {
   );
 }
 
-/** The mark alone; the word is there for those who can't see it, and on hover. */
+/** The mark only; the text is available to screen readers and on hover. */
 export function StateGlyph({ state }: { state: string }) {
   return (
     <span className="state mark-only" data-state={state} title={stateWord(state)}>

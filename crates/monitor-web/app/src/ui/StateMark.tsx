@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** The marks of the states, in a square of 14. What they are drawn with says the style sheet. */
+/** The marks of the states, in a square of 14. The style sheet defines their strokes and colours. */
 const MARKS: Readonly<Record<string, ReactNode>> = {
   pending: <circle cx="7" cy="7" r="4.7" />,
   running: (
@@ -31,7 +31,7 @@ const MARKS: Readonly<Record<string, ReactNode>> = {
   ),
 };
 
-/** The mark of a state; a state that this page does not know has a dot. */
+/** The mark of a state; unknown states have a dot. */
 export function StateMark({ state }: { state: string }) {
   return (
     <svg className="glyph" data-mark={state} viewBox="0 0 14 14" aria-hidden="true">

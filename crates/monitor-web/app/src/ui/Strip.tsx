@@ -5,7 +5,10 @@ const HEIGHT = 14;
 const STEP = 6;
 export const MOST_MARKS = WIDTH / STEP;
 
-/** How the last runs of a name ended and how long they took, this one at the right end: what failed stands out by its height as well. `marks` is a text of `state:nanoseconds`, so that a row is drawn anew only if it changes. */
+/**
+ * Results and durations of the last runs of a name, this run at the right end. Failures also differ by height. `marks` has the format
+ * `state:nanoseconds`, separated by spaces, so that a row is only redrawn if it changes.
+ */
 export function Strip({ marks }: { marks: string }) {
   const runs = marks.split(" ").map((mark) => mark.split(":") as [state: string, took: string]);
   const most = Math.max(1, ...runs.map(([, took]) => Number(took)));

@@ -2,7 +2,7 @@ import { count, t } from "../i18n.ts";
 import { headAndTail, keptOf, visible, visibleLines } from "../model/text.ts";
 import { Icon, ICONS } from "./Icon.tsx";
 
-/** A name on one line, cut in its middle where there is no room. */
+/** A name on one line, shortened in its middle if necessary. */
 export function Name({ text, tail = 10 }: { text: string; tail?: number }) {
   const kept = keptOf(text);
   const shown = visible(kept.text);
@@ -18,7 +18,7 @@ export function Name({ text, tail = 10 }: { text: string; tail?: number }) {
   );
 }
 
-/** What came in, on one line or on several, and whether it is all of it. */
+/** Recorded text on one or several lines, with a mark if it was truncated. */
 export function Said({ text, lines = false }: { text: string; lines?: boolean }) {
   const kept = keptOf(text);
   return (
@@ -29,7 +29,7 @@ export function Said({ text, lines = false }: { text: string; lines?: boolean })
   );
 }
 
-/** That a text was too long to be kept whole. */
+/** Mark of a text that was too long to be stored completely. */
 function Cut({ bytes }: { bytes: number }) {
   if (bytes === 0) return null;
   return (

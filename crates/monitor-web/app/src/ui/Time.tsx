@@ -11,7 +11,7 @@ interface Timed {
   elapsed_ns: number | null;
 }
 
-/** How long it took; ticks while it runs. */
+/** The duration of a process, updated while it runs. */
 export function Duration({ process }: { process: Timed }) {
   const runs = (process.state === "running" || process.state === "retrying") && process.elapsed_ns === null;
   const time = elapsed(process, timeOfDay());
@@ -19,7 +19,7 @@ export function Duration({ process }: { process: Timed }) {
   return runs ? <Running process={process} /> : <DurationText nanoseconds={time} />;
 }
 
-/** Longer ones change once a second. */
+/** Longer durations are updated once a second. */
 const YOUNG_NS = 60e9;
 
 function Running({ process }: { process: Timed }) {
@@ -48,13 +48,13 @@ function Running({ process }: { process: Timed }) {
   );
 }
 
-/** Changes the text that React has put there, and nothing but it. */
+/** Changes the text node that React has created, without rendering. */
 function setText(element: HTMLElement | null, text: string): void {
   const node = element?.firstChild;
   if (node && node.nodeValue !== text) node.nodeValue = text;
 }
 
-/** A duration whose unit stands below those of the rows above. */
+/** A duration whose unit is aligned with those of other rows. */
 export function DurationText({ nanoseconds }: { nanoseconds: number }) {
   const [value, unit] = splitUnit(duration(nanoseconds, locale));
   return (
@@ -65,12 +65,12 @@ export function DurationText({ nanoseconds }: { nanoseconds: number }) {
   );
 }
 
-/** How long ago; the exact time on hover. */
+/** Time since an event; the exact time is shown on hover. */
 export function Ago({ timeUs }: { timeUs: number | null }) {
   const text = useRef<HTMLSpanElement>(null);
   useEffect(() => (timeUs === null ? undefined : onTick("slow", (at) => setText(text.current, ago(timeUs, at, locale)))), [timeUs]);
   if (timeUs === null) return <span className="dim">–</span>;
-  // Made when it is looked at: a list has many.
+  // The title is only created on hover, because a list has many.
   const tell = ({ currentTarget }: React.PointerEvent<HTMLElement>) => (currentTarget.title = `${absolute(timeUs)} ${zoneName(timeUs)}`);
   return (
     <span ref={text} onPointerEnter={tell}>
@@ -79,7 +79,7 @@ export function Ago({ timeUs }: { timeUs: number | null }) {
   );
 }
 
-/** A time as it stands on the reader's clock. */
+/** A time in the reader's time zone. */
 export function At({ timeUs }: { timeUs: number }) {
   return (
     <time className="mono" dateTime={new Date(timeUs / 1000).toISOString()} title={zoneName(timeUs)}>

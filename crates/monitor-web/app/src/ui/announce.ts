@@ -1,4 +1,4 @@
-/** What is said to those who can't see it: at most once in a while, and then the newest of each kind. */
+/** Announcements for screen readers: at most one per interval, and only the newest of each kind. */
 const EVERY_MS = 5000;
 
 const waiting = new Map<string, string>();
@@ -6,7 +6,7 @@ const listeners = new Set<() => void>();
 let said = "";
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** What was said of the same `kind` and nobody has heard yet need no longer be said. */
+/** Replaces a waiting announcement of the same `kind`. */
 export function announce(kind: string, text: string): void {
   waiting.set(kind, text);
   timer ??= setTimeout(say);

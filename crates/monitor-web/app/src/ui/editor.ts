@@ -1,10 +1,10 @@
-/** The address that opens a place of the sources in the reader's editor, as set in this browser. */
+/** Links that open a source location in the reader's editor, as configured in this browser. */
 const KEY = "monitor-editor";
 
 export interface Editor {
-  /** With `{path}` and `{line}`; none opens nothing. */
+  /** Link template with `{path}` and `{line}`; empty disables links. */
   link: string;
-  /** Where the sources lie, for those that are given without their folder. */
+  /** Folder of the sources, for relative paths. */
   folder: string;
 }
 
@@ -33,7 +33,7 @@ export function chooseEditor(editor: Editor): void {
   for (const listener of listeners) listener();
 }
 
-/** For `useSyncExternalStore`: all sources in sight follow one choice. */
+/** For `useSyncExternalStore`: all displayed locations follow one setting. */
 export const editorStore = {
   get: () => (chosen ??= kept()),
   subscribe: (listener: () => void) => {
@@ -42,7 +42,7 @@ export const editorStore = {
   },
 };
 
-/** Undefined without an editor, and for links that would run something in the page itself. */
+/** Returns undefined without an editor, and for links that would execute code in the page. */
 export function editorLink({ link, folder }: Editor, source: { file: string; line: number }): string | undefined {
   if (!/^[a-z][a-z0-9+.-]*:/i.test(link) || /^(javascript|data|vbscript|blob):/i.test(link)) return undefined;
   const isWhole = /^([/\\]|[a-z]:)/i.test(source.file);

@@ -1,4 +1,4 @@
-/** The current time as state: one timer for all running durations in sight, none without any. */
+/** The current time as React state: one shared timer for all visible running durations; none if there are none. */
 import { useSyncExternalStore } from "react";
 import { timeOfDay } from "../clock.ts";
 
@@ -31,13 +31,13 @@ const fast = new Clock(250);
 const slow = new Clock(1000);
 const never = { get: () => 0, subscribe: () => () => {} };
 
-/** Calls `tick` with the time in µs, for as long as what is returned has not been called: for text that changes by itself, which React need not draw anew. */
+/** Calls `tick` with the time in µs until the returned function is called. For text that is updated without rendering. */
 export function onTick(pace: "fast" | "slow", tick: (nowUs: number) => void): () => void {
   const clock = pace === "fast" ? fast : slow;
   return clock.subscribe(() => tick(clock.get()));
 }
 
-/** The time in µs; four times a second for what runs, as often as its mark turns, once a second for what merely gets older. */
+/** Returns the time in µs, updated four times a second (`fast`, for running durations) or once a second (`slow`). */
 export function useNow(pace: "fast" | "slow" | "never"): number {
   const clock = pace === "fast" ? fast : pace === "slow" ? slow : never;
   return useSyncExternalStore(clock.subscribe, clock.get);

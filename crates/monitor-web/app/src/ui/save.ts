@@ -1,4 +1,4 @@
-/** Hands a file to the reader, under a name. */
+/** Downloads a file in the browser under a name. */
 export function save(file: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(file);

@@ -1,4 +1,4 @@
-/** Every text can be read on every ground it stands on: WCAG 2.2 AA. */
+/** Checks the contrast of every text colour on every background where it is used: WCAG 2.2 AA. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 

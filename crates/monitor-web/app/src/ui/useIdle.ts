@@ -1,9 +1,9 @@
 import { useEffect, useState } from "react";
 
-/** Resolves once the browser has painted what there is and has nothing else to do. */
+/** Resolves when the browser has painted and is idle. */
 export const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
 
-/** Returns true once the browser has been idle: what a screen can do without at first waits for it. */
+/** Returns true once the browser has been idle, for parts of a screen that may appear later. */
 export function useIdle(): boolean {
   const [wasIdle, setIdle] = useState(false);
   useEffect(() => {

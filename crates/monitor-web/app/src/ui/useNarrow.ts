@@ -7,7 +7,7 @@ const subscribe = (listener: () => void) => {
   return () => query.removeEventListener("change", listener);
 };
 
-/** Whether there is room for one column only; the style sheets ask the same. */
+/** Returns true if there is only space for one column; the style sheets use the same limit. */
 export function useNarrow(): boolean {
   return useSyncExternalStore(subscribe, () => query.matches);
 }

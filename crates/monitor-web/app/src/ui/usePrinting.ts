@@ -5,7 +5,7 @@ const query = matchMedia("print");
 const listeners = new Set<() => void>();
 let prints = query.matches;
 
-/** Draws what is to be printed before the browser lays out the pages. */
+/** Renders the printed form before the browser lays out the pages. */
 function set(value: boolean): void {
   if (prints === value) return;
   prints = value;

@@ -1,9 +1,9 @@
 import { useNarrow } from "./useNarrow.ts";
 
-/** As high as fingers need. */
+/** Minimum height of a touch target. */
 const TOUCHED = 44;
 
-/** The height of rows in px: on a phone that of what is touched, elsewhere as dense as they are meant to be. The style sheets say the same. */
+/** Returns the height of rows in px: that of a touch target on a narrow screen, otherwise `dense`. The style sheets use the same values. */
 export function useRowHeight(dense: number): number {
   return useNarrow() ? TOUCHED : dense;
 }

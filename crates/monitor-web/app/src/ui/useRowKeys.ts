@@ -9,11 +9,11 @@ interface Options {
 }
 
 /**
- * Keys that go through the rows of a list, which say by `data-row` which they are: the link or else the button of a row has the focus,
- * so that Enter follows it. Space ticks the row, Shift and an arrow this one and the next.
+ * Keyboard navigation in a list. Rows are identified by `data-row`. The link or button of a row has the focus, so that Enter follows it.
+ * Space selects the row; Shift and an arrow select this row and the next.
  */
 export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: VirtualRows, options: Options): void {
-  /** Which row had the focus last, also when it is out of sight. */
+  /** Row that had the focus last, also when it is not visible. */
   const current = useRef(-1);
   const wanted = useRef<{ row: number; ticks: boolean } | null>(null);
   const newest = useRef({ virtual, options });
@@ -24,13 +24,13 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
     const row = to && scroller.current?.querySelector(`[data-row="${to.row}"]`);
     const link = row?.querySelector<HTMLElement>("a, button:not(.twist)");
     if (!row || !link) return;
-    // A tick draws the list anew, which arrives as well.
+    // Selecting a row renders the list again, which calls this function as well.
     wanted.current = null;
     current.current = to.row;
     if (to.ticks) tick(row, true);
     link.focus({ preventScroll: true });
   };
-  // What had to be scrolled to, or read, is there only after it has been drawn.
+  // A row that had to be scrolled to, or read, exists only after rendering.
   useLayoutEffect(arrive);
 
   useEffect(() => {
@@ -53,7 +53,7 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
       const row = isInside ? target.closest<HTMLElement>("[data-row]") : null;
       const at = row ? Number(row.dataset["row"]) : current.current;
       const page = Math.max(1, Math.floor(((scroller.current?.clientHeight ?? 0) - of.head) / of.rowHeight) - 1);
-      // Whoever begins does so with what is in sight.
+      // Without a focused row, start with the visible rows.
       const from = at < 0 ? Math.ceil(rows.top() / of.rowHeight) - (event.key === "ArrowDown" ? 1 : 0) : at;
       const to = { ArrowDown: from + 1, ArrowUp: from - 1, PageDown: from + page, PageUp: from - page, Home: 0, End: of.count - 1 }[event.key];
       if (to !== undefined) {

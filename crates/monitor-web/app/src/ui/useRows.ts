@@ -4,7 +4,7 @@ import { TallScroll } from "../model/tall.ts";
 import { useIdle } from "./useIdle.ts";
 import { usePrinting } from "./usePrinting.ts";
 
-/** Rows beyond both edges that exist, so that nothing is empty before it is drawn: those in sight come first, these once they are painted. */
+/** Number of rows beyond both edges that exist, so that scrolling shows no empty space. Visible rows are rendered first. */
 const OVERSCAN = 10;
 /** Maximum number of rows on paper, about 150 pages. */
 export const MOST_PRINTED = 5_000;
@@ -12,35 +12,35 @@ export const MOST_PRINTED = 5_000;
 interface Options {
   count: number;
   rowHeight: number;
-  /** The height of what stays at the top of the view. */
+  /** Height of the content that stays at the top of the view. */
   head: number;
-  /** Where the view begins. */
+  /** Initial scroll position. */
   initialTop?: number;
-  /** As rows came or went above what is being read: from where to where it has moved. Whoever has scrolled meanwhile stays there. */
+  /** Change of position when rows were added or removed above the view. A reader who has scrolled since stays in place. */
   moved?: { from: number; to: number } | undefined;
   /** True if all rows are printed, up to `MOST_PRINTED`. Their style sheet places them without `topOf` then. */
   isPrinted?: boolean;
 }
 
 export interface VirtualRows {
-  /** The rows that are to exist. */
+  /** First existing row. */
   first: number;
   end: number;
   /** Number of rows that are missing on paper; 0 on the screen. */
   notPrinted: number;
-  /** Of what the rows are in. */
+  /** Height of the container. */
   height: number;
-  /** Where a row stands in it. */
+  /** Returns the position of a row in the container. */
   topOf: (row: number) => number;
-  /** What of all rows is at the top of the view, in px. */
+  /** Returns the position of the content at the top of the view, in px. */
   top: () => number;
   scrollTo: (top: number) => void;
-  /** Both are the scroller's. */
+  /** Event handlers for the scrolling element. */
   onScroll: () => void;
   onScrollEnd: () => void;
 }
 
-/** Rows of one height, however many, of which only those in sight exist. */
+/** Renders rows of equal height; only the visible rows exist. */
 export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved, isPrinted = false }: Options): VirtualRows {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const isIdle = useIdle();
@@ -48,13 +48,13 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   const isOnPaper = useRef(prints);
   isOnPaper.current = prints;
   const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
-  // Until it is measured no higher than the window: so the rows of the first view are made at once.
+  // Until it is measured, the window's height, so that the first rows are rendered at once.
   const viewHeight = useRef(innerHeight);
   const room = () => Math.max(0, viewHeight.current - head);
   const resize = () => scroll.resize(count * rowHeight, room());
   resize();
   const follow = useRef<number | null>(null);
-  // Before it is drawn: the rows that are there stay there, and with them the focus.
+  // Before rendering, so that existing rows are kept, and with them the focus.
   if (moved && Math.abs(scroll.top - moved.from) < 1 && Math.abs(moved.to - moved.from) >= 1) follow.current = scroll.goTo(moved.to);
   useLayoutEffect(() => {
     if (follow.current !== null && scroller.current) scroller.current.scrollTop = follow.current;
@@ -80,11 +80,11 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   );
   const top = useCallback(() => scroll.top, [scroll]);
   const onScroll = useCallback(() => {
-    // On paper there is no place to keep.
+    // On paper there is no scroll position to keep.
     if (isOnPaper.current) return;
     scroll.scrolled(scroller.current?.scrollTop ?? 0);
     const { from, to, shift } = newest.current.range();
-    // Before the frame is painted, or its new rows would be empty.
+    // Render before the frame is painted; otherwise new rows would be empty in this frame.
     if (from !== drawn.current.from || to !== drawn.current.to || shift !== drawn.current.shift) flushSync(redraw);
   }, [scroll, scroller]);
   const onScrollEnd = useCallback(() => {
@@ -94,7 +94,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     scroller.current.scrollTop = to;
   }, [scroll, scroller]);
 
-  // The scroller may come later than the first render, or another one take its place.
+  // The scrolling element may be created after the first render, or be replaced.
   const observed = useRef<{ element: HTMLElement | null; observer: ResizeObserver | null }>({ element: null, observer: null });
   useLayoutEffect(() => {
     const element = scroller.current;
@@ -103,7 +103,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     const measure = () => {
       if (isOnPaper.current) return;
       viewHeight.current = element?.clientHeight ?? 0;
-      // Whoever scrolls before it is drawn again scrolls by this height.
+      // Scrolling before the next rendering must use the new height.
       newest.current.resize();
       redraw();
     };
@@ -142,7 +142,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   };
 }
 
-/** The rows that exist: on paper all, up to `MOST_PRINTED`; on the screen those in sight and some beyond. */
+/** Returns the existing rows: on paper all, up to `MOST_PRINTED`; on the screen the visible rows and some beyond. */
 function existing(count: number, prints: boolean, { from, to }: { from: number; to: number }, beyond: number): Pick<VirtualRows, "first" | "end" | "notPrinted"> {
   if (!prints) return { first: Math.max(0, from - beyond), end: Math.min(count, to + beyond), notPrinted: 0 };
   const end = Math.min(count, MOST_PRINTED);

@@ -1,6 +1,6 @@
 import { type RefObject, useEffect } from "react";
 
-/** Lets the key `/` lead to a field from everywhere but another field. */
+/** Makes the key `/` focus a field, from everywhere except other fields. */
 export function useSlash(field: RefObject<HTMLInputElement | null>): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {

@@ -1,4 +1,4 @@
-/** Batch tasks and agents: what the stream tells of them has their lists read again. */
+/** Batch tasks and agents: stream events about them cause their lists to be read again. */
 import type { LiveModel } from "../live.ts";
 
 export const live: LiveModel<"batch"> = {

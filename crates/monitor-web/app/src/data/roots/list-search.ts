@@ -1,4 +1,4 @@
-/** The search part of the address that the list of runs was last seen at: the way back leads there, also after a reload. */
+/** Query string of the last view of the list of runs. Links back to the list use it, also after a reload. */
 import { keptMap } from "../kept.ts";
 
 const LATEST = "latest";

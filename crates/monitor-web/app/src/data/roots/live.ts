@@ -1,16 +1,16 @@
-/** All roots that changed since the page was opened, as the stream told. */
+/** All roots that the stream has reported as changed since the page was opened. */
 import type { Root } from "../../api/types.ts";
 import type { Dated } from "../../live/messages.ts";
 import { type LiveModel, putNewest, tellChanged } from "../live.ts";
 import { queryClient } from "../query.ts";
 
-/** Beyond this many the lists are read again instead. */
+/** Above this number the lists are read again instead. */
 const MOST = 5000;
 
 const roots = new Map<string, Dated<Root>>();
-/** By their numbers, which no other root gets. A list that was read before they went still has them. */
+/** Numbers of deleted roots; numbers are never reused. A list that was read earlier still contains these roots. */
 const dropped = new Set<number>();
-/** The ids of those among them that the stream had told of. */
+/** Ids of deleted roots that the stream had reported before. */
 const droppedIds = new Set<string>();
 
 export const live: LiveModel<"root"> = {
@@ -32,12 +32,12 @@ export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
   return roots;
 }
 
-/** The numbers of those that are no longer kept. */
+/** Returns the numbers of deleted roots. */
 export function droppedRoots(): ReadonlySet<number> {
   return dropped;
 }
 
-/** Whether a root that the stream told of is no longer kept. */
+/** Returns true if a root that the stream had reported is deleted. */
 export function wasDropped(id: string): boolean {
   return droppedIds.has(id);
 }

@@ -1,4 +1,4 @@
-/** All workers, as the stream told and as they were read. */
+/** All workers, from the stream and from requests. */
 import { fetchWorker, fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import type { Dated } from "../../live/messages.ts";
@@ -8,10 +8,10 @@ const MOST_READ = 1000;
 const MOST_BEATS = 30;
 
 const workers = new Map<string, Dated<Worker>>();
-/** When each worker was heard of, the last times that the page saw it. */
+/** Times of each worker's latest heartbeats, as received by this page. */
 const beats = new Map<string, number[]>();
 const asked = new Set<string>();
-/** From then on, who is not known is an older one and worth a question of its own. */
+/** True once the list was read. An unknown worker is then older than the list and is requested separately. */
 let wereRead = false;
 let changes = 0;
 
@@ -32,7 +32,7 @@ export const live: LiveModel<"worker"> = {
       for (const model of page.workers) put({ model, asOf: page.as_of });
       return page.as_of;
     } catch {
-      // The lists say what is wrong; workers are asked for one by one as rows need them.
+      // The lists show the error; workers are requested individually when rows need them.
       return undefined;
     } finally {
       wereRead = true;
@@ -48,24 +48,24 @@ export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
   return workers;
 }
 
-/** Rises whenever a worker comes or changes: for `useSyncExternalStore` with `liveStore.subscribe`. */
+/** Increases whenever a worker is added or changes: for `useSyncExternalStore` with `liveStore.subscribe`. */
 export function workersVersion(): number {
   return changes;
 }
 
-/** When a worker was heard of, oldest first, as far as this page saw it. */
+/** Returns the heartbeat times of a worker, oldest first, as received by this page. */
 export function beatsOf(id: string): readonly number[] {
   return beats.get(id) ?? [];
 }
 
-/** A worker; one that is not known yet is asked for and comes with a later version. */
+/** Returns a worker. An unknown one is requested and becomes available with a later version. */
 export function knownWorker(id: string): Worker | undefined {
   const known = workers.get(id)?.model;
   if (!known && wereRead && !asked.has(id)) {
     asked.add(id);
     fetchWorker(id).then(
       (model) => put({ model, asOf: 0 }),
-      // Its name is left out; whatever else concerns it says so itself.
+      // The name is omitted; other requests show the error.
       () => undefined,
     );
   }

@@ -1,4 +1,4 @@
-/** English: texts of alerts, read with their screens. */
+/** English texts of alerts, loaded with their screens. */
 export const en = {
   "alerts.tab.firing": "Firing",
   "alerts.tab.history": "History",

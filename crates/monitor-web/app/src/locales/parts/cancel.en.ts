@@ -1,4 +1,4 @@
-/** English: texts of cancelling, read with the dialog that asks. */
+/** English texts of cancelling, loaded with its dialog. */
 export const en = {
   "cancel.ask.root": "Cancel this run?",
   "cancel.ask.process": "Cancel this process and all below it?",

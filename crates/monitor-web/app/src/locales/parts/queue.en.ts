@@ -1,4 +1,4 @@
-/** English: texts of tasks of queues, read with their screen. */
+/** English texts of queue tasks, loaded with their screen. */
 export const en = {
   "queue.none": "No queue has told of a task yet.",
   "queue.none-so": "No task is like that.",

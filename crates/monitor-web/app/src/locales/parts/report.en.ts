@@ -1,4 +1,4 @@
-/** English: what a run as a file says of itself. */
+/** English texts of report files. */
 export const en = {
   "report.about": "About this file",
   "report.written": "Written {time}",

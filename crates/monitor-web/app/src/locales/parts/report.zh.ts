@@ -1,4 +1,4 @@
-/** Chinese: what a run as a file says of itself. */
+/** Chinese texts of report files. */
 import type { en } from "./report.en.ts";
 
 export const zh: Record<keyof typeof en, string> = {

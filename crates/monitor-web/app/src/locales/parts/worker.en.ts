@@ -1,4 +1,4 @@
-/** English: texts of the page of one worker, read with it. */
+/** English texts of a worker's page, loaded with it. */
 export const en = {
   "worker.all": "All workers",
   "worker.gone": "There is no worker {worker} here.",

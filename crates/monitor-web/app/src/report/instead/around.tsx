@@ -1,4 +1,4 @@
-/** Takes the place of `screens/root/around.tsx`: a file has its runs, and no other screens. */
+/** Replaces `screens/root/around.tsx`: a file contains runs, and no other screens. */
 import { Link } from "@tanstack/react-router";
 import type { ComponentProps } from "react";
 import type * as page from "../../screens/root/around.tsx";
@@ -24,7 +24,7 @@ export function ToRun({ root, process, className = "link", children }: Component
   );
 }
 
-/** "Two days ago" would be so on the day of the writing alone. */
+/** Shows the absolute time, because "two days ago" would only be correct on the day of writing. */
 export function Began({ timeUs }: ComponentProps<typeof page.Began>) {
   return timeUs === null ? null : <At timeUs={timeUs} />;
 }

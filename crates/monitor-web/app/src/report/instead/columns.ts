@@ -1,4 +1,4 @@
-/** Takes the place of `api/columns.ts`: reads a tree of the file, in this thread, for a file has no workers. */
+/** Replaces `api/columns.ts`: reads a tree of the file in the main thread, because a file can't start web workers. */
 import { ColumnReader, type Part } from "../../model/columns.ts";
 import { file, textOf } from "../file.ts";
 import { unpacked } from "../unpack.ts";

@@ -1,4 +1,4 @@
-/** Takes the place of `live/live.ts`: nothing in a file changes. */
+/** Replaces `live/live.ts`: the data of a file does not change. */
 import type { Subscription } from "../../live/live.ts";
 import type { Connection, Firing } from "../../live/messages.ts";
 

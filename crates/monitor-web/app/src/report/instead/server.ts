@@ -1,8 +1,8 @@
-/** Takes the place of `api/server.ts`: the file answers. */
+/** Replaces `api/server.ts`: requests are answered from the file. */
 import { answers } from "../answers.ts";
 import { file, textOf } from "../file.ts";
 
-/** No address of anything: requests never leave the page. */
+/** An unresolvable address, because requests never leave the page. */
 export const origin = "http://file.invalid";
 
 export const ask = answers(file, textOf);

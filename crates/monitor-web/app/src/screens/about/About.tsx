@@ -106,13 +106,13 @@ function Figures({ status }: { status: Status }) {
   );
 }
 
-/** Below this a duty isn't late: it waits for its turn. */
+/** Shorter delays are not shown as late, because duties run one after another. */
 const LATE_NS = 5e9;
 
-/** What the server does beside answering, when it did so last, and what is wrong with it. */
+/** Periodic work of the server: the last run of each duty, and its problems. */
 function Duties({ status: { duties } }: { status: Status }) {
   const nowUs = useNow("slow");
-  // An older server doesn't tell.
+  // An older server doesn't report duties.
   if (!duties || duties.length === 0) return null;
   return (
     <Part title={t("about.duties")}>
@@ -137,11 +137,11 @@ function Duties({ status: { duties } }: { status: Status }) {
   );
 }
 
-/** Which trees are kept, rule by rule. */
+/** The retention of trees, rule by rule. */
 function Kept({ status }: { status: Status }) {
   const { keeps, keeps_bytes, retention } = status;
   if (!keeps) {
-    // As an older server says it.
+    // Format of older servers.
     return retention ? (
       <Figure label={t("about.retention")}>
         <span translate="no">{visible(retention)}</span>
@@ -168,7 +168,7 @@ function limits({ age_s, count: most }: KeepRule): string {
   return found.length === 0 ? t("about.keep.ever") : found.join(", ");
 }
 
-/** Whom the server takes the reader for. */
+/** The reader's user and rights. */
 function Access() {
   const nowUs = useNow("slow");
   const query = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
@@ -196,7 +196,7 @@ function Access() {
   );
 }
 
-/** What each token allows, when it was last used, and whether it still holds. */
+/** The rights of each token, its last use, and its validity. */
 function TokenList({ nowUs }: { nowUs: number }) {
   const query = useQuery({ queryKey: ["tokens"], queryFn: ({ signal }) => fetchTokens(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;

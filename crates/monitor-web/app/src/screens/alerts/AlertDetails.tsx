@@ -17,7 +17,7 @@ import { AlertButtons, Cause, lasted } from "./parts.tsx";
 
 const AGAIN_MS = 1000;
 
-/** One alert: why, since when, who was told, what was decided, and what came of each message. */
+/** One alert: its cause, start, recipients, decisions, and the result of each message. */
 export function AlertDetails({ id }: { id: number }) {
   const query = useQuery({ queryKey: ["alert", id], queryFn: ({ signal }) => fetchAlert(id, signal), staleTime: 0 });
   useAgain(["alerts"], query, AGAIN_MS);

@@ -16,7 +16,7 @@ import { AlertButtons, AlertLink, Cause, lasted } from "./parts.tsx";
 const LIMIT = 100;
 const AGAIN_MS = 1000;
 
-/** Alerts that fire, or all that ever did; only those about a subject, if one is given. */
+/** Active alerts, or all alerts ever; limited to a subject, if one is given. */
 export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: string | undefined }) {
   const query = useInfiniteQuery({
     queryKey: ["alerts", isFiring, subject],
@@ -29,7 +29,7 @@ export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: s
   useAgain(["alerts"], query, AGAIN_MS);
   const lanes = useLanes(!isFiring);
   const [said, act] = useDeed(() => void query.refetch());
-  // All comes at once, so that nothing is pushed.
+  // Everything appears at once, so that nothing moves.
   if (query.isPending || (!isFiring && lanes.isPending)) return <p className="notice dim">{t("loading")}</p>;
   const alerts = query.data?.pages.flatMap((page) => page.alerts) ?? [];
   const newest = query.data?.pages[0];
@@ -113,7 +113,7 @@ function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (
   );
 }
 
-/** What is wrong with the file of rules and channels. */
+/** Errors in the file of rules and channels. */
 export function Mistakes({ of }: { of: readonly string[] }) {
   if (of.length === 0) return null;
   return (

@@ -12,7 +12,7 @@ import "./alerts.css";
 
 const TABS = ["firing", "history", "rules", "heartbeats", "hushes"] as const;
 
-/** Alerts: what fires now, what did, by which rules, and who is told. */
+/** The alerts screen: active and past alerts, rules, and channels. */
 export default function Alerts() {
   const { tab, alert, subject } = useAlertSearch();
   useEffect(() => {

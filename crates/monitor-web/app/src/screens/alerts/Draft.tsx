@@ -6,9 +6,9 @@ import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { nameOf } from "./parts.tsx";
 
-/** Rules are tried on so many past days. */
+/** Number of past days that draft rules are applied to. */
 export const DAYS = 7;
-/** So many of those that a rule would have told of are named. */
+/** Maximum number of alerts that are listed for a tried rule. */
 const NAMED = 3;
 const EXAMPLE = `[[rule]]
 name = "imports"
@@ -16,7 +16,7 @@ on = { cause = ["failed", "missed"], task = "import-*" }
 times = 2
 `;
 
-/** What a rule would have told: how often, and about what. */
+/** The alerts that a rule would have sent: their number and subjects. */
 export function Tried({ trial: { count, alerts, is_cut } }: { trial: AlertTrial }) {
   const names = [...new Set(alerts.map(({ subject }) => nameOf(subject)))];
   const on = names.slice(0, NAMED).join(", ") + (names.length > NAMED ? " …" : "");
@@ -31,7 +31,7 @@ export function Tried({ trial: { count, alerts, is_cut } }: { trial: AlertTrial 
   );
 }
 
-/** Tries rules that don't hold yet, as they would stand in the file. */
+/** Tries draft rules in the format of the file. */
 export function Draft() {
   const [text, setText] = useState(EXAMPLE);
   const [made, setMade] = useState<AlertTrials>();

@@ -7,7 +7,7 @@ import { visible } from "../../model/text.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 
-/** What a job has to do, by language: the same files that `monitor heartbeat add --snippet` prints. */
+/** Snippets for jobs, by language: the same files that `monitor heartbeat add --snippet` prints. */
 const SNIPPETS: Readonly<Record<string, string>> = import.meta.glob("./snippets/*.txt", { eager: true, query: "?raw", import: "default" });
 const LANGUAGES = ["sh", "python", "powershell", "crontab", "systemd"] as const;
 const EMPTY = { name: "", when: "", zone: "", grace: "10m" };
@@ -41,12 +41,12 @@ export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string 
   );
 }
 
-/** A key that was just told, which nobody is shown again, and what a job does with it. */
+/** A new key, which is only shown once, and its use in a job. */
 export function NewKey({ of: key }: { of: HeartbeatKey }) {
   const [language, setLanguage] = useState<(typeof LANGUAGES)[number]>("sh");
   const url = key.url ?? location.origin + key.path;
   const file = Object.keys(SNIPPETS).find((path) => path.endsWith(`/${language}.txt`)) ?? "";
-  // A rule or a name may hold what stands for another: each place is filled once.
+  // A rule or a name may contain the name of a placeholder, so all placeholders are replaced in one pass.
   const values: Record<string, string> = { NAME: visible(key.name), URL: url, RULE: visible(key.crontab) };
   const snippet = (SNIPPETS[file] ?? "").replace(/NAME|URL|RULE/g, (place) => values[place] ?? place);
   return (

@@ -16,7 +16,7 @@ import { AddHeartbeat, NewKey } from "./HeartbeatKey.tsx";
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
 const AGAIN_MS = 1000;
 
-/** Jobs that run elsewhere, and whether their pings come. */
+/** External jobs, and the state of their heartbeats. */
 export function Heartbeats() {
   const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), staleTime: 0 });
   useAgain(["alerts", "batch", "root"], query, AGAIN_MS);

@@ -12,7 +12,7 @@ import { At } from "../../ui/Time.tsx";
 const AGAIN_MS = 1000;
 const EXAMPLE = { scope: "task:import-*", length: "2h" };
 
-/** Times in which nobody is told of some alerts, each with its end. */
+/** Periods during which some alerts are muted. */
 export function Hushes() {
   const query = useQuery({ queryKey: ["hushes"], queryFn: ({ signal }) => fetchHushes(signal), staleTime: 0 });
   useAgain(["alerts"], query, AGAIN_MS);

@@ -13,21 +13,21 @@ import { nameOf } from "./parts.tsx";
 
 const DAYS = [1, 7, 30] as const;
 const DAY_US = 86_400_000_000;
-/** So many of the newest alerts are drawn, and so many lanes. */
+/** Maximum number of alerts and of lanes that are drawn. */
 const LIMIT = 1000;
 const MOST_LANES = 20;
 const AGAIN_MS = 2000;
-/** What is still out is drawn longer so often. */
+/** Interval at which the bars of active alerts are extended. */
 const STEP_US = 10_000_000;
 
-/** The alerts of the lanes; they are read while `isShown`. */
+/** Reads the alerts of the lanes while `isShown`. */
 export function useLanes(isShown: boolean) {
   const query = useQuery({ queryKey: ["alert-lanes"], queryFn: ({ signal }) => fetchAlerts({ limit: LIMIT }, signal), staleTime: 0, enabled: isShown });
   useAgain(["alerts"], query, AGAIN_MS, !isShown);
   return query;
 }
 
-/** When each task, machine or job was out: a lane of bars for each. */
+/** The outages of each task, machine or job: a lane of bars for each. */
 export function Lanes({ query }: { query: ReturnType<typeof useLanes> }) {
   const [days, setDays] = useState<number>(7);
   const nowUs = Math.ceil(useNow("slow") / STEP_US) * STEP_US;
@@ -63,7 +63,7 @@ export function Lanes({ query }: { query: ReturnType<typeof useLanes> }) {
   );
 }
 
-/** The end of the lanes: of a day with the time, of more the date alone. */
+/** Formats the end of the lanes: with the time for one day, otherwise only the date. */
 function shortTime(us: number, days: number): string {
   return new Date(us / 1000).toLocaleString(locale, { month: "short", day: "numeric", ...(days === 1 && { hour: "2-digit", minute: "2-digit" }) });
 }

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { isNotifying, setNotifying } from "../../data/notices.ts";
 import { t } from "../../i18n.ts";
 
-/** Has this browser notify of new alerts, once somebody asks for it. Browsers let only safe origins do so. */
+/** Switches system notifications of new alerts in this browser. Browsers only allow them for secure origins. */
 export function Notifying() {
   const [isOn, setIsOn] = useState(isNotifying);
   if (!("Notification" in window) || !window.isSecureContext) return null;

@@ -63,7 +63,7 @@ export function Rules() {
   );
 }
 
-/** The last alert as a channel would tell it. */
+/** The latest alert as a channel would format it. */
 function Previewed({ preview: { alert, text, trouble } }: { preview: AlertPreview }) {
   return (
     <div className="preview" role="status">

@@ -10,7 +10,7 @@ import { Said } from "../../ui/Text.tsx";
 
 const SNOOZE = "2h";
 
-/** The name of what an alert is about: `gold` of `task:gold`. */
+/** Returns the name in a subject: `gold` of `task:gold`. */
 export function nameOf(subject: string): string {
   return visible(subject.slice(subject.indexOf(":") + 1));
 }
@@ -23,7 +23,7 @@ export function AlertLink({ alert }: { alert: Alert }) {
   );
 }
 
-/** Why, in a few words: the cause, how often, the exit code, the error. */
+/** The cause in a few words: cause, count, exit code, error. */
 export function Cause({ alert }: { alert: Alert }) {
   const said = alert.facts.error ?? alert.facts.text;
   return (
@@ -41,12 +41,12 @@ export function Cause({ alert }: { alert: Alert }) {
   );
 }
 
-/** How long it lasted, or has lasted so far. */
+/** Returns the duration of an alert, up to now if it is active. */
 export function lasted({ since_us, resolved_us }: Alert, nowUs: number): string {
   return duration(((resolved_us ?? nowUs) - since_us) * 1000, locale);
 }
 
-/** What may be done about an alert that fires. */
+/** Actions for an active alert. */
 export function AlertButtons({ alert, act }: { alert: Alert; act: (deed: () => Promise<string | void>) => void }) {
   if (alert.state !== "firing") return null;
   const button = (text: string, deed: () => Promise<unknown>) => (

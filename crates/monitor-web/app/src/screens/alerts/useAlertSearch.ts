@@ -1,6 +1,6 @@
 import { useSearch } from "@tanstack/react-router";
 
-/** What the address says: a tab, one alert, or what alerts are to be about. */
+/** Returns the parameters in the address: a tab, an alert, or a subject. */
 export function useAlertSearch(): { tab: string; alert: number | undefined; subject: string | undefined } {
   const { tab, alert, subject } = useSearch({ strict: false }) as Record<string, unknown>;
   const number = Number(alert);

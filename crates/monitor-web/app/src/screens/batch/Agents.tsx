@@ -7,7 +7,7 @@ import { absolute } from "../../model/time.ts";
 
 const AGAIN_MS = 1000;
 
-/** What keeps agents from doing all that was meant: pauses, and mistakes in their files of tasks. */
+/** Reasons why agents don't run all tasks: pauses, and errors in their task files. */
 export function Agents() {
   const query = useQuery({ queryKey: ["agents"], queryFn: ({ signal }) => fetchAgents(signal), staleTime: 0 });
   useAgain(["batch"], query, AGAIN_MS);

@@ -12,7 +12,7 @@ import { useBatchSearch } from "./useBatchSearch.ts";
 import "../../ui/pane.css";
 import "./batch.css";
 
-/** Batch tasks: what is to run, what ran, and one task on its own; a run that is opened stands beside them. */
+/** The batch screen: tasks, their runs, and the details of a task. An opened run is shown next to them. */
 export default function Batch() {
   const { task, run, set } = useBatchSearch();
   useEffect(() => {

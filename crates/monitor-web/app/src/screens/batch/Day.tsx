@@ -19,13 +19,13 @@ import { useBatchSearch } from "./useBatchSearch.ts";
 import "./day.css";
 
 const ROW = 32;
-/** The hours, which stay at the top. */
+/** Height of the row of hours, which stays at the top. */
 const HEAD = 28;
 const AGAIN_MS = 3000;
-/** So many crowded minutes are named. */
+/** Maximum number of crowded minutes that are listed. */
 const CROWDS = 3;
 
-/** What was due on a day, beside what became of it, by agent and task. */
+/** Due times of a day and the resulting runs, by agent and task. */
 export function Day() {
   const { day: wanted, q, agent, set } = useBatchSearch();
   const bounds = dayBounds(wanted, Date.now() * 1000);
@@ -73,7 +73,7 @@ export function Day() {
   );
 }
 
-/** How many of each kind there are: what the marks mean at the same time. */
+/** Number of marks of each kind; also the legend of the marks. */
 function Sums({ lanes }: { lanes: readonly BatchLane[] }) {
   return (
     <ul className="sums" aria-label={t("batch.day.sums")}>
@@ -205,7 +205,7 @@ function Hours({ bounds, day }: { bounds: DayBounds; day: BatchDay }) {
   );
 }
 
-/** A line where it is now. */
+/** A line at the current time. */
 function Now({ bounds: { fromUs, toUs } }: { bounds: DayBounds }) {
   const line = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -230,7 +230,7 @@ interface RowProps {
   top: number;
   height: number;
   bounds: DayBounds;
-  /** The mark that Tab comes to; -1 if it is in another row. */
+  /** Index of the mark that the Tab key reaches; -1 if it is in another row. */
   stop: number;
   onChoose: (chosen: Chosen) => void;
   onOpen: (run: string) => void;
@@ -272,7 +272,7 @@ interface MarkProps {
   onOpen: (run: string) => void;
 }
 
-/** A run as a bar below the line of its due time; a due time without a run as a sign. */
+/** A run as a bar below the line of its due time; a due time without a run as a symbol. */
 function Mark({ mark, at, task, bounds, isStop, onFocus, onOpen }: MarkProps) {
   const kind = kindOf(mark);
   const planned = plannedSpan(mark, bounds);
@@ -309,7 +309,7 @@ function Mark({ mark, at, task, bounds, isStop, onFocus, onOpen }: MarkProps) {
   );
 }
 
-/** When, what became of it, how long it took, and why. */
+/** Describes a mark: time, result, duration and reason. */
 function told(mark: BatchDayMark): string {
   const time = (us: number) => absolute(us).slice(11, 19);
   const took = mark.started_us !== null && mark.ended_us !== null && mark.count === 1 ? duration((mark.ended_us - mark.started_us) * 1000, locale) : "";
@@ -317,7 +317,7 @@ function told(mark: BatchDayMark): string {
   return [mark.last_us === mark.due_us ? time(mark.due_us) : `${time(mark.due_us)}–${time(mark.last_us)}`, mark.count > 1 ? `${count(mark.count)} ×` : "", kindWord(kindOf(mark)), took, why].filter((text) => text !== "").join(" ");
 }
 
-/** The chosen mark in words, and where it leads. */
+/** Details of the selected mark, with links. */
 function Details({ lane, mark }: { lane: BatchLane; mark: BatchDayMark }) {
   const minute = (us: number) => absolute(us).slice(0, 16).replace(" ", "T");
   return (

@@ -13,7 +13,7 @@ import { useRead } from "./useRead.ts";
 
 const AGAIN_MS = 1000;
 
-/** Each time of the past day and the next at which a task was or will be due, and what was decided on it. */
+/** Due times of a task in the past and the next 24 hours, with the decisions about them. */
 export function Dues({ task, onRead }: { task: string; onRead: () => void }) {
   const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);

@@ -14,13 +14,13 @@ import { Rehearsal } from "./Rehearsal.tsx";
 
 const ZONES = Intl.supportedValuesOf("timeZone");
 
-/** A new task, or another definition of one that there is. */
+/** The form for a new task, or a new definition of an existing one. */
 export function Edit({ name }: { name: string | undefined }) {
   const query = useQuery({
     queryKey: ["batch-edit", name],
     queryFn: ({ signal }) => fetchBatchTask(name!, signal),
     enabled: name !== undefined,
-    // What is written must not change below the writer's hands: the version tells whether somebody else was faster.
+    // The text must not change while the user edits it. The version detects changes by other users.
     staleTime: Infinity,
     gcTime: 0,
     refetchOnWindowFocus: false,
@@ -129,7 +129,7 @@ function Form({ task }: { task: BatchTask | undefined }) {
   );
 }
 
-/** A label, what is written, what is wrong with it, and what it is for. */
+/** A label, an input, its error, and its description. */
 function Field({ name, mistake, children }: { name: keyof Draft; mistake: string | undefined; children: ReactNode }) {
   return (
     <div className="field">
@@ -149,7 +149,7 @@ function Field({ name, mistake, children }: { name: keyof Draft; mistake: string
   );
 }
 
-/** When these rules are due next, in the task's zone and on the reader's clock. */
+/** The next due times of the rules, in the task's time zone and in the reader's. */
 function Preview({ draft, name }: { draft: Draft; name: string }) {
   const wanted = useDeferredValue([draft.rules, draft.zone, name].join("\0"));
   const [rules = "", zone = "", task = ""] = wanted.split("\0");
@@ -185,7 +185,7 @@ function Preview({ draft, name }: { draft: Draft; name: string }) {
   );
 }
 
-/** What a change of the clock makes of a due time, in the reader's language as far as it is known. */
+/** Returns the effect of a clock change on a due time, translated if the note is known. */
 function noteText(note: string): string {
   const [, skipped] = /^the clock skips (\d\d:\d\d:\d\d)/.exec(note) ?? [];
   if (skipped !== undefined) return t("batch.note.skips", { time: skipped });

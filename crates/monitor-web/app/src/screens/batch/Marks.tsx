@@ -7,7 +7,7 @@ import { StateMark } from "../../ui/StateMark.tsx";
 const STEP = 5;
 const HEIGHT = 14;
 
-/** What became of the newest runs, the last one at the right: what failed stands out by its height as well. */
+/** Results of the newest runs, the latest at the right. Failures also differ by height, not only by colour. */
 export function Outcomes({ marks }: { marks: readonly BatchMark[] }) {
   if (marks.length === 0) return <span className="dim">{t("batch.no-runs")}</span>;
   const isBad = ({ outcome }: BatchMark) => outcome === "failed" || outcome === "lost";
@@ -22,7 +22,7 @@ export function Outcomes({ marks }: { marks: readonly BatchMark[] }) {
   );
 }
 
-/** The marks of due times without a run, in a square of 14: each has a shape of its own. */
+/** The marks of due times without a run, in a square of 14; each has a different shape. */
 const DECISIONS: Readonly<Record<string, ReactNode>> = {
   missed: <path d="M7 1.5l5.5 5.5l-5.5 5.5l-5.5-5.5zM5 5l4 4m0-4l-4 4" />,
   skipped: <path d="M2 7h10M9 3.5l3.5 3.5l-3.5 3.5M5 3v8" />,
@@ -37,7 +37,7 @@ const DECISIONS: Readonly<Record<string, ReactNode>> = {
   ),
 };
 
-/** The mark of what became of a due time. */
+/** The mark of a due time's result. */
 export function KindMark({ kind }: { kind: string }) {
   const decision = DECISIONS[kind];
   if (decision === undefined) {
@@ -54,7 +54,7 @@ export function KindMark({ kind }: { kind: string }) {
   );
 }
 
-/** Its word: of a run its state, else the decision. */
+/** Returns the text of a kind: the state of a run, or the decision. */
 export function kindWord(kind: string): string {
   return kind in DECISIONS ? wordText("batch.kind", kind) : stateWord(kind);
 }

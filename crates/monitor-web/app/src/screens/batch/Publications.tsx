@@ -13,12 +13,12 @@ import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
 import { agentsOf, orderText } from "./parts.tsx";
 
-/** What is opened below the lists: the files of one, or what differs from the one before. */
+/** Content below the lists: the files of a publication, or the differences from the previous one. */
 interface Opened extends Published {
   with?: Published;
 }
 
-/** What runs of a task have published and left, asked of its agents once it is to be seen. */
+/** Publications of a task and files left by its runs. Agents are queried when this part becomes visible. */
 export function Publications({ task }: { task: BatchTask }) {
   const [isOpen, setIsOpen] = useState(false);
   return (
@@ -80,7 +80,7 @@ function Lists({ task }: { task: BatchTask }) {
 }
 
 interface Deeds {
-  /** The cell of buttons of one, which can be compared with the one before it. */
+  /** Renders the buttons of a row, which can be compared with the previous one. */
   buttons: (of: Published, before: Published | undefined, deed: ReactNode) => ReactNode;
   restore: (id: string, agent: string, target?: string) => void;
 }
@@ -130,7 +130,7 @@ function PublicationTable({ publications, buttons, restore }: Deeds & { publicat
   );
 }
 
-/** What runs have left that published nothing. */
+/** Files that unpublished runs have left. */
 function LeftTable({ history, targets, buttons, restore }: Deeds & { history: readonly BatchLeft[]; targets: readonly string[] }) {
   return (
     <table aria-label={t("batch.history")}>
@@ -173,7 +173,7 @@ interface ButtonsProps {
   deed: ReactNode;
 }
 
-/** Opens its files, or what differs from the one before. */
+/** Buttons that open the files, or the differences from the previous publication. */
 function Buttons({ of, before, opened, onOpen, deed }: ButtonsProps) {
   const isOpened = opened?.id === of.id && opened.agent === of.agent;
   return (
@@ -191,7 +191,7 @@ function Buttons({ of, before, opened, onOpen, deed }: ButtonsProps) {
   );
 }
 
-/** The heads of the columns that both lists end with. */
+/** Headers of the columns that both lists have in common. */
 function StoredHead() {
   return (
     <>
@@ -202,7 +202,7 @@ function StoredHead() {
   );
 }
 
-/** How much is stored, and by whom. */
+/** Number of files, size and agent. */
 function Stored({ of }: { of: { files: number; size_bytes: number; agent: string } }) {
   return (
     <>

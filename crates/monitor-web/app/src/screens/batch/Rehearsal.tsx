@@ -7,13 +7,13 @@ import { type Draft, readDraft } from "../../model/batch-draft.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, duration } from "../../model/time.ts";
 
-/** Whoever writes has stopped for so long. */
+/** Pause in typing after which a request is sent. */
 const TYPING_MS = 700;
-/** Fewer real runs say little. */
+/** Fewer real runs are not representative. */
 const FEW = 10;
 const DAY_US = 86_400_000_000;
 
-/** What the last month would have been by this definition, before it is saved. */
+/** The runs of the last month as this definition would have caused them, before it is saved. */
 export function Rehearsal({ draft }: { draft: Draft }) {
   const text = draft.rules.trim() === "" ? "" : written(draft);
   const [wanted, setWanted] = useState(text);
@@ -29,7 +29,7 @@ export function Rehearsal({ draft }: { draft: Draft }) {
     staleTime: Infinity,
     refetchOnWindowFocus: false,
   });
-  // What is wrong with the definition is told where it is saved.
+  // Errors in the definition are shown when it is saved.
   if (wanted === "" || query.data === undefined) return null;
   return (
     <div className="field" aria-live="polite" data-stale={wanted !== text}>
@@ -43,7 +43,7 @@ export function Rehearsal({ draft }: { draft: Draft }) {
   );
 }
 
-/** The definition as JSON; nothing if what is written can't be read, or has no name yet. */
+/** Returns the definition as JSON; an empty text if it can't be parsed, or has no name yet. */
 function written(draft: Draft): string {
   try {
     const name = draft.name.trim() === "" ? "task" : draft.name;
@@ -61,7 +61,7 @@ function lines(found: BatchRehearsal): string[] {
   if (found.killed > 0) said.push(t("batch.rehearsal.killed", { count: found.killed }));
   for (const { minute, starts } of found.crowded.slice(0, 3)) said.push(t("batch.day.crowd", { count: starts, time: visible(minute) }));
   if (found.durations < FEW) said.push(found.durations === 0 ? t("batch.rehearsal.none") : t("batch.rehearsal.few", { count: found.durations }));
-  // A rehearsal that was cut ends before now.
+  // A truncated rehearsal ends before now.
   if (days < 29) said.push(t("batch.rehearsal.cut", { time: absolute(found.to_us).slice(0, 16) }));
   return said;
 }

@@ -10,21 +10,21 @@ import { save } from "../../ui/save.ts";
 import { useRows } from "../../ui/useRows.ts";
 
 const ROW = 20;
-/** Asks so soon again while lines come, and so late while none do. */
+/** Polling intervals while new lines arrive, and while none do. */
 const SOON_MS = 1000;
 const LATE_MS = 4000;
-/** No larger file is put together here. */
+/** Maximum size of a file that can be downloaded. */
 const MOST_BYTES = 64 << 20;
 
 interface Props {
   run: string;
-  /** Whose machine has the log, if that is known. */
+  /** Agent whose machine stores the log, if known. */
   agent: string | null;
-  /** The server has such a run. */
+  /** True if the server has the run. */
   isKnown: boolean;
 }
 
-/** What a run wrote, read from its agent's machine; it is followed as long as the run lasts. */
+/** Output of a run, read from its agent's machine, and followed while the run lasts. */
 export function RunLog({ run, agent, isKnown }: Props) {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const [fromBeginning, setFromBeginning] = useState(false);
@@ -82,7 +82,7 @@ export function RunLog({ run, agent, isKnown }: Props) {
   );
 }
 
-/** Reads a log to its end, and on as long as the run lasts. An agent that is away (503) or answers too late (504) is asked again. */
+/** Reads a log to its end, and follows it while the run lasts. Retries if the agent is away (503) or answers too late (504). */
 async function follow(run: string, log: Log, signal: AbortSignal, onChange: () => void, onAway: (why: ApiError) => void): Promise<void> {
   for (let pause = SOON_MS; ; ) {
     const before = log.next;
@@ -107,7 +107,7 @@ async function follow(run: string, log: Log, signal: AbortSignal, onChange: () =
   }
 }
 
-/** Why there is no log, in the reader's words. */
+/** Returns the reason why there is no log. */
 function whyNot(error: unknown, agent: string | null, isKnown: boolean): string {
   if (!(error instanceof ApiError)) return problemText(error);
   if (!isKnown && error.status === 404) return t("batch.log.unknown");
@@ -120,11 +120,11 @@ function Lines({ log, found }: { log: Log; found: readonly number[] }) {
   const scroller = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(true);
   const rows = useRows(scroller, { count: found.length, rowHeight: ROW, head: 0 });
-  /** Where following has put it last. */
+  /** Scroll position that following has set last. */
   const put = useRef(0);
   useLayoutEffect(() => {
     const element = scroller.current;
-    // Who has scrolled away since follows no longer, though the browser has not said so yet.
+    // If the reader has scrolled up since, stop following, although the scroll event may not have arrived yet.
     if (!element || !follows || element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
     element.scrollTop = element.scrollHeight;
     put.current = element.scrollTop;
@@ -161,7 +161,7 @@ function Lines({ log, found }: { log: Log; found: readonly number[] }) {
   );
 }
 
-/** Puts the log together from its first byte on and hands it to the reader as a file. */
+/** Reads the log from its first byte and saves it as a file. */
 function Download({ run, log, isReadable }: { run: string; log: Log; isReadable: boolean }) {
   const [done, setDone] = useState<number>();
   const [said, setSaid] = useState("");

@@ -17,10 +17,10 @@ import { At, Duration } from "../../ui/Time.tsx";
 import { RunLog } from "./RunLog.tsx";
 import { TaskLink, orderText, resultOf } from "./parts.tsx";
 
-/** Lines of an error that are shown; all of them are in its log. */
+/** Number of lines shown of an error; the log contains all. */
 const ERROR_LINES = 6;
 
-/** One run: what became of it, the first lines of its error, and its log. */
+/** One run: its result, the first lines of its error, and its log. */
 export function RunPanel({ run: id, onClose }: { run: string; onClose: () => void }) {
   const read = readRunId(id);
   const query = useQuery({
@@ -34,7 +34,7 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
   });
   useAgain(["root"], query, 1000);
   const panel = useRef<HTMLElement>(null);
-  // Who opened it goes on in it; Esc leads back.
+  // The focus moves into the panel; Esc moves it back.
   useEffect(() => {
     const before = document.activeElement;
     panel.current?.focus({ preventScroll: true });
@@ -46,7 +46,7 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
   close.current = onClose;
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      // In a search field Esc clears it first.
+      // In a search field, Esc first clears the text.
       const isWritten = event.target instanceof HTMLInputElement && event.target.value !== "";
       if (event.key === "Escape" && !event.defaultPrevented && !isWritten) close.current();
     };
@@ -68,7 +68,7 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
   );
 }
 
-/** The end of what a failed run wrote to stderr, as long as its tree is kept: also while its agent is away. Else the one line of it. */
+/** Returns the end of a failed run's stderr while its tree is stored, also if its agent is away. Otherwise returns its one-line error. */
 function useErrorText(run: BatchRun): string {
   const query = useQuery({
     queryKey: ["batch-error", run.root_id, run.ended_us],

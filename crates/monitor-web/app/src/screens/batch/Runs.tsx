@@ -18,7 +18,7 @@ import { clockUs, useBatchSearch } from "./useBatchSearch.ts";
 const LIMIT = 100;
 const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "lost"];
 
-/** Runs of all tasks by time, narrowed by task, time, exit code, outcome and agent. */
+/** Runs of all tasks by time, filtered by task, time, exit code, outcome and agent. */
 export function Runs() {
   const { task, outcome, exit, agent, from, to, set } = useBatchSearch();
   const field = (key: "task" | "exit" | "agent", value: string | undefined) => (
@@ -55,12 +55,12 @@ type Wanted = Partial<Record<"task" | "outcome" | "exit" | "agent" | "from" | "t
 
 function queryOf({ task, outcome, exit, agent, from, to }: Wanted): BatchRunsQuery {
   const code = /^-?\d{1,9}$/.test(exit ?? "") ? Number(exit) : undefined;
-  // The end of a day is meant by a day, and the time itself by a time.
+  // If a day is the upper bound, all of the day is included; a time is exact.
   const [fromUs, toUs] = [clockUs(from), clockUs(to, to?.includes("T") ? 0 : 1)];
   return { limit: LIMIT, ...(task && { task }), ...(outcome && { outcome }), ...(code !== undefined && { exit_code: code }), ...(agent && { agent }), ...(fromUs && { from: fromUs }), ...(toUs && { to: toUs }) };
 }
 
-/** A list of runs. Each leads to its tree as long as that is kept. */
+/** A list of runs. Each links to its tree while the tree is stored. */
 export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wanted; isOfTask?: boolean; onRead?: () => void }) {
   const query = useInfiniteQuery({
     queryKey: ["batch-runs", wanted],

@@ -19,13 +19,13 @@ import { EditLink, PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf }
 
 const AGAIN_MS = 1000;
 
-/** One task: when it is due, what became of its runs, its definition and its versions. */
+/** One task: its due times, the results of its runs, its definition and versions. */
 export function Task({ name }: { name: string }) {
   const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);
   useAgainAt([query.data?.next_us[0], query.data?.until_us], query);
   const [said, act] = useDeed(() => void query.refetch());
-  // How many of the parts have been read, from above.
+  // Number of parts that have been read, from the top.
   const [read, setRead] = useState(0);
   const task = query.data;
   return (
@@ -63,7 +63,7 @@ export function Task({ name }: { name: string }) {
       )}
       {task && read > 0 && <Dues task={name} onRead={() => setRead((read) => Math.max(read, 2))} />}
       {task && read > 1 && <Versions task={task} act={act} onRead={() => setRead(3)} />}
-      {/* The last one: its agent is asked, which takes a while. */}
+      {/* Last, because its agent is queried, which takes a while. */}
       {task && read > 2 && <Publications task={task} />}
     </div>
   );

@@ -12,13 +12,13 @@ import { EditLink, Next, PauseButton, TaskLink, agentsOf, orderText, ownerOf } f
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
-/** Starts the agent of a machine, which reads its tasks from a folder. */
+/** Command that starts an agent, which reads its tasks from a folder. */
 const START = "monitor agent --tasks tasks/";
 
 const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state", "deeds"] as const;
 const AGAIN_MS = 1000;
 
-/** All tasks: when each is due next, and what became of its runs. */
+/** All tasks, with their next due times and the results of their runs. */
 export function Tasks() {
   const { q, set } = useBatchSearch();
   const query = useInfiniteQuery({

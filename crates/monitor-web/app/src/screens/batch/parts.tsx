@@ -8,7 +8,7 @@ import { absolute } from "../../model/time.ts";
 import { AdminButton, OperatorButton } from "../../ui/OperatorButton.tsx";
 import { Ago } from "../../ui/Time.tsx";
 
-/** The agents that run it. */
+/** Returns the names of the agents that run the task. */
 export function agentsOf(task: BatchTask): string {
   if (task.agent !== null) return visible(task.agent);
   const on = task.definition["on"];
@@ -21,12 +21,12 @@ export function ownerOf(task: BatchTask): string {
   return all.filter((one) => typeof one === "string").map(visible).join(", ");
 }
 
-/** Its rules start nothing: somebody has paused it, or its definition says so. */
+/** Returns true if the rules start no runs, because the task is paused by a user or by its definition. */
 export function isPaused(task: BatchTask): boolean {
   return task.status === "paused" || task.definition["paused"] === true;
 }
 
-/** When it is due next, or why it is not. */
+/** Next due time, or the reason why there is none. */
 export function Next({ task }: { task: BatchTask }) {
   if (task.paused_by === "refused") return <span className="dim">{t("batch.refused")}</span>;
   if (isPaused(task) && (task.until_us === null || task.definition["paused"] === true)) return <span className="dim">{t("batch.paused")}</span>;
@@ -40,7 +40,7 @@ export function Next({ task }: { task: BatchTask }) {
   );
 }
 
-/** The same time on the clock of the task's zone; nothing if the browser doesn't know that one. */
+/** Formats the time in the task's time zone; empty if the browser doesn't know that zone. */
 export function inZone(dueUs: number, zone: string): string {
   try {
     return `${absolute(dueUs, zone).slice(0, 19)} ${zone}`;
@@ -49,7 +49,7 @@ export function inZone(dueUs: number, zone: string): string {
   }
 }
 
-/** What the agents said to an order, or that it waits for them. */
+/** Returns the agents' responses to an order, or that it waits for them. */
 export function orderText({ lines = [], until_us }: Command): string {
   const text = ({ name, status, value, error }: NonNullable<Command["lines"]>[number]) => {
     if (status === "ok") return `${visible(name)}: ${typeof value === "string" ? visible(value) : t("batch.order.done")}`;
@@ -59,7 +59,7 @@ export function orderText({ lines = [], until_us }: Command): string {
   return lines.map(text).join("\n");
 }
 
-/** Pauses a task, or resumes it. A file's task is changed in its file. */
+/** Pauses or resumes a task. A task from a file must be changed in its file. */
 export function PauseButton({ task, act }: { task: BatchTask; act: (deed: () => Promise<void>) => void }) {
   const isOff = task.status === "paused";
   if (task.agent !== null) return <span className="dim" title={visible(task.who ?? "")}>{t("batch.by-file")}</span>;
@@ -78,14 +78,14 @@ export function TaskLink({ name }: { name: string }) {
   );
 }
 
-/** How a run ended, if it is not plain: its result code, and what the agent made of it. */
+/** Returns details of a run's end: its exit code, and the agent's interpretation. */
 export function resultOf(run: BatchRun): string[] {
   const code = run.result_code ?? run.exit_code;
   const reason = run.reason === null ? "" : wordText("batch.result", run.reason, {}, "");
   return [code !== null && code !== 0 ? t("batch.exit", { code }) : "", reason].filter((text) => text !== "");
 }
 
-/** A link to the form of a task, which serves only administrators: others see it disabled, with the reason. */
+/** A link to the form of a task, which only administrators can use. For others it is disabled, with the reason. */
 export function EditLink({ task, children }: { task?: string; children: string }) {
   if (useMay("admin") !== false) {
     return (

@@ -2,20 +2,20 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo } from "react";
 
 interface BatchParams {
-  /** `runs`, `day`, `edit`, or the tasks. */
+  /** `runs`, `day`, `edit`, or the list of tasks if unset. */
   tab?: string | undefined;
-  /** One task, opened. */
+  /** The opened task. */
   task?: string | undefined;
-  /** Part of a task's name. */
+  /** Text in a task's name. */
   q?: string | undefined;
-  /** A run, opened beside what is shown. */
+  /** A run, opened next to the current content. */
   run?: string | undefined;
-  /** The day that is shown, on the reader's clock; today without it. */
+  /** The displayed day in the reader's time zone; today if unset. */
   day?: string | undefined;
   outcome?: string | undefined;
   exit?: string | undefined;
   agent?: string | undefined;
-  /** Times on the reader's clock, `2026-11-21T02:30` or the beginning of a day. */
+  /** Times in the reader's time zone: `2026-11-21T02:30`, or a day. */
   from?: string | undefined;
   to?: string | undefined;
 }
@@ -24,19 +24,19 @@ export interface BatchSearch extends BatchParams {
   set: (change: BatchParams) => void;
 }
 
-/** What the address says of batch tasks. */
+/** Returns the parameters of the batch screen in the address. */
 export function useBatchSearch(): BatchSearch {
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const navigate = useNavigate();
   const set = useCallback((change: BatchParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }), [navigate]);
   return useMemo(() => {
-    // An address may hold numbers, such as an exit code, or a task that is called 7.
+    // The router parses digits as numbers, such as an exit code, or the name of a task called 7.
     const text = (key: keyof BatchParams) => (search[key] === undefined ? undefined : String(search[key]));
     return { tab: text("tab"), task: text("task"), q: text("q"), run: text("run"), day: text("day"), outcome: text("outcome"), exit: text("exit"), agent: text("agent"), from: text("from"), to: text("to"), set };
   }, [search, set]);
 }
 
-/** A time on the reader's clock, `2026-11-21T02:30`, or the beginning of a day, in Unix microseconds; nothing if it is neither. */
+/** Converts `2026-11-21T02:30` in the reader's time zone, or the start of a day, to Unix microseconds; undefined if the text is neither. */
 export function clockUs(text: string | undefined, daysLater = 0): number | undefined {
   const [, year, month, date, hour = "0", minute = "0"] = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d))?$/.exec(text ?? "") ?? [];
   if (year === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 
-/** Tells when something has been read for the first time: what stands below it is shown then, and never moves. */
+/** Reports when data has been read for the first time; the content below it appears then, so that it never moves. */
 export function useRead(isPending: boolean, onRead: (() => void) | undefined) {
   useEffect(() => {
     if (!isPending) onRead?.();

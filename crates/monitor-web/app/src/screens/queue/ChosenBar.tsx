@@ -10,7 +10,7 @@ import { RevokeDialog } from "./Revoke.tsx";
 
 const AGAIN_MS = 10_000;
 
-/** What can be done with all chosen tasks at once. Retrying is there only where a worker offers it. */
+/** Actions for all selected tasks. Retrying is only offered if a worker supports it. */
 export function ChosenBar({ chosen, onClear }: { chosen: readonly Process[]; onClear: () => void }) {
   const [asking, setAsking] = useState<"revoke" | "retry">();
   const retries = useQuery({ queryKey: ["offered", "retry"], queryFn: ({ signal }) => isOffered("retry", signal), staleTime: 0 });

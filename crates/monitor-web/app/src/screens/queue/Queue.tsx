@@ -25,7 +25,7 @@ const SETTLED_MS = 400;
 /** The states that need attention are first. */
 const STATES = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
 
-/** Tasks of queues: how many there are in which state, and each with its queue, worker and error. */
+/** The queue screen: number of tasks by state, and a list with queue, worker and error. */
 export default function Queue() {
   const search = useQueueSearch();
   const { state, queue, q, sort } = search;
@@ -45,7 +45,7 @@ export default function Queue() {
   const standing = useStanding(list, query.data?.pages.flatMap((page) => page.tasks));
   const [keys, choose, clear] = useChosen(list);
   const chosen = standing.tasks.map(({ task }) => task).filter((task) => keys.has(keyOf(task)));
-  // The numbers decide the height of the bar above: what stands below comes with them, and is not taken away again.
+  // The numbers determine the height of the bar. The content below appears together with them and then stays.
   const hasBar = useRef(false);
   hasBar.current ||= !queues.isPending;
   const isPending = query.isPending || !hasBar.current;
@@ -82,7 +82,7 @@ export default function Queue() {
   );
 }
 
-/** Which tasks of a list are chosen; another list begins without any. */
+/** Returns the selected tasks of a list; another list starts without a selection. */
 function useChosen(list: string): [keys: ReadonlySet<string>, choose: (keys: readonly string[], isChosen: boolean) => void, clear: () => void] {
   const [chosen, setChosen] = useState<{ list: string; keys: ReadonlySet<string> }>({ list, keys: new Set() });
   const keys = useMemo(() => (chosen.list === list ? chosen.keys : new Set<string>()), [chosen, list]);
@@ -94,14 +94,14 @@ function useChosen(list: string): [keys: ReadonlySet<string>, choose: (keys: rea
   return [keys, choose, () => setChosen({ list, keys: new Set() })];
 }
 
-/** A button for each state, a choice of queues, and a line for all else. `/` leads to the line. */
+/** A button for each state, a selection of queues, and a search field. `/` focuses the field. */
 function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSearch; queues: Queues | undefined }) {
   const [text, setText] = useState(q ?? "");
   const field = useRef<HTMLInputElement>(null);
   useSlash(field);
   useEffect(() => {
     if (text === (q ?? "")) return;
-    // A search that is still being written has mistakes.
+    // An unfinished search has syntax errors.
     const timer = setTimeout(() => set({ q: text || undefined }), SETTLED_MS);
     return () => clearTimeout(timer);
   }, [text, q, set]);
@@ -133,7 +133,7 @@ function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSe
   );
 }
 
-/** How many tasks of a queue, or of all, are in which state. */
+/** Returns the number of tasks by state, in a queue or in all. */
 function countsOf(queues: Queues | undefined, queue: string | undefined): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { name, states } of queues?.queues ?? []) {

@@ -9,9 +9,9 @@ import { problemText } from "../../ui/Problem.tsx";
 
 const ENDED: readonly string[] = ["succeeded", "failed", "cancelled", "lost"];
 
-/** Asks before tasks run again, and says which do. */
+/** Asks for confirmation before tasks are retried, and shows the result. */
 export function RetryDialog({ chosen, onClose }: { chosen: readonly Process[]; onClose: (isDone: boolean) => void }) {
-  // As they stand now: those that run again begin while the answer is read.
+  // The tasks at the time of opening, because retried tasks change state while the result is shown.
   const [ended] = useState(() => chosen.filter(({ state, native_id }) => ENDED.includes(state) && native_id !== null));
   const succeeded = ended.filter(({ state }) => state === "succeeded").length;
   const retrying = useMutation({ mutationFn: () => retryTasks(ended.flatMap(({ native_id }) => native_id ?? [])) });
@@ -48,7 +48,7 @@ export function RetryDialog({ chosen, onClose }: { chosen: readonly Process[]; o
   );
 }
 
-/** How many tasks run again, and which don't and why. */
+/** Number of retried tasks, and the reasons why others were not. */
 function Answers({ retried: { tasks } }: { retried: QueueRetried }) {
   const again = tasks.filter(({ uuid }) => uuid != null);
   return (

@@ -9,10 +9,10 @@ import { problemText } from "../../ui/Problem.tsx";
 
 const isOpen = ({ state, native_id }: Process) => (state === "pending" || state === "running") && native_id !== null;
 
-/** Asks before tasks are revoked, and says what the workers answered. */
+/** Asks for confirmation before tasks are revoked, and shows the workers' answers. */
 export function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; onClose: (isDone: boolean) => void }) {
   const [terminate, setTerminate] = useState(false);
-  // As they stand now: those that are revoked end while the answer is read.
+  // The tasks at the time of opening, because revoked tasks end while the result is shown.
   const [open] = useState(() => chosen.filter(isOpen));
   const running = open.filter(({ state }) => state === "running").length;
   const revoking = useMutation({ mutationFn: () => revokeTasks(open.flatMap(({ native_id }) => native_id ?? []), terminate) });
@@ -53,7 +53,7 @@ export function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; 
   );
 }
 
-/** How many workers have done it, and who has not and why. Workers that know no queues are not meant. */
+/** Number of workers that have revoked the tasks, and the errors of others. Workers that don't use queues are omitted. */
 function Answers({ command: { lines = [] } }: { command: Command }) {
   const meant = lines.filter(({ status }) => status !== "unsupported");
   const done = meant.filter(({ status }) => status === "ok");

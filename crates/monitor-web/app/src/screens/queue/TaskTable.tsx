@@ -9,18 +9,18 @@ import type { QueueSearch } from "./useQueueSearch.ts";
 import { keyOf, type Standing } from "./useStanding.ts";
 
 const COLUMNS = ["task", "state", "why", "queue", "received", "runtime"] as const;
-/** Columns that a list can be sorted by, and the words of the API for them. */
+/** Columns that a list can be sorted by, with their names in the API. */
 const SORTS: Partial<Record<(typeof COLUMNS)[number], string>> = { task: "name", state: "state", received: "received", runtime: "runtime" };
 
 interface Props {
   tasks: readonly Standing[];
   search: QueueSearch;
-  /** Keys of the tasks that something is to be done with. */
+  /** Keys of the selected tasks. */
   chosen: ReadonlySet<string>;
   onChoose: (keys: readonly string[], isChosen: boolean) => void;
 }
 
-/** Tasks in rows; the heads of columns sort. */
+/** Tasks in rows; column headers sort them. */
 export function TaskTable({ tasks, search, chosen, onChoose }: Props) {
   const all = tasks.map(({ task }) => keyOf(task));
   return (
@@ -62,7 +62,7 @@ function Head({ column, search: { sort = "-received", set } }: { column: (typeof
   );
 }
 
-/** What tells it from others near it: of a UUID its begin does, of ids that people make up often the end. */
+/** Returns the most distinctive part of an id: the beginning of a UUID, otherwise often the end. */
 function beginOf(id: string): string {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(id) ? id.slice(0, 8) : id;
 }

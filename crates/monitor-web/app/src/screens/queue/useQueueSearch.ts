@@ -4,9 +4,9 @@ import { useCallback, useMemo } from "react";
 interface QueueParams {
   state?: string | undefined;
   queue?: string | undefined;
-  /** A search in the words of the API. */
+  /** A search in the syntax of the API. */
   q?: string | undefined;
-  /** `-received` without it. */
+  /** `-received` if unset. */
   sort?: string | undefined;
 }
 
@@ -14,13 +14,13 @@ export interface QueueSearch extends QueueParams {
   set: (change: QueueParams) => void;
 }
 
-/** What the address says of tasks of queues. */
+/** Returns the parameters of the queue screen in the address. */
 export function useQueueSearch(): QueueSearch {
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const navigate = useNavigate();
   const set = useCallback((change: QueueParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }), [navigate]);
   return useMemo(() => {
-    // An address may hold a queue or a search that is a number.
+    // The router parses digits as numbers.
     const text = (key: keyof QueueParams) => (search[key] === undefined ? undefined : String(search[key]));
     return { state: text("state"), queue: text("queue"), q: text("q"), sort: text("sort"), set };
   }, [search, set]);

@@ -3,18 +3,18 @@ import { useEffect, useState } from "react";
 import type { QueueTasksPage } from "../../api/types.ts";
 
 export const LIMIT = 100;
-/** The server's longest search for one page takes a second: a list that took several is not read again as often as others. */
+/** The server's maximum time for one page of a search is one second. Lists that took several requests are refreshed less often. */
 const REST_MS = 10_000;
 
 const isShort = (page: QueueTasksPage) => page.next_cursor !== undefined && page.tasks.length < LIMIT;
 
-/** How long to wait before a list is read again, for a list that is else read again after `ms`. */
+/** Returns the interval for refreshing a list that is otherwise refreshed after `ms`. */
 export function restOf(data: InfiniteData<QueueTasksPage> | undefined, ms: number): number {
   return ms + REST_MS * (data?.pages.filter(isShort).length ?? 0);
 }
 
 interface SearchOn {
-  /** Tasks that were examined so far, if the search is long. */
+  /** Number of examined tasks so far, if the search takes long. */
   examined: number | undefined;
   isSearching: boolean;
   stop: () => void;
@@ -22,8 +22,8 @@ interface SearchOn {
 }
 
 /**
- * Goes on with a search that the server ended because it took long: until there is a page more of tasks, the list ends, or `stop` is called.
- * `list` names the list: another one begins anew.
+ * Continues a search that the server ended because of its time limit, until there is another page of tasks, the list ends, or `stop` is
+ * called. `list` identifies the list: another one starts anew.
  */
 export function useSearchOn(list: string, { data, hasNextPage, isFetching, isError, fetchNextPage }: UseInfiniteQueryResult<InfiniteData<QueueTasksPage>>): SearchOn {
   const [asked, setAsked] = useState({ list, wanted: LIMIT, isStopped: false });

@@ -1,7 +1,7 @@
 import { useRef, useState } from "react";
 import type { Process } from "../../api/types.ts";
 
-/** A task as it was last read, and whether the list has it no more. */
+/** A task as it was last read, and a flag that the list no longer contains it. */
 export interface Standing {
   task: Process;
   isGone: boolean;
@@ -16,8 +16,8 @@ interface Shown {
 export const keyOf = (task: Process) => `${task.root_id} ${task.id}`;
 
 /**
- * Keeps what is being read where it stands: tasks that are shown change in their places, those that come wait above the list until they are asked
- * for, and those that the list has no more stay, and say so. `of` names the list: another one begins anew.
+ * Keeps visible tasks in their positions: they are updated in place, new tasks wait above the list until the reader requests them, and
+ * removed tasks stay and are marked. `of` identifies the list: another list starts anew.
  */
 export function useStanding(of: string, tasks: readonly Process[] | undefined): { tasks: readonly Standing[]; waiting: number; show: () => void } {
   const shown = useRef<Shown>({ of: "", order: [], known: new Map() });
@@ -32,7 +32,7 @@ export function useStanding(of: string, tasks: readonly Process[] | undefined): 
   const keys = [...fresh.keys()];
   const at = first < 0 ? keys.length : keys.indexOf(order[first] ?? "");
   const isThere = new Set(order);
-  // What stands below the first one that is shown was asked for, or has moved there.
+  // Tasks after the first displayed one were requested, or have moved there.
   for (const key of keys.slice(at)) if (!isThere.has(key)) order.push(key);
   return {
     tasks: order.flatMap((key) => {

@@ -10,10 +10,10 @@ import { Exit } from "../../ui/Exit.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import "./attempts.css";
 
-/** Lines of all attempts together that are looked through. */
+/** Maximum number of log lines that are searched. */
 const MOST_LINES = 10_000;
 
-/** The attempts of a process as a strip; the chosen one with its error and what it wrote. */
+/** The attempts of a process as a strip, and the error and output of the selected one. */
 export function Attempts({ process }: { process: Process }) {
   const attempts = process.attempts ?? [];
   const [chosen, choose] = useState<number>();
@@ -36,7 +36,7 @@ export function Attempts({ process }: { process: Process }) {
   );
 }
 
-/** An attempt without an outcome goes on, as its process. */
+/** An attempt without an outcome has the state of its process. */
 function stateOf({ outcome }: Attempt, process: Process): string {
   return outcome ?? process.state;
 }
@@ -67,7 +67,7 @@ function Told({ attempt, process }: { attempt: Attempt; process: Process }) {
   );
 }
 
-/** What the process wrote between two times. */
+/** The output of a process between two times. */
 function Written({ process, fromUs, toUs }: { process: Process; fromUs: number; toUs: number }) {
   const query = useQuery({
     queryKey: ["attempts", process.id, process.attempt, process.state],

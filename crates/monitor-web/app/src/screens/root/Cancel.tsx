@@ -4,18 +4,18 @@ import { loadPart, t } from "../../i18n.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import type { RootView } from "./view.ts";
 
-/** Read when somebody is about to cancel something. */
+/** Loaded when the reader opens the dialog. */
 const CancelDialog = lazy(async () => {
   const [dialog] = await Promise.all([import("./cancel/CancelDialog.tsx"), loadPart("cancel")]);
   return dialog;
 });
 
-/** Returns true while a tree has something that could be ended. */
+/** Returns true while a tree has open processes. */
 export function canBeCancelled({ counts }: Root): boolean {
   return counts.running + counts.pending > 0;
 }
 
-/** Asks before a whole tree is cancelled. */
+/** Asks for confirmation before a whole tree is cancelled. */
 export function CancelRoot({ root, onClose }: { root: Root; onClose: () => void }) {
   return (
     <Suspense>
@@ -24,7 +24,7 @@ export function CancelRoot({ root, onClose }: { root: Root; onClose: () => void 
   );
 }
 
-/** The button that cancels a process and all below it, while any of these runs. */
+/** The button that cancels a process with its descendants, while any of them is open. */
 export function CancelProcess({ view, slot, process }: { view: RootView; slot: number; process: Process }) {
   const [asking, setAsking] = useState(false);
   const rollup = view.rollup();

@@ -7,7 +7,7 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Code, Row, Section } from "./facts.tsx";
 
-/** What likely was the parent of a process that lost its own, and the line that would mend it. */
+/** The likely parent of a process that lost its context, and the code change that would fix it. */
 export function Doctor({ process }: { process: Process }) {
   const { id, root_id } = process;
   const query = useQuery({ queryKey: ["doctor", root_id, id], queryFn: ({ signal }) => fetchDoctor(root_id, id, signal) });

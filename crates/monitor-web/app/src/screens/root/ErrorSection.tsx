@@ -6,7 +6,7 @@ import { Exit } from "../../ui/Exit.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Source } from "./Source.tsx";
 
-/** What failed and where: the cause first, then what it led to. */
+/** The error and its location: the root cause first, then its consequences. */
 export function ErrorSection({ error }: { error: Failure }) {
   const [cause = "", ...led] = causeFirst(error);
   const left = causesCut(error);

@@ -9,12 +9,12 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
 
 const MOST = 50;
-/** How far back processes that are no roots are looked for. */
+/** Period that is searched for earlier processes if the process is not a root. */
 const BACK_US = 7 * 86_400e6;
 const WIDTH = 320;
 const HEIGHT = 96;
 
-/** How long those of the same name took before, this one among them. */
+/** Durations of earlier processes with the same name, including the selected process. */
 export function History({ process }: { process: Process }) {
   const isRoot = process.kind === "root" && process.parent_id === null;
   const query = useQuery({
@@ -30,7 +30,7 @@ export function History({ process }: { process: Process }) {
   if (!picture || picture.points.length < 2) return null;
   const own = picture.points.find(({ run }) => run.root_id === process.root_id && (run.id === null || run.id === process.id));
   const took = own?.run.elapsed_ns ?? null;
-  // A point is hit in all of the height, half way to the points beside it.
+  // Each point can be clicked over the full height, half way to its neighbours.
   const places = picture.points.map(({ x }) => x).sort((a, b) => a - b);
   const room = (x: number) => {
     const at = places.indexOf(x);

@@ -9,10 +9,10 @@ import { ToRun } from "./around.tsx";
 import { Row, Section } from "./facts.tsx";
 import type { RootView } from "./view.ts";
 
-/** So many of the processes of its own tree that name this one are listed. */
+/** Maximum number of listed links from the same tree. */
 const MOST_LINKS = 50;
 
-/** The links of a process, and those that lead to it: from its own tree, which is here, and from others, which the server knows. */
+/** The links of a process, and links to it: from its own tree, which is loaded, and from other trees, which the server returns. */
 export function Links({ view, process, onSelect }: { view: RootView; process: Process; onSelect: (id: string) => void }) {
   const { id, root_id } = process;
   const query = useQuery({ queryKey: ["process", root_id, id], queryFn: ({ signal }) => fetchProcess(root_id, id, signal) });

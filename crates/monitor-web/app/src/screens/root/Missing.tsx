@@ -4,10 +4,10 @@ import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import type { RootView } from "./view.ts";
 
-/** What the tree can't show, so that nobody takes it for the whole. */
+/** Data that is missing in the tree, so that readers know it is incomplete. */
 export function Missing({ view }: { view: RootView }) {
   const { dropped, ignored_parents, deep_parents } = view.missing;
-  // While it is read it is not worth the look.
+  // While the tree is being read, the result would change constantly.
   const clocks = view.loading ? new Map<string, number>() : view.clocks();
   if (dropped.length === 0 && ignored_parents === 0 && deep_parents === 0 && clocks.size === 0) return null;
   return (

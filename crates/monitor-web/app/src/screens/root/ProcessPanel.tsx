@@ -36,7 +36,7 @@ import { Source } from "./Source.tsx";
 import { SpreadSection } from "./SpreadSection.tsx";
 import type { RootView } from "./view.ts";
 
-/** Read with the first process that is looked at. */
+/** Loaded when the first process is selected. */
 const Logs = lazy(() => import("./logs/Logs.tsx"));
 
 interface Props {
@@ -46,7 +46,7 @@ interface Props {
   onSelect: (id: string) => void;
 }
 
-/** Everything that is known of the selected process. */
+/** All data of the selected process. */
 export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
   if (id.startsWith("@")) return <LanePanel view={view} id={id} onClose={onClose} />;
   if (id.startsWith("~")) return <GroupPanel view={view} id={id} onClose={onClose} />;
@@ -63,7 +63,7 @@ export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
   );
 }
 
-/** What is known of like siblings that share a row. */
+/** Summary of similar siblings that share a row. */
 function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose: () => void }) {
   const row = view.rowOf(id);
   const group = row < 0 ? undefined : view.groupAt(row);
@@ -83,7 +83,7 @@ function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose
   );
 }
 
-/** What is known of a lane. */
+/** Summary of a lane. */
 function LanePanel({ view, id, onClose }: { view: RootView; id: string; onClose: () => void }) {
   const row = view.rowOf(id);
   const slot = row < 0 ? 0 : (view.rows().slots[row] as number);
@@ -116,7 +116,7 @@ function Close({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** What a fold stands for. */
+/** Summary of the processes that a fold represents. */
 function FoldSection({ fold }: { fold: Fold }) {
   const of = spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
   const counts = (["running", "failed", "cancelled"] as const).filter((state) => fold[state] > 0);
@@ -249,7 +249,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
   );
 }
 
-/** What the client writes in place of a value that is not to be seen. */
+/** Text that the client writes in place of a masked value. */
 const MASKED = "[masked]";
 
 function Fields({ title, fields }: { title: string; fields: readonly (readonly [name: string, value: unknown])[] }) {

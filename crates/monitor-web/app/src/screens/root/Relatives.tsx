@@ -8,7 +8,7 @@ import type { RootView } from "./view.ts";
 const AT_FIRST = 8;
 const MOST = 200;
 
-/** The parent and the children of a process, each a click away. */
+/** Links to the parent and the children of a process. */
 export function Relatives({ view, slot, onSelect }: { view: RootView; slot: number; onSelect: (id: string) => void }) {
   const [all, setAll] = useState(false);
   const parent = view.tree.parentOf(slot);

@@ -17,7 +17,7 @@ import { RootMenu } from "./RootMenu.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { RootView } from "./view.ts";
 
-/** What the root is, how it stands and, if it failed, why. */
+/** Name and state of the root and, if it failed, the reason. */
 export function RootHeader({ view, root, search }: { view: RootView; root: Root; search: RootSearch }) {
   const worker = useWorker(root.worker_id);
   return (

@@ -13,7 +13,7 @@ import { stateWord } from "../../ui/State.tsx";
 import { canBeCancelled, CancelRoot } from "./Cancel.tsx";
 import type { RootView } from "./view.ts";
 
-/** What can be done with a root: it can be cancelled while it runs, taken away as a file, pinned or deleted. */
+/** Actions for a root: cancel it while it runs, export, pin or delete it. */
 export function RootMenu({ view, root }: { view: RootView; root: Root }) {
   const [problem, setProblem] = useState<string | null>(null);
   const [asking, setAsking] = useState(false);
@@ -68,7 +68,7 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
 
 const PAGE = 10_000;
 
-/** The newest lines, in the order of time. */
+/** Reads the newest lines, sorted by time. */
 async function readLogs(rootId: string): Promise<Snapshot["logs"]> {
   const newestFirst: LogLine[] = [];
   const { signal } = new AbortController();

@@ -25,7 +25,7 @@ import { RootView } from "./view.ts";
 import "./root.css";
 import "./print.css";
 
-/** Read when they are looked at for the first time. */
+/** Loaded when they are opened for the first time. */
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
 const Compare = lazy(() => import("./compare/Compare.tsx"));
 const Logs = lazy(() => import("./logs/Logs.tsx"));
@@ -39,7 +39,7 @@ export default function RootPage() {
 function OneRoot({ param }: { param: string }) {
   const view = useMemo(() => new RootView(param), [param]);
   useSyncExternalStore(view.subscribe, view.get);
-  // Lanes have their names of workers.
+  // Lanes are named after workers.
   useSyncExternalStore(liveStore.subscribe, workersVersion);
   const selection = useSelection(view);
   const search = useRootSearch();
@@ -47,12 +47,12 @@ function OneRoot({ param }: { param: string }) {
   useEffect(() => view.arrange(search.filter, search.grouped, lanes), [view, search.filter, search.grouped, lanes]);
   const { root } = view;
   const { tab = "tree" } = search;
-  // The panel belongs to the tab that it was opened on; what is selected there is so on the others, too.
+  // The panel belongs to the tab on which it was opened; the selection is shared by all tabs.
   const opened = useRef({ turn: selection.turn, tab });
   if (opened.current.turn !== selection.turn) opened.current = { turn: selection.turn, tab };
   const panelOf = opened.current.tab === tab ? selection.id : null;
 
-  // The tab tells how it stands while another one is looked at.
+  // The browser tab's icon shows the state while another tab is active.
   const own = view.own();
   const nowUs = useNow(root?.state === "running" ? "slow" : "never");
   const part = root ? (estimate({ ...root, ...(own?.progress && { progress: own.progress }) }, nowUs)?.part ?? null) : null;

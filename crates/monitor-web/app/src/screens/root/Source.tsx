@@ -4,7 +4,7 @@ import { Menu } from "../../ui/Menu.tsx";
 import { chooseEditor, EDITORS, editorLink, editorStore } from "../../ui/editor.ts";
 import { Code } from "./facts.tsx";
 
-/** Where something stands in the program; opens in the reader's editor once one is chosen. */
+/** A source location; opens in the reader's editor if one is configured. */
 export function Source({ source }: { source: { file: string; line: number } }) {
   const editor = useSyncExternalStore(editorStore.subscribe, editorStore.get);
   const change = (part: Partial<typeof editor>) => chooseEditor({ ...editor, ...part });

@@ -6,7 +6,7 @@ import { Row, Section } from "./facts.tsx";
 const BINS = 40;
 const HEIGHT = 56;
 
-/** How long many like processes took. */
+/** Durations of many similar processes. */
 export function SpreadSection({ histogram, spread }: { histogram: Histogram; spread: Spread }) {
   const time = (nanoseconds: number) => <span className="number">{duration(nanoseconds, locale)}</span>;
   return (

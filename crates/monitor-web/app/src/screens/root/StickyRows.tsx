@@ -9,25 +9,25 @@ import type { RootView } from "./view.ts";
 
 const MOST = 5;
 
-/** How many rows may lie over those at the top: no more than a third of what is in sight. */
+/** Returns the maximum number of sticky rows: at most a third of the view. */
 export function mostStuck(height: number, rowHeight: number): number {
   return Math.min(MOST, Math.max(0, Math.floor((height / rowHeight - 1) / 3)));
 }
 
-/** How many rows lie over those at the top when this one is the first in sight. */
+/** Returns the number of sticky rows when this row is the first visible one. */
 export function stuckRows(rows: Rows, row: number, most: number): number {
   return Math.min(rows.levels[row] ?? 0, most);
 }
 
 interface Props {
   view: RootView;
-  /** The first row in sight, if nothing lay over it. */
+  /** The first visible row without sticky rows. */
   first: number;
   most: number;
   onSelect: (id: string) => void;
 }
 
-/** What the first row in sight hangs below, where that has been scrolled away: the tree's own row and the nearest ones. */
+/** The ancestors of the first visible row that are scrolled out of view: the root's row and the nearest ancestors. */
 export function StickyRows({ view, first, most, onSelect }: Props) {
   const { tree } = view;
   const stuck = stuckAbove(view, first, most);
@@ -55,7 +55,7 @@ export function StickyRows({ view, first, most, onSelect }: Props) {
   );
 }
 
-/** The rows that lie over the top ones: as many as hide no more than they stand for, so that the first row in sight hangs below all of them. */
+/** Returns the sticky rows: at most enough to keep the first visible row below all of them. */
 function stuckAbove(view: RootView, first: number, most: number): number[] {
   const { slots } = view.rows();
   for (let over = 0; over <= most && first + over < slots.length; over += 1) {

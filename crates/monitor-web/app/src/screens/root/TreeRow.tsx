@@ -17,17 +17,17 @@ import { Name } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 
 const INDENT = 16;
-/** Deeper rows are no longer indented further: the name needs the room. */
+/** Maximum indentation; deeper rows have the same, so that there is space for the name. */
 const MOST_INDENTED = "min(0.45 * var(--first-column, 100%), max(0px, var(--first-column, 100%) - 160px))";
 
-/** How far the rows of a level begin to the right. */
+/** Returns the indentation of a level. */
 export function indentation(level: number): string {
   return `min(${level * INDENT}px, ${MOST_INDENTED})`;
 }
 
-/** What every row of the tree has. */
+/** Properties of all rows of the tree. */
 export interface RowProps {
-  /** What it is selected by. */
+  /** Key for the selection. */
   id: string;
   row: number;
   top: number;
@@ -42,16 +42,16 @@ export interface RowProps {
 
 interface Props extends RowProps {
   process: Process;
-  /** What stands below it, while it is closed. */
+  /** Summary of its descendants while it is collapsed. */
   below: string;
-  /** What handed it over from another lane. */
+  /** The parent in another lane. */
   from: Process | undefined;
   fromLane: string | undefined;
-  /** How many of its children run in other lanes, and the first of them. */
+  /** Number of children in other lanes, and the first of them. */
   elsewhere: number;
   elsewhereId: string | undefined;
   orphan: boolean;
-  /** It stands here only for what was found below it. */
+  /** True if it is only shown because a descendant matches. */
   faint: boolean;
   startUs: number;
   endUs: number;
@@ -98,7 +98,7 @@ export const TreeRow = memo(function TreeRow(props: Props) {
   );
 });
 
-/** Leads to who handed over, or to whom, in another lane. */
+/** A link to the parent or child in another lane. */
 function Handed({ to, onSelect, title, className = "", children }: { to: string; onSelect: (id: string) => void; title: string; className?: string; children: ReactNode }) {
   return (
     <button
@@ -118,7 +118,7 @@ function Handed({ to, onSelect, title, className = "", children }: { to: string;
   );
 }
 
-/** A lane: what runs on one host, worker or thread stands below it. */
+/** A lane: the processes of a host, worker or thread are below it. */
 export function LaneRow(props: RowProps & { label: string; below: string }) {
   return (
     <RowFrame {...props} state="" faint={false} data={undefined}>
@@ -142,7 +142,7 @@ interface GroupProps extends RowProps {
   spread: Spread | undefined;
 }
 
-/** Like siblings in one row. */
+/** Similar siblings in one row. */
 export function GroupRow(props: GroupProps) {
   const state: State = props.running > 0 ? "running" : "succeeded";
   return (
@@ -244,10 +244,10 @@ function Total({ nanoseconds }: { nanoseconds: number }) {
   );
 }
 
-/** What a closed process tells of those below it: all that isn't over or went wrong. */
+/** States that a collapsed process shows of its descendants: those that are open or failed. */
 const TOLD = ["failed", "lost", "running", "pending"] as const;
 
-/** As text, so that a row is drawn anew only if it changes: the told states, then all. */
+/** Returns the counts as text, so that a row is only redrawn if they change: the shown states, then the total. */
 export function belowOf(rollup: Rollup, slot: number): string {
   return [...TOLD.map((state) => rollup.below(slot, state)), rollup.total(slot)].join(" ");
 }
@@ -263,10 +263,10 @@ function Below({ below }: { below: string }) {
   );
 }
 
-/** Where on the root's time it ran. What clocks place outside is drawn at the edge. */
+/** Position in the root's time. Parts outside because of differing clocks are drawn at the edge. */
 function Bar({ process, startUs, endUs }: Props) {
   const worker = useWorker(process.state === "lost" ? process.worker_id : null);
-  // A root that waits does so since the axis begins; since when others do is not told.
+  // A root waits since the axis begins; for other processes the beginning of the waiting is unknown.
   const begun = process.started_us ?? (process.state === "pending" && process.parent_id === null ? startUs : null);
   if (begun === null) return null;
   const span = endUs - startUs;

@@ -81,7 +81,7 @@ export function TreeToolbar({ view, selection, search }: Props) {
 
 const TYPING_MS = 150;
 
-/** Takes effect a moment after the last key. `/` leads here, Esc clears it. */
+/** Takes effect shortly after the last key press. `/` focuses it, Esc clears it. */
 function Filter({ search }: { search: RootSearch }) {
   const [text, setText] = useState(search.filter);
   const field = useRef<HTMLInputElement>(null);

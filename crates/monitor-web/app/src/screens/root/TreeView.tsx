@@ -26,7 +26,7 @@ interface Props {
   selection: Selection;
 }
 
-/** The tree as rows, of which only those in sight exist; each carries its bar on the root's time. */
+/** The tree as rows; only visible rows exist. Each has a bar on the root's time axis. */
 export function TreeView({ view, root, selection }: Props) {
   const rowHeight = useRowHeight(ROW);
   const scroller = useRef<HTMLDivElement>(null);
@@ -53,12 +53,12 @@ export function TreeView({ view, root, selection }: Props) {
     anchor();
   };
 
-  // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
+  // A new selection is expanded and scrolled into view once, so that the reader can scroll away.
   const shownTurn = useRef(-1);
   useEffect(() => {
     if (selection.id === null || shownTurn.current === selection.turn) return;
     if (selected !== undefined) view.reveal(selected);
-    // What had to be opened for it is drawn first.
+    // Expanded rows are drawn first.
     if (selectedRow < 0 || !scroller.current) return;
     scroller.current.scrollIntoView({ block: "nearest" });
     bringIntoSight(scroller.current, virtual, selectedRow, rowHeight, stuckRows(rows, selectedRow, mostStuck(scroller.current.clientHeight, rowHeight)));
@@ -67,7 +67,7 @@ export function TreeView({ view, root, selection }: Props) {
   });
 
   useEffect(() => scroller.current?.focus({ preventScroll: true }), []);
-  // Keys work wherever the focus is, save that a button or link keeps those that move.
+  // Keys work regardless of the focus, except that buttons and links keep their own keys.
   useKeys(({ key, target }) => (target === document.body || !!scroller.current?.contains(target as Node) || EVERYWHERE.includes(key)) && handleKey(key, view, selection));
 
   return (
@@ -122,7 +122,7 @@ export function TreeView({ view, root, selection }: Props) {
   );
 }
 
-/** A row: of a process, of a group of equal ones, or of a lane. */
+/** Renders a row: of a process, a group, or a lane. */
 function rowOf(view: RootView, slot: number, props: RowProps, { startUs, endUs }: Axis) {
   const { tree } = view;
   const [lanes, group] = [view.lanes(), view.groupAt(props.row)];
@@ -158,13 +158,13 @@ interface Axis {
   endUs: number;
 }
 
-/** From the root's start to its end, to now while it runs or waits, or to when its worker was last heard of. */
+/** Returns the axis: from the root's start to its end, to now while it is open, or to the last heartbeat of its worker. */
 function useAxis(root: Root, view: RootView): Axis {
   const worker = useWorker(root.state === "lost" ? root.worker_id : null);
   const open = root.ended_us === null && (root.state === "running" || root.state === "pending" || root.counts.running > 0);
   const first = view.tree.childrenOf(undefined)[0];
   const startUs = root.started_us ?? root.begun_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
-  // In a long run a pixel is many seconds; there is nothing to see ten times a second.
+  // In a long run a pixel represents many seconds, so frequent updates have no visible effect.
   const young = open && timeOfDay() - startUs < 120e6;
   const nowUs = useNow(open ? (young ? "fast" : "slow") : "never");
   const endUs = open ? nowUs : startUs + (elapsedAtLeast(root, worker, startUs) ?? 0) / 1000;

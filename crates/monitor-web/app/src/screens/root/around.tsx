@@ -1,4 +1,4 @@
-/** What stands around a run: other screens of the page, which links lead to, and its own address. */
+/** Parts of a run's page that refer to the rest of the page: links to other screens, and its own address. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { lastList } from "../../data/roots/list-search.ts";
@@ -26,7 +26,7 @@ export function ToWorker({ id, children }: { id: string; children: ReactNode }) 
   );
 }
 
-/** Leads to a run, or to a process of it. */
+/** Links to a run, or to a process in it. */
 export function ToRun({ root, process, className = "link", children }: { root: string; process?: string; className?: string; children: ReactNode }) {
   return (
     <Link className={className} to="/tasks/$root" params={{ root }} search={process === undefined ? {} : { process }}>
@@ -35,12 +35,12 @@ export function ToRun({ root, process, className = "link", children }: { root: s
   );
 }
 
-/** When a run began. */
+/** Start time of a run. */
 export function Began({ timeUs }: { timeUs: number | null }) {
   return <Ago timeUs={timeUs} />;
 }
 
-/** Where a process is found by others. */
+/** Returns the address at which a process can be opened by other users. */
 export function addressOf({ root_id, id }: { root_id: string; id: string }): string | undefined {
   return `${location.origin}/tasks/${root_id}?process=${id}`;
 }

@@ -1,4 +1,4 @@
-/** The pieces that the panel is laid out of. */
+/** Building blocks of the panel. */
 import type { ReactNode } from "react";
 import { absolute, zoneName } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -22,7 +22,7 @@ export function Row({ label, children }: { label: string; children: ReactNode })
   );
 }
 
-/** An id or a place, to be copied. */
+/** An id or a location that can be copied. */
 export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
   return (
     <span className="code-line">
@@ -36,7 +36,7 @@ export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
 
 const UTC = "UTC";
 
-/** `GMT+1` of `Europe/Berlin (GMT+1)`: what stands beside each of several times. */
+/** Returns `GMT+1` of `Europe/Berlin (GMT+1)`, which is shown next to each of several times. */
 function shortZone(zone: string): string {
   return /\((.+)\)$/.exec(zone)?.[1] ?? zone;
 }

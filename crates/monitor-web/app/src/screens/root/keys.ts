@@ -1,14 +1,14 @@
-/** What the keys do in a tree. */
+/** Keyboard shortcuts in a tree. */
 import { MATCH } from "../../model/filter.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
 const PAGE = 20;
 
-/** Keys that mean the same wherever the focus is. */
+/** Keys that have the same effect regardless of the focus. */
 export const EVERYWHERE = ["e", "E", "Escape"];
 
-/** Handles a key; returns whether it meant something. */
+/** Handles a key; returns true if it had an effect. */
 export function handleKey(key: string, view: RootView, selection: Selection): boolean {
   if (key === "e") return stepFailure(view, selection, 1);
   if (key === "E") return stepFailure(view, selection, -1);
@@ -53,7 +53,7 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
   }
 }
 
-/** Selects the failure after or before the selected process: the failing path first, handled ones last, round and round. */
+/** Selects the next or previous failure, cyclically: the failing path first, handled failures last. */
 export function stepFailure(view: RootView, selection: Selection, step: 1 | -1): boolean {
   const found = view.found();
   const leaves = view.failures().leaves.filter((leaf) => !found || found.marks[leaf] === MATCH);
@@ -67,7 +67,7 @@ export function stepFailure(view: RootView, selection: Selection, step: 1 | -1):
   return true;
 }
 
-/** Selects the parent of the selected process, wherever it runs. */
+/** Selects the parent of the selected process, in whichever lane it is. */
 function selectParent(view: RootView, selection: Selection): boolean {
   const slot = view.tree.find(selection.current() ?? "");
   const parent = slot === undefined ? undefined : view.tree.parentOf(slot);
@@ -75,7 +75,7 @@ function selectParent(view: RootView, selection: Selection): boolean {
   return slot !== undefined;
 }
 
-/** Whether a row is folded open; undefined where there is nothing to open. */
+/** Returns true if a row is expanded; undefined if it has no children. */
 export function isOpen(view: RootView, row: number): boolean | undefined {
   const { slots, depths } = view.rows();
   const slot = slots[row] as number;
@@ -86,7 +86,7 @@ export function isOpen(view: RootView, row: number): boolean | undefined {
   return view.found() !== undefined || view.folding.isOpen(slot, depths[row] ?? 0);
 }
 
-/** Folds a row open or closed. */
+/** Expands or collapses a row. */
 export function fold(view: RootView, row: number, open: boolean): void {
   const group = view.groupAt(row);
   if (group) view.foldGroup(group, open);
@@ -110,7 +110,7 @@ function closeOrLeave(view: RootView, row: number, go: (row: number) => void): b
   return true;
 }
 
-/** The nearest row above that a row hangs below; -1 at the top. */
+/** Returns the parent row; -1 at the top. */
 export function rowAbove(view: RootView, row: number): number {
   const { levels, slots, positions, laneRows } = view.rows();
   const level = levels[row] ?? 0;
@@ -122,7 +122,7 @@ export function rowAbove(view: RootView, row: number): number {
   const lane = parent === undefined && lanes?.list[lanes.indexOf(member)];
   const above = lane ? (laneRows.get(lane.key) ?? -1) : parent === undefined ? -1 : (positions[parent] ?? -1);
   if (above >= 0 && levels[above] === level - 1) return above;
-  // It is a member of a group, whose row stands between.
+  // For a member of a group, the group's row is in between.
   for (let before = row - 1; before >= 0; before -= 1) if ((levels[before] ?? 0) < level) return before;
   return -1;
 }

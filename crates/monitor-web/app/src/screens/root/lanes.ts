@@ -1,19 +1,19 @@
-/** What the lanes of tree and timeline are. */
+/** Kinds of lanes for tree and timeline. */
 import { knownWorker } from "../../data/workers/live.ts";
 import { t } from "../../i18n.ts";
 import type { Origin } from "../../model/columns.ts";
 import type { LaneName } from "../../model/lanes.ts";
 
-/** By `tree` there is one lane only. */
+/** With `tree` there is only one lane. */
 export const LANES = ["tree", "thread", "worker", "host"] as const;
 export type LaneKind = (typeof LANES)[number];
 
-/** What the address asks for. */
+/** Returns the kind of lanes in the address. */
 export function laneKindOf(asked: string | undefined): LaneKind {
   return LANES.find((each) => each === asked) ?? "tree";
 }
 
-/** The lane of a process, by what the lanes are. */
+/** Returns a function that determines the lane of a process. */
 export function laneNames(kind: LaneKind): (origin: Origin) => LaneName {
   const worker = (origin: Origin) => (origin.worker_id === null ? undefined : knownWorker(origin.worker_id));
   switch (kind) {

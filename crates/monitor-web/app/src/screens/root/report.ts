@@ -1,4 +1,4 @@
-/** A process as Markdown, for an issue or a mail. */
+/** Formats a process as Markdown, for an issue or a mail. */
 import type { Process, Worker } from "../../api/types.ts";
 import { timeOfDay } from "../../clock.ts";
 import { locale, t, wordText } from "../../i18n.ts";
@@ -40,7 +40,7 @@ export function report(process: Process, worker: Worker | undefined, address: st
   return `${lines.join("\n")}\n`;
 }
 
-/** Fenced by more backquotes than stand in it. */
+/** Returns a fence with more backquotes than the text contains. */
 function fence(text: string): string {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([found]) => found.length));
   const mark = "`".repeat(longest + 1);

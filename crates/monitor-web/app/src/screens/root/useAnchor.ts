@@ -3,7 +3,7 @@ import type { Rows } from "../../model/rows.ts";
 import type { Forest } from "../../model/tree.ts";
 import type { VirtualRows } from "../../ui/useRows.ts";
 
-/** Scrolls as little as needed; to the middle when it is far. The head takes the room of one row, `stuck` others lie over the rest. */
+/** Scrolls as little as needed, or to the middle if the row is far. The header covers one row; `stuck` sticky rows cover the rest. */
 export function bringIntoSight(element: HTMLElement, virtual: VirtualRows, row: number, rowHeight: number, stuck: number): void {
   const top = row * rowHeight;
   const room = element.clientHeight - rowHeight;
@@ -16,10 +16,10 @@ export function bringIntoSight(element: HTMLElement, virtual: VirtualRows, row: 
 }
 
 /**
- * Keeps what is being read where it is while rows come and go above it: the selected row if it is
- * in sight, else the first row in sight, unless that is the very top.
+ * Keeps the view stable while rows above are added or removed. The anchor is the selected row if it is visible, otherwise the first visible
+ * row, unless the view is at the top.
  *
- * Returns what is to be called when the reader has scrolled.
+ * Returns a function to call when the reader has scrolled.
  */
 export function useAnchor(
   scroller: RefObject<HTMLElement | null>,
@@ -45,7 +45,7 @@ export function useAnchor(
   useLayoutEffect(() => {
     if (anchor.current) {
       let slot: number | undefined = anchor.current.slot;
-      // Folded away: what it is folded into stands for it.
+      // If the row is collapsed, its visible ancestor is used.
       while (slot !== undefined && (rows.positions[slot] ?? -1) < 0) slot = forest.parentOf(slot);
       if (slot !== undefined) {
         const wanted = Math.max(0, (rows.positions[slot] ?? 0) * rowHeight - anchor.current.offset);

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "react";
 
-/** Hands each key that is pressed without Ctrl, Alt or the like to `take`; what it takes does nothing else. */
+/** Passes each key pressed without Ctrl, Alt or similar to `take`; if it returns true, the key has no other effect. */
 export function useKeys(take: (event: KeyboardEvent) => boolean): void {
   const newest = useRef(take);
   newest.current = take;

@@ -1,27 +1,27 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback } from "react";
 
-/** What the address of a root says besides the selected process. */
+/** Parameters in the address of a root, except the selected process. */
 interface RootParams {
-  /** What the tree is narrowed to. */
+  /** Filter of the tree. */
   filter?: string | undefined;
-  /** Whether like siblings share a row. */
+  /** Set if similar siblings share a row. */
   group?: string | undefined;
-  /** What is shown of the root; the tree without it. */
+  /** The displayed tab; the tree if unset. */
   tab?: string | undefined;
   /** The timeline's window, in µs from the root's start: `from-to`. */
   window?: string | undefined;
-  /** What it is compared with: an id or a number; the last one that succeeded without it. */
+  /** Id or number of the run to compare with; the last successful one if unset. */
   with?: string | undefined;
-  /** How what differs is shown. */
+  /** Display mode of the comparison. */
   view?: string | undefined;
-  /** `raw` leaves times as the workers' clocks have them. */
+  /** `raw` shows times as the workers' clocks reported them. */
   clocks?: string | undefined;
-  /** What the lanes of tree and timeline are. */
+  /** Kind of lanes in tree and timeline. */
   lanes?: string | undefined;
-  /** `open` shows idle gaps of the timeline as long as they are. */
+  /** `open` shows the timeline's idle gaps at full length. */
   gaps?: string | undefined;
-  /** The least level of the logs that are shown, and what they contain. */
+  /** Minimum level of displayed log lines, and text in them. */
   level?: string | undefined;
   said?: string | undefined;
 }
@@ -30,7 +30,7 @@ export interface RootSearch extends RootParams {
   filter: string;
   grouped: boolean;
   set: (change: RootParams) => void;
-  /** The same as a step that Back undoes. */
+  /** Applies a change as a step that Back undoes. */
   go: (change: RootParams) => void;
 }
 

@@ -8,7 +8,7 @@ const ADDRESS_MS = 150;
 export interface Selection {
   /** The selected process, known or not. */
   id: string | null;
-  /** The same, before it has been drawn: keys may come faster. */
+  /** The current selection, also before it has been drawn, because keys may arrive faster. */
   current: () => string | null;
   /** Counts the selections: each new one is scrolled into sight. */
   turn: number;
@@ -36,7 +36,7 @@ export function useSelection(view: RootView): Selection {
     setChosen(id);
   }, []);
 
-  // What the address says unless it was changed by other means than `select`: by Back, or a link.
+  // The selection in the address, unless the address was changed by `select` itself: by Back, or a link.
   const addressed = useRef(search.process);
   useEffect(() => {
     if (search.process === addressed.current) return;

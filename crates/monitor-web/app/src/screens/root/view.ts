@@ -1,4 +1,4 @@
-/** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
+/** A root's tree, read from the server and updated by the stream. Exists outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
 import { readColumns } from "../../api/columns.ts";
 import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
@@ -18,17 +18,17 @@ import { type Layout, layOut } from "../../model/timeline.ts";
 import { type ColumnLoad, Tree } from "../../model/tree.ts";
 import { type LaneKind, laneNames } from "./lanes.ts";
 
-/** Enough for the first look at once; the rest comes in few large pieces. */
+/** Sufficient for the first view; the rest is read in few large pages. */
 const FIRST_PAGE = 250;
 const NEXT_PAGE = 50_000;
 
-/** A reading that failed while the server is there is tried again after so long. */
+/** Delay before a failed request is repeated while the server is reachable. */
 const AGAIN_MS = 2000;
 
-/** About so many rows of a tree are in sight at once. */
+/** Approximate number of rows of a tree that are visible at once. */
 const SCREENFUL = 40;
 
-/** What is known of the durations of a group's members, and how many of them still run. */
+/** Durations of a group's members, and the number of members that still run. */
 export interface GroupSpread {
   histogram: Histogram;
   spread: Spread | undefined;
@@ -39,12 +39,12 @@ export class RootView {
   readonly tree = new Tree();
   readonly folding = new Folding();
   root: Root | null = null;
-  /** What is known to be missing of the tree, as far as it was when the tree was read or ended. */
+  /** Known gaps in the tree, as of the time when the tree was read or ended. */
   missing: Pick<TreePage, "dropped" | "ignored_parents" | "deep_parents"> = { dropped: [], ignored_parents: 0, deep_parents: 0 };
   loading = true;
   problem: unknown = null;
 
-  /** Are told what is said in the tree; null when something was missed. */
+  /** Listeners for log lines of the tree; called with null when events were missed. */
   readonly logListeners = new Set<(lines: readonly LogLine[] | null) => void>();
 
   private rootAsOf = -1;
@@ -77,7 +77,7 @@ export class RootView {
 
   constructor(readonly param: string) {}
 
-  /** For `useSyncExternalStore`. The tree is read and followed while anybody listens. */
+  /** For `useSyncExternalStore`. The tree is read and followed while there are listeners. */
   readonly subscribe = (listener: () => void) => {
     this.listeners.add(listener);
     if (this.listeners.size === 1) this.start();
@@ -107,34 +107,34 @@ export class RootView {
     return this.layouts.get(`${kind} ${originUs} ${corrected}`, this.namedVersion(), () => layOut(this.tree, this.order(), originUs, laneNames(kind), shift));
   }
 
-  /** What the tree is cut into, if it is. */
+  /** The lanes of the tree, if it is split into lanes. */
   lanes(): Lanes | undefined {
     if (this.laneKind === "tree") return undefined;
     return this.laneLists.get(this.laneKind, this.namedVersion(), () => new Lanes(this.tree, this.order(), laneNames(this.laneKind)));
   }
 
-  /** What all processes of a lane have in common of where they run. */
+  /** Common location of all processes in a lane. */
   placeOf({ tops }: Lane): Origin {
     const { worker_id, thread } = this.tree.originOf(tops[0] as number);
     return { worker_id: this.laneKind === "host" ? null : worker_id, thread: this.laneKind === "thread" ? thread : null };
   }
 
-  /** Rises with the tree and with what is known of workers, which lanes have their names of. */
+  /** Increases with changes of the tree and of workers, whose names label the lanes. */
   private namedVersion(): number {
     return this.tree.version + workersVersion();
   }
 
-  /** What is to be added to the times of workers whose clocks are off. */
+  /** Corrections of times by workers with differing clocks. */
   clocks(): Map<string, number> {
     return this.offsets.get("", this.tree.version, () => clockOffsets(this.tree, this.order()));
   }
 
-  /** What stands below each process, in its lane if there are lanes. */
+  /** Summaries of the descendants of each process, within its lane if there are lanes. */
   rollup(): Rollup {
     return this.rollups.get(this.laneKind, this.namedVersion(), () => new Rollup(this.tree, this.order(), this.lanes()));
   }
 
-  /** What the filter finds; undefined without one. */
+  /** Result of the filter; undefined without a filter. */
   found(): Found | undefined {
     if (this.filter === "") return undefined;
     return this.finds.get(`${this.laneKind} ${this.filter}`, this.laneKind === "tree" ? this.tree.version : this.namedVersion(), () => find(this.tree, this.filter, this.lanes()));
@@ -143,7 +143,7 @@ export class RootView {
   rows(): Rows {
     const arrangement = this.arrangement();
     const { found, rollup, lanes } = arrangement;
-    // What is found, what needs a look and what runs where changes with any process; where rows stand, with their places only.
+    // Matches, attention and lanes change with any process; the position of rows only changes with the structure.
     const version = lanes ? this.namedVersion() : found || rollup ? this.tree.version : this.tree.structureVersion;
     const settings = `${this.folding.version} ${this.grouped} ${this.laneKind} ${this.filter}`;
     return this.rowLists.get(settings, version, () => visibleRows(this.tree, this.folding, arrangement));
@@ -154,7 +154,7 @@ export class RootView {
     return { found, rollup: this.grouped && !found ? this.rollup() : undefined, lanes: this.lanes() };
   }
 
-  /** What a row is selected by: the id of its process; of a group, that of its first member after a `~`; of a lane, its key after an `@`. */
+  /** Key for selecting a row: for a process, its id; for a group, `~` and the id of its first member; for a lane, `@` and its key. */
   idOf(row: number): string | undefined {
     const slot = this.rows().slots[row];
     if (slot === undefined || slot >= 0) return slot === undefined ? undefined : this.tree.idOf(slot);
@@ -188,7 +188,7 @@ export class RootView {
     return of;
   }
 
-  /** What the address says of the rows. */
+  /** Row settings in the address. */
   arrange(filter: string, grouped: boolean, lanes: LaneKind): void {
     this.filter = filter;
     this.grouped = grouped;
@@ -196,7 +196,7 @@ export class RootView {
     this.changed();
   }
 
-  /** What went wrong, the failing path first, in the order of the rows. */
+  /** Failures, the failing path first, otherwise in the order of the rows. */
   failures(): Failures {
     const lanes = this.lanes();
     return this.wrong.get(this.laneKind, lanes ? this.namedVersion() : this.tree.version, () => failures(this.tree, lanes ? preorder(lanes) : undefined));
@@ -235,13 +235,13 @@ export class RootView {
 
   private start(): void {
     void this.read();
-    // What a break of the connection kept from being read is read when it is over.
+    // Data that could not be read because the connection was interrupted is read when it is back.
     this.unwatch = connectionStore.subscribe(() => {
       if (this.isBroken()) void this.read();
     });
   }
 
-  /** Whether the tree could not be read though the server is there and did not refuse. */
+  /** True if the tree could not be read although the server is reachable and did not refuse the request. */
   private isBroken(): boolean {
     const isRefused = this.problem instanceof ApiError && this.problem.status >= 400;
     return this.problem !== null && !isRefused && connectionStore.get().state === "live";
@@ -270,7 +270,7 @@ export class RootView {
     } catch (error) {
       if (reading.signal.aborted) return;
       this.problem = error;
-      // A single request may fail while the stream goes on: then nothing else would have the tree read again.
+      // If a single request fails while the stream continues, nothing else would cause the tree to be read again.
       this.again = setTimeout(() => {
         if (this.isBroken()) void this.read();
       }, AGAIN_MS);
@@ -279,7 +279,7 @@ export class RootView {
     this.changed();
   }
 
-  /** Opens the tree as far as is comfortable. Of one that goes on and is longer than a screen, what is over starts closed. */
+  /** Expands the tree as far as is comfortable. In a running tree that is longer than a screen, ended parts start collapsed. */
   private open(): void {
     const isLong = this.tree.size > SCREENFUL && this.root?.ended_us === null;
     const closed = isLong ? finished(this.tree, new Rollup(this.tree, preorder(this.tree))) : new Set<number>();
@@ -354,7 +354,7 @@ export class RootView {
     if (root.length + process.length > 0) this.changed();
   }
 
-  /** It is no longer kept: what is left of it here would never change again. */
+  /** The tree was deleted, so the data here would never change again. */
   private gone(): void {
     this.reading?.abort();
     this.root = null;
@@ -365,7 +365,7 @@ export class RootView {
 
   private takeRoot(root: Root, asOf: number): void {
     if (asOf < this.rootAsOf) return;
-    // Losses are counted while it runs; the stream doesn't tell them.
+    // Losses are counted while the tree runs, but the stream does not report them.
     if (this.root && this.root.state !== root.state) void this.readMissing();
     this.root = root;
     this.rootAsOf = asOf;
@@ -396,7 +396,7 @@ function laneKey(id: string): string {
   try {
     return decodeURIComponent(id.slice(1));
   } catch {
-    // Addresses are written by anybody.
+    // Addresses may contain invalid values.
     return "";
   }
 }

@@ -15,16 +15,16 @@ const HOURS = 24;
 const MOST_LINES = 3;
 const MOST_NAMES = 3;
 const MOST = 50;
-/** How long at least between two looks at what has failed. */
+/** Minimum interval between two requests. */
 const AGAIN_MS = 5000;
 
 export interface CauseList {
   causes: readonly Cause[];
-  /** Whether they have been read, or could not be. */
+  /** True if the causes have been read, or the request failed. */
   isRead: boolean;
 }
 
-/** What runs failed by in the last day, each kind once; those that were there last come first. */
+/** Reads the causes of failures in the last day, most recent first. */
 export function useCauses(): CauseList {
   const from = hourBefore(Date.now() * 1000, HOURS);
   const query = useQuery({ queryKey: ["causes", from], queryFn: ({ signal }) => fetchCauses({ from, limit: MOST }, signal), placeholderData: (before) => before, staleTime: 0 });
@@ -39,8 +39,8 @@ interface Props {
 }
 
 /**
- * What failed, by cause: a line for each of the commonest, and all of them on request. A click narrows the list of runs to a cause. It
- * keeps the height that it had first, so that no row moves when something fails: what comes later is told by the number of all.
+ * Failures by cause: a line for each of the most common, and all of them on request. A click filters the list of runs by a cause. The
+ * height stays constant, so that no row moves when a failure is added; the total shows later causes.
  */
 export function Causes({ list: { causes }, filters, onChange }: Props) {
   const [open, setOpen] = useState(false);
@@ -89,7 +89,7 @@ function Line({ cause }: { cause: Cause }) {
   );
 }
 
-/** When it was there first, as long as that reads unlike when it was there last. */
+/** First occurrence, if its text differs from the latest one. */
 function First({ of: { first_us, last_us } }: { of: Cause }) {
   const element = useRef<HTMLSpanElement>(null);
   const isSame = (nowUs: number) => ago(first_us, nowUs, locale) === ago(last_us, nowUs, locale);

@@ -8,14 +8,14 @@ import { problemText } from "../../ui/Problem.tsx";
 import { save } from "../../ui/save.ts";
 import type { Checked } from "./useChecked.ts";
 
-/** What can be done with all chosen roots at once. */
+/** Actions for all selected roots. */
 export function CheckedBar({ checked }: { checked: Checked }) {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const ids = [...checked.ids];
 
-  /** One after another: the first that is refused says why, those before it are done. */
+  /** Processes roots one after another. The first error is shown; earlier roots are done. */
   const each = async (act: (id: string) => Promise<void>) => {
     setBusy(true);
     setProblem(null);

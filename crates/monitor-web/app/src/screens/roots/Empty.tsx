@@ -1,10 +1,10 @@
 import { type MessageId, t } from "../../i18n.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 
-/** Where programs look for a server that nobody named. */
+/** Default server address of programs. */
 const USUAL = "http://127.0.0.1:60010";
 
-/** The lines that bring a program onto this page, the easiest first; they are to be copied as they stand. */
+/** Returns the steps that make a program appear on this page, the easiest first; they can be copied. */
 function steps(origin: string): [MessageId, string][] {
   const server = origin === USUAL ? "" : `MONITOR_SERVER_URL=${origin} `;
   return [

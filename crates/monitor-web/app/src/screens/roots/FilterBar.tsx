@@ -19,15 +19,15 @@ interface Props {
   onChange: (filters: Filters) => void;
 }
 
-/** How many runs are in each state, as text, while nothing else narrows the list. */
+/** Number of runs by state, as text, if no other filter is set. */
 export interface StateCounts {
-  /** Whether they have been read, or could not be. */
+  /** True if they have been read, or the request failed. */
   isRead: boolean;
   total?: string;
   of?: Readonly<Record<(typeof TABS)[number], string>>;
 }
 
-/** The tabs by state, and one line for all else. `/` leads to the line; the first row is one Tab behind it. */
+/** Tabs for the states, and one field for all other filters. `/` focuses the field; the next Tab reaches the first row. */
 export function FilterBar({ filters, counts, onChange }: Props & { counts: StateCounts }) {
   const state = (value: string) => onChange(withFilter(filters, "state", value));
   return (
@@ -62,10 +62,10 @@ export function FilterBar({ filters, counts, onChange }: Props & { counts: State
   );
 }
 
-/** What needs somebody stands in front. */
+/** States that need attention are first. */
 const TABS = ["failed", "lost", "retrying", "running", "pending", "succeeded", "cancelled"] as const;
 
-/** How long ago they may have begun, or at which time the list begins. */
+/** Maximum age of the runs, or the time at which the list begins. */
 function Since({ filters, onChange }: Props) {
   const [asks, setAsks] = useState(false);
   const hasTime = asks || filters.at !== undefined;
@@ -89,7 +89,7 @@ function Since({ filters, onChange }: Props) {
   );
 }
 
-/** A time in the reader's zone; the address has it in UTC. */
+/** A time in the reader's time zone; the address contains it in UTC. */
 function Time({ at, onChange }: { at: string | undefined; onChange: (at: string) => void }) {
   const local = (text: string) => {
     const time = new Date(text);
@@ -117,7 +117,7 @@ function Time({ at, onChange }: { at: string | undefined; onChange: (at: string)
 
 const COUNTS_MS = 3000;
 
-/** Beyond this many, those that wait for their next attempt are not counted exactly. */
+/** Above this number, runs that wait for their next attempt are not counted exactly. */
 const MOST_RETRYING = 100;
 
 export function useCounts({ state: _, ...rest }: Filters): StateCounts {
@@ -125,7 +125,7 @@ export function useCounts({ state: _, ...rest }: Filters): StateCounts {
   const isWanted = !isFiltered(rest);
   const status = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), enabled: isWanted, ...often });
   const roots = isWanted ? status.data?.roots : undefined;
-  // The status counts them among other states, which it does not tell apart.
+  // The status includes them in its number of other states.
   const mayRetry = (roots?.other ?? 0) > 0;
   const found = useQuery({ queryKey: ["retrying"], queryFn: ({ signal }) => fetchRoots({ state: "retrying", limit: MOST_RETRYING }, signal), enabled: mayRetry, ...often });
   if (!roots) return { isRead: !isWanted || !status.isPending };
@@ -139,7 +139,7 @@ function countsOf(roots: Counts): Record<(typeof STATES)[number], string> {
   return Object.fromEntries(STATES.map((state) => [state, count(roots[state])])) as Record<(typeof STATES)[number], string>;
 }
 
-/** That only the tasks of one worker are shown: chosen elsewhere, removed here. */
+/** Shows that the list is limited to one worker; the filter can be removed here. */
 function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
   const worker = useWorker(id);
   const name = worker ? `${worker.program} ${worker.pid > 0 ? `${worker.pid} ` : ""}· ${worker.hostname}` : id.slice(0, 8);
@@ -152,19 +152,19 @@ function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
 
 const TYPING_MS = 250;
 
-/** Takes effect a moment after the last key. */
+/** Text field of the filters. It takes effect shortly after the last key press. */
 function FilterLine({ filters, onChange }: Props) {
   const [text, setText] = useState(() => filterText(filters));
   const field = useRef<HTMLInputElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  // What is typed is added to the filters as they are when it takes effect.
+  // The text is merged into the filters that are current when it takes effect.
   const newest = useRef({ filters, onChange, text });
   newest.current = { filters, onChange, text };
-  // What this line last asked for. Somebody may already type on when it arrives.
+  // Filters that this field requested last. The user may continue typing before they arrive.
   const asked = useRef<string>(undefined);
   useSlash(field);
   useEffect(() => () => clearTimeout(timer.current), []);
-  // The address may change by other means: Back, a link, "clear". What was typed stays as it was typed while it says the same.
+  // The address may change by other means: Back, a link, "clear". The typed text stays while it has the same meaning.
   const key = JSON.stringify(filters);
   useEffect(() => {
     if (filterText(filters) === asked.current || JSON.stringify(withText(filters, newest.current.text)) === key) return;

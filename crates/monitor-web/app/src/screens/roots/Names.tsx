@@ -19,10 +19,10 @@ import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { useRows } from "../../ui/useRows.ts";
 
 const PAGE = 100;
-/** Each mark is a place to be hit, of 24 px. */
+/** Each mark is a click target of 24 px. */
 const MOST_MARKS = 17;
 const MOST_MARKS_NARROW = 12;
-/** How long at least between two looks at what has changed. */
+/** Minimum interval between two requests. */
 const AGAIN_MS = 2000;
 
 const columns = [
@@ -33,7 +33,7 @@ const columns = [
   ["processes", "names.column.counts"],
 ] as const;
 
-/** The roots by name: how each stands, how the last ones ended and how long they took. Nothing is shown while it is held. */
+/** The roots by name: state, results and durations of the last runs. Nothing is shown while `isHeld`. */
 export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
   const query = useInfiniteQuery({
     queryKey: ["names", q],
@@ -45,7 +45,7 @@ export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
   useAgain(["root"], query, AGAIN_MS);
   const fresh = isHeld ? [] : (query.data?.pages.flatMap((page) => page.names) ?? []);
   const scroller = useRef<HTMLDivElement>(null);
-  // What is being read further down stays where it is.
+  // True if the reader has scrolled down, so that rows must not move.
   const [holds, setHolds] = useState(false);
   const shown = useRef<readonly string[]>([]);
   const { names, waiting } = steadyNames(fresh, holds ? shown.current : []);

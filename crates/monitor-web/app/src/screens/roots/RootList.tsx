@@ -12,15 +12,15 @@ import { useMarks } from "./useMarks.ts";
 import type { Checked } from "./useChecked.ts";
 import type { RootListState } from "./useRoots.ts";
 
-/** Rows from the edge at which more are read. */
+/** Distance from the edge, in rows, at which more are read. */
 const NEAR = 30;
-/** Beyond so many rows what lies between is not read. */
+/** Distance in rows above which the rows in between are not read. */
 const FAR = 300;
 
-/** So many are read anew to find a place again. */
+/** Maximum number of rows that are read again to restore a position. */
 const MOST_READ = 3000;
 
-/** Where each view of the list was scrolled to, for Back and for a reload. */
+/** Scroll position of each view of the list, for Back and for a reload. */
 const scrolled = keptMap<{ top: number; id: string | undefined }>("monitor-scrolled");
 
 /** The rows, virtual; more are read before the end is reached. */
@@ -32,7 +32,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
   const marksOf = useMarks(roots);
   const view = useRef(location.search).current;
   const count = before + roots.length;
-  // What is being read stays where it is while others come and go above it.
+  // Keeps visible rows in place when rows above are added or removed.
   const anchor = useRef<{ id: string; top: number; offset: number } | null>(null);
   const at = anchor.current ? roots.findIndex(({ root_id }) => root_id === anchor.current?.id) : -1;
   const moved = anchor.current && at >= 0 ? { from: anchor.current.top, to: Math.max(0, (before + at) * rowHeight - anchor.current.offset) } : undefined;
@@ -58,7 +58,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
   };
   useLayoutEffect(drop);
 
-  // After a reload, what was at the top is there again as soon as it has been read.
+  // After a reload, the previous top row is scrolled to as soon as it has been read.
   const wanted = useRef(scrolled.get(view));
   useEffect(() => {
     const to = wanted.current;
@@ -74,7 +74,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
     wanted.current = undefined;
   };
 
-  // With Shift, all from the one that was ticked before.
+  // With Shift, all rows from the previously selected one are selected.
   const ticked = useRef<string>(undefined);
   const newest = useRef(roots);
   newest.current = roots;
@@ -127,7 +127,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
 
 const COLUMNS = ["task", "doing", "last-runs", "started", "duration", "worker"] as const;
 
-/** Stands above the rows, and behind them in the order of Tab: the first row is one step from the filter. */
+/** Header above the rows. It follows them in Tab order, so that the first row is one step from the filter. */
 function Head({ list: { roots }, checked, isOldest, onSort }: { list: RootListState; checked: Checked; isOldest: boolean; onSort: () => void }) {
   return (
     <div role="rowgroup" className="heads">

@@ -17,7 +17,7 @@ import { Ago, Duration } from "../../ui/Time.tsx";
 
 interface Props {
   root: Root;
-  /** How the last runs of its name ended. */
+  /** States of the last runs with the same name. */
   marks: string;
   index: number;
   top: number;
@@ -88,7 +88,7 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
   );
 });
 
-/** What it is called, and quieter, in brackets, batch and number. */
+/** The name, followed by batch and number in dimmed brackets. */
 function Title({ root: { name, title } }: { root: Root }) {
   const rest = title.startsWith(name) ? title.slice(name.length).trim() : "";
   if (name === "" || rest === "") return <Name text={name === "" ? `${t("root.unnamed")} ${title}` : title} tail={14} />;
@@ -99,7 +99,7 @@ function Title({ root: { name, title } }: { root: Root }) {
   );
 }
 
-/** A measure of how long it took, by the factor: a second is twice as long as a millisecond. */
+/** A bar for the duration on a logarithmic scale: a second is twice as long as a millisecond. */
 function Length({ root }: { root: Root }) {
   const took = elapsed(root, Date.now() * 1000);
   if (took === null) return null;
@@ -107,12 +107,12 @@ function Length({ root }: { root: Root }) {
   return <i className="length" style={{ width: `${Math.round(part * 48)}px` }} aria-hidden="true" />;
 }
 
-/** What stands above the link that the whole row is leads where it leads. */
+/** Elements above the link that covers the row forward clicks to it. */
 function follow({ target, currentTarget }: React.MouseEvent): void {
   if (!(target as Element).closest("a, .check")) currentTarget.querySelector("a")?.click();
 }
 
-/** What went wrong, in the row itself. */
+/** The error, in the row itself. */
 function Why({ root }: { root: Root }) {
   const worker = useWorker(root.worker_id);
   if (root.error) {
@@ -128,7 +128,7 @@ function Why({ root }: { root: Root }) {
   return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time: clock(worker.last_seen_us) })}</span>;
 }
 
-/** Of what was lost at least as much is known. */
+/** Duration; for a lost run, its known minimum. */
 function Took({ root }: { root: Root }) {
   const worker = useWorker(root.worker_id);
   const leastUs = root.state === "lost" && root.elapsed_ns === null && root.started_us !== null && worker ? worker.last_seen_us - root.started_us : 0;

@@ -8,7 +8,7 @@ import { Menu } from "../../ui/Menu.tsx";
 
 const KEY = "monitor-filters";
 
-/** Filters that are used again and again, kept by this browser. */
+/** Filters that the reader has saved in this browser. */
 export function SavedFilters({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
   const [saved, setSaved] = useState(() => parseSaved(localStorage.getItem(KEY)));
   const keep = (next: Saved[]) => {

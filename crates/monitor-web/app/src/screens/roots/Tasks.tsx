@@ -24,7 +24,7 @@ export default function Tasks() {
   const navigate = useNavigate();
   const setFilters = useCallback(
     (next: Filters) => {
-      // What was typed a moment ago doesn't call back who is on the way elsewhere.
+      // A filter change that takes effect late must not navigate back from another screen.
       if (location.pathname === "/tasks") void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true });
     },
     [navigate, byName],
@@ -32,7 +32,7 @@ export default function Tasks() {
   useEffect(() => rememberList(search), [search]);
   const list = useRoots(filters);
   const counts = useCounts(filters);
-  // The numbers decide the height of the bar; rows that were shown once are not taken away.
+  // The numbers determine the height of the bar; rows that were shown once stay.
   const hasBar = useRef(false);
   hasBar.current ||= counts.isRead;
 
@@ -59,7 +59,7 @@ interface RowsProps {
   onFilters: (filters: Filters) => void;
 }
 
-/** The runs, and above them what failed. Both come at once, and once the bar above has its height, so that nothing is pushed. */
+/** The runs, and above them the causes of failures. Both appear at once, after the bar above has its height, so that nothing moves. */
 function Runs({ list, filters, isHeld, onFilters }: RowsProps & { isHeld: boolean }) {
   const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
   const causes = useCauses();

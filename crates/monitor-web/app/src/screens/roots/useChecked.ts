@@ -7,7 +7,7 @@ export interface Checked {
   clear: () => void;
 }
 
-/** Which roots are chosen for something to be done with all of them: none that has left the list, by filters or by itself. */
+/** Returns the selected roots. A root that has left the list is no longer selected. */
 export function useChecked(belongs: (id: string) => boolean, roots: readonly Root[], filters: string): Checked {
   const [chosen, setIds] = useState<ReadonlySet<string>>(() => kept(filters));
   const set = useCallback((id: string, checked: boolean) => {
@@ -29,7 +29,7 @@ export function useChecked(belongs: (id: string) => boolean, roots: readonly Roo
   return useMemo(() => ({ ids, set, clear }), [ids, set, clear]);
 }
 
-/** Kept for as long as the tab is open: whoever has to log in finds the choice as it was. */
+/** Stored while the tab is open, so that the selection is kept after a login. */
 const KEY = "monitor-chosen";
 
 function kept(filters: string): ReadonlySet<string> {

@@ -8,12 +8,12 @@ import { MOST_MARKS } from "../../ui/Strip.tsx";
 import { useIdle } from "../../ui/useIdle.ts";
 
 const MOST_NAMES = 200;
-/** How long at least between two looks at what has ended. */
+/** Minimum interval between two requests. */
 const AGAIN_MS = 10_000;
 
 /**
- * For each run the marks of the last runs of its name, itself at the end, as a `Strip` takes them: of names that ran lately, and of the
- * runs in sight. The rows come first: until they have been drawn and the names are read, there are none.
+ * Returns for each run the marks of the last runs with its name, in the format of `Strip`, the run itself last. They are read for recently
+ * run names and for visible runs. Before the rows are drawn and the names are read, there are none.
  */
 export function useMarks(roots: readonly Root[]): (root: Root) => string {
   const isIdle = useIdle();

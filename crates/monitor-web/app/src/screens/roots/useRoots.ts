@@ -11,34 +11,34 @@ import { pageOf, type PageParam, paramAfter, paramAt, paramBefore, paramOfTime }
 import { countHeld, mergeRoots } from "../../model/roots.ts";
 
 const PAGE = 100;
-/** So many pages are kept around what is looked at; others are read again. */
+/** Maximum number of pages that are kept around the view; others are read again. */
 const MOST_PAGES = 20;
 
 export interface RootListState {
   roots: Root[];
-  /** Where the first of them stands in the whole list, as far as is known. */
+  /** Index of the first root in the whole list, if known. */
   index: number;
   loading: boolean;
-  /** Why nothing, or nothing newer or older than what is there, could be read. */
+  /** Error of the last request, if no roots, or none in the requested direction, could be read. */
   problem: unknown;
   retry: () => void;
-  /** Whether more of them are being read. */
+  /** True if more roots are being read. */
   loadingMore: boolean;
   loadMore: () => void;
-  /** Whether there are more after those that were read. */
+  /** True if there are roots after the loaded range. */
   hasMore: boolean;
   loadBefore: () => void;
-  /** Whether there are some before those that were read. */
+  /** True if there are roots before the loaded range. */
   hasBefore: boolean;
-  /** Reads those around a place far before the ones that are there. */
+  /** Reads the roots around an index far before the loaded range. */
   jump: (index: number) => void;
   /** Goes to the first of the whole list. */
   toTop: () => void;
-  /** Whether a root belongs into the list, be it there or let go. */
+  /** Returns true if a root belongs to the list, even if its page is not loaded. */
   belongs: (id: string) => boolean;
-  /** New ones that wait while older ones are being read. */
+  /** New roots that wait while the reader is further down. */
   held: number;
-  /** Whether new ones shall wait. */
+  /** True if new roots must wait. */
   hold: (hold: boolean) => void;
 }
 
@@ -47,13 +47,13 @@ interface Start extends PageParam {
   top?: boolean;
 }
 
-/** Where each list was begun, for Back and for a reload. */
+/** Start of each list, for Back and for a reload. */
 const starts = keptMap<Start>("monitor-starts");
 const TOP: Start = { index: 0 };
 
 /** The roots that pass the filters, newest first, kept true by the stream. */
 export function useRoots(filters: Filters): RootListState {
-  // `filters` is made anew at every render; its contents decide.
+  // `filters` is a new object at every render, so its contents are compared.
   const key = JSON.stringify(filters);
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const start = starts.get(key) ?? TOP;
@@ -76,7 +76,7 @@ export function useRoots(filters: Filters): RootListState {
     getNextPageParam: paramAfter,
     getPreviousPageParam: paramBefore,
     maxPages: MOST_PAGES,
-    // What is there stays until what is jumped to has come.
+    // Loaded roots stay until the target of the jump has been read.
     placeholderData: (before, last) => (JSON.stringify(last?.queryKey[1]) === key ? before : undefined),
   });
   const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
@@ -128,7 +128,7 @@ export function useRoots(filters: Filters): RootListState {
 
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** Which roots came while new ones were told to wait. */
+/** Returns the roots that arrived while new roots had to wait. */
 function useHeld(version: number): { held: ReadonlySet<string>; hold: (hold: boolean) => void } {
   // The roots that were there when the waiting began; null while nothing waits.
   const [before, setBefore] = useState<ReadonlySet<string> | null>(null);

@@ -14,7 +14,7 @@ interface Props {
   onZoom: (fromUs: number, toUs: number) => void;
 }
 
-/** How many ended and how long they took, over time. Dragging chooses a stretch of time. */
+/** Number and durations of ended processes over time. Dragging selects a period. */
 export function Charts({ lines, stepUs, onZoom }: Props) {
   const per = step(stepUs * 1000, locale);
   const { times, succeeded, failed, p50, p95 } = lines;

@@ -9,7 +9,7 @@ import type { StatsSearch } from "./useStatsSearch.ts";
 
 const MOST = 20;
 
-/** What went wrong most often; messages that differ in numbers and names only are one. */
+/** The most frequent errors; messages that differ only in numbers and names are grouped. */
 export function Errors({ search }: { search: StatsSearch }) {
   const { fromUs, toUs, name } = search;
   const query = useQuery({

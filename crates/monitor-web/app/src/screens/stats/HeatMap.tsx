@@ -11,7 +11,7 @@ export interface Chosen {
   count: number;
 }
 
-/** Durations over time: the more, the darker. A box drawn in it, by pointer or keys, is told. */
+/** Durations over time; darker cells contain more processes. Reports a box that is drawn by pointer or keys. */
 export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (chosen: Chosen | null) => void }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [box, setBox] = useState<Box | null>(null);

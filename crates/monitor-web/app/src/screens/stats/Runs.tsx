@@ -12,11 +12,11 @@ import { Name } from "../../ui/Text.tsx";
 import { Duration } from "../../ui/Time.tsx";
 
 const PAGE = 1000;
-/** So many are listed, or so many pages searched, before one has to ask for more. */
+/** Maximum number of listed processes, and of searched pages, before the reader has to request more. */
 const AT_FIRST = 50;
 const MOST_PAGES = 20;
 
-/** Exactly those that lie in a box of the heat map, of which there are `count`. */
+/** Only processes in a box of the heat map; `count` is their number. */
 export function Runs({ within, count, name, onClose }: { within: Within; count: number; name: string | undefined; onClose: () => void }) {
   const [asked, setAsked] = useState(1);
   const query = useInfiniteQuery({

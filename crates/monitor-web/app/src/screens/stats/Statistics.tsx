@@ -19,7 +19,7 @@ import "./stats.css";
 const AGAIN_MS = 30_000;
 const ROWS = 40;
 
-/** How often, how long and how well: by name, over time, and by what went wrong. */
+/** Statistics by name: counts, durations and results over time, and errors. */
 export default function Statistics() {
   const [turn, setTurn] = useState(0);
   useEffect(() => {

@@ -3,10 +3,10 @@ import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 
-/** Statuses of what was done, or may still be. */
+/** Statuses of commands that were executed, or may still be. */
 const GOOD = new Set(["ok", "waiting", "taken"]);
 
-/** How a command stands. */
+/** Status of a command. */
 export function Status({ line: { status, elapsed_ns } }: { line: CommandLine }) {
   return (
     <span data-status={status} className={GOOD.has(status) ? "dim" : "bad"}>
@@ -15,7 +15,7 @@ export function Status({ line: { status, elapsed_ns } }: { line: CommandLine }) 
   );
 }
 
-/** What came of a command, in a line. */
+/** Result of a command, on one line. */
 export function StatusLine({ line }: { line: CommandLine }) {
   return (
     <p>
@@ -25,7 +25,7 @@ export function StatusLine({ line }: { line: CommandLine }) {
   );
 }
 
-/** What came of a command, and the answer as it is. */
+/** Result of a command, with the unchanged answer. */
 export function Answer({ line }: { line: CommandLine }) {
   return (
     <>

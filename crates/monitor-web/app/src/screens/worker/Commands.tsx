@@ -15,7 +15,7 @@ interface Props {
   onRetry: () => void;
 }
 
-/** The newest commands that a worker was sent, by whom, and what it answered. */
+/** The newest commands to a worker, with sender and answer. */
 export function Commands({ page, error, withQuestions, onQuestions, onRetry }: Props) {
   const commands = page?.commands ?? [];
   return (

@@ -3,7 +3,7 @@ import { count, t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { Row } from "./Facts.tsx";
 
-/** How many events of a worker are stored, by type, the most frequent first. */
+/** Number of stored events of a worker by type, the most frequent first. */
 export function Events({ events }: { events: NonNullable<Worker["events"]> }) {
   const types = Object.entries(events).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
   if (types.length === 0) return null;

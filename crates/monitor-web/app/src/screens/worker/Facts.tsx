@@ -7,7 +7,7 @@ import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Heard } from "../../ui/Heard.tsx";
 import { Ago } from "../../ui/Time.tsx";
 
-/** Who a worker is, when it was heard of, and what it had to drop. */
+/** Identity of a worker, its last heartbeat, and its dropped events. */
 export function Facts({ worker, channel, isOpen }: { worker: Worker; channel: Channel | undefined; isOpen: boolean }) {
   const { active, processed, loadavg, dropped } = worker;
   const load = loadavg?.map((figure) => figure.toFixed(2)).join(" · ");

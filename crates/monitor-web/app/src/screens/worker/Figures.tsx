@@ -16,7 +16,7 @@ interface Props {
   onAsk: () => void;
 }
 
-/** What only the worker itself knows: its pool, limits and queues, and the figures of its program. */
+/** Figures that only the worker itself can report: its pool, limits and queues, and figures of its program. */
 export function Figures({ stats: { pool, limits, queues, figures }, line, error, isAsking, onAsk }: Props) {
   return (
     <section aria-labelledby="worker-figures" className="figures">
@@ -77,7 +77,7 @@ function LimitText({ limit: { rate, softMs, hardMs, untilUs } }: { limit: Limit 
   );
 }
 
-/** When something returns by itself to what it was. */
+/** Time at which a setting returns to its previous value. */
 function Until({ timeUs }: { timeUs: number }) {
   return (
     <span className="dim">

@@ -23,7 +23,10 @@ interface Props {
   onClose: (hasChanged: boolean) => void;
 }
 
-/** Asks a worker, or tells it to change something after its effect was counted and confirmed, and shows the answer. */
+/**
+ * Sends a command to a worker and shows the answer. For a command that changes something, it first shows the effect and asks for
+ * confirmation.
+ */
 export function OrderDialog({ worker, name, method, pool, known, onClose }: Props) {
   const fields = fieldsOf(method);
   const isReading = method in READING;
@@ -124,7 +127,7 @@ function Argument({ field: { name, kind, isOptional }, isFirst, typed, isWrong, 
   );
 }
 
-/** What would come of it, in numbers as far as they are known. */
+/** The effect of a command, in numbers as far as they are known. */
 function Effect({ worker, method, typed, pool }: { worker: Worker; method: string; typed: Typed; pool: Pool | undefined }) {
   const n = Number(typed["n"] ?? "");
   const ids = (typed["ids"] ?? "").split(/[\s,]+/).filter((id) => id !== "").length;

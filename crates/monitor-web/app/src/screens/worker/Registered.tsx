@@ -2,7 +2,7 @@ import type { Worker } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 
-/** The functions that a program has told of, called or not. */
+/** The functions that a program has registered, called or not. */
 export function Registered({ functions }: { functions: NonNullable<Worker["registered"]> }) {
   if (functions.length === 0) return null;
   return (

@@ -15,7 +15,7 @@ interface Props {
   onRetry: () => void;
 }
 
-/** What runs on a worker or, once it is lost, what it took down. */
+/** The open processes of a worker or, if it is lost, the processes that were lost with it. */
 export function Work({ worker, page, error, onRetry }: Props) {
   const processes = page?.processes ?? [];
   return (

@@ -32,12 +32,12 @@ import "../../ui/states.css";
 import "./worker.css";
 
 const STATS_MS = 2000;
-/** Orders to a worker are told by no event. */
+/** Interval for reading the commands, because no event reports them. */
 const ORDERS_MS = 3000;
 /** Minimum time between two readings of the counts of events, which are read again after changes. */
 const COUNTS_MS = 1000;
 
-/** One worker: who it is, what it does, and what it can be asked and told. */
+/** One worker: its identity, its work, and the commands that it supports. */
 export default function WorkerPage() {
   const { id = "" } = useParams({ strict: false }) as { id?: string };
   return <OneWorker key={id} id={id} />;
@@ -82,7 +82,7 @@ function OneWorker({ id }: { id: string }) {
   }
   const line = stats.data?.lines?.[0];
   const told = readStats(line?.value);
-  // All of it comes at once, and nothing is pushed while it is read.
+  // Everything appears at once, so that nothing moves while it is read.
   const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !commands.isPending && !read.isPending && (!isOpen || !stats.isPending);
   return (
     <div className="pane one-worker">
@@ -124,7 +124,7 @@ function OneWorker({ id }: { id: string }) {
   );
 }
 
-/** Who it is, and what it can be asked and told; nothing without a channel. */
+/** Its identity and a menu of commands; no menu without a channel. */
 function Title({ worker, offered, onAsk }: { worker: WorkerModel; offered: ReturnType<typeof offeredBy> | undefined; onAsk: (method: string) => void }) {
   return (
     <header className="title">

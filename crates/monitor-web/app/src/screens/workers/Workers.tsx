@@ -25,7 +25,7 @@ const COLUMNS = ["state", "program", "host", "heard", "started", "running", "suc
 
 const TASKS = ["succeeded", "failed", "retried"] as const;
 
-/** Who reports, who is gone, and who was lost with what. */
+/** The workers screen: online, ended and lost workers, with the number of lost processes. */
 export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal), staleTime: 0 });
   useAgain(["worker", "root"], query, AGAIN_MS + AGAIN_PER_WORKER_MS * (query.data?.workers.length ?? 0));
@@ -86,7 +86,7 @@ export default function Workers() {
   );
 }
 
-/** What the workers below it have in common. */
+/** Common properties of a group of workers. */
 function GroupHead({ group, domain }: { group: WorkerGroup; domain: string }) {
   return (
     <tr className="group">
@@ -111,7 +111,7 @@ function Host({ hostname, domain }: { hostname: string; domain: string }) {
 interface LineProps {
   worker: Worker;
   domain: string;
-  /** Whether it stands in a group that says its program and host. */
+  /** True if it is in a group whose header shows its program and host. */
   isOne: boolean;
 }
 

@@ -11,18 +11,21 @@ import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Name } from "../../../ui/Text.tsx";
 import "./cancel.css";
 
-/** So many names stand in one line. */
+/** Maximum number of names on one line. */
 const MOST_NAMES = 6;
 
 interface Props {
   root: string;
-  /** The process that ends with all below it; the whole tree without it. */
+  /** The process that is cancelled with its descendants; the whole tree if unset. */
   process?: string | undefined;
   name: string;
   onClose: () => void;
 }
 
-/** Asks before a tree is cancelled, or a part of it: it counts what would end and who would be told, does it, and says what came of it. */
+/**
+ * Asks for confirmation before a tree or a part of it is cancelled: shows the affected processes and workers, cancels, and shows the
+ * result.
+ */
 export default function CancelDialog({ root, process, name, onClose }: Props) {
   const tried = useQuery({ queryKey: ["cancel", root, process], queryFn: () => cancelTree(root, process, true), staleTime: 0, gcTime: 0, retry: false });
   const doing = useMutation({
@@ -59,7 +62,7 @@ export default function CancelDialog({ root, process, name, onClose }: Props) {
   );
 }
 
-/** What would end, and who would be told. */
+/** The processes that would end, and the workers that would be notified. */
 function Plan({ plan }: { plan: Cancelled }) {
   const { told, mute } = toBeTold(plan);
   const pending = plan.still.filter(({ state }) => state === "pending").length;
@@ -99,7 +102,7 @@ function WorkerName({ line }: { line: CommandLine }) {
   );
 }
 
-/** What has ended, what goes on, and why. */
+/** The ended processes, and those that continue with the reason. */
 function Done({ done }: { done: Cancelled }) {
   const left = done.running - done.still.length;
   return (
@@ -127,7 +130,7 @@ function Rest({ group: { why, line, processes } }: { group: GoesOn }) {
       <span>
         {line && <WorkerName line={line} />} {wordText("cancel.why", why)}
       </span>
-      {/* Of one that takes no commands, the word above says it all. */}
+      {/* For a worker that accepts no commands, the status is sufficient. */}
       {line?.error != null && why !== "unsupported" && (
         <span className="dim" translate="no">
           {visible(line.error)}

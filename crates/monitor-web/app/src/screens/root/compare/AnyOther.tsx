@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { t } from "../../../i18n.ts";
 
-/** Takes the id or the number of any run. */
+/** Input for the id or number of any run. */
 export function AnyOther({ onChoose }: { onChoose: (id: string) => void }) {
   const [text, setText] = useState("");
   return (

@@ -19,7 +19,7 @@ import { DifferenceList } from "./DifferenceList.tsx";
 import { TwoSided } from "./TwoSided.tsx";
 import "./compare.css";
 
-/** Of how many earlier ones one may choose. */
+/** Number of earlier runs that are offered. */
 const CHOICES = 30;
 const MOST_LINES = 10_000;
 
@@ -30,7 +30,7 @@ interface Props {
   onSelect: (id: string) => void;
 }
 
-/** This root beside the last one of its name that succeeded, or beside any other. */
+/** Compares this root with the last successful one of the same name, or with any other. */
 export default function Compare({ view, root, search, onSelect }: Props) {
   const query = useQuery({
     queryKey: ["compare", root.name, root.root_id],
@@ -134,18 +134,18 @@ function Two({ view, other, search, onSelect }: TwoProps) {
   );
 }
 
-/** Made anew as the two trees change, but not at every frame; null until both are there. */
+/** Recomputed when the trees change, but not for every frame; null until both are loaded. */
 function useComparison(left: RootView, right: RootView, isWhole: boolean): Comparison | null {
   const [, again] = useReducer((turn: number) => turn + 1, 0);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const derived = useMemo(() => new Derived<Comparison>((ms) => (timer.current = setTimeout(again, ms))), [left, right]);
-  // A later rendering asks again by itself, if it is still behind.
+  // A later rendering requests it again if it is still outdated.
   clearTimeout(timer.current);
   useEffect(() => () => clearTimeout(timer.current), []);
   return isWhole ? derived.get("", left.tree.version + right.tree.version, () => compare(left.tree, right.tree, timeOfDay())) : null;
 }
 
-/** The first line of the logs in which the two differ. */
+/** The first log line that differs. */
 function FirstLine({ left, right, comparison, onSelect }: { left: RootView; right: RootView; comparison: Comparison; onSelect: (id: string) => void }) {
   const query = useQuery({
     queryKey: ["compare logs", left.param, right.param],

@@ -14,14 +14,14 @@ const ROW = 44;
 
 interface Props {
   comparison: Comparison;
-  /** The places of what is shown in `comparison`. */
+  /** Indices of the displayed pairs in `comparison`. */
   order: readonly number[];
   left: Tree;
   right: Tree;
   onSelect: (id: string) => void;
 }
 
-/** What differs, what matters most first. */
+/** The differences, most important first. */
 export function DifferenceList({ comparison, order, left, right, onSelect }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useRows(scroller, { count: order.length, rowHeight: ROW, head: 0 });
@@ -57,7 +57,7 @@ function Difference({ pair, comparison, left, right, row, size, top, onSelect }:
   );
 }
 
-/** How long it took before and after, and by how much that is more. */
+/** Durations in both trees, and the difference. */
 export function Times({ pair, left, right }: { pair: Pair; left: Tree; right: Tree }) {
   const time = (tree: Tree, slot: number) => {
     if (slot < 0) return "–";

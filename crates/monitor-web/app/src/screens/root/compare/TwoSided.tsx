@@ -20,7 +20,7 @@ interface Props {
   onSelect: (id: string) => void;
 }
 
-/** Both trees with partners on one row; what differs nowhere is folded away unless all is wanted. */
+/** Both trees, with paired processes on one row. Equal parts are collapsed unless all are requested. */
 export function TwoSided({ comparison, left, right, onSelect }: Props) {
   const [all, setAll] = useState(false);
   const [toggled, setToggled] = useState<ReadonlySet<string>>(new Set());
@@ -96,7 +96,7 @@ function Twist({ open, onClick }: { open: boolean; onClick: () => void }) {
   );
 }
 
-/** What has no partner on the other side, to which it could lead, can still have the focus. */
+/** One side of a row. A process without a partner has no link, but can be focused. */
 function Side({ tree, slot, depth, isGone = false, onSelect, children }: { tree: Tree; slot: number; depth: number; isGone?: boolean; onSelect?: (id: string) => void; children?: React.ReactNode }) {
   const process = slot < 0 ? null : tree.at(slot);
   const name = process && <Name text={process.name === "" ? t("root.unnamed") : process.name} />;
@@ -116,7 +116,7 @@ function Side({ tree, slot, depth, isGone = false, onSelect, children }: { tree:
   );
 }
 
-/** Its place among the pairs changes as the trees grow. */
+/** Stable key of a pair, because its index changes as the trees grow. */
 function nameOf({ left, right }: Pair): string {
   return `${left} ${right}`;
 }

@@ -18,19 +18,19 @@ import "./logs.css";
 
 const ROW = 24;
 const TYPING_MS = 250;
-/** Rows of different heights are all there at once: no more than this many of the newest. */
+/** Wrapped rows have different heights, so all of them exist; this limits them to the newest. */
 const MOST_WRAPPED = 2000;
 
 interface Props {
   view: RootView;
-  /** Only what this process said. */
+  /** Only lines of this process. */
   process?: string;
-  /** Keeps what is looked for in the address. */
+  /** Stores the filter in the address. */
   search?: RootSearch;
   onSelect?: (process: string) => void;
 }
 
-/** What was said, with the newest at the end; follows it until one scrolls up. */
+/** Log lines, newest last. Follows new lines until the reader scrolls up. */
 export default function Logs({ view, process, search, onSelect }: Props) {
   const [own, setOwn] = useState({ level: "", said: "" });
   const { level: wanted = "", said: q = "" } = search ?? own;
@@ -47,7 +47,7 @@ export default function Logs({ view, process, search, onSelect }: Props) {
   const feed = useMemo(() => new LogFeed(view, { process, level, q: q || undefined }), [view, process, level, q]);
   const isFiltered = level !== undefined || q !== "";
   const isSilent = useIsSilent(feed) && !isFiltered;
-  // What has said nothing has no place for it in the panel.
+  // The panel shows no log section for a process without lines.
   if (process !== undefined && isSilent) return null;
   return (
     <div className="logs">
@@ -85,7 +85,7 @@ function chosenWrap(): boolean {
   return localStorage.getItem(WRAP) === "true";
 }
 
-/** Whether there is nothing to be shown: no line, and no reason why. */
+/** Returns true if there is nothing to show: no line, and no error. */
 function useIsSilent(feed: LogFeed): boolean {
   useSyncExternalStore(feed.subscribe, feed.get);
   return feed.lines.all.length === 0 && feed.problem === null && feed.missing.missing === 0;
@@ -109,15 +109,15 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   const lines = feed.lines.all;
   const virtual = useRows(scroller, { count: lines.length, rowHeight, head: 0, isPrinted: true });
 
-  // What is being read stays where it is, while older lines come above it; who follows stays at the end.
+  // Visible lines keep their positions while older lines are added above; when following, the view stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
-  /** Where following has put it last. */
+  /** Scroll position that following has set last. */
   const put = useRef(0);
   useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
     if (follows) {
-      // Who has scrolled away since follows no longer, though the browser has not said so yet.
+      // If the reader has scrolled up since, stop following, although the scroll event may not have arrived yet.
       if (element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
       element.scrollTop = element.scrollHeight;
       put.current = element.scrollTop;
@@ -184,7 +184,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number 
   );
 }
 
-/** A line in full. */
+/** A complete line. */
 function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((process: string) => void) | undefined; onClose: () => void }) {
   const facts: [string, string | null][] = [
     [t("logs.time"), `${absolute(line.time_us)} ${zoneName(line.time_us)}`],

@@ -1,20 +1,23 @@
-/** The lines of a process or of a tree as they are read and kept true: lives outside React, which draws them once per frame. */
+/**
+ * The log lines of a process or a tree, read from the server and updated by the stream. Exists outside React, which draws them once per
+ * frame.
+ */
 import { fetchLogs } from "../../../api/client.ts";
 import type { LogLine, LogsPage } from "../../../api/types.ts";
 import { Lines, type LogFilter, matchesLog } from "../../../model/logs.ts";
 import type { RootView } from "../view.ts";
 
 const PAGE = 500;
-/** Beyond this many the oldest are forgotten, so that a page open for days does not grow. */
+/** Above this number the oldest lines are dropped, so that a page that is open for days does not grow. */
 const MOST = 20_000;
 
 export class LogFeed {
   lines = new Lines(MOST);
   loading = true;
   problem: unknown = null;
-  /** How many lines the server did not keep, and between which times. */
+  /** Number of lines that the server did not keep, and their time range. */
   missing: Pick<LogsPage, "missing" | "gap"> = { missing: 0 };
-  /** Lines that were read and are forgotten again. */
+  /** Number of lines that were read and dropped again. */
   forgotten = 0;
 
   private cursor: string | null = null;
@@ -46,13 +49,13 @@ export class LogFeed {
 
   readonly retry = () => void this.read(this.lines.all.length > 0);
 
-  /** Reads the page before, unless one is being read. */
+  /** Reads the previous page, unless a page is being read. */
   older(): void {
     if (this.cursor !== null && !this.loading && this.problem === null && this.lines.all.length < MOST) void this.read(true);
   }
 
   private start(): void {
-    // Listens first, so that nothing is missed between the two.
+    // Subscribe first, so that no line is missed in between.
     const take = (lines: readonly LogLine[] | null) => {
       if (lines === null) return this.startAnew();
       if (this.lines.add(lines.filter((line) => matchesLog(this.filter, line))) === 0) return;
@@ -66,7 +69,7 @@ export class LogFeed {
     void this.read(false);
   }
 
-  /** Something was missed: what is known would have a hole that nobody sees. */
+  /** Lines were missed: start anew, because the known lines would have an unmarked gap. */
   private startAnew(): void {
     this.lines = new Lines(MOST);
     this.cursor = null;
@@ -90,7 +93,7 @@ export class LogFeed {
     this.changed();
     try {
       let found = 0;
-      // A page may be short, even empty, and still have one before it.
+      // A page may be short or empty, although a previous one exists.
       do {
         const { process, level, q } = this.filter;
         const query = { limit: PAGE, order: "newest", ...(level && { level }), ...(q && { q }), ...(older && this.cursor !== null && { cursor: this.cursor }) } as const;

@@ -21,10 +21,10 @@ import { rowsHeight } from "./draw.ts";
 import { type Hovered, type Range, Stage } from "./stage.ts";
 import "./timeline.css";
 
-/** Browsers slow down pages that change their address at every step of a wheel. */
+/** Minimum interval between changes of the address, because browsers slow down pages that change it too often. */
 const ADDRESS_MS = 200;
 
-/** Where the bars are, which stretches are folded, and what the end waited for are found in a turn each; then all of it is drawn. */
+/** Number of steps: layout, gaps and critical path are computed in one task each; then everything is drawn. */
 const TURNS = 3;
 const EMPTY = layOut(new Tree(), new Int32Array(0), 0, () => ({ key: "", label: "" }));
 
@@ -35,7 +35,7 @@ interface Props {
   search: RootSearch;
 }
 
-/** All processes of a root on one axis of time. */
+/** All processes of a root on one time axis. */
 export default function Timeline({ view, root, selection, search }: Props) {
   const lanes = laneKindOf(search.lanes);
   const foldsGaps = search.gaps !== "open";
@@ -55,7 +55,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
   const runs = root.counts.running > 0 || root.state === "running" || root.state === "pending";
   const nowUs = useNow(runs ? "fast" : "never");
   const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsedAtLeast(root, worker, nowUs) ?? 0) / 1000);
-  // While it runs the end moves on by itself; gaps are looked for anew only with new processes.
+  // While it runs, the end moves; gaps are only recomputed once per second or with new processes.
   const coarseUs = runs ? Math.ceil(endUs / 1e6) * 1e6 : endUs;
   const hasMap = turn >= 2;
   const map = useMemo(() => (foldsGaps && hasMap ? foldGaps(tree, layout, coarseUs) : new TimeMap(coarseUs)), [foldsGaps, hasMap, tree, layout, coarseUs]);
@@ -97,13 +97,13 @@ export default function Timeline({ view, root, selection, search }: Props) {
   useEffect(() => {
     if (isReady) stage.current?.show({ tree, layout, map, critical, nowUs: endUs, selected });
   }, [isReady, tree, layout, map, critical, endUs, selected]);
-  // A new selection is scrolled to; once, so that scrolling away stays possible.
+  // A new selection is scrolled to once, so that the reader can scroll away.
   const shownTurn = useRef(-1);
   useEffect(() => {
     if (selected === null || shownTurn.current === selection.turn) return;
     if (stage.current?.reveal(selected)) shownTurn.current = selection.turn;
   });
-  // The address decides at first, and when it changes by other means than the timeline itself.
+  // The address determines the window at first, and when something other than the timeline changes it.
   const went = useRef(false);
   useEffect(() => {
     if (!isReady || (went.current && search.window === told.current)) return;
@@ -130,7 +130,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
   );
 }
 
-/** What is shown of the timeline, and how. */
+/** Controls of the timeline. */
 function Bar({ view, search, onAll }: { view: RootView; search: RootSearch; onAll: () => void }) {
   const { set } = search;
   const foldsGaps = search.gaps !== "open";
@@ -160,7 +160,7 @@ function Bar({ view, search, onAll }: { view: RootView; search: RootSearch; onAl
   );
 }
 
-/** Draws the stage anew when the colours change. */
+/** Redraws the stage when the colours change. */
 function useRedrawn(stage: RefObject<Stage | null>): void {
   useEffect(() => {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -175,7 +175,7 @@ function useRedrawn(stage: RefObject<Stage | null>): void {
   }, [stage]);
 }
 
-/** Counts up to `last`, a task of the browser at a time: what takes long is done in parts, between which the page answers. */
+/** Counts up to `last`, one browser task per step, so that long computations don't block the page. */
 function useTurns(last: number): number {
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -186,7 +186,7 @@ function useTurns(last: number): number {
   return turn;
 }
 
-/** Which clocks are off, and by how much. */
+/** Describes the differing clocks and their offsets. */
 function clocksText(view: RootView): string {
   return [...view.clocks()].map(([id, us]) => t("clock.off", { worker: visible(knownWorker(id)?.hostname ?? id), by: `${us > 0 ? "−" : "+"}${duration(Math.abs(us) * 1000, locale)}` })).join("\n");
 }
@@ -217,7 +217,7 @@ function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: ()
   );
 }
 
-/** How long the end waited for a process itself. */
+/** Returns the time that the root's end waited for a process itself. */
 function waitedFor(critical: readonly Stretch[], slot: number): number {
   return critical.reduce((sum, stretch) => sum + (stretch.slot === slot ? stretch.toUs - stretch.fromUs : 0), 0);
 }

@@ -1,4 +1,4 @@
-/** Draws the timeline: only rows in sight, and of bars that share a pixel only one. */
+/** Draws the timeline: only visible rows, and only one of several bars that share a pixel. */
 import { locale } from "../../../i18n.ts";
 import { Recent } from "../../../model/recent.ts";
 import { STATES } from "../../../model/state.ts";
@@ -15,7 +15,7 @@ const RULER = 24;
 const TICK_PX = 110;
 const LABELLED_PX = 36;
 
-/** All that is on the timeline. Times are µs from its origin. */
+/** All data of a drawing. Times are µs from the timeline's origin. */
 export interface Scene {
   tree: Tree;
   layout: Layout;
@@ -41,16 +41,16 @@ interface Colours {
 }
 
 const OTHER = "pending";
-/** The place of its colour. */
+/** Index of its colour. */
 const OTHER_COLOUR = STATES.length;
 const FAILED = STATES.indexOf("failed");
 const SUCCEEDED = STATES.indexOf("succeeded");
-/** So many muted colours tell names apart; what didn't simply succeed has its state's. */
+/** Number of muted colours that distinguish names. Processes that did not succeed have the colour of their state. */
 const HUES = 6;
 const FIRST_HUE = OTHER_COLOUR + 1;
 const hues = new Map<string, number>();
 
-/** Of all bars of a name the same. */
+/** Returns the same colour for all bars of a name. */
 function hueOf(name: string): number {
   let hue = hues.get(name);
   if (hue === undefined) {
@@ -65,7 +65,7 @@ function hueOf(name: string): number {
 
 function colours(canvas: HTMLCanvasElement): Colours {
   const style = getComputedStyle(canvas);
-  // A custom property is not computed; a colour that is set is.
+  // Custom properties are not computed; assigned colours are.
   const of = (name: string) => {
     canvas.style.color = `var(--${name})`;
     return style.color;
@@ -94,18 +94,18 @@ function coloursOf(canvas: HTMLCanvasElement): Colours {
   return known.colours;
 }
 
-/** How high all lanes are, the ruler included. */
+/** Returns the height of all lanes including the ruler. */
 export function rowsHeight(lanes: readonly Lane[]): number {
   return lanes.reduce((height, lane) => height + lane.rows * ROW + (lane.label === "" ? 0 : LANE), RULER);
 }
 
-/** Returns whether names are left for the next frame. */
+/** Draws everything; returns true if names remain for the next frame. */
 export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): boolean {
   const colour = coloursOf(context.canvas);
   beginSprites(colour);
   const { layout, map, window } = scene;
   const scale = width / (window.to - window.from);
-  // Without gaps, what is shown is what is real.
+  // Without gaps, displayed time equals real time.
   const x = map.gaps.length === 0 ? (real: number) => (real - window.from) * scale : (real: number) => (map.toShown(real) - window.from) * scale;
   context.fillStyle = colour.ground;
   context.fillRect(0, 0, width, height);
@@ -151,13 +151,13 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
   return sprited.waits;
 }
 
-/** Where a bar begins and ends, no further than needed beyond the edges. */
+/** Returns the left and right edge of a bar, limited to slightly beyond the view. */
 function edges({ layout, nowUs }: Scene, bar: number, x: (real: number) => number, width: number): [left: number, right: number] {
   const left = Math.max(-2, x(layout.starts[bar] as number));
   return [left, Math.min(width + 2, Math.max(x(Math.min(nowUs, layout.ends[bar] as number)), left + 1))];
 }
 
-/** The bars of some rows, colour by colour: to change it for each bar costs more than the bars. Names stand over them. */
+/** Draws the bars of some rows, grouped by colour, because changing the colour costs more than drawing a bar. Names are drawn on top. */
 function drawBars(
   context: CanvasRenderingContext2D,
   scene: Scene,
@@ -169,7 +169,7 @@ function drawBars(
   const bars: number[][] = colour.bars.map(() => []);
   const wide: number[] = [];
   for (const [row, barTop] of rowTop) gatherRow(scene, row, barTop, x, width, bars, wide);
-  // Those of states stand over those of names.
+  // Bars with state colours are drawn above those with name colours.
   for (let of = bars.length - 1; of >= 0; of -= 1) {
     const list = bars[of] as number[];
     context.fillStyle = colour.bars[of] ?? colour.dim;
@@ -186,14 +186,14 @@ function nameOf({ tree, layout }: Scene, bar: number): string {
   return tree.siteOf(layout.slots[bar] as number).name;
 }
 
-/** Puts the bars of a row into the lists of their colours, each as its left edge, top and width, and those with room for a name into `wide`. */
+/** Adds the bars of a row to the list of their colour, as left edge, top and width, and bars with space for a name to `wide`. */
 function gatherRow(scene: Scene, row: number, barTop: number, x: (real: number) => number, width: number, bars: number[][], wide: number[]): void {
   const { layout, map, window } = scene;
   const toUs = map.toReal(window.to);
   const perPixel = (window.to - window.from) / width;
   const rowEnd = layout.rowStarts[row + 1] as number;
   let bar = firstBar(layout, row, map.toReal(window.from));
-  // Bars of one colour that touch each other on the screen are drawn as one.
+  // Adjacent bars with the same colour are merged.
   let [colour, from, to] = [-1, 0, 0];
   const flush = () => {
     if (colour >= 0) (bars[colour] ?? bars[OTHER_COLOUR])?.push(from, barTop, to - from);
@@ -210,13 +210,13 @@ function gatherRow(scene: Scene, row: number, barTop: number, x: (real: number) 
       [colour, from, to] = [of, left, pixels > 3 ? right - 0.5 : right];
     }
     if (pixels > LABELLED_PX) wide.push(bar);
-    // What ends within the same pixel would be drawn over it.
+    // Skip bars that end within the same pixel.
     bar = pixels > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
   }
   flush();
 }
 
-/** Failures are drawn over all that shares their pixels. */
+/** Draws failures above all other bars in their pixels. */
 function drawFailed(
   context: CanvasRenderingContext2D,
   scene: Scene,
@@ -236,14 +236,14 @@ function drawFailed(
     if (bar >= (rowStarts[row + 1] as number) || (starts[bar] as number) > toUs) break;
     if ((ends[bar] as number) < fromUs) continue;
     const [left, right] = edges(scene, bar, x, width);
-    // Wide ones are there already, with their names.
+    // Wide bars are already drawn, with their names.
     if (right - left > 3 || right <= drawnTo) continue;
     context.fillRect(left, barTop, right - left, BAR);
     drawnTo = right;
   }
 }
 
-/** What the end waited for is underlined. */
+/** Underlines the critical path. */
 function drawCritical(
   context: CanvasRenderingContext2D,
   { layout, critical, map, window }: Scene,
@@ -257,7 +257,7 @@ function drawCritical(
   const perPixel = (window.to - window.from) / width;
   let skipFrom = Infinity;
   for (const stretch of critical) {
-    // Latest first: what begins in a pixel that is drawn adds nothing.
+    // Latest first: a stretch that starts in a drawn pixel adds nothing.
     if (stretch.fromUs >= skipFrom || stretch.toUs < fromUs || stretch.fromUs > toUs) continue;
     const barTop = rowTop.get(rowOf(layout, layout.barOf[stretch.slot] as number));
     if (barTop === undefined) continue;
@@ -272,7 +272,7 @@ export function rowOf({ rowStarts }: Layout, bar: number): number {
   return atLeast(rowStarts, bar + 1) - 1;
 }
 
-/** The first place of a sorted list whose value is no less than that. */
+/** Returns the first index in a sorted list whose value is at least `least`. */
 function atLeast(sorted: Int32Array, value: number): number {
   let low = 0;
   let high = sorted.length;
@@ -289,15 +289,15 @@ interface Sprite {
   width: number;
 }
 
-/** Names as pictures: to draw one again costs a small part of what drawing its text does. */
+/** Names as images, because drawing an image is much cheaper than drawing text. */
 const sprites = new Recent<Sprite>(2000, ({ picture }) => picture.close());
-/** To make one takes far longer than to draw a bar. A frame takes so long for new ones at most; the rest come with the next frames. */
+/** Time per frame for creating name images. Creating one takes far longer than drawing a bar; the rest follow in the next frames. */
 const NEW_PER_FRAME_MS = 2;
-/** What a frame has taken for new ones, and whether some wait for the next frame. */
+/** Time spent in this frame, and true in `waits` if some remain for the next frame. */
 const sprited = { ms: 0, waits: false };
-/** All are made on this one. */
+/** Shared canvas on which the images are created. */
 let easel: OffscreenCanvasRenderingContext2D | undefined;
-/** Wider names are cut. */
+/** Maximum width; wider names are cut. */
 const WIDEST_PX = 600;
 let spritesFor = "";
 
@@ -311,7 +311,7 @@ function beginSprites(colour: Colours): void {
   spritesFor = look;
 }
 
-/** Undefined if it is to wait for the next frame. */
+/** Returns the image of a name; undefined if it must wait for the next frame. */
 function sprite(colour: Colours, name: string): Sprite | undefined {
   const known = sprites.get(name);
   if (known) return known;
@@ -336,7 +336,7 @@ function newSprite(colour: Colours, name: string): Sprite {
   context.scale(devicePixelRatio, devicePixelRatio);
   context.font = `11px ${colour.font}`;
   context.textBaseline = "middle";
-  // Outlined by the ground: readable on every bar, in every theme.
+  // Outlined in the background colour, so that it is readable on every bar in every theme.
   context.lineWidth = 2;
   context.lineJoin = "round";
   context.strokeStyle = colour.ground;
@@ -346,7 +346,7 @@ function newSprite(colour: Colours, name: string): Sprite {
   return { picture: context.canvas.transferToImageBitmap(), width };
 }
 
-/** As much of a name as there is room for. */
+/** Draws the part of a name that fits. */
 function label(context: CanvasRenderingContext2D, colour: Colours, name: string, left: number, right: number, top: number): void {
   if (name === "") return;
   const of = sprite(colour, name);
@@ -358,7 +358,7 @@ function label(context: CanvasRenderingContext2D, colour: Colours, name: string,
   context.drawImage(picture, 0, 0, part, picture.height, left + 4, top, shown, BAR);
 }
 
-/** Stretches of folded time are hatched. */
+/** Hatches collapsed gaps. */
 function drawGaps(context: CanvasRenderingContext2D, { map }: Scene, colour: Colours, x: (real: number) => number, height: number): void {
   for (const [from, to] of map.gaps) {
     const [left, right] = [x(from), x(to)];
@@ -413,7 +413,7 @@ function drawRuler(context: CanvasRenderingContext2D, { map, window }: Scene, co
   }
 }
 
-/** How long the folded stretches are, where there is room to say so; a tick has none beside it. */
+/** Labels collapsed gaps with their duration, where space permits and no tick is adjacent. */
 function gapLabels(context: CanvasRenderingContext2D, map: TimeMap, x: (real: number) => number, width: number): { text: string; left: number; right: number }[] {
   const labels: { text: string; left: number; right: number }[] = [];
   let free = -Infinity;
@@ -428,7 +428,7 @@ function gapLabels(context: CanvasRenderingContext2D, map: TimeMap, x: (real: nu
   return labels;
 }
 
-/** The time of a tick, as exact as the step. */
+/** Formats the time of a tick, with the precision of the step. */
 function tick(time: number, step: number): string {
   if (time >= 120e6) return duration(time * 1000, locale);
   const of = step >= 1e5 ? ({ us: 1e6, name: "second" } as const) : step >= 100 ? ({ us: 1e3, name: "millisecond" } as const) : ({ us: 1, name: "microsecond" } as const);
@@ -436,7 +436,7 @@ function tick(time: number, step: number): string {
   return unit(time / of.us, digits, of.name, locale);
 }
 
-/** How much runs, all time long, and which part of it is in the window. */
+/** Draws the load over the whole time, and the part that the window shows. */
 export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number): void {
   const colour = coloursOf(context.canvas);
   const { map, window } = scene;
@@ -455,7 +455,7 @@ export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, wid
 
 let pictured: { load: Load; look: string; picture: ImageBitmap } | null = null;
 
-/** The load over all time, drawn again only when it has changed: while one zooms and moves it is the same. */
+/** Image of the load over the whole time. It is only redrawn when the data has changed, and reused while zooming and moving. */
 function loadPicture(scene: Scene, colour: Colours, width: number, height: number): ImageBitmap | null {
   if (width < 1 || height < 1) return null;
   const of = load(scene, Math.floor(width));
@@ -487,7 +487,7 @@ interface Load {
 
 const loads = new WeakMap<Layout, Load>();
 
-/** How many leaves run in each of so many parts of the whole, and how many end there failed. */
+/** Returns the number of running leaf processes, and of leaf failures, in each of `parts` intervals. */
 function load({ tree, layout, map, nowUs }: Scene, parts: number): Load {
   const key = `${parts} ${map.total}`;
   const before = loads.get(layout);

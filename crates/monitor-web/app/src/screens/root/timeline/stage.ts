@@ -1,15 +1,15 @@
-/** The timeline's canvases: keeps the window, turns pointers, wheel and keys into it, and draws once per frame. */
+/** Manages the timeline's canvases: keeps the window, applies pointer, wheel and key input to it, and draws once per frame. */
 import { firstBar, type TimeMap } from "../../../model/timeline.ts";
 import { draw, drawMinimap, LANE, rowOf, type Scene, ROW, rowsHeight } from "./draw.ts";
 
-/** The least of the time that a window shows, in µs. */
+/** Minimum duration that a window shows, in µs. */
 const LEAST_US = 2;
 const ZOOM_PER_KEY = 1.5;
 const PAN_PER_KEY = 0.2;
-/** A pointer that moved less has clicked. */
+/** A pointer that moved less counts as a click. */
 const CLICK_PX = 4;
 
-/** In shown time: see `TimeMap`. */
+/** Times are displayed time: see `TimeMap`. */
 export interface Window {
   from: number;
   to: number;
@@ -29,7 +29,7 @@ export interface Range {
 interface Callbacks {
   onSelect(slot: number): void;
   onHover(hovered: Hovered | null): void;
-  /** In real time; null for all of it. */
+  /** Reports the window in real time; null for everything. */
   onWindow(window: Range | null): void;
   onRange(range: Range | null): void;
 }
@@ -38,7 +38,7 @@ type Shown = Omit<Scene, "window" | "range" | "hovered">;
 
 export class Stage {
   private window: Window = { from: 0, to: 1 };
-  /** All of it is shown, also when it grows. */
+  /** True if everything is shown, also when it grows. */
   private whole = true;
   private range: Range | null = null;
   private hovered: number | null = null;
@@ -79,7 +79,7 @@ export class Stage {
   show(scene: Shown): void {
     const before = this.scene?.map;
     if (before && before !== scene.map && !this.whole) {
-      // The same real time stays in the window when gaps are folded or the end moves on.
+      // The window keeps its real time when gaps are collapsed or the end moves.
       this.window = { from: scene.map.toShown(before.toReal(this.window.from)), to: scene.map.toShown(before.toReal(this.window.to)) };
     }
     this.scene = scene;
@@ -87,7 +87,7 @@ export class Stage {
     this.redraw();
   }
 
-  /** Shows a stretch of real time; null shows all. */
+  /** Shows a range of real time; null shows everything. */
   goTo(range: Range | null): void {
     if (!this.scene) return;
     const { map } = this.scene;
@@ -96,13 +96,13 @@ export class Stage {
     this.redraw();
   }
 
-  /** Scrolls to the row of a process and, where its bar is out of the window, moves that; returns whether it has a bar. */
+  /** Scrolls to a process's row, and moves the window if its bar is outside; returns true if it has a bar. */
   reveal(slot: number): boolean {
     const { scene, scroller } = this;
     const bar = scene?.layout.barOf[slot] ?? -1;
     if (!scene || bar < 0) return false;
     const { layout, map, nowUs } = scene;
-    // As high as it will be: what it has room for decides how far it can be scrolled.
+    // Set the final height first, because it determines the scroll range.
     this.canvas.style.height = `${scroller.clientHeight}px`;
     const top = topOf(layout.lanes, rowOf(layout, bar));
     const head = rowsHeight([]);
@@ -119,7 +119,7 @@ export class Stage {
     this.redraw();
   }
 
-  /** W and S zoom, A and D move, 0 shows all, R sums up what is in the window; returns whether the key meant something. */
+  /** Handles keys: W and S zoom, A and D move, 0 shows everything, R summarises the window. Returns true if the key had an effect. */
   key(key: string): boolean {
     const span = this.window.to - this.window.from;
     switch (key.toLowerCase()) {
@@ -166,7 +166,7 @@ export class Stage {
     const begin = performance.now();
     if (draw(fit(this.canvas, clientWidth, clientHeight), scene, clientWidth, clientHeight, scrollTop)) this.redraw();
     drawMinimap(fit(this.minimap, this.minimap.clientWidth, this.minimap.clientHeight), scene, this.minimap.clientWidth, this.minimap.clientHeight);
-    // What a test may look at, and the bench.
+    // For tests and the benchmark.
     this.canvas.dataset["drawMs"] = (performance.now() - begin).toFixed(2);
     const { map } = this.scene;
     this.canvas.dataset["window"] = `${Math.round(map.toReal(this.window.from))}-${Math.round(map.toReal(this.window.to))}`;
@@ -176,7 +176,7 @@ export class Stage {
     return this.scene?.map;
   }
 
-  /** Sets the window, no smaller and no larger than makes sense, and tells it. */
+  /** Sets the window within its limits, and reports it. */
   private set(from: number, to: number): void {
     const total = this.map?.total ?? 1;
     const span = Math.min(total, Math.max(LEAST_US, to - from));
@@ -203,7 +203,7 @@ export class Stage {
   }
 
   private readonly wheel = (event: WheelEvent): void => {
-    // Shift and the other axis move, Alt scrolls through the rows, all else zooms where the pointer is.
+    // Shift or horizontal scrolling moves, Alt scrolls the rows, everything else zooms at the pointer.
     if (event.altKey) return;
     event.preventDefault();
     const width = this.canvas.clientWidth;
@@ -272,7 +272,7 @@ export class Stage {
     this.cancel(event);
     if (!drag || drag.moved) return;
     if (drag.kind === "brush") {
-      // A click moves the window there as it is.
+      // A click centres the window without changing its size.
       const half = (this.window.to - this.window.from) / 2;
       return this.set(drag.at - half, drag.at + half);
     }
@@ -316,7 +316,7 @@ export class Stage {
     if (row === null) return null;
     const perPixel = (this.window.to - this.window.from) / this.canvas.clientWidth;
     const at = this.timeAt(x, this.canvas.clientWidth);
-    // What is less than two pixels wide can still be met.
+    // Bars narrower than two pixels can still be hit.
     const [from, to] = [map.toReal(at - 2 * perPixel), map.toReal(at + 2 * perPixel)];
     let best: number | null = null;
     for (let bar = firstBar(layout, row, from); bar < (layout.rowStarts[row + 1] as number); bar += 1) {
@@ -327,7 +327,7 @@ export class Stage {
   }
 }
 
-/** The row at a height below the ruler, if there is one. */
+/** Returns the row at a position below the ruler, if there is one. */
 function rowAt(lanes: Scene["layout"]["lanes"], y: number): number | null {
   let top = rowsHeight([]);
   for (const lane of lanes) {
@@ -339,7 +339,7 @@ function rowAt(lanes: Scene["layout"]["lanes"], y: number): number | null {
   return null;
 }
 
-/** How far below the top of all a row begins. */
+/** Returns the vertical position of a row. */
 function topOf(lanes: Scene["layout"]["lanes"], row: number): number {
   let top = rowsHeight([]);
   for (const lane of lanes) {
@@ -350,7 +350,7 @@ function topOf(lanes: Scene["layout"]["lanes"], row: number): number {
   return top;
 }
 
-/** Makes a canvas as many pixels as it has on the screen. */
+/** Sets a canvas's resolution to that of the screen. */
 function fit(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D {
   const ratio = devicePixelRatio;
   const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
