@@ -55,7 +55,7 @@ fn shell(house: &House) -> Command {
             None => bash.env_remove(name),
         };
     }
-    bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "READY> ").current_dir(house.folder.path());
+    bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "READY> ").env("TERM", "xterm").current_dir(house.folder.path());
     bash
 }
 
