@@ -270,12 +270,12 @@ pub(crate) fn launch(folder: &Path) -> ExitCode {
     ended(&monitor_runner::launch(folder), None).into()
 }
 
-/// What stands on stderr is the command's: the recorder's warnings are heard here and go no further, unless `MONITOR_LOG` asks for them.
+/// Keeps the recorder's warnings off stderr, which belongs to the command, unless `MONITOR_LOG` enables them.
 fn keep_warnings() {
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
 }
 
-/// `hint` is what may help if the command was not found.
+/// Prints errors and notes about the end of a run, and returns the exit code. `hint` is printed if the command was not found.
 fn ended(outcome: &Result<Outcome, RunError>, hint: Option<String>) -> u8 {
     match outcome {
         Ok(outcome) => {
@@ -290,7 +290,7 @@ fn ended(outcome: &Result<Outcome, RunError>, hint: Option<String>) -> u8 {
     }
 }
 
-/// Tells how a command that stands where options do is to be written.
+/// Prints the correct form of a command line whose command was given without `--`.
 pub(crate) fn hint_at_misread(error: &clap::Error) {
     let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     if error.kind() == ErrorKind::UnknownArgument
@@ -307,7 +307,7 @@ pub(crate) fn hint_at_misread(error: &clap::Error) {
     }
 }
 
-/// What a command of one word with spaces in it was probably meant to be.
+/// Returns a hint for a command that was given as one word with spaces, such as `"make -j8"`.
 fn unquoted(command: &[OsString]) -> Option<String> {
     let [command] = command else { return None };
     let command = command.to_string_lossy();
@@ -321,7 +321,7 @@ fn in_shell(line: &str) -> String {
     format!("sh -c {}", quoted(line))
 }
 
-/// As a shell reads it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -333,7 +333,7 @@ fn hint_at(hint: Option<String>) {
     }
 }
 
-/// Says the run's id when the command runs.
+/// Starts a detached run, and prints its id when the command runs.
 fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
     let system = |action| move |source| RunError::System { action, source };
     let no_home =
@@ -344,7 +344,7 @@ fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
     });
     match started {
         Ok(run) => {
-            // It runs, whether somebody reads this or not.
+            // The run has started, even if its id can't be printed.
             let _ = writeln!(std::io::stdout(), "{}", run.id());
             ExitCode::SUCCESS
         }
@@ -362,7 +362,7 @@ fn failed(error: &RunError) -> u8 {
 }
 
 fn say(text: &str) {
-    // Nobody is left to tell that it could not be written.
+    // A failed write to stderr can't be reported anywhere.
     let _ = writeln!(anstream::stderr(), "monitor run: {}", visible(text));
 }
 

@@ -24,7 +24,7 @@ pub(super) fn link(text: &str) -> Result<Link, String> {
 
 /// `NAME=file:PATH`, `NAME=env:VARIABLE`.
 pub(super) fn secret(text: &str) -> Result<(String, Secret), String> {
-    // Whoever gives the secret itself is not to see it again in an error.
+    // The error does not repeat the text, which may be the secret itself.
     let expected = || "expected NAME=file:PATH or NAME=env:VARIABLE, which say where the secret is, and not what it is".to_owned();
     let (name, place) = pair(text).map_err(|_| expected())?;
     let secret = match place.split_once(':') {
