@@ -40,6 +40,7 @@ const WALLS: &[(&str, &[&str])] = &[
         &[
             "monitor-alerts",
             "monitor-duration",
+            "monitor-jobs",
             "monitor-state",
             "monitor-tasks",
             "monitor-wire",
@@ -58,7 +59,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     (
         "monitor-store-sqlite",
-        &["monitor-alerts", "monitor-salvage", "monitor-state", "monitor-store", "monitor-tasks", "monitor-wire", "*"],
+        &["monitor-alerts", "monitor-jobs", "monitor-salvage", "monitor-state", "monitor-store", "monitor-tasks", "monitor-wire", "*"],
     ),
     ("monitor-otlp", &["monitor-wire", "monitor-state", "base64", "http", "percent-encoding", "prost", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
@@ -74,6 +75,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "monitor-state",
             "monitor-otlp",
             "monitor-tasks",
+            "monitor-jobs",
             "monitor-alerts",
             "monitor-mcp",
             "monitor-notify",
@@ -85,6 +87,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("monitor-runs", &["monitor-duration", "etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-alerts", &["monitor-duration", "monitor-tasks", "jiff", "serde", "serde_json"]),
+    ("monitor-jobs", &["monitor-duration", "monitor-wire", "globset", "serde", "serde_json"]),
     ("monitor-tasks", &["monitor-duration", "croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-duration", "monitor-client", "monitor-runs", "*"]),
     (

@@ -1,6 +1,6 @@
-//! The interface of a store, in seven traits: [`Intake`] stores events, [`Queries`] answers queries about trees, [`BatchQueries`] about
-//! batch tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts and [`QueueQueries`] about queue tasks, and
-//! [`Housekeeping`] deletes old data and makes backups.
+//! The interface of a store, in eight traits: [`Intake`] stores events, [`Queries`] answers queries about trees, [`BatchQueries`] about
+//! batch tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts [`QueueQueries`] about queue tasks and [`JobStore`] about jobs on many hosts,
+//! and [`Housekeeping`] deletes old data and makes backups.
 //!
 //! This crate accesses no database and no files, and depends on no wall clock or settings. Events are passed as [`packed`] batches. With
 //! the feature `testing` it also contains a store in memory and, as [`suite!`], the tests that every store must pass.
@@ -15,6 +15,7 @@ pub mod event_log;
 pub mod heartbeat;
 pub mod housekeeping;
 mod intake;
+pub mod jobs;
 #[cfg(any(test, feature = "testing"))]
 #[allow(missing_docs, clippy::return_self_not_must_use, reason = "tests")]
 pub mod memory;
@@ -48,6 +49,7 @@ pub use self::heartbeat::TRIGGER as PING;
 pub use self::heartbeat::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing};
 pub use self::housekeeping::{Backup, Budget, Chore, Housekeeping, Rules, Tidied, Turn};
 pub use self::intake::Intake;
+pub use self::jobs::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob};
 pub use self::queries::{
     CausesQuery, ErrorsQuery, LogsQuery, MOST_LINKED, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort,
     RootsQuery, SeriesQuery, Standing, StatsQuery, StatsSort,

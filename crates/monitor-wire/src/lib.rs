@@ -18,6 +18,10 @@ mod fold;
 mod heartbeat;
 mod host;
 mod ids;
+mod job;
+mod job_order;
+mod job_status;
+mod managed_host;
 mod method;
 mod model;
 mod order;
@@ -58,6 +62,13 @@ pub use fold::{Fold, FoldError, quantile_ns};
 pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
+pub use job::{
+    IpTarget, Job, JobHost, JobHostsPage, JobOperate, JobOperation, JobPreview, JobRequest, JobRetry, JobStarted, JobStep, JobsPage,
+    Language, PreviewedHost, Rolling, RollingMode, SecretSource, StepRequest, StepStarted, Targets,
+};
+pub use job_order::{JobKeys, JobOrder, JobOrders, JobReport, JobReportEvent, JobReports, JobRunKey, SignedJobOrder};
+pub use job_status::{HostStatus, JobStatus};
+pub use managed_host::{HostDefinition, HostReach, HostsChanged, HostsPut, ManagedHost, ManagedHosts};
 pub use method::{Argument, ArgumentKind, CHANGING_METHODS, Method, MethodGroup, MethodScope, READING_METHODS, SINGLE_METHODS};
 pub use model::{
     Attempt, Counts, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress, Root,

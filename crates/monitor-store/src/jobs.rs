@@ -1,0 +1,133 @@
+//! Jobs on many hosts, and the hosts: the operations of a store.
+
+use monitor_jobs::{HostRun, JobState, Target, Transition};
+use monitor_wire::{HostDefinition, HostStatus, JobRequest, JobStatus};
+
+use super::StoreError;
+
+/// Operations on hosts and jobs. Every method blocks, so call it only where blocking is allowed. Changes are durable when the method returns.
+///
+/// # Errors
+/// Every method returns an error if the store fails.
+#[allow(clippy::missing_errors_doc, reason = "said once for all above")]
+pub trait JobStore: Send + Sync + 'static {
+    /// Returns all hosts, sorted by name.
+    fn hosts(&self) -> Result<Vec<HostRow>, StoreError>;
+
+    /// Adds a host, or changes the settings of the host with this name. Returns its row, and true if it was added.
+    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError>;
+
+    /// Removes a host. Its jobs keep their data, and its number is not used again. Returns false if there is none.
+    fn remove_host(&self, id: u64) -> Result<bool, StoreError>;
+
+    /// Adds a job with its steps and hosts, all waiting. If a job with the same request id was created at or after `since_us`, returns that job
+    /// and false.
+    fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError>;
+
+    /// Returns the numbers of all jobs that have not ended, ascending.
+    fn open_jobs(&self) -> Result<Vec<u64>, StoreError>;
+
+    /// Returns the whole state of a job.
+    fn job(&self, id: u64) -> Result<Option<JobState>, StoreError>;
+
+    /// Returns the number of the job that a step belongs to.
+    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError>;
+
+    /// Returns up to `query.limit` jobs that match, newest first, without their targets and hosts. Each step has the number of its hosts by status.
+    fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError>;
+
+    /// Returns a page of the hosts of a job, in the order of steps and targets. The number is the row's position, for the next page.
+    fn job_hosts(&self, query: &JobHostsQuery) -> Result<Vec<(u64, JobHostRow)>, StoreError>;
+
+    /// Applies changes of a job, in one transaction. Each change gets the next number of the store, and stays until [`forget_changes`](Self::forget_changes).
+    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError>;
+
+    /// Returns up to `limit` changes with a number above `after`, ascending: the number, the job, and the change.
+    fn job_changes(&self, after: u64, limit: usize) -> Result<Vec<(u64, u64, Transition)>, StoreError>;
+
+    /// Removes the changes up to a number, after they have been recorded as events.
+    fn forget_changes(&self, until: u64) -> Result<(), StoreError>;
+
+    /// Removes jobs that ended before `before_us`. Returns their numbers, so that the caller can remove their output.
+    fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
+}
+
+/// A host as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRow {
+    /// Number of the host.
+    pub id: u64,
+    /// Settings of the host.
+    pub definition: HostDefinition,
+    /// Time at which it was added, in Unix microseconds.
+    pub created_us: u64,
+}
+
+/// A job to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// The request, after its defaults were filled in.
+    pub request: JobRequest,
+    /// User or token that starts the job.
+    pub by: String,
+    /// The selected hosts, each once.
+    pub targets: Vec<Target>,
+    /// Time at which the job is created, in Unix microseconds.
+    pub created_us: u64,
+}
+
+/// Conditions on jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobsQuery {
+    /// Only jobs with this status.
+    pub status: Option<JobStatus>,
+    /// Only jobs that have not ended (`Some(true)`) or have ended (`Some(false)`).
+    pub is_open: Option<bool>,
+    /// Only jobs whose name contains this text.
+    pub name: Option<String>,
+    /// Only jobs that run on this host.
+    pub host: Option<u64>,
+    /// Only jobs created at or after this time, in Unix microseconds.
+    pub from_us: Option<u64>,
+    /// Only jobs with a smaller number.
+    pub before: Option<u64>,
+    /// Maximum number of jobs.
+    pub limit: usize,
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// The job. Its targets and the hosts of its steps are empty.
+    pub job: JobState,
+    /// For each step, the number of hosts with each status.
+    pub counts: Vec<Vec<(HostStatus, u32)>>,
+}
+
+/// Conditions on the hosts of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobHostsQuery {
+    /// Number of the job.
+    pub job: u64,
+    /// Only hosts in this step.
+    pub step: Option<u64>,
+    /// Only hosts with this status.
+    pub status: Option<HostStatus>,
+    /// Only hosts with this tag.
+    pub tag: Option<String>,
+    /// Only rows after this position.
+    pub after: Option<u64>,
+    /// Maximum number of rows.
+    pub limit: usize,
+}
+
+/// A host of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobHostRow {
+    /// Number of the step.
+    pub step_id: u64,
+    /// The target.
+    pub target: Target,
+    /// The host's state in the step.
+    pub run: HostRun,
+}
