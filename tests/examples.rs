@@ -227,7 +227,7 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 
 #[test]
 fn the_program_of_docs_queues_shows_its_tasks() {
-    let page = include_str!("../docs/queues.md");
+    let page = include_str!("../docs/guides/queues.md");
     let program = include_str!("../examples/tickets/main.rs");
     let (_, program) = program.split_once("\n\n").unwrap();
     assert_eq!(blocks(page, "rust")[0], program.trim_end(), "the page has this program");
@@ -269,7 +269,7 @@ fn the_program_of_docs_queues_shows_its_tasks() {
 #[test]
 fn the_program_of_docs_control_works_under_control() {
     let (_, program) = include_str!("../examples/controlled/main.rs").split_once("\n\n").unwrap();
-    assert_eq!(blocks(include_str!("../docs/control.md"), "rust")[0], program.trim_end(), "the page has this program");
+    assert_eq!(blocks(include_str!("../docs/guides/control.md"), "rust")[0], program.trim_end(), "the page has this program");
     let server = Server::start();
     let printed = same_each_way(&server, |server| example("controlled", server));
     assert_eq!((printed.code, printed.stdout.as_str()), (Some(0), "a.mov: 120 bytes\nb.mov: 120 bytes\n"), "{}", printed.stderr);

@@ -1,5 +1,5 @@
 //! Every way for a program to end, and everything that a program may do to the client before that: which events arrive, and that the
-//! program is not affected. `docs/exits.md` contains the same as a table.
+//! program is not affected. `docs/internals/exits.md` contains the same as a table.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! The installation of docs/operations.md, line by line. The programs of the units run directly, in a folder that represents the machine.
+//! The installation of docs/guides/operations.md, line by line. The programs of the units run directly, in a folder that represents the machine.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use monitor_tests::{command, terminate, wait_for};
 use serde_json::{Value, json};
 
-const PAGE: &str = include_str!("../docs/operations.md");
+const PAGE: &str = include_str!("../docs/guides/operations.md");
 /// Keys of units that the systemd of Debian 12 does not know.
 const NEWER_KEYS: &str = "Unknown key 'DelegateSubgroup'";
 

@@ -1,4 +1,4 @@
-//! A worker of a queue that can be controlled remotely. docs/control.md shows this program.
+//! A worker of a queue that can be controlled remotely. docs/guides/control.md shows this program.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 MONITOR_COMMANDS=all cargo run -p monitor-examples --bin controlled

@@ -1,4 +1,4 @@
-//! Sends films through a queue and processes them. docs/queues.md shows this program.
+//! Sends films through a queue and processes them. docs/guides/queues.md shows this program.
 //!
 //! ```text
 //! MONITOR_ENABLED=1 cargo run -p monitor-examples --bin tickets

@@ -79,7 +79,7 @@
 //! - `testing` adds a module for tests of a program's own instrumentation.
 //! - `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry the current process
 //!   through the crate of that name: as a [`Carrier`], or by a module of that name here.
-//! - `otlp` sends spans to a receiver of OpenTelemetry, without a Process Monitor server (docs/otlp.md).
+//! - `otlp` sends spans to a receiver of OpenTelemetry, without a Process Monitor server (docs/guides/opentelemetry.md).
 //! - `tls` adds https. `zstd` compresses with zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 //!
 //! A worker of a queue is put [under control](control) by one call before each task.
@@ -160,9 +160,9 @@ pub mod __private {
     pub use monitor_core::{Line, log_line};
 }
 
-/// The recipes of docs/propagation.md, run as tests.
+/// The recipes of docs/guides/propagation.md, run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/propagation.md")]
+#[doc = include_str!("../../docs/guides/propagation.md")]
 struct Recipes;
 
 /// Returns true if this program is monitored.

@@ -1,9 +1,9 @@
-//! Tests of docs/control.md: each command, with the example `workers`.
+//! Tests of docs/guides/control.md: each command, with the example `workers`.
 
 use super::session::{Session, code_of_first_column};
 use super::typed;
 
-const PAGE: &str = include_str!("../../docs/control.md");
+const PAGE: &str = include_str!("../../docs/guides/control.md");
 
 #[test]
 fn each_command_of_the_page_on_workers_does_as_the_page_says() {

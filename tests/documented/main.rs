@@ -1,6 +1,6 @@
-//! Examples of the documentation, executed like a user would: docs/api.md in the shell and in Python, with a real server and the example
-//! `workers`; docs/batch.md, the first ten minutes and each definition; docs/heartbeats.md, a heartbeat and its ping; docs/control.md and
-//! docs/alerts.md, each command and each file.
+//! Examples of the documentation, executed like a user would: docs/reference/api.md in the shell and in Python, with a real server and the example
+//! `workers`; docs/guides/batch.md, the first ten minutes and each definition; docs/guides/heartbeats.md, a heartbeat and its ping; docs/guides/control.md and
+//! docs/guides/alerts.md, each command and each file.
 #![cfg(target_os = "linux")]
 
 mod alerts;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use monitor_tests::{Server, command, example, run, wait_for};
 
-const PAGE: &str = include_str!("../../docs/api.md");
+const PAGE: &str = include_str!("../../docs/reference/api.md");
 /// Written after each step of the page. No example prints it.
 const END_OF_STEP: char = '\u{1e}';
 
@@ -156,7 +156,7 @@ fn words_with_gaps_are_compared() {
     }
 }
 
-const BATCH: &str = include_str!("../../docs/batch.md");
+const BATCH: &str = include_str!("../../docs/guides/batch.md");
 
 /// Commands at a prompt, in the order of a section, each with its output.
 fn typed(page: &str, section: &str) -> Vec<(String, String)> {
@@ -240,7 +240,7 @@ fn each_definition_of_the_page_has_no_mistake() {
 #[test]
 fn a_heartbeat_is_added_and_pinged_as_its_page_says() {
     let server = Server::start();
-    let (_, block) = include_str!("../../docs/heartbeats.md").split_once("```sh\n").expect("commands");
+    let (_, block) = include_str!("../../docs/guides/heartbeats.md").split_once("```sh\n").expect("commands");
     let (block, _) = block.split_once("```").expect("their end");
     let [add, ping] = block.lines().collect::<Vec<_>>()[..] else { panic!("two commands: {block}") };
     let done = |words: &str| {

@@ -138,7 +138,7 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
     limit_files(&mut roots);
     let mut child = roots.spawn().unwrap();
     assert_eq!(line(&mut child), "done");
-    // As docs/spool.md describes. The journal has no space for half of the events, if it gets any space.
+    // As docs/internals/spool.md describes. The journal has no space for half of the events, if it gets any space.
     let in_memory = || {
         let mut folders = std::fs::read_dir(server.spool()).ok()?.map_while(Result::ok);
         let program = folders.find_map(|folder| std::fs::read(folder.path().join("program")).ok())?;

@@ -1,11 +1,11 @@
-//! The files for clients in docs/assistants.md lead to the tools.
+//! The files for clients in docs/guides/assistants.md lead to the tools.
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::over_http::{post_to, start, token};
 
-const PAGE: &str = include_str!("../../docs/assistants.md");
+const PAGE: &str = include_str!("../../docs/guides/assistants.md");
 
 /// Text with a variable of a client in place of the token, such as `Bearer ${env:MONITOR_TOKEN}`.
 fn with_token(text: &str, token: &str) -> String {

@@ -1,5 +1,5 @@
 //! A month of outages on the real server, with a steered clock. The messages must agree with a model that knows the guarantees of
-//! docs/alerts.md but not their implementation, whichever process is killed and whatever the receivers answer.
+//! docs/guides/alerts.md but not their implementation, whichever process is killed and whatever the receivers answer.
 #![cfg(target_os = "linux")]
 
 #[path = "../agent/harness.rs"]

@@ -1,4 +1,4 @@
-//! Model of the guarantees of docs/alerts.md for tasks that fail and recover, independent of the implementation.
+//! Model of the guarantees of docs/guides/alerts.md for tasks that fail and recover, independent of the implementation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tests of the commands in docs/ci.md.
+//! Tests of the commands in docs/guides/ci.md.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Job;
 
-const PAGE: &str = include_str!("../../docs/ci.md");
+const PAGE: &str = include_str!("../../docs/guides/ci.md");
 
 /// The only block in a language below a heading of the page.
 fn block(heading: &str, language: &str) -> &'static str {

@@ -16,7 +16,7 @@ pub(crate) fn traced() {
     many(300);
 }
 
-/// The example of docs/reach.md without its filter, and a logger in front of the client's logger. Sends its own request to the server.
+/// The example of docs/guides/existing-program.md without its filter, and a logger in front of the client's logger. Sends its own request to the server.
 pub(crate) fn subscriber_shows_all() {
     struct Stderr;
 

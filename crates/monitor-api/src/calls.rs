@@ -17,7 +17,7 @@ use crate::client::Client;
 /// Maximum wait for the first byte of a backup. The server copies the database before it sends it, which takes as long as the disk needs.
 const BACKUP_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 
-/// Format of an exported tree. `docs/export.md` describes all formats.
+/// Format of an exported tree. `docs/guides/export.md` describes all formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExportFormat {

@@ -12,7 +12,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 /// The first bytes of a gzip member (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Level with the best ratio of time to saved bytes. Level 1 leaves 40 % more bytes; level 3 takes 20 % more time for 4 % fewer bytes
-/// (docs/measurements/client.md, *The weight of the client*).
+/// (docs/internals/measurements/client.md, *The weight of the client*).
 const LEVEL: Compression = Compression::new(2);
 /// A window of 16 KiB. The maximum of 32 KiB takes 64 KiB more memory for 1 % fewer bytes.
 const WINDOW_BITS: u8 = 14;

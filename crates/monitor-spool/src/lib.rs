@@ -10,7 +10,7 @@
 //!    └─ journal-…           what is numbered and not yet acknowledged
 //! ```
 //! The writing side is [`Spool::begin`] and the parts of [`Begun`]. The reading side is [`Spool::list`], [`Spool::claim`] and [`Replay`].
-//! [`send_all`] sends the batches of both. `docs/spool.md` describes the formats, and which failures lose which data. The settings of a
+//! [`send_all`] sends the batches of both. `docs/internals/spool.md` describes the formats, and which failures lose which data. The settings of a
 //! recording program, such as the path of the spool, are read in [`settings`].
 //!
 //! Without the feature `read`, the crate contains only the writing side, which depends only on std and libc.

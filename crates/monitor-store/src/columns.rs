@@ -1,4 +1,4 @@
-//! A whole tree as binary columns, over which the page lays typed arrays. The format is documented in `docs/columns.md`.
+//! A whole tree as binary columns, over which the page lays typed arrays. The format is documented in `docs/internals/columns.md`.
 
 use std::fmt::Write as _;
 

@@ -66,7 +66,7 @@ fn every_key_is_read() {
 
 #[test]
 fn the_examples_of_the_page_have_no_mistakes() {
-    let page = include_str!("../../../docs/batch.md");
+    let page = include_str!("../../../docs/guides/batch.md");
     let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let examples = examples.filter(|example| !example.starts_with("# agent.toml"));
     // Partial examples in the documentation have no name.

@@ -6,7 +6,7 @@
 //! A new method touches two files: `method.rs`, with a row, and `order.rs` (`program_order.rs` for a [`MethodGroup::Switch`]), with a variant and its
 //! arguments. Then the tests fail until these are there as well:
 //! - the generated files, which `UPDATE_EXPECT=1 cargo test -p monitor-server --test http openapi` and `npm run types` write
-//! - a line in docs/control.md
+//! - a line in docs/guides/control.md
 //! - the page's translations `worker.method.NAME`, `worker.effect.NAME` and `worker.argument.NAME` in `app/src/locales/parts/worker.*.ts`
 
 use std::fmt;
@@ -418,14 +418,14 @@ mod tests {
 
     #[test]
     fn the_documentation_describes_each_method_with_its_arguments() {
-        let docs = [include_str!("../../../docs/control.md"), include_str!("../../../docs/commands.md")];
+        let docs = [include_str!("../../../docs/guides/control.md"), include_str!("../../../docs/guides/commands.md")];
         let lines = || docs.iter().flat_map(|page| page.lines());
         for method in Method::ALL {
             let is_named = |line: &&str| ["`", " "].iter().any(|end| line.contains(&format!("`{}{end}", method.name)));
             assert!(lines().any(|line| is_named(&line)), "no page describes {}", method.name);
             if method.scope != MethodScope::Read && method.name != "cancel" {
                 let has_all = |line: &str| method.arguments.iter().all(|argument| line.contains(argument.name));
-                assert!(lines().any(|line| line.starts_with('|') && is_named(&line) && has_all(line)), "docs/control.md: {}", method.name);
+                assert!(lines().any(|line| line.starts_with('|') && is_named(&line) && has_all(line)), "docs/guides/control.md: {}", method.name);
             }
         }
     }

@@ -56,7 +56,7 @@ fn render(status: &Status, server: &str) -> String {
         row("ALERTS", &visible(mistake));
     }
     if !status.can_tell {
-        row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/alerts.md)");
+        row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/guides/alerts.md)");
     }
     for agent in &status.hindered_agents {
         if let Some(until) = agent.pause_at(now_us()) {

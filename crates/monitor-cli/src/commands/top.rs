@@ -16,7 +16,7 @@ Examples:
   monitor events --dump --json > night.json
   monitor top --replay night.json --speed 60  Replay recorded events
 
-With `NO_COLOR` set, no colours are used. docs/top.md describes all screens.";
+With `NO_COLOR` set, no colours are used. docs/guides/top.md describes all screens.";
 
 /// Show runs, errors, workers, queues and logs live in the terminal
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! `GET /api/v1/stream`: live events as server-sent events, or over a WebSocket on upgrade. `docs/events.md` describes each event and
+//! `GET /api/v1/stream`: live events as server-sent events, or over a WebSocket on upgrade. `docs/reference/events.md` describes each event and
 //! message.
 //!
 //! If events that a client missed are neither in memory nor in the log of events, the client gets one `reset` message. It must load its

@@ -38,7 +38,7 @@ pub(super) struct TreeParams {
     tag = "trees",
     params(
         ("root" = String, Path, description = "The tree: its id, or its number"),
-        ("Accept" = Option<String>, Header, description = "`application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply"),
+        ("Accept" = Option<String>, Header, description = "`application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/internals/columns.md): `limit` and `cursor` don't apply"),
         TreeParams
     ),
     responses(

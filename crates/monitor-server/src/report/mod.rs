@@ -1,7 +1,7 @@
 //! Runs as one HTML file: the page's code (`monitor_web::report`) together with the data that it would otherwise request from the server.
 //!
 //! Recorded data is in blocks of base64, which browsers do not execute. A Content-Security-Policy allows only the page's own script and style, by
-//! their hashes. `docs/export.md` describes the blocks.
+//! their hashes. `docs/guides/export.md` describes the blocks.
 
 mod offline;
 mod redaction;

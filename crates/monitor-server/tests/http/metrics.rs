@@ -97,10 +97,10 @@ async fn figures_are_told_as_openmetrics() {
     ] {
         assert_eq!(samples.get(sample), Some(&value), "{sample} in {samples:#?}");
     }
-    let dashboard = include_str!("../../../../docs/grafana.json");
+    let dashboard = include_str!("../../../../docs/guides/grafana.json");
     let asked = dashboard.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|word| word.starts_with("monitor_"));
     let unknown: Vec<_> = asked.filter(|word| !samples.keys().any(|sample| sample.split('{').next() == Some(word))).collect();
-    assert!(unknown.is_empty(), "docs/grafana.json asks for what there is not: {unknown:?}");
+    assert!(unknown.is_empty(), "docs/guides/grafana.json asks for what there is not: {unknown:?}");
     assert!(samples["monitor_database_bytes"] > 0.0 && samples["monitor_start_time_seconds"] > 1.7e9);
     assert!(samples["monitor_database_log_bytes"] > 0.0, "what is written is in the log first: {samples:#?}");
     assert!(samples["monitor_disk_free_bytes"] > samples["monitor_disk_free_least_bytes"], "{samples:#?}");

@@ -1,4 +1,4 @@
-//! Tests of trees in columns. The decoder is written from the description in `docs/columns.md`, and returns the tree as in JSON.
+//! Tests of trees in columns. The decoder is written from the description in `docs/internals/columns.md`, and returns the tree as in JSON.
 
 use monitor_wire::{Process, TreePage};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! Test that calls every route as every kind of caller while an agent records the orders it receives. The table "What can start a command"
-//! in docs/operations.md must list exactly these orders.
+//! in docs/guides/operations.md must list exactly these orders.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::{Walked, asked, callers, declared};
 use crate::access::{NewToken, Scope};
 use crate::clock::Clock;
 
-const DOCS: &str = include_str!("../../../../../docs/operations.md");
+const DOCS: &str = include_str!("../../../../../docs/guides/operations.md");
 const TITLE: &str = "### What can start a command\n";
 const AGENT: &str = "5b0c0000000000000000000000000001";
 

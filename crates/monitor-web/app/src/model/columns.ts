@@ -1,4 +1,4 @@
-/** Parser of the server's format for trees in columns: `application/vnd.process-monitor.tree`, described in docs/columns.md. */
+/** Parser of the server's format for trees in columns: `application/vnd.process-monitor.tree`, described in docs/internals/columns.md. */
 import type { Failure, Process, TreePage } from "../api/types.ts";
 
 export const MEDIA_TYPE = "application/vnd.process-monitor.tree";

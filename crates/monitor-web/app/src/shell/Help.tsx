@@ -2,7 +2,7 @@ import { type MessageId, t } from "../i18n.ts";
 import { Dialog } from "../ui/Dialog.tsx";
 import { PALETTE_KEY } from "./keys.ts";
 
-/** All keyboard shortcuts by context. docs/keys.md lists the same. */
+/** All keyboard shortcuts by context. docs/reference/keys.md lists the same. */
 const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, MessageId])[]])[] = [
   [
     "keys.everywhere",
