@@ -1,4 +1,4 @@
-//! The installation of docs/guides/operations.md, line by line. The programs of the units run directly, in a folder that represents the machine.
+//! The installation of docs/guides/server.md and the copy of docs/guides/backup.md, line by line. The programs of the units run directly, in a folder that represents the machine.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use monitor_tests::{command, terminate, wait_for};
 use serde_json::{Value, json};
 
-const PAGE: &str = include_str!("../docs/guides/operations.md");
+const PAGE: &str = concat!(include_str!("../docs/guides/server.md"), include_str!("../docs/guides/backup.md"));
 /// Keys of units that the systemd of Debian 12 does not know.
 const NEWER_KEYS: &str = "Unknown key 'DelegateSubgroup'";
 
@@ -184,7 +184,7 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     let has_channel = |machine: &Machine| machine.get("/alerts/rules").to_string().contains("\"page\"");
     wait_for("the channel", || has_channel(&machine).then_some(()));
 
-    machine.follow(block("### A copy of everything"));
+    machine.follow(block("## A copy of everything"));
     // A run after the copy was made.
     assert_eq!(machine.run("gold"), 2);
     machine.stop("monitor-agent");

@@ -1,4 +1,4 @@
-//! A real nginx and a real Caddy in front of the server, with the settings of `docs/guides/operations.md`: `cargo xtask soak proxies`.
+//! A real nginx and a real Caddy in front of the server, with the settings of `docs/guides/tls-and-proxies.md`: `cargo xtask soak proxies`.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +22,7 @@ impl Drop for Kept {
 
 /// The code block of the page in this language.
 fn snippet(language: &str) -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/operations.md")).expect("the page");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/tls-and-proxies.md")).expect("the page");
     let (_, rest) = page.split_once(&format!("```{language}\n")).expect("a block");
     rest.split_once("```").expect("its end").0.to_owned()
 }
@@ -39,7 +39,7 @@ fn free_port() -> u16 {
 
 /// `monitor server` with the settings of the page, and its address.
 fn server(folder: &Path, public: &str) -> (Kept, String) {
-    let settings = include_str!("../docs/guides/operations.md").split_once("# server.toml\n").expect("the settings").1;
+    let settings = include_str!("../docs/guides/tls-and-proxies.md").split_once("# server.toml\n").expect("the settings").1;
     let settings = settings.split_once("```").expect("their end").0;
     let settings = replace(settings, "127.0.0.1:60010", "127.0.0.1:0");
     let settings = replace(&settings, "https://monitor.example", public);

@@ -46,7 +46,7 @@ const fn well(task: &'static str, definition: &'static str, outcome: &'static st
     Row { task, definition, outcome, state: "succeeded", code, reason: None, cause: None, meddle: Meddle::Nothing }
 }
 
-/// One row for each result of docs/guides/batch.md, except `memory` (97). That reason requires a cgroup v2 with the memory controller. Without
+/// One row for each result of docs/reference/decisions.md, except `memory` (97). That reason requires a cgroup v2 with the memory controller. Without
 /// such a group the limit is `RLIMIT_DATA`: allocations fail, and the command decides how it ends. Many machines that run these tests allow
 /// no such group, and a row that is skipped on most machines would look tested. `monitor run` shares the code that decides.
 /// `memory_is_limited_and_what_limits_it_is_told` in `crates/monitor-cli/tests/run/limits.rs` tests the reason where such a group can be
@@ -206,7 +206,7 @@ fn explained(server: &Server, row: &Row, seen: &Value, process: &Value) {
 
 #[test]
 fn the_walk_and_the_documentation_have_the_same_results() {
-    let (_, table) = include_str!("../../docs/guides/batch.md").split_once("### Result codes").expect("the table");
+    let (_, table) = include_str!("../../docs/reference/decisions.md").split_once("## Result codes").expect("the table");
     let table: Vec<&str> = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).collect();
     for row in ROWS.iter().filter(|row| (90..=97).contains(&row.code) || (125..=127).contains(&row.code)) {
         let code = if row.code >= 125 { "125 to 127".to_owned() } else { row.code.to_string() };

@@ -1,4 +1,4 @@
-//! Tests of docs/guides/alerts.md: each command, each file and each line of a rule, with a receiver in place of the chat robot.
+//! Tests of the pages about alerts: each command, each file and each line of a rule, with a receiver in place of the chat robot.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,11 @@ use tokio::runtime::Runtime;
 use super::session::{Session, code_of};
 use super::typed;
 
-const PAGE: &str = include_str!("../../docs/guides/alerts.md");
+const PAGE: &str = concat!(
+    include_str!("../../docs/start/first-alert.md"),
+    include_str!("../../docs/reference/alert-rules.md"),
+    include_str!("../../docs/guides/alerts.md"),
+);
 type Messages = Arc<Mutex<Vec<Value>>>;
 
 /// A `WeCom` robot: its address and the received texts. It ends with the runtime.

@@ -1,6 +1,6 @@
 //! Examples of the documentation, executed like a user would: docs/reference/api.md in the shell and in Python, with a real server and the example
-//! `workers`; docs/guides/batch.md, the first ten minutes and each definition; docs/guides/heartbeats.md, a heartbeat and its ping; docs/guides/control.md and
-//! docs/guides/alerts.md, each command and each file.
+//! `workers`; docs/start/first-batch-task.md; each definition of a batch task; docs/guides/heartbeats.md, a heartbeat and its ping;
+//! docs/guides/control.md and the pages about alerts, each command and each file.
 #![cfg(target_os = "linux")]
 
 mod alerts;
@@ -156,7 +156,12 @@ fn words_with_gaps_are_compared() {
     }
 }
 
-const BATCH: &str = include_str!("../../docs/guides/batch.md");
+const FIRST_TASK: &str = include_str!("../../docs/start/first-batch-task.md");
+const DEFINITIONS: &str = concat!(
+    include_str!("../../docs/reference/definitions.md"),
+    include_str!("../../docs/guides/batch-runs.md"),
+    include_str!("../../docs/guides/publishing.md"),
+);
 
 /// Commands at a prompt, in the order of a section, each with its output.
 fn typed(page: &str, section: &str) -> Vec<(String, String)> {
@@ -188,7 +193,7 @@ fn the_first_ten_minutes_of_batch_tasks() {
         shell.env_remove("MONITOR_SERVER_URL").env_remove("MONITOR_TOKEN").env_remove("MONITOR_AGENT_DATA");
         shell
     };
-    let commands = typed(BATCH, "The first ten minutes");
+    let commands = typed(FIRST_TASK, "The first ten minutes");
     assert!(commands.len() >= 8, "{commands:?}");
     for (words, prints) in commands {
         if let Some(file) = words.strip_prefix("cat ") {
@@ -212,10 +217,10 @@ fn the_first_ten_minutes_of_batch_tasks() {
 }
 
 #[test]
-fn each_definition_of_the_page_has_no_mistake() {
+fn each_definition_of_the_pages_has_no_mistake() {
     let folder = tempfile::tempdir().expect("a folder");
-    let indented = BATCH.split("```toml\n").skip(1).map(|rest| rest.split("```").next().expect("its end"));
-    let definitions: Vec<String> = indented.filter(|text| !text.starts_with("# agent.toml")).map(str::to_owned).collect();
+    let indented = DEFINITIONS.split("```toml\n").skip(1).map(|rest| rest.split("```").next().expect("its end"));
+    let definitions: Vec<String> = indented.map(str::to_owned).collect();
     assert!(definitions.len() >= 3, "{definitions:?}");
     for text in definitions {
         let has = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));

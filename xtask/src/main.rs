@@ -103,7 +103,7 @@ enum Only {
     },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
-    /// A real nginx and a real Caddy before the server, as `docs/guides/operations.md` has them.
+    /// A real nginx and a real Caddy before the server, as `docs/guides/tls-and-proxies.md` has them.
     Proxies,
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,

@@ -1,4 +1,4 @@
-//! Reasons for the end of a run other than the command's exit code: the table of docs/guides/batch.md, "Result codes".
+//! Reasons for the end of a run other than the command's exit code: the table of docs/reference/decisions.md, "Result codes".
 
 /// Properties of a reason: word, result code, state of the run, cause of its alert, and description.
 struct Row {
@@ -116,7 +116,7 @@ mod tests {
 
     /// Returns the rows of the documented table: code, reasons, state and alert.
     fn documented() -> Vec<[String; 4]> {
-        let (_, table) = include_str!("../../../docs/guides/batch.md").split_once("### Result codes").expect("the table");
+        let (_, table) = include_str!("../../../docs/reference/decisions.md").split_once("## Result codes").expect("the table");
         let rows = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
         rows.map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();

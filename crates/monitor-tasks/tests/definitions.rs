@@ -65,10 +65,13 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn the_examples_of_the_page_have_no_mistakes() {
-    let page = include_str!("../../../docs/guides/batch.md");
+fn the_examples_of_the_pages_have_no_mistakes() {
+    let page = concat!(
+        include_str!("../../../docs/reference/definitions.md"),
+        include_str!("../../../docs/guides/batch-runs.md"),
+        include_str!("../../../docs/guides/publishing.md"),
+    );
     let examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let examples = examples.filter(|example| !example.starts_with("# agent.toml"));
     // Partial examples in the documentation have no name.
     let whole = |example: &str| if example.starts_with("name = ") { example.to_owned() } else { format!("name = \"gold\"\n{example}") };
     let tasks: Vec<_> = examples.map(|example| Definition::from_toml(&whole(example)).expect(example)).collect();

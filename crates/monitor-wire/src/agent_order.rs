@@ -4,7 +4,7 @@
 //! scope of their own and for alerts.
 //!
 //! A new order is a variant of [`AgentOrder`], its name in [`AgentOrder::name`] and a row in [`AgentMethod::ALL`]. The agent executes it in
-//! `link.rs`, and docs/guides/operations.md lists it below "What can start a command".
+//! `link.rs`, and docs/guides/access.md lists it below "What can start a command".
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -141,7 +141,7 @@ pub struct AlertRule {
     pub source: String,
     /// True if the rule replaces the built-in rule of the same name.
     pub replaces_builtin: bool,
-    /// The rule, in the format that docs/guides/alerts.md describes.
+    /// The rule, in the format that docs/reference/alert-rules.md describes.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
 }

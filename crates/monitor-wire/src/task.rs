@@ -26,7 +26,7 @@ pub struct BatchTask {
     pub changed_us: u64,
     /// User, token or file that made the last change.
     pub who: Option<String>,
-    /// Definition of the task, in the format that docs/guides/batch.md describes.
+    /// Definition of the task, in the format that docs/reference/definitions.md describes.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
     /// Next due times, the soonest first: one in lists, up to five for a single task. Empty during a pause without an end.

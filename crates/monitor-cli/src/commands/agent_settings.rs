@@ -198,10 +198,10 @@ mod tests {
 
     use super::*;
 
-    /// The example in docs/guides/batch.md.
+    /// The example in docs/guides/agents.md.
     fn example() -> &'static str {
-        let docs = include_str!("../../../../docs/guides/batch.md");
-        let (_, rest) = docs.split_once("```toml\n# agent.toml\n").expect("an example of agent.toml in docs/guides/batch.md");
+        let docs = include_str!("../../../../docs/guides/agents.md");
+        let (_, rest) = docs.split_once("```toml\n# agent.toml\n").expect("an example of agent.toml in docs/guides/agents.md");
         rest.split_once("```").expect("its end").0
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let flags: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect();
         let table: toml::Table = example().parse().unwrap();
         for flag in flags.iter().filter(|flag| !hidden.contains(&flag.as_str())) {
-            assert!(table.contains_key(flag), "docs/guides/batch.md has no {flag}");
+            assert!(table.contains_key(flag), "docs/guides/agents.md has no {flag}");
         }
         let read = parse(Path::new("agent.toml"), example()).unwrap();
         assert!(read.commands().listed.contains_key("page") && !read.commands().any && !read.files_only());

@@ -22,7 +22,7 @@ Examples:
 Users are stored in the server's data folder, with argon2id hashes of their passwords. Changes take effect immediately.
 
 A user who has logged in through OpenID Connect is listed with the provider and has no password here. `remove` ends the sessions; the \
-groups at the provider decide whether the user can log in again (docs/guides/operations.md).";
+groups at the provider decide whether the user can log in again (docs/guides/openid-connect.md).";
 
 /// Manage users who can log in to the page
 #[derive(Debug, clap::Args)]

@@ -24,7 +24,7 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
         let (code, _, message) = run(&server, &["token", "create", name, "--scope", "read"], "");
         assert!(code == 1 && message.contains(remedy), "{message}");
     }
-    // An agent on the server's machine that runs as a separate service (docs/guides/operations.md).
+    // An agent on the server's machine that runs as a separate service (docs/guides/server.md).
     assert_eq!(run(&server, &["token", "create", "local", "--scope", "agent"], "").0, 0);
     assert!(token.starts_with("pm_"), "{token}");
     let (code, _, message) = run(&server, &["token", "create", "build-7", "--scope", "read"], "");

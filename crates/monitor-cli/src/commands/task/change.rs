@@ -14,7 +14,7 @@ use crate::text::{moment, visible};
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  monitor task add gold.toml  Add a task from a file, see docs/guides/batch.md
+  monitor task add gold.toml  Add a task from a file, see docs/reference/definitions.md
   monitor task add --name gold --rule '30 2 * * 1-5' -- node index.js
   monitor task add --name tidy --rule @hourly --on db-1 --shell 'find /tmp -mtime +7 -delete'";
 

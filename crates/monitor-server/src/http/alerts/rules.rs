@@ -64,7 +64,7 @@ fn source(ruleset: &Ruleset, rule: &Rule) -> &'static str {
     }
 }
 
-/// Adds or changes a rule, in the format described in docs/guides/alerts.md.
+/// Adds or changes a rule, in the format described in docs/reference/alert-rules.md.
 ///
 /// The error lists all mistakes of the rule.
 #[utoipa::path(

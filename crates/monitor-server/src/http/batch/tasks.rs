@@ -96,7 +96,7 @@ pub(super) fn shown(task: BatchTask) -> Response {
 
 /// Adds a batch task.
 ///
-/// The body is its definition, as described in docs/guides/batch.md. The error lists all mistakes of the definition, one per line.
+/// The body is its definition, as described in docs/reference/definitions.md. The error lists all mistakes of the definition, one per line.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks",

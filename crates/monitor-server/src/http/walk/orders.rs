@@ -1,5 +1,5 @@
 //! Test that calls every route as every kind of caller while an agent records the orders it receives. The table "What can start a command"
-//! in docs/guides/operations.md must list exactly these orders.
+//! in docs/guides/access.md must list exactly these orders.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use super::{Walked, asked, callers, declared};
 use crate::access::{NewToken, Scope};
 use crate::clock::Clock;
 
-const DOCS: &str = include_str!("../../../../../docs/guides/operations.md");
-const TITLE: &str = "### What can start a command\n";
+const DOCS: &str = include_str!("../../../../../docs/guides/access.md");
+const TITLE: &str = "## What can start a command\n";
 const AGENT: &str = "5b0c0000000000000000000000000001";
 
 /// Alert channels through which the agent is sent something, and `alerts.toml` with them. The second one exists only if no other channel

@@ -231,7 +231,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Adds or changes a rule, in the format described in docs/guides/alerts.md.
+         * Adds or changes a rule, in the format described in docs/reference/alert-rules.md.
          * @description The error lists all mistakes of the rule.
          */
         put: operations["put_rule"];
@@ -396,7 +396,7 @@ export interface paths {
         put?: never;
         /**
          * Adds a batch task.
-         * @description The body is its definition, as described in docs/guides/batch.md. The error lists all mistakes of the definition, one per line.
+         * @description The body is its definition, as described in docs/reference/definitions.md. The error lists all mistakes of the definition, one per line.
          */
         post: operations["post_task"];
         delete?: never;
@@ -1919,7 +1919,7 @@ export interface components {
         };
         /** @description A rule that raises alerts. */
         AlertRule: {
-            /** @description The rule, in the format that docs/guides/alerts.md describes. */
+            /** @description The rule, in the format that docs/reference/alert-rules.md describes. */
             definition: Record<string, never>;
             /** @description Name of the rule. */
             name: string;
@@ -2486,7 +2486,7 @@ export interface components {
             agent?: string | null;
             /** @description Time of the last change. */
             changed_us: number;
-            /** @description Definition of the task, in the format that docs/guides/batch.md describes. */
+            /** @description Definition of the task, in the format that docs/reference/definitions.md describes. */
             definition: Record<string, never>;
             /** @description Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined. */
             failed_in_a_row: number;
