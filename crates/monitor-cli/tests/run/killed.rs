@@ -195,7 +195,10 @@ fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
             assert!(folder.join("running-1.json").exists(), "{step}: {run}");
             assert!(run["state"] == "lost" || run["exit_code"] == 7 || run["reason"] == "lost", "{step}: {run}");
             assert!(
-                !text(&["detached", "list"], &house).1.lines().any(|line| line.contains(&format!("{id} ")) && line.contains("never started"))
+                !text(&["detached", "list"], &house)
+                    .1
+                    .lines()
+                    .any(|line| line.contains(&format!("{id} ")) && line.contains("never started"))
             );
         }
     }
