@@ -188,7 +188,7 @@ impl Drop for Agent {
         self.kill();
         for entry in fs::read_dir(self.path("data/runs")).into_iter().flatten().flatten() {
             if !entry.path().join("outcome.json").exists() {
-                let mut kill = self.command(&["runs", "kill", "--now"]);
+                let mut kill = self.command(&["detached", "kill", "--now"]);
                 kill.arg(entry.file_name()).env("MONITOR_RUNS_DIR", self.path("data/runs"));
                 run(kill);
             }

@@ -52,9 +52,9 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
     }
     is_whole("the API", &text);
     let mut runs = command("monitor");
-    runs.args(["runs", "logs", &id]).env("MONITOR_RUNS_DIR", agent.path("data/runs"));
+    runs.args(["detached", "logs", &id]).env("MONITOR_RUNS_DIR", agent.path("data/runs"));
     let logs = run(runs);
-    is_whole("monitor runs logs", &logs.stdout);
+    is_whole("monitor detached logs", &logs.stdout);
 }
 
 #[test]

@@ -469,7 +469,7 @@ fn without_any_way_to_tell_somebody_that_is_said() {
     let output =
         monitor.args(["status", "--server", server.url()]).env("MONITOR_TOKEN", server.token()).output().expect("the command runs");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("ALERTS     nobody is told"), "{text}");
+    assert!(text.contains("ALERTS     alerts are not sent"), "{text}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod soak;
 mod test;
 mod tools;
 mod weave;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,12 @@ enum Chore {
         rounds: u32,
         #[command(subcommand)]
         only: Option<Only>,
+    },
+    /// Count phrases that make text hard to follow, in comments, documents, messages, names of tests and the page.
+    Words {
+        /// Number of the worst passages to print.
+        #[arg(long, default_value_t = 0)]
+        list: usize,
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
@@ -136,6 +143,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
+        Chore::Words { list } => words::words(list),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

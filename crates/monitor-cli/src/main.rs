@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor server                  Run the server; the page is at http://127.0.0.1:60010/tasks
   monitor run -- make -j8         Run a command and record it, without a change to it
-  monitor roots --state failed    List the runs that failed
+  monitor list --state failed     List the runs that failed
   monitor show 2106               Show why a run failed, and its slowest steps
   monitor logs 2106 -f            Follow the logs of a run
 
@@ -36,9 +36,10 @@ enum Command {
     #[cfg(target_os = "linux")]
     Run(Box<commands::run::Args>),
     #[cfg(target_os = "linux")]
-    Runs(commands::runs::Args),
+    Detached(commands::detached::Args),
     Status(commands::status::Args),
-    Roots(commands::roots::Args),
+    #[command(visible_alias = "roots", alias = "runs")]
+    List(commands::list::Args),
     Tree(commands::tree::Args),
     Show(commands::show::Args),
     Logs(commands::logs::Args),
@@ -119,9 +120,9 @@ fn main() -> std::process::ExitCode {
         #[cfg(target_os = "linux")]
         Command::Run(args) => return commands::run::run(*args),
         #[cfg(target_os = "linux")]
-        Command::Runs(args) => return commands::runs::run(&args),
+        Command::Detached(args) => return commands::detached::run(&args),
         Command::Status(args) => commands::status::run(&args),
-        Command::Roots(args) => commands::roots::run(&args),
+        Command::List(args) => commands::list::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
@@ -195,7 +196,7 @@ mod tests {
             "run --grace DURATION -- true",
             "run --cpu DURATION -- true",
             "run --backoff DURATION -- true",
-            "runs clear --older DURATION",
+            "detached clear --older DURATION",
             "events --timeout DURATION",
             "events --camera file:a --frequency DURATION",
             "control pause --for DURATION",

@@ -30,7 +30,7 @@ use crate::why::Stream;
 const LOOK: Duration = Duration::from_millis(50);
 /// Minimum time that the reader of the output has after the end of a command that was ordered to end.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-/// Reason of a run that was ended by `monitor runs kill`.
+/// Reason of a run that was ended by `monitor detached kill`.
 const KILLED: &str = "killed";
 /// Upper bound of a wait, so that adding it to an instant can't overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);

@@ -37,7 +37,7 @@ pub enum RunError {
         message: String,
     },
     /// No detached run has this id.
-    #[error("there is no run {id:?}: `monitor runs list` shows all")]
+    #[error("there is no run {id:?}: `monitor detached list` shows all")]
     NoRun {
         /// Requested id.
         id: String,
@@ -51,7 +51,7 @@ pub enum RunError {
         found: String,
     },
     /// A run with this id exists already.
-    #[error("there is a run {id:?} already: an id is given once (`monitor runs clear` forgets those that have ended)")]
+    #[error("there is a run {id:?} already: an id is given once (`monitor detached clear` forgets those that have ended)")]
     Exists {
         /// Id of the run.
         id: String,

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub io_bytes: Option<(u64, u64)>,
     /// Number of attempts.
     pub attempts: u32,
-    /// True if the end was requested: by `monitor runs kill`, a key, or a signal to the launcher.
+    /// True if the end was requested: by `monitor detached kill`, a key, or a signal to the launcher.
     pub is_cancelled: bool,
     /// Line of the output that explains the failure best.
     pub why: Option<String>,

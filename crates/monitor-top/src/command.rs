@@ -28,6 +28,9 @@ pub(crate) fn read(typed: &str) -> Result<Command, String> {
     if let Some(root) = word.strip_prefix("tree ").map(str::trim).filter(|root| !root.is_empty()) {
         return Ok(Command::Tree(root.to_owned()));
     }
+    if word == "roots" {
+        return Ok(Command::Show(Screen::Roots));
+    }
     let mut screens = Screen::ALL.into_iter().filter(|screen| screen.number().is_some());
     if let Some(screen) = screens.find(|screen| screen.name() == word || word.len() >= 2 && screen.name().starts_with(&word)) {
         return Ok(Command::Show(screen));
@@ -38,7 +41,7 @@ pub(crate) fn read(typed: &str) -> Result<Command, String> {
         6..=16 if is_hex => Ok(Command::Process(word)),
         _ => {
             let names: Vec<_> = Screen::ALL.into_iter().filter(|screen| screen.number().is_some()).map(Screen::name).collect();
-            Err(format!("expected a tree's number, an id of a tree or a process, or one of: {}, quit", names.join(", ")))
+            Err(format!("expected a run's number, an id of a run or a process, or one of: {}, quit", names.join(", ")))
         }
     }
 }
@@ -53,6 +56,8 @@ mod tests {
             ("", Command::Nothing),
             (" q ", Command::Quit),
             ("errors", Command::Show(Screen::Errors)),
+            ("runs", Command::Show(Screen::Roots)),
+            ("roots", Command::Show(Screen::Roots)),
             ("Time", Command::Show(Screen::Timeline)),
             ("2106", Command::Tree("2106".to_owned())),
             ("tree 0199a3ce", Command::Tree("0199a3ce".to_owned())),
@@ -62,7 +67,7 @@ mod tests {
             assert_eq!(read(typed), Ok(command), "{typed}");
         }
         for typed in ["x", "a3ce9", "\u{1b}[31m", "../roots", "根"] {
-            assert!(read(typed).unwrap_err().contains("roots, tree"), "{typed}");
+            assert!(read(typed).unwrap_err().contains("runs, tree"), "{typed}");
         }
     }
 }

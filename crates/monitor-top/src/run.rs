@@ -27,7 +27,7 @@ use crate::theme::Theme;
 pub enum Error {
     /// Input or output is not a terminal.
     #[error(
-        "monitor top wants a terminal for its input and output; `monitor roots`, `monitor tree` and `monitor events` write to files and pipes"
+        "monitor top wants a terminal for its input and output; `monitor list`, `monitor tree` and `monitor events` write to files and pipes"
     )]
     NoTerminal,
     /// The file to replay can't be read.

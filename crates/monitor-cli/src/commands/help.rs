@@ -18,11 +18,11 @@ pub(crate) struct Args {
 }
 
 /// Commands that most users need, in the order of a first day.
-const COMMON: [&str; 10] = ["server", "run", "roots", "tree", "show", "logs", "top", "task", "alert", "status"];
+const COMMON: [&str; 10] = ["server", "run", "list", "tree", "show", "logs", "top", "task", "alert", "status"];
 
 /// All commands by their purpose.
 const GROUPS: [(&str, &[&str]); 7] = [
-    ("Run and watch", &["run", "runs", "roots", "tree", "show", "logs", "top", "events", "cancel", "progress", "doctor"]),
+    ("Run and watch", &["run", "detached", "list", "tree", "show", "logs", "top", "events", "cancel", "progress", "doctor"]),
     ("Keep and share", &["export", "report", "import", "pin", "unpin", "delete", "migrate"]),
     ("Batch tasks", &["task", "agent", "publish", "check-alive"]),
     ("Alerts", &["alert", "heartbeat", "notify"]),

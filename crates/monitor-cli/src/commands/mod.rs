@@ -21,6 +21,8 @@ pub(crate) mod completions;
 mod conclusion;
 pub(crate) mod control;
 pub(crate) mod delete;
+#[cfg(target_os = "linux")]
+pub(crate) mod detached;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod export;
@@ -28,6 +30,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod help;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod mcp;
 pub(crate) mod migrate;
@@ -42,11 +45,8 @@ pub(crate) mod queue;
 #[cfg(target_os = "linux")]
 pub(crate) mod report;
 pub(crate) mod restore;
-pub(crate) mod roots;
 #[cfg(target_os = "linux")]
 pub(crate) mod run;
-#[cfg(target_os = "linux")]
-pub(crate) mod runs;
 pub(crate) mod salvage;
 pub(crate) mod server;
 pub(crate) mod shell;

@@ -12,7 +12,7 @@ use crate::text::visible;
 const PIN_EXAMPLES: &str = "\
 Examples:
   monitor pin 2106                                        Keep a run
-  monitor roots --json | jq '.roots[] | select(.pinned)'  List pinned runs
+  monitor list --json | jq '.roots[] | select(.pinned)'  List pinned runs
 
 A pinned run can't be deleted, either.";
 

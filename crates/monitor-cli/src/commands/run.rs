@@ -27,7 +27,7 @@ Examples:
   monitor run --memory 2G --cpu 10m --log-dir /var/log/runs -- ./report
   monitor run --secret DB_PASSWORD=file:/run/db --clean-env --exit 75=final -- ./migrate
   monitor run --before ./lock --after ./unlock --warn-after 10m -- ./backup
-  monitor run --detach -- ./server          then: monitor runs list
+  monitor run --detach -- ./server          then: monitor detached list
 
 The command keeps its input, output, terminal, signals and exit code. Output that is redirected to a file is not recorded unless --capture is given. \
 Instrumented programs and nested `monitor run` commands appear below it in the tree.
@@ -138,7 +138,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     inject_config: Option<PathBuf>,
     /// Run in the background, also after this terminal is closed: print the id of the run as soon as the command runs. The command has no
-    /// input; `monitor runs` shows its state and its output
+    /// input; `monitor detached` shows its state and its output
     #[arg(long)]
     detach: bool,
     /// Id of the detached run, which can be used only once [default: a random id]

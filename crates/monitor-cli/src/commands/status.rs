@@ -40,7 +40,7 @@ fn render(status: &Status, server: &str) -> String {
     row("server", &format!("{server}  version {}, since {}", visible(&status.version), moment(status.started_us)));
     let workers = status.workers;
     row("workers", &format!("{} online, {} offline, {} lost", workers.online, workers.offline, workers.lost));
-    row("roots", &counts(status.roots));
+    row("runs", &counts(status.roots));
     row("processes", &counts(status.processes));
     row("events", &format!("{}, {} per second", thousands(status.events), thousands(status.events_per_second.round() as u64)));
     let free = if status.free_bytes > 0 { format!(", {} of them free", bytes(status.free_bytes)) } else { String::new() };
@@ -56,7 +56,7 @@ fn render(status: &Status, server: &str) -> String {
         row("ALERTS", &visible(mistake));
     }
     if !status.can_tell {
-        row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/guides/alerts.md)");
+        row("ALERTS", "alerts are not sent: alerts.toml has no channel, and the server's own agent has no sendmail (docs/start/first-alert.md)");
     }
     for agent in &status.hindered_agents {
         if let Some(until) = agent.pause_at(now_us()) {

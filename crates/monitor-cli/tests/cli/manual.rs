@@ -37,7 +37,7 @@ fn a_shell_takes_its_completions() {
             assert_eq!(in_bash(&script), "spool\n");
             #[cfg(target_os = "linux")]
             for (words, expected) in [
-                ("monitor runs ", "list attach logs kill clear"),
+                ("monitor detached ", "list attach logs kill clear"),
                 ("monitor run --on-launcher-death ", "continue kill"),
                 ("monitor run --inject ", "shell python"),
             ] {

@@ -100,7 +100,7 @@ fn a_detached_run_that_waits_for_its_next_attempt_says_so() {
     let listed = |args: &[&str], text: &str| {
         wait_for(text, || Some(said(&house, args)).filter(|said| said.contains(text)));
     };
-    listed(&["runs", "list"], "retrying: attempt 1 of 2, next in ");
-    listed(&["runs", "list", "--json"], "\"state\": \"retrying\"");
-    assert!(said(&house, &["runs", "kill", id.trim()]).contains("exit code 3"));
+    listed(&["detached", "list"], "retrying: attempt 1 of 2, next in ");
+    listed(&["detached", "list", "--json"], "\"state\": \"retrying\"");
+    assert!(said(&house, &["detached", "kill", id.trim()]).contains("exit code 3"));
 }

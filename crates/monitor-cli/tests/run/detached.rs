@@ -15,9 +15,9 @@ pub(crate) fn detach(house: &House, options: &[&str], script: &str) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// Returns the run from `monitor runs list --json`.
+/// Returns the run from `monitor detached list --json`.
 pub(crate) fn listed(house: &House, id: &str) -> Value {
-    let out = output(house.monitor(&["runs", "list", "--json"]), b"");
+    let out = output(house.monitor(&["detached", "list", "--json"]), b"");
     let list: Value = serde_json::from_slice(&out.stdout).unwrap();
     list["runs"].as_array().unwrap().iter().find(|run| run["id"] == id).cloned().unwrap_or_default()
 }
@@ -49,14 +49,14 @@ fn a_detached_run_goes_on_and_is_found_again() {
     let run = until(&house, &id, "running");
     assert_eq!((&run["name"], &run["exit_code"]), (&"long one".into(), &().into()));
     assert_eq!(line_of(house.folder.path().join("runs").join(&id).join("output.log")), "begun");
-    assert_eq!(text(&["runs", "logs", &id[..4]], &house).1, "begun\n");
+    assert_eq!(text(&["detached", "logs", &id[..4]], &house).1, "begun\n");
     let shown = house.folder.path().join("shown");
-    let mut attached = house.monitor(&["runs", "attach", &id]).stdout(File::create(&shown).unwrap()).spawn().unwrap();
+    let mut attached = house.monitor(&["detached", "attach", &id]).stdout(File::create(&shown).unwrap()).spawn().unwrap();
     let show = |text: &str| wait_for("what it writes to be shown", || (std::fs::read_to_string(&shown).unwrap() == text).then_some(()));
     show("begun\n");
     std::fs::write(house.folder.path().join("more"), "").unwrap();
     show("begun\nmore\n");
-    let mut left = house.monitor(&["runs", "attach", &id]).stdout(Stdio::null()).spawn().unwrap();
+    let mut left = house.monitor(&["detached", "attach", &id]).stdout(Stdio::null()).spawn().unwrap();
     kill(left.id(), "INT");
     assert!(!end_of(&mut left).success());
     std::fs::write(house.folder.path().join("go"), "").unwrap();
@@ -66,9 +66,9 @@ fn a_detached_run_goes_on_and_is_found_again() {
     let process = house.process();
     assert_eq!((&process["name"], &process["error"]["message"]), (&"long one".into(), &"end".into()));
     assert_eq!(process["root_id"], listed(&house, &id)["root_id"]);
-    assert!(text(&["runs", "list"], &house).1.contains("exit code 3 (CPU "));
-    assert_eq!(text(&["runs", "clear"], &house).1, "1 forgotten\n");
-    assert!(text(&["runs", "list"], &house).1.contains("there are no detached runs"));
+    assert!(text(&["detached", "list"], &house).1.contains("exit code 3 (CPU "));
+    assert_eq!(text(&["detached", "clear"], &house).1, "1 forgotten\n");
+    assert!(text(&["detached", "list"], &house).1.contains("there are no detached runs"));
 }
 
 #[test]
@@ -98,15 +98,15 @@ fn kill_ends_all_that_it_has_started() {
     let id = detach(&house, &["--grace", "10s"], script);
     let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
     line_of(house.folder.path().join("near"));
-    let (code, said, _) = text(&["runs", "kill", &id], &house);
+    let (code, said, _) = text(&["detached", "kill", &id], &house);
     assert_eq!(code, Some(0));
     assert!(said.starts_with("killed: exit code 5"), "{said}");
     assert!(!is_alive(far));
     // The shell may additionally report on stderr that its `sleep` was terminated.
-    assert!(text(&["runs", "logs", "--stream", "stdout", &id], &house).1.ends_with("told\n"));
+    assert!(text(&["detached", "logs", "--stream", "stdout", &id], &house).1.ends_with("told\n"));
     let process = house.process();
     assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"cancelled".into()));
-    let (code, _, why) = text(&["runs", "kill", &id], &house);
+    let (code, _, why) = text(&["detached", "kill", &id], &house);
     assert!(code == Some(1) && why.contains("has ended before"), "{why}");
 }
 
@@ -115,7 +115,7 @@ fn kill_now_asks_nobody() {
     let house = House::new();
     let id = detach(&house, &["--grace", "1h"], "trap '' TERM; echo $$ > near; while :; do sleep 0.05; done");
     line_of(house.folder.path().join("near"));
-    let (_, said, _) = text(&["runs", "kill", "--now", &id], &house);
+    let (_, said, _) = text(&["detached", "kill", "--now", &id], &house);
     assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
 }
 
@@ -127,9 +127,9 @@ fn kill_now_is_heard_while_another_kill_waits() {
         trap 'echo told > told; exit 5' TERM; while :; do sleep 0.05; done";
     let id = detach(&house, &["--grace", "1h"], script);
     let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
-    let mut patient = house.monitor(&["runs", "kill", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut patient = house.monitor(&["detached", "kill", &id]).stdout(Stdio::piped()).spawn().unwrap();
     line_of(house.folder.path().join("told"));
-    assert_eq!(text(&["runs", "kill", "--now", &id], &house).0, Some(0));
+    assert_eq!(text(&["detached", "kill", "--now", &id], &house).0, Some(0));
     assert!(end_of(&mut patient).success());
     wait_for("the one that was left", || (!is_alive(far)).then_some(()));
 }
@@ -148,12 +148,12 @@ fn a_pid_that_was_given_away_is_nobody_of_ours() {
         }
         std::fs::write(&path, state.to_string()).unwrap();
         assert_eq!(listed(&house, &id)["state"], "lost", "{key}");
-        let (code, _, why) = text(&["runs", "kill", &id], &house);
+        let (code, _, why) = text(&["detached", "kill", &id], &house);
         assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
         let command = u32::try_from(state["running"]["pid"].as_u64().unwrap()).unwrap();
         assert!(is_alive(command), "{key}: it is somebody else's");
         std::fs::write(&path, text_before).unwrap();
-        assert_eq!(text(&["runs", "kill", &id], &house).0, Some(0));
+        assert_eq!(text(&["detached", "kill", &id], &house).0, Some(0));
     }
 }
 
@@ -167,7 +167,7 @@ fn a_detached_run_outlives_the_run_that_asked_for_it() {
     assert!(!out.status.success());
     let id = line_of(house.folder.path().join("id"));
     assert_eq!(listed(&house, &id)["state"], "running");
-    assert_eq!(text(&["runs", "kill", &id], &house).0, Some(0));
+    assert_eq!(text(&["detached", "kill", &id], &house).0, Some(0));
     let names: Vec<_> = house.tree().iter().map(|process| process["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["outer", "inner"]);
 }
@@ -175,14 +175,14 @@ fn a_detached_run_outlives_the_run_that_asked_for_it() {
 #[test]
 fn a_run_that_is_not_there_or_damaged_is_answered_clearly() {
     let house = House::new();
-    let (code, _, why) = text(&["runs", "logs", "nothing"], &house);
+    let (code, _, why) = text(&["detached", "logs", "nothing"], &house);
     assert!(code == Some(4) && why.contains("there is no run \"nothing\""), "{why}");
     let damaged = house.folder.path().join("runs/dead");
     std::fs::create_dir_all(&damaged).unwrap();
     std::fs::write(damaged.join("state.json"), "{").unwrap();
-    assert!(text(&["runs", "list"], &house).1.contains("there are no detached runs"));
+    assert!(text(&["detached", "list"], &house).1.contains("there are no detached runs"));
     let (code, _, why) = text(&["run", "--from", damaged.to_str().unwrap()], &house);
     assert!(code == Some(125) && why.contains("spec.json"), "{why}");
-    let (code, _, why) = text(&["runs", "list", "--dir", "/dev/null"], &house);
+    let (code, _, why) = text(&["detached", "list", "--dir", "/dev/null"], &house);
     assert!(code == Some(1) && why.contains("/dev/null"), "{why}");
 }

@@ -36,7 +36,7 @@ fn a_command_whose_launcher_was_killed_ends_with_its_own_code() {
     kill(pid_of(&house, &id, "launcher"), "KILL");
     until(&house, &id, "unwatched");
     assert!(is_alive(command));
-    assert!(text(&["runs", "list"], &house).1.contains("its helper waits for its end"));
+    assert!(text(&["detached", "list"], &house).1.contains("its helper waits for its end"));
     std::fs::write(house.folder.path().join("go"), "").unwrap();
     let run = until(&house, &id, "ended");
     assert_eq!((&run["exit_code"], &run["attempts"][0]["exit_code"]), (&7.into(), &7.into()));
@@ -44,8 +44,8 @@ fn a_command_whose_launcher_was_killed_ends_with_its_own_code() {
         run["ended_us"].as_u64() > run["started_us"].as_u64() && run["note"].as_str().unwrap().contains("launcher was killed"),
         "{run}"
     );
-    wait_for("all output", || (text(&["runs", "logs", &id], &house).1 == "one\ntwo\n").then_some(()));
-    assert_eq!(text(&["runs", "attach", &id], &house).0, Some(7));
+    wait_for("all output", || (text(&["detached", "logs", &id], &house).1 == "one\ntwo\n").then_some(()));
+    assert_eq!(text(&["detached", "attach", &id], &house).0, Some(7));
     let process = wait_for("its end to be stored", || {
         house.trees().first().and_then(|tree| tree.first().cloned()).filter(|process| process["ended_us"].is_u64())
     });
@@ -137,7 +137,7 @@ fn a_command_whose_helper_was_killed_ends_with_its_own_code() {
         assert!(!house.folder.path().join("after").exists());
         // The launcher logs this as its last message.
         wait_for("the note in its log", || {
-            let logs = text(&["runs", "logs", &id], &house).1;
+            let logs = text(&["detached", "logs", &id], &house).1;
             logs.starts_with("one\ntwo\nmonitor run: its helper was killed: the launcher has seen how it ended").then_some(())
         });
         wait_for("its end to be stored", || {
@@ -170,7 +170,7 @@ fn a_run_without_its_helper_is_ended_with_what_has_left_its_session() {
         let command = pid_of(&house, &id, "running");
         kill_helper(&house, &id);
         if !by_timeout {
-            let (_, said, why) = text(&["runs", "kill", &id], &house);
+            let (_, said, why) = text(&["detached", "kill", &id], &house);
             assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}{why}");
         }
         let run = until(&house, &id, "ended");
@@ -195,7 +195,10 @@ fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
             assert!(folder.join("running-1.json").exists(), "{step}: {run}");
             assert!(run["state"] == "lost" || run["exit_code"] == 7 || run["reason"] == "lost", "{step}: {run}");
             assert!(
-                !text(&["runs", "list"], &house).1.lines().any(|line| line.contains(&format!("{id} ")) && line.contains("never started"))
+                !text(&["detached", "list"], &house)
+                    .1
+                    .lines()
+                    .any(|line| line.contains(&format!("{id} ")) && line.contains("never started"))
             );
         }
     }
@@ -209,11 +212,11 @@ fn a_run_that_has_lost_all_who_watch_it_is_lost_in_the_end() {
     kill(pid_of(&house, &id, "helper"), "KILL");
     kill(pid_of(&house, &id, "launcher"), "KILL");
     until(&house, &id, "unwatched");
-    wait_for("both to be gone", || text(&["runs", "list"], &house).1.contains("its exit code will not be known").then_some(()));
+    wait_for("both to be gone", || text(&["detached", "list"], &house).1.contains("its exit code will not be known").then_some(()));
     std::fs::write(house.folder.path().join("go"), "").unwrap();
     let run = until(&house, &id, "lost");
     assert_eq!((&run["exit_code"], &run["signal"]), (&().into(), &().into()));
-    let (code, _, why) = text(&["runs", "attach", &id], &house);
+    let (code, _, why) = text(&["detached", "attach", &id], &house);
     assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
 }
 
@@ -229,7 +232,7 @@ fn a_run_without_a_launcher_is_killed_by_its_helper() {
     let command = pid_of(&house, &id, "running");
     kill(pid_of(&house, &id, "launcher"), "KILL");
     until(&house, &id, "unwatched");
-    let (_, said, _) = text(&["runs", "kill", &id], &house);
+    let (_, said, _) = text(&["detached", "kill", &id], &house);
     assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
     wait_for("both to be gone", || (!is_alive(command) && !is_alive(far)).then_some(()));
     wait_for("its end to be stored", || house.trees().first().filter(|tree| tree[0]["state"] == "cancelled").map(drop));
@@ -253,7 +256,7 @@ fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() 
             std::fs::write(path, state.to_string()).unwrap();
         }
         until(&house, &id, "unwatched");
-        let (_, said, why) = text(&["runs", "kill", &id], &house);
+        let (_, said, why) = text(&["detached", "kill", &id], &house);
         assert!(said.starts_with("lost"), "{said}{why}");
         assert!(!is_alive(command) && !is_alive(far), "{has_group}");
     }
@@ -270,9 +273,9 @@ fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
     kill(pid_of(&house, &outer, "helper"), "KILL");
     kill(pid_of(&house, &outer, "launcher"), "KILL");
     until(&house, &outer, "unwatched");
-    assert!(text(&["runs", "kill", "--now", &outer], &house).1.starts_with("lost"));
+    assert!(text(&["detached", "kill", "--now", &outer], &house).1.starts_with("lost"));
     assert_eq!(listed(&house, &inner)["state"], "running");
-    assert_eq!(text(&["runs", "kill", "--now", &inner], &house).0, Some(0));
+    assert_eq!(text(&["detached", "kill", "--now", &inner], &house).0, Some(0));
 }
 
 /// Its descendants are ended, too, and the recorded end shows this.

@@ -187,8 +187,8 @@ fn streams_of_a_detached_run_are_told_apart() {
     let id = detach(&house, &[], "echo out; echo err >&2; while ! [ -e go ]; do sleep 0.02; done; echo more");
     std::fs::write(house.folder.path().join("go"), "").unwrap();
     until(&house, &id, "ended");
-    assert_eq!(text(&["runs", "logs", "--stream", "stdout", &id], &house).1, "out\nmore\n");
-    assert_eq!(text(&["runs", "logs", "--stream", "stderr", &id], &house).1, "err\n");
+    assert_eq!(text(&["detached", "logs", "--stream", "stdout", &id], &house).1, "out\nmore\n");
+    assert_eq!(text(&["detached", "logs", "--stream", "stderr", &id], &house).1, "err\n");
     let process = house.process();
     let logs = house.get(&format!("/roots/1/processes/{}/logs", process["id"].as_str().unwrap()));
     let of = |message: &str| logs["logs"].as_array().unwrap().iter().find(|log| log["message"] == message).unwrap()["stream"].clone();

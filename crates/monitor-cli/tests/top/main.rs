@@ -210,7 +210,7 @@ fn without_a_terminal_it_says_what_to_use() {
     let output = monitor(&["top", "--server", "http://127.0.0.1:1"]).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(message.contains("wants a terminal") && message.contains("monitor roots"), "{message}");
+    assert!(message.contains("wants a terminal") && message.contains("monitor list"), "{message}");
     assert!(output.stdout.is_empty());
 }
 

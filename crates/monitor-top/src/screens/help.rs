@@ -2,7 +2,7 @@
 
 /// Pairs of keys and description. An empty pair is an empty line.
 pub(super) const KEYS: [(&str, &str); 21] = [
-    ("1 … 9", "roots, tree, timeline, errors, workers, types, queues, log, help"),
+    ("1 … 9", "runs, tree, timeline, errors, workers, types, queues, log, help"),
     ("j k  ↓ ↑", "down, up; Space and PageUp by pages"),
     ("g G", "first, last"),
     ("h l  ← →", "closes and opens a branch; in lists back, and into the row"),

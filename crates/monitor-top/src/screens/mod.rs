@@ -50,7 +50,7 @@ impl Screen {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Roots => "roots",
+            Self::Roots => "runs",
             Self::Tree => "tree",
             Self::Timeline => "timeline",
             Self::Errors => "errors",

@@ -1,4 +1,4 @@
-//! `monitor roots`
+//! `monitor list`
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,12 +14,12 @@ use crate::text::{
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor roots                                List the newest runs
-  monitor roots --state failed,lost            List failed and lost runs
-  monitor roots --name 'nightly build' --batch batch001
-  monitor roots --q 'no such table' --limit 5  Search names and errors
-  monitor roots --unattached=false             Hide runs without a context
-  monitor roots --json | jq -r '.roots[].root_id'";
+  monitor list                                List the newest runs
+  monitor list --state failed,lost            List failed and lost runs
+  monitor list --name 'nightly build' --batch batch001
+  monitor list --q 'no such table' --limit 5  Search names and errors
+  monitor list --unattached=false             Hide runs without a context
+  monitor list --json | jq -r '.roots[].root_id'";
 
 /// Maximum width of a title, so that the other columns fit.
 const TITLE_COLUMNS: usize = 60;
@@ -73,7 +73,7 @@ fn print(page: &RootsPage) -> anyhow::Result<()> {
     out.flush()?;
     // On stderr, so that stdout contains only the list.
     if page.roots.is_empty() {
-        writeln!(anstream::stderr(), "no roots here")?;
+        writeln!(anstream::stderr(), "no runs found")?;
     } else if page.next_cursor.is_some() {
         writeln!(anstream::stderr(), "there are more: see them with --limit, up to 1000, or with a filter")?;
     }

@@ -1,4 +1,4 @@
-//! `monitor runs`
+//! `monitor detached`
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ use crate::text::{attempt, duration, fit, moment, now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor run --detach -- ./server  Start a detached run and print its id
-  monitor runs list
-  monitor runs logs -f 3fa2         Follow the output of a run
-  monitor runs attach 3fa2          Follow it, and exit with its exit code
-  monitor runs kill 3fa2            End a run
-  monitor runs clear --older 7d     Delete records of ended runs
+  monitor run --detach -- ./server   Start a detached run and print its id
+  monitor detached list
+  monitor detached logs -f 3fa2      Follow the output of a run
+  monitor detached attach 3fa2       Follow it, and exit with its exit code
+  monitor detached kill 3fa2         End a run
+  monitor detached clear --older 7d  Delete records of ended runs
 
-`monitor runs attach` exits with the exit code of the run. Ctrl-C ends `attach`, and the run continues.";
+`monitor detached attach` exits with the exit code of the run. Ctrl-C ends `attach`, and the run continues.";
 
 /// List, follow and end detached runs
 ///
