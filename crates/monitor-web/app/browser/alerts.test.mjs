@@ -39,7 +39,7 @@ test("a task that fails fires an alert, which an operator looks after and resolv
     await hasText(page.locator("dd", { hasText: user }), new RegExp(user));
     await page.getByRole("button", { name: "Snooze 2 h" }).click();
     await page.getByRole("link", { name: "Alerts", exact: true }).first().click();
-    await page.getByRole("link", { name: "Hushes" }).click();
+    await page.getByRole("link", { name: "Silences" }).click();
     const hush = page.locator("tr[data-hush]", { hasText: `alert:${alert.id}` });
     await hush.getByRole("button", { name: "End" }).click();
     await hush.waitFor({ state: "detached" });
