@@ -425,7 +425,11 @@ mod tests {
             assert!(lines().any(|line| is_named(&line)), "no page describes {}", method.name);
             if method.scope != MethodScope::Read && method.name != "cancel" {
                 let has_all = |line: &str| method.arguments.iter().all(|argument| line.contains(argument.name));
-                assert!(lines().any(|line| line.starts_with('|') && is_named(&line) && has_all(line)), "docs/guides/control.md: {}", method.name);
+                assert!(
+                    lines().any(|line| line.starts_with('|') && is_named(&line) && has_all(line)),
+                    "docs/guides/control.md: {}",
+                    method.name
+                );
             }
         }
     }

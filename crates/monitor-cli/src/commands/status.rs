@@ -56,7 +56,10 @@ fn render(status: &Status, server: &str) -> String {
         row("ALERTS", &visible(mistake));
     }
     if !status.can_tell {
-        row("ALERTS", "alerts are not sent: alerts.toml has no channel, and the server's own agent has no sendmail (docs/start/first-alert.md)");
+        row(
+            "ALERTS",
+            "alerts are not sent: alerts.toml has no channel, and the server's own agent has no sendmail (docs/start/first-alert.md)",
+        );
     }
     for agent in &status.hindered_agents {
         if let Some(until) = agent.pause_at(now_us()) {

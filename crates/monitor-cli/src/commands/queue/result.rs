@@ -63,7 +63,10 @@ pub(super) fn print(connection: &Connection, answer: &Value, with_traceback: boo
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         writeln!(anstream::stdout(), "{}", visible(&text))?;
     } else if result.state == State::SUCCEEDED {
-        writeln!(anstream::stderr(), "the task has succeeded; its worker does not record what it returns (docs/guides/queues.md: show_result)")?;
+        writeln!(
+            anstream::stderr(),
+            "the task has succeeded; its worker does not record what it returns (docs/guides/queues.md: show_result)"
+        )?;
     }
     if with_traceback && let Some(traceback) = &result.traceback {
         for line in traceback.lines() {
