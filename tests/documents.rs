@@ -141,12 +141,12 @@ fn each_page_that_the_sources_name_exists() {
         // A file that isn't text names no page.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (before, rest) in text.match_indices("docs/").map(|(at, _)| (&text[..at], &text[at..])) {
-            // Not the end of another word, such as `client-docs/`.
-            let is_name = !before.ends_with(|c: char| c.is_alphanumeric() || c == '-' || c == '.');
+            // Not the end of another word, of an address or of a relative path.
+            let is_name = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '/'));
             let page: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.')).collect();
-            let page = page.trim_end_matches('.');
-            if is_name && page.ends_with(".md") && !page.contains("://") && !before.ends_with('/') && !top.join(page).is_file() {
-                missing.push(format!("{}: {page}", path.display()));
+            let page = Path::new(page.trim_end_matches('.'));
+            if is_name && page.extension().is_some_and(|end| end == "md") && !top.join(page).is_file() {
+                missing.push(format!("{}: {}", path.display(), page.display()));
             }
         }
     }
