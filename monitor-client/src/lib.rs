@@ -165,6 +165,12 @@ pub mod __private {
 #[doc = include_str!("../../docs/guides/propagation.md")]
 struct Recipes;
 
+/// The programs of docs/start/install.md and docs/reference/attributes.md, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/start/install.md")]
+#[doc = include_str!("../../docs/reference/attributes.md")]
+struct FirstPrograms;
+
 /// Returns true if this program is monitored.
 ///
 /// ```
