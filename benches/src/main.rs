@@ -34,7 +34,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Section;
 
-/// What a monitored call costs, what a server takes in, how punctually tasks start and how soon somebody hears, beside the rivals.
+/// Measure the client, the server, batch tasks, alerts and receivers of events, next to other tools.
 #[derive(Parser)]
 struct Command {
     #[command(subcommand)]
@@ -43,20 +43,20 @@ struct Command {
 
 #[derive(Subcommand)]
 enum What {
-    /// The client: its calls, its start, its compile time, its bursts.
+    /// Measure the client: calls, start, compile time, bursts.
     Client(Options),
-    /// The server: ingest, bytes on disk, reads.
+    /// Measure the server: ingest, bytes on disk, reads.
     Server(ingest::Options),
-    /// Batch tasks: how punctually they start, and what is lost when who starts them is killed.
+    /// Measure batch tasks: the delay of starts, and the starts that are lost when the scheduler is killed.
     Batch(batch::Options),
-    /// Alerts: how soon and how often somebody hears, and what is lost when who tells is killed.
+    /// Measure alerts: the delay and number of messages, and the messages that are lost when the sender is killed.
     Alerts(alerts::Options),
-    /// Events: what a receiver takes in, what is lost, how soon workers answer.
+    /// Measure receivers of events: their rate, their losses, and the delay of workers' answers.
     Events(events::Options),
-    /// What a program of ours does in the bench of events.
+    /// Role of a program of ours in the measurements of events.
     #[command(hide = true, subcommand)]
     EventsRole(events::roles::Role),
-    /// One contender, told by stdin what to do.
+    /// One contender, controlled by standard input.
     #[command(hide = true)]
     Contender {
         /// Its name in the tables.
@@ -90,19 +90,19 @@ enum Measurement {
     Calls,
     /// Instructions per leaf call, by callgrind.
     Instructions,
-    /// What a span of tracing costs below our layer.
+    /// Cost of a span of tracing below our layer.
     Tracing,
-    /// What a request to a service of axum costs below our layer.
+    /// Cost of a request to an axum service below our layer.
     Requests,
-    /// What linking the client costs at start, and what the first call costs.
+    /// Cost of the linked client at the start, and cost of the first call.
     Startup,
     /// `cargo check` per monitored function.
     Compile,
-    /// How much of a burst arrives.
+    /// Share of a burst that arrives.
     Burst,
-    /// What a cold build, its crates and the program weigh.
+    /// Time of a cold build, number of its crates, and size of the program.
     Weight,
-    /// What weaving adds to a program that ends at once.
+    /// Time that weaving adds to a program that ends immediately.
     Woven,
 }
 

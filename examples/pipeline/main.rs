@@ -27,7 +27,7 @@ struct Args {
     /// The folder; files that .gitignore names are left out.
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// Where the report is written, as JSON.
+    /// Path of the report, which is written as JSON.
     #[arg(long, default_value_os_t = std::env::temp_dir().join("pipeline-report.json"))]
     report: PathBuf,
     #[command(subcommand)]
@@ -37,7 +37,7 @@ struct Args {
 /// The other programs of the pipeline, which it starts by itself.
 #[derive(Subcommand)]
 enum Part {
-    /// Counts tokens for whoever asks over HTTP, until stdin is closed.
+    /// Counts tokens for clients that ask over HTTP, until stdin is closed.
     #[command(hide = true)]
     ServeTokens,
     /// Checks that the numbers of a report add up.

@@ -55,7 +55,7 @@ pub(crate) fn verify(path: &Path) -> anyhow::Result<()> {
     for counts in report.types.values() {
         add(&mut total, *counts);
     }
-    ensure!(total == report.total, "the types add up to {total:?}, the report says {:?}", report.total);
+    ensure!(total == report.total, "the types add up to {total:?}, the report contains {:?}", report.total);
     Ok(())
 }
 

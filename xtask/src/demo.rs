@@ -13,7 +13,7 @@ use crate::run::{cargo, command, step, target, workspace};
 /// Default port of Process Monitor.
 pub(crate) const PORT: u16 = 60_010;
 
-/// Duration in seconds for which the workers continue.
+/// Time for which the workers continue, in seconds.
 const SECONDS_OF_WORK: u32 = 600;
 
 pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()> {
@@ -29,7 +29,7 @@ pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()>
     println!("\nWatch it:  {}", server.link_to_newest()?);
     println!("All runs:  {}/tasks", server.url);
     if !status.success() {
-        bail!("the pipeline ended with {status}; the page tells why");
+        bail!("the pipeline ended with {status}; the page shows the reason");
     }
     let workers = Workers::start(&server.url, (!once).then_some(SECONDS_OF_WORK))?;
     println!("Tasks of a queue, with a retry, a limit and revoked ones: {}/tasks/queue", server.url);

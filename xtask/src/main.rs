@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The chores of this repository. Each installs what it lacks, or says what to install.
+/// Development commands of this repository. Each installs the tools that it needs, or names those that must be installed.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
@@ -31,9 +31,9 @@ struct Args {
 enum Chore {
     /// Build all, start the server on target/demo, run the examples pipeline and workers with monitoring on, and keep serving.
     Demo {
-        /// What the pipeline counts; this repository unless said otherwise.
+        /// Folder whose words the pipeline counts [default: this repository].
         folder: Option<PathBuf>,
-        /// Where the server listens; if that is taken, at a free port.
+        /// Port of the server. If it is in use, a free port.
         #[arg(long, default_value_t = demo::PORT)]
         port: u16,
         /// Stop when the examples are done, instead of at Ctrl-C.
@@ -44,9 +44,9 @@ enum Chore {
     Test,
     /// Compile the client with the lowest versions of its dependencies, and compare the Rust versions that they declare.
     Lowest,
-    /// The tests that take long: repeated kills, more processes. Its subcommands measure, and are no tests.
+    /// Run the long tests: repeated kills, more processes. The subcommands are longer tests of one subject.
     Soak {
-        /// How often each is repeated.
+        /// Number of repetitions of each test.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
         #[command(subcommand)]
@@ -58,15 +58,15 @@ enum Chore {
         #[arg(long, default_value_t = 0)]
         list: usize,
     },
-    /// The unsafe parts with `AddressSanitizer`.
+    /// Test the unsafe code with `AddressSanitizer`.
     Sanitize,
-    /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
-    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `bench batch`: how punctually
-    /// batch tasks start, beside other schedulers. `bench alerts`: how soon somebody hears. `bench events`: what a receiver takes
-    /// in, beside Celery. `--help` says more.
+    /// Measure speed and cost, next to other tools in the same run. `bench client`: the cost of a monitored call. `bench server`: the rate at
+    /// which the server stores events. `bench page`: the load of a browser; `--million` opens a run of a million processes. `bench run`: the
+    /// cost of the launcher. `bench batch`: the delay of batch tasks. `bench alerts`: the delay of notifications. `bench events`: the rate of a
+    /// receiver of events, next to Celery. `--help` describes the options.
     #[command(disable_help_flag = true)]
     Bench {
-        /// What is measured, and how.
+        /// Name of the benchmark and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<String>,
     },
@@ -74,53 +74,56 @@ enum Chore {
 
 #[derive(Subcommand)]
 enum Only {
-    /// A program records a thousand processes a second while its server is away: what that costs it, and what comes after.
+    /// Record a thousand processes a second while the server is away, and measure the cost for the program and the time to catch up.
     Away {
-        /// For how long.
+        /// Duration in minutes.
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
-    /// Shippers, the network and the server from seeds: the server ends as if all had come in order. `MONITOR_SIM_SEED` repeats one.
+    /// Simulate shippers, the network and the server from seeds, and check that the server has the same state as after delivery in order.
+    /// `MONITOR_SIM_SEED` repeats one seed.
     Simulation {
-        /// How many of them.
+        /// Number of seeds.
         #[arg(long, default_value_t = 200)]
         seeds: u32,
     },
-    /// Months of outages on a real server and real agents, from seeds: what is told agrees with a model. `MONITOR_MONTH_SEED` repeats one.
+    /// Simulate months of outages on a real server and real agents, from seeds, and compare the reports with a model. `MONITOR_MONTH_SEED`
+    /// repeats one seed.
     Month {
-        /// How many of them.
+        /// Number of seeds.
         #[arg(long, default_value_t = 10)]
         seeds: u32,
     },
-    /// Workers of a queue, with receivers, `monitor top` and a browser, while the server is killed and lines are cut: each event is counted once.
+    /// Run workers of a queue with receivers, `monitor top` and a browser, kill the server and cut connections, and check that each event is
+    /// counted once.
     Crowd {
-        /// How many of them; each has five tasks a second.
+        /// Number of workers, each with five tasks a second.
         #[arg(long, default_value_t = 200)]
         workers: u32,
-        /// For how long.
+        /// Duration in seconds.
         #[arg(long, default_value_t = 30)]
         seconds: u32,
     },
-    /// A simulated year of a thousand batch tasks, with an agent that is killed and a clock that jumps: what is planned agrees with a model.
-    /// `MONITOR_TASKS_SEED` repeats one.
+    /// Simulate a year of a thousand batch tasks, with an agent that is killed and a clock that jumps, and compare the plans with a model.
+    /// `MONITOR_TASKS_SEED` repeats one seed.
     Tasks {
-        /// For how long.
+        /// Duration in days.
         #[arg(long, default_value_t = 365)]
         days: u32,
     },
-    /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
+    /// Measure Arize Phoenix and Prefect on the same machine: the rate at which they store events, and the events that are left after `kill -9`.
     Peers,
-    /// A real nginx and a real Caddy before the server, as `docs/guides/tls-and-proxies.md` has them.
+    /// Test the server behind a real nginx and a real Caddy, with the settings of the docs.
     Proxies,
-    /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
+    /// Send spans with an OpenTelemetry SDK for Python, which is installed into `target`.
     Otlp,
-    /// Requests that schemathesis makes from the API's description: the server answers nothing that it doesn't say.
+    /// Send requests that schemathesis generates from the API's description, and check that all answers match the description.
     Api {
-        /// For how long.
+        /// Duration in seconds.
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
-    /// `cargo monitor` on ripgrep, fd, hyperfine and mini-redis: the same test results, and what it costs, beside plain.
+    /// Run `cargo monitor` on ripgrep, fd, hyperfine and mini-redis, compare the test results with plain cargo, and measure the cost.
     Weave {
         /// ripgrep, fd-find, hyperfine, mini-redis [default: all]
         projects: Vec<String>,

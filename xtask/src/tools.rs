@@ -1,4 +1,4 @@
-//! What the tests need in addition to Rust, Node and a C compiler. It is installed if possible; otherwise an error names it.
+//! The tools of the tests, in addition to Rust, Node and a C compiler. They are installed if possible; otherwise an error names them.
 
 use std::env;
 use std::ffi::OsString;

@@ -388,7 +388,7 @@ fn touch(folder: &Path) -> Result<()> {
 
 /// Returns the user and system time of all ended child processes. Linux reports it in hundredths of a second.
 fn cpu_of_children() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat").context("only Linux tells the processor's time of a build")?;
+    let stat = fs::read_to_string("/proc/self/stat").context("the processor time of a build is known on Linux only")?;
     let fields = stat.rsplit_once(')').context("a name in brackets")?.1.split_whitespace();
     let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Ok(Duration::from_millis(ticks * 10))

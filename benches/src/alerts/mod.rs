@@ -40,7 +40,7 @@ pub(crate) enum Measurement {
     Soon,
     /// 10,000 alerts of 100 causes at once: messages, processor, memory.
     Flood,
-    /// What is lost and what is told twice when the one who tells is killed 20 times meanwhile.
+    /// Messages that are lost or sent twice while the sender is killed 20 times.
     Killed,
 }
 

@@ -32,11 +32,11 @@ pub(crate) type Options = RivalOptions<Measurement>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measurement {
-    /// Processor and memory of 10,000 tasks of which none is due.
+    /// Processor and memory of 10,000 tasks, none of them due.
     Idle,
-    /// How late commands start, 20 of them a second.
+    /// Delay of commands, at 20 starts a second.
     Late,
-    /// What is missed and what runs twice when the scheduler is killed 20 times meanwhile.
+    /// Starts that are missed or repeated while the scheduler is killed 20 times.
     Killed,
 }
 

@@ -34,9 +34,9 @@ pub(crate) type Options = RivalOptions<Measurement>;
 pub(crate) enum Measurement {
     /// Events a second through a receiver with a handler and a state.
     Rate,
-    /// What is lost when the handler is slow.
+    /// Events that are lost when the handler is slow.
     Slow,
-    /// What is lost when server or broker is killed meanwhile.
+    /// Events that are lost while the server or broker is killed.
     Killed,
     /// From a ping of 20 workers to the complete answer.
     Ping,

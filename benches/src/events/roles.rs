@@ -17,16 +17,16 @@ use crate::ingest::http::{Connection, request};
 const QUIET: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What a program of ours does, once it is told to begin.
+/// Role of a program of ours, which begins on request.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
-    /// Tells four events of each task.
+    /// Sends four events of each task.
     Tell { url: String, tasks: u64, rate: f64 },
-    /// Receives events until so many came, with a handler that takes so many milliseconds.
+    /// Receives this number of events, with a handler that takes this number of milliseconds.
     Receive { url: String, events: u64, pause_ms: f64 },
-    /// Asks all workers, so many times.
+    /// Queries all workers, this number of times.
     Ping { url: String, times: usize, workers: u64 },
-    /// Is there, and answers.
+    /// Answers queries.
     Work,
 }
 

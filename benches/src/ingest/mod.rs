@@ -56,23 +56,23 @@ pub(crate) enum Measurement {
     Connections,
     /// Events per second and bytes on disk, by the shape of trees.
     Shapes,
-    /// Events per second and bytes on disk of what isn't functions, beside functions.
+    /// Events per second and bytes on disk of other kinds of processes, next to functions.
     Kinds,
-    /// What the server's time goes to.
+    /// The server's time by activity.
     Duties,
     /// 50,000 events per second.
     Paced,
     /// The same while a million processes are dropped.
     Dropping,
-    /// As much as is taken, while 40 trees may be kept.
+    /// Highest rate while the server keeps only 40 runs.
     Caps,
-    /// What subscribers cost, and how soon they hear.
+    /// Cost of subscribers, and the delay of their events.
     Live,
-    /// What 2,000 readers of the stream cost, half of them slow.
+    /// Cost of 2,000 readers of the stream, half of them slow.
     Readers,
-    /// 2,000 workers with a channel each: how soon all answer a ping, and the memory of an idle channel.
+    /// 2,000 workers with a channel each: the time until all answer a ping, and the memory of an idle channel.
     Commands,
-    /// On a file of many processes: ingest, start-up, and what reading takes meanwhile.
+    /// With a file of many processes: ingest, start-up, and reads at the same time.
     Grown,
 }
 

@@ -170,6 +170,6 @@ mod tests {
         assert_eq!(words(Kind::Logs, "a.rs", program), ["a.rs:9 a run  X can't be ended"]);
         assert_eq!(words(Kind::Locale, "locales/a.en.ts", "  \"a.b\": \"A text\",\n"), ["locales/a.en.ts:1 A text"]);
         let document = "# Title\n\nOne\ntwo.\n\n```sh\nsomebody\n\nsays\n```\n\nEnd.";
-        assert_eq!(words(Kind::Document, "a.md", document), ["a.md:1 # Title\n", "a.md:3 One\ntwo.\n", "a.md:11 End.\n"]);
+        assert_eq!(words(Kind::Document, "a.md", document), ["a.md:1 # Title\n", "a.md:3 One\ntwo.\n", "a.md:12 End.\n"]);
     }
 }
