@@ -308,6 +308,7 @@ fn a_stop_ends_what_runs_and_begins_nothing_else() {
     assert_eq!((world.statuses(), world.progress()), (vec![403, 404, 310, 403], vec![11, 11, 14]));
     assert_eq!(world.job.steps[1].hosts[0].status, HostStatus::STOPPED);
     assert_eq!(world.plan.directives.len(), 1, "a host that returns is told again: {:?}", world.plan.directives);
+    world.pass(1, &[1, 2, 3, 4]);
     assert_eq!(world.operate(JobOperation::Skip).unwrap().progress(), [2, 5, 2]);
 }
 
