@@ -2,7 +2,7 @@ use crate::support::monitor;
 
 #[test]
 fn help_has_examples_and_exit_codes() {
-    for command in ["server", "status", "roots", "tree", "show", "doctor", "mcp", "audit", "logs", "events", "export", "import"] {
+    for command in ["server", "status", "list", "tree", "show", "doctor", "mcp", "audit", "logs", "events", "export", "import"] {
         let help = monitor(&[command, "--help"]).assert().success().get_output().stdout.clone();
         let help = String::from_utf8(help).unwrap();
         assert!(help.contains("Examples:\n") && help.contains(&format!("  monitor {command}")), "{help}");

@@ -15,7 +15,7 @@ fn there_is_a_page_for_each_command() {
     }
     #[cfg(target_os = "linux")]
     for (name, says) in [("list", "json"), ("attach", "exit code"), ("logs", "follow"), ("kill", "now"), ("clear", "older")] {
-        assert!(page(&format!("monitor-runs-{name}.1")).contains(says), "{name}");
+        assert!(page(&format!("monitor-detached-{name}.1")).contains(says), "{name}");
     }
     #[cfg(target_os = "linux")]
     assert!(

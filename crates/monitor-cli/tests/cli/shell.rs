@@ -23,7 +23,7 @@ fn a_script_asks_the_server_it_was_given_and_ends_with_what_fails() {
     assert!(errors.contains("line 2 ended with exit code 4"), "{errors}");
     let (out, errors, code) = script(&server, &["--keep-going"], lines);
     assert_eq!((out.lines().count(), code), (1, 4), "{out}{errors}");
-    assert!(errors.contains("a quotation mark has no end") && errors.contains("no roots here"), "{errors}");
+    assert!(errors.contains("a quotation mark has no end") && errors.contains("no runs found"), "{errors}");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_command_of_a_script_does_not_read_the_script() {
     // `import -` would read the next lines as a tree.
     let (_, errors, code) = script(&server, &["-k"], "import -\nroots\n");
     assert_eq!(code, 1, "{errors}");
-    assert!(errors.contains("it is no JSON") && errors.contains("no roots here"), "{errors}");
+    assert!(errors.contains("it is no JSON") && errors.contains("no runs found"), "{errors}");
 }
 
 #[test]
