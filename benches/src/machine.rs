@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_compared_is_in_the_lock_file() {
+    fn all_compared_crates_are_in_the_lock_file() {
         assert!(COMPARED.iter().all(|name| locked(name).is_some()));
     }
 }

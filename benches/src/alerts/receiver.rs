@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_posted_is_there_and_known_by_its_key() {
+    fn posted_messages_are_stored_with_their_idempotency_key() {
         let receiver = Receiver::start().unwrap();
         let mut socket = TcpStream::connect(receiver.address).unwrap();
         let body = json!({"kind": "fired", "subject": {"name": "gold"}}).to_string();

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_due_time_is_compared_with_the_runs_that_it_had() {
+    fn each_due_time_is_compared_with_its_runs() {
         let tasks = tasks(10, 0..2, 2);
         let names: Vec<_> = tasks.iter().take(5).map(|task| task.name.as_str()).collect();
         assert_eq!((names, tasks.len()), (vec!["busy-00-0", "busy-00-1", "busy-01-0", "busy-01-1", "idle-0"], 10));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mark_is_no_figure() {
+    fn invalid_marks_are_refused() {
         let tasks = tasks(1, 0..1, 1);
         assert!(outcome(&tasks, "12 idle-0\n", 0, 1).is_err() && outcome(&tasks, "soon busy-00-0\n", 0, 1).is_err());
     }

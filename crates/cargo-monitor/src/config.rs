@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_is_woven() {
+    fn a_configuration_file_selects_the_woven_functions() {
         let text = "[[function]]\npath = \"app::main\"\nkind = \"root\"\nname = \"nightly\"\n\n[[function]]\npath = \"app::**\"\nexclude = [\"**::fmt\"]\nmin-lines = 3\n";
         let config = parse(text).unwrap();
         assert_eq!((config.rules[0].kind, config.rules[0].name.as_deref()), (TaskKind::Root, Some("nightly")));
@@ -254,7 +254,7 @@ mod tests {
 
     /// Checks the position and a word of each error message.
     #[test]
-    fn a_mistake_is_told_with_line_and_column() {
+    fn a_mistake_is_reported_with_line_and_column() {
         for (text, place, words) in [
             ("[[function]]\npath = \"app::main\"\nkind = \"rot\"\n", "monitor.toml:3:8:", "rot"),
             ("[[function]]\npth = \"app::main\"\n", "monitor.toml:2:1:", "pth"),

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_rows_are_asked_for_by_a_word_that_cargo_knows_as_well() {
+    fn all_rows_are_requested_by_an_argument_that_cargo_also_has() {
         let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         for (is_first, line, expected, has_all) in [
             (false, "--lib", "--lib", false),

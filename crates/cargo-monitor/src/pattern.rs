@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn invalid_patterns_are_refused() {
         for bad in ["", "app::", "app:::x", "app::a**", "app.run", "app::run()->"] {
             assert!(mistake(bad).is_some(), "{bad}");
         }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_finds_what_was_meant() {
+    fn a_typo_finds_the_intended_path() {
         let paths = ["app::db::Store::load", "app::db::Store::save", "app::main"];
         assert_eq!(near_misses("app::db::Sotre::load", paths.into_iter())[0], "app::db::Store::load");
         assert_eq!(near_misses("**::Store::laod", paths.into_iter())[0], "app::db::Store::load");

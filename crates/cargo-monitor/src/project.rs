@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_matters_of_cargos_arguments_is_found() {
+    fn relevant_arguments_of_cargo_are_found() {
         let read = |text: &str| CargoArguments::read(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
         let found = read("--release --target=x --manifest-path a/Cargo.toml --target-dir t --locked -p y -- --target z --offline");
         assert_eq!((found.target.as_deref(), found.manifest, found.target_dir), (Some("x"), Some("a/Cargo.toml".into()), Some("t".into())));

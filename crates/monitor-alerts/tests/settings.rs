@@ -86,7 +86,7 @@ fn a_template_is_that_of_the_channel_s_language() {
 }
 
 #[test]
-fn a_draft_tells_by_the_channels_that_there_are() {
+fn a_draft_may_use_the_existing_channels() {
     let channels = Settings::from_toml(WHOLE).unwrap().channels;
     let rule = |to: &str| format!("[[rule]]\nname = \"x\"\non = {{ cause = \"failed\" }}\nto = [\"{to}\"]\n");
     for to in ["ops", "ada@example.com", "@owner"] {
@@ -107,7 +107,7 @@ fn an_address_is_in_no_debug_output() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_their_places() {
+fn all_mistakes_are_reported_at_once_with_their_places() {
     let text = r#"[[rule]]
 name = "a b"
 on = { cause = ["faild"], tsk = "x" }
@@ -160,7 +160,7 @@ fn a_rule_that_is_for_nothing_is_a_warning() {
 }
 
 #[test]
-fn a_rule_that_says_nothing_of_whom_to_tell_is_a_warning_and_one_that_says_nobody_is_none() {
+fn a_rule_without_recipients_is_a_warning_unless_they_are_set_to_none() {
     let rule = |more: &str| format!("[[rule]]\nname = \"none\"\non = {{ cause = [\"failed\"] }}\n{more}\n");
     let warnings = |more: &str| Settings::from_toml(&rule(more)).unwrap().warnings;
     let forgotten = warnings("");
@@ -187,7 +187,7 @@ fn malformed_and_hostile_files_are_mistakes_with_a_place() {
 }
 
 #[test]
-fn a_share_is_one_of_failed_calls() {
+fn a_percentage_is_a_share_of_failed_calls() {
     use monitor_alerts::Times;
     let minutes = |count: u64| std::time::Duration::from_secs(60 * count);
     for (text, expected) in [

@@ -173,14 +173,14 @@ fn simulate(seed: u64, taking: Taking) {
 }
 
 #[test]
-fn what_is_told_is_what_a_simple_model_says() {
+fn messages_are_those_of_a_simple_model() {
     for seed in 1..=20 {
         simulate(seed, Taking::AtOnce);
     }
 }
 
 #[test]
-fn signs_that_are_taken_late_mean_what_they_would_have_meant_in_time() {
+fn signs_processed_late_have_the_same_effect_as_in_time() {
     for seed in 1..=20 {
         simulate(seed, Taking::Late);
     }

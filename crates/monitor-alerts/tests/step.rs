@@ -155,7 +155,7 @@ fn agent(is_heard: bool) -> Sign {
 const OWN: &str = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\", \"missed\", \"lost\"] }\nto = [\"ops\"]\n";
 
 #[test]
-fn a_failure_is_told_at_once_and_once_and_so_is_its_recovery() {
+fn a_failure_and_its_recovery_are_each_sent_once_without_delay() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]).pass(10 * MINUTE).signs(&[failed("gold")]).pass(10 * MINUTE).signs(&[failed("gold")]).pass(10 * MINUTE);
     bench.signs(&[well("gold")]).pass(HOUR);
@@ -167,7 +167,7 @@ fn a_failure_is_told_at_once_and_once_and_so_is_its_recovery() {
 }
 
 #[test]
-fn ten_thousand_failures_of_one_cause_are_one_message_and_one_update() {
+fn ten_thousand_failures_with_the_same_cause_are_one_message_and_one_update() {
     let mut bench = Bench::new(OWN);
     for _ in 0..100 {
         bench.signs(&vec![failed("gold"); 100]).pass(600_000);
@@ -178,7 +178,7 @@ fn ten_thousand_failures_of_one_cause_are_one_message_and_one_update() {
 }
 
 #[test]
-fn alerts_of_the_same_words_are_one_message_and_one_recovery() {
+fn alerts_with_the_same_text_share_one_message_and_one_recovery() {
     let mut bench = Bench::new(OWN);
     let names: Vec<String> = (0..50).map(|n| format!("task-{n:02}")).collect();
     bench.signs(&[failed(&names[0])]);
@@ -214,7 +214,7 @@ fn a_rule_may_ask_for_some_within_a_time() {
 }
 
 #[test]
-fn what_flaps_is_one_alert_and_few_messages() {
+fn a_flapping_task_is_one_alert_with_few_messages() {
     let mut bench = Bench::new(OWN);
     for _ in 0..20 {
         bench.signs(&[failed("gold")]).pass(MINUTE).signs(&[well("gold")]).pass(MINUTE);
@@ -254,7 +254,7 @@ fn a_lost_machine_hushes_its_tasks() {
 }
 
 #[test]
-fn a_late_end_corrects_what_was_told_as_lost() {
+fn a_late_end_corrects_an_alert_about_a_lost_run() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[bad(Cause::Lost, "gold")]).pass(29 * SECOND);
     assert_eq!(bench.told().len(), 0, "it is awaited whether its machine is gone");
@@ -267,7 +267,7 @@ fn a_late_end_corrects_what_was_told_as_lost() {
 }
 
 #[test]
-fn of_a_tree_only_the_leaf_that_failed_is_told() {
+fn only_the_failed_leaf_of_a_tree_is_reported() {
     let rule = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"], task = \"*\", name = \"*\" }\nto = [\"ops\"]\n";
     let mut bench = Bench::new(rule);
     let mut leaf = sign(What::Cause(Cause::Failed), Subject::new(SubjectKind::Name, "parse"), "leaf", "bad line");
@@ -279,7 +279,7 @@ fn of_a_tree_only_the_leaf_that_failed_is_told() {
 }
 
 #[test]
-fn quiet_hours_hold_all_but_what_is_critical_and_what_still_fires_is_told_when_they_end() {
+fn quiet_hours_delay_all_but_critical_alerts_until_they_end() {
     let quiet = OWN.replace("to =", "quiet = \"12:30-15:00 Europe/Berlin\"\nto =");
     let mut bench = Bench::new(&quiet);
     bench.signs(&[failed("gold"), failed("tin")]).pass(HOUR);
@@ -292,7 +292,7 @@ fn quiet_hours_hold_all_but_what_is_critical_and_what_still_fires_is_told_when_t
 }
 
 #[test]
-fn a_recovery_is_told_to_those_who_were_told_though_it_comes_in_a_snooze() {
+fn a_recovery_during_a_snooze_is_sent_to_the_recipients_of_the_alert() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]).pass(MINUTE).hush("task:go*", HOUR).signs(&[well("gold")]);
     assert_eq!(bench.told(), ["0:00 fired failed gold → ops", "1:00 resolved failed gold → ops"]);
@@ -304,7 +304,7 @@ fn a_recovery_is_told_to_those_who_were_told_though_it_comes_in_a_snooze() {
 }
 
 #[test]
-fn it_is_said_again_while_it_lasts_until_somebody_looks_after_it() {
+fn reminders_and_escalations_are_sent_until_an_alert_is_acknowledged() {
     let mut bench = Bench::new(&OWN.replace("to =", "repeat = \"1h\"\nescalate = [{ after = \"90m\", to = [\"lead\"] }]\nto ="));
     bench.signs(&[failed("gold")]).pass(2 * HOUR + MINUTE);
     let expected = ["0:00 fired failed gold → ops", "60:00 reminded failed gold → ops", "90:00 escalated failed gold → lead"];
@@ -325,7 +325,7 @@ fn it_is_said_again_while_it_lasts_until_somebody_looks_after_it() {
 }
 
 #[test]
-fn beyond_its_rate_a_channel_sends_one_sum() {
+fn a_channel_above_its_rate_sends_one_summary() {
     let mut bench = Bench::new(OWN);
     let all: Vec<Sign> = (0..100)
         .map(|n| {
@@ -339,7 +339,7 @@ fn beyond_its_rate_a_channel_sends_one_sum() {
 }
 
 #[test]
-fn a_rule_that_is_written_overrules_the_built_in_ones() {
+fn a_configured_rule_overrides_the_built_in_rules() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]);
     assert_eq!((bench.told().len(), bench.decided("overruled")), (1, 1));
@@ -349,7 +349,7 @@ fn a_rule_that_is_written_overrules_the_built_in_ones() {
 }
 
 #[test]
-fn an_owner_who_cant_be_reached_is_noted_and_the_admins_are_told() {
+fn an_owner_without_a_channel_is_noted_and_the_admins_are_notified() {
     let mut bench = Bench::new("");
     let mut of_ada = failed("gold");
     of_ada.facts.owner = Some("ada".to_owned());
@@ -367,7 +367,7 @@ fn an_owner_who_cant_be_reached_is_noted_and_the_admins_are_told() {
 }
 
 #[test]
-fn a_channel_that_fails_is_told_by_another() {
+fn a_failing_channel_is_reported_through_another_channel() {
     let mut bench = Bench::new("");
     let of = |what| Sign { agent: None, ..sign(what, Subject::new(SubjectKind::Channel, "ops"), "", "refused") };
     bench.signs(&[of(What::Cause(Cause::Channel))]).pass(HOUR).signs(&[of(What::Relief(Relief::Works))]);
@@ -388,7 +388,7 @@ fn a_task_is_started_as_often_as_the_rule_allows_and_never_for_itself() {
 }
 
 #[test]
-fn a_notification_has_the_severity_that_it_asked_for_and_passes() {
+fn a_notification_has_its_requested_severity_and_ends_by_itself() {
     let mut bench = Bench::new("[[rule]]\nname = \"n\"\non = { cause = [\"notified\"] }\nto = [\"ops\"]\n");
     let mut notified = sign(What::Cause(Cause::Notified), Subject::new(SubjectKind::Key, "disk"), "p", "disk");
     notified.facts.severity = Some(monitor_alerts::Severity::Critical);
@@ -400,7 +400,7 @@ fn a_notification_has_the_severity_that_it_asked_for_and_passes() {
 }
 
 #[test]
-fn somebody_may_say_that_it_is_over() {
+fn a_user_may_resolve_an_alert() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]);
     let made = bench.act(|state, world, now| resolve(state, world, 1, "ada", now)).unwrap();
@@ -414,7 +414,7 @@ fn somebody_may_say_that_it_is_over() {
 }
 
 #[test]
-fn a_rule_that_is_taken_away_ends_its_alerts_without_a_word() {
+fn a_removed_rule_ends_its_alerts_without_a_message() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]);
     bench.settings.rules.clear();
@@ -440,7 +440,7 @@ fn the_alerts_of_a_task_end_when_it_is_deleted() {
 }
 
 #[test]
-fn whatever_fires_of_something_ends_when_it_is_removed_on_purpose() {
+fn alerts_about_a_heartbeat_end_when_it_is_removed() {
     let mut bench = Bench::new("");
     let heartbeat = || Subject::new(SubjectKind::Heartbeat, "nightly");
     let of = |what| sign(what, heartbeat(), "nightly", "no ping");
@@ -453,7 +453,7 @@ fn whatever_fires_of_something_ends_when_it_is_removed_on_purpose() {
 }
 
 #[test]
-fn without_a_channel_it_is_noted_that_nobody_was_told() {
+fn without_a_channel_the_missing_recipient_is_noted() {
     let mut bench = Bench::new("");
     bench.settings.channels.clear();
     bench.signs(&[failed("gold")]).pass(HOUR).signs(&[well("gold")]);
@@ -462,7 +462,7 @@ fn without_a_channel_it_is_noted_that_nobody_was_told() {
 }
 
 #[test]
-fn what_fires_before_there_is_a_channel_is_told_once_there_is_one() {
+fn alerts_from_before_the_first_channel_are_sent_when_it_is_added() {
     let mut bench = Bench::new("");
     let channels = std::mem::take(&mut bench.settings.channels);
     bench.signs(&[failed("gold"), failed("tin"), failed("lead")]).pass(HOUR);
@@ -478,7 +478,7 @@ fn what_fires_before_there_is_a_channel_is_told_once_there_is_one() {
 }
 
 #[test]
-fn a_rule_may_tell_nobody_on_purpose() {
+fn a_rule_may_have_no_recipients_on_purpose() {
     let mut bench = Bench::new("[[rule]]\nname = \"failed\"\non = { cause = [\"failed\"], task = \"*\" }\nto = []\n");
     bench.signs(&[failed("gold")]).pass(HOUR).signs(&[well("gold")]);
     assert_eq!(bench.told().len(), 0);
@@ -486,7 +486,7 @@ fn a_rule_may_tell_nobody_on_purpose() {
 }
 
 #[test]
-fn what_was_due_before_a_sign_comes_first_though_both_are_seen_at_once() {
+fn messages_due_before_a_sign_are_sent_first_even_if_processed_together() {
     let mut bench = Bench::new(OWN);
     bench.signs(&[failed("gold")]).pass(MINUTE).signs(&[well("gold")]);
     // The server is down for an hour, or crashes right after it has stored the sign.
@@ -500,7 +500,7 @@ fn what_was_due_before_a_sign_comes_first_though_both_are_seen_at_once() {
 }
 
 #[test]
-fn a_share_of_failed_calls_fires_for_its_rule_alone_and_ends_by_its_own_word() {
+fn a_share_of_failed_calls_fires_and_ends_for_its_rule_alone() {
     let share = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\ntimes = \"5% within 10m\"\nto = [\"ops\"]\n";
     let each = "[[rule]]\nname = \"each\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"lead\"]\n";
     let mut bench = Bench::new(&format!("{share}{each}"));

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_none() {
+    fn invalid_ids_are_ignored() {
         for id in
             ["17", "", "七", "ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "0199a3ce-929d-0e0e-4736-0199a3ce929g", "-----0199a3ce929d0e0e47360199a3ce929d"]
         {

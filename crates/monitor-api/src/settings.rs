@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_of_the_page_is_the_servers() {
+    fn the_address_of_the_page_is_accepted_as_that_of_the_server() {
         for (text, expected) in [
             ("http://h:60010", "http://h:60010/"),
             (" http://h:60010/ ", "http://h:60010/"),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_asked_is_a_server() {
+    fn only_http_addresses_are_accepted_as_servers() {
         for bad in ["", "localhost:60010", "file:///tmp", "http://", "http://[::1", "ftp://h", "http://h:99999", "not a url"] {
             let said = server_url(bad).unwrap_err().to_string();
             assert!(said.contains(DEFAULT_URL), "{bad}: {said}");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_printable_characters_alone() {
+    fn a_token_has_only_printable_characters() {
         for good in ["a", " a-b_c.~ ", "abc\n", "abc\r\n"] {
             assert_eq!(Token::new(good).unwrap().as_str(), good.trim(), "{good:?}");
         }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_where_and_what_is_wrong() {
+    fn the_environment_sets_url_and_token_and_errors_name_the_variable() {
         let read = |pairs: &[(&str, &str)]| {
             Settings::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn brief_calls_are_counted_below_the_first_one_that_is_not() {
+    fn brief_calls_are_counted_below_the_nearest_caller_that_is_not_brief() {
         let mut briefs = Briefs::default();
         // Call 1 calls 2 twice, which calls 3 and through it 4 and itself.
         for first in [10, 20] {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_a_row_below_has_one_as_well() {
+    fn a_call_above_a_row_has_a_row() {
         let mut briefs = Briefs::default();
         assert_eq!(briefs.told(&ended(4, 3, 4, true)), None);
         assert_eq!(briefs.told(&ended(5, 3, 5, false)), Some(Vec::new()), "it fails");
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_calls_are_counted_after_some_of_their_path_with_what_is_within_them() {
+    fn longer_calls_are_counted_with_their_children_after_some_of_their_path() {
         let (mut briefs, mut paths) = (Briefs::default(), Paths::default());
         let mut told = 0;
         for id in 10..60 {

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_current_or_above_it_is_meant_and_nothing_beside_it() {
+    fn a_cancellation_applies_to_the_current_process_and_its_ancestors_only() {
         request(7, Some(&[2, 3]));
         let outer = crate::CurrentGuard::enter(Some(context(7, 1)));
         assert!(!is_requested());

@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_restores_what_was_current() {
+    fn a_panic_restores_the_previous_context() {
         let _outer = enter(1);
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let _inner = enter(2);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directive_is_none() {
+    fn invalid_directives_are_refused() {
         for text in ["app=loud", "a b", "app[span]=info", "=off", "app=", "::", "app:db", "off=off=off"] {
             assert_eq!(text.parse::<Filter>(), Err(NoFilter), "{text}");
         }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directive_is_none() {
+    fn invalid_directives_are_refused() {
         let many = vec!["roots"; MOST_RULES + 1].join(",");
         let long = format!("{}=off", "x".repeat(LONGEST_PATTERN + 1));
         let texts = ["loud", "render*", "span:loud", "=off", "a=", "a=loud", "span:=off", ":off", "a b:off", "a::b:off", &many, &long];

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_set_once_and_again_when_forgotten() {
+    fn a_value_is_set_once_and_can_be_set_again_after_it_was_forgotten() {
         let own = Own::new();
         assert_eq!(own.get(), None);
         assert!(own.set(1) && !own.set(2));

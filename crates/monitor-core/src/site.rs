@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_told_once_and_found_by_its_number_and_there_is_an_end() {
+    fn a_place_is_registered_once_found_by_number_and_limited_in_count() {
         let mut told = Vec::new();
         for key in 1..=MOST {
             let mut made = || intern(key * 8, || Site::new("a", "span", "a.rs", key as u32), |number, _| told.push(number));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_numbers_and_all_else_is_text() {
+    fn numbers_stay_numbers_and_other_values_become_text() {
         let values = told(|told| {
             told.debug("", &&7_u8);
             told.debug("", &-7_i64);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_cut_between_characters_and_says_how_much() {
+    fn a_long_value_is_cut_between_characters_and_notes_the_cut_length() {
         let long = "ä".repeat(2_000);
         let values = told(|told| {
             told.display("", &long);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_panics_ends_the_telling_and_keeps_what_was_told() {
+    fn a_panic_ends_the_collection_and_keeps_the_earlier_values() {
         let values = told(|told| {
             told.debug("", &1);
             panic!("in an expression of the user's");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_has_at_most_so_many_names() {
+    fn the_number_of_names_of_a_function_is_limited() {
         static SITE: Site = Site::new("import {table}", "normal", "", 0);
         let name = |n: usize| Told::collect(|told| told.name(&SITE, format_args!("import {n}"))).name;
         for n in 0..MOST_NAMES {

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_is_the_one_that_is_left() {
+    fn the_only_tree_is_found_after_the_others_ended() {
         let entries = Entries::new();
         assert_eq!(entries.the_one(), None);
         entries.change(context(1), 1);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_sees_a_mixture_of_two() {
+    fn readers_never_see_a_mixture_of_two_contexts() {
         let entries = Entries::new();
         entries.change(context(1), 1);
         thread::scope(|scope| {

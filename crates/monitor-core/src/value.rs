@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_none() {
+    fn negative_infinite_and_nan_values_are_no_amounts() {
         assert_eq!((7_u8.amount(), Some(0.5).amount(), None::<u64>.amount()), (Some(7.0), Some(0.5), None));
         assert_eq!((f64::NAN.amount(), f32::INFINITY.amount(), (-1).amount()), (None, None, None));
     }

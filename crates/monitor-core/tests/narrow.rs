@@ -29,7 +29,7 @@ unsafe impl Keeper for Narrow {
 }
 
 #[test]
-fn a_ring_that_can_not_be_larger_goes_on_in_one_that_can() {
+fn a_ring_that_cannot_grow_continues_in_a_larger_ring() {
     const CALLS: usize = 20 * FIRST_RECORDS;
     let mut receiver = queue::open_with(64 << 20, &Narrow).expect("opened once");
     switch::turn_on();

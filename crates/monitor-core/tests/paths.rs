@@ -64,7 +64,7 @@ fn enter(site: &'static Site) -> Guard {
 }
 
 #[test]
-fn after_some_calls_of_a_path_further_ones_are_counted_whether_they_are_looked_at_while_they_run_or_not() {
+fn after_some_calls_of_a_path_the_others_are_counted_with_and_without_scans() {
     // No call is that short.
     fold::set_below(Duration::from_nanos(1));
     let mut receiver = queue::open(1 << 30).expect("opened once");

@@ -39,7 +39,7 @@ impl Wake for Wakes {
 }
 
 #[test]
-fn who_waits_is_woken_once_by_the_next_record() {
+fn a_waiting_receiver_is_woken_once_by_the_next_record() {
     with_receiver(|receiver| {
         let count = Arc::new(Wakes(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
@@ -58,7 +58,7 @@ fn who_waits_is_woken_once_by_the_next_record() {
 }
 
 #[test]
-fn the_last_progress_of_a_process_is_told_before_its_end() {
+fn the_last_progress_of_a_process_is_sent_before_its_end() {
     with_receiver(|receiver| {
         let import = Process::builder("import").begin();
         (0..=10).for_each(|done| import.progress(done, 10));

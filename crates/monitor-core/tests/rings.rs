@@ -195,7 +195,7 @@ fn a_full_ring_drops_starts_and_no_ends() {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_by_tree() {
+fn dropped_records_are_counted_by_tree() {
     with_receiver(|receiver| {
         let of = |context: monitor_core::Context| {
             let dropped = queue::dropped();
@@ -233,7 +233,7 @@ fn what_finds_no_room_is_counted_by_tree() {
 }
 
 #[test]
-fn what_runs_is_told_when_it_has_run_for_a_while_and_its_end_later() {
+fn a_long_call_is_reported_while_it_runs_and_again_at_its_end() {
     with_receiver(|receiver| {
         let _top = Process::builder("top").enter();
         let running = enter();
@@ -284,7 +284,7 @@ fn guards_that_end_out_of_order_end_once() {
 }
 
 #[test]
-fn the_newest_guard_that_is_left_is_current_in_whatever_order_they_are_dropped() {
+fn the_newest_remaining_guard_is_current_in_any_drop_order() {
     let current = || monitor_core::Context::current().map(monitor_core::Context::process);
     with_receiver(|_| {
         let _top = Process::builder("top").enter();
@@ -460,7 +460,7 @@ fn a_thousand_threads_one_after_the_other_share_few_rings() {
 }
 
 #[test]
-fn a_destructor_of_an_ending_thread_ends_what_it_holds() {
+fn a_destructor_of_an_ending_thread_ends_its_calls() {
     struct Holder(std::cell::RefCell<Vec<Guard>>);
     thread_local!(static HOLDER: Holder = const { Holder(std::cell::RefCell::new(Vec::new())) });
     struct Late;
@@ -486,7 +486,7 @@ fn a_destructor_of_an_ending_thread_ends_what_it_holds() {
 }
 
 #[test]
-fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
+fn a_sleeping_receiver_is_woken_by_a_start_and_by_an_end() {
     with_receiver(|receiver| {
         let go = Arc::new(AtomicBool::new(false));
         let until = |flag: &AtomicBool| {

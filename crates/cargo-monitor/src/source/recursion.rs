@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_told_apart_as_far_as_names_tell() {
+    fn methods_are_distinguished_by_the_names_of_their_types() {
         check("impl A { fn run(&self) { Self::go() }\nfn go() { B::run() } }\nimpl B { fn run() {} }", &[]);
         check("impl A { fn run(&self) { self.0.run() } }", &["A::run"]);
         check("trait T { fn run(&self) { Self::run(self) } }\nfn run() {}", &["T::run"]);

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_put_behind_the_token_before() {
+    fn code_is_inserted_after_the_previous_token() {
         check("fn a() {}|\nfn f() {}");
         check("fn a() {}| // a comment\n\n/// of f\n#[x]\nfn f() {}");
         check("impl A {|\n    fn f() {}\n}");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_doc_comment_or_nothing_it_is_put_on_an_empty_line() {
+    fn code_is_inserted_on_an_empty_line_after_a_doc_comment_or_at_the_start() {
         check("//! A crate\n|\nfn f() {}");
         check("// A crate\n|\n#[x]\nfn f() {}");
         check("/* of\n\nmany lines */\n|\nfn f() {}");

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_reads_builds_or_assigns_is_left_out() {
+    fn functions_that_only_read_build_or_assign_are_left_out() {
         for body in [
             "self.name",
             "&self.items.first",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_take_long_or_fail_is_woven() {
+    fn functions_that_may_take_long_or_fail_are_woven() {
         for body in [
             "load(&self.name)",
             "Err(Error::Empty)",

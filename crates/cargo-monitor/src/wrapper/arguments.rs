@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_told_from_a_probe() {
+    fn a_crate_is_distinguished_from_a_probe() {
         assert!(read("-vV").is_none());
         assert!(read("- --crate-name ___ --print=file-names --crate-type bin").is_none());
         let args = "--crate-name app --edition=2021 src/main.rs --crate-type bin --emit=dep-info,link -C metadata=1 -C extra-filename=-7 \

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_characters() {
+    fn a_star_matches_any_characters() {
         for (pattern, name, fits) in [
             ("import-*", "import-gold", true),
             ("import-*", "imports", false),

@@ -71,7 +71,7 @@ async fn every_call_is_answered_as_its_type() {
 }
 
 #[tokio::test]
-async fn a_list_is_gone_through_page_by_page() {
+async fn a_list_is_read_page_by_page() {
     let server = TestServer::start().await;
     let client = server.client();
     let events: Vec<_> = (1..=7).map(|number| started(root(number), process(number as u64), "build")).collect();
@@ -94,7 +94,7 @@ async fn a_list_is_gone_through_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_large_comes_in_pieces() {
+async fn large_answers_are_downloaded_in_pieces() {
     let server = TestServer::start().await;
     let client = server.admin();
     client.events(&batch(1, &[started(root(1), process(1), "build")])).await.unwrap();
@@ -114,7 +114,7 @@ async fn what_is_large_comes_in_pieces() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_server_s_words() {
+async fn a_refusal_contains_the_message_of_the_server() {
     let server = TestServer::with(|config| config.max_body_bytes = 2_000).await;
     let (client, reader) = (server.client(), server.may("read"));
     client.events(&batch(1, &[started(root(1), process(1), "build")])).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_refusal_has_the_server_s_words() {
 }
 
 #[tokio::test]
-async fn one_who_asks_too_often_is_told_when_to_come_again() {
+async fn a_client_above_the_rate_limit_gets_a_retry_time() {
     let server = TestServer::with(|config| config.max_requests_per_second = 1).await;
     let client = server.client();
     // However slow this machine is: as many at once as no second has room for.
@@ -160,7 +160,7 @@ async fn one_who_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_name_is_one_segment_whatever_it_holds() {
+async fn a_name_is_one_path_segment_whatever_it_contains() {
     let server = TestServer::start().await;
     let client = server.admin();
     client.events(&batch(1, &[started(root(1), process(1), "build")])).await.unwrap();

@@ -28,7 +28,7 @@ fn word(error: &Error) -> &'static str {
 }
 
 #[tokio::test]
-async fn whatever_answers_is_an_error_of_its_own_kind() {
+async fn each_kind_of_bad_answer_is_its_own_kind_of_error() {
     let say = |text: &str| Deed::Say(text.as_bytes().to_vec());
     let endless = |head: &str| {
         Deed::SayForever(head.as_bytes().to_vec(), b"1000\r\n".iter().chain(&[b' '; 0x1000]).chain(b"\r\n").copied().collect())
@@ -71,7 +71,7 @@ async fn whatever_answers_is_an_error_of_its_own_kind() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_it_is_and_when_to_come_again() {
+async fn a_refusal_has_its_status_and_its_retry_time() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     for (head, body, status, retry_after, is_temporary) in [
         ("401 Unauthorized", problem(401), 401, None, false),
@@ -102,7 +102,7 @@ async fn a_refusal_says_what_it_is_and_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn only_what_passes_by_itself_is_asked_again() {
+async fn only_temporary_failures_are_retried() {
     let passing = [answer("503 Busy\r\nretry-after: 1", PAGE), answer("500 Error", &problem(500)), Deed::Say(Vec::new())];
     let raw = Raw::start(passing.into_iter().chain([answer("200 OK", "[1]")])).await;
     let mut statuses = Vec::new();
@@ -123,7 +123,7 @@ async fn only_what_passes_by_itself_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_redirection_is_told_and_no_token_follows_it() {
+async fn a_redirection_is_reported_and_gets_no_token() {
     let other = Raw::start([answer("200 OK", "{}")]).await;
     let head = format!("307 Temporary Redirect\r\nlocation: http://{}/api/v1/status", other.address);
     let raw = Raw::start([answer(&head, "")]).await;
@@ -155,7 +155,7 @@ async fn a_list_that_leads_back_to_itself_has_an_end() {
 }
 
 #[tokio::test]
-async fn a_batch_s_answer_comes_as_it_is() {
+async fn the_answer_to_a_batch_is_returned_unchanged() {
     for (deed, status, length) in [
         (answer("200 OK", "{\"accepted\":3}"), 200, 14),
         (answer("413 Too Large", PAGE), 413, PAGE.len()),
@@ -174,7 +174,7 @@ async fn a_batch_s_answer_comes_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_answer_as_it_came_may_have_fields_that_nobody_knows() {
+async fn an_answer_as_json_may_have_unknown_fields() {
     let raw = Raw::start([answer("200 OK", "{\"of\": \"tomorrow\"}")]).await;
     assert_eq!(raw.client().status().json().await.unwrap(), json!({"of": "tomorrow"}));
     let raw = Raw::start([answer("204 No Content", "")]).await;

@@ -19,7 +19,7 @@ fn child() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_only_looks_like_loopback_is_elsewhere() {
+async fn a_name_that_only_resembles_loopback_is_reached_through_the_proxy() {
     for (host, is_here) in [("127.0.0.1", true), ("localhost", true), ("127.evil.example", false), ("localhost.evil.example", false)] {
         let (server, proxy) = (Raw::start([answer("404 Not Found", "")]).await, Raw::start([answer("404 Not Found", "")]).await);
         let mut child = Command::new(std::env::current_exe().unwrap());

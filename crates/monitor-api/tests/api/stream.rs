@@ -18,7 +18,7 @@ async fn next(stream: &mut EventStream, others: &mut Vec<&'static str>) -> (u64,
 }
 
 #[tokio::test]
-async fn each_event_comes_once_with_what_it_made_of_things() {
+async fn each_event_is_delivered_once_with_the_state_that_it_caused() {
     let server = TestServer::start().await;
     let client = server.client();
     let mut stream = client.stream().types(["process-started", "process-ended"]).open();
@@ -84,7 +84,7 @@ async fn a_server_that_restarts_in_mid_stream_is_followed_without_gap_or_repeat(
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_one_gap() {
+async fn forgotten_events_are_one_gap() {
     let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(0))).await;
     let client = server.client();
     let events: Vec<_> = (1..=9).map(|number| started(root(1), process(number), "step")).collect();
@@ -151,7 +151,7 @@ async fn a_stream_that_is_refused_for_good_ends() {
 }
 
 #[tokio::test]
-async fn one_too_many_waits_for_its_turn() {
+async fn a_subscriber_above_the_limit_waits_for_its_turn() {
     let server = TestServer::with(|config| config.max_subscribers = 1).await;
     let client = server.client();
     let mut first = client.stream().open();

@@ -39,7 +39,7 @@ async fn read(client: &Client, request: monitor_api::StreamRequest, count: usize
 }
 
 #[tokio::test]
-async fn whatever_comes_is_told_once_or_is_an_error() {
+async fn each_message_is_delivered_once_or_is_an_error() {
     let greeting = "retry: 1000\nid: 4\n: connected\n\n";
     let (five, six, nine) = (message(5), message(6), message(9));
     let crlf = format!("{greeting}{five}").replace('\n', "\r\n");
@@ -76,7 +76,7 @@ async fn whatever_comes_is_told_once_or_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_break_is_taken_up_where_it_was_and_says_so() {
+async fn a_broken_stream_is_reported_and_resumes_at_its_position() {
     let first = format!("retry: 1000\nid: 4\n: connected\n\n{}id: 8\n: nothing new\n\n", message(5));
     let second = format!("id: 8\n: connected\n\n{}", message(9));
     let page = answer("502 Bad Gateway", "<html>");
@@ -90,7 +90,7 @@ async fn a_break_is_taken_up_where_it_was_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_is_told_apart() {
+async fn an_answer_that_is_not_a_stream_is_recognized() {
     for deed in [
         answer("200 OK\r\ncontent-type: text/html", "<html>"),
         answer("200 OK\r\ncontent-type: application/json", "{}"),
@@ -118,7 +118,7 @@ async fn a_message_without_an_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stream_that_falls_silent_is_given_up() {
+async fn a_silent_stream_is_given_up() {
     let raw = Raw::start([Deed::SayAndStay(format!("{HEAD}id: 4\n: connected\n\n").into_bytes())]).await;
     let client = Client::new(settings(raw.address).silence_timeout(Duration::from_millis(200)));
     let mut stream = client.stream().open();

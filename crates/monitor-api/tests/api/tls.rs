@@ -10,7 +10,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 #[tokio::test]
-async fn an_authority_of_one_s_own_is_trusted_and_no_other() {
+async fn only_the_configured_authority_is_trusted() {
     let (ours, other, files) = (authority(), authority(), tempfile::tempdir().unwrap());
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
@@ -42,7 +42,7 @@ async fn an_authority_of_one_s_own_is_trusted_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_signs_itself_is_explained() {
+async fn a_self_signed_certificate_is_explained() {
     let files = tempfile::tempdir().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn after_some_calls_of_a_path_further_ones_are_counted_below_whichever_parent() {
+    fn after_some_calls_of_a_path_the_others_are_counted_below_any_parent() {
         let mut paths = Paths::default();
         for parent in 1..=SINGLY {
             linked(&mut paths, parent, 1_000, 1);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_calls_are_told_each_twice_as_slow_as_the_one_before() {
+    fn slow_calls_are_reported_if_they_double_the_slowest_time_so_far() {
         let mut paths = Paths::default();
         (0..SINGLY).for_each(|_| paths.told(1, 7, 500, LIMITS));
         let mut told = Vec::new();
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_that_go_round_in_circles_have_a_path_as_well() {
+    fn parents_in_a_cycle_have_a_path() {
         let mut paths = Paths::default();
         linked(&mut paths, 1, 2, 1);
         linked(&mut paths, 2, 1, 1);

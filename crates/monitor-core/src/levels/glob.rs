@@ -33,7 +33,7 @@ mod tests {
     use super::fits;
 
     #[test]
-    fn a_star_is_anything_and_a_question_mark_one_character() {
+    fn a_star_matches_any_text_and_a_question_mark_one_character() {
         for (pattern, fitting, others) in [
             ("render", &["render"][..], &["rende", "renderer", ""][..]),
             ("render*", &["render", "renderer", "render a*b"], &["a render"]),

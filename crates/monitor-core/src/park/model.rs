@@ -56,11 +56,11 @@ fn nobody_sleeps_over_a_record(is_fenced: bool) {
 }
 
 #[test]
-fn nobody_sleeps_over_a_record_where_recorders_pass_barriers() {
+fn no_record_is_missed_where_recorders_pass_barriers() {
     nobody_sleeps_over_a_record(true);
 }
 
 #[test]
-fn nobody_sleeps_over_a_record_where_the_sleeper_makes_them_pass_one() {
+fn no_record_is_missed_where_the_sleeper_forces_a_barrier() {
     nobody_sleeps_over_a_record(false);
 }

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_threads_add_is_counted_together_while_others_come_and_go() {
+    fn counts_of_a_frequent_pair_add_up_while_other_pairs_come_and_go() {
         let table = table();
         let key = 0x1234_5678_9abc_def1;
         for round in 1..=100_u64 {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_pairs_than_there_are_places_the_latest_are_known() {
+    fn the_latest_pairs_stay_in_a_full_table() {
         let table = table();
         let keys: Vec<u64> = (1..=4 * (SETS * WAYS) as u64).map(|number| number.wrapping_mul(0xd6e8_feb8_6659_fd93)).collect();
         for key in &keys {

@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_taken_is_found_and_what_runs() {
+    fn unread_and_running_calls_are_found() {
         let (region, ring, chunk) = left_behind();
         for (taken, first) in [(0, 104), (104, 104), (109, 109), (112, 112)] {
             let image = read(&region, &[(100, &ring)], &[&chunk], &[], taken);
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_bit_costs_the_record_that_it_is_in() {
+    fn a_damaged_bit_costs_only_its_record() {
         let (region, ring, chunk) = left_behind();
         let whole = read(&region, &[(100, &ring)], &[&chunk], &[], 104);
         for bit in 0..ring.len() * 8 {
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_mean_nothing_are_nothing() {
+    fn arbitrary_bytes_contain_no_records() {
         let mut state = 7;
         let (region, ring, chunk) = left_behind();
         for round in 0..300 {

@@ -98,7 +98,7 @@ fn end_elsewhere(slot: &Line) -> Words {
 }
 
 #[test]
-fn a_slot_is_for_the_next_future_only_when_whoever_ended_the_last_one_is_done_with_it() {
+fn a_slot_is_reused_only_after_the_end_of_its_last_future_is_written() {
     loom::model(|| {
         let slot = Arc::new(Line::new(word));
         slot.write(&call(1), RUNNING);

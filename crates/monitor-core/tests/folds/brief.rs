@@ -24,7 +24,7 @@ fn told(receiver: &mut queue::Receiver, calls: impl FnOnce()) -> Told {
 }
 
 #[test]
-fn brief_calls_are_counted_from_the_first_one_on() {
+fn brief_calls_are_counted_from_the_first_call() {
     with_receiver(|receiver| {
         let told = told(receiver, || {
             for _ in 0..3 {
@@ -51,7 +51,7 @@ fn brief_calls_are_counted_from_the_first_one_on() {
 }
 
 #[test]
-fn a_call_has_no_row_for_having_made_many_calls_of_one_name() {
+fn many_calls_with_the_same_name_do_not_give_their_caller_a_row() {
     with_receiver(|receiver| {
         let told = told(receiver, || {
             for _ in 0..50 {
@@ -132,7 +132,7 @@ fn further_failures_are_counted_with_their_error_texts() {
 }
 
 #[test]
-fn a_failure_that_is_passed_on_is_one_branch() {
+fn a_propagated_failure_is_one_branch() {
     with_receiver(|receiver| {
         let told = told(receiver, || fails_through(&[1, 2, 3]));
         for path in ["top/b", "top/b/c", "top/b/c/d"] {
@@ -200,7 +200,7 @@ fn a_call_that_waits_for_other_threads_has_a_row_if_something_began_there() {
 }
 
 #[test]
-fn what_is_called_after_the_end_of_the_call_that_lent_it_is_not_below_it() {
+fn a_call_through_an_ended_lender_is_not_below_the_lender() {
     with_receiver(|receiver| {
         let told = told(receiver, || {
             let carried = {
@@ -237,7 +237,7 @@ fn futures_that_call_nothing_are_counted_and_all_others_have_rows() {
 }
 
 #[test]
-fn a_call_that_ends_while_a_look_takes_what_it_has_called_has_a_row() {
+fn a_call_that_ends_while_a_scan_takes_its_children_has_a_row() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let is_over = AtomicBool::new(false);
@@ -274,7 +274,7 @@ fn a_call_that_ends_while_a_look_takes_what_it_has_called_has_a_row() {
 /// Each scan results in a batch, after which the program may be killed, so every record that a scan takes must be reported or counted in
 /// it.
 #[test]
-fn what_a_look_has_taken_is_told_or_counted_by_it() {
+fn records_taken_by_a_scan_are_reported_or_counted_in_its_batch() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let (mut taken_before, mut calls) = (receiver.taken().rings, 0);

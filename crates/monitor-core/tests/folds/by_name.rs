@@ -32,7 +32,7 @@ fn processes_by_name_are_counted_for_all_threads_together() {
 }
 
 #[test]
-fn of_processes_by_name_failures_are_kept_singly_up_to_a_number() {
+fn failures_of_processes_by_name_are_kept_singly_up_to_a_limit() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -47,7 +47,7 @@ fn of_processes_by_name_failures_are_kept_singly_up_to_a_number() {
 }
 
 #[test]
-fn a_process_by_name_is_told_singly_if_its_ids_are_known_it_says_something_or_runs_for_long() {
+fn a_process_by_name_is_reported_singly_if_identified_annotated_or_slow() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -95,7 +95,7 @@ fn a_process_by_name_is_told_singly_if_its_ids_are_known_it_says_something_or_ru
 }
 
 #[test]
-fn what_is_held_back_is_told_to_who_asks_for_all_that_runs() {
+fn a_scan_for_all_running_processes_includes_withheld_processes() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let _top = top();

@@ -14,7 +14,7 @@ use crate::told::Told;
 use crate::{AFTER, enter, fails, panics, poll, top, total, waits, with_receiver};
 
 #[test]
-fn beyond_a_number_children_of_one_name_are_counted() {
+fn children_with_the_same_name_above_a_limit_are_counted() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -42,7 +42,7 @@ fn beyond_a_number_children_of_one_name_are_counted() {
 }
 
 #[test]
-fn failures_are_kept_singly_up_to_a_number_and_all_are_counted() {
+fn failures_are_kept_singly_up_to_a_limit_and_all_are_counted() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -64,7 +64,7 @@ fn failures_are_kept_singly_up_to_a_number_and_all_are_counted() {
 }
 
 #[test]
-fn a_call_whose_ids_are_read_is_told_singly_and_so_is_what_hangs_below_it() {
+fn a_call_whose_ids_are_read_is_reported_singly_and_so_are_its_children() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -116,7 +116,7 @@ fn folds_nest() {
 }
 
 #[test]
-fn what_runs_is_counted_as_running_and_told_singly_after_a_second() {
+fn a_running_call_is_counted_and_reported_singly_after_a_second() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let _top = top();
@@ -144,7 +144,7 @@ fn what_runs_is_counted_as_running_and_told_singly_after_a_second() {
 
 /// The first scan sees both the fold and the call that has left it.
 #[test]
-fn what_runs_for_long_while_nobody_looks_is_told_singly_and_not_counted_as_running() {
+fn a_slow_call_between_scans_is_reported_singly_and_not_counted_as_running() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let _top = top();
@@ -246,7 +246,7 @@ fn futures_are_counted_wherever_they_end() {
 }
 
 #[test]
-fn futures_that_end_elsewhere_while_their_thread_begins_more_are_told_or_counted_once() {
+fn futures_that_end_on_another_thread_are_reported_or_counted_once() {
     const COUNT: u64 = 100_000;
     with_receiver(|receiver| {
         let mut told = Told::default();
@@ -277,7 +277,7 @@ fn futures_that_end_elsewhere_while_their_thread_begins_more_are_told_or_counted
 }
 
 #[test]
-fn a_look_that_only_counts_says_that_it_has_taken() {
+fn a_scan_that_only_counts_returns_that_it_took_records() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let _top = top();
@@ -304,7 +304,7 @@ fn a_look_that_only_counts_says_that_it_has_taken() {
 }
 
 #[test]
-fn more_futures_than_the_table_has_places_are_recorded_all_the_same() {
+fn futures_above_the_size_of_the_table_are_recorded() {
     const COUNT: u64 = 40_000;
     with_receiver(|receiver| {
         let mut told = Told::default();
@@ -349,7 +349,7 @@ fn slots_of_folds_are_used_again() {
 }
 
 #[test]
-fn a_context_that_is_pushed_again_and_again_folds_what_is_below_it() {
+fn calls_below_a_repeatedly_entered_context_are_folded() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {
@@ -375,7 +375,7 @@ fn a_context_that_is_pushed_again_and_again_folds_what_is_below_it() {
 }
 
 #[test]
-fn a_call_that_says_something_of_itself_is_told_singly() {
+fn a_call_that_adds_data_to_itself_is_reported_singly() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {

@@ -202,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_is_told_singly_or_counted_in_its_fold(threads in prop::collection::vec(steps(), 1..4), is_woven: bool) {
+    fn every_call_is_reported_singly_or_counted_in_its_fold(threads in prop::collection::vec(steps(), 1..4), is_woven: bool) {
         with_receiver(|receiver| {
             let mut told = Told::default();
             let mut plain = Plain::new();

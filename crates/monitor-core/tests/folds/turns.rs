@@ -55,7 +55,7 @@ fn work_off(tasks: Vec<Task>, threads: usize) {
 }
 
 #[test]
-fn loops_that_take_turns_fold_as_one_does_that_is_alone() {
+fn alternating_loops_fold_like_a_single_loop() {
     const CALLS: usize = 3_000;
     with_receiver(|receiver| {
         for (loops, threads) in [(1, 1), (2, 1), (16, 1), (300, 1), (2, 2), (16, 4), (16, 8)] {
@@ -79,7 +79,7 @@ fn loops_that_take_turns_fold_as_one_does_that_is_alone() {
 }
 
 #[test]
-fn a_parent_on_several_threads_folds_as_one_does_on_one() {
+fn a_parent_on_several_threads_folds_like_a_parent_on_one_thread() {
     const THREADS: u64 = 8;
     const CALLS: u64 = 1_000;
     with_receiver(|receiver| {
@@ -118,7 +118,7 @@ fn a_parent_on_several_threads_folds_as_one_does_on_one() {
 }
 
 #[test]
-fn a_call_between_many_others_is_counted_all_the_same() {
+fn a_call_between_many_others_is_counted() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_what_the_format_says() {
+    fn sizes_match_the_format() {
         assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 128, 64));
     }
 
