@@ -56,7 +56,7 @@ fn milliseconds_are_rounded_up() {
 }
 
 #[test]
-fn errors_name_what_is_wrong() {
+fn errors_name_the_mistake() {
     let expected = "expected a duration such as 500ms, 90s, 1h30m or 7d";
     for (text, words) in [
         ("", expected.to_owned()),
@@ -73,13 +73,13 @@ fn errors_name_what_is_wrong() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(ns in 0..=LONGEST.as_nanos() as u64) {
+    fn written_durations_are_read_back(ns in 0..=LONGEST.as_nanos() as u64) {
         let duration = Duration::from_nanos(ns);
         prop_assert_eq!(read(&write(duration)), Ok(duration));
     }
 
     #[test]
-    fn what_is_rounded_is_read_with_less_than_a_tenth_missing(ns in 1..=LONGEST.as_nanos() as u64 - 86_400_000_000_000) {
+    fn rounded_durations_differ_by_less_than_a_tenth(ns in 1..=LONGEST.as_nanos() as u64 - 86_400_000_000_000) {
         let back = read(&rounded(Duration::from_nanos(ns))).expect("a duration").as_nanos() as u64;
         prop_assert!(back.abs_diff(ns) <= ns / 10, "{}", back);
     }

@@ -55,7 +55,7 @@ mod tests {
     static ENDLESS: Told = Told("again", Some(&ENDLESS));
 
     #[test]
-    fn each_cause_is_told_once_and_without_end_none() {
+    fn each_cause_is_listed_once_and_cycles_end() {
         static INNERMOST: Told = Told("connection refused", None);
         static INNER: Told = Told("connect: connection refused", Some(&INNERMOST));
         assert_eq!(with_causes(&Told("no answer", Some(&INNER))), "no answer: connect: connection refused");

@@ -275,7 +275,7 @@ fn a_rolling_job_asks_after_each_batch_or_ignores_failures() {
 }
 
 #[test]
-fn so_many_failures_stop_the_job_and_so_many_hosts_run_at_once() {
+fn limits_of_failures_and_of_parallel_hosts_are_kept() {
     let mut world = World::new(5, 1, |request| {
         request.rolling = Some(Rolling {
             expression: "100%".to_owned(),
@@ -292,7 +292,7 @@ fn so_many_failures_stop_the_job_and_so_many_hosts_run_at_once() {
 }
 
 #[test]
-fn a_stop_ends_what_runs_and_begins_nothing_else() {
+fn a_stop_ends_running_hosts_and_starts_no_others() {
     let mut world = World::new(4, 2, |request| {
         request.rolling = Some(Rolling { expression: "3".to_owned(), ..Rolling::default() });
     });
@@ -313,7 +313,7 @@ fn a_stop_ends_what_runs_and_begins_nothing_else() {
 }
 
 #[test]
-fn retries_begin_a_new_attempt_of_the_hosts_that_are_meant() {
+fn retries_begin_a_new_attempt_of_the_selected_hosts() {
     let start = || {
         let mut world = World::new(4, 1, |_| {});
         world.plan().end(1, HostStatus::SUCCEEDED).end(2, HostStatus::EXIT_CODE);
@@ -387,7 +387,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn each_host_is_selected_once_and_what_is_unknown_is_kept() {
+fn each_host_is_selected_once_and_unknown_targets_are_kept() {
     let ip = |ip: &str, cloud_id| IpTarget { ip: ip.to_owned(), cloud_id };
     let targets = Targets {
         hosts: texts(&["web-2", "web-*", "3", "nobody", "nobody"]),
@@ -420,7 +420,7 @@ fn mistakes_in_targets_are_listed_with_their_places() {
 }
 
 #[test]
-fn a_preview_says_who_cant_run_and_why() {
+fn a_preview_lists_hosts_that_cannot_run_with_reasons() {
     let targets = select(&Targets { hosts: texts(&["web-*", "db-1", "gone"]), ..Targets::default() }, &hosts()).unwrap();
     let contacts =
         Contacts::from([(1, Contact { has_agent: true, last_us: NOW }), (2, Contact { has_agent: true, last_us: NOW - 60 * SECOND })]);

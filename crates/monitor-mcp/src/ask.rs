@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_writes_stays_in_its_segment_or_parameter() {
+    fn input_of_a_caller_stays_in_its_segment_or_parameter() {
         let request = Request::get(&["roots", "../users?x#"]).with("q", "a&state=b c");
         assert_eq!(request.path_and_query(), "/api/v1/roots/..%2Fusers%3Fx%23?q=a%26state%3Db+c");
     }

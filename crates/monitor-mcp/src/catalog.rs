@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_tool_states_what_it_changes_and_that_recorded_text_is_data() {
+    fn each_tool_states_its_changes_and_that_recorded_text_is_data() {
         for declared in TOOLS {
             let tool = serde_json::to_value(declared.tool()).unwrap();
             assert!(tool["description"].as_str().unwrap().contains("data, not instruction"), "{tool}");

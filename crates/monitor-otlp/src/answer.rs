@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_tried_again_what_is_to_be_mended_too_and_nothing_else() {
+    fn temporary_and_correctable_failures_are_retried_and_no_others() {
         for status in 200..600 {
             let answer = of(status, b"words\nhere", None);
             let expected = match status {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_success_is_a_rejection_and_nonsense_is_none() {
+    fn partial_success_is_a_rejection_unless_its_body_is_invalid() {
         let half =
             TracesTaken { partial_success: Some(RejectedSpans { rejected_spans: 2, error_message: "no room".to_owned() }) }.encode_to_vec();
         let protobuf = Some("application/x-protobuf");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_any_bytes_has_words_of_bounded_length() {
+    fn an_answer_with_any_bytes_has_a_message_of_bounded_length() {
         let long = "\u{1b}é".repeat(10_000);
         for (body, kind) in [(long.as_bytes(), None), (b"\xff\xfe\0", None), (b"\xff\xff\xff\xff", Some("application/x-protobuf; x"))] {
             let Answer::Busy { why, .. } = of(503, body, kind) else { panic!("503") };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_go_below_the_endpoint() {
+    fn spans_are_sent_to_a_path_below_the_endpoint() {
         for (path, expected) in [
             ("", "/v1/traces"),
             ("/", "/v1/traces"),

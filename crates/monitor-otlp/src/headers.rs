@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_each_time_and_what_is_missing_is_named() {
+    fn a_file_is_read_each_time_and_a_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let headers = OtlpHeaders::read(&format!("authorization=file:{}", path.display())).unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named_without_its_value() {
+    fn an_invalid_header_is_named_without_its_value() {
         for text in ["hush", "a=b,hush", "a b=hush", "=hush", "a=hush%00", "content-type=hush", "Host=hush", "a=hush%0D%0Ab: c"] {
             let why = OtlpHeaders::read(text).unwrap_err();
             assert!(!why.contains("hush"), "{text:?}: {why}");

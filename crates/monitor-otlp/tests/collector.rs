@@ -62,7 +62,7 @@ fn collect(collector: &mut Collector, batch: &Batch) -> Vec<Span> {
 }
 
 #[test]
-fn a_batch_that_comes_again_or_in_halves_makes_the_same_spans() {
+fn a_batch_sent_again_or_in_halves_makes_the_same_spans() {
     let events =
         [started(&id(1), None, "root"), started(&id(2), Some(&id(1)), "child"), logged(&id(2), "line"), ended(&id(2)), ended(&id(1))];
     let mut collector = Collector::default();
@@ -81,7 +81,7 @@ fn a_batch_that_comes_again_or_in_halves_makes_the_same_spans() {
 }
 
 #[test]
-fn what_comes_before_its_start_belongs_to_it_and_what_comes_after_its_end_is_not_told() {
+fn events_before_a_start_join_the_span_and_events_after_its_end_do_not() {
     let mut collector = Collector::default();
     let early = [logged(&id(1), "early"), event("process-updated", &id(1), &json!({"fields": {"rows": 7}}))];
     assert_eq!(collect(&mut collector, &batch(1, &early)), []);
@@ -91,7 +91,7 @@ fn what_comes_before_its_start_belongs_to_it_and_what_comes_after_its_end_is_not
 }
 
 #[test]
-fn folds_become_spans_when_what_they_were_made_in_is_over_and_again_only_if_they_count_more() {
+fn folds_become_spans_when_their_parent_ends_and_again_if_counts_rise() {
     let fold = &id(0xf0);
     let mut inner = folded(&id(0xf1), fold, (1, 3, 0));
     inner["name"] = json!("inner");
@@ -110,7 +110,7 @@ fn folds_become_spans_when_what_they_were_made_in_is_over_and_again_only_if_they
 }
 
 #[test]
-fn what_is_open_at_the_end_of_the_program_ends_with_it() {
+fn open_spans_end_with_their_program() {
     let mut collector = Collector::default();
     let elsewhere = folded(&id(0xf0), &id(0xaa), (1, 10, 0));
     let events = [started(&id(1), None, "root"), folded(&id(0xf1), &id(1), (1, 5, 1)), elsewhere, offline()];
@@ -120,7 +120,7 @@ fn what_is_open_at_the_end_of_the_program_ends_with_it() {
 }
 
 #[test]
-fn lines_beyond_what_a_span_may_have_are_counted() {
+fn log_lines_above_the_limit_of_a_span_are_counted() {
     let mut collector = Collector::default();
     let lines = (0..MOST_LINES + 7).map(|n| logged(&id(1), &n.to_string()));
     let events: Vec<_> = [started(&id(1), None, "root")].into_iter().chain(lines).chain([ended(&id(1))]).collect();
@@ -136,7 +136,7 @@ fn lines_beyond_what_a_span_may_have_are_counted() {
 }
 
 #[test]
-fn many_that_are_never_heard_of_again_are_bounded_and_counted() {
+fn processes_without_an_end_are_bounded_and_counted() {
     let mut collector = Collector::default();
     let root = ROOT.parse::<RootId>().unwrap();
     let started = |n| ProcessStarted::new(root, ProcessId::new(n).unwrap(), 1_000, Kind::NORMAL, "open".to_owned());

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_of_the_open_file_keeps_nobody_out() {
+    fn a_copy_of_the_open_file_does_not_lock_the_position() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("position");
         let position = Position::open(&path).unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_there_again() {
+    fn a_kept_position_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("position");
         for (before, number) in [(None, 0), (Some(0), 41), (Some(41), u64::MAX), (Some(u64::MAX), 7)] {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_position_is_left_as_it_is() {
+    fn an_invalid_position_is_refused_and_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("position");
         for text in

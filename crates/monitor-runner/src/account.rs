@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_there_is_named() {
+    fn missing_users_and_groups_are_named() {
         for (user, group, word) in [
             (Some("no such user"), None, "no such user"),
             (Some(""), None, "user"),

@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_is_wrong_says_where() {
+    fn errors_of_a_configuration_name_their_place() {
         assert!(config("[[function]]\npath = \"app.**\"\nkind = \"cross_thread\"\n").contains("CrossThread"));
         for (text, says) in [
             ("[[function]]\npath = 3\n", "line 2, column 8"),
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_what_they_were() {
+    fn escaped_text_is_restored() {
         assert_eq!(unescape(r"a\nb\tc\\d\re\"), "a\nb\tc\\d\re\\");
     }
 }

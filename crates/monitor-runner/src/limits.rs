@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_made_below_or_beside_the_own_one_where_version_2_is() {
+    fn a_group_is_created_below_or_next_to_the_own_group_of_version_2() {
         let mounts = "proc /proc proc rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\nc /sys/fs/cgroup cgroup2 rw 0 0\n";
         let check = |groups: &str, mounts: &str, expected: &[&str]| {
             assert_eq!(places(groups, mounts), expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{groups}");
@@ -181,7 +181,7 @@ mod tests {
 
     /// A plain folder simulates the cgroup file system.
     #[test]
-    fn a_group_limits_all_together_and_tells_what_they_used() {
+    fn a_group_limits_all_processes_together_and_measures_their_use() {
         let place = tempfile::tempdir().unwrap();
         let spec = Spec { memory: Some(1 << 20), cpu: Some(Duration::from_millis(2_500)), ..Spec::new(["true"]) };
         let limits = Limits::within(&spec, false, [PathBuf::from("/no/such/place"), place.path().to_owned()].into_iter());

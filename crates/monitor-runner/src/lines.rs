@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_was_to_be_seen_at_the_end() {
+    fn a_line_is_the_text_visible_at_its_end() {
         for (line, expected) in [
             (&b"\x1b[1;31mred\x1b[0m end\r"[..], "red end"),
             (b"10 %\r50 %\r100 %", "100 %"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_however_it_comes() {
+    fn lines_are_the_same_however_they_are_split() {
         for pieces in [&[&b"one\n\ntwo\nno end"[..]][..], &[b"on", b"e\n", b"\nt", b"wo", b"\nno ", b"end"]] {
             let expected = ["one", "", "two", "no end"].map(str::to_owned).to_vec();
             assert_eq!(lines(pieces), (expected, 0));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_counted_and_an_endless_one_is_left() {
+    fn a_long_line_is_cut_and_counted_and_an_endless_line_is_skipped() {
         let (logged, cut) = lines(&[&[b'x'; 8_000], &[b'x'; 12_000], b"\nnext\n"]);
         assert!(logged[0].ends_with("x… (11808 bytes cut)") && logged[1] == "next", "{logged:?}");
         assert_eq!(cut, 11_808);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_tears_the_line_it_ended_in() {
+    fn skipped_output_discards_the_lines_that_it_breaks() {
         let (mut lines, mut logged) = (Lines::by(still), Vec::new());
         let mut log = |line| logged.push(line);
         assert_eq!(lines.feed(b"whole\nbegun", &mut log), 0);

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_folder_below_the_other() {
+    fn any_name_becomes_a_single_folder_name() {
         for (name, expected) in
             [("nightly build", "nightly build"), ("../../etc/passwd", ".._.._etc_passwd"), ("..", "_"), ("", "_"), ("a\nb", "a_b")]
         {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_in_the_middle_and_counted() {
+    fn output_above_the_limit_is_cut_in_the_middle_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = create(folder.path(), "1", 8_192, None, None);
         for _ in 0..100 {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_counted_and_told_once() {
+    fn a_full_disk_is_counted_and_kept_as_the_failure() {
         let mut log = LogFile {
             path: "/dev/full".into(),
             kept: Kept::Own(Bounded::new(File::options().write(true).open("/dev/full").unwrap(), 100)),

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_arrives_whole_however_it_is_cut_and_nonsense_is_left_out() {
+    fn messages_arrive_whole_however_they_are_split_and_invalid_text_is_skipped() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut line: Line<Ask, Tell> = Line::new(ours);
         let text = b"{\"Spawned\":{\"pid\":7}}\n{\"NoSuchWord\":1}\n\xff\n\n\"Stopped\"\n\"HasLet";

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_as_it_is() {
+    fn output_below_the_limit_is_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = Bounded::new(open(&path), 1);

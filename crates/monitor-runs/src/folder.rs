@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_one_plain_word_and_is_given_once() {
+    fn an_id_is_a_plain_word_and_is_used_once() {
         let runs = tempfile::tempdir().unwrap();
         for id in ["", ".", "..", ".hidden", "-rf", "a/b", "../a", "a b", "a\nb", "ü", "a\0", "@a", &"x".repeat(151)] {
             assert!(matches!(create(runs.path(), Some(id)), Err(RunError::BadId { .. })), "{id:?}");

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_told_apart_and_stay_in_order() {
+    fn streams_are_separated_and_stay_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let log = OutputLog::open(folder.path(), 1 << 20).unwrap();
         for (origin, text) in [(Origin::Stdout, "a\n"), (Origin::Stdout, "b\n"), (Origin::Stderr, "c\n"), (Origin::Stdout, "d\n")] {

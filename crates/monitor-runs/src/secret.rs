@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_read_where_it_stands_and_its_text_is_in_no_error() {
+    fn a_secret_is_read_from_its_source_and_appears_in_no_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = |text: &[u8]| {
             let path = folder.path().join(format!("{}-{}", text.len(), text.first().unwrap_or(&0)));

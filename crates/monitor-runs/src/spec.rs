@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn its_file_is_readable_and_read_again() {
+    fn a_specification_is_written_readably_and_read_back() {
         let spec = Spec {
             timeout: Some(Duration::from_millis(1_500)),
             cwd: Some("/srv".into()),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_specifications_are_refused() {
         let ids = |root: &str, process: &str| Some(ProcessIds { root_id: root.to_owned(), process_id: process.to_owned() });
         let good = Spec::new(["true"]);
         let (root, process) = ("0123456789abcdef0123456789abcdef", "0123456789abcdef");

@@ -145,7 +145,7 @@ mod tests {
 
     /// A plain folder simulates the cgroup file system.
     #[test]
-    fn a_group_has_what_is_below_it_but_for_detached_runs() {
+    fn a_group_contains_its_subgroups_except_detached_runs() {
         let group = tempfile::tempdir().unwrap();
         assert!(in_cgroup(&group.path().join("absent")).is_empty());
         for (below, procs) in [("", "7\n8\n\nx\n"), ("inner", "9\n"), ("inner/deep", "10\n"), ("monitor-detached-7", "11\n")] {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_found_in_other_groups_and_sessions_but_for_detached_runs() {
+    fn descendants_are_found_in_other_groups_and_sessions_except_detached_runs() {
         let script = "setsid sh -c 'echo $$; exec sleep 600' & MONITOR_RUN_DETACHED=1 sh -c 'echo $$; sleep 600' & echo $$; wait";
         let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(shell.stdout.take().unwrap()));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_before_and_behind_what_is_damaged_are_copied() {
+    fn rows_before_and_after_damaged_pages_are_copied() {
         let (is_whole, names) = copied(60 * PAGE..63 * PAGE);
         assert!(!is_whole && names.len() > ROWS * 9 / 10 && names.len() < ROWS, "{} rows", names.len());
         let (first, last) = (format!("{:05}", 0), format!("{:05}", ROWS - 1));

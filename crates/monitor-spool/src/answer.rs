@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_400_that_names_an_event_of_the_batch_and_a_413_cost_anything() {
+    fn only_a_413_or_a_400_that_names_an_event_of_the_batch_loses_events() {
         for status in 100..=999 {
             for number in [None, Some(0), Some(4), Some(5), Some(9), Some(10), Some(u64::MAX)] {
                 let expected = match (status, number) {

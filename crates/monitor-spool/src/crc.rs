@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_same() {
+    fn the_checksum_equals_that_of_crc32fast() {
         for length in [0, 1, 7, 8, 1_000] {
             let bytes: Vec<u8> = (0..length).map(|n: u32| (n * 31) as u8).collect();
             let mut hasher = Hasher::new();

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressor_that_was_used_before_makes_of_a_text_what_a_new_one_makes() {
+    fn a_reused_compressor_has_the_same_output_as_a_new_one() {
         let random: Vec<u8> = (0..300_000_u32).map(|n| n.wrapping_mul(0x9e37_79b9).rotate_left(n % 32) as u8).collect();
         let spaces = vec![b' '; 1 << 20];
         let texts = [&random[..], b"[]", include_bytes!("../fixtures/events.json"), &spaces[..], b""];
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_either_encoding_wrote_is_read_by_every_build() {
+    fn every_build_reads_both_encodings() {
         // Output of `zstd -1`.
         let foreign = include_bytes!("../fixtures/events.json.zst");
         let text = include_bytes!("../fixtures/events.json");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_none_and_what_is_too_long_is_cut() {
+    fn damaged_pieces_are_refused_and_long_texts_are_cut() {
         let text = include_bytes!("../fixtures/events.json");
         for piece in [gzip(text).unwrap(), include_bytes!("../fixtures/events.json.zst").to_vec()] {
             for length in [0, 1, 4, piece.len() / 2, piece.len() - 1] {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_a_piece_is_of_its_encoding() {
+    fn text_next_to_a_piece_has_the_encoding_of_the_piece() {
         let long = "x".repeat(10_000);
         for piece in [gzip(b"[]").unwrap(), frame(b"[]")] {
             for text in ["", "{", &long[..SHORT - 1], &long[..SHORT], &long] {

@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn members_are_found_whatever_stands_around_them(other in any_json(), event_type in "[a-z-]{1,20}", root in 1_u128..) {
+        fn members_are_found_with_any_neighbours(other in any_json(), event_type in "[a-z-]{1,20}", root in 1_u128..) {
             let root = format!("{root:032x}");
             let event = json!({"a": other, "type": event_type, "root_id": root, "z": {"type": "no", "id": "no"}}).to_string();
             let known = Known::of(event.as_bytes());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_no_array() {
+    fn a_truncated_array_is_refused() {
         let whole = br#"[{"type":"a","x":"\"]"},{"id":"b","n":[1,2]}]"#;
         assert_eq!(split(whole).unwrap().len(), 2);
         for length in 0..whole.len() {

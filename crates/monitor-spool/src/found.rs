@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_that_has_ended_is_no_witness_whether_somebody_has_waited_for_it_or_not() {
+    fn an_ended_process_is_no_witness_before_and_after_it_is_reaped() {
         let worker = WorkerId::new(7).unwrap();
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let who = WorkerRef { id: worker, hostname: sys::hostname(), pid: child.id(), program: "cat".to_owned() };

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_at_once_one_at_most_gets_it() {
+    fn at_most_one_of_several_threads_gets_the_lock() {
         let held = AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_off_hears_of_the_switch_alone() {
+    fn a_disabled_program_checks_only_the_switch() {
         let others = [("MONITOR_FOLD_AFTER", "never"), ("MONITOR_LOG", "stderr")];
         assert_eq!(read(&others), (Settings::default(), vec![]));
         let (settings, problems) = read(&[("MONITOR_ENABLED", "enabled"), others[0], others[1]]);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_told_and_the_default_taken() {
+    fn a_bad_value_is_reported_and_the_default_used() {
         let long = "x".repeat(100_000);
         for (name, value, expected) in [
             ("MONITOR_BUFFER_BYTES", "64XiB", "a number of bytes from 64KiB on, such as 64MiB"),
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_like_ours_and_are_none_are_told() {
+    fn unknown_names_with_the_prefix_are_reported() {
         let long = format!("MONITOR_{}", "X".repeat(100_000));
         let names = ["PATH", "MONITOR_ENABLED", "MONITOR_BUFER_BYTES", "MONITOR_MAX_DEPTH", "MONITOR_DATA", "monitor_x", "MONITOR_", &long];
         let problems = unknown(names.into_iter().map(OsString::from));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_told_even_when_it_is_wrong() {
+    fn an_invalid_secret_is_not_shown() {
         let get = |_: &str| Some(OsString::from("two words"));
         let mut reader = Reader::new(&get);
         assert_eq!(reader.secret("MONITOR_TOKEN", "one word", 7, |_| None), 7);
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spool_is_on_unless_it_is_said_to_be_off() {
+    fn the_spool_is_on_unless_it_is_switched_off() {
         let dir = |value: &str| read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SPOOL_DIR", value)]).0.spool_dir;
         assert_eq!((dir(""), dir("off"), dir(" OFF ")), (default_dir(), None, None));
         assert_eq!(dir("below"), Some(std::env::current_dir().unwrap().join("below")), "whatever folder the program goes to");

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_that_of_the_library() {
+    fn the_digest_equals_that_of_the_library() {
         for length in [0_u32, 1, 3, 55, 56, 63, 64, 65, 119, 120, 1_000] {
             let message: Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
             assert_eq!(digest(&message)[..], sha2::Sha256::digest(&message)[..], "{length}");

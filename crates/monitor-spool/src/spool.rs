@@ -162,12 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_find_the_same_folder() {
+    fn both_functions_find_the_same_state_folder() {
         assert_eq!(plain_state_dir(), state_dir());
     }
 
     #[test]
-    fn a_setting_says_where_the_spool_is() {
+    fn a_setting_selects_the_folder_of_the_spool() {
         for nothing in [None, Some(""), Some("  ")] {
             assert_eq!(dir_of(nothing.map(AsRef::as_ref)), default_dir(), "{nothing:?}");
         }

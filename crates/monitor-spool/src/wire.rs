@@ -143,7 +143,7 @@ mod plain {
 #[cfg(all(test, feature = "read"))]
 mod tests {
     #[test]
-    fn both_take_the_same_ids() {
+    fn both_parsers_accept_the_same_ids() {
         for text in [
             "",
             "0000000000000000",

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_fails_hangs_or_is_not_there_is_told() {
+    fn a_failing_hanging_or_missing_command_is_an_error() {
         let error = |mut camera: CommandCamera| camera.shutter(&State::default()).unwrap_err().to_string();
         let shell = |script: &str| CommandCamera::new("sh", ["-c", script]);
         assert!(error(shell("echo 'no disk' >&2; exit 3")).contains("exit status: 3: no disk"));

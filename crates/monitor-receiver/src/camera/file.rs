@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_rotated_and_as_many_kept_as_was_said() {
+    fn files_are_rotated_and_the_configured_number_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pictures");
         let mut camera = FileCamera::new(&path).max_bytes(1).kept_files(2);

@@ -123,7 +123,7 @@ impl Simple {
 
 proptest! {
     #[test]
-    fn a_state_knows_what_a_simple_one_does_within_its_bounds(
+    fn a_state_matches_a_simple_model_within_its_bounds(
         steps in prop::collection::vec(step(), 0..120), most in (1..8_usize, 2..4_usize)
     ) {
         let (mut state, mut simple) = (State::bounded(most.0, most.1), Simple::default());
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn what_changed_since_a_mark_is_what_came_since(before in prop::collection::vec(1..9_u64, 0..20), after in prop::collection::vec(1..9_u64, 0..20)) {
+    fn changes_since_a_mark_are_those_of_later_events(before in prop::collection::vec(1..9_u64, 0..20), after in prop::collection::vec(1..9_u64, 0..20)) {
         let mut state = State::default();
         let mut number = 0;
         let mut tell = |state: &mut State, id: u64| {
@@ -205,14 +205,14 @@ fn types_beyond_a_hundred_are_counted_together() {
 }
 
 #[test]
-fn a_state_without_room_counts_all_the_same() {
+fn a_state_without_room_still_counts() {
     let mut state = State::bounded(0, 0);
     state.apply(&received(1, "task-told", Some(process(1, "running", Some(1))), Some(worker(1, "online")), 1));
     assert_eq!((state.tasks().count(), state.workers().count(), state.event_count()), (0, 0, 1));
 }
 
 #[test]
-fn what_is_loaded_anew_takes_the_place_of_all_and_counts_stay() {
+fn a_reload_replaces_tasks_and_workers_and_keeps_counts() {
     let mut state = State::default();
     for id in 1..=3 {
         state.apply(&received(id, "task-told", Some(process(id, "running", Some(id))), Some(worker(id, "online")), id));

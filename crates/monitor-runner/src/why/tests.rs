@@ -69,7 +69,7 @@ fn of(stream: Stream, text: &str) -> Option<(String, Option<String>)> {
 }
 
 #[test]
-fn of_what_real_programs_wrote_the_line_is_found_that_says_why() {
+fn the_line_with_the_cause_is_found_in_output_of_real_programs() {
     let mut wrong = Vec::new();
     for (name, text, line, type_name) in OUTPUTS {
         let found = of(Stream::Errors, text);
@@ -85,7 +85,7 @@ fn of_what_real_programs_wrote_the_line_is_found_that_says_why() {
 
 /// Python buffers stdout if it is a pipe, so that its output follows the traceback.
 #[test]
-fn what_was_written_after_the_error_is_not_taken_for_it() {
+fn output_after_the_error_is_not_mistaken_for_it() {
     let text = format!("{}[ok] step 1 ✓\n[ok] step 2 ✓\n", include_str!("outputs/python.txt"));
     assert_eq!(of(Stream::Errors, &text).unwrap().0, "TimeoutError: The read operation timed out");
     let colours = "\x1b[1m\x1b[31merror\x1b[0m\x1b[1m: no table\x1b[0m\r\n10 %\r20 %";
@@ -93,7 +93,7 @@ fn what_was_written_after_the_error_is_not_taken_for_it() {
 }
 
 #[test]
-fn stderr_comes_before_stdout_unless_only_stdout_tells_an_error() {
+fn stderr_is_preferred_unless_only_stdout_contains_an_error() {
     let pick = |stderr: &str, stdout: &str| {
         let (stderr, stdout) = (lines(stderr), lines(stdout));
         find(&[(Stream::Errors, &stderr[..]), (Stream::Output, &stdout[..])]).map(|why| why.line)
@@ -107,7 +107,7 @@ fn stderr_comes_before_stdout_unless_only_stdout_tells_an_error() {
 
 /// For any input, the result is short and is found quickly.
 #[test]
-fn hostile_output_is_no_trouble() {
+fn hostile_output_does_no_harm() {
     for text in [
         "x".repeat(16 << 10),
         "a: ".repeat(5_000),

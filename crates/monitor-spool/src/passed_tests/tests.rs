@@ -54,7 +54,7 @@ fn begun() -> PassedTests {
 }
 
 #[test]
-fn what_is_below_a_test_waits_for_its_end() {
+fn calls_below_a_test_wait_for_its_end() {
     for (outcome, elapsed_ms, expected) in [
         ("succeeded", 3, Fate::LeftOut),
         ("succeeded", 1_000, Fate::LeftOut),
@@ -106,7 +106,7 @@ fn a_call_waits_for_the_call_above_it() {
 }
 
 #[test]
-fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
+fn calls_of_a_program_started_by_a_test_wait_for_the_test() {
     const CHILD: u32 = 71;
     let mut tests = PassedTests::new(PROGRAM);
     // The program of tests is unknown, because a runner has started it with another pid.
@@ -126,7 +126,7 @@ fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
 }
 
 #[test]
-fn of_the_programs_that_a_slow_test_has_started_few_have_rows_below_them() {
+fn few_programs_started_by_a_slow_test_have_rows_below_them() {
     let mut tests = begun();
     learn(&mut tests, PROGRAM, &[started(2, 1, 0), started(3, 2, 0), started(4, 3, 0)]);
     // Each starts with a call below the same call and makes two nested calls. The inner call is recorded before the outer.
@@ -177,7 +177,7 @@ fn tests_that_did_not_end_are_shown_when_their_program_is_dead() {
 }
 
 #[test]
-fn a_test_that_is_shown_for_want_of_room_is_shown_in_all_programs() {
+fn a_test_shown_for_lack_of_room_is_shown_in_all_programs() {
     let mut tests = begun();
     learn(&mut tests, PROGRAM, &[started(2, 1, 0), started(3, 2, 0)]);
     learn(&mut tests, 71, &[started(10, 3, 0), started(20, 99, 0)]);

@@ -43,7 +43,7 @@ fn each_bit(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
 }
 
 #[test]
-fn a_damaged_bit_of_the_journal_costs_its_batch() {
+fn a_damaged_bit_of_the_journal_loses_its_batch() {
     let dir = tempfile::tempdir().unwrap();
     let mut begun = begun(dir.path());
     for first in [1, 4, 7, 10] {
@@ -66,7 +66,7 @@ fn a_damaged_bit_of_the_journal_costs_its_batch() {
 }
 
 #[test]
-fn a_damaged_bit_of_the_lane_costs_its_entry() {
+fn a_damaged_bit_of_the_lane_loses_its_entry() {
     let dir = tempfile::tempdir().unwrap();
     let begun = begun(dir.path());
     for number in 1..=4 {
@@ -105,7 +105,7 @@ fn a_damaged_bit_of_the_lane_costs_its_entry() {
 }
 
 #[test]
-fn what_stands_in_a_text_is_no_entry() {
+fn an_entry_inside_a_text_is_not_read_as_an_entry() {
     let dir = tempfile::tempdir().unwrap();
     let begun = begun(dir.path());
     let stranger = WorkerId::new(7).unwrap();
@@ -118,7 +118,7 @@ fn what_stands_in_a_text_is_no_entry() {
 }
 
 #[test]
-fn a_damaged_bit_of_the_program_costs_a_line_or_a_site() {
+fn a_damaged_bit_of_the_program_file_loses_a_line_or_a_site() {
     let dir = tempfile::tempdir().unwrap();
     let mut begun = begun(dir.path());
     begun.program.calibrate(Calibration { ticks: 5, wall_ns: 6, ns_per_tick: 0.5 });

@@ -33,7 +33,7 @@ fn half(is_start: bool, root: u64, id: u64) -> Event {
 }
 
 #[test]
-fn what_a_full_journal_gives_up_is_neither_the_root_nor_what_is_open() {
+fn a_full_journal_keeps_the_root_and_open_processes() {
     const LIMIT: u64 = 512 << 10;
     let test = TestSpool::new();
     let mut begun = test.begin_within(LIMIT);
@@ -73,7 +73,7 @@ fn what_a_full_journal_gives_up_is_neither_the_root_nor_what_is_open() {
 }
 
 #[test]
-fn more_that_is_open_than_has_room_is_given_up_in_the_end() {
+fn open_processes_that_do_not_fit_are_given_up_in_the_end() {
     const LIMIT: u64 = 512 << 10;
     let test = TestSpool::new();
     let mut begun = test.begin_within(LIMIT);
@@ -134,7 +134,7 @@ fn an_acknowledged_journal_keeps_small() {
 }
 
 #[test]
-fn a_full_lane_keeps_what_it_has() {
+fn a_full_lane_keeps_its_entries() {
     let test = TestSpool::new();
     let begun = test.begin_within(600 << 10);
     let worker = begun.folder.worker();
@@ -152,7 +152,7 @@ fn a_full_lane_keeps_what_it_has() {
 }
 
 #[test]
-fn files_of_the_lane_go_when_all_in_them_is_taken() {
+fn files_of_the_lane_are_removed_when_all_entries_are_taken() {
     let test = TestSpool::new();
     let begun = test.begin();
     begun.lane.prepare().unwrap();
@@ -173,7 +173,7 @@ fn files_of_the_lane_go_when_all_in_them_is_taken() {
 }
 
 #[test]
-fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
+fn the_oldest_dead_program_is_given_up_first_and_reported() {
     let test = TestSpool::new();
     let mut workers = Vec::new();
     for _ in 0..3 {
@@ -212,7 +212,7 @@ fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
 }
 
 #[test]
-fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
+fn old_unfinished_folders_are_removed() {
     let test = TestSpool::new();
     for name in [".new-x", ".gone-y", ".launch-z"] {
         let dir = test.spool.path().join(name);
@@ -255,7 +255,7 @@ fn small_batches_that_wait_are_sent_together_but_not_across_a_gap_and_not_too_ma
 }
 
 #[test]
-fn what_is_just_being_sent_is_given_up_last() {
+fn the_batch_that_is_being_sent_is_given_up_last() {
     let test = TestSpool::new();
     let mut begun = test.begin_within(512 << 10);
     let batch = |first: u64| Parcel::encode(first, &(first..first + 10).map(large).collect::<Vec<_>>()).unwrap();
@@ -273,7 +273,7 @@ fn what_is_just_being_sent_is_given_up_last() {
 }
 
 #[test]
-fn a_batch_that_can_never_fit_costs_itself_alone() {
+fn a_batch_that_can_never_fit_is_the_only_loss() {
     let test = TestSpool::new();
     let mut begun = test.begin_within(1 << 20);
     journal(&mut begun, 1, 50);

@@ -24,7 +24,7 @@ fn check(harm: impl Fn(&std::path::Path), expected: &[u64]) -> monitor_spool::Re
 }
 
 #[test]
-fn damage_costs_what_is_damaged_and_is_counted() {
+fn damage_loses_only_the_damaged_part_and_is_counted() {
     let replay = check(
         |path| {
             let name = file(path, "journal-");
@@ -93,7 +93,7 @@ fn damage_is_counted_once_however_often_shipping_breaks_off() {
 }
 
 #[test]
-fn without_the_program_file_the_events_are_sent_all_the_same() {
+fn events_are_sent_without_the_program_file() {
     let replay = check(|path| fs::remove_file(path.join("program")).unwrap(), &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(replay.worker().program, "(unknown)");
 }
@@ -106,7 +106,7 @@ fn files_cut_short_or_empty_are_read_as_far_as_they_go() {
 }
 
 #[test]
-fn names_that_are_none_of_ours_are_let_alone() {
+fn foreign_file_names_are_left_alone() {
     check(
         |path| {
             for name in [
@@ -135,7 +135,7 @@ fn names_that_are_none_of_ours_are_let_alone() {
 }
 
 #[test]
-fn a_length_that_is_absurd_costs_no_memory() {
+fn an_absurd_length_allocates_no_memory() {
     check(
         |path| {
             // Longer than the total memory, without a block on the disk.

@@ -97,7 +97,7 @@ fn a_journal_is_followed_while_it_grows() {
 }
 
 #[test]
-fn nothing_is_missed_of_what_is_written_meanwhile() {
+fn no_event_written_during_reading_is_missed() {
     const END: u64 = 6_001;
     let test = TestSpool::new();
     // Large enough for all events in several files, however slow the reader is.
@@ -144,7 +144,7 @@ fn half_a_block_is_waited_for() {
 }
 
 #[test]
-fn files_go_when_the_server_has_all_of_them_but_never_the_last() {
+fn files_are_removed_after_the_server_has_them_except_the_last() {
     let test = TestSpool::new();
     let mut begun = test.begin_within(SMALL);
     let folder = begun.folder.path().to_owned();
@@ -170,7 +170,7 @@ fn files_go_when_the_server_has_all_of_them_but_never_the_last() {
 }
 
 #[test]
-fn a_damaged_batch_and_what_is_behind_it_wait_for_the_end_of_the_program() {
+fn a_damaged_batch_and_later_batches_wait_for_the_end_of_the_program() {
     // Flip a bit of the header, or of the payload. In the latter case the number of lost events is known.
     for (at, lost) in [(8, 0), (60, 3)] {
         let test = TestSpool::new();
@@ -194,7 +194,7 @@ fn a_damaged_batch_and_what_is_behind_it_wait_for_the_end_of_the_program() {
 }
 
 #[test]
-fn what_was_given_up_is_passed_over_and_told() {
+fn discarded_events_are_skipped_and_reported() {
     let test = TestSpool::new();
     let mut begun = test.begin_within(SMALL);
     let folder = begun.folder.path().to_owned();

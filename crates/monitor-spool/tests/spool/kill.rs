@@ -52,8 +52,8 @@ fn writes_until_it_is_killed(spool: &Spool) {
 }
 
 #[test]
-fn what_a_killed_program_had_kept_is_found_once() {
-    let mut writer = child("kill::what_a_killed_program_had_kept_is_found_once", |spool| writes_until_it_is_killed(&spool));
+fn events_kept_by_a_killed_program_are_found_once() {
+    let mut writer = child("kill::events_kept_by_a_killed_program_are_found_once", |spool| writes_until_it_is_killed(&spool));
     let (mut all, mut lives) = (0, 0);
     for round in 0..ROUNDS {
         let test = TestSpool::new();

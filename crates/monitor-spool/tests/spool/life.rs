@@ -72,7 +72,7 @@ fn programs_of_a_launch_are_left_to_the_process_that_has_reserved_it() {
 }
 
 #[test]
-fn within_one_process_a_folder_is_had_once() {
+fn a_folder_is_claimed_once_within_a_process() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     journal(&mut begun, 1, 1);
@@ -100,7 +100,7 @@ fn within_one_process_a_folder_is_had_once() {
 }
 
 #[test]
-fn of_what_ran_on_another_machine_nobody_here_knows_whether_it_lives() {
+fn the_life_of_a_program_on_another_machine_is_unknown() {
     let test = TestSpool::new();
     let hosts = [("another boot", "build-8"), ("another boot", &*this_host()), (&*about().boot_id, "build-8")];
     let found = hosts.map(|(boot_id, host)| {

@@ -76,7 +76,7 @@ fn take(follower: &mut Follower, tests: &mut PassedTests) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn what_is_below_a_test_is_held_back_and_acknowledged_when_the_test_has_ended() {
+fn calls_below_a_test_are_held_back_and_acknowledged_when_it_ends() {
     let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
     tests.found_program();
     let mut program = Program::new(&test, true);
@@ -108,7 +108,7 @@ fn a_slow_test_is_shown_while_it_runs() {
 }
 
 #[test]
-fn what_belongs_to_no_known_test_is_shown_after_some_time() {
+fn calls_outside_of_known_tests_are_shown_after_some_time() {
     // Ten seconds by default.
     for (tests, is_shown) in
         [(PassedTests::new(std::process::id()), false), (PassedTests::new(std::process::id()).waiting_for_tests(Duration::ZERO), true)]
@@ -128,7 +128,7 @@ fn what_belongs_to_no_known_test_is_shown_after_some_time() {
 }
 
 #[test]
-fn a_refused_batch_is_the_next_one_again() {
+fn a_refused_batch_is_offered_again() {
     let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
     let mut program = Program::new(&test, true);
     let mut follower = program.follow(&test);
@@ -182,7 +182,7 @@ fn a_program_that_has_ended_waits_for_the_test_that_has_started_it() {
 }
 
 #[test]
-fn too_much_of_a_test_that_runs_is_shown_but_none_of_a_test_that_passed() {
+fn excess_calls_of_a_running_test_are_shown_but_not_of_a_passed_test() {
     let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()).holding_back(64 << 10));
     let mut program = Program::new(&test, true);
     let mut follower = program.follow(&test);

@@ -38,7 +38,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_fuzzer_found_is_read() {
+fn inputs_found_by_a_fuzzer_are_read() {
     for (target, read) in TARGETS {
         for bytes in corpus::files(target) {
             read(&bytes);

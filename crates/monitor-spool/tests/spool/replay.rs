@@ -16,7 +16,7 @@ use monitor_wire::{Batch, Dropped, Event, RootId};
 use crate::support::{LIMIT, TestSpool, about, child, drain, event, journal, lane, processes, say, sites};
 
 #[test]
-fn what_was_numbered_comes_first_and_the_rest_is_numbered_behind_it() {
+fn numbered_events_are_sent_first_and_the_others_numbered_after_them() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let worker = begun.folder.worker();
@@ -146,7 +146,7 @@ impl Way for Busy {
 }
 
 #[test]
-fn what_is_not_taken_is_the_next_again_and_waits_as_the_server_says() {
+fn an_unaccepted_batch_is_sent_again_after_the_wait_set_by_the_server() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let worker = begun.folder.worker();
@@ -166,7 +166,7 @@ fn what_is_not_taken_is_the_next_again_and_waits_as_the_server_says() {
 }
 
 #[test]
-fn what_the_server_can_not_take_is_given_up_alone() {
+fn only_events_that_the_server_cannot_accept_are_given_up() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let worker = begun.folder.worker();
@@ -189,7 +189,7 @@ fn what_the_server_can_not_take_is_given_up_alone() {
 }
 
 #[test]
-fn what_was_dropped_without_being_told_is_told() {
+fn unreported_drops_are_reported() {
     let test = TestSpool::new();
     let begun = test.begin();
     let worker = begun.folder.worker();
@@ -212,7 +212,7 @@ fn what_was_dropped_without_being_told_is_told() {
 }
 
 #[test]
-fn what_was_told_by_its_own_name_is_not_told_again_as_another() {
+fn drops_reported_by_type_are_not_reported_again_as_other() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let worker = begun.folder.worker();
@@ -226,7 +226,7 @@ fn what_was_told_by_its_own_name_is_not_told_again_as_another() {
 }
 
 #[test]
-fn counts_that_nobody_can_have_counted_are_no_trouble() {
+fn impossibly_large_counts_do_no_harm() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());
@@ -271,9 +271,9 @@ fn most_memory() -> u64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn to_read_much_takes_little_memory_and_so_do_files_that_seem_to_be_long() {
+fn large_files_and_files_that_seem_large_are_read_with_little_memory() {
     const ENTRIES: u64 = 100_000;
-    let mut reader = child("replay::to_read_much_takes_little_memory_and_so_do_files_that_seem_to_be_long", |spool| {
+    let mut reader = child("replay::large_files_and_files_that_seem_large_are_read_with_little_memory", |spool| {
         let worker = spool.list().unwrap()[0].worker_id;
         let mut replay = spool.claim(worker).unwrap().unwrap();
         say(&format!("{} {}", drain(&mut replay).len(), most_memory()));

@@ -57,7 +57,7 @@ fn a_symbolic_link_or_a_file_is_no_spool() {
 }
 
 #[test]
-fn a_folder_that_somebody_else_could_have_planted_is_let_alone() {
+fn a_folder_that_another_user_may_have_planted_is_left_alone() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());

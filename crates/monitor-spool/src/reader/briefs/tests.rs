@@ -189,7 +189,7 @@ fn counted(estate: &Estate) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn a_call_that_may_have_been_reported_while_it_ran_is_told_singly() {
+fn a_call_possibly_reported_while_running_is_reported_singly() {
     for (start, ticks, is_told) in [(1_000, 6, true), (1_000, 2, false), (5_000, 6, false)] {
         let mut thread = Thread::new(10);
         thread.now = start;
