@@ -26,7 +26,7 @@ proptest! {
     }
 
     #[test]
-    fn it_does_not_matter_when_it_is_told_in_which_tree_a_process_is(
+    fn the_tree_of_a_process_may_become_known_at_any_time(
         (one, other) in unplaced_history().prop_flat_map(|history| (delivery(&history), delivery(&history)))
     ) {
         prop_assert_eq!(Facts::of(&one), Facts::of(&other));
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn facts_survive_being_written_down(batches in history().prop_flat_map(|history| delivery(&history))) {
+    fn facts_are_the_same_after_writing_and_reading(batches in history().prop_flat_map(|history| delivery(&history))) {
         let mut facts = std::collections::BTreeMap::<_, monitor_state::ProcessFacts>::new();
         for batch in &batches {
             for (number, event) in (batch.sequence..).zip(&batch.events) {
@@ -75,7 +75,7 @@ proptest! {
 
 /// However many fields and links a process is told to have, in whatever order: the same are kept.
 #[test]
-fn of_very_many_fields_and_links_the_same_are_kept_in_any_order() {
+fn the_same_fields_and_links_above_the_limit_are_kept_in_any_order() {
     use monitor_state::{MAX_FIELDS, ProcessEvent, ProcessFacts};
     let count = MAX_FIELDS as u64 + 300;
     let event = |n: u64, value: u64| {
@@ -108,7 +108,7 @@ fn of_very_many_fields_and_links_the_same_are_kept_in_any_order() {
 
 /// However many attempts a process has, in whatever order they are told: the first and the last ones are kept.
 #[test]
-fn of_very_many_attempts_the_same_are_kept_in_any_order() {
+fn the_same_attempts_above_the_limit_are_kept_in_any_order() {
     use monitor_state::{MAX_ATTEMPTS, ProcessEvent, ProcessFacts};
     let count = 3 * MAX_ATTEMPTS as u64;
     let event = |index: u64| {

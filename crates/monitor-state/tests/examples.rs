@@ -32,17 +32,17 @@ fn the_earliest_of_conflicting_ends_counts() {
 }
 
 #[test]
-fn of_ends_at_the_same_time_the_smaller_worker_counts_then_the_smaller_number() {
+fn simultaneous_ends_are_decided_by_smaller_worker_then_smaller_number() {
     check("started 1\nB: ended 1 ok at=5\nA: ended 1 failed at=5\nA: ended 1 cancelled at=5", expect![["1 failed ended=5"]]);
 }
 
 #[test]
-fn the_earliest_of_conflicting_starts_counts_with_all_it_says() {
+fn the_earliest_of_conflicting_starts_counts_with_all_its_data() {
     check("started 1 name=second at=5\nstarted 1 name=first at=3 x=1", expect![[r#"1 running name="first" x="1""#]]);
 }
 
 #[test]
-fn how_many_attempts_there_may_be_is_known_from_the_first_start_on() {
+fn the_maximum_number_of_attempts_is_known_from_the_first_start() {
     let root = |script: &str| {
         let root = Facts::of(&parse(script)).tree(support::root(1), 1).unwrap().0;
         (root.attempt, root.attempts_of)
@@ -56,7 +56,7 @@ fn how_many_attempts_there_may_be_is_known_from_the_first_start_on() {
 }
 
 #[test]
-fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_there() {
+fn a_process_between_attempts_is_retrying_while_its_worker_is_there() {
     check("started 1\nended 1 failed error=boom next=9 of=3", expect![["1 retrying error=boom attempts=1:failed/3 next=9"]]);
     check("started 1\nended 1 failed next=9\nlost worker=A", expect![["1 lost attempts=1:failed"]]);
     // Whoever was to begin the next attempt has gone: the last one stands.
@@ -85,7 +85,7 @@ fn the_highest_attempt_decides() {
 }
 
 #[test]
-fn what_is_queued_again_waits_and_keeps_its_name() {
+fn a_process_queued_again_is_pending_and_keeps_its_name() {
     check(
         "started 1 name=job\nended 1 failed\nqueued 1 name=job attempt=2",
         expect![[r#"1 pending name="job" attempt=2 attempts=1:failed,2:open"#]],
@@ -93,7 +93,7 @@ fn what_is_queued_again_waits_and_keeps_its_name() {
 }
 
 #[test]
-fn what_is_queued_is_pending_until_it_starts() {
+fn a_queued_process_is_pending_until_it_starts() {
     check("queued 1", expect![["1 pending"]]);
     check("queued 1\nstarted 1", expect![["1 running"]]);
     check("queued 1\nended 1 cancelled reason=rejected", expect![["1 cancelled reason=rejected ended=2"]]);
@@ -105,7 +105,7 @@ fn an_unknown_outcome_is_a_state_of_its_own() {
 }
 
 #[test]
-fn a_worker_that_goes_offline_closes_what_it_had_open() {
+fn a_worker_that_goes_offline_closes_its_open_processes() {
     check(
         "started 1\nstarted 2 parent=1\nB: started 3 parent=1\nended 2 ok\noffline",
         expect![[r"
@@ -121,12 +121,12 @@ fn a_close_by_offline_yields_to_a_real_end_even_a_later_one() {
 }
 
 #[test]
-fn what_starts_after_its_worker_went_offline_does_not_end_before_it_began() {
+fn a_process_started_after_its_worker_went_offline_ends_at_its_start() {
     check("offline\nstarted 1 at=7", expect![["1 cancelled reason=exited ended=7"]]);
 }
 
 #[test]
-fn what_waits_is_not_closed_with_the_worker_that_queued_it() {
+fn a_pending_process_is_not_closed_with_the_worker_that_queued_it() {
     check("queued 1\noffline", expect![["1 pending"]]);
     check("queued 1\nlost at=5", expect![["1 pending"]]);
 }
@@ -144,7 +144,7 @@ fn an_end_corrects_a_lost_process() {
 }
 
 #[test]
-fn what_others_relay_about_a_worker_that_reports_itself_has_no_effect() {
+fn relayed_events_about_a_worker_that_reports_itself_have_no_effect() {
     for forged in ["offline worker=A at=9", "lost worker=A at=9", "offline by=A at=9"] {
         check(&format!("started 1\nB: {forged}"), expect![["1 running"]]);
     }
@@ -161,7 +161,7 @@ fn a_worker_that_reports_after_a_goodbye_is_there_again() {
 }
 
 #[test]
-fn a_worker_that_said_goodbye_is_not_lost() {
+fn a_worker_that_went_offline_is_not_lost() {
     check("started 1\noffline at=4\nlost at=9", expect![["1 cancelled reason=exited ended=4"]]);
 }
 
@@ -172,12 +172,12 @@ fn a_relayed_process_is_its_own_workers_not_the_relays() {
 }
 
 #[test]
-fn of_updates_the_latest_counts_per_key() {
+fn the_latest_update_of_each_key_counts() {
     check("started 1 x=0 at=1\nupdated 1 x=2 at=5\nupdated 1 x=1 name=new at=3", expect![[r#"1 running name="new" x="2""#]]);
 }
 
 #[test]
-fn of_progress_the_latest_counts() {
+fn the_latest_progress_counts() {
     check("started 1\nprogressed 1 done=7 at=5\nprogressed 1 done=3 at=4", expect![["1 running done=7"]]);
 }
 
@@ -193,7 +193,7 @@ fn a_fold_takes_the_highest_revision_of_each_shard_and_sums_the_shards() {
 }
 
 #[test]
-fn of_the_same_revision_the_later_one_counts() {
+fn the_later_of_two_folds_with_the_same_revision_counts() {
     check(
         "started 1\nfolded 9 parent=1 revision=1 count=5 at=3\nfolded 9 parent=1 revision=1 count=7 at=4",
         expect![[r"
@@ -203,14 +203,14 @@ fn of_the_same_revision_the_later_one_counts() {
 }
 
 #[test]
-fn what_a_fold_had_running_goes_with_its_worker() {
+fn running_calls_of_a_fold_end_with_their_worker() {
     let script = "started 1\nB: folded 9 parent=1 count=5 running=2\n";
     check(&format!("{script}B: lost worker=B"), expect![["1 running\n  9 lost fold=5/2/0/0"]]);
     check(&format!("{script}B: offline"), expect![["1 running\n  9 succeeded fold=5/0/0/2"]]);
 }
 
 #[test]
-fn what_has_no_known_parent_hangs_below_the_roots_own_process() {
+fn a_process_without_a_known_parent_is_below_the_roots_own_process() {
     check(
         "started 2 parent=7 at=1\nstarted 1 at=2\nstarted 3 at=3\nstarted 4 parent=3 at=4",
         expect![[r"
@@ -235,7 +235,7 @@ fn a_parent_that_would_close_a_cycle_is_ignored() {
 }
 
 #[test]
-fn siblings_stand_as_they_started_and_then_by_id() {
+fn siblings_are_sorted_by_start_and_then_by_id() {
     check(
         "started 1\nstarted 102 parent=1 at=5\nstarted 3 parent=1 at=5\nstarted 4 parent=1 at=4",
         expect![[r"

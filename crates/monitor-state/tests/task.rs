@@ -74,7 +74,7 @@ fn each_event_moves_the_task_on() {
 }
 
 #[test]
-fn what_a_worker_had_given_back_is_not_lost_with_it() {
+fn a_task_returned_by_a_worker_is_not_lost_with_it() {
     let received = json!({"type": "task-received", "name": "render", "by": "B"});
     let started = json!({"type": "task-started", "by": "B"});
     let requeued = json!({"type": "task-rejected", "requeued": true, "by": "B"});
@@ -88,7 +88,7 @@ fn what_a_worker_had_given_back_is_not_lost_with_it() {
 }
 
 #[test]
-fn a_task_shows_what_its_messages_and_attempts_said() {
+fn a_task_shows_the_data_of_its_messages_and_attempts() {
     let told = [
         json!({"type": "task-sent", "name": "render", "args": [7], "queue": "video", "eta_us": 5, "by": "A", "native_id": "u"}),
         json!({"type": "task-received", "name": "render", "kwargs": {"size": 4}, "by": "B"}),
@@ -114,7 +114,7 @@ fn a_task_shows_what_its_messages_and_attempts_said() {
 }
 
 #[test]
-fn of_very_many_retries_the_first_and_the_last_are_kept() {
+fn the_first_and_last_of_very_many_retries_are_kept() {
     let most = 3 * MAX_ATTEMPTS;
     let told: Vec<_> = (1..=most)
         .flat_map(|attempt| {
@@ -128,7 +128,7 @@ fn of_very_many_retries_the_first_and_the_last_are_kept() {
 }
 
 #[test]
-fn a_message_of_a_queue_does_not_hide_what_the_program_said_of_the_process() {
+fn a_queue_message_does_not_hide_the_data_of_the_program() {
     let started = json!({"type": "process-started", "kind": "normal", "name": "own", "attempt": 1, "fields": {"a": 1}});
     let process = shown(&[json!({"type": "task-sent", "name": "render"}), started, json!({"type": "task-retried"})]);
     assert_eq!((&*process.name, process.kind.as_str(), process.fields.len()), ("own", "normal", 1));

@@ -34,7 +34,7 @@ fn shown(nodes: &[Node], most_depth: u32) -> Vec<(u64, u32, bool)> {
 }
 
 #[test]
-fn what_would_hang_too_deep_hangs_below_the_roots_own_process_with_all_below_it() {
+fn a_branch_below_the_depth_limit_moves_below_the_roots_own_process() {
     assert!(shown(&chain(4), 3).iter().all(|(_, _, is_orphan)| !is_orphan), "as deep as it may be");
     let mut nodes = chain(7);
     // The later in the chain, the earlier it began: siblings stand as they began.
@@ -62,7 +62,7 @@ fn a_parent_named_by_the_roots_id_alone_is_the_roots_own_process() {
 }
 
 #[test]
-fn what_would_hang_too_deep_without_a_root_stands_at_the_top() {
+fn a_branch_below_the_depth_limit_without_a_root_moves_to_the_top() {
     // The first one's parent is not there: each hangs below one that nobody knows the root of.
     let nodes = &chain(7)[1..];
     let ordered = order(nodes, root(), 2);
@@ -71,7 +71,7 @@ fn what_would_hang_too_deep_without_a_root_stands_at_the_top() {
 }
 
 #[test]
-fn a_chain_far_deeper_than_it_may_be_is_cut_in_one_walk() {
+fn a_chain_far_below_the_depth_limit_is_cut_in_one_walk() {
     let ordered = order(&chain(1_000_000), root(), 100);
     assert_eq!(ordered.placed.iter().map(|place| place.depth).max(), Some(100));
     assert_eq!(ordered.deep_parents, 999_999_usize.div_ceil(100) - 1);
@@ -105,7 +105,7 @@ fn the_title_has_the_batch_and_the_number() {
 }
 
 #[test]
-fn a_root_shows_its_own_process_or_as_long_as_that_is_unknown_the_earliest() {
+fn a_root_shows_its_own_process_or_the_earliest_until_it_is_known() {
     check_root(
         "started 3 parent=2 at=5\nstarted 2 parent=1 at=4\nended 2 ok at=9",
         expect!["p2 <7> succeeded Some(4)-Some(9) Some(5000) None running 1 of 2"],
@@ -117,12 +117,12 @@ fn a_root_shows_its_own_process_or_as_long_as_that_is_unknown_the_earliest() {
 }
 
 #[test]
-fn of_processes_without_a_parent_the_earliest_is_the_roots_own() {
+fn the_earliest_process_without_a_parent_is_the_roots_own() {
     check_root("started 5 at=3\nstarted 4 at=2\nstarted 2 at=2", expect!["p2 <7> running Some(2)-None None None running 3 of 3"]);
 }
 
 #[test]
-fn a_root_shows_an_error_once_it_failed_its_own_or_else_the_one_on_its_failing_path() {
+fn a_failed_root_shows_its_own_error_or_the_error_on_its_failing_path() {
     let script = "started 1\nstarted 2 parent=1\nstarted 3 parent=2\nstarted 4 parent=1\n\
                   ended 2 failed error=outer at=5\nended 3 failed error=inner at=6\nended 4 failed error=later at=7\n";
     check_root(script, expect!["p1 <7> running Some(1)-None None None running 1 of 4"]);
@@ -138,7 +138,7 @@ fn a_root_shows_an_error_once_it_failed_its_own_or_else_the_one_on_its_failing_p
 }
 
 #[test]
-fn the_error_texts_of_a_fold_are_not_the_error_of_a_root_but_one_that_reads_alike_is() {
+fn error_texts_of_a_fold_are_not_the_error_of_a_root() {
     let folded = "folded 1 shard=1 revision=1 count=1 failed=1 error=no";
     check_root(folded, expect!["p1 <7> failed None-None None None running 0 of 1"]);
     check_root(

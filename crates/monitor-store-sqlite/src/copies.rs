@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_server_left_is_its_own() {
+    fn only_files_left_by_a_server_count_as_its_own() {
         for (name, expected) in [
             (".sending-1763600000123456.db", true),
             (".sending-1763600000123456.db.part", true),

@@ -444,13 +444,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(events in told()) {
+        fn written_facts_are_read_back(events in told()) {
             let facts = facts(&events);
             prop_assert_eq!(read(&write(&facts, &seeds()), &seeds()).unwrap(), facts);
         }
 
         #[test]
-        fn what_was_damaged_is_refused_or_says_something_else(
+        fn damaged_facts_are_refused_or_differ(
             events in told(),
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
             cut in any::<prop::sample::Index>(),
@@ -465,7 +465,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_read_ends(first in VERSION..=COMPRESSED, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn reading_any_bytes_ends(first in VERSION..=COMPRESSED, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&[vec![first], bytes].concat(), &seeds());
         }
 
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_that_say_they_are_endless_are_refused() {
+    fn facts_with_an_endless_length_are_refused() {
         let mut bytes = vec![COMPRESSED];
         number(&mut bytes, u64::MAX);
         assert_eq!(read(&bytes, &seeds()).unwrap_err(), Malformed("facts are too long"));

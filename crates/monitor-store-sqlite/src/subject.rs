@@ -133,7 +133,7 @@ mod tests {
     const SCHEMA: Schema = Schema { application_id: 7, first: 1, steps: &["CREATE TABLE a(x)"] };
 
     #[test]
-    fn what_fails_was_never_there_and_what_is_written_is_another_version() {
+    fn a_failed_write_leaves_nothing_and_a_write_changes_the_version() {
         let folder = tempfile::tempdir().unwrap();
         let open = || SubjectFile::open(folder.path(), "a.db", &SCHEMA);
         let (one, other) = (open().unwrap(), open().unwrap());

@@ -213,7 +213,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     #[test]
-    fn the_first_rule_that_is_for_a_tree_decides() {
+    fn the_first_rule_that_matches_a_tree_decides() {
         let rules =
             r#"[{ name = "nightly*", state = ["failed"], age = "90d" }, { name = "nightly*", count = 5 }, { name = "{tmp,test} ?" }]"#;
         let retention = Retention::new(read_rules(rules).unwrap(), Some(DAY), Some(7 * DAY), None, Some(3 << 30));
@@ -253,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_of_a_programs_own_may_have_a_rule() {
+    fn a_custom_outcome_may_have_a_rule() {
         let rules = read_rules("[{ state = [\"skipped\", \"blocked\"], age = \"1d\" }]").unwrap();
         assert_eq!(rules[0].states, [State::from("skipped"), State::from("blocked")]);
     }
 
     #[test]
-    fn what_is_no_rule_is_named() {
+    fn invalid_rules_are_named() {
         for (text, words) in [
             ("", "expected rules like"),
             ("[1]", "expected rules like"),

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_successor_follows_all_texts_that_begin_so() {
+    fn a_successor_follows_all_texts_with_its_prefix() {
         for (text, expected) in
             [("ab", Some("ac")), ("a\u{d7ff}", Some("a\u{e000}")), ("a\u{10ffff}", Some("b")), ("\u{10ffff}\u{10ffff}", None), ("", None)]
         {

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_stay_free_is_a_part_of_a_small_disk_unless_it_is_set() {
+    fn the_minimum_free_space_is_a_part_of_a_small_disk_unless_it_is_set() {
         let folder = tempfile::tempdir().unwrap();
         let (_, total) = measure(folder.path()).unwrap();
         assert_eq!(Space::new(folder.path()).room().unwrap().least, LEAST.min(total / 10));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_refused_below_the_least_and_the_reserve_is_kept_above_it() {
+    fn batches_are_refused_below_the_minimum_and_the_reserve_is_kept_above_it() {
         let folder = tempfile::tempdir().unwrap();
         let reserve = folder.path().join(Reserve::Large.file());
         let low = space(&folder, u64::MAX / 4);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_refused_before_it_goes_below_what_has_to_stay_free() {
+    fn a_transaction_that_would_exceed_the_minimum_free_space_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (free, _) = measure(folder.path()).unwrap();
         let half = space(&folder, free / 2);

@@ -26,7 +26,7 @@ fn events_of_unknown_types_are_kept_and_counted() {
 }
 
 #[test]
-fn what_an_unknown_process_logs_makes_no_process() {
+fn log_lines_of_an_unknown_process_create_no_process() {
     let (folder, store) = open();
     let said = parse("logged 1 message=hello\nlogged 1 message=again");
     let changes = store.append(&said, 0).unwrap();
@@ -41,7 +41,7 @@ fn what_an_unknown_process_logs_makes_no_process() {
 }
 
 #[test]
-fn what_is_told_counts_with_all_that_it_holds() {
+fn the_size_of_a_change_includes_all_of_its_data() {
     const FIELD_BYTES: usize = 60_000;
     let (_folder, store) = open();
     let with_field = |key: &str| {
@@ -65,7 +65,7 @@ fn what_is_told_counts_with_all_that_it_holds() {
 }
 
 #[test]
-fn however_many_are_counted_apart_only_what_rose_is_written() {
+fn only_changed_drop_counts_are_written() {
     const COUNT: u64 = 50_000;
     let (folder, store) = open();
     let mut sent = batch('A', 1, Vec::new());

@@ -26,7 +26,7 @@ fn send(store: &SqliteStore, times: u64) -> Vec<Change> {
 }
 
 #[test]
-fn the_log_is_trimmed_in_whole_pieces_and_says_where_it_begins() {
+fn the_log_is_trimmed_in_whole_pieces_and_reports_its_first_event() {
     let (folder, store) = open();
     let store = small(store, 2_000);
     let changes = send(&store, 100);
@@ -56,7 +56,7 @@ fn the_log_is_trimmed_in_whole_pieces_and_says_where_it_begins() {
 }
 
 #[test]
-fn pieces_go_by_age_and_a_gap_is_never_told_over() {
+fn pieces_are_removed_by_age_and_a_gap_is_never_bridged() {
     let (_folder, store) = open();
     let store = store.keep_events(KeepEvents { age: Duration::from_micros(10), ..KeepEvents::DEFAULT });
     let changes = send(&store, 50);
@@ -76,7 +76,7 @@ fn pieces_go_by_age_and_a_gap_is_never_told_over() {
 }
 
 #[test]
-fn a_cursor_moves_with_what_was_done_and_says_when_it_missed_something() {
+fn a_cursor_moves_after_processing_and_reports_missed_events() {
     let (folder, store) = open();
     let store = small(store, 2_000);
     assert_eq!(store.cursor("alerts").unwrap(), None);
@@ -109,7 +109,7 @@ fn a_cursor_moves_with_what_was_done_and_says_when_it_missed_something() {
 }
 
 #[test]
-fn a_piece_that_is_damaged_is_an_error_and_not_another_story() {
+fn a_damaged_piece_is_an_error() {
     let (folder, store) = open();
     send(&store, 1);
     let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();

@@ -17,7 +17,7 @@ use super::{any, joined, open, page, tree};
 const PAGE: usize = 1_000;
 
 #[test]
-fn a_full_tree_takes_no_more_processes_and_counts_what_is_said_of_them() {
+fn a_full_tree_accepts_no_more_processes_and_counts_their_events() {
     let (folder, store) = open();
     let store = store.keep_processes(3);
     let said = parse(
@@ -63,7 +63,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_a_full_tree_has_is_as_the_fold_has_it(
+    fn a_full_tree_shows_its_processes_like_the_fold(
         batches in history().prop_flat_map(|history| delivery(&history)),
         most in 1..5_u64,
         together in 1..4_usize,

@@ -29,7 +29,7 @@ fn only_links_to_other_trees_have_rows_and_they_go_with_their_tree() {
 }
 
 #[test]
-fn a_link_with_the_same_hash_to_another_process_is_not_told() {
+fn a_link_to_another_process_with_the_same_hash_is_not_returned() {
     let (folder, store) = open();
     store.append(&parse(SCRIPT), 0).unwrap();
     let database = Connection::open(folder::database(folder.path()).unwrap()).unwrap();

@@ -7,7 +7,7 @@ use super::support::script::parse;
 use super::{any, open};
 
 #[test]
-fn of_many_roots_within_a_time_the_list_comes_to_the_first_that_match() {
+fn a_list_of_many_roots_in_a_time_range_reaches_the_first_matches() {
     let many = super::super::roots::FEW as u64 + 100;
     let (_folder, store) = open();
     let ids: Vec<_> = (1..=many).collect();
@@ -39,7 +39,7 @@ fn of_many_roots_within_a_time_the_list_comes_to_the_first_that_match() {
 }
 
 #[test]
-fn a_list_of_processes_looks_at_so_many_at_once_and_goes_on_where_it_stopped() {
+fn a_list_of_processes_examines_a_limited_number_and_then_continues() {
     let (folder, store) = open();
     let lines: Vec<_> =
         (1..=9).map(|id| format!("started {id} root={id} at={id} name={}", if id == 2 { "wanted" } else { "other" })).collect();
@@ -62,7 +62,7 @@ fn a_list_of_processes_looks_at_so_many_at_once_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn one_tree_torn_by_a_wrong_clock_is_found_by_time_and_makes_no_search_longer() {
+fn a_tree_with_wrong_clocks_is_found_by_time_without_longer_searches() {
     const DAY: u64 = 86_400_000_000;
     let (folder, store) = open();
     let lines = |of: &[(u64, u64, u64)]| {
@@ -108,7 +108,7 @@ fn one_tree_torn_by_a_wrong_clock_is_found_by_time_and_makes_no_search_longer() 
 }
 
 #[test]
-fn a_list_of_a_kind_looks_at_so_many_at_once_and_goes_on_where_it_stopped() {
+fn a_list_of_a_kind_examines_a_limited_number_and_then_continues() {
     let (folder, store) = open();
     store
         .append(&[super::joined(&parse("started 1 root=1 kind=script name=wanted\nstarted 2 root=1 kind=script name=wanted"))], 0)

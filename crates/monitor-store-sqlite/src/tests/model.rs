@@ -167,7 +167,7 @@ pub(super) fn config() -> ProptestConfig {
 }
 
 #[test]
-fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_too() {
+fn past_minutes_are_summed_and_corrected_with_their_hour_and_day() {
     const MINUTE: u64 = 60_000_000;
     let (folder, mut store) = open();
     let mut facts = Facts::default();
@@ -267,7 +267,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn rows_that_are_written_together_are_each_as_told(
+    fn rows_written_together_are_each_correct(
         shapes in prop::collection::vec((1..120_u64, select(SHAPES.to_vec())), 40..120),
         // Number of shapes per transaction, and true to reopen the store after each.
         (length, is_restarted) in (1..80_usize, any::<bool>()),
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn the_store_shows_what_the_fold_shows(
+    fn the_store_shows_the_same_as_the_fold(
         batches in unplaced_history().prop_flat_map(|history| delivery(&history)),
         together in 1..4_usize,
         // Bit masks: steps before which the store is reopened, and steps before which lost workers and overdue processes are detected.

@@ -31,7 +31,7 @@ fn of(native_id: &str) -> ProcessesQuery {
 }
 
 #[test]
-fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree() {
+fn processes_are_found_in_any_tree_by_the_ids_of_other_systems() {
     let (folder, store) = open();
     let script =
         "started 1 native_id=a-1\nstarted 2 parent=1\nstarted 1 root=2 native_id=a-2\nupdated 2 root=2 native_id=a-1\nended 1 ok root=2";
@@ -61,7 +61,7 @@ fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree() {
 }
 
 #[test]
-fn ids_with_the_same_hash_are_told_apart() {
+fn ids_with_the_same_hash_are_distinguished() {
     let mut known = HashMap::new();
     let (first, second) =
         (0..).find_map(|number| known.insert(hash(&format!("task-{number}")), number).map(|before: u64| (before, number))).unwrap();
@@ -87,7 +87,7 @@ fn an_id_is_found_in_the_oldest_of_very_many_trees() {
 }
 
 #[test]
-fn an_exit_code_and_a_word_why_stand_in_columns() {
+fn exit_codes_and_reasons_are_stored_in_columns() {
     let (folder, store) = open();
     let script = "started 1 kind=script\nstarted 2 parent=1 kind=script\nended 2 failed error=boom reason=timeout\nended 1 ok";
     let mut said = joined(&parse(script));

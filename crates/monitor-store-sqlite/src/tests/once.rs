@@ -7,7 +7,7 @@ use super::support::script::parse;
 use super::{any, open, tree};
 
 #[test]
-fn a_transaction_that_fails_leaves_nothing_behind_on_disk_or_in_mind() {
+fn a_failed_transaction_leaves_nothing_on_disk_or_in_memory() {
     let (folder, store) = open();
     let parts = parse("online\nstarted 1 name=first\nB: started 2 parent=1 name=second at=666\nB: offline\nended 1 ok");
     store.append(&parts[..1], 5).unwrap();

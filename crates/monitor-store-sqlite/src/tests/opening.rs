@@ -49,7 +49,7 @@ fn killed(version: u32) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_database_of_another_schema_is_refused_and_left_as_it_is() {
+fn a_database_with_another_schema_is_refused_and_left_unchanged() {
     let known = schema::TREES.known();
     for (version, words) in [
         (99, format!("schema 99, this build knows {known}")),
@@ -102,7 +102,7 @@ fn a_copy_is_kept_before_a_migration_and_removed_a_week_later() {
 }
 
 #[test]
-fn what_is_no_database_is_said_to_be_damaged() {
+fn a_file_that_is_not_a_database_is_reported_as_damaged() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("monitor.db"), "a letter, not a database, and long enough to be one".repeat(100)).unwrap();
     let error = error(&folder);
@@ -131,7 +131,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn the_file_is_laid_out_for_what_is_to_come() {
+fn a_new_database_has_the_intended_page_size_and_journal_mode() {
     let (folder, _store) = open();
     let connection = Connection::open(folder.path().join("monitor.db")).unwrap();
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();

@@ -7,7 +7,7 @@ use super::super::SqliteStore;
 use super::support::batch;
 
 #[test]
-fn what_has_ended_is_kept_as_overdue_no_longer() {
+fn an_ended_process_is_no_longer_kept_as_overdue() {
     let (folder, store) = super::open();
     store.append(&[batch('A', 1, vec![started(1, NOW, Some(2_000)), started(2, NOW, Some(2_000))])], NOW).unwrap();
     assert_eq!(told(&store, NOW + 5 * SECOND).len(), 2);
@@ -18,7 +18,7 @@ fn what_has_ended_is_kept_as_overdue_no_longer() {
 }
 
 #[test]
-fn by_its_name_s_history_a_process_is_expected_and_overdue() {
+fn the_history_of_a_name_sets_when_a_process_is_overdue() {
     let (folder, store) = super::open();
     let mut events = Vec::new();
     for id in 1..=19 {
@@ -42,7 +42,7 @@ fn by_its_name_s_history_a_process_is_expected_and_overdue() {
 }
 
 #[test]
-fn one_clock_far_ahead_spoils_no_other_s_history() {
+fn a_clock_far_ahead_does_not_affect_the_history_of_others() {
     const CENTURIES: u64 = 200 * 365 * 86_400 * SECOND;
     let (folder, store) = super::open();
     let events = (1..=20).flat_map(|id| [started(id, NOW + id, None), ended(id, NOW + id + 100_000, 100_000_000)]).collect();

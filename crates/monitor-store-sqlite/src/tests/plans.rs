@@ -260,7 +260,7 @@ fn no_list_of_processes_walks_all_processes() {
 }
 
 #[test]
-fn statistics_walk_no_sums_beside_those_they_tell_of() {
+fn statistics_read_only_the_requested_sums() {
     let (_folder, store) = open();
     store.append(&parse("started 1"), 0).unwrap();
     for sql in [stats::BY_TIME, stats::OF_NAME, stats::FIRST, stats::LAST, stats::NEXT, stats::FAILURES, names::NEWEST, names::OF_NAME] {
@@ -286,7 +286,7 @@ fn statistics_walk_no_sums_beside_those_they_tell_of() {
 }
 
 #[test]
-fn what_is_due_is_looked_for_by_indexes() {
+fn due_trees_are_found_by_indexes() {
     let (_folder, store) = open();
     store.append(&parse("started 1"), 0).unwrap();
     for (sql, is_walk) in [(retention::OLD, false), (retention::OF_NAME, false), (retention::OLDEST, true), (drops::NEXT, true)] {
@@ -325,7 +325,7 @@ fn texts_of_three_characters_are_searched_by_their_parts() {
 }
 
 #[test]
-fn what_refers_to_something_is_looked_at_from_a_place_on() {
+fn references_are_searched_from_a_position() {
     let (_folder, store) = open();
     for (sql, values) in unused::statements() {
         let checked = store.read("explain", |snapshot| {
@@ -351,7 +351,7 @@ const READ_WHOLE: [&str; 5] = [
 ];
 
 #[test]
-fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
+fn queries_of_the_writer_use_indexes_or_read_small_tables() {
     let (_folder, store) = open();
     // These search and sort within one tree, and run only when its representing process may have changed.
     let in_a_tree = [writing::OWN, writing::EARLIEST];
@@ -380,7 +380,7 @@ fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
 }
 
 #[test]
-fn what_is_decided_of_a_task_is_read_backwards_until_there_is_enough() {
+fn decisions_about_a_task_are_read_backwards_until_a_page_is_full() {
     let (_folder, store) = open();
     for sql in [batch::DECIDED_RUNS, batch::DECIDED_WITHOUT] {
         let checked = store.read("explain", |snapshot| {

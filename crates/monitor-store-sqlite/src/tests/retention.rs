@@ -169,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_kept_is_exactly_what_the_rules_say(trees in trees(), retention in retention(), limit in 1..5_usize) {
+    fn retention_keeps_exactly_the_trees_of_its_rules(trees in trees(), retention in retention(), limit in 1..5_usize) {
         let (_folder, store) = store_of(&trees);
         prop_assert_eq!(store.problems(), Vec::<String>::new());
         let number = |index: usize| store.root(RootKey::Id(root(index as u8 + 1))).unwrap().unwrap().number;
@@ -230,7 +230,7 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
 }
 
 #[test]
-fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
+fn the_oldest_trees_are_removed_until_the_file_shrinks_to_its_limit() {
     let (folder, store) = open();
     let empty = store.status().unwrap().database_bytes;
     let mut sequence = 1;
@@ -280,7 +280,7 @@ fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
 }
 
 #[test]
-fn sums_of_minutes_go_before_those_of_hours_and_what_is_asked_is_told_in_hours_then() {
+fn sums_of_minutes_are_removed_first_and_queries_then_use_hours() {
     const DAY: u64 = 86_400 * SECOND;
     let (_folder, store) = open();
     let lines: Vec<_> =

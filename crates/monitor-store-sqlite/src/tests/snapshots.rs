@@ -9,7 +9,7 @@ use super::support::script::parse;
 use super::{any, open, page};
 
 #[test]
-fn what_is_read_is_one_snapshot_however_many_read() {
+fn each_reader_sees_one_snapshot() {
     let (_folder, store) = open();
     let lines: Vec<_> = (1..100).map(|id| format!("started {id} parent={}", id / 2)).collect();
     let parts = parse(&lines.join("\n").replace(" parent=0", ""));
@@ -39,7 +39,7 @@ fn what_is_read_is_one_snapshot_however_many_read() {
 }
 
 #[test]
-fn whoever_asks_whether_the_database_can_be_read_waits_for_no_reader() {
+fn a_check_of_readability_waits_for_no_reader() {
     let (_folder, store) = open();
     let (begun, all_begun) = std::sync::mpsc::channel();
     let gate = std::sync::Mutex::new(());

@@ -13,7 +13,7 @@ const DAY: u64 = 1_440 * MINUTE;
 
 /// The calls in a fold add to the sums as if each had been sent as a process, in the minute of the event that first counted it.
 #[test]
-fn calls_in_folds_count_when_they_are_told() {
+fn calls_in_folds_count_when_they_are_reported() {
     let (_folder, store) = open();
     let fold = |shard: u64, revision: u64, at_us: u64, counts: [u64; 4], durations: &[u64]| {
         let [count, running, failed, cancelled] = counts;
@@ -67,7 +67,7 @@ fn calls_in_folds_count_when_they_are_told() {
 }
 
 #[test]
-fn what_did_not_fail_after_all_is_no_example_of_an_error() {
+fn a_corrected_failure_is_no_example_of_an_error() {
     let (_folder, store) = open();
     store
         .append(

@@ -65,7 +65,7 @@ fn of_text(text: &str) -> RootsQuery {
 }
 
 #[test]
-fn words_of_dropped_trees_alone_are_deleted() {
+fn only_texts_of_dropped_trees_are_deleted() {
     let (folder, store) = open();
     for (letter, number) in [('A', 1), ('B', 2), ('C', 3)] {
         tree(&store, letter, number, number);
@@ -79,7 +79,7 @@ fn words_of_dropped_trees_alone_are_deleted() {
 }
 
 #[test]
-fn what_is_taken_up_again_between_the_look_and_the_end_stays() {
+fn rows_used_again_after_the_scan_are_kept() {
     let (folder, store) = one_dropped_of_two();
     let unused = looked(&store);
     let lines = "A: started 1 root=3 name=build batch=mark_1\nA: ended 1 root=3 failed error=own_1\nA: offline worker=A";

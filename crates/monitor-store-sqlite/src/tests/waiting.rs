@@ -39,7 +39,7 @@ fn dropped(store: &SqliteStore) -> Vec<(String, String, u64)> {
 }
 
 #[test]
-fn an_end_waits_for_its_tree_over_a_restart_and_is_told_with_what_it_made_known() {
+fn an_end_waits_for_its_tree_across_a_restart_and_is_then_reported() {
     let (folder, store) = open();
     let changes = store.append(&[batch('A', 1, vec![ended()])], 0).unwrap();
     assert_eq!((changes.len(), waiting(&store)), (1, 1));
@@ -79,7 +79,7 @@ fn the_order_within_a_batch_does_not_matter() {
 }
 
 #[test]
-fn what_waits_for_a_day_or_beyond_a_number_is_given_up_and_counted() {
+fn events_that_wait_too_long_or_are_too_many_are_dropped_and_counted() {
     let (_folder, store) = open();
     store
         .write("bound", |writer| {
@@ -104,7 +104,7 @@ fn state(store: &SqliteStore, letter: char) -> WorkerState {
 }
 
 #[test]
-fn whoever_is_behind_a_silent_relay_is_unheard_and_not_lost() {
+fn a_worker_behind_a_silent_relay_is_unheard_and_not_lost() {
     const SECOND: u64 = 1_000_000;
     let (folder, store) = open();
     let say = |store: &SqliteStore, number: u64, lines: &str, now_us: u64| {

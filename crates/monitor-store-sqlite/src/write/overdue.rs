@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_ended_makes_room_and_what_runs_is_kept_in_order() {
+    fn ended_processes_are_removed_and_running_processes_stay_in_order() {
         let mut watch = Watch::default();
         let due = |id: i64| Due { at_us: 1_000_000 - id, of: (1, id), limit_ns: 1, by_timeout: true };
         for id in 0..100_000 {

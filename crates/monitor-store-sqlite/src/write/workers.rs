@@ -442,7 +442,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_quickest_batch_of_two_windows_tells_the_clock() {
+    fn the_fastest_batch_of_two_windows_sets_the_clock_difference() {
         let mut clock = Clock { known: Some(7), ..Clock::default() };
         assert_eq!(clock.lag(), Some(7));
         // The worker's clock is a day ahead. The network takes 50, 2 and 90 µs.

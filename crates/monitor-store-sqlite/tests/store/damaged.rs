@@ -45,7 +45,7 @@ fn check<T: std::fmt::Debug>(ask: impl FnOnce() -> Result<T, StoreError>) {
 }
 
 #[test]
-fn facts_of_a_process_that_say_they_are_a_gibibyte_take_little_memory() {
+fn facts_with_a_forged_length_of_a_gibibyte_take_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     damage(folder.path(), "UPDATE process SET more = ?1 WHERE more IS NOT NULL", &[&[2][..], &GIBIBYTE, FRAME].concat());
@@ -54,7 +54,7 @@ fn facts_of_a_process_that_say_they_are_a_gibibyte_take_little_memory() {
 }
 
 #[test]
-fn a_batch_in_the_log_of_events_that_says_it_is_a_gibibyte_takes_little_memory() {
+fn a_logged_batch_with_a_forged_length_of_a_gibibyte_takes_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let worker = support::worker('A').get().to_be_bytes();

@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_takes_no_more_than_it_holds_and_is_not_cut_again() {
+    fn a_cut_text_uses_only_its_length_and_is_not_cut_again() {
         for (letter, most) in [("x", 4_096), ("根", 100), ("🌳", 99)] {
             let long = letter.repeat(10_000);
             let cut = shortened(&long, most).into_owned();
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_says_by_how_much() {
+    fn long_texts_are_cut_and_note_the_cut_length() {
         let long = "根".repeat(100);
         for (more, pointer, expected) in [
             (json!({"type": "process-started", "kind": "root", "name": "exactly 10"}), "/name", json!("exactly 10")),
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_all_the_same_is_named() {
+    fn an_event_that_stays_too_large_is_named() {
         let huge = json!({"type": "of-another-kind", "payload": "x".repeat(2_000)});
         assert!(matches!(cut(&of(&huge)), Err((7, size)) if size > 2_000));
     }

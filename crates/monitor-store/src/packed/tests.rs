@@ -13,7 +13,7 @@ fn unpacked(packed: &Packed) -> Vec<monitor_wire::Event> {
 
 proptest! {
     #[test]
-    fn packing_loses_nothing_and_reading_packs_alike(
+    fn packing_loses_nothing_and_reading_packs_the_same_way(
         batches in unplaced_history().prop_flat_map(|history| delivery(&history)),
         (lost, sent_us) in (any::<bool>(), 0..u64::MAX),
     ) {
@@ -34,7 +34,7 @@ proptest! {
 
 /// The fast and the full decoder accept the same bodies, and return the same errors for the others.
 #[test]
-fn what_is_unusual_is_read_as_ever() {
+fn unusual_bodies_are_read_like_by_the_full_decoder() {
     let common = r#""root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"a3ce929d0e0e4736","time_us":5"#;
     let start = format!(r#"{{"type":"process-started",{common},"kind":"root","name":"n"}}"#);
     let with = |more: &str| start.replace(r#""kind""#, &format!("{more},\"kind\""));

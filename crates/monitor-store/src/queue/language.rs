@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_meets_what_it_says() {
+    fn a_search_matches_tasks_by_its_terms() {
         let task = task();
         for (text, is_met) in [
             ("render", true),

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compressed_has_its_length_again_and_no_other() {
+    fn compressed_bytes_are_restored_only_with_their_exact_length() {
         for bytes in [500, AT_ONCE_BYTES - 1, 3 * AT_ONCE_BYTES] {
             let plain = vec![7; bytes];
             assert_eq!(decompress(&compress_little(&plain).unwrap(), bytes).as_deref(), Ok(&*plain));

@@ -18,14 +18,14 @@ fn same(packed: &Packed) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(batches in unplaced_history().prop_flat_map(|history| delivery(&history))) {
+    fn written_batches_are_read_back(batches in unplaced_history().prop_flat_map(|history| delivery(&history))) {
         for batch in batches {
             same(&Packed::from(batch))?;
         }
     }
 
     #[test]
-    fn what_was_damaged_is_refused_or_is_another_batch(
+    fn damaged_bytes_are_refused_or_are_another_batch(
         batches in history().prop_flat_map(|history| delivery(&history)),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<prop::sample::Index>(),
@@ -48,7 +48,7 @@ proptest! {
 
     /// Decodes a batch with valid lists and arbitrary bytes as its events: events of all kinds with any indexes.
     #[test]
-    fn events_of_any_bytes_name_only_what_is_there(
+    fn events_from_any_bytes_refer_only_to_existing_entries(
         batches in history().prop_flat_map(|history| delivery(&history)),
         count in 0..40_u8,
         events in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, Just(3 | 1 << 6)], 0..200),
@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_read_ends(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn reading_any_bytes_ends(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = read(&bytes);
     }
 }
@@ -113,7 +113,7 @@ proptest! {
 }
 
 #[test]
-fn a_tree_beyond_the_last_one_is_refused() {
+fn a_reference_beyond_the_last_tree_is_refused() {
     let packed = Packed { events: Vec::new(), ..Packed::from(parse("started 1").remove(0)) };
     let mut bytes = write(&packed);
     bytes.pop();
@@ -124,7 +124,7 @@ fn a_tree_beyond_the_last_one_is_refused() {
 }
 
 #[test]
-fn pieces_of_nothing_and_of_too_much_are_refused() {
+fn empty_and_oversized_pieces_are_refused() {
     let batch = parse("started 1").remove(0);
     let bytes = write(&Packed::from(batch));
     assert_eq!(read(&[]), Err(Malformed("it ends early")));

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_ends_where_it_ends_wherever_that_is() {
+    fn the_end_of_a_text_is_found_at_any_position() {
         for length in 0..40 {
             for (end, is_text) in [("\"", true), ("\\\"", false), ("\n\"", false), ("", false)] {
                 for filler in ['a', '\u{7f}', 'é', '订', '\u{1f600}'] {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_as_long_as_its_brackets_say() {
+    fn a_value_ends_at_its_closing_bracket() {
         for (text, expected) in [
             (r#"{"a":[1,"}\"]"]},"#, Some(r#"{"a":[1,"}\"]"]}"#)),
             ("12,", Some("12")),
