@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_methods_of_one_name_the_last_one_counts_however_many_are_registered_at_once() {
+    fn the_last_of_several_methods_with_the_same_name_counts() {
         let threads: Vec<_> =
             (0..8).map(|number| std::thread::spawn(move || on(&format!("method-{number}"), move |_| Ok(number.into())))).collect();
         for thread in threads {

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_roots_id_in_the_parents_place_is_the_process_that_began_the_tree() {
+    fn a_root_id_given_as_parent_means_the_process_that_began_the_tree() {
         let root: RootId = ROOT.parse().unwrap();
         for found in [remote(ROOT, ROOT), remote(&root, &root), remote(&ROOT, &Some(ROOT.to_owned()))] {
             assert_eq!(found, Remote { root: Some(root.get()), parent: root.own_process().map(ProcessId::get), ..Remote::default() });
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_told_apart_from_what_is_absent() {
+    fn malformed_ids_are_distinguished_from_absent_ids() {
         let long = "x".repeat(100_000);
         for (root, parent, malformed) in [
             ("", "", None),

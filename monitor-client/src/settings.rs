@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_reported_and_the_default_taken() {
+    fn a_bad_value_is_reported_and_the_default_used() {
         let long = "x".repeat(100_000);
         for (name, value) in [
             ("MONITOR_SERVER_URL", "not a url"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_page_is_the_servers() {
+    fn the_address_of_the_page_is_accepted_as_that_of_the_server() {
         for (url, expected) in [
             ("http://h:60010/tasks", "http://h:60010/api/v1/events"),
             ("http://h:60010/tasks/", "http://h:60010/api/v1/events"),

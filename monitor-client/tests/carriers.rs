@@ -60,7 +60,7 @@ fn a_command_has_the_variables_that_its_program_reads() {
 }
 
 #[test]
-fn what_is_no_carrier_is_left_as_it_is() {
+fn values_that_are_no_carriers_are_unchanged() {
     for value in [json!(null), json!([1]), json!("text")] {
         let mut carrier = value.clone();
         caller().inject(&mut carrier);
@@ -74,7 +74,7 @@ fn what_is_no_carrier_is_left_as_it_is() {
 }
 
 #[test]
-fn a_foreign_trace_goes_on_as_it_came() {
+fn a_foreign_trace_is_forwarded_unchanged() {
     let record_one = |headers: &HeaderMap| {
         let mut onward = HeaderMap::new();
         let trees = record(|| {
@@ -102,7 +102,7 @@ fn a_foreign_trace_goes_on_as_it_came() {
 }
 
 #[test]
-fn a_header_that_came_twice_is_none() {
+fn a_repeated_header_is_ignored() {
     let mut headers = HeaderMap::new();
     headers.append("traceparent", HeaderValue::from_static(GOOD));
     headers.append("traceparent", HeaderValue::from_static(GOOD));
@@ -142,7 +142,7 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn headers_of_any_bytes_are_a_caller_or_none(traceparent in header(), tracestate in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn headers_with_any_bytes_are_a_caller_or_ignored(traceparent in header(), tracestate in prop::collection::vec(any::<u8>(), 0..600)) {
         let text = String::from_utf8_lossy(&traceparent);
         let broken = broken_callers();
         let message = vec![("traceparent".to_owned(), traceparent.clone()), ("tracestate".to_owned(), tracestate.clone())];
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn ids_of_any_text_are_a_caller_or_none(root in "[0-9a-f]{30,34}|.{0,40}", parent in "[0-9a-f]{15,17}|.{0,40}") {
+    fn ids_with_any_text_are_a_caller_or_ignored(root in "[0-9a-f]{30,34}|.{0,40}", parent in "[0-9a-f]{15,17}|.{0,40}") {
         let message = json!({"root_id": root, "parent_id": parent});
         let found = Context::extract(&message);
         let is_id = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) && text.bytes().any(|b| b != b'0');
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn every_context_goes_and_comes(root in 1_u128.., process in 1_u64..) {
+    fn every_context_is_injected_and_extracted_again(root in 1_u128.., process in 1_u64..) {
         let context = Context::new(root, process).expect("not zero");
         let mut message = Value::Object(serde_json::Map::new());
         context.inject(&mut message);

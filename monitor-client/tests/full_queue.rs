@@ -41,7 +41,7 @@ fn with_queue(work: impl FnOnce(&mut Receiver)) {
 }
 
 #[test]
-fn children_of_what_was_not_recorded_attach_to_its_parent() {
+fn children_of_an_unrecorded_process_attach_to_its_parent() {
     with_queue(|receiver| {
         let mut entered = None;
         let before = record_into(receiver, || {
@@ -96,7 +96,7 @@ fn every_recorded_start_gets_its_end() {
 }
 
 #[test]
-fn what_is_dropped_is_counted() {
+fn dropped_events_are_counted() {
     with_queue(|receiver| {
         let mut fillers = Vec::new();
         record_into(receiver, || {

@@ -23,7 +23,7 @@ fn top() {
 }
 
 #[test]
-fn threads_without_a_context_hang_below_who_started_the_program() {
+fn threads_without_a_context_are_below_the_process_that_started_the_program() {
     let inherited = Context::new(0x0199_0000_0000, 0xabc).expect("not zero");
     let trees = {
         let mut receiver = lock(support::PLENTY);

@@ -55,7 +55,7 @@ fn part() {
 }
 
 #[test]
-fn roots_and_what_fails_are_told() {
+fn roots_and_failures_are_sent() {
     at("roots", || {
         // Data that an unrecorded call adds to itself is not added to another process, except that log lines belong to the nearest recorded
         // caller.
@@ -80,7 +80,7 @@ fn roots_and_what_fails_are_told() {
 }
 
 #[test]
-fn a_failure_is_told_with_the_time_that_it_took() {
+fn a_failure_is_sent_with_its_duration() {
     #[root_task]
     fn outer() {
         let _ = slow();
@@ -100,7 +100,7 @@ fn a_failure_is_told_with_the_time_that_it_took() {
 }
 
 #[test]
-fn panics_and_what_functions_say_of_themselves_are_failures() {
+fn panics_and_explicit_failures_are_sent() {
     #[root_task]
     fn says() {
         fine();
@@ -150,7 +150,7 @@ fn panics_and_what_functions_say_of_themselves_are_failures() {
 }
 
 #[test]
-fn futures_are_told_as_calls_are() {
+fn futures_are_sent_like_calls() {
     #[normal_task]
     async fn load(n: u8) -> Result<u8, String> {
         tokio::task::yield_now().await;
@@ -215,7 +215,7 @@ fn futures_are_told_as_calls_are() {
 }
 
 #[test]
-fn threads_and_processes_by_name_are_told_as_calls_are() {
+fn threads_and_processes_by_name_are_sent_like_calls() {
     #[cross_thread]
     fn compile(n: u8) -> Result<(), String> {
         check_number(n).map(drop)
@@ -252,7 +252,7 @@ fn threads_and_processes_by_name_are_told_as_calls_are() {
 }
 
 #[test]
-fn what_comes_from_elsewhere_is_this_programs_part() {
+fn level_roots_includes_calls_from_other_programs() {
     use monitor_client::{Context, cross_process};
 
     #[cross_process]
@@ -286,7 +286,7 @@ impl EnterAnd for monitor_client::Context {
 }
 
 #[test]
-fn nothing_new_is_told_and_what_was_told_has_its_end() {
+fn level_off_sends_no_starts_but_the_ends_of_sent_processes() {
     #[root_task]
     fn outer() {
         set("off");
@@ -374,7 +374,7 @@ fn kinds_and_names_have_levels_of_their_own() {
 fn import_root_only() {}
 
 #[test]
-fn what_is_watched_is_told_while_somebody_looks() {
+fn watched_processes_are_sent_during_watching() {
     at("watched", || {
         let parsed = || {
             #[root_task]

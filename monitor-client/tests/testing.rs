@@ -79,7 +79,7 @@ fn endings_and_siblings_are_shown_in_the_order_of_their_starts() {
 }
 
 #[test]
-fn tests_beside_each_other_have_trees_of_their_own() {
+fn parallel_tests_have_trees_of_their_own() {
     thread::scope(|scope| {
         for test in 0..8_usize {
             scope.spawn(move || {
@@ -123,7 +123,7 @@ fn futures_that_wander_between_threads_belong_to_their_test() {
 }
 
 #[test]
-fn a_failure_shows_the_lines_and_what_was_outside_of_any_root() {
+fn a_failed_comparison_shows_the_lines_and_processes_outside_of_roots() {
     #[normal_task("alone on its thread")]
     fn alone() {}
     let recorded = record(|| {

@@ -32,7 +32,7 @@ fn program(port: u16, roots: &std::path::Path) -> Command {
 }
 
 #[test]
-fn what_is_recorded_arrives_by_tls_from_whoever_trusts_the_server() {
+fn records_arrive_by_tls_from_programs_that_trust_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, other) = (authority(), authority());
     let (trusted, foreign) = (folder.path().join("trusted.pem"), folder.path().join("foreign.pem"));

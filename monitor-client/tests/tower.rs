@@ -126,7 +126,7 @@ fn a_caller_goes_on_and_a_broken_one_is_counted() {
 }
 
 #[test]
-fn a_panic_is_the_requests_and_the_next_one_is_none() {
+fn a_panic_fails_its_request_and_not_the_next() {
     let trees = serving(app(), async |address| {
         assert_eq!(ask(&address, "GET /panics HTTP/1.1").await, "");
         assert!(ask(&address, "GET /users/ada HTTP/1.1").await.ends_with("3 letters"));
@@ -139,7 +139,7 @@ fn a_panic_is_the_requests_and_the_next_one_is_none() {
 }
 
 #[test]
-fn a_client_that_goes_cancels() {
+fn a_client_that_disconnects_cancels_its_request() {
     let trees = serving(app(), async |address| {
         let mut stream = TcpStream::connect(&address).await.expect("a connection");
         stream.write_all(b"GET /stays HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
@@ -149,7 +149,7 @@ fn a_client_that_goes_cancels() {
 }
 
 #[test]
-fn the_last_byte_is_the_end() {
+fn a_request_ends_with_the_last_byte_of_its_body() {
     for (goes, fails, outcome) in [(false, false, ""), (true, false, " cancelled"), (false, true, " error: the disk is full")] {
         let (send, receive) = mpsc::unbounded_channel();
         let receive = std::sync::Arc::new(std::sync::Mutex::new(Some(receive)));
@@ -224,7 +224,7 @@ fn a_status_of_grpc_fails_in_headers_and_in_trailers() {
 }
 
 #[test]
-fn names_of_ones_own_and_layers_around_layers() {
+fn custom_names_are_used_and_nested_layers_record_once() {
     let own = ServerLayer::new().named(|request| (request.uri.path() == "/users/ada").then(|| "show Ada".to_owned()));
     let trees = serving(app().layer(own), async |address| {
         ask(&address, "GET /users/ada HTTP/1.1").await;
@@ -235,7 +235,7 @@ fn names_of_ones_own_and_layers_around_layers() {
 }
 
 #[test]
-fn a_client_sends_its_call_along() {
+fn a_client_sends_its_context_along() {
     let trees = serving(app(), async |address| {
         let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new()).with(Middleware).build();
         let ask = async |path| client.get(format!("http://{address}{path}")).send().await;

@@ -1,7 +1,7 @@
 //! Tests which attributed functions compile, and the error messages of the others.
 
 #[test]
-fn what_is_right_compiles() {
+fn correct_uses_compile() {
     trybuild::TestCases::new().pass("tests/pass/*.rs");
 }
 

@@ -19,7 +19,7 @@ fn every_shape_compiles_and_runs_in_every_edition() {
 }
 
 #[test]
-fn what_compiles_does_so_with_monitoring_compiled_in() {
+fn correct_uses_compile_with_monitoring_compiled_in() {
     let package = Package::new("pass", "2024", "record");
     for file in files("pass") {
         fs::copy(&file, package.source(&format!("bin/{}", name(&file)))).expect("copied");
@@ -44,7 +44,7 @@ fn mistakes_are_the_same_with_monitoring_compiled_in() {
 }
 
 #[test]
-fn clippy_finds_nothing_in_what_is_generated() {
+fn clippy_finds_nothing_in_generated_code() {
     for features in ["record", ""] {
         let package = Package::new(&format!("clippy-{features}"), "2024", features);
         fs::copy(format!("{TESTS}/pass/strict.rs"), package.source("main.rs")).expect("copied");

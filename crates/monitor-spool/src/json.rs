@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_written_json_equals_that_of_serde(text in any::<String>(), number in 1_u64.., root in any::<Option<u128>>(), many in any::<Vec<u64>>()) {
+        fn json_equals_that_of_serde(text in any::<String>(), number in 1_u64.., root in any::<Option<u128>>(), many in any::<Vec<u64>>()) {
             prop_assert_eq!(serde_json::from_str::<String>(&Text(&text).to_string()).unwrap(), text.clone());
             let worker = WorkerRef { id: WorkerId::new(number.into()).unwrap(), hostname: text.clone(), pid: 7, program: text.clone() };
             let of = About {

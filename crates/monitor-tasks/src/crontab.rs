@@ -297,7 +297,7 @@ MAILTO=
     }
 
     #[test]
-    fn lines_that_are_no_tasks_are_told() {
+    fn lines_that_are_no_tasks_are_reported() {
         let text = "* * * *\n61 * * * * x\n@dayly x\n0 0 30 2 * x\nCRON_TZ=Mars/Olympus\n0 0 * * * x\n\u{0}\u{1}\n* * * * * \u{0}\n";
         let found = import(text, Form::User);
         assert_eq!(found.tasks, []);
@@ -311,7 +311,7 @@ MAILTO=
     }
 
     #[test]
-    fn names_are_free_and_say_what_runs() {
+    fn names_are_unused_and_taken_from_the_command() {
         for (command, name) in [
             ("/usr/local/bin/backup.sh --all", "backup"),
             ("FOO=1 nice -n 10 /opt/x/run.py", "10"),

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_code_means_what_the_map_says() {
+    fn an_exit_code_has_the_outcome_of_the_map() {
         let map = "exit = { \"24\" = \"warn\", \"75\" = \"retry\", \"3\" = \"idle\", \"143\" = \"ok\" }";
         let exit = |code| End::new(How::Exit(code));
         check("", &exit(0), Outcome::Ok, 0, "");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_failed_by_itself_is_tried_again() {
+    fn only_runs_that_failed_by_themselves_are_retried() {
         let retry = "retry = { times = 3 }";
         let others = EndReason::ALL.into_iter().map(|reason| (How::Other(reason), reason.code()));
         for (how, code) in others.chain([(How::Exit(1), 1), (How::Signal(9), 137)]) {

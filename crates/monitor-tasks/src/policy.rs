@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_end_on_the_next_day_if_they_must() {
+    fn quiet_hours_may_end_on_the_next_day() {
         check("22:00-06:00", "UTC", "2026-03-01T21:59:59Z", None);
         check("22:00-06:00", "UTC", "2026-03-01T22:00:00Z", Some("2026-03-02T06:00:00Z"));
         check("22:00-06:00", "UTC", "2026-03-02T05:59:59Z", Some("2026-03-02T06:00:00Z"));

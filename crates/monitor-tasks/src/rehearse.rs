@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn crowded_minutes_are_told_with_what_to_do() {
+    fn crowded_minutes_are_reported_with_a_remedy() {
         let (from, to) = month();
         let mut book = Book::default();
         for index in 0..13 {

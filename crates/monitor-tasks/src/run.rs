@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_printed_as_it_is_read() {
+    fn a_printed_id_is_read_back() {
         let run: RunId = "gold@20261121T023000Z.1".parse().unwrap();
         assert_eq!((run.task.as_str(), run.due.to_string().as_str(), run.part), ("gold", "2026-11-21T02:30:00Z", 1));
         assert_eq!(run.to_string(), "gold@20261121T023000Z.1");
@@ -205,7 +205,7 @@ mod tests {
 
     /// Expected values from `printf batchgold@20261121T023000Z.1 | sha256sum`.
     #[test]
-    fn ids_of_tree_and_process_follow_from_it() {
+    fn ids_of_tree_and_process_follow_from_the_run_id() {
         let run: RunId = "gold@20261121T023000Z.1".parse().unwrap();
         assert_eq!(format!("{:016x}", run.process_id()), "9ffc2b705e272c4e");
         assert_eq!(format!("{:032x}", run.root_id()), "01a1fbf06c40144b9ffc2b705e272c4e");

@@ -100,7 +100,7 @@ fn mistakes(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_line_and_column() {
+fn all_mistakes_are_reported_at_once_with_line_and_column() {
     let text = "\
 name = \"gold mine\"
 comand = [\"node\"]
@@ -129,7 +129,7 @@ time = 3
 }
 
 #[test]
-fn wrong_values_are_refused_with_words() {
+fn wrong_values_are_refused_with_an_explanation() {
     for (line, expected) in [
         ("name = 5", "a text is expected, and not 5"),
         ("name = \"../etc\"", "is no name"),
@@ -179,7 +179,7 @@ fn wrong_values_are_refused_with_words() {
 }
 
 #[test]
-fn a_file_of_nothing_but_mistakes_is_told_of_in_part() {
+fn the_number_of_reported_mistakes_is_limited() {
     let unknown = (0..20_000).map(|index| format!("k{index} = 1")).collect::<Vec<_>>().join("\n");
     assert_eq!(mistakes(&unknown).len(), 100);
     let codes = (0..20_000).map(|index| format!("exit.k{index} = 1")).collect::<Vec<_>>().join("\n");
@@ -188,7 +188,7 @@ fn a_file_of_nothing_but_mistakes_is_told_of_in_part() {
 }
 
 #[test]
-fn what_is_nested_too_deeply_is_refused() {
+fn deeply_nested_keys_are_refused() {
     for count in [100, 10_000, 500_000] {
         let keys = vec!["a"; count].join(".");
         for text in [format!("name = \"a\"\nconfig.{keys} = 1"), format!("name = \"a\"\n[config.{keys}]\nb = 1")] {
@@ -255,14 +255,14 @@ proptest! {
 }
 
 #[test]
-fn an_agent_that_is_not_there_is_told() {
+fn an_unknown_agent_is_reported() {
     let task = Definition::from_toml("name = \"gold\"\non = [\"db-1\", \"bd-2\"]").expect("no mistakes");
     let found = check_agents(&[task], &["db-1", "db-2"]);
     assert_eq!(found, [(0, "/on/1".to_owned(), "there is no agent bd-2; did you mean db-2?".to_owned())]);
 }
 
 #[test]
-fn wrong_limits_hooks_and_retention_are_told() {
+fn wrong_limits_hooks_and_retention_are_reported() {
     for (text, expected) in [
         ("limits = { memory = \"0\" }", "limits.memory: \"0\": expected a number of bytes"),
         ("limits = { memory = \"5 parsecs\" }", "limits.memory: "),
@@ -297,7 +297,7 @@ fn owners_are_one_or_several() {
 }
 
 #[test]
-fn what_linux_does_not_accept_as_one_argument_is_refused() {
+fn an_argument_too_long_for_linux_is_refused() {
     let longest = "x".repeat((128 << 10) - 1);
     for (key, path) in [("shell = ", "shell"), ("command = [\"echo\", ", "command.1")] {
         let end = if key.starts_with("shell") { "" } else { "]" };

@@ -27,7 +27,7 @@ fn check(rule: &str, zone_name: &str, after: &str, expected: &[&str]) {
 }
 
 #[test]
-fn forms_of_rules_are_due_as_they_say() {
+fn each_form_of_rule_has_its_due_times() {
     let berlin = "Europe/Berlin";
     let from = "2026-01-01T00:00";
     check("30 2 * * 1-5", berlin, from, &["01-01 02:30 +01:00", "01-02 02:30 +01:00", "01-05 02:30 +01:00"]);
@@ -111,7 +111,7 @@ fn a_change_of_the_clock_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn a_due_time_says_where_the_clock_moved_it_from() {
+fn a_due_time_moved_by_a_clock_change_has_its_original_time() {
     let zone = zone("Europe/Berlin");
     let rule = Rule::parse("30 2 * * *", "gold").unwrap();
     let spring: Timestamp = "2026-03-29T01:00Z".parse().unwrap();
@@ -123,7 +123,7 @@ fn a_due_time_says_where_the_clock_moved_it_from() {
 }
 
 #[test]
-fn a_mistake_is_told_with_its_place() {
+fn a_mistake_is_reported_with_its_place() {
     for (rule, expected) in [
         ("", "column 1: the rule is empty"),
         ("* * *", "and there are 3"),

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_many_lines_take_one() {
+    fn errors_with_many_lines_are_shown_on_one_line() {
         for (text, line) in [
             ("no such table", "no such table"),
             ("exit code 3\none\n\n  two\r\n\n", "exit code 3 … two"),

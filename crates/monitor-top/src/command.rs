@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn screens_trees_and_processes_are_told_apart() {
+    fn screens_trees_and_processes_are_distinguished() {
         for (typed, command) in [
             ("", Command::Nothing),
             (" q ", Command::Quit),

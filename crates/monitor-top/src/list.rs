@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_keeps_its_order_while_data_flows() {
+    fn a_frozen_list_keeps_its_order_as_data_arrives() {
         let mut list = list("0.a=1 0.b=2 0.c=3");
         list.sort_next(2, 0);
         list.sort_next(2, 0);

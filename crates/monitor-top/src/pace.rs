@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_is_asked_for_less_often() {
+    fn slow_answers_are_requested_less_often() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         let later = start + Duration::from_millis(10);

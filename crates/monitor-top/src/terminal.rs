@@ -103,7 +103,7 @@ mod tests {
     const PANICS: &str = "MONITOR_TEST_PANICS";
 
     #[test]
-    fn a_panic_gives_the_terminal_back_before_its_words() {
+    fn a_panic_restores_the_terminal_before_its_message() {
         if std::env::var_os(PANICS).is_some() {
             let mut screen = Screen::take().unwrap();
             screen.draw(|_| panic!("out of the blue")).unwrap();
@@ -114,7 +114,7 @@ mod tests {
         let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         let end = || theirs.try_clone().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "terminal::tests::a_panic_gives_the_terminal_back_before_its_words", "--nocapture"]).env(PANICS, "1");
+        child.args(["--exact", "terminal::tests::a_panic_restores_the_terminal_before_its_message", "--nocapture"]).env(PANICS, "1");
         let mut child = child.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let mut reader: File = ours.try_clone().unwrap().into();
         let reading = std::thread::spawn(move || {

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_what_was_found_and_wanted() {
+    fn the_error_names_the_found_and_the_expected_text() {
         let error = "x".repeat(100_000).parse::<RootId>().unwrap_err().to_string();
         assert!(error.contains("32 lower-case hex digits") && error.len() < 200, "{error}");
     }

@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_order_is_said_by_the_name_of_the_argument() {
+    fn errors_of_an_order_name_the_argument() {
         for (method, arguments, words) in [
             ("rate-limit", json!({"rate": "1/s"}), "`name`"),
             ("rate-limit", json!({"name": "a"}), "`rate`: expected a rate like"),

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_order_is_said_by_the_name_of_the_argument() {
+    fn errors_of_an_order_name_the_argument() {
         for (method, arguments, words) in [
             ("enable-events", json!({"level": "loud"}), "`level`: expected one of all, roots"),
             ("enable-events", json!({"level": "off"}), "`disable-events` switches off"),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_passes_by_itself_is_tried_again() {
+    fn only_temporary_failures_are_retried() {
         for status in 0..=999 {
             assert_eq!(is_temporary(status), status == 408 || status == 429 || status / 100 == 5, "{status}");
         }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_secret_is_masked_wherever_it_stands() {
+    fn secrets_are_masked_at_any_place() {
         let mut conf = json!({
             "broker": "amqp://worker:s3cret@mq.example:5672/films?x=1",
             "pools": [{"Api_Token": "abc", "has_token": true, "url": "http://a.example/b@c:d"}],

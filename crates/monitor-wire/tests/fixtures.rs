@@ -46,7 +46,7 @@ fn unknown_fields_are_ignored() {
 
 /// What is wrong, what the message must contain, and the event at fault.
 #[test]
-fn an_unreadable_batch_says_where_and_why() {
+fn the_error_of_an_unreadable_batch_names_place_and_reason() {
     let good = fixture("batch.json");
     let cases: &[(&str, &str, &str, Option<u64>)] = &[
         ("\"version\": 1,", "\"version\": 2,", "version 2, this server reads version 1", None),
@@ -82,7 +82,7 @@ fn a_body_cut_anywhere_is_an_error_and_blames_no_event() {
 
 /// An event of a queue that can't be, and what the message must contain.
 #[test]
-fn a_wrong_event_of_a_queue_says_what_is_wrong() {
+fn the_error_of_a_wrong_queue_event_names_the_mistake() {
     let of = |more: Value| {
         let mut event = serde_json::json!({"root_id": "00000000000000000000000000000001", "id": "0000000000000001", "time_us": 1});
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -121,7 +121,7 @@ fn a_wrong_event_of_a_queue_says_what_is_wrong() {
 }
 
 #[test]
-fn an_event_of_a_queue_is_about_the_attempt_that_its_retries_say() {
+fn the_attempt_of_a_queue_event_follows_from_its_retries() {
     let attempt = |more: &str| {
         let event = format!(
             r#"{{"type":"task-received","root_id":"00000000000000000000000000000001","id":"0000000000000001","time_us":1,"name":"a"{more}}}"#

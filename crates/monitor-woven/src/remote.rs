@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_read_from_text_and_what_is_none_is_told() {
+    fn ids_are_read_from_text_and_malformed_ids_are_reported() {
         let (root, parent) = ("0199a3ce929d0e0e47360199a3ce929d", "ffffffffffffffff");
         let whole = Remote { root: Some(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d), parent: Some(u64::MAX), ..Remote::default() };
         assert_eq!(remote(root, parent), whole);

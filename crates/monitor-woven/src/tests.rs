@@ -123,7 +123,7 @@ mod unit {
     }
 
     #[test]
-    fn tests_are_told_from_calls_and_slow_ones_are_reported_once() {
+    fn tests_are_distinguished_from_calls_and_slow_tests_reported_once() {
         let mut records = TestRecords::default();
         assert!(!records.contains(&started(2, 1, 0)), "this is no program of tests");
         PROGRAM_ID.store(1, Ordering::Release);

@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_start_is_read_as_it_was_meant(root in 1_u128.., id in 1_u64.., parent: u64, text: String, batch: Option<String>, how in 0..3_usize) {
+        fn a_written_start_is_read_back(root in 1_u128.., id in 1_u64.., parent: u64, text: String, batch: Option<String>, how in 0..3_usize) {
             let (attachment, word) = [
                 (Attachment::Explicit, wire::Attachment::EXPLICIT),
                 (Attachment::Inferred, wire::Attachment::INFERRED),
@@ -203,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn an_end_is_read_as_it_was_meant(root in 1_u128.., id in 1_u64.., text: String, chain: Vec<String>, line: Option<u32>) {
+        fn a_written_end_is_read_back(root in 1_u128.., id in 1_u64.., text: String, chain: Vec<String>, line: Option<u32>) {
             let (root_id, process) = ids(root, id);
             let place = line.map(|line| (text.clone().into(), line));
             let failure = Failure { kind: "error", type_name: line.map(|_| "app::Error".into()), message: text.clone(), chain: chain.clone(), place, ..Failure::default() };
@@ -228,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fold_is_read_as_it_was_meant(root in 1_u128.., parent in 1_u64.., range_ns: Option<(u64, u64)>, histogram: Vec<(u32, u64)>, text: String) {
+        fn a_written_fold_is_read_back(root in 1_u128.., parent in 1_u64.., range_ns: Option<(u64, u64)>, histogram: Vec<(u32, u64)>, text: String) {
             let error = FoldedError { text: text.clone(), count: 2, first_us: 3, last_us: 4 };
             let folded = Folded {
                 root, parent, mark: 3, shard: 4, origin: Origin::Site(&SITE), time_us: 5, revision: 6, count: 7, running: 8, failed: 9,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_workers_say_is_read() {
+    fn written_worker_events_are_read_back() {
         assert_eq!(read(&worker("worker-heartbeat", 1)).type_name(), "worker-heartbeat");
         assert_eq!(read(&worker("worker-offline", 1)).type_name(), "worker-offline");
         let Event::WorkerOnline(online) = read(&online(7, "0.1", 10_000)) else { panic!("another event") };

@@ -115,7 +115,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn what_holds_for_a_while_gives_way_to_what_held_for_ever() {
+    fn a_temporary_value_is_replaced_by_the_permanent_value_when_it_expires() {
         let now = Instant::now();
         let mut value = Timed::new(1);
         value.set(2, Some(SECOND), now);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_begin_as_often_as_the_rate_says_and_no_more_often() {
+    fn tasks_begin_at_the_rate_of_the_limit() {
         let start = Instant::now();
         let mut limit = Limit::new();
         assert_eq!(limit.wait(start), None);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_keeps_one_at_least() {
+    fn a_pool_keeps_at_least_one_worker() {
         let fixed = Bounds { min: 4, max: 4 };
         assert_eq!(fixed.by(2), Bounds { min: 6, max: 6 });
         assert_eq!(fixed.by(-9), Bounds { min: 1, max: 1 });

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shipper_that_panics_sets_free_who_waits_and_records_no_more() {
+    fn a_panic_of_the_shipper_releases_waiters_and_stops_recording() {
         for panics in [|| panic!("text"), || panic!("{}", 1), || panic_any(Bomb)] as [fn(); 3] {
             let (done, answer) = mpsc::channel::<()>();
             let thread = std::thread::spawn(move || {

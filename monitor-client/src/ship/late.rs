@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_a_tree_and_the_ends_of_what_is_known_are_kept() {
+    fn starts_of_trees_and_ends_of_known_processes_are_kept() {
         let mut late = Late::default();
         let start = |id, parent: Option<u64>| {
             event(

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spool_in_a_folder_of_any_bytes_is_told_as_json() {
+    fn a_spool_folder_with_any_bytes_is_written_as_json() {
         let left = Left::new(Path::new(OsStr::from_bytes(b"/var/\xff")), WorkerId::new(7).unwrap());
         assert_eq!(serde_json::from_str::<Left>(&serde_json::to_string(&left).unwrap()).unwrap(), left);
     }

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_from_one() {
+    fn event_numbers_continue_from_one() {
         let mut outbox = outbox(3);
         outbox.put(&[], &Taken::default());
         assert_eq!(batch(&outbox.aside(worker::heartbeat()).unwrap()).sequence, 4);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_settled_part_by_part_and_nothing_of_it_is_asked_twice() {
+    fn a_kept_batch_is_settled_in_parts_and_no_part_is_sent_again() {
         let dir = tempfile::tempdir().unwrap();
         let settings = monitor_spool::settings::Settings { spool_dir: Some(dir.path().join("spool")), ..Default::default() };
         let worker = worker::identity();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_that_can_not_be_halved_is_given_up() {
+    fn a_single_event_that_is_too_large_is_given_up() {
         let mut outbox = outbox(1);
         assert_eq!(outbox.settle(&too_large()), Settled::GivenUp);
         assert!(outbox.is_empty());

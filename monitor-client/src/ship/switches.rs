@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_for_ever_comes_back() {
+    fn permanent_rules_return_after_temporary_rules() {
         let start = Instant::now();
         let hold = |seconds| Some(Duration::from_secs(seconds));
         let switches = Switches::new(&"roots,span:off".parse().unwrap());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_looks_until_nobody_has_said_so_for_a_while() {
+    fn watching_ends_some_time_after_the_last_renewal() {
         let start = Instant::now();
         let switches = Switches::new(&"watched".parse().unwrap());
         let is_watched = |seconds| {

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_desk_that_closes_keeps_nobody_waiting() {
+    fn a_closed_shipper_releases_all_waiters() {
         let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
         let waiters = FlushWaiters::new(receive);
         let ask = || {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_what_is_recorded_to_be_gathered_does_not_wait_for_the_server() {
+    fn a_caller_waiting_for_collection_does_not_wait_for_the_server() {
         let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
         let waiters = FlushWaiters::new(receive);
         let mut receiver = monitor_core::queue::open(1 << 20).expect("opened once");

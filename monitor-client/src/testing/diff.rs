@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_marked() {
+    fn differing_lines_are_marked() {
         assert_eq!(lines("a\nb\nc", "a\nc\nd"), "  a\n- b\n  c\n+ d\n");
         assert_eq!(lines("", "a"), "+ a\n");
         assert_eq!(lines("a", "b"), "- a\n+ b\n");
     }
 
     #[test]
-    fn a_text_stands_where_its_least_indented_line_does() {
+    fn a_text_is_aligned_to_its_least_indented_line() {
         assert_eq!(unindent("\n      a\n        b  \n\n      c\n    "), "a\n  b\n\nc");
         assert_eq!(unindent("a\n  b"), "a\n  b");
     }

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_directive_is_an_error() {
+    fn invalid_directives_are_errors() {
         for good in ["", "info,hyper=off", "debug", "app[import{table=orders}]=trace"] {
             assert!(parse(good).is_ok(), "{good:?}");
         }

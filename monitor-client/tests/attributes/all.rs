@@ -95,7 +95,7 @@ fn all_functions_of_a_module_are_recorded() {
 }
 
 #[test]
-fn all_functions_of_an_impl_are_recorded_in_the_kind_that_is_asked_for() {
+fn all_functions_of_an_impl_are_recorded_with_the_requested_kind() {
     struct Job(u8);
     #[monitor_all(kind = root)]
     impl Job {

@@ -24,7 +24,7 @@ fn order() -> Order {
 }
 
 #[test]
-fn arguments_are_told_by_debug_or_display() {
+fn arguments_are_recorded_by_debug_or_display() {
     #[normal_task(args(a, b.id, %b.customer, %c))]
     fn named(a: u8, b: Order, c: &str) -> usize {
         usize::from(a) + b.customer.len() + c.len()
@@ -53,7 +53,7 @@ fn arguments_are_told_by_debug_or_display() {
 }
 
 #[test]
-fn patterns_bind_the_names_that_are_told() {
+fn patterns_bind_the_recorded_names() {
     #[normal_task(args(id), name = "load {id}")]
     fn in_a_tuple_struct(Path(id): Path<u64>) -> u64 {
         id
@@ -100,7 +100,7 @@ fn patterns_bind_the_names_that_are_told() {
 }
 
 #[test]
-fn what_only_the_attribute_reads_is_used() {
+fn arguments_read_only_by_the_attribute_count_as_used() {
     #[deny(unused_variables)]
     #[normal_task(args(a, b))]
     fn plain(a: u8, Path(b): Path<u8>) {}
@@ -108,7 +108,7 @@ fn what_only_the_attribute_reads_is_used() {
 }
 
 #[test]
-fn functions_of_all_shapes_tell() {
+fn functions_of_all_shapes_record_arguments() {
     struct Table {
         name: &'static str,
         rows: Vec<u8>,
@@ -204,7 +204,7 @@ fn functions_of_all_shapes_tell() {
 }
 
 #[test]
-fn what_is_masked_is_not_even_looked_at() {
+fn masked_values_are_not_formatted() {
     struct Secret(Rc<Cell<bool>>);
     impl fmt::Debug for Secret {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,7 +262,7 @@ fn values_that_panic_or_call_monitored_functions_harm_nothing() {
 }
 
 #[test]
-fn a_timeout_is_said_with_the_start_and_keeps_the_call_in_its_ring() {
+fn a_timeout_is_sent_with_the_start_and_keeps_the_call_in_its_ring() {
     #[normal_task(timeout = "30s")]
     fn slow() {}
     #[root_task("marked", batch = n, timeout = "5m")]
@@ -276,7 +276,7 @@ fn a_timeout_is_said_with_the_start_and_keeps_the_call_in_its_ring() {
 }
 
 #[test]
-fn a_name_has_values_in_it() {
+fn a_name_may_contain_values() {
     #[normal_task(name = "import {table} {{{part:>3}}}")]
     fn import(table: &str, part: u8) -> usize {
         table.len() + usize::from(part)

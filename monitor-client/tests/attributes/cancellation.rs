@@ -73,7 +73,7 @@ fn boxed_futures_and_those_that_captured_their_caller_are_cancelled_too() {
 }
 
 #[test]
-fn what_a_dropped_future_does_last_is_its_child() {
+fn calls_during_the_drop_of_a_future_are_its_children() {
     struct Cleanup;
     impl Drop for Cleanup {
         fn drop(&mut self) {

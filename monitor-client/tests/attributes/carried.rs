@@ -25,7 +25,7 @@ fn pool() -> rayon::ThreadPool {
 }
 
 #[test]
-fn threads_of_a_scope_belong_to_whoever_spawned_them() {
+fn threads_of_a_scope_belong_to_their_spawning_process() {
     check_sorted(
         || {
             let _top = Process::builder("top").enter();
@@ -199,7 +199,7 @@ fn a_future_runs_in_the_context_that_it_is_given() {
 }
 
 #[test]
-fn any_output_will_do_for_what_is_run_or_instrumented() {
+fn any_output_type_may_be_run_or_instrumented() {
     struct Anything;
     check(
         || {
@@ -241,7 +241,7 @@ fn a_propagation_becomes_a_context_again() {
 }
 
 #[test]
-fn commands_of_tokio_know_whose_child_they_are() {
+fn commands_of_tokio_know_their_parent() {
     check(
         || {
             let _top = Process::builder("top").enter();

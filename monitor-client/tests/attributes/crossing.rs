@@ -17,7 +17,7 @@ fn on_another_thread(work: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn a_stray_thread_belongs_to_the_one_tree_that_runs() {
+fn a_stray_thread_belongs_to_the_only_running_tree() {
     #[root_task]
     fn top() {
         on_another_thread(part);
@@ -66,7 +66,7 @@ fn with_several_trees_or_none_it_is_unattached_unless_its_context_is_carried() {
 }
 
 #[test]
-fn an_unattached_one_is_no_tree_to_join() {
+fn other_threads_do_not_join_an_unattached_tree() {
     #[cross_thread]
     fn outer() {
         on_another_thread(part);
@@ -150,7 +150,7 @@ fn missing_or_malformed_ids_disturb_nothing() {
 }
 
 #[test]
-fn at_the_edge_a_callers_tree_goes_on_or_one_begins_without_a_warning() {
+fn an_edge_continues_the_tree_of_its_caller_or_begins_a_tree_silently() {
     #[cross_process("edge", begin)]
     fn edge(traceparent: Option<String>) {
         on_another_thread(part);
@@ -175,7 +175,7 @@ fn at_the_edge_a_callers_tree_goes_on_or_one_begins_without_a_warning() {
 }
 
 #[test]
-fn the_root_alone_stands_for_the_process_that_began_the_tree() {
+fn the_root_id_alone_means_the_process_that_began_the_tree() {
     #[cross_process]
     fn called(root_id: Option<String>, parent_id: Option<String>) {}
     let trees = record(|| {

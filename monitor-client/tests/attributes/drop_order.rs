@@ -47,7 +47,7 @@ macro_rules! variants {
 }
 
 #[test]
-fn of_parameters_and_locals() {
+fn parameters_and_locals_are_dropped_in_the_plain_order() {
     variants!([] (a: Noisy, _: Noisy, (b, _): (Noisy, Noisy), (_, mut c): (Noisy, Noisy), _unused: Noisy) {
         let _local = Noisy("local", Rc::clone(&a.1));
         c.0 = "c, changed";
@@ -64,7 +64,7 @@ fn of_parameters_and_locals() {
 }
 
 #[test]
-fn of_an_async_function_that_completes_or_is_dropped() {
+fn a_completed_or_dropped_async_function_keeps_the_plain_drop_order() {
     variants!([async] (a: Noisy, _: Noisy, (b, _): (Noisy, Noisy), _unused: Noisy) {
         let _local = Noisy("local", Rc::clone(&a.1));
         yield_now().await;
@@ -77,7 +77,7 @@ fn of_an_async_function_that_completes_or_is_dropped() {
 }
 
 #[test]
-fn of_self() {
+fn self_is_dropped_in_the_plain_order() {
     struct Owner(Noisy);
     impl Owner {
         fn plain(self, _a: Noisy) -> usize {

@@ -58,7 +58,7 @@ fn a_call_that_returns_ok_is_shown_failed() {
 }
 
 #[test]
-fn an_error_or_a_panic_that_follows_says_why_instead() {
+fn a_later_error_or_panic_replaces_the_recorded_failure() {
     #[normal_task]
     fn returned() -> io::Result<()> {
         fail("said before");
@@ -92,7 +92,7 @@ fn an_error_or_a_panic_that_follows_says_why_instead() {
 }
 
 #[test]
-fn only_what_is_current_is_meant() {
+fn only_the_current_process_is_changed() {
     #[normal_task]
     fn outer() {
         inner();
@@ -107,7 +107,7 @@ fn only_what_is_current_is_meant() {
 }
 
 #[test]
-fn another_thread_within_the_call_speaks_for_it() {
+fn a_thread_that_entered_the_call_adds_data_to_it() {
     #[normal_task]
     fn outer() {
         let context = Context::current().expect("recorded");
@@ -123,7 +123,7 @@ fn another_thread_within_the_call_speaks_for_it() {
 }
 
 #[test]
-fn a_future_that_is_given_up_has_failed_if_it_said_so() {
+fn a_dropped_future_has_failed_if_it_recorded_a_failure() {
     #[normal_task]
     async fn waits() {
         fail("no answer");
@@ -141,7 +141,7 @@ fn a_future_that_is_given_up_has_failed_if_it_said_so() {
 }
 
 #[test]
-fn nothing_is_said_of_what_is_not_there() {
+fn data_without_a_current_process_is_ignored() {
     check(
         || {
             field("nobody", 1);

@@ -139,7 +139,7 @@ fn tasks_that_wander_between_threads_keep_their_parents() {
 
 /// A minimal executor: threads that poll woken futures, without a runtime.
 #[test]
-fn futures_keep_their_parents_on_an_executor_that_nobody_knows() {
+fn futures_keep_their_parents_on_an_unknown_executor() {
     use std::sync::{Mutex, mpsc};
     use std::task::Wake;
 
@@ -246,7 +246,7 @@ fn async_recursion_is_a_path() {
 }
 
 #[test]
-fn an_async_function_starts_at_its_first_poll_below_what_is_current_then() {
+fn an_async_function_starts_at_its_first_poll_below_the_current_process() {
     check(
         || {
             let (unpolled, polled) = (leaf(), leaf());
@@ -395,7 +395,7 @@ fn a_context_is_carried_to_where_a_future_is_polled() {
 }
 
 #[test]
-fn monitored_futures_are_send_whenever_the_plain_ones_are() {
+fn monitored_futures_are_send_whenever_the_plain_futures_are() {
     fn send<T: Send>(value: T) -> T {
         value
     }

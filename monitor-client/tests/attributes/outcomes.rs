@@ -60,7 +60,7 @@ fn an_err_of_any_alias_is_a_failure_with_its_sources() {
 }
 
 #[test]
-fn anyhow_and_boxed_errors_tell_their_sources() {
+fn anyhow_and_boxed_errors_are_recorded_with_their_sources() {
     #[normal_task]
     fn any() -> anyhow::Result<u8> {
         let number = "x".parse::<u8>().context("inner").context("outer")?;
@@ -97,7 +97,7 @@ fn anyhow_and_boxed_errors_tell_their_sources() {
 }
 
 #[test]
-fn what_is_no_error_is_told_by_display_debug_or_its_type() {
+fn values_that_are_no_errors_are_recorded_by_display_debug_or_type() {
     struct NoDebug;
     #[derive(Debug)]
     #[expect(dead_code, reason = "read by Debug")]
@@ -150,7 +150,7 @@ fn an_error_that_panics_while_it_describes_itself_harms_nothing() {
 }
 
 #[test]
-fn what_cannot_be_told_succeeded() {
+fn generic_and_tracked_results_count_as_successes() {
     #[normal_task]
     fn generic<T>(value: T) -> T {
         value
@@ -201,7 +201,7 @@ fn an_exit_code_other_than_0_is_a_failure() {
 }
 
 #[test]
-fn an_option_and_a_poll_are_what_they_hold() {
+fn an_option_and_a_poll_have_the_outcome_of_their_content() {
     #[normal_task]
     fn some() -> Option<Result<u8, QueryFailed>> {
         Some(Err(QueryFailed(no_number())))
@@ -308,7 +308,7 @@ fn a_panic_that_was_raised_again_has_no_place() {
 }
 
 #[test]
-fn what_begins_while_a_thread_panics_may_still_succeed() {
+fn a_call_that_begins_during_a_panic_may_succeed() {
     struct Cleanup;
     impl Drop for Cleanup {
         fn drop(&mut self) {
@@ -333,7 +333,7 @@ fn what_begins_while_a_thread_panics_may_still_succeed() {
 }
 
 #[test]
-fn async_functions_end_alike() {
+fn async_functions_end_with_the_same_outcomes() {
     #[normal_task]
     async fn any() -> anyhow::Result<()> {
         tokio::task::yield_now().await;

@@ -203,7 +203,7 @@ fn a_thread_without_a_context_begins_a_tree() {
 }
 
 #[test]
-fn what_is_caught_outside_stays_outside() {
+fn a_context_does_not_survive_a_panic_caught_outside_of_it() {
     let outer = catch_unwind(AssertUnwindSafe(|| {
         let _entered = Context::new(1, 1).expect("not zero").enter();
         panic!("inside")

@@ -9,7 +9,7 @@ use monitor_client::{Context, Level, Process, log, normal_task};
 use crate::support::{check, record, run};
 
 #[test]
-fn a_process_ends_by_its_word_or_by_being_dropped() {
+fn a_process_ends_explicitly_or_when_dropped() {
     check(
         || {
             Process::builder("succeeds").begin().succeed();
@@ -38,7 +38,7 @@ fn a_process_ends_by_its_word_or_by_being_dropped() {
 }
 
 #[test]
-fn what_it_says_of_itself() {
+fn a_process_records_its_kind_batch_and_fields() {
     check(
         || {
             let process =
@@ -51,7 +51,7 @@ fn what_it_says_of_itself() {
 }
 
 #[test]
-fn what_it_and_others_log_is_of_the_process_that_says_it() {
+fn log_lines_belong_to_the_process_that_logs_them() {
     #[normal_task]
     fn attributed() {
         log(Level::Info, "from within");
@@ -73,7 +73,7 @@ fn what_it_and_others_log_is_of_the_process_that_says_it() {
 }
 
 #[test]
-fn it_is_a_parent_only_where_it_is_entered_or_named() {
+fn a_process_is_a_parent_only_where_it_is_entered_or_named() {
     check(
         || {
             let begun = Process::builder("begun").begin();
@@ -145,7 +145,7 @@ fn an_instrumented_future_hangs_where_it_was_made() {
 }
 
 #[test]
-fn its_place_is_where_it_was_started() {
+fn the_place_of_a_process_is_where_it_was_started() {
     let line = line!() + 1;
     let trees = record(|| Process::builder("here").begin().fail("failed"));
     assert_eq!(trees.find("here").failure().place, Some((file!().into(), line)));
@@ -167,7 +167,7 @@ fn a_command_has_an_exit_code_or_a_signal_and_no_place() {
 }
 
 #[test]
-fn progress_is_thinned_and_its_last_is_told() {
+fn progress_is_thinned_and_its_last_update_is_sent() {
     const STEPS: u32 = 100_000;
     let trees = record(|| {
         let import = Process::builder("import").begin();

@@ -3,7 +3,7 @@
 use monitor_client::{cross_process, cross_thread, normal_task, registered};
 
 #[test]
-fn all_are_listed_called_or_not() {
+fn functions_are_registered_whether_called_or_not() {
     #[normal_task("registered, never called")]
     #[expect(dead_code, reason = "listed all the same")]
     fn never_called() {}

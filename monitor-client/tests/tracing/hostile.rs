@@ -99,7 +99,7 @@ fn a_span_that_is_closed_while_it_is_entered_ends_when_it_is_left() {
 }
 
 #[test]
-fn two_subscribers_and_two_layers_tell_their_spans_apart() {
+fn two_subscribers_and_two_layers_distinguish_their_spans() {
     check_sorted(
         || {
             let (one, other) = (subscriber(), subscriber());
@@ -166,7 +166,7 @@ impl<S: Subscriber> Layer<S> for Echo {
 }
 
 #[test]
-fn a_subscriber_that_itself_logs_here_goes_round_in_no_circle() {
+fn a_subscriber_that_logs_itself_does_not_recurse() {
     let echo_first = || Dispatch::new(tracing_subscriber::registry().with(Echo).with(monitor_client::tracing::layer()));
     let echo_last = || Dispatch::new(tracing_subscriber::registry().with(monitor_client::tracing::layer()).with(Echo));
     for subscriber in [echo_first as fn() -> Dispatch, echo_last] {

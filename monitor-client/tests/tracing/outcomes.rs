@@ -49,7 +49,7 @@ fn a_span_fails_by_an_error_a_status_or_a_panic() {
 }
 
 #[test]
-fn errors_fail_nothing_if_so_wished() {
+fn errors_fail_no_span_if_configured() {
     check(
         || {
             traced_by(layer().fail_on(FailOn::Never), || {
@@ -61,7 +61,7 @@ fn errors_fail_nothing_if_so_wished() {
 }
 
 #[test]
-fn a_failure_says_where_and_why() {
+fn a_failure_has_its_place_and_its_cause() {
     let trees = record(|| {
         traced(|| {
             let inner = std::io::Error::other(fmt::Error);
@@ -84,7 +84,7 @@ impl fmt::Debug for Panics {
 }
 
 #[test]
-fn a_value_that_panics_or_is_huge_is_no_harm() {
+fn a_value_that_panics_or_is_huge_does_no_harm() {
     let trees = record(|| {
         traced(|| {
             let work = || info_span!("outer", before = 1, value = ?Panics, after = 2).in_scope(|| ());

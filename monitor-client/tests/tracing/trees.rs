@@ -85,7 +85,7 @@ fn fields_come_later_and_futures_keep_their_spans() {
 }
 
 #[test]
-fn what_is_spawned_hangs_below_the_span() {
+fn spawned_threads_and_tasks_are_below_the_span() {
     check_sorted(
         || {
             let subscriber = crate::subscriber();
@@ -132,7 +132,7 @@ fn links_reach_open_and_closed_spans() {
 }
 
 #[test]
-fn an_event_says_who_said_it_and_of_what() {
+fn an_event_has_its_target_its_fields_and_its_process() {
     use monitor_client::Value;
 
     let trees = record(|| {
@@ -152,7 +152,7 @@ fn an_event_says_who_said_it_and_of_what() {
 }
 
 #[test]
-fn what_hangs_below_a_filtered_span_hangs_below_the_next_one_up() {
+fn children_of_a_filtered_span_are_below_the_next_span_up() {
     check(
         || {
             let layer = monitor_client::tracing::layer().with_filter(filter_fn(|metadata| metadata.target() != "noise"));
@@ -176,7 +176,7 @@ fn what_hangs_below_a_filtered_span_hangs_below_the_next_one_up() {
 }
 
 #[test]
-fn time_spent_within_is_told_on_request() {
+fn time_spent_within_a_span_is_recorded_on_request() {
     let trees = record(|| {
         traced_by(monitor_client::tracing::layer().with_timing(true), || {
             let span = info_span!("timed");

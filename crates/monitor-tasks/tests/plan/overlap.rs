@@ -9,7 +9,7 @@ fn minutely(keys: &str) -> String {
 }
 
 #[test]
-fn skip_starts_nothing_beside_an_earlier_run() {
+fn skip_starts_no_run_during_an_earlier_run() {
     let mut world = World::new(&[&minutely("")]);
     assert_eq!(world.look("00:01:00"), ["start gold@00:01:00.1 time v1"]);
     assert_eq!(world.look("00:02:00"), ["skip gold 00:02:00 overlap by gold@00:01:00.1"]);
@@ -29,7 +29,7 @@ fn skip_does_not_stick_after_a_crash() {
 }
 
 #[test]
-fn a_run_that_was_told_to_start_and_did_not_is_started_once() {
+fn a_decided_run_that_did_not_start_is_started_once() {
     let mut world = World::new(&[&minutely("")]);
     // The plan is applied, and the agent dies before it executes the actions.
     let plan = world.plan("00:01:00");
@@ -57,7 +57,7 @@ fn a_run_that_was_told_to_start_and_did_not_is_started_once() {
 }
 
 #[test]
-fn allow_starts_so_many_beside_one_another() {
+fn allow_starts_a_limited_number_of_parallel_runs() {
     let mut world = World::new(&[&minutely("overlap = \"allow 2\"")]);
     world.look("00:01:00");
     assert_eq!(world.look("00:02:00"), ["start gold@00:02:00.1 time v1"]);
@@ -86,7 +86,7 @@ fn queue_starts_one_after_another() {
 }
 
 #[test]
-fn what_waits_too_long_is_given_up_with_its_cause() {
+fn a_run_that_waits_too_long_is_given_up_with_its_cause() {
     let mut world = World::new(&["name = \"gold\"\nrules = [\"*/5 * * * *\"]\noverlap = \"queue 1\"\nstart-within = \"2m\""]);
     world.look("00:05:00");
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_lock_is_held_by_one_run_of_several_tasks() {
 }
 
 #[test]
-fn an_agent_runs_so_many_at_once() {
+fn an_agent_runs_a_limited_number_at_once() {
     let task = |name: &str| format!("name = \"{name}\"\nrules = [\"*/10 * * * *\"]\n");
     let mut world = World::new(&[&task("a"), &task("b"), &task("c")]);
     world.book.max_runs = Some(2);
@@ -143,7 +143,7 @@ fn an_agent_runs_so_many_at_once() {
 }
 
 #[test]
-fn what_failed_is_tried_again_after_twice_the_time() {
+fn a_failed_run_is_retried_after_a_doubled_wait() {
     let task = "name = \"gold\"\nrules = [\"0 1 * * *\"]\nretry = { times = 2, backoff = \"1m\" }\nthen = { fail = [\"clean-up\"] }";
     let mut world = World::new(&[task, "name = \"clean-up\""]);
     world.look("01:00:00");
@@ -162,7 +162,7 @@ fn what_failed_is_tried_again_after_twice_the_time() {
 }
 
 #[test]
-fn a_run_is_repeated_as_it_was() {
+fn a_repeated_run_keeps_its_due_time_and_definition() {
     let mut world =
         World::new(&["name = \"gold\"\nrules = [\"0 1 * * *\"]\nstart-within = \"5m\"\nretry = { times = 1, backoff = \"1m\" }"]);
     world.look("01:00:00");
@@ -216,7 +216,7 @@ fn tasks_follow_others() {
 }
 
 #[test]
-fn a_long_run_is_told_of_and_then_ended() {
+fn a_long_run_is_reported_and_then_killed() {
     let mut world = World::new(&["name = \"gold\"\nrules = [\"0 1 * * *\"]\ntimeout = \"30m\"\nkill-after = \"2h\""]);
     assert_eq!(
         world.walk("00:59:00", "05:00:00"),
@@ -225,7 +225,7 @@ fn a_long_run_is_told_of_and_then_ended() {
 }
 
 #[test]
-fn a_task_that_is_gone_lets_its_run_end_and_gives_up_what_waits() {
+fn a_removed_task_lets_its_run_end_and_gives_up_waiting_runs() {
     let mut world = World::new(&[&minutely("overlap = \"queue 1\"\nkill-after = \"1h\"")]);
     world.look("00:01:00");
     world.look("00:02:00");

@@ -27,7 +27,7 @@ fn a_due_time_starts_once() {
 }
 
 #[test]
-fn one_run_makes_up_for_many_missed_ones() {
+fn one_run_makes_up_for_many_missed_due_times() {
     let mut world = World::new(&[HOURLY]);
     assert_eq!(
         world.look("10:30:00"),
@@ -44,7 +44,7 @@ fn one_run_makes_up_for_many_missed_ones() {
 }
 
 #[test]
-fn what_is_missed_for_too_long_is_only_told() {
+fn due_times_missed_for_too_long_are_only_reported() {
     let mut world = World::new(&[&with(HOURLY, "missed = { policy = \"once\", within = \"10m\" }")]);
     assert_eq!(world.look("10:30:00"), ["missed gold 01:00:00..10:00:00 x10 agent-down"]);
     let mut world = World::new(&[&with(HOURLY, "start-within = \"10m\"")]);
@@ -54,7 +54,7 @@ fn what_is_missed_for_too_long_is_only_told() {
 }
 
 #[test]
-fn all_missed_ones_are_made_up_for_up_to_a_cap() {
+fn all_missed_due_times_are_made_up_for_up_to_a_cap() {
     let mut world = World::new(&[&with(HOURLY, "missed = { policy = \"all\", within = \"4h\", cap = 2 }\noverlap = \"allow 5\"")]);
     assert_eq!(
         world.look("10:30:00"),
@@ -118,7 +118,7 @@ fn a_clock_that_is_set_back_repeats_nothing_that_ran_and_decides_the_rest_anew()
 }
 
 #[test]
-fn a_pause_skips_what_is_due_in_it() {
+fn a_pause_skips_its_due_times() {
     let mut world = World::new(&[HOURLY]);
     world.pause("gold", "01:30:00", Some("03:00:00"));
     assert_eq!(world.look("01:00:00"), ["start gold@01:00:00.1 time v1"]);
@@ -193,7 +193,7 @@ fn jitter_delays_by_the_same_time_each_day() {
 }
 
 #[test]
-fn a_new_version_holds_from_its_time_on() {
+fn a_new_version_applies_from_its_time() {
     let mut world = World::new(&[HOURLY]);
     assert_eq!(world.look("01:00:00"), ["start gold@01:00:00.1 time v1"]);
     world.end("gold", "01:01:00", Outcome::Ok);

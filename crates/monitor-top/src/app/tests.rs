@@ -94,7 +94,7 @@ fn a_tree_is_opened_and_left_again() {
 }
 
 #[test]
-fn what_comes_does_not_move_the_selection() {
+fn new_rows_do_not_move_the_selection() {
     let mut app = app();
     press(&mut app, "j");
     let mut facts = roots();
@@ -110,7 +110,7 @@ fn what_comes_does_not_move_the_selection() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_is_dropped() {
+fn an_answer_to_an_abandoned_question_is_dropped() {
     let mut app = app();
     let question = app.question().unwrap();
     press(&mut app, "5");
@@ -347,7 +347,7 @@ fn programs_end_and_stop_by_their_usual_keys() {
 }
 
 #[test]
-fn a_server_that_is_away_leaves_what_there_was() {
+fn an_unreachable_server_leaves_the_last_data_on_the_screen() {
     let mut app = app();
     let question = app.question().unwrap();
     app.refuse(&question, "not reached".to_owned(), true);

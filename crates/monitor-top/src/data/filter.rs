@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_text_stand_apart() {
+    fn filter_keys_and_free_text_are_separated() {
         let names = &["state", "name"];
         for (typed, words, text) in [
             ("", &[][..], ""),

@@ -113,7 +113,7 @@ fn parents_in_a_circle_are_walked_once() {
 }
 
 #[test]
-fn what_is_no_file_of_events_is_told_with_its_line() {
+fn an_invalid_file_of_events_is_refused_with_its_line() {
     let open = |lines: &[String]| {
         let file = file(lines);
         Player::open(&Replay { path: file.path().to_owned(), speed: 1.0 }).map(|_| ()).map_err(|error| error.to_string())

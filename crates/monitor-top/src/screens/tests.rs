@@ -122,7 +122,7 @@ fn tasks_of_a_queue() {
 }
 
 #[test]
-fn what_lies_over_a_list() {
+fn panels_and_dialogs_over_a_list() {
     let mut over = app(Screen::Tree, tree());
     over.key(crossterm::event::KeyCode::Char('e').into());
     over.mode = Mode::Panel(Panel::Traceback, 0);
@@ -141,7 +141,7 @@ fn what_lies_over_a_list() {
 }
 
 #[test]
-fn states_of_the_line_and_of_the_list_are_said() {
+fn states_of_the_connection_and_of_the_list_are_shown() {
     let mut empty = app(Screen::Roots, Facts::default());
     assert!(text(&mut empty, (80, 24)).contains("nothing here yet"));
     empty.link = Link::Away("the server at http://h was not reached".to_owned());
@@ -156,7 +156,7 @@ fn states_of_the_line_and_of_the_list_are_said() {
 }
 
 #[test]
-fn without_colours_there_are_none() {
+fn without_colours_no_cell_is_coloured() {
     let colours = |is_coloured| {
         let terminal = drawn(&mut app(Screen::Roots, roots()), (80, 24), is_coloured);
         terminal.backend().buffer().content().iter().filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()

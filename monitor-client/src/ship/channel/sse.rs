@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_given_up() {
+    fn an_endless_event_is_given_up() {
         let mut reader = Reader::default();
         let result = (0..1_000).try_for_each(|_| reader.take(&[b'x'; 2_000]).map(drop));
         assert_eq!(result, Err(TooLong));
