@@ -84,7 +84,7 @@ pub fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<
     place.check(&store);
 }
 
-pub fn a_run_whose_end_comes_before_its_start_is_a_sign_and_so_is_an_end_that_replaces_another<P: Place>() {
+pub fn a_run_is_a_sign_if_its_end_arrives_first_or_replaces_another<P: Place>() {
     let place = P::new();
     let store = place.open();
     let Value::Array(events) = process(1, "gold", true, "failed") else { unreachable!() };
@@ -101,7 +101,7 @@ pub fn a_run_whose_end_comes_before_its_start_is_a_sign_and_so_is_an_end_that_re
     place.check(&store);
 }
 
-pub fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
+pub fn processes_of_a_name_are_signs_only_if_a_rule_watches_it<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[batch(1, &process(1, "parse", false, "failed"))], NOW).unwrap();
@@ -127,7 +127,7 @@ pub fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
     place.check(&store);
 }
 
-pub fn an_agent_that_isnt_heard_of_is_a_sign_and_so_is_its_return_under_another_worker<P: Place>() {
+pub fn a_silent_agent_is_a_sign_and_so_is_its_return_under_another_worker<P: Place>() {
     let place = P::new();
     let store = place.open();
     let online = json!({"type": "worker-online", "time_us": NOW, "started_us": NOW, "version": "1", "heartbeat_interval_ms": 1_000});
@@ -146,7 +146,7 @@ pub fn an_agent_that_isnt_heard_of_is_a_sign_and_so_is_its_return_under_another_
     place.check(&store);
 }
 
-pub fn what_agents_and_people_tell_of_tasks_are_signs<P: Place>() {
+pub fn task_events_of_agents_and_users_are_signs<P: Place>() {
     let place = P::new();
     let store = place.open();
     let missed = json!({"type": "run-missed", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "first_due_us": 60,
@@ -222,7 +222,7 @@ pub fn a_run_that_starts_after_start_within_is_a_sign_once<P: Place>() {
     place.check(&store);
 }
 
-pub fn a_run_that_ends_far_too_soon_is_a_sign_where_a_rule_asks_for_it<P: Place>() {
+pub fn a_run_that_ends_far_too_soon_is_a_sign_if_a_rule_watches_it<P: Place>() {
     let place = P::new();
     let store = place.open();
     define(&store, gold(&json!({})));
@@ -290,7 +290,7 @@ pub fn a_worker_that_is_lost_with_work_open_is_a_sign_and_so_is_its_next_start<P
     place.check(&store);
 }
 
-pub fn a_program_whose_last_words_say_that_its_work_has_ended_is_not_lost_with_work_open<P: Place>() {
+pub fn a_lost_program_that_reported_the_end_of_its_work_has_no_open_work<P: Place>() {
     let place = P::new();
     let store = place.open();
     let online = json!({"type": "worker-online", "time_us": NOW, "started_us": NOW, "version": "1", "heartbeat_interval_ms": 1_000});
@@ -341,7 +341,7 @@ pub fn a_task_that_is_paused_for_over_a_day_is_a_sign_once_and_so_is_the_end_of_
     place.check(&store);
 }
 
-pub fn what_an_alert_starts_waits_until_it_was_asked_for<P: Place>() {
+pub fn a_run_ordered_by_an_alert_waits_until_it_was_requested<P: Place>() {
     let place = P::new();
     let store = place.open();
     let order = |alert| Order {
@@ -375,7 +375,7 @@ pub fn what_an_alert_starts_waits_until_it_was_asked_for<P: Place>() {
     place.check(&store);
 }
 
-pub fn a_task_tells_when_it_was_warned_of_last<P: Place>() {
+pub fn a_task_shows_the_time_of_its_last_warning<P: Place>() {
     let place = P::new();
     let store = place.open();
     define(&store, gold(&json!({})));
@@ -503,7 +503,7 @@ pub fn hushes_and_rules_are_kept<P: Place>() {
     place.check(&store);
 }
 
-pub fn old_signs_go_and_numbers_are_not_used_again<P: Place>() {
+pub fn old_signs_are_removed_and_numbers_are_not_used_again<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[batch(1, &process(1, "gold", true, "failed"))], NOW).unwrap();

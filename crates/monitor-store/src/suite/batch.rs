@@ -185,7 +185,7 @@ pub fn runs_are_filtered_and_paged<P: Place>() {
     place.check(&store);
 }
 
-pub fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
+pub fn events_of_agents_are_kept_once_in_any_order<P: Place>() {
     let skipped = json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 50, "reason": "overlap",
         "blocked_by": "gold@20261121T023000Z.1"});
     let paused = json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 100,
@@ -252,7 +252,7 @@ fn run_of(number: u64, due_us: u64, trigger: &str, agent: &str) -> Value {
     started
 }
 
-pub fn what_an_agent_has_decided_is_known_by_task_since_its_version<P: Place>() {
+pub fn decisions_of_an_agent_are_known_by_task_since_its_version<P: Place>() {
     let place = P::new();
     let store = place.open();
     let dues = |task: &str, agent: &str| {

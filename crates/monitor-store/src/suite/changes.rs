@@ -7,7 +7,7 @@ use crate::Queries as _;
 use crate::support::script::parse;
 use crate::support::{batch, root, worker};
 
-pub fn changes_are_numbered_without_gaps_over_restarts_and_reads_say_where_they_stand<P: Place>() {
+pub fn changes_are_numbered_without_gaps_and_reads_return_their_position<P: Place>() {
     let place = P::new();
     let store = place.open();
     let parts = parse("started 1\nstarted 2 parent=1\nended 2 ok\nended 1 ok");
@@ -20,7 +20,7 @@ pub fn changes_are_numbered_without_gaps_over_restarts_and_reads_say_where_they_
     assert_eq!((page(&store).as_of, store.roots(&any()).unwrap().as_of, store.status().unwrap().as_of), (4, 4, 4));
 }
 
-pub fn a_change_carries_what_the_event_made_of_things<P: Place>() {
+pub fn a_change_contains_the_state_caused_by_its_event<P: Place>() {
     let place = P::new();
     let store = place.open();
     let changes = store.say(&[joined(&parse("started 1 name=build batch=b\nstarted 2 parent=1\nended 2 failed error=boom"))], 0).unwrap();
@@ -39,7 +39,7 @@ pub fn a_change_carries_what_the_event_made_of_things<P: Place>() {
     assert_eq!(shown.root, *later[0].message.root.as_ref().unwrap());
 }
 
-pub fn dropped_counts_are_cumulative_so_the_greatest_counts<P: Place>() {
+pub fn dropped_counts_are_cumulative_so_the_greatest_is_used<P: Place>() {
     let place = P::new();
     let store = place.open();
     let dropped = |reason: &str, tree: Option<u8>, count| Dropped {
@@ -63,7 +63,7 @@ pub fn dropped_counts_are_cumulative_so_the_greatest_counts<P: Place>() {
     assert_eq!(store.status().unwrap().dropped, [dropped("memory", None, 114), dropped("rejected", None, i64::MAX as u64)]);
 }
 
-pub fn a_tree_tells_what_all_its_workers_dropped_of_it<P: Place>() {
+pub fn a_tree_shows_the_drops_of_all_its_workers<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&parse("started 1 root=1 at=5"), 0).unwrap();

@@ -41,7 +41,7 @@ pub fn assert_told(store: &impl Store, changes: &[Change]) {
     }
 }
 
-pub fn whatever_was_told_is_told_again<P: Place>() {
+pub fn logged_events_are_repeated_unchanged<P: Place>() {
     let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 2);
     proptest!(config, |(batches in history().prop_flat_map(|history| delivery(&history)), at in 0..8_usize)| {
         told_again::<P>(&batches, at);
@@ -64,7 +64,7 @@ fn told_again<P: Place>(batches: &[monitor_wire::Batch], at: usize) {
     assert_eq!(store.status().unwrap().stream_log_from, changes.first().map(|change| change.seq));
 }
 
-pub fn what_the_server_makes_itself_has_numbers_and_is_told_again<P: Place>() {
+pub fn events_made_by_the_server_are_numbered_and_repeatable<P: Place>() {
     let place = P::new();
     let store = place.open();
     let mut sent = parse("online interval=1000\nstarted 1\nstarted 2 parent=1");
@@ -90,7 +90,7 @@ pub fn what_the_server_makes_itself_has_numbers_and_is_told_again<P: Place>() {
     assert_eq!((models[0].root.as_ref(), as_of), (None, changes.len() as u64), "the tree is gone, the fact is told");
 }
 
-pub fn models_beside_what_is_told_again_are_those_of_now<P: Place>() {
+pub fn models_next_to_repeated_events_are_current<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[joined(&parse("started 1 name=build\nstarted 2 parent=1\nstarted 3 parent=9"))], 0).unwrap();

@@ -37,7 +37,7 @@ fn found(store: &impl Store, text: &str) -> Vec<u64> {
     numbers(&store.roots(&RootsQuery { text: Some(text.to_owned()), ..any() }).unwrap())
 }
 
-pub fn a_cause_is_found_as_well_as_what_it_led_to_and_the_line_that_shows_both<P: Place>() {
+pub fn errors_are_found_by_cause_by_message_and_by_their_whole_line<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[failed(1, 1, ("count", 10, 20), &["can't write report", "disk busy", "No such file (os error 2)"])], 0).unwrap();
@@ -95,7 +95,7 @@ pub fn numbers_titles_and_the_beginnings_of_ids_are_found<P: Place>() {
     assert_eq!(of_ids(0xa3ce_9300_0000_0000, u64::MAX), 0);
 }
 
-pub fn the_list_is_in_the_order_of_the_starts_whenever_they_came<P: Place>() {
+pub fn the_list_is_sorted_by_start_in_any_order_of_arrival<P: Place>() {
     let place = P::new();
     let store = place.open();
     let now = 1_000 * DAY;
@@ -127,7 +127,7 @@ pub fn the_list_is_in_the_order_of_the_starts_whenever_they_came<P: Place>() {
     assert_eq!(store.root_names(None, 1, first.next_cursor.as_deref()).unwrap().names[0].name, "b");
 }
 
-pub fn pages_neither_repeat_nor_leave_out_a_root_while_others_come_late<P: Place>() {
+pub fn pages_neither_repeat_nor_omit_a_root_while_others_arrive_late<P: Place>() {
     let place = P::new();
     let store = place.open();
     let started = |root: u64, at: u64| format!("started 1 root={root} at={at}");
@@ -167,7 +167,7 @@ pub fn pages_neither_repeat_nor_leave_out_a_root_while_others_come_late<P: Place
     }
 }
 
-pub fn a_root_tells_how_far_its_own_process_is<P: Place>() {
+pub fn a_root_shows_the_progress_of_its_own_process<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&parse("started 1\nstarted 2 parent=1\nprogressed 2 done=3\nprogressed 1 done=7"), 0).unwrap();
@@ -181,7 +181,7 @@ pub fn a_root_tells_how_far_its_own_process_is<P: Place>() {
     assert_eq!(progress(&place.open()), Some(9.0));
 }
 
-pub fn runs_that_failed_alike_are_told_once_with_what_is_new<P: Place>() {
+pub fn similar_failures_are_listed_once_and_new_failures_are_marked<P: Place>() {
     let place = P::new();
     let store = place.open();
     let now = 1_000 * DAY;

@@ -92,7 +92,7 @@ pub fn the_last_ping_follows_from_runs_in_any_order<P: Place>() {
     assert_eq!(only(&store).seen_us, None, "a run of a batch task is no ping");
 }
 
-pub fn a_missing_ping_is_told_once_unless_it_came<P: Place>() {
+pub fn a_missing_ping_is_reported_once_unless_it_arrived<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.change_heartbeat(add(1), T).unwrap();

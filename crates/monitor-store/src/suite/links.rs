@@ -39,7 +39,7 @@ pub fn links_are_found_from_other_trees_and_not_from_their_own<P: Place>() {
     assert_eq!(from(&place.open(), 1, 1, 9), (2, both));
 }
 
-pub fn links_that_come_later_or_again_are_found_once_each<P: Place>() {
+pub fn links_that_arrive_later_or_again_are_found_once_each<P: Place>() {
     let place = P::new();
     let store = place.open();
     say(&store, 1, "started 1 root=1\nstarted 1 root=2 name=b");
@@ -52,7 +52,7 @@ pub fn links_that_come_later_or_again_are_found_once_each<P: Place>() {
     place.check(&store);
 }
 
-pub fn links_of_dropped_trees_go_with_them<P: Place>() {
+pub fn links_of_dropped_trees_are_removed_with_them<P: Place>() {
     let place = P::new();
     let store = place.open();
     say(&store, 1, "started 1 root=1\nended 1 root=1 ok");
@@ -72,7 +72,7 @@ pub fn links_of_dropped_trees_go_with_them<P: Place>() {
     place.check(&store);
 }
 
-pub fn so_many_links_are_counted_and_no_more<P: Place>() {
+pub fn links_are_counted_up_to_a_limit<P: Place>() {
     let place = P::new();
     let store = place.open();
     let lines: Vec<_> = (1..=1_005).map(|id| format!("started {id} root=2 parent=1 link=1/1/triggered_by")).collect();

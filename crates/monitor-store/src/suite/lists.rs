@@ -31,7 +31,7 @@ fn numbers(store: &impl Store, query: &RootsQuery) -> Vec<u64> {
     store.roots(query).unwrap().roots.iter().map(|root| root.number).collect()
 }
 
-pub fn roots_are_filtered_by_each_thing_and_by_all_together<P: Place>() {
+pub fn roots_are_filtered_by_each_property_and_by_all_together<P: Place>() {
     let (_place, store) = filled::<P>();
     let check = |query: RootsQuery, expected: &[u64]| assert_eq!(numbers(&store, &query), expected, "{query:?}");
     check(any(), &[6, 5, 4, 3, 2, 1]);
@@ -151,7 +151,7 @@ pub fn processes_are_listed_across_trees_newest_first<P: Place>() {
     check(ProcessesQuery { started_after: Some(40), started_before: Some(61), ..any() }, &[(6, 1), (5, 1), (4, 1)]);
 }
 
-pub fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree<P: Place>() {
+pub fn processes_are_found_in_any_tree_by_the_ids_of_other_systems<P: Place>() {
     let place = P::new();
     let store = place.open();
     let script =
@@ -185,7 +185,7 @@ pub fn a_tree_and_a_process_are_found_by_either_name_of_the_root<P: Place>() {
     assert!(store.worker(worker('Z')).unwrap().is_none());
 }
 
-pub fn workers_are_found_in_the_trees_of_which_they_have_something_open<P: Place>() {
+pub fn workers_are_found_in_trees_where_they_have_open_processes<P: Place>() {
     let (_place, store) = filled::<P>();
     let among = [worker('A'), worker('B'), worker('C')];
     // It is not known yet which worker will run the queued process of root 5.

@@ -76,7 +76,7 @@ fn kept_and_counted<P: Place>(lines: &[(u64, u64)], cuts: &[usize], keep: usize)
     Ok(())
 }
 
-pub fn keeping_more_or_less_from_now_on_loses_no_count<P: Place>() {
+pub fn a_changed_limit_of_log_lines_loses_no_count<P: Place>() {
     let place = P::new();
     let mut sequence = 1;
     let mut say = |keep: usize, lines: u64| {
@@ -121,7 +121,7 @@ pub fn pages_follow_each_other_both_ways_for_a_tree_and_a_process<P: Place>() {
     }
 }
 
-pub fn a_page_of_long_lines_is_short_and_has_a_next_one<P: Place>() {
+pub fn a_page_of_long_lines_is_short_and_has_a_next_page<P: Place>() {
     let place = P::new();
     let store = place.open();
     let long = "x".repeat(64 << 10);

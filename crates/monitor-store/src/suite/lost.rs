@@ -13,7 +13,7 @@ fn append(store: &impl Store, script: &str, now_us: u64) -> usize {
     store.say(&parse(script), now_us).unwrap().len()
 }
 
-pub fn a_worker_is_lost_after_two_intervals_and_with_it_what_it_had_open_and_nothing_else<P: Place>() {
+pub fn a_worker_is_lost_after_two_intervals_with_only_its_open_processes<P: Place>() {
     let place = P::new();
     let store = place.open();
     append(&store, "online interval=10000\nstarted 1\nstarted 2 parent=1\nended 2 ok\nB: started 3 parent=1\nqueued 4 parent=1", 0);
@@ -56,7 +56,7 @@ pub fn a_lost_worker_is_found_by_its_next_batch_even_an_empty_or_repeated_one<P:
     }
 }
 
-pub fn an_end_that_comes_late_corrects_all<P: Place>() {
+pub fn a_late_end_corrects_a_lost_process<P: Place>() {
     let place = P::new();
     let store = place.open();
     append(&store, "online interval=1000\nstarted 1\nstarted 2 parent=1", 0);
@@ -70,7 +70,7 @@ pub fn an_end_that_comes_late_corrects_all<P: Place>() {
     assert_eq!((root.counts.succeeded, root.counts.running, root.counts.lost), (1, 1, 0));
 }
 
-pub fn a_heartbeat_keeps_a_worker_and_a_goodbye_is_no_loss<P: Place>() {
+pub fn a_worker_with_heartbeats_or_a_goodbye_is_not_lost<P: Place>() {
     let place = P::new();
     let store = place.open();
     append(&store, "online interval=1000\nstarted 1\nB: online interval=1000\nB: offline", 0);
@@ -90,7 +90,7 @@ pub fn a_worker_that_promised_no_heartbeat_is_not_missed<P: Place>() {
     assert_eq!(tree(&store), "1 running\n");
 }
 
-pub fn a_worker_that_never_announced_itself_is_offline_a_quarter_of_an_hour_after_its_last_word<P: Place>() {
+pub fn an_unannounced_worker_is_offline_15_minutes_after_its_last_event<P: Place>() {
     let place = P::new();
     let store = place.open();
     let state = |store: &P::Store| store.worker(worker('A')).unwrap().unwrap().state;
@@ -115,7 +115,7 @@ pub fn a_worker_that_never_announced_itself_is_offline_a_quarter_of_an_hour_afte
     assert_eq!((state(&store), store.status().unwrap().workers.offline), (WorkerState::OFFLINE, 1));
 }
 
-pub fn a_worker_that_goes_offline_closes_what_it_had_open_and_the_stream_tells_it<P: Place>() {
+pub fn a_worker_that_goes_offline_closes_its_processes_in_the_stream<P: Place>() {
     let place = P::new();
     let store = place.open();
     append(&store, "started 1\nstarted 2 parent=1", 0);
@@ -127,7 +127,7 @@ pub fn a_worker_that_goes_offline_closes_what_it_had_open_and_the_stream_tells_i
     assert_eq!(store.worker(worker('A')).unwrap().unwrap().running, 0);
 }
 
-pub fn of_very_many_lost_processes_the_stream_names_the_trees<P: Place>() {
+pub fn the_stream_names_only_the_trees_of_very_many_lost_processes<P: Place>() {
     let place = P::new();
     let store = place.open();
     let starts = (2..1_500).map(|id| format!("started {id} parent=1 root={}", 1 + id % 2));

@@ -8,7 +8,7 @@ use crate::support::script::parse;
 
 const SCRIPT: &str = "started 1\nstarted 2 parent=1\nlogged 2 message=hello\nended 2 failed error=boom\nstarted 3 parent=1\nended 1 ok";
 
-pub fn what_is_stored_is_there_after_a_restart<P: Place>() {
+pub fn stored_data_is_there_after_a_restart<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[joined(&parse(SCRIPT))], 5).unwrap();
@@ -20,7 +20,7 @@ pub fn what_is_stored_is_there_after_a_restart<P: Place>() {
     assert_eq!(Status { wal_bytes: status.wal_bytes, disk_free_bytes: status.disk_free_bytes, ..store.status().unwrap() }, status);
 }
 
-pub fn a_batch_that_comes_again_changes_nothing_and_tells_nothing<P: Place>() {
+pub fn a_repeated_batch_changes_nothing_and_emits_nothing<P: Place>() {
     let place = P::new();
     let store = place.open();
     let batch = joined(&parse(SCRIPT));

@@ -72,7 +72,7 @@ pub fn of_root(store: &impl Store, id: u64) -> (State, bool, Option<u64>) {
     (root.state, root.overdue, root.expected_ns)
 }
 
-pub fn by_its_own_timeout_a_process_is_overdue_once_and_until_it_ends<P: Place>() {
+pub fn a_process_above_its_timeout_is_overdue_once_until_it_ends<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[batch('A', 1, vec![started(1, NOW, Some(2_000)), started(2, NOW, None)])], NOW).unwrap();
@@ -89,7 +89,7 @@ pub fn by_its_own_timeout_a_process_is_overdue_once_and_until_it_ends<P: Place>(
     assert_eq!(of_root(&store, 1), (State::SUCCEEDED, false, None));
 }
 
-pub fn what_runs_when_the_server_begins_is_watched_and_what_has_ended_is_not<P: Place>() {
+pub fn running_processes_are_watched_after_a_restart_and_ended_processes_not<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[batch('A', 1, vec![started(1, NOW, Some(2_000)), started(2, NOW, Some(2_000))])], NOW).unwrap();
@@ -100,7 +100,7 @@ pub fn what_runs_when_the_server_begins_is_watched_and_what_has_ended_is_not<P: 
     assert_eq!(told(&store, NOW + 5 * SECOND).len(), 1);
 }
 
-pub fn what_ends_before_the_server_looks_is_overdue_no_more<P: Place>() {
+pub fn a_process_that_ended_before_the_check_is_no_longer_overdue<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&[batch('A', 1, vec![started(1, NOW, Some(2_000)), started(2, NOW, Some(2_000))])], NOW).unwrap();
@@ -114,7 +114,7 @@ pub fn what_ends_before_the_server_looks_is_overdue_no_more<P: Place>() {
     place.check(&store);
 }
 
-pub fn what_was_lost_when_its_time_was_up_is_overdue_once_it_is_found<P: Place>() {
+pub fn a_process_lost_at_its_timeout_is_overdue_when_it_is_found<P: Place>() {
     let place = P::new();
     let store = place.open();
     let mut online = parse(&format!("online A interval=1000 at={NOW}"));
@@ -151,7 +151,7 @@ pub fn a_clock_a_day_off_makes_nothing_overdue_and_is_shown<P: Place>() {
     }
 }
 
-pub fn of_two_different_ends_the_first_counts_and_the_other_is_counted<P: Place>() {
+pub fn the_first_of_two_different_ends_is_used_and_the_other_is_counted<P: Place>() {
     let failed = |time_us| {
         let Event::ProcessEnded(of) = ended(1, time_us, 1) else { unreachable!() };
         Event::ProcessEnded(ProcessEnded { outcome: Outcome::FAILED, ..of })

@@ -9,7 +9,7 @@ fn numbers(store: &impl Store) -> Vec<u64> {
     store.roots(&any()).unwrap().roots.iter().map(|root| root.number).collect()
 }
 
-pub fn pinned_and_running_trees_stay_and_are_told_of<P: Place>() {
+pub fn pinned_and_running_trees_are_kept_and_pins_are_announced<P: Place>() {
     let place = P::new();
     let store = place.open();
     for batch in parse("online A\nstarted 1 root=1\nended 1 root=1 ok\nstarted 2 root=2") {
@@ -40,7 +40,7 @@ pub fn pinned_and_running_trees_stay_and_are_told_of<P: Place>() {
     place.check(&store);
 }
 
-pub fn trees_go_by_the_first_rule_that_is_for_them<P: Place>() {
+pub fn trees_are_removed_by_the_first_rule_that_matches_them<P: Place>() {
     const DAY: u64 = 86_400_000_000;
     let place = P::new();
     let store = place.open();
@@ -67,7 +67,7 @@ pub fn trees_go_by_the_first_rule_that_is_for_them<P: Place>() {
     assert_eq!(numbers(&place.open()), [4, 3]);
 }
 
-pub fn tidying_up_takes_nothing_that_is_kept<P: Place>() {
+pub fn cleaning_up_removes_nothing_that_is_kept<P: Place>() {
     let place = P::new();
     let store = place.open();
     store.say(&parse("online A\nstarted 1\nstarted 2 parent=1\nended 2 failed error=boom"), 1).unwrap();

@@ -331,7 +331,7 @@ pub fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
     }
 }
 
-pub fn a_full_page_does_not_search_all_tasks_for_one_more<P: Place>() {
+pub fn a_full_page_does_not_search_all_tasks_for_another<P: Place>() {
     let place = P::new();
     let store = place.open();
     let sent = |of: u64| {
@@ -375,7 +375,7 @@ pub fn tasks_are_counted_by_the_worker_that_had_them<P: Place>() {
     place.check(&store);
 }
 
-pub fn tasks_are_counted_as_they_stand<P: Place>() {
+pub fn tasks_are_counted_by_queue_name_and_state<P: Place>() {
     let place = P::new();
     let store = place.open();
     assert_eq!(store.queue_counts().unwrap(), []);

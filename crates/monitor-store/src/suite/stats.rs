@@ -47,7 +47,7 @@ fn history<P: Place>() -> (P, P::Store, Ended) {
     (place, store, ended)
 }
 
-pub fn any_range_holds_what_ended_in_it<P: Place>() {
+pub fn any_range_contains_the_processes_that_ended_in_it<P: Place>() {
     let (_place, store, ended) = history::<P>();
     let begin = 1_000 * DAY;
     for (from, to) in [(0, 7), (1, 60), (61, 200), (59, 1_441), (1, 2_900), (3, 20_160), (1_439, 60_000), (700, 130_000), (0, 144_000)] {
@@ -118,7 +118,7 @@ pub fn statistics_are_sorted_and_paged<P: Place>() {
     }
 }
 
-pub fn who_is_lost_counts_until_its_end_comes_after_all<P: Place>() {
+pub fn a_process_counts_as_lost_until_its_late_end<P: Place>() {
     let place = P::new();
     let store = place.open();
     let mut batches = parse("online A\nstarted 1 name=a at=1\nstarted 2 name=a at=1");
@@ -135,7 +135,7 @@ pub fn who_is_lost_counts_until_its_end_comes_after_all<P: Place>() {
     assert_eq!(shown(), "a 1 = 1 + 0 + 0 + 0, 5 s");
 }
 
-pub fn like_errors_are_one_with_the_newest_for_an_example<P: Place>() {
+pub fn similar_errors_are_grouped_with_the_newest_as_example<P: Place>() {
     let place = P::new();
     let store = place.open();
     let lines = "started 1 name=a at=1\nended 1 failed at=10 error=order_4711_is_gone\nstarted 2 name=a at=1\nended 2 failed at=30 error=order_12_is_gone\n\

@@ -38,7 +38,7 @@ fn life() -> Vec<Batch> {
     (1..).zip(&life).map(|(number, of)| told(number, of)).collect()
 }
 
-pub fn a_task_is_kept_with_its_attempts_over_restarts<P: Place>() {
+pub fn a_task_is_kept_with_its_attempts_across_restarts<P: Place>() {
     let place = P::new();
     let expected = [
         ("pending", "sent"),
@@ -77,7 +77,7 @@ pub fn a_task_is_kept_with_its_attempts_over_restarts<P: Place>() {
     assert_eq!((process.started_us, process.ended_us), (Some(30), Some(90)));
 }
 
-pub fn a_task_is_the_same_in_whatever_order_it_is_told<P: Place>() {
+pub fn a_task_is_the_same_in_any_order_of_its_events<P: Place>() {
     let (place, other) = (P::new(), P::new());
     let (store, other) = (place.open(), other.open());
     store.say(&life(), 5).unwrap();

@@ -44,7 +44,7 @@ fn known(store: &impl Store, letters: &str) -> String {
     letters.chars().filter(|letter| store.worker(worker(*letter)).unwrap().is_some()).collect()
 }
 
-pub fn words_and_workers_of_dropped_trees_alone_go<P: Place>() {
+pub fn only_texts_and_workers_of_dropped_trees_are_removed<P: Place>() {
     let place = P::new();
     let store = place.open();
     // B was last seen a day ago, which is too recent to forget it.
@@ -64,7 +64,7 @@ pub fn words_and_workers_of_dropped_trees_alone_go<P: Place>() {
     assert_eq!(known(&place.open(), "ABC"), "BC");
 }
 
-pub fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of<P: Place>() {
+pub fn a_worker_is_kept_while_a_tree_needs_its_drops_or_it_may_return<P: Place>() {
     let place = P::new();
     let store = place.open();
     add_tree(&store, 'A', 1, 1);
@@ -88,7 +88,7 @@ pub fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of<
     place.check(&store);
 }
 
-pub fn words_that_went_are_found_when_they_are_back<P: Place>() {
+pub fn removed_texts_are_found_again_when_they_return<P: Place>() {
     let place = P::new();
     let store = place.open();
     add_tree(&store, 'A', 1, 1);
