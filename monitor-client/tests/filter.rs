@@ -46,7 +46,7 @@ fn serve() {
 }
 
 #[test]
-fn modules_are_left_out() {
+fn modules_that_are_switched_off_are_left_out() {
     monitor_core::filter::set(&"info,filter::db=off".parse().expect("a filter"));
     check(
         serve,

@@ -100,7 +100,7 @@ fn parallel_tests_have_trees_of_their_own() {
 }
 
 #[test]
-fn futures_that_wander_between_threads_belong_to_their_test() {
+fn futures_that_move_between_threads_belong_to_their_test() {
     #[normal_task]
     async fn fetch(n: u8) -> u8 {
         tokio::task::yield_now().await;

@@ -112,7 +112,7 @@ fn a_request_is_named_by_its_route_and_never_by_its_path() {
 }
 
 #[test]
-fn a_caller_goes_on_and_a_broken_one_is_counted() {
+fn the_tree_of_a_caller_continues_and_broken_headers_are_counted() {
     let broken = broken_callers();
     let trees = serving(app(), async |address| {
         for header in ["00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-00", "00-so-ein-Käse", ""] {

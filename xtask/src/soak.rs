@@ -62,7 +62,7 @@ pub(crate) fn tasks(days: u32) -> Result<()> {
         "plan_model",
         "--",
         "--nocapture",
-        "a_walk_of_a_thousand_tasks_agrees",
+        "plans_of_a_thousand_tasks_match_the_model",
     ]);
     step("a year of batch tasks", test.env("MONITOR_TASKS_DAYS", days.to_string()))
 }

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_both_are_read() {
+    fn messages_of_both_systems_are_read() {
         let alerts = json!({"status": "firing", "alerts": [{"labels": {"instance": "a"}}, {"labels": {"instance": "b"}}]});
         let theirs = read(&alerts, Instant::now(), None);
         assert!(theirs.is_first && theirs.names == ["a", "b"]);

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_separator_behind_the_subcommand_reaches_cargo() {
+    fn a_separator_after_the_subcommand_is_passed_to_cargo() {
         let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         for (all, parsed, expected) in [
             ("cargo-monitor monitor run -- --version", "--version", "-- --version"),

@@ -66,7 +66,7 @@ fn rules_and_channels_are_read() {
 }
 
 #[test]
-fn a_template_is_that_of_the_channel_s_language() {
+fn a_template_has_the_language_of_its_channel() {
     let read = |more: &str| Settings::from_toml(&format!("[channel.ops]\nkind = \"slack\"\nurl = \"https://a.example\"\n{more}"));
     let template = |more: &str| read(more).unwrap().channels["ops"].template.clone();
     assert_eq!(template(""), None);
@@ -100,7 +100,7 @@ fn a_draft_may_use_the_existing_channels() {
 }
 
 #[test]
-fn an_address_is_in_no_debug_output() {
+fn addresses_are_hidden_in_debug_output() {
     let settings = Settings::from_toml(WHOLE).unwrap();
     let shown = format!("{settings:?}");
     assert!(!shown.contains("127.0.0.1") && !shown.contains("/etc/monitor"), "{shown}");
@@ -153,7 +153,7 @@ colour = 1
 }
 
 #[test]
-fn a_rule_that_is_for_nothing_is_a_warning() {
+fn a_rule_without_causes_is_a_warning() {
     let settings = Settings::from_toml("[[rule]]\nname = \"none\"\non = { cause = [] }\nto = [\"@owner\"]\n").unwrap();
     assert_eq!(settings.warnings.len(), 1);
     assert!(settings.warnings[0].to_string().starts_with("3:16: "), "{}", settings.warnings[0]);

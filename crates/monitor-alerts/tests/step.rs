@@ -196,7 +196,7 @@ fn alerts_with_the_same_text_share_one_message_and_one_recovery() {
 }
 
 #[test]
-fn a_rule_may_ask_for_some_in_a_row() {
+fn a_rule_may_require_consecutive_failures() {
     let mut bench = Bench::new(&OWN.replace("to =", "times = 3\nto ="));
     bench.signs(&[failed("gold")]).signs(&[failed("gold")]).signs(&[well("gold")]).signs(&[failed("gold")]).signs(&[failed("gold")]);
     assert_eq!((bench.told().len(), bench.decided("too-few")), (0, 4));
@@ -205,7 +205,7 @@ fn a_rule_may_ask_for_some_in_a_row() {
 }
 
 #[test]
-fn a_rule_may_ask_for_some_within_a_time() {
+fn a_rule_may_require_several_failures_within_a_time() {
     let mut bench = Bench::new(&OWN.replace("to =", "times = \"3 within 10m\"\nto ="));
     bench.signs(&[failed("gold")]).pass(6 * MINUTE).signs(&[failed("gold")]).pass(6 * MINUTE).signs(&[failed("gold")]);
     assert_eq!(bench.told().len(), 0, "the first is too long ago");
@@ -235,7 +235,7 @@ fn a_flapping_task_is_one_alert_with_few_messages() {
 }
 
 #[test]
-fn a_lost_machine_hushes_its_tasks() {
+fn a_lost_machine_silences_its_tasks() {
     let mut bench = Bench::new("");
     let lost: Vec<Sign> = (0..50).map(|n| bad(Cause::Lost, &format!("task-{n}"))).collect();
     bench.signs(&lost).pass(15 * SECOND).signs(&[agent(false)]);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_goes_through_the_metadata() {
+    fn a_ticket_is_carried_in_the_metadata() {
         let ticket = Ticket {
             uuid: Some("七".to_owned()),
             traceparent: Some(SENDER.to_owned()),

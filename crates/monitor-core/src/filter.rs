@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_module_decides() {
+    fn the_directive_of_the_longest_module_decides() {
         for (filter, allowed, refused) in [
             ("info,app::db=off", &["app", "app::web", "other", "app::dbx"][..], &["app::db", "app::db::rows"][..]),
             ("off,app::db=info", &["app::db", "app::db::rows"], &["app", "other"]),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_place_is_warned_of_once_and_there_is_an_end() {
+    fn each_place_has_one_warning_and_their_number_is_limited() {
         static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
         static WARNINGS: Warnings = Warnings::new();
         set(|text| SAID.lock().unwrap().push(text.to_owned()));

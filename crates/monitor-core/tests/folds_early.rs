@@ -9,7 +9,7 @@ use monitor_core::record::Record;
 use monitor_core::{Process, fold, queue, switch};
 
 #[test]
-fn a_loop_is_folded_while_the_shipper_has_had_no_turn() {
+fn a_loop_is_folded_before_the_shipper_runs() {
     const AFTER: u64 = 1_000;
     const CALLS: u64 = 200_000;
     fold::set_after(AFTER);

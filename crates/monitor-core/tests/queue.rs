@@ -112,7 +112,7 @@ fn nothing_is_lost_between_threads() {
 }
 
 #[test]
-fn the_drops_of_a_thousand_trees_are_counted_apart() {
+fn the_drops_of_a_thousand_trees_are_counted_separately() {
     with_receiver(|_| {
         let mut kept = Vec::new();
         loop {

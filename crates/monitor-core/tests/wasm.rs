@@ -4,7 +4,7 @@ use std::process::Command;
 
 /// Recording is refused depending on the compiler's configuration of the target.
 #[test]
-fn recording_is_refused_for_webassembly_alone() {
+fn recording_is_refused_only_for_webassembly() {
     let family = |target: &[&str]| {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let output = Command::new(rustc).args(["--print", "cfg"]).args(target).output().expect("rustc runs");

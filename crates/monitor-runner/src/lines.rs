@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_uses_up_what_may_be_logged_and_every_byte_is_counted() {
+    fn a_flood_exhausts_the_log_budget_and_every_byte_is_counted() {
         let (logged, cut) = lines(&[&b"y\n".repeat(20_000)]);
         assert_eq!((logged.len(), cut), (10_000, 20_000));
         let line = [&[b'y'; 7_999][..], b"\n"].concat();

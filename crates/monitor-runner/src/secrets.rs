@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_become_a_value_is_held_back() {
+    fn only_a_possible_beginning_of_a_value_is_held_back() {
         let mut masker = secrets(&["hunter2"]).masker();
         assert_eq!(masker.feed(b"password: hunt"), b"password: ");
         assert_eq!(masker.feed(b"ing\n"), b"hunting\n");

@@ -279,7 +279,7 @@ mod tests {
     const NO_HOLES: &str = "MONITOR_TEST_NO_HOLES";
 
     #[test]
-    fn where_there_are_no_holes_the_first_bytes_are_kept_and_the_rest_is_counted() {
+    fn without_sparse_files_the_first_bytes_are_kept_and_the_rest_is_counted() {
         if let Some(folder) = std::env::var_os(NO_HOLES) {
             return without_holes(Path::new(&folder));
         }
@@ -297,7 +297,7 @@ mod tests {
             Err(error) => return println!("NOT TESTED: unshare can't be started: {error}"),
         }
         let (_, module) = module_path!().split_once("::").unwrap();
-        let name = format!("{module}::where_there_are_no_holes_the_first_bytes_are_kept_and_the_rest_is_counted");
+        let name = format!("{module}::without_sparse_files_the_first_bytes_are_kept_and_the_rest_is_counted");
         let mut again = apart("exec \"$@\"");
         again.arg(std::env::current_exe().unwrap()).args(["--exact", &name, "--nocapture"]).env(NO_HOLES, folder.path());
         let output = again.output().unwrap();

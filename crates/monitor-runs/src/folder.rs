@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_there_whole_or_not_at_all() {
+    fn a_file_is_written_completely_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         write_synced(folder.path(), "a.json", &[1, 2]).unwrap();
         replace(folder.path(), "a.json", &[3]).unwrap();

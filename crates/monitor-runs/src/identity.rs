@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn a_name_may_contain_any_characters() {
         let rest = "S 12 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 9 9\n";
         for name in ["sh", "a b", ") R 1 (", "\u{ff}\n)"] {
             let stat = Stat::parse(7, format!("7 ({name}) {rest}").as_bytes()).unwrap();

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_whether_asked_or_not() {
+    fn secrets_are_always_hidden() {
         for (command, words, expected) in [
             ("sort -n file", "", "sort -n file"),
             ("psql --password=hunter2 db", "", "psql --password=*** db"),

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_files_are_no_steps() {
+    fn files_with_malformed_names_are_no_steps() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["ended-.json", "ended-x.json", "ended-99999999999.json", "running-1", "executing--1.json"] {
             fs::write(folder.path().join(name), "{").unwrap();

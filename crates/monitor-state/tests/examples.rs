@@ -116,7 +116,7 @@ fn a_worker_that_goes_offline_closes_its_open_processes() {
 }
 
 #[test]
-fn a_close_by_offline_yields_to_a_real_end_even_a_later_one() {
+fn a_real_end_replaces_a_close_by_offline_even_if_it_is_later() {
     check("started 1\noffline\nended 1 failed at=9", expect![["1 failed ended=9"]]);
 }
 
@@ -154,7 +154,7 @@ fn relayed_events_about_a_worker_that_reports_itself_have_no_effect() {
 }
 
 #[test]
-fn a_worker_that_reports_after_a_goodbye_is_there_again() {
+fn a_worker_that_reports_after_its_offline_event_is_online_again() {
     check("started 1\noffline at=4\nheartbeat at=5", expect![["1 running"]]);
     check("started 1\nheartbeat at=3\noffline at=4", expect![["1 cancelled reason=exited ended=4"]]);
     check("started 1\noffline at=4\nonline at=5\noffline at=7", expect![["1 cancelled reason=exited ended=7"]]);
@@ -166,7 +166,7 @@ fn a_worker_that_went_offline_is_not_lost() {
 }
 
 #[test]
-fn a_relayed_process_is_its_own_workers_not_the_relays() {
+fn a_relayed_process_belongs_to_its_own_worker() {
     check("A: started 1 by=B\nA: offline", expect![["1 running"]]);
     check("A: started 1 by=B\nA: lost worker=B", expect![["1 lost"]]);
 }

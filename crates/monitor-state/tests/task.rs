@@ -32,7 +32,7 @@ fn shown(told: &[Value]) -> Process {
 
 /// What was told, and what is shown: state, reason, phase, attempt.
 #[test]
-fn each_event_moves_the_task_on() {
+fn each_event_updates_the_state_of_the_task() {
     let sent = json!({"type": "task-sent", "name": "render"});
     let received = json!({"type": "task-received", "name": "render", "by": "B"});
     let started = json!({"type": "task-started", "by": "B"});

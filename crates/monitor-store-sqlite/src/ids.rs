@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_that_of_its_state() {
+    fn every_code_matches_its_state() {
         for (code, state) in [
             (code::SUCCEEDED, State::SUCCEEDED),
             (code::RUNNING, State::RUNNING),

@@ -475,7 +475,7 @@ mod tests {
 
     /// Each minute of the range is in exactly one part, and no part has other minutes.
     #[test]
-    fn parts_make_up_their_range() {
+    fn parts_cover_their_range_exactly() {
         for (from, to) in [(0, 1), (59, 61), (0, 1_440), (1, 1_439), (100, 50_000), (1_439, 200_001), (46_080, 92_160)] {
             for rolled in [0, 1, 30, 60, 1_441, 49_999, 300_000] {
                 let mut minutes = Vec::new();

@@ -88,7 +88,7 @@ fn a_definition_is_the_same_as_json() {
 }
 
 #[test]
-fn a_name_is_enough() {
+fn a_definition_needs_only_a_name() {
     let task = Definition::from_toml("name = \"gold\"").expect("no mistakes");
     assert_eq!((task.program, task.overlap), (Program::Folder {}, Overlap::Skip));
     assert_eq!(task.missed, Missed { policy: MissedPolicy::Once, within: Duration::from_secs(3_600), cap: None });

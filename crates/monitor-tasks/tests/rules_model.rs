@@ -160,12 +160,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_minute_of_a_year_agrees(drawn in drawn(), zone in 0..ZONES.len(), points in proptest::collection::vec(any::<prop::sample::Index>(), 10)) {
+    fn due_times_in_every_minute_of_a_year_match_the_model(drawn in drawn(), zone in 0..ZONES.len(), points in proptest::collection::vec(any::<prop::sample::Index>(), 10)) {
         agrees(&drawn, &MINUTES[zone], false, &points)?;
     }
 
     #[test]
-    fn every_second_around_a_change_agrees(mut drawn in drawn(), walk in 0..3_usize, points in proptest::collection::vec(any::<prop::sample::Index>(), 10)) {
+    fn due_times_in_every_second_around_a_clock_change_match_the_model(mut drawn in drawn(), walk in 0..3_usize, points in proptest::collection::vec(any::<prop::sample::Index>(), 10)) {
         (drawn.days, drawn.months) = (None, None);
         agrees(&drawn, &SECONDS[walk], true, &points)?;
     }

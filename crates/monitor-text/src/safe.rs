@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_active_is_left() {
+    fn control_characters_become_visible_symbols() {
         for (text, shown) in [
             ("plain 根任务 👩‍🚀", "plain 根任务 👩‍🚀"),
             ("\u{1b}[31mred\u{7}\r\n\t\0", "␛[31mred␇␍␊␉␀"),

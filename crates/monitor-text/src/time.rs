@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_has_a_form() {
+    fn any_number_is_formatted() {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(bytes(1_023), "1023 B");

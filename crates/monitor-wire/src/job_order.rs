@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_have_a_flat_form() {
+    fn reports_are_flat_json() {
         let key = JobRunKey { job: 1, step: 2, host: 3, attempt: 1 };
         let ended = JobReportEvent::Ended {
             status: HostStatus::EXIT_CODE,

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finished_are_the_documented_numbers() {
+    fn finished_and_open_statuses_have_the_documented_numbers() {
         let finished: Vec<u8> = JobStatus::KNOWN.iter().filter(|status| status.is_finished()).map(|status| status.0).collect();
         assert_eq!(finished, [3, 4, 5, 6, 8, 9, 11, 13, 14]);
         let open: Vec<u16> = HostStatus::KNOWN.iter().filter(|status| status.is_open()).map(|status| status.0).collect();

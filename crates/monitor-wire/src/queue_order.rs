@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_purge_means_queues_that_are_named_and_not_excluded() {
+    fn a_purge_applies_to_named_queues_that_are_not_excluded() {
         let purge = |queues: &[&str], exclude: &[&str]| QueuePurge {
             queues: queues.iter().map(ToString::to_string).collect(),
             exclude: exclude.iter().map(ToString::to_string).collect(),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_waits_for_its_moment_or_so_long() {
+    fn a_call_waits_until_its_time_or_for_its_countdown() {
         let now = UNIX_EPOCH + Duration::from_secs(10);
         let call = TaskCall { countdown: Some(Duration::from_secs(5)), ..TaskCall::default() };
         assert_eq!(call.not_before(now), Some(UNIX_EPOCH + Duration::from_secs(15)));

@@ -69,7 +69,7 @@ fn the_error_of_an_unreadable_batch_names_place_and_reason() {
 }
 
 #[test]
-fn a_body_cut_anywhere_is_an_error_and_blames_no_event() {
+fn a_body_cut_at_any_place_is_an_error_that_names_no_event() {
     let good = fixture("batch.json");
     for length in 0..good.trim_end().len() {
         let Some(text) = good.get(..length) else { continue };

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_panic_are_reported() {
+    fn the_message_of_a_panic_is_reported() {
         let (text, string): (Box<dyn Any + Send>, Box<dyn Any + Send>) = (Box::new("a"), Box::new("b".to_owned()));
         assert_eq!((words(&*text), words(&*string), words(&1)), ("a", "b", "a panic without words"));
     }

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_have_the_same_words_on_the_wire() {
+    fn levels_have_the_same_names_on_the_wire() {
         assert_eq!(EventLevel::NAMES, EVENT_LEVELS);
         assert_eq!(["off"].into_iter().chain(LEVELS.map(Level::as_str)).collect::<Vec<_>>(), LOG_LEVELS);
     }

@@ -10,7 +10,7 @@ use monitor_client::root_task;
 use crate::support::{check, record, run};
 
 #[test]
-fn a_mark_is_displayed_or_else_debugged() {
+fn a_batch_mark_is_formatted_by_display_or_debug() {
     #[derive(Debug)]
     #[expect(dead_code, reason = "read by Debug")]
     struct Day {
@@ -90,7 +90,7 @@ fn a_mark_is_displayed_or_else_debugged() {
 }
 
 #[test]
-fn a_parameter_that_only_marks_the_batch_is_used() {
+fn a_parameter_that_only_marks_the_batch_counts_as_used() {
     #[root_task(batch = "batch")]
     #[deny(unused_variables)]
     fn marked(batch: u8) {}

@@ -19,7 +19,7 @@ fn refuse() -> Response {
 }
 
 #[test]
-fn a_call_that_returns_ok_is_shown_failed() {
+fn a_call_that_recorded_a_failure_and_returns_ok_has_failed() {
     #[normal_task]
     fn plain() -> Response {
         refuse()

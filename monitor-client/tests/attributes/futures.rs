@@ -52,7 +52,7 @@ fn the_context_is_there_after_each_await_and_gone_between_polls() {
 }
 
 #[test]
-fn joined_and_selected_futures_stay_apart() {
+fn joined_and_selected_futures_keep_their_own_children() {
     #[normal_task]
     async fn left() {
         for _ in 0..3 {
@@ -108,7 +108,7 @@ fn joined_and_selected_futures_stay_apart() {
 }
 
 #[test]
-fn tasks_that_wander_between_threads_keep_their_parents() {
+fn tasks_that_move_between_threads_keep_their_parents() {
     #[normal_task]
     async fn worker(number: usize) {
         for _ in 0..20 {

@@ -102,7 +102,7 @@ fn a_process_is_a_parent_only_where_it_is_entered_or_named() {
 }
 
 #[test]
-fn run_sees_results_and_panics() {
+fn run_records_results_and_panics() {
     check(
         || {
             Process::builder("nothing").run(|process| process.field("seen", true));
@@ -125,7 +125,7 @@ fn run_sees_results_and_panics() {
 }
 
 #[test]
-fn an_instrumented_future_hangs_where_it_was_made() {
+fn an_instrumented_future_is_below_the_process_that_made_it() {
     check(
         || {
             let future = Process::builder("top").run(|_| {

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_moved_on_its_own_line() {
+    fn insertion_keeps_lines_in_place() {
         check("fn f() {}");
         check("impl A { fn f() {} }");
         check("//! A crate\nfn f() {}");

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_files_names_the_users_own() {
+    fn the_list_of_dependencies_names_the_original_files() {
         let folder = PathBuf::from("/p/my app/target/woven/app-7");
         let mut shadow =
             Shadow { root: PathBuf::new(), folder, working: "/p/my app".into(), is_absolute: false, inserted: Vec::new(), count: 1 };

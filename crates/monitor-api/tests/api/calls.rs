@@ -20,7 +20,7 @@ async fn same<T: DeserializeOwned + Serialize>(call: monitor_api::Call<T>) -> T 
 }
 
 #[tokio::test]
-async fn every_call_is_answered_as_its_type() {
+async fn every_answer_is_read_as_the_type_of_its_call() {
     let server = TestServer::start().await;
     let client = server.admin();
     let (of, id) = (root(1), process(7));

@@ -145,7 +145,7 @@ async fn a_password_in_an_address_is_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_list_that_leads_back_to_itself_has_an_end() {
+async fn a_cyclic_list_ends_with_an_error() {
     let page = json!({"workers": [], "next_cursor": "again", "as_of": 1}).to_string();
     let raw = Raw::start([answer("200 OK", &page)]).await;
     let mut pages = raw.client().workers().pages();
@@ -187,7 +187,7 @@ async fn an_answer_as_json_may_have_unknown_fields() {
 }
 
 #[tokio::test]
-async fn a_copy_may_take_longer_to_be_made_than_an_answer_may_take() {
+async fn a_backup_may_take_longer_than_the_timeout_of_other_calls() {
     let silence = Duration::from_millis(50);
     let silent = Raw::start([Deed::SayAndStay(Vec::new())]).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

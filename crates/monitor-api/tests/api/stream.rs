@@ -106,7 +106,7 @@ async fn forgotten_events_are_one_gap() {
 }
 
 #[tokio::test]
-async fn a_database_of_another_past_is_a_gap() {
+async fn a_database_with_another_history_is_a_gap() {
     let front = Front::start().await;
     let (first, second) = (TestServer::start().await, TestServer::start().await);
     let events: Vec<_> = (1..=9).map(|number| started(root(1), process(number), "step")).collect();
@@ -170,7 +170,7 @@ async fn a_subscriber_above_the_limit_waits_for_its_turn() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_called_away_misses_nothing() {
+async fn a_reader_that_drops_pending_reads_misses_nothing() {
     let server = TestServer::start().await;
     let client = server.client();
     let mut stream = client.stream().types(["process-started"]).after(0).open();

@@ -134,7 +134,7 @@ async fn a_silent_stream_is_given_up() {
 }
 
 #[tokio::test]
-async fn orders_are_read_one_by_one_and_none_is_larger_than_an_answer_may_be() {
+async fn orders_are_read_one_by_one_and_each_is_limited_in_size() {
     let order = |id: u8, words: &str| {
         let order = json!({"id": format!("{id:016x}"), "method": "run", "arguments": {"task": words}, "timeout_ms": 1_000});
         format!("event: command\ndata: {order}\n\n")

@@ -61,7 +61,7 @@ fn look(shared: &Shared) -> (Option<Words>, Option<Words>) {
 }
 
 #[test]
-fn a_record_that_counts_is_whole_and_its_frame_is_gone() {
+fn a_published_record_is_complete_and_its_frame_is_cleared() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {

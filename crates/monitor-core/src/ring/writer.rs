@@ -7,7 +7,7 @@
 //!    Readers skip a line whose check doesn't fit (`ring/model.rs`, `tests/damaged.rs`).
 //! 2. *The record is there before the frame goes, and the frame is gone before the record counts.* An end writes the record, clears the
 //!    frame and only then publishes the head. In the other order a call could be lost by a kill in between, or be reported as running after
-//!    it was reported as ended (`ring/model.rs`: `a_record_that_counts_is_whole_and_its_frame_is_gone`).
+//!    it was reported as ended (`ring/model.rs`: `a_published_record_is_complete_and_its_frame_is_cleared`).
 //! 3. *Room for the end is taken at the start.* A start is admitted only if the ring has room for the records of all open frames besides.
 //!    So the end of an admitted call always finds room, and only starts are dropped and counted (`tests/rings.rs`:
 //!    `a_full_ring_drops_starts_and_no_ends`).

@@ -72,7 +72,7 @@ fn many_calls_with_the_same_name_do_not_give_their_caller_a_row() {
 }
 
 #[test]
-fn calls_of_attributes_and_roots_stay_as_they_are() {
+fn calls_of_attributes_and_roots_are_unchanged() {
     with_receiver(|receiver| {
         let told = told(receiver, || {
             let _woven = enter(0);

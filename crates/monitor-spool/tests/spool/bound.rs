@@ -121,7 +121,7 @@ fn a_full_journal_gives_up_its_oldest_and_counts_it_by_type_and_tree() {
 }
 
 #[test]
-fn an_acknowledged_journal_keeps_small() {
+fn an_acknowledged_journal_stays_small() {
     let test = TestSpool::new();
     let mut begun = test.begin_within(8 << 20);
     for number in 1..2_000 {

@@ -119,7 +119,7 @@ fn no_event_written_during_reading_is_missed() {
 }
 
 #[test]
-fn half_a_block_is_waited_for() {
+fn the_reader_waits_for_the_rest_of_a_block() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     journal(&mut begun, 1, 1);
@@ -225,7 +225,7 @@ fn discarded_events_are_skipped_and_reported() {
 }
 
 #[test]
-fn programs_are_found_by_who_launched_them() {
+fn programs_are_found_by_their_launch() {
     let test = TestSpool::new();
     let of = |launch: &str| begin_as(&test.spool, &About { launch: Some(launch.to_owned()), ..about() }, SMALL);
     let (ours, theirs, plain) = (of("ours"), of("theirs"), test.begin());

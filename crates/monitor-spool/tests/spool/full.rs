@@ -169,7 +169,7 @@ fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn where_nothing_may_be_written_there_is_no_spool() {
+fn a_folder_without_write_permission_cannot_be_a_spool() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -190,7 +190,7 @@ fn where_nothing_may_be_written_there_is_no_spool() {
 }
 
 #[test]
-fn a_bound_that_holds_not_even_the_program_is_an_error_that_leaves_nothing() {
+fn a_limit_below_the_size_of_the_program_file_is_a_clean_error() {
     let test = TestSpool::new();
     let begun = test.spool.begin(&crate::support::about(), crate::support::sites(), 1, monitor_spool::ClockSample::default(), 4_096);
     assert!(begun.unwrap_err().to_string().contains("MONITOR_SPOOL_BYTES"));

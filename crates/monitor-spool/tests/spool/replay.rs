@@ -244,7 +244,7 @@ fn impossibly_large_counts_do_no_harm() {
 }
 
 #[test]
-fn rings_that_another_version_alone_can_read_stay() {
+fn rings_with_an_unknown_layout_are_kept() {
     let test = TestSpool::new();
     let clock = ClockSample { ticks: 1_000, wall_ns: 1, is_counter: false };
     let layout = u64::from(monitor_core::image::LAYOUT) + 1;
@@ -296,7 +296,7 @@ fn large_files_and_files_that_seem_large_are_read_with_little_memory() {
 }
 
 #[test]
-fn a_program_that_went_on_elsewhere_leaves_only_its_journal() {
+fn a_program_that_gave_up_the_spool_leaves_only_its_journal() {
     let test = TestSpool::new();
     let mut begun = test.begin();
     let worker = begun.folder.worker();

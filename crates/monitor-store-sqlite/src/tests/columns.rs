@@ -4,7 +4,7 @@ use monitor_store::{Queries, RootKey};
 
 /// A slow client must not keep SQLite from reusing the WAL.
 #[test]
-fn a_tree_that_is_being_sent_holds_no_snapshot() {
+fn an_export_of_a_tree_does_not_block_checkpoints() {
     let (folder, store) = super::open();
     store.append(&super::support::script::parse("started 1"), 0).unwrap();
     let mut sent = store.tree_columns(RootKey::Number(1)).unwrap().unwrap();

@@ -187,7 +187,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
+fn only_the_sums_of_a_dropped_tree_are_left() {
     let (folder, store) = open();
     let lines = "online A\nstarted 1 kind=root\nlogged 1 message=a\nstarted 2 parent=1 kind=odd\nlogged 2 message=b\nended 2 failed error=e\n\
                  started 3 parent=1 x=1\nstarted 4 parent=1 at=2\nended 4 skipped at=9\nended 1 ok";
@@ -304,7 +304,7 @@ fn sums_of_minutes_are_removed_first_and_queries_then_use_hours() {
 }
 
 #[test]
-fn the_age_of_a_tree_counts_by_the_server_s_clock() {
+fn the_age_of_a_tree_is_measured_by_the_clock_of_the_server() {
     const DAY: u64 = 86_400 * SECOND;
     let (now, far) = (20_000 * DAY, 80_000 * DAY);
     let (_folder, store) = open();

@@ -18,7 +18,7 @@ fn skip_starts_no_run_during_an_earlier_run() {
 }
 
 #[test]
-fn skip_does_not_stick_after_a_crash() {
+fn skip_starts_runs_again_after_a_crash() {
     let mut world = World::new(&[&minutely("")]);
     world.look("00:01:00");
     // The agent and its run are killed. After the restart, the run is recorded as lost.

@@ -430,12 +430,12 @@ fn agrees(seed: u64, tasks: u64, days: u64) {
 }
 
 #[test]
-fn a_walk_of_a_thousand_tasks_agrees() {
+fn plans_of_a_thousand_tasks_match_the_model() {
     agrees(setting("MONITOR_TASKS_SEED").unwrap_or(1), 1_000, setting("MONITOR_TASKS_DAYS").unwrap_or(1));
 }
 
 #[test]
-fn many_stories_of_a_few_tasks_agree() {
+fn many_histories_of_a_few_tasks_match_the_model() {
     let first = setting("MONITOR_TASKS_SEED").unwrap_or(1);
     let stories = u64::from(proptest::test_runner::Config::default().cases / 16);
     for seed in first..first + stories {

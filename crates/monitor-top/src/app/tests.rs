@@ -182,7 +182,7 @@ fn an_error_leads_to_its_process_in_its_tree() {
 }
 
 #[test]
-fn more_of_a_tree_is_asked_for_near_its_end() {
+fn more_of_a_tree_is_requested_near_its_end() {
     let mut app = app();
     press(&mut app, "G Enter");
     let many = (1..=FIRST_PROCESSES as u64)
@@ -197,7 +197,7 @@ fn more_of_a_tree_is_asked_for_near_its_end() {
 }
 
 #[test]
-fn a_cancellation_is_weighed_and_confirmed_before_anything_ends() {
+fn a_cancellation_is_previewed_and_confirmed_before_processes_end() {
     let mut app = app();
     let Some(Effect::Weigh(Deed::Cancel(target))) = press(&mut app, "c") else { panic!("it is weighed first") };
     assert_eq!(target.root, root_id(9).to_string());
@@ -223,7 +223,7 @@ fn a_cancellation_is_weighed_and_confirmed_before_anything_ends() {
 }
 
 #[test]
-fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
+fn a_rate_is_typed_previewed_and_confirmed_before_it_applies() {
     let mut app = app();
     assert_eq!(press(&mut app, "L"), None);
     assert_eq!(app.message.as_deref(), Some("only tasks of queues and workers can be limited"));
@@ -305,7 +305,7 @@ fn rows_have_links() {
 }
 
 #[test]
-fn commands_go_anywhere() {
+fn commands_open_any_screen_tree_or_process() {
     let mut app = app();
     assert_eq!(press(&mut app, ":work Enter"), None);
     assert_eq!(app.screen, Screen::Workers);
@@ -338,7 +338,7 @@ fn panels_open_turn_into_each_other_and_close() {
 }
 
 #[test]
-fn programs_end_and_stop_by_their_usual_keys() {
+fn the_usual_keys_quit_and_suspend_the_program() {
     let mut app = app();
     assert_eq!(press(&mut app, "/abc Ctrl-C"), Some(Effect::Quit));
     assert_eq!(press(&mut app, "Ctrl-Z"), Some(Effect::Suspend));

@@ -94,7 +94,7 @@ fn a_file_answers_each_question() {
 }
 
 #[test]
-fn time_passes_as_fast_as_is_wanted() {
+fn time_passes_at_the_chosen_speed() {
     let begun = Instant::now();
     let player = played(50.0, &lines());
     assert!(begun.elapsed() >= Duration::from_millis(100), "5 seconds at 50 of them a second");
