@@ -25,15 +25,15 @@ test("publications are listed, viewed, compared with the one before, and restore
       await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
       await page.locator("input[type=password]").fill(password);
       await page.locator("form button").first().click();
-      await page.getByRole("button", { name: "Ask the agents for them" }).click();
+      await page.getByRole("button", { name: "Load publications" }).click();
       const rows = page.locator("tr[data-publication]");
-      await hasText(page.locator('tr[data-publication="2"]'), new RegExp(`${target} shown now.*published`));
+      await hasText(page.locator('tr[data-publication="2"]'), new RegExp(`${target} current.*published`));
       assert.equal(await rows.count(), 2);
       await page.locator('tr[data-publication="1"]').getByRole("button", { name: "Files" }).click();
       await page.getByRole("region", { name: "Files of 1" }).getByRole("button", { name: "price" }).click();
       await hasText(page.locator(".published pre"), "old");
-      await page.locator('tr[data-publication="2"]').getByRole("button", { name: "Compare with the one before" }).click();
-      const differs = page.getByRole("region", { name: "What 2 has otherwise than 1" });
+      await page.locator('tr[data-publication="2"]').getByRole("button", { name: "Compare with the previous one" }).click();
+      const differs = page.getByRole("region", { name: "Changes in 2 since 1" });
       await hasText(differs.locator("li").first(), /^removed gone/);
       await hasText(differs.locator("li").nth(1), /^changed price/);
       assert.equal(await readFile(join(folder, "site", "price"), "utf8"), "new\n");
@@ -45,7 +45,7 @@ test("publications are listed, viewed, compared with the one before, and restore
     await onPage(`${server}/login?next=${encodeURIComponent(`/tasks/batch?task=${task}`)}`, pane);
     await agent.stop();
     await onPage(`${server}/tasks/batch?task=${task}`, async (page) => {
-      await page.getByRole("button", { name: "向代理查询" }).click();
+      await page.getByRole("button", { name: "查询发布记录" }).click();
       await hasText(page.locator(".pane"), new RegExp(`代理 ${agent.name} 没有应答`));
     }, { locale: "zh-CN", viewport: { width: 360, height: 740 }, expected: /status of (404|503)/ });
     spawnSync("rm", ["-rf", folder]);

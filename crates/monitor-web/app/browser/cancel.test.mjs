@@ -52,7 +52,7 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     await page.locator(".root-header .menu summary").click();
     await choice.click();
     await hasText(dialog.locator(".count"), "3 processes are to end.");
-    await hasText(dialog, new RegExp(`1 worker would be told.*importer@${host}.*1 worker can’t be told: what runs there goes on.*woven@${host}.*takes no commands`));
+    await hasText(dialog, new RegExp(`1 worker will be notified.*importer@${host}.*1 worker can’t be notified: the processes there continue.*woven@${host}.*accepts no commands`));
 
     // Enter does not confirm: the focused button leaves everything unchanged.
     await page.keyboard.press("Enter");
@@ -63,7 +63,7 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     await choice.click();
     await dialog.getByRole("button", { name: "Cancel 3 processes" }).click();
     await hasText(dialog.locator(".count"), "2 processes have ended.");
-    await hasText(dialog.locator('[data-why="unsupported"]'), new RegExp(`^woven@${host} takes no commands.*far away$`));
+    await hasText(dialog.locator('[data-why="unsupported"]'), new RegExp(`^woven@${host} accepts no commands.*far away$`));
     assert.deepEqual(told, [undefined]);
     await dialog.getByRole("button", { name: "Close" }).click();
     await page.locator(`.node[data-process="${far.id}"][data-state="running"]`).waitFor();

@@ -32,7 +32,7 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
     await row(late).waitFor();
     assert.equal(await page.locator("tbody tr").first().getAttribute("data-task-id"), late.uuid);
 
-    await page.getByRole("button", { name: "Took", exact: true }).click();
+    await page.getByRole("button", { name: "Duration", exact: true }).click();
     await page.locator('th[aria-sort="descending"].runtime').waitFor();
     await page.getByRole("button", { name: /^Failed/i }).click();
     await row(cut).waitFor({ state: "detached" });
