@@ -17,7 +17,7 @@ test("a task is listed with its runs, which are narrowed by what the address say
   await onPage(`${address}?q=${task}`, async (page) => {
     const row = page.locator(`tr[data-task="${task}"]`);
     await hasText(row, /ada/);
-    await hasText(row, /by a file/);
+    await hasText(row, /from a file/);
     assert.equal(await row.locator("svg rect").count(), 5);
     assert.equal(await row.locator('svg rect[data-state="failed"]').count(), 1);
     await row.getByRole("link", { name: task }).click();

@@ -81,7 +81,7 @@ test("a process is cancelled from its panel by keys, in Chinese, on a phone, wit
       await page.locator(".panel .actions").getByRole("button", { name: "取消" }).focus();
       await page.keyboard.press("Enter");
       const dialog = page.getByRole("dialog");
-      await hasText(dialog.locator(".count"), "将要结束 1 个过程。");
+      await hasText(dialog.locator(".count"), "将取消 1 个过程。");
       const said = await dialog.evaluate((element) => {
         const copy = element.cloneNode(true);
         for (const given of copy.querySelectorAll("[translate=no], .name")) given.remove();

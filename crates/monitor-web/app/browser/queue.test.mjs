@@ -116,7 +116,7 @@ test("tasks are revoked together after they were counted, those that have ended 
     await page.getByRole("checkbox", { name: /^Select done/ }).check();
     await page.getByRole("button", { name: "Revoke" }).click();
     const dialog = page.getByRole("dialog");
-    await hasText(dialog, /^Revoke 2 tasks\?1 of the chosen has ended already\./);
+    await hasText(dialog, /^Revoke 2 tasks\?1 of the selected tasks has already ended\./);
     await dialog.getByRole("checkbox", { name: "End the 1 that runs as well" }).check();
     await dialog.getByRole("button", { name: "Revoke 2 tasks" }).click();
     await hasText(dialog.getByRole("status"), /^1 worker has taken note of it\./);

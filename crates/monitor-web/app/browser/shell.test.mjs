@@ -155,7 +155,7 @@ test("a worker that was never heard of says so, not a date in 1970", () =>
     await page.goto(`${server}/tasks/workers`);
     const group = page.locator("main").filter({ hasText: name });
     await group.waitFor();
-    await group.getByText("never heard", { exact: false }).first().waitFor();
+    await group.getByText("no heartbeat yet", { exact: false }).first().waitFor();
     assert.equal(/\d{2},\d{3} ?d/.test(await group.innerText()), false);
   }));
 
