@@ -39,7 +39,7 @@ test("a day has what was planned and what became of it, told apart by shape and 
     const [width, whole] = await Promise.all([bar, lane.locator(".track")].map((of) => of.evaluate((element) => element.getBoundingClientRect().width)));
     assert.ok(Math.abs(width / whole - 1.5 / 24) < 0.01, `${width} of ${whole}`);
     await bar.focus();
-    await hasText(page.locator(".day-details"), /01:00:00 succeeded 1 h 30 m rule/);
+    await hasText(page.locator(".day-details"), /01:00:00 succeeded 1 h 30 m schedule/);
     await page.keyboard.press("ArrowRight");
     await hasText(page.locator(".day-details"), /02:00:00 skipped the previous run was still running/);
     await page.keyboard.press("ArrowDown");

@@ -234,7 +234,7 @@ test("a clock that is off is said, corrected on the timeline, and left as it is 
   await far.send(answer, tree.end(answer, 50));
   await onPage(`${tree.address}?process=${answer.id}`, async (page) => {
     await hasText(page.locator(".missing li"), /^The clock of browser-test appears to be off by −59.*m 59.s|^The clock of browser-test appears to be off by −1.*h/);
-    await hasText(page.locator(".panel .oddity"), /^clock It began before its parent did/);
+    await hasText(page.locator(".panel .oddity"), /^clock It started before its parent/);
     await page.getByRole("button", { name: "Timeline" }).click();
     const toggle = page.getByRole("button", { name: "Correct clocks" });
     await toggle.waitFor();

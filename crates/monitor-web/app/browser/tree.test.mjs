@@ -68,7 +68,7 @@ test("what is reported twice and differently says so in its row and in the panel
   await worker.send(tree.own, step, tree.end(step, 5), tree.end(step, 50, { message: "no" }), tree.end(tree.own, 100));
   await onPage(`${tree.address}?process=${step.id}`, async (page) => {
     await hasText(node(page, step).locator(".mark"), "contradiction");
-    await hasText(page.locator(".panel .oddity"), /^contradiction 1 report of it contradicts the others/);
+    await hasText(page.locator(".panel .oddity"), /^contradiction 1 report contradicts the others/);
   });
 });
 
