@@ -184,7 +184,7 @@ test("what is kept is told rule by rule, in the reader's language", () =>
         await kept.first().waitFor();
         assert.deepEqual((await kept.allTextContents()).map((text) => text.replaceAll("\u2009", " ").trim()), expected);
       };
-      await shows([], undefined, ["所有树: 永久"]);
+      await shows([], undefined, ["所有运行: 永久"]);
       const night = { name: "nightly*", states: ["failed", "lost"], age_s: 7_776_000, count: 5 };
       await shows([night], 3 * 10 ** 9, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 永久", "其中不超过 3 GB 的最新部分"]);
       await shows([night, { name: "*", states: [], age_s: 86_400 }], undefined, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 保留 1 d 00 h"]);

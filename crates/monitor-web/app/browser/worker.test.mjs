@@ -142,7 +142,7 @@ test("a worker is told what to do after its effect was counted, and only what it
     await commands.nth(1).locator("summary").click();
     await hasText(commands.nth(1), /cache-clear[^]*"name": "prices"[^]*"cleared": "prices"/);
     await page.locator(".commands").getByRole("button", { name: "Include queries" }).click();
-    await commands.filter({ hasText: "Figures" }).first().waitFor();
+    await commands.filter({ hasText: "Metrics" }).first().waitFor();
     await hasText(page.locator(".events"), /worker-online/);
   });
   assert.deepEqual(told, [
@@ -161,7 +161,7 @@ test("on a phone, in Chinese, menus and dialogs are whole, can be touched, and l
     "about:blank",
     async (page) => {
       await logIn(page, user, pageOf(worker));
-      for (const [of, choice] of [["询问", "连通测试"], ["控制", "撤销任务"]]) {
+      for (const [of, choice] of [["查询", "连通测试"], ["控制", "撤销任务"]]) {
         await menu(page, of).locator("summary").click();
         const { x, width } = await menu(page, of).locator(".choices").boundingBox();
         assert.ok(x >= 0 && x + width <= 320, `${x} ${width}`);
