@@ -126,7 +126,7 @@ export const en = {
   "expected.unusual": "this run {times}×",
   "tasks.column.state": "State",
   "tasks.column.task": "Run",
-  "tasks.column.doing": "Why / what it is doing",
+  "tasks.column.doing": "Reason / current activity",
   "tasks.column.last-runs": "Last runs",
   "tasks.last": "The last {count}: {bad} failed",
   "tasks.refused.operate": "Only operators may do this.",

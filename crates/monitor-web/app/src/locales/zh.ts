@@ -127,7 +127,7 @@ export const zh: Messages = {
   "expected.unusual": "本次 {times} 倍",
   "tasks.column.state": "状态",
   "tasks.column.task": "运行",
-  "tasks.column.doing": "原因 / 正在进行",
+  "tasks.column.doing": "原因 / 当前活动",
   "tasks.column.last-runs": "最近结果",
   "tasks.last": "最近 {count} 次中 {bad} 次失败",
   "tasks.refused.operate": "只有操作员可以执行此操作。",

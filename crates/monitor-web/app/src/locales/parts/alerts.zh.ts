@@ -32,7 +32,7 @@ export const zh: Record<keyof typeof en, string> = {
   "alerts.decision.too-few": "次数未到",
   "alerts.decision.overruled": "由其他规则处理",
   "alerts.decision.machine-away": "机器失去联系",
-  "alerts.decision.leaf-told": "已通知其下的过程",
+  "alerts.decision.leaf-told": "已就其下的过程发出通知",
   "alerts.decision.hushed": "静默中",
   "alerts.decision.nobody": "未通知任何人",
   "alerts.decision.told": "已通知",
