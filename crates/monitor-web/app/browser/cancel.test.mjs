@@ -51,7 +51,7 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     const dialog = page.getByRole("dialog");
     await page.locator(".root-header .menu summary").click();
     await choice.click();
-    await hasText(dialog.locator(".count"), "3 processes are to end.");
+    await hasText(dialog.locator(".count"), "3 processes will be cancelled.");
     await hasText(dialog, new RegExp(`1 worker will be notified.*importer@${host}.*1 worker can’t be notified: the processes there continue.*woven@${host}.*accepts no commands`));
 
     // Enter does not confirm: the focused button leaves everything unchanged.

@@ -48,7 +48,7 @@ export const en = {
   "batch.trigger.time": "schedule",
   "batch.trigger.missed": "catch-up",
   "batch.trigger.boot": "system start",
-  "batch.trigger.request": "request",
+  "batch.trigger.request": "on request",
   "batch.trigger.then": "another task",
   "batch.trigger.retry": "retry",
   "batch.run": "Run now",

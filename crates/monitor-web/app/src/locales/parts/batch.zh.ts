@@ -91,7 +91,7 @@ export const zh: Record<keyof typeof en, string> = {
   "batch.result.not-found": "找不到命令",
   "batch.reason.overlap": "上一次运行尚未结束",
   "batch.reason.paused": "已暂停",
-  "batch.reason.quiet": "静默时段",
+  "batch.reason.quiet": "免打扰时段",
   "batch.reason.lock": "其他任务持有锁",
   "batch.reason.full": "代理的运行数已满",
   "batch.reason.agent-down": "代理未运行",
