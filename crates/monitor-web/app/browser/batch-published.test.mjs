@@ -38,7 +38,7 @@ test("publications are listed, viewed, compared with the one before, and restore
       await hasText(differs.locator("li").nth(1), /^changed price/);
       assert.equal(await readFile(join(folder, "site", "price"), "utf8"), "new\n");
       await page.locator('tr[data-publication="1"]').getByRole("button", { name: "Restore" }).click();
-      await hasText(page.locator('tr[data-publication="3"]'), /publishes 1 again/);
+      await hasText(page.locator('tr[data-publication="3"]'), /republishes 1/);
       assert.equal(await readFile(join(folder, "site", "price"), "utf8"), "old\n");
       await page.locator("tr[data-left]").first().getByRole("button", { name: `Publish to ${target}` }).waitFor();
     };
