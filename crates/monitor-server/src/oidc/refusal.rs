@@ -74,34 +74,36 @@ impl Reason {
     pub(crate) fn words(self) -> [&'static str; 2] {
         match self {
             Self::Away => [
-                "The provider of logins is not reached: try again in a moment, or log in with a password.",
+                "The login provider is unreachable: try again in a moment, or log in with a password.",
                 "无法连接登录提供方：请稍后重试，或使用密码登录。",
             ],
-            Self::Denied => ["The provider has not let you in.", "登录提供方未允许您登录。"],
+            Self::Denied => ["The login provider has denied access.", "登录提供方拒绝了您的登录。"],
             Self::Stranger => [
-                "This login was begun in another browser or at another address, or more than ten minutes ago: begin it again here.",
+                "This login was started in another browser or at another address, or more than ten minutes ago: log in again here.",
                 "此登录是在另一浏览器或另一地址发起的，或已超过十分钟：请在此重新登录。",
             ],
-            Self::Replayed => ["This login was used before: begin another one.", "此登录已被使用：请重新登录。"],
+            Self::Replayed => ["This login has already been used: log in again.", "此登录已被使用：请重新登录。"],
             Self::Refused => [
-                "The provider has given no token for this login: begin it again; if that doesn't help, this server's client there is not set up as here.",
+                "The login provider has issued no token: log in again. If that fails, the client's settings at the provider differ from this server's.",
                 "登录提供方未为此登录签发令牌：请重新登录；若仍然失败，则该提供方处的客户端设置与本服务器不一致。",
             ],
             Self::Secret => [
-                "The server can't read its client's secret: whoever runs it finds the cause in its log.",
+                "The server can't read its client secret: its administrator finds the cause in the log.",
                 "服务器无法读取其客户端密钥：服务器管理员可在日志中查看原因。",
             ],
-            Self::Audience => ["The provider's token is for another program than this server.", "登录提供方的令牌不是签发给本服务器的。"],
+            Self::Audience => ["The login provider's token was not issued for this server.", "登录提供方的令牌不是签发给本服务器的。"],
             Self::Expired => {
-                ["The provider's token has expired: the clocks of both may differ.", "登录提供方的令牌已过期：两台机器的时钟可能不一致。"]
+                ["The login provider's token has expired: the clocks may differ.", "登录提供方的令牌已过期：两台机器的时钟可能不一致。"]
             }
             Self::Signature => {
-                ["The provider's token is not signed by a key that the provider names.", "登录提供方的令牌并非由其公布的密钥签名。"]
+                ["The login provider's token is not signed with one of its published keys.", "登录提供方的令牌并非由其公布的密钥签名。"]
             }
-            Self::Nonce => ["The provider's token is of another login: begin it again.", "登录提供方的令牌属于另一次登录：请重新登录。"],
-            Self::Token => ["The provider's token can't be trusted.", "登录提供方的令牌不可信。"],
+            Self::Nonce => {
+                ["The login provider's token belongs to another login: log in again.", "登录提供方的令牌属于另一次登录：请重新登录。"]
+            }
+            Self::Token => ["The login provider's token can't be trusted.", "登录提供方的令牌不可信。"],
             Self::NoRole => [
-                "You are known to the provider, but none of your groups may come in here: whoever runs this server says which may.",
+                "The login provider knows you, but none of your groups has access: ask the server's administrator.",
                 "登录提供方认识您，但您所在的组均无权访问：请联系服务器管理员。",
             ],
         }

@@ -111,7 +111,7 @@ async fn what_would_hang_deeper_is_kept_and_counted_however_it_comes() {
         assert_eq!(processes[1]["parent_id"], id(4), "what was told is told");
 
         let plain = server.get(&format!("/tasks/{ROOT}?plain")).send().await.unwrap().text().await.unwrap();
-        assert!(plain.contains("Too deep, shown below the root: 1 (max-depth)"), "{plain}");
+        assert!(plain.contains("Too deep, shown directly below the run: 1 (max-depth)"), "{plain}");
         let columns = server.get(&format!("/api/v1/roots/{ROOT}/tree")).header("accept", "application/vnd.process-monitor.tree").send();
         let columns = columns.await.unwrap().bytes().await.unwrap();
         assert!(String::from_utf8_lossy(&columns).contains(r#""deep_parents":1"#));

@@ -196,13 +196,13 @@ async fn whoever_the_provider_knows_comes_in_by_the_role_of_their_groups() {
     assert_eq!(again.me(&server).await["role"], "admin");
     provider.tell(json!({"userinfo": false})).await;
 
-    refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups may come in here").await;
-    refused(Browser::new().log_in(&server, "nobody").await, 403, "The provider has not let you in").await;
+    refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups has access").await;
+    refused(Browser::new().log_in(&server, "nobody").await, 403, "The login provider has denied access").await;
     let token = server.token("admin");
     let (_, page) = read(server.get("/api/v1/audit").bearer_auth(token).send().await.unwrap()).await;
     let told: Vec<_> =
         page["entries"].as_array().unwrap().iter().map(|entry| [&entry["who"], &entry["outcome"]].map(|of| of.as_str().unwrap())).collect();
-    assert_eq!(told[0], ["unknown", "The provider has not let you in (access_denied: not today)"]);
+    assert_eq!(told[0], ["unknown", "The login provider has denied access (access_denied: not today)"]);
     assert!(told[1][0] == "eve" && told[1][1].contains("groups") && told[2] == ["ada", "done"] && told[4] == ["ada", "done"], "{told:?}");
     assert!(
         page["entries"]
@@ -245,17 +245,17 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     let mut ada = Browser::new();
     let callback = ada.visit_provider(&server, "ada", "//evil.example").await;
     let begun = ada.cookies.clone();
-    refused(Browser::new().get(&callback).await, 400, "begun in another browser").await;
+    refused(Browser::new().get(&callback).await, 400, "started in another browser").await;
     let mut other = Browser::new();
     let theirs = other.visit_provider(&server, "bob", "/").await;
-    refused(other.get(&callback).await, 400, "begun in another browser").await;
+    refused(other.get(&callback).await, 400, "started in another browser").await;
 
     // A code of another user, with the attacker's own state: the provider refuses it, because the verifier differs.
     let part = |url: &str, name: &str| url.parse::<Url>().unwrap().query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     let mut eve = Browser::new();
     let own = eve.visit_provider(&server, "eve", "/").await;
     let stolen = own.replace(&part(&own, "code"), &part(&theirs, "code"));
-    refused(eve.get(&stolen).await, 401, "The provider has given no token").await;
+    refused(eve.get(&stolen).await, 401, "The login provider has issued no token").await;
 
     // The browser can change the cookie of a pending login, so its target is checked again.
     let mut forger = Browser::new();
@@ -279,20 +279,20 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     let mut odd = Browser::new();
     let own = odd.visit_provider(&server, "ada", "/").await;
     let told = own.replace("code=", "error=a%0Ab%1b&was=");
-    refused(odd.get(&told).await, 403, "The provider has not let you in").await;
+    refused(odd.get(&told).await, 403, "The login provider has denied access").await;
     let (_, page) = read(server.get("/api/v1/audit?limit=1").bearer_auth(server.token("admin")).send().await.unwrap()).await;
-    assert_eq!(page["entries"][0]["outcome"], "The provider has not let you in (a b )");
+    assert_eq!(page["entries"][0]["outcome"], "The login provider has denied access (a b )");
 
     let entered = ada.get(&callback).await;
     assert_eq!(entered.status(), 200);
     assert!(entered.text().await.unwrap().contains("url=/tasks\""), "nobody is led elsewhere");
-    refused(ada.get(&callback).await, 400, "begun in another browser").await;
+    refused(ada.get(&callback).await, 400, "started in another browser").await;
     // The cookie has been removed, and a browser that kept it gets an error too.
     ada.cookies = begun;
-    refused(ada.get(&callback).await, 400, "This login was used before").await;
+    refused(ada.get(&callback).await, 400, "This login has already been used").await;
     for odd in ["", "?state=", "?code=x&state=y", "?error=server_error", "?state=a&state=b", "?code=%FF%", "?&&=&"] {
         let asked = Browser::new().get(&format!("http://{}/login/oidc/callback{odd}", server.address)).await;
-        refused(asked, 400, "begun in another browser").await;
+        refused(asked, 400, "started in another browser").await;
     }
     let twice = format!("http://{}/login/oidc?lang=en&lang=zh", server.address);
     refused(Browser::new().get(&twice).await, 400, "The address of this page is malformed").await;
@@ -303,14 +303,14 @@ async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     for (change, words) in [
-        (json!({"claims": {"aud": "another"}}), "is for another program"),
-        (json!({"claims": {"aud": ["monitor", "another"]}}), "is for another program"),
+        (json!({"claims": {"aud": "another"}}), "was not issued for this server"),
+        (json!({"claims": {"aud": ["monitor", "another"]}}), "was not issued for this server"),
         (json!({"claims": {"exp": 1_700_000_000}}), "has expired"),
-        (json!({"claims": {"nonce": "another"}}), "is of another login"),
+        (json!({"claims": {"nonce": "another"}}), "belongs to another login"),
         (json!({"claims": {"iss": "http://127.0.0.1:1"}}), "can&#39;t be trusted"),
         (json!({"claims": {"iat": "soon"}}), "can&#39;t be trusted"),
         (json!({"claims": {"sub": ""}}), "can&#39;t be trusted"),
-        (json!({"claims": {}, "foreign": true}), "is not signed by a key"),
+        (json!({"claims": {}, "foreign": true}), "is not signed with one of its published keys"),
     ] {
         provider.tell(change.clone()).await;
         let callback = Browser::new().log_in(&server, "ada").await;
@@ -327,7 +327,7 @@ async fn logins_without_a_group_that_may_come_in_lock_nobody_out() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     for _ in 0..12 {
-        refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups may come in here").await;
+        refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups has access").await;
     }
     assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
 }
@@ -352,7 +352,7 @@ async fn a_provider_that_is_away_is_said_and_stops_nothing_else() {
     let server = TestServer::on(data, |config| by_provider(config, &issuer, secret)).await;
     server.access().add_user("bob", Role::Admin, "correct horse").unwrap();
     let begin = || server.get("/login/oidc?lang=en").header("accept-language", "zh").send();
-    refused(begin().await.unwrap(), 503, "The provider of logins is not reached").await;
+    refused(begin().await.unwrap(), 503, "The login provider is unreachable").await;
     refused(server.get("/login/oidc?lang=zh").send().await.unwrap(), 503, "无法连接登录提供方").await;
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
 
@@ -362,7 +362,7 @@ async fn a_provider_that_is_away_is_said_and_stops_nothing_else() {
     let callback = ada.visit_provider(&server, "ada", "/").await;
     drop(provider);
     until(async || server.client.get(format!("{issuer}/jwks")).send().await.is_err()).await;
-    refused(ada.get(&callback).await, 503, "The provider of logins is not reached").await;
+    refused(ada.get(&callback).await, 503, "The login provider is unreachable").await;
 }
 
 #[tokio::test]
@@ -370,7 +370,7 @@ async fn the_client_s_secret_is_read_at_every_login() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     secret_file(server.folder(), "another secret");
-    refused(Browser::new().log_in(&server, "ada").await, 401, "The provider has given no token").await;
+    refused(Browser::new().log_in(&server, "ada").await, 401, "The login provider has issued no token").await;
     secret_file(server.folder(), "");
     refused(Browser::new().log_in(&server, "ada").await, 500, "can&#39;t read its client&#39;s secret").await;
     std::fs::remove_file(server.folder().join("secret")).unwrap();

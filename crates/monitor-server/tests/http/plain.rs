@@ -48,7 +48,7 @@ async fn the_list_says_what_failed_and_why() {
     }
     assert!(!page.contains("<script"), "{page}");
     let (_, page) = html(&server, "/tasks/?plain&state=running&by=name", "zh-CN").await;
-    assert!(page.contains("<html lang=zh-Hans>") && page.contains("没有匹配的内容。"), "{page}");
+    assert!(page.contains("<html lang=zh-Hans>") && page.contains("没有匹配的运行。"), "{page}");
     let (_, page) = html(&server, "/tasks?q=SCRIPT&plain=1", "").await;
     assert!(page.contains("/tasks/1?plain"), "{page}");
 }

@@ -110,7 +110,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
 test("who is an admin sees the state of all tokens, and nobody else does", { skip }, async () => {
   const created = spawnSync(monitor, ["token", "create", `ci-${unique}`, "--scope", "ingest", "--expires", "1h", "--data", data]);
   assert.equal(created.status, 0, created.stderr.toString());
-  await onPage(`${server}/tasks/about`, (page) => hasText(page.locator(".about"), /Tokenstheir state is shown to admins/));
+  await onPage(`${server}/tasks/about`, (page) => hasText(page.locator(".about"), /Tokensonly administrators can see them/));
   await onPage("about:blank", async (page) => {
     await logIn(page, addUser("admin"), `${server}/tasks/about`);
     await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · expires in (59|60)m|^may send · never used · expires in 1h/);
@@ -119,7 +119,7 @@ test("who is an admin sees the state of all tokens, and nobody else does", { ski
 });
 
 test("what only admins may do is not offered to operators, who are told the remedy", { skip }, async () => {
-  const why = /^Only administrators may do this\. On the server's machine, this prints a link for one: monitor open --role admin Log in$/;
+  const why = /^Only administrators may do this\. Run this on the server's machine to get an administrator's link: monitor open --role admin Log in$/;
   await onPage("about:blank", async (page) => {
     await logIn(page, user, `${server}/tasks/batch`);
     const made = page.getByRole("button", { name: "New task", exact: true });

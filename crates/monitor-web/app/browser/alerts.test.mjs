@@ -50,8 +50,8 @@ test("a task that fails fires an alert, which an operator looks after and resolv
     await page.locator(`tr[data-alert="${alert.id}"][data-state="resolved"]`).waitFor();
   });
   for (const [locale, words] of [
-    ["en-US", [/begins/, /the owner can't be reached: the admins are told/, /looked after/, new RegExp(`over.*${user} says that it is over`)]],
-    ["zh-CN", [/开始/, /无法通知负责人，已改为通知管理员/, /已认领/, new RegExp(`结束.*${user} 认为已结束`)]],
+    ["en-US", [/firing/, /the owner can't be reached: the administrators are notified/, /acknowledged/, new RegExp(`resolved.*${user} marked it as resolved`)]],
+    ["zh-CN", [/触发/, /无法通知负责人，已改为通知管理员/, /已认领/, new RegExp(`已解除.*${user} 已将其解除`)]],
   ]) {
     await onPage(
       `${server}/tasks/alerts?alert=${alert.id}`,
@@ -179,7 +179,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await page.locator("input[type=password]").fill(password);
       await page.locator("form button").first().click();
       await page.getByLabel("Name of the job").fill(name);
-      await page.getByLabel("Every so long").fill("30 2 * * *");
+      await page.getByLabel("Interval").fill("30 2 * * *");
       await page.getByLabel("Time zone").fill("Europe/Berlin");
       await page.getByRole("button", { name: "Add", exact: true }).click();
       const key = page.locator(`[data-key="${name}"]`);
@@ -192,9 +192,9 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
         assert.ok(text.includes(words) && text.includes(url) && !/\bURL\b|RULE/.test(text), `${language}: ${text}`);
       }
       const row = page.locator("tr[data-heartbeat]", { has: page.getByRole("rowheader", { name, exact: true }) });
-      await row.getByRole("button", { name: "New key" }).click();
+      await row.getByRole("button", { name: "Rotate key" }).click();
       await page.waitForFunction((old) => document.querySelector(".key .url")?.textContent !== old, url);
-      await hasText(key, /The old address is taken until/);
+      await hasText(key, /The old address works until/);
       const rolled = await key.locator(".url").textContent();
       await key.getByRole("combobox").selectOption("crontab");
       assert.ok((await key.locator("pre").textContent()).includes("30 2 * * * your-command"), "the rule is that of the heartbeat");
@@ -202,7 +202,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await row.waitFor();
       assert.equal(await page.locator(".key").count(), 0, "it is shown once");
       await page.getByLabel("Name of the job").fill(`${name}-poll`);
-      await page.getByLabel("Every so long").fill("10m");
+      await page.getByLabel("Interval").fill("10m");
       await page.getByRole("button", { name: "Add", exact: true }).click();
       const poll = page.locator(`[data-key="${name}-poll"]`);
       await poll.getByRole("combobox").selectOption("crontab");
@@ -221,7 +221,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       assert.equal(await page.locator(".run-panel").getByRole("button", { name: "Run again" }).count(), 0, "its job runs elsewhere");
       await page.goto(`${server}/tasks/alerts?tab=heartbeats`);
       await page.getByLabel("Name of the job").fill(name);
-      await page.getByLabel("Every so long").fill("1d");
+      await page.getByLabel("Interval").fill("1d");
       await page.getByRole("button", { name: "Add", exact: true }).click();
       await hasText(page.locator(".said.bad"), /already/);
     },

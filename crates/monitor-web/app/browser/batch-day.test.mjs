@@ -32,16 +32,16 @@ test("a day has what was planned and what became of it, told apart by shape and 
     // Due times without a report from an agent.
     assert.ok((await lane.locator('.sign[data-kind="unknown"]').count()) > 10);
     await hasText(page.locator('.sums [data-kind="missed"]'), /missed 4/);
-    await hasText(page.locator(".crowds"), /6 start at 03:30: spread with H/);
+    await hasText(page.locator(".crowds"), /6 start at 03:30: spread them with H/);
     await hasText(page.locator(".filters"), /UTC/);
     // One and a half hours of 24, and its plan above it.
     const bar = lane.locator('.bar[data-kind="succeeded"]');
     const [width, whole] = await Promise.all([bar, lane.locator(".track")].map((of) => of.evaluate((element) => element.getBoundingClientRect().width)));
     assert.ok(Math.abs(width / whole - 1.5 / 24) < 0.01, `${width} of ${whole}`);
     await bar.focus();
-    await hasText(page.locator(".day-details"), /01:00:00 succeeded 1 h 30 m rule/);
+    await hasText(page.locator(".day-details"), /01:00:00 succeeded 1 h 30 m schedule/);
     await page.keyboard.press("ArrowRight");
-    await hasText(page.locator(".day-details"), /02:00:00 skipped the run before it still ran/);
+    await hasText(page.locator(".day-details"), /02:00:00 skipped the previous run was still running/);
     await page.keyboard.press("ArrowDown");
     await hasText(page.locator(".day-details"), new RegExp(`${task}-0.*03:30:00 unknown`));
     await page.keyboard.press("ArrowUp");
@@ -49,7 +49,7 @@ test("a day has what was planned and what became of it, told apart by shape and 
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("Enter");
     await hasAddress(page, /run=gold-/);
-    await page.getByRole("complementary").getByRole("link", { name: "Tree" }).waitFor();
+    await page.getByRole("complementary").getByRole("link", { name: "Process tree" }).waitFor();
     await page.keyboard.press("Escape");
     await hasText(page.locator(".day-details"), /01:00:00 succeeded/);
     await page.getByRole("button", { name: "The day before" }).click();

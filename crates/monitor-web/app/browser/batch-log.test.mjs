@@ -25,16 +25,16 @@ test("the log of a run is followed while it runs, searched and downloaded, and w
       await page.locator(`tr[data-run="${run.run}"]`).getByRole("link", { name: `Log of ${run.run}` }).click();
       const panel = page.getByRole("complementary", { name: run.run });
       await hasText(lines(page), "begin");
-      await hasText(panel.getByRole("status"), "followed while it runs");
+      await hasText(panel.getByRole("status"), "updated while it runs");
       await writeFile(join(agent.folder, "data", "task", live, "publish", "go"), "");
       await hasText(lines(page).nth(1), "终点");
       await hasText(lines(page).nth(2), "red");
-      await hasText(panel.getByRole("status"), "all of it");
+      await hasText(panel.getByRole("status"), "complete");
       await panel.getByRole("searchbox", { name: "Search the log" }).fill("BEG");
       await hasText(panel.getByRole("status"), "1 lines");
       assert.equal(await lines(page).count(), 1);
       await panel.getByRole("searchbox", { name: "Search the log" }).fill("nothing of this");
-      await hasText(panel, /No line has this text\./);
+      await hasText(panel, /No line contains this text\./);
       const [file] = await Promise.all([page.waitForEvent("download"), panel.getByRole("button", { name: "Download" }).click()]);
       assert.equal(file.suggestedFilename(), `${run.run}.log`);
       assert.equal(await readFile(await file.path(), "utf8"), "begin\n终点\n\u001b[31mred\u001b[0m\n");
@@ -64,12 +64,12 @@ test("the log of a run is followed while it runs, searched and downloaded, and w
 
     await rm(join(agent.folder, "data", "runs", failed.run), { recursive: true });
     await onPage(`${server}/tasks/batch?tab=runs&run=${encodeURIComponent(failed.run)}`, async (page) => {
-      await hasText(page.locator(".why-not"), /Its log is gone/);
+      await hasText(page.locator(".why-not"), /The log has been deleted/);
     }, { expected: /status of 404/ });
 
     await agent.stop();
     await onPage(`${server}/tasks/batch?tab=runs&run=${encodeURIComponent(run.run)}`, async (page) => {
-      await hasText(page.locator(".why-not"), new RegExp(`agent ${agent.name}, which is away`));
+      await hasText(page.locator(".why-not"), new RegExp(`agent ${agent.name}, which is offline`));
       agent.startAgain();
       await until(`workers?limit=200`, ({ workers }) => workers.find((worker) => worker.hostname === agent.name && worker.state === "online"));
       await hasText(lines(page).first(), "begin");
@@ -82,11 +82,11 @@ test("of a run whose agent never called, and of what is no run, the page says so
   await (await new Worker().online()).send(...batchTask(task, "ada"));
   const run = await runOf(task);
   await onPage(`${server}/tasks/batch?tab=runs&run=${encodeURIComponent(run.run)}`, async (page) => {
-    await hasText(page.locator(".why-not"), /agent browser-test, which is away/);
+    await hasText(page.locator(".why-not"), /agent browser-test, which is offline/);
   }, { expected: /status of 503/ });
   for (const wrong of ["nothing@20260101T000000Z.1", "%3Cb%3E", "../../etc"]) {
     await onPage(`${server}/tasks/batch?tab=runs&run=${wrong}`, async (page) => {
-      await hasText(page.locator(".why-not"), /knows no such run/);
+      await hasText(page.locator(".why-not"), /does not know this run/);
     }, { expected: /status of 40[04]/ });
   }
 });

@@ -17,7 +17,7 @@ test("a task is listed with its runs, which are narrowed by what the address say
   await onPage(`${address}?q=${task}`, async (page) => {
     const row = page.locator(`tr[data-task="${task}"]`);
     await hasText(row, /ada/);
-    await hasText(row, /by a file/);
+    await hasText(row, /from a file/);
     assert.equal(await row.locator("svg rect").count(), 5);
     assert.equal(await row.locator('svg rect[data-state="failed"]').count(), 1);
     await row.getByRole("link", { name: task }).click();
@@ -55,7 +55,7 @@ test("an admin makes a task, is told of mistakes where they are, changes it, res
     await page.getByRole("link", { name: "New task" }).click();
     await field("Name").fill(task);
     await field("Command").fill("echo hello");
-    await field("Rules").fill("30 2 * * *");
+    await field("Schedule").fill("30 2 * * *");
     await field("Time zone").fill("Europe/Berlin");
     await hasText(page.locator(".edit .next"), /02:30:00 Europe\/Berlin/);
     await field("Agents").fill("nobody-there");
@@ -71,7 +71,7 @@ test("an admin makes a task, is told of mistakes where they are, changes it, res
     await hasText(page.locator('tr[data-decision="will-start"]'), /will start/);
 
     await page.getByRole("link", { name: "Edit" }).click();
-    await field("Rules").fill("");
+    await field("Schedule").fill("");
     await save.click();
     await hasText(page.locator('li[data-version="2"]'), /30 2/);
     await page.locator('li[data-version="1"]').getByRole("button", { name: "Restore" }).click();
@@ -97,7 +97,7 @@ test("a definition is rehearsed while it is written, by the real durations of it
   const minute = 60_000_000;
   const runs = Array.from({ length: 12 }, (_, nth) => runOf(task, "browser-test", yesterdayUs + nth * 120 * minute, 40 * minute, "succeeded"));
   await (await new Worker().online()).sendAll([taskOf(`${task}-of-file`, "browser-test", "@daily"), ...runs.flat()]);
-  const texts = { add: "New task", name: "Name", command: "Command", rules: "Rules", timeout: "Timeout", none: /7\d\d due times in the last 30 days: no overlaps, longest wait none/, overlaps: /1,?4\d\d due times in the last 30 days: 7\d\d overlaps/, skipped: /7\d\d would not start: the run before it still ran/, overtime: /7\d\d runs over the timeout/ };
+  const texts = { add: "New task", name: "Name", command: "Command", rules: "Schedule", timeout: "Timeout", none: /7\d\d due times in the last 30 days: no overlaps, longest wait none/, overlaps: /1,?4\d\d due times in the last 30 days: 7\d\d overlaps/, skipped: /7\d\d would not start: the previous run was still running/, overtime: /7\d\d runs over the timeout/ };
   const write = async (page) => {
     await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
     await page.locator("input[type=password]").fill(password);
@@ -142,8 +142,8 @@ test("agents that are paused or have files with mistakes are told above the task
       order("pause");
       await until("agents", ({ agents }) => agents.find(({ name, paused_from_us }) => name === agent.name && paused_from_us));
       await page.reload();
-      await hasText(told(page, agent.name), `The agent ${agent.name} is paused: nothing starts there by time.`);
-      await hasText(page.locator(`tr[data-task="${good}"] .next`), "paused with its agent");
+      await hasText(told(page, agent.name), `Agent ${agent.name} is paused: schedules start no runs there.`);
+      await hasText(page.locator(`tr[data-task="${good}"] .next`), "paused, because its agent is paused");
       await writeFile(file, `name = "${wrong}"\nshell = "true"\n`);
       order("resume");
       await told(page, agent.name).first().waitFor({ state: "detached" });

@@ -51,8 +51,8 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     const dialog = page.getByRole("dialog");
     await page.locator(".root-header .menu summary").click();
     await choice.click();
-    await hasText(dialog.locator(".count"), "3 processes are to end.");
-    await hasText(dialog, new RegExp(`1 worker would be told.*importer@${host}.*1 worker can’t be told: what runs there goes on.*woven@${host}.*takes no commands`));
+    await hasText(dialog.locator(".count"), "3 processes will be cancelled.");
+    await hasText(dialog, new RegExp(`1 worker will be notified.*importer@${host}.*1 worker can’t be notified: the processes there continue.*woven@${host}.*accepts no commands`));
 
     // Enter does not confirm: the focused button leaves everything unchanged.
     await page.keyboard.press("Enter");
@@ -63,7 +63,7 @@ test("a run is cancelled after it was counted, and what goes on says why", { ski
     await choice.click();
     await dialog.getByRole("button", { name: "Cancel 3 processes" }).click();
     await hasText(dialog.locator(".count"), "2 processes have ended.");
-    await hasText(dialog.locator('[data-why="unsupported"]'), new RegExp(`^woven@${host} takes no commands.*far away$`));
+    await hasText(dialog.locator('[data-why="unsupported"]'), new RegExp(`^woven@${host} accepts no commands.*far away$`));
     assert.deepEqual(told, [undefined]);
     await dialog.getByRole("button", { name: "Close" }).click();
     await page.locator(`.node[data-process="${far.id}"][data-state="running"]`).waitFor();
@@ -81,7 +81,7 @@ test("a process is cancelled from its panel by keys, in Chinese, on a phone, wit
       await page.locator(".panel .actions").getByRole("button", { name: "取消" }).focus();
       await page.keyboard.press("Enter");
       const dialog = page.getByRole("dialog");
-      await hasText(dialog.locator(".count"), "将要结束 1 个过程。");
+      await hasText(dialog.locator(".count"), "将取消 1 个过程。");
       const said = await dialog.evaluate((element) => {
         const copy = element.cloneNode(true);
         for (const given of copy.querySelectorAll("[translate=no], .name")) given.remove();

@@ -99,9 +99,9 @@ test("what is folded stays so while a tree grows above it", async () => {
   const row = tree.start("row", parse.id, 210);
   await worker.send(tree.own, parse, row);
   await onPage(`${tree.address}?tab=compare&view=tree&with=${good.tree.rootId}`, async (page) => {
-    await page.getByRole("checkbox", { name: "Show what is the same" }).check();
+    await page.getByRole("checkbox", { name: "Show unchanged processes too" }).check();
     const parsed = page.locator(".pair").filter({ hasText: "parse" });
-    await parsed.getByRole("button", { name: "Close" }).first().click();
+    await parsed.getByRole("button", { name: "Collapse" }).first().click();
     await page.locator(".pair").filter({ hasText: "row" }).waitFor({ state: "detached" });
     await hasText(page.locator(".connection"), "live");
     const early = tree.start("early", tree.id, 1);

@@ -149,7 +149,7 @@ test("a tree that could not be read is read when the connection is back", async 
       wire.cut();
       await hasText(connection, /^last data/);
       await row.click();
-      await hasText(page.locator(".notice .detail"), /does not answer/);
+      await hasText(page.locator(".notice .detail"), /does not respond/);
       wire.mend();
       await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
     },

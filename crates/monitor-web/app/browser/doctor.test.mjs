@@ -25,7 +25,7 @@ test("the panel of what lost its parent names the likely one and the line to wri
     }, { colorScheme });
   }
   await onPage(`${tree.address}?process=${orphan.id}`, (page) => hasText(page.locator(".panel .doctor"), /has not reported the parent/));
-  await onPage(`${stray.address}?process=${stray.id}`, (page) => hasText(page.locator(".panel .doctor"), /在启动其任务之处写/), { locale: "zh-CN" });
+  await onPage(`${stray.address}?process=${stray.id}`, (page) => hasText(page.locator(".panel .doctor"), /在启动其任务的地方使用：/), { locale: "zh-CN" });
   await onPage(`${tree.address}?process=${handle.id}`, async (page) => {
     await page.locator(".panel dl").first().waitFor();
     assert.equal(await page.locator(".panel .doctor").count(), 0, "it has its parent");

@@ -107,7 +107,7 @@ test("lanes fold by key, tell of themselves, and the next failure opens its lane
     await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("ArrowLeft");
     await hasText(page.locator(".panel h2"), "deploy-2");
-    await page.getByRole("button", { name: "Close all" }).click();
+    await page.getByRole("button", { name: "Collapse all" }).click();
     await hasRows(page, ["1 build-7", "1 deploy-2"]);
   });
 });

@@ -40,7 +40,7 @@ test("it opens, unfolds, scrolls to its end and folds again", () =>
     await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
     await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
 
-    await page.getByRole("button", { name: "Open all" }).click();
+    await page.getByRole("button", { name: "Expand all" }).click();
     await hasRowCount(page, TOTAL);
     const scroller = page.locator(".tree .scroller");
     for (const part of [0.25, 0.5, 0.75, 1]) {
@@ -54,7 +54,7 @@ test("it opens, unfolds, scrolls to its end and folds again", () =>
     }
     await hasText(page.locator(`.node[data-process="${lastItem.id}"] .name`), `item ${STAGES - 1}.${ITEMS - 1}`);
 
-    await page.getByRole("button", { name: "Close all" }).click();
+    await page.getByRole("button", { name: "Collapse all" }).click();
     await hasText(page.locator(`.node[data-process="${stages[STAGES - 1].id}"] .name`), `stage ${STAGES - 1}`);
     await hasRowCount(page, STAGES + 1);
   }));
@@ -79,7 +79,7 @@ test("rows beyond what browsers let an element be are reached by wheel, keys and
 async function scrollFar(page) {
   page.setDefaultTimeout(60_000);
   await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
-  await page.getByRole("button", { name: "Open all" }).click();
+  await page.getByRole("button", { name: "Expand all" }).click();
   await hasRowCount(page, TOTAL);
   const scroller = page.locator(".tree .scroller");
   assert.ok((await scroller.evaluate((element) => element.scrollHeight)) < 2_100_000);
@@ -128,6 +128,6 @@ test("it is cut into lanes and folded there without a wait", () =>
     page.setDefaultTimeout(60_000);
     await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
     await hasRowCount(page, 2);
-    await page.getByRole("button", { name: "Open all" }).click();
+    await page.getByRole("button", { name: "Expand all" }).click();
     await hasRowCount(page, TOTAL + 1);
   }));

@@ -77,7 +77,7 @@ test("a batch task that somebody pauses, and a hush, a heartbeat and an acknowle
   await follows("/tasks/batch", "batch-tasks", taskRow, () => worker.send(pause), (page) => page.locator(`tr[data-task="${task}"][data-status=paused]`));
 
   const alertRow = (page) => page.locator(`tr[data-alert="${alert.id}"]`);
-  await follows("/tasks/alerts", "alerts", alertRow, () => monitor("alert", "ack", String(alert.id)), (page) => alertRow(page).getByText("looked after"));
+  await follows("/tasks/alerts", "alerts", alertRow, () => monitor("alert", "ack", String(alert.id)), (page) => alertRow(page).getByText("acknowledged by"));
 
   const none = (page) => page.locator(".notice").first();
   await follows("/tasks/alerts?tab=hushes", "alerts/hushes", none, () => monitor("alert", "maintenance", "add", `task:${task}`, "--for", "1h"), (page) => page.locator("tr[data-hush]", { hasText: task }));

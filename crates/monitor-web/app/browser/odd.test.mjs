@@ -89,7 +89,7 @@ test("a clock in 1970, and a root whose start never came", async () => {
   const headless = new Tree(`headless ${unique}`);
   await worker.send(headless.end(headless.own, 10, { message: "an end alone" }));
   await onPage(`${server}/tasks/${old.rootId}?process=${old.id}`, async (page) => {
-    await hasText(page.locator(".panel .oddity"), /^clock It began before the year 2000/);
+    await hasText(page.locator(".panel .oddity"), /^clock It started before the year 2000/);
     await page.getByRole("button", { name: "Timeline" }).click();
     await page.locator(".stage canvas[data-window]").waitFor();
   });

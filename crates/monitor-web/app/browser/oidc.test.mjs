@@ -83,7 +83,7 @@ test("whoever is in none is told so, in the language of the page", { skip }, asy
       while (/not reached/.test(await page.getByRole("alert").first().textContent())) {
         await Promise.all([page.waitForEvent("load"), by(page).click()]);
       }
-      await hasText(page.getByRole("alert"), /none of your groups may come in here/);
+      await hasText(page.getByRole("alert"), /none of your groups has access/);
       // The provider has a session now, and doesn't ask again.
       await page.getByRole("link", { name: "中文" }).click();
       await page.getByRole("link", { name: "通过 localhost 登录" }).click();

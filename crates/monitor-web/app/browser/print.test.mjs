@@ -74,7 +74,7 @@ for (const where of ["page", "file"]) {
 }
 
 for (const [locale, words] of [
-  ["en-US", "201 more rows are not printed: a print has at most 5,000. Close processes or filter to print fewer rows."],
+  ["en-US", "201 more rows are not printed: at most 5,000 rows are printed. Collapse processes or use the filter to print fewer rows."],
   ["zh-CN", "另有 201 行未打印：最多打印 5,000 行。请先折叠过程或筛选，再打印。"],
 ]) {
   test(`rows that are left out are counted, ${locale}`, async () => {

@@ -32,7 +32,7 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
     await row(late).waitFor();
     assert.equal(await page.locator("tbody tr").first().getAttribute("data-task-id"), late.uuid);
 
-    await page.getByRole("button", { name: "Took", exact: true }).click();
+    await page.getByRole("button", { name: "Duration", exact: true }).click();
     await page.locator('th[aria-sort="descending"].runtime').waitFor();
     await page.getByRole("button", { name: /^Failed/i }).click();
     await row(cut).waitFor({ state: "detached" });
@@ -116,10 +116,10 @@ test("tasks are revoked together after they were counted, those that have ended 
     await page.getByRole("checkbox", { name: /^Select done/ }).check();
     await page.getByRole("button", { name: "Revoke" }).click();
     const dialog = page.getByRole("dialog");
-    await hasText(dialog, /^Revoke 2 tasks\?1 of the chosen has ended already\./);
-    await dialog.getByRole("checkbox", { name: "End the 1 that runs as well" }).check();
+    await hasText(dialog, /^Revoke 2 tasks\?1 of the selected tasks has already ended\./);
+    await dialog.getByRole("checkbox", { name: "Also stop 1 running task" }).check();
     await dialog.getByRole("button", { name: "Revoke 2 tasks" }).click();
-    await hasText(dialog.getByRole("status"), /^1 worker has taken note of it\./);
+    await hasText(dialog.getByRole("status"), /^1 worker has accepted the revocation\./);
     await page.keyboard.press("Escape");
     await page.locator(".chosen-bar").waitFor({ state: "detached" });
   });
@@ -144,9 +144,9 @@ test("tasks that have ended are run again together, where a worker offers that",
     await page.getByRole("checkbox", { name: "Select all shown" }).check();
     await page.getByRole("button", { name: "Retry" }).click();
     const dialog = page.getByRole("dialog");
-    await hasText(dialog, /^Run 2 tasks again\?1 of the chosen has not ended yet\.1 of them has succeeded\./);
+    await hasText(dialog, /^Run 2 tasks again\?1 of the selected tasks has not ended yet\.1 of them has already succeeded\./);
     await dialog.getByRole("button", { name: "Run 2 tasks again" }).click();
-    await hasText(dialog.getByRole("status"), /^1 task runs again\..*it has succeeded/);
+    await hasText(dialog.getByRole("status"), /^1 task is back in the queue\..*it has succeeded/);
     await page.keyboard.press("Escape");
     await page.locator(".chosen-bar").waitFor({ state: "detached" });
   });

@@ -103,11 +103,11 @@ for (const locale of ["en-US", "zh-CN"]) {
 
 test("it states what it is, and whether the run had ended", async () => {
   await onFile(await saved(bad.tree.rootId), async (page) => {
-    await hasText(page.locator(".about-file"), /^Process Monitor 0\.1\.0Written \d{4}-\d\d-\d\d \d\d:\d\d:\d\d .+ · had ended then/);
+    await hasText(page.locator(".about-file"), /^Process Monitor 0\.1\.0Written \d{4}-\d\d-\d\d \d\d:\d\d:\d\d .+ · had already ended/);
     assert.equal(await page.locator(".about-file .left-out").count(), 0);
   });
   await onFile(await saved(running.rootId), async (page) => {
-    await hasText(page.locator(".about-file"), /still ran then/);
+    await hasText(page.locator(".about-file"), /was still running/);
     // Its clock is fixed.
     const took = page.locator(".root-header .facts .number").first();
     const before = await took.textContent();
@@ -219,7 +219,7 @@ for (const [count, most] of [
       await hasText(page.locator(".toolbar"), new RegExp(`^${count.toLocaleString("en")} processes`));
       context.diagnostic(`${count} processes, ${logged} lines: ${(size / 1e6).toFixed(2)} MB, ${Math.round(await page.evaluate(() => performance.now()))} ms until all processes are there`);
       assert.equal(await page.locator(".about-file .left-out").count(), 0, "all lines are there");
-      await page.getByRole("button", { name: "Open all" }).click();
+      await page.getByRole("button", { name: "Expand all" }).click();
       await page.waitForFunction((rows) => Number(document.querySelector("[role=treegrid]").getAttribute("aria-rowcount")) === rows, count);
       await page.locator(".tree .scroller").press("End");
       await page.locator(".panel h2").waitFor();

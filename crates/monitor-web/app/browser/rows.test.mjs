@@ -49,7 +49,7 @@ test("a closed process tells what goes on below it", async () => {
     await hasText(node(page, tree.own).locator(".below"), /^22 failed22 running53$/);
     await worker.send(tree.end(running, 5, { message: "it too" }), tree.end(parent, 500));
     await hasText(node(page, tree.own).locator(".below"), /^33 failed53$/);
-    await page.getByRole("button", { name: "Open to level 1" }).click();
+    await page.getByRole("button", { name: "Expand to level 1" }).click();
     await hasText(node(page, parent).locator(".below"), /^33 failed52$/);
     await node(page, parent).locator(".twist").click();
     await node(page, rows[0]).waitFor();
@@ -106,7 +106,7 @@ test("a filter keeps what stands above, stands in the address, and Esc clears it
     await hasText(page.locator(".toolbar .size"), "54 processes");
     await page.keyboard.press("/");
     await page.keyboard.type("no such thing");
-    await hasText(page.locator(".tree .notice"), "No process has this in its name or error.");
+    await hasText(page.locator(".tree .notice"), "No process has this text in its name or error.");
   });
 });
 

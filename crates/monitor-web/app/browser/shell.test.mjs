@@ -57,7 +57,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.keyboard.press("Enter");
     await hasText(page.locator(".panel h2"), "child");
     await ask("child");
-    await page.getByRole("option", { name: /filter this tree/ }).click();
+    await page.getByRole("option", { name: /filter this run/ }).click();
     await hasText(page.locator(".toolbar .size"), "1 of 2 found");
     await ask("work");
     await page.getByRole("option", { name: /^Workers page/ }).click();
@@ -84,7 +84,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.locator(".root-header").waitFor();
     await ask(`no such ${newId()}`);
     // Only the tree could be narrowed to it.
-    await hasText(page.locator(".palette ul"), /filter this tree$/);
+    await hasText(page.locator(".palette ul"), /filter this run$/);
   });
 });
 
@@ -134,7 +134,7 @@ test("workers come, go overdue and are lost in sight, and lead to their tasks", 
     assert.match((await row.locator(".program").textContent()) ?? "", /browser-test.*4121 · 0\.1\.0/);
     await row.locator("a").click();
     await hasAddress(page, new RegExp(`/tasks/workers/${silent.id}$`));
-    await page.locator("main").getByRole("link", { name: "Its runs" }).click();
+    await page.locator("main").getByRole("link", { name: "Show runs" }).click();
     await hasAddress(page, new RegExp(`worker=${silent.id}`));
     await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
     assert.equal(await page.locator(".root[data-root]").count(), 1);
@@ -155,7 +155,7 @@ test("a worker that was never heard of says so, not a date in 1970", () =>
     await page.goto(`${server}/tasks/workers`);
     const group = page.locator("main").filter({ hasText: name });
     await group.waitFor();
-    await group.getByText("never heard", { exact: false }).first().waitFor();
+    await group.getByText("no heartbeat yet", { exact: false }).first().waitFor();
     assert.equal(/\d{2},\d{3} ?d/.test(await group.innerText()), false);
   }));
 
@@ -167,7 +167,7 @@ test("the server tells its own figures", () =>
     assert.equal(await page.locator(".server-notice").count(), 0);
     await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...status, version: "99.0.0" } }));
     await page.reload();
-    await hasText(page.locator(".server-notice"), /^This page is of version .*, the server of version 99\.0\.0\./);
+    await hasText(page.locator(".server-notice"), /^This page is version .*, but the server is version 99\.0\.0\./);
   }));
 
 test("what is kept is told rule by rule, in the reader's language", () =>
@@ -184,7 +184,7 @@ test("what is kept is told rule by rule, in the reader's language", () =>
         await kept.first().waitFor();
         assert.deepEqual((await kept.allTextContents()).map((text) => text.replaceAll("\u2009", " ").trim()), expected);
       };
-      await shows([], undefined, ["所有树: 永久"]);
+      await shows([], undefined, ["所有运行: 永久"]);
       const night = { name: "nightly*", states: ["failed", "lost"], age_s: 7_776_000, count: 5 };
       await shows([night], 3 * 10 ** 9, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 永久", "其中不超过 3 GB 的最新部分"]);
       await shows([night, { name: "*", states: [], age_s: 86_400 }], undefined, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 保留 1 d 00 h"]);
@@ -203,8 +203,8 @@ test("a worker tells what runs there and, when it is lost, what it took down", a
     await row.locator(".beats i").first().waitFor();
     await row.getByRole("link").click();
     const work = page.locator("section", { has: page.locator("#worker-work") });
-    await hasText(work.locator("h2"), /^(Running there|Lost with it)$/);
-    await hasText(work.locator("h2"), "Lost with it");
+    await hasText(work.locator("h2"), /^(Running now|Lost with this worker)$/);
+    await hasText(work.locator("h2"), "Lost with this worker");
     await work.getByRole("link", { name: "deep step" }).click();
     await hasAddress(page, new RegExp(`process=${step.id}`));
     await hasText(page.locator(".panel .oddity"), /^lost Worker browser-test has been lost since/);
@@ -233,8 +233,8 @@ test("a clock that is off is said, corrected on the timeline, and left as it is 
   await worker.send(tree.own, call, tree.end(call, 100), tree.end(tree.own, 2000));
   await far.send(answer, tree.end(answer, 50));
   await onPage(`${tree.address}?process=${answer.id}`, async (page) => {
-    await hasText(page.locator(".missing li"), /^The clock of browser-test is off by −59.*m 59.s|^The clock of browser-test is off by −1.*h/);
-    await hasText(page.locator(".panel .oddity"), /^clock It began before its parent did/);
+    await hasText(page.locator(".missing li"), /^The clock of browser-test appears to be off by −59.*m 59.s|^The clock of browser-test appears to be off by −1.*h/);
+    await hasText(page.locator(".panel .oddity"), /^clock It started before its parent/);
     await page.getByRole("button", { name: "Timeline" }).click();
     const toggle = page.getByRole("button", { name: "Correct clocks" });
     await toggle.waitFor();

@@ -290,7 +290,7 @@ test("an export that fails says why, whatever answered", async () => {
       await row(page, tree).getByRole("checkbox").check();
       await page.locator(".checked-bar .menu summary").click();
       await page.locator(".checked-bar .choices button").first().click();
-      await hasText(page.locator(".checked-bar .problem"), "Done with 0 of 1, then: Bad Gateway");
+      await hasText(page.locator(".checked-bar .problem"), "0 of 1 done, then stopped: Bad Gateway");
     },
     { expected: /status of 502/ },
   );
@@ -319,7 +319,7 @@ test("what is refused for one of several says how far it came", async () => {
       await page.route("**/pin", (route) => route.fulfill({ status: 403, contentType: "application/problem+json", json: { detail: "your token may only read" } }));
       await row(page, tree).getByRole("checkbox").check();
       await page.getByRole("button", { name: "Pin", exact: true }).click();
-      await hasText(page.locator(".checked-bar .problem"), "Done with 0 of 1, then: your token may only read");
+      await hasText(page.locator(".checked-bar .problem"), "0 of 1 done, then stopped: your token may only read");
     },
     { expected: /status of 403/ },
   );
@@ -400,7 +400,7 @@ test("the theme follows the system until one is chosen, which is kept", () =>
     async (page) => {
       const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
       const dark = await ground();
-      await page.getByRole("button", { name: "Theme: as the system" }).click();
+      await page.getByRole("button", { name: "Theme: system" }).click();
       await page.getByRole("button", { name: "Theme: light" }).waitFor();
       assert.notEqual(await ground(), dark);
       await page.reload();
@@ -512,7 +512,7 @@ test("the list begins at a time, newer ones stand above it, and the time is a li
     async (page) => {
       await row(page, trees[399]).waitFor();
       await page.locator(".since").selectOption({ label: "Go to a time …" });
-      await page.getByLabel("Begin the list at").fill("2026-11-20T00:03");
+      await page.getByLabel("Start the list at").fill("2026-11-20T00:03");
       await page.keyboard.press("Enter");
       await hasAddress(page, /at=2026-11-20T00%3A03Z/);
       const inSight = () => page.evaluate(() => {

@@ -162,11 +162,11 @@ test("what the end waited for is underlined, and no more than that", async () =>
     const box = await stage(page).boundingBox();
     const hover = (part, row) => page.mouse.move(box.x + box.width * part, box.y + 24 + row * 18 + 9);
     await hover(0.2, 1);
-    await hasText(page.locator(".card"), /^first.*The end waited 400 ms for it/);
+    await hasText(page.locator(".card"), /^first.*On the critical path for 400 ms/);
     await hover(0.25, 2);
-    await hasText(page.locator(".card"), /^beside(?!.*The end waited)/);
+    await hasText(page.locator(".card"), /^beside(?!.*On the critical path)/);
     await hover(0.45, 0);
-    await hasText(page.locator(".card"), /^critical.*The end waited 100 ms for it/);
+    await hasText(page.locator(".card"), /^critical.*On the critical path for 100 ms/);
   };
   await onPage(`${tree.address}?tab=timeline&process=${last.id}`, test, { expected: /willReadFrequently/ });
 });
@@ -232,7 +232,7 @@ test("idle gaps are folded unless one wants to see them", async () => {
     await hasText(page.locator(".card strong"), "early");
     await nameAt(0.8);
     await hasText(page.locator(".card strong"), "late");
-    await page.getByRole("button", { name: "Fold idle time" }).click();
+    await page.getByRole("button", { name: "Collapse idle time" }).click();
     await hasAddress(page, /gaps=open/);
     await nameAt(0.21);
     await page.locator(".card").waitFor({ state: "detached" });

@@ -68,7 +68,7 @@ test("what is reported twice and differently says so in its row and in the panel
   await worker.send(tree.own, step, tree.end(step, 5), tree.end(step, 50, { message: "no" }), tree.end(tree.own, 100));
   await onPage(`${tree.address}?process=${step.id}`, async (page) => {
     await hasText(node(page, step).locator(".mark"), "contradiction");
-    await hasText(page.locator(".panel .oddity"), /^contradiction 1 report of it contradicts the others/);
+    await hasText(page.locator(".panel .oddity"), /^contradiction 1 report contradicts the others/);
   });
 });
 
@@ -241,7 +241,7 @@ test("what came in is shown as data", async () => {
     await hasText(node(page, unattached).locator(".mark"), "unattached");
     await hasText(page.locator(".panel .message"), "<script>alert(2)</script>‹U+0007›");
     const text = (await page.locator(".panel").textContent()) ?? "";
-    for (const known of ["tokio‹U+0000›worker", "<i>", "a‹U+0000›b", '{"deep":[1,null]}', "the only run that was going on"]) {
+    for (const known of ["tokio‹U+0000›worker", "<i>", "a‹U+0000›b", '{"deep":[1,null]}', "the only run in progress"]) {
       assert.ok(text.includes(known), `the panel lacks ${known}`);
     }
     assert.equal(await page.locator("main img, main b, main script").count(), 0);
@@ -252,7 +252,7 @@ test("a root or a process that is not there says so", async () => {
   await onPage(
     `${server}/tasks/${"f".repeat(32)}`,
     async (page) => {
-      await hasText(page.locator(".notice h2"), `There is no run ${"f".repeat(32)} here.`);
+      await hasText(page.locator(".notice h2"), `Run ${"f".repeat(32)} was not found.`);
       const [first, last] = await Promise.all([".notice h2", ".notice .link"].map((part) => page.locator(part).boundingBox()));
       assert.ok(last.y + last.height - first.y < 200, `its lines stand together: ${first.y}, ${last.y}`);
     },
@@ -322,7 +322,7 @@ test("what is lost with its worker shows so, since when, and is corrected when t
 
     await silent.sendAll([...many.map((step) => tree.end(step, 5)), tree.end(tree.own, 2000)]);
     await hasText(page.locator(".root-header .counts .hidden"), "1,501 succeeded");
-    await page.getByRole("button", { name: "Open all" }).click();
+    await page.getByRole("button", { name: "Expand all" }).click();
     await hasText(page.locator(".node .mark-only .hidden").nth(2), "succeeded");
   });
 });

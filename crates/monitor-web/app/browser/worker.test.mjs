@@ -56,16 +56,16 @@ test("a worker's page tells its pool, limits and queues, what runs and its tasks
     await hasAddress(page, new RegExp(`/tasks/workers/${worker.id}$`));
     await hasText(page.locator(".rail .entry[aria-current]"), "Workers");
     const figures = page.locator(".figures");
-    await hasText(figures, /Pool3 of 8 busy between 2 and 16Queuesvideo, mailLimitvideo\.cut 10\/m · ended after 5 m 00 s/);
+    await hasText(figures, /Pool3 of 8 busy between 2 and 16Queuesvideo, mailLimitvideo\.cut 10\/m · stopped after 5 m 00 s/);
     await hasText(figures, /Memory12\.3 MB.*Threads7/);
     await page.locator("section", { has: page.locator("#worker-work") }).getByRole("link", { name: "rendering" }).waitFor();
     await hasText(page.locator(`[data-task-id="${task.uuid}"]`), /^running.*video\.cut/);
 
     const dialog = page.getByRole("dialog");
-    await choose(page, "Ask", "Ping");
+    await choose(page, "Query", "Ping");
     await hasText(dialog.getByRole("status"), /^answered in .*pong‹U\+001B›$/);
     await page.keyboard.press("Escape");
-    await choose(page, "Ask", "What runs");
+    await choose(page, "Query", "Running now");
     await hasText(dialog.getByRole("status"), /^failed the program ends$/);
     await page.keyboard.press("Escape");
 
@@ -98,27 +98,27 @@ test("a worker is told what to do after its effect was counted, and only what it
     await page.keyboard.press("Enter");
     await hasText(dialog.locator(".hint.bad"), "a number");
     assert.deepEqual(told, []);
-    await dialog.getByLabel("How many").fill("2");
-    await hasText(dialog.locator(".effect"), /Its pool would go from 8 to 10\.$/);
+    await dialog.getByLabel("Number").fill("2");
+    await hasText(dialog.locator(".effect"), /Its pool would change from 8 to 10\.$/);
     await page.keyboard.press("Enter");
     await hasText(dialog.getByRole("status"), /^answered in [^]*"size": 10/);
     await dialog.getByRole("button", { name: "Close" }).click();
     await hasText(page.locator(".figures"), /3 of 10 busy/);
 
     await choose(page, "Control", "Pause");
-    await hasText(dialog.locator(".effect"), /0 processes run in it now\.$/);
-    await dialog.getByRole("button", { name: "Leave it" }).click();
+    await hasText(dialog.locator(".effect"), /0 processes are running in it now\.$/);
+    await dialog.getByRole("button", { name: "Cancel" }).click();
     await dialog.waitFor({ state: "detached" });
     await choose(page, "Control", "Pause");
-    await dialog.getByLabel("For how long").fill("10m");
+    await dialog.getByLabel("Duration").fill("10m");
     await dialog.getByRole("button", { name: "Pause" }).click();
     await dialog.getByRole("status").waitFor();
     await page.keyboard.press("Escape");
     await hasText(page.locator(".figures"), /paused/);
 
     await choose(page, "Control", "Revoke tasks");
-    await dialog.getByLabel("IDs of tasks").fill("a1, b2");
-    await hasText(dialog.locator(".effect"), /2 tasks are meant\.$/);
+    await dialog.getByLabel("Task IDs").fill("a1, b2");
+    await hasText(dialog.locator(".effect"), /2 tasks are affected\.$/);
     await dialog.getByRole("checkbox").check();
     await dialog.getByRole("button", { name: "Revoke tasks" }).click();
     await dialog.getByRole("status").waitFor();
@@ -141,8 +141,8 @@ test("a worker is told what to do after its effect was counted, and only what it
     assert.equal(await commands.count(), 5);
     await commands.nth(1).locator("summary").click();
     await hasText(commands.nth(1), /cache-clear[^]*"name": "prices"[^]*"cleared": "prices"/);
-    await page.locator(".commands").getByRole("button", { name: "with questions" }).click();
-    await commands.filter({ hasText: "Figures" }).first().waitFor();
+    await page.locator(".commands").getByRole("button", { name: "Include queries" }).click();
+    await commands.filter({ hasText: "Metrics" }).first().waitFor();
     await hasText(page.locator(".events"), /worker-online/);
   });
   assert.deepEqual(told, [
@@ -161,7 +161,7 @@ test("on a phone, in Chinese, menus and dialogs are whole, can be touched, and l
     "about:blank",
     async (page) => {
       await logIn(page, user, pageOf(worker));
-      for (const [of, choice] of [["询问", "连通测试"], ["控制", "撤销任务"]]) {
+      for (const [of, choice] of [["查询", "连通测试"], ["控制", "撤销任务"]]) {
         await menu(page, of).locator("summary").click();
         const { x, width } = await menu(page, of).locator(".choices").boundingBox();
         assert.ok(x >= 0 && x + width <= 320, `${x} ${width}`);
@@ -192,11 +192,11 @@ test("on a phone, in Chinese, menus and dialogs are whole, can be touched, and l
 test("a worker without a channel says that it takes no commands, and one that is not known that it is not", async () => {
   const mute = await new Worker().online();
   await onPage(pageOf(mute), async (page) => {
-    await hasText(page.locator(".facts dl").first(), /It takes none: it has opened no channel\./);
+    await hasText(page.locator(".facts dl").first(), /Not accepted: no command channel is open\./);
     assert.equal(await page.locator(".deeds .menu").count(), 0);
     for (const id of ["0".repeat(31) + "1", "nonsense"]) {
       await page.goto(`${server}/tasks/workers/${id}`);
-      await hasText(page.locator(".notice h2"), `There is no worker ${id} here.`);
+      await hasText(page.locator(".notice h2"), `Worker ${id} was not found.`);
     }
   }, { expected: /status of 40[04]/ });
 });
