@@ -33,6 +33,7 @@
 //! [`Client::channel`]). Both are on by default.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod batch;
 mod call;
 mod calls;
@@ -41,18 +42,21 @@ mod channel;
 mod client;
 mod error;
 mod queue;
+mod runs;
 mod settings;
 #[cfg(feature = "stream")]
 mod stream;
+mod workers;
 
 pub use call::{Call, Download, Page, Pages};
-pub use calls::{ExportFormat, Order, RootKey};
+pub use calls::RootKey;
 #[cfg(feature = "stream")]
 pub use channel::Channel;
 pub use client::{BatchAnswer, Client};
 pub use error::Error;
 pub use monitor_wire as wire;
 pub use reqwest::Method;
+pub use runs::{ExportFormat, Order};
 pub use settings::{DEFAULT_URL, InvalidSetting, Settings, Token, server_url};
 #[cfg(feature = "stream")]
 pub use stream::{EventStream, StreamItem, StreamRequest};
