@@ -6,7 +6,18 @@ use reqwest::Method;
 use crate::call::Call;
 use crate::client::Client;
 
-/// Key of a tree: its number, as in `name <batch001:2106>`, or its id. It can be created from user input.
+/// Key of a run: its number, as in `nightly build <batch001:2106>`, or its id.
+///
+/// Methods that accept a run accept a number, a [`RootId`], or text with one of them, such as user input. The server refuses text that is
+/// neither.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_api::RootKey;
+///
+/// assert_eq!(RootKey::from(2106), RootKey::from("2106"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootKey(pub(crate) String);
 
@@ -49,14 +60,16 @@ pub(crate) fn joined(words: impl IntoIterator<Item = impl AsRef<str>>) -> String
     words.into_iter().map(|word| word.as_ref().to_owned()).collect::<Vec<_>>().join(",")
 }
 
-/// Generates methods that set query parameters of a call. Each accepts a value of the given type. A call after `=>` is the method's example.
+/// Generates methods that set query parameters of a call. Each accepts a value of the given type. A call after `=>` is the method's
+/// example.
 macro_rules! narrowed {
     ($answer:ty { $($(#[$doc:meta])* $method:ident($parameter:literal: $value:ty) $(=> $example:literal)?;)* }) => {
         impl $crate::call::Call<$answer> {
             $(
                 $(#[$doc])*
                 $(#[doc = concat!(
-                    "\n# Examples\n\n```no_run\n# async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {\nlet answer = ",
+                    "\n# Examples\n\n```no_run\n",
+                    "# async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {\nlet answer = ",
                     $example,
                     ".await?;\n# let _ = answer;\n# Ok(())\n# }\n```"
                 )])?
