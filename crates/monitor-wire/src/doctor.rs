@@ -21,7 +21,7 @@ pub struct Diagnosis {
 pub struct Finding {
     /// The process without a parent.
     pub process: Process,
-    /// Title of the process's tree.
+    /// Title of the process's run.
     pub title: String,
     /// How the process lost its parent.
     pub loss: Loss,
@@ -41,6 +41,6 @@ pub struct Finding {
 pub struct Likely {
     /// The process that may be the parent.
     pub process: Process,
-    /// Title of the process's tree.
+    /// Title of the process's run.
     pub title: String,
 }

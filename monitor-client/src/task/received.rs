@@ -11,7 +11,16 @@ use serde::Serialize;
 use super::work::Counted;
 use super::{Ticket, Work, json};
 
-/// A task that a worker has received and not started yet.
+/// A task that a worker has received and not started yet. Returned by [`Receive::accept`](super::Receive::accept).
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::task::{self, Ticket};
+///
+/// let received = task::receive(&Ticket::default()).name("render").accept();
+/// assert_eq!(received.run(|| "7".parse::<u32>()), Ok(7));
+/// ```
 #[derive(Debug)]
 #[must_use = "the task waits until `run`, `instrument`, `begin`, `reject` or `revoke` is called"]
 pub struct Received {
@@ -26,11 +35,29 @@ pub struct Received {
 
 impl Received {
     /// Records the value that `run` or `instrument` returns in `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// assert_eq!(received.show_result().run(|| "7".parse::<u32>()), Ok(7)); // 7 is recorded
+    /// ```
     pub fn show_result(self) -> ShowResult {
         ShowResult(self)
     }
 
     /// Calls `work` as the task. The task fails if `work` returns an `Err` or panics. Calls made by `work` belong to the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// assert_eq!(received.run(|| "7".parse::<u32>()), Ok(7));
+    /// ```
     pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce() -> R) -> R {
         let _counted = Counted::begin(self.ids.is_some());
         match self.builder() {
@@ -41,6 +68,18 @@ impl Received {
 
     /// Wraps a future as the task. The task fails if the future returns an `Err` or panics, and is cancelled if
     /// the future is dropped before its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let size = received.instrument(async { "7".parse::<u32>() }).await;
+    /// assert_eq!(size, Ok(7));
+    /// # });
+    /// ```
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
         let is_recorded = self.ids.is_some();
         let builder = self.builder();
@@ -54,6 +93,15 @@ impl Received {
     }
 
     /// Starts the task. The caller ends it through the returned [`Work`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// received.begin().succeed();
+    /// ```
     pub fn begin(self) -> Work {
         let counted = Counted::begin(self.ids.is_some());
         let ticket = self.ticket.clone();
@@ -61,11 +109,29 @@ impl Received {
     }
 
     /// Rejects the task. `requeued`: the message returns to its queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// received.reject(true); // the message returns to its queue
+    /// ```
     pub fn reject(self, requeued: bool) {
         self.tell(TaskStep::Rejected { requeued });
     }
 
     /// Reports that the task must not be executed any more. `expired`: its expiry time has passed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// received.revoke(true); // it has expired
+    /// ```
     pub fn revoke(self, expired: bool) {
         self.tell(TaskStep::Revoked { expired });
     }
@@ -96,7 +162,16 @@ impl Received {
     }
 }
 
-/// A received task whose result will be recorded.
+/// A received task whose result will be recorded. Returned by [`Received::show_result`].
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::task::{self, Ticket};
+///
+/// let received = task::receive(&Ticket::default()).name("render").accept();
+/// assert_eq!(received.show_result().run(|| "7".parse::<u32>()), Ok(7));
+/// ```
 #[derive(Debug)]
 #[must_use = "the task waits until `run` or `instrument` is called"]
 pub struct ShowResult(Received);
@@ -105,7 +180,17 @@ impl ShowResult {
     /// Calls `work` as the task, like [`Received::run`], and records the value that it returns in `Ok`.
     ///
     /// # Errors
-    /// The error of `work`.
+    ///
+    /// Returns the error of `work` unchanged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// assert_eq!(received.show_result().run(|| "7".parse::<u32>()), Ok(7));
+    /// ```
     pub fn run<T: Serialize, E, Way>(self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E>
     where
         Result<T, E>: Reported<Way>,
@@ -115,6 +200,18 @@ impl ShowResult {
     }
 
     /// Wraps a future as the task, like [`Received::instrument`], and records the value that it returns in `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let received = task::receive(&Ticket::default()).name("render").accept();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let size = received.show_result().instrument(async { "7".parse::<u32>() }).await;
+    /// assert_eq!(size, Ok(7));
+    /// # });
+    /// ```
     pub fn instrument<T: Serialize, E, Way, F>(self, future: F) -> impl Future<Output = Result<T, E>> + use<T, E, Way, F>
     where
         F: Future<Output = Result<T, E>>,

@@ -10,11 +10,22 @@ use serde::Serialize;
 
 use super::{Ticket, json};
 
-/// A task that is being executed. If it is dropped without another call, it has failed if the thread panics at
-/// that time, and succeeded otherwise.
+/// A task that is being executed. Returned by [`Receive::begin`](super::Receive::begin).
 ///
-/// It can be sent to another thread, so it isn't current by itself. Calls become its children while the
-/// guard of [`enter`](Self::enter) exists.
+/// If it is dropped without another call, the task has failed if the thread panics at that time, and succeeded otherwise.
+///
+/// It can be sent to another thread, so it is not the current process by itself. Calls become its children while the guard of
+/// [`enter`](Self::enter) exists.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::task::{self, Ticket};
+///
+/// let work = task::receive(&Ticket::default()).name("render").begin();
+/// work.field("frames", 24);
+/// std::thread::spawn(move || work.succeed()).join().unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "the task ends as soon as it is dropped"]
 pub struct Work {
@@ -25,6 +36,20 @@ pub struct Work {
 
 impl Work {
     /// Returns the context under which other processes can be started, by [`Context::enter`]. `None` if nothing is recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::Context;
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// let context = work.context();
+    /// std::thread::spawn(move || {
+    ///     let _current = context.map(Context::enter);
+    ///     // Calls at this point belong to the task.
+    /// });
+    /// ```
     pub fn context(&self) -> Option<Context> {
         self.process.as_ref().and_then(Process::context)
     }
@@ -32,12 +57,14 @@ impl Work {
     /// Makes the task current on this thread until the guard is dropped. Calls made during this time become its children.
     /// Returns `None` if nothing is recorded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::task::{self, Ticket};
     ///
     /// let work = task::receive(&Ticket::default()).name("render").begin();
     /// let current = work.enter();
-    /// // what is called here belongs to the task
+    /// // Calls at this point belong to the task.
     /// drop(current);
     /// work.returned(&24);
     /// ```
@@ -47,6 +74,16 @@ impl Work {
     }
 
     /// Sets a field, or replaces its value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.field("frames", 24);
+    /// work.succeed();
+    /// ```
     pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         if let Some(process) = &self.process {
             process.field(key, value);
@@ -54,6 +91,15 @@ impl Work {
     }
 
     /// Ends the attempt as succeeded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.succeed();
+    /// ```
     pub fn succeed(self) {
         if let Some(process) = self.process {
             process.succeed();
@@ -61,6 +107,15 @@ impl Work {
     }
 
     /// Ends the attempt as succeeded, with a result.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.returned(&24);
+    /// ```
     pub fn returned<T: Serialize + ?Sized>(mut self, result: &T) {
         if let Some(run) = self.process.as_mut().and_then(Process::task)
             && let Some(json) = json(true, result)
@@ -71,6 +126,15 @@ impl Work {
     }
 
     /// Ends the task as failed, without another attempt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.fail("the film is damaged");
+    /// ```
     pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(self, error: E) {
         if let Some(process) = self.process {
             process.fail(error);
@@ -78,6 +142,8 @@ impl Work {
     }
 
     /// Ends this attempt as failed and announces the next one for `eta`. The caller sends the returned ticket.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -99,6 +165,15 @@ impl Work {
     }
 
     /// Rejects the task after its start. `requeued`: the message returns to its queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.reject(true); // the message returns to its queue
+    /// ```
     pub fn reject(mut self, requeued: bool) {
         if let Some(run) = self.process.as_mut().and_then(Process::task) {
             run.reject(requeued);
@@ -107,6 +182,15 @@ impl Work {
     }
 
     /// Ends the attempt as cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// work.cancel();
+    /// ```
     pub fn cancel(self) {
         if let Some(process) = self.process {
             process.cancel();
