@@ -9,7 +9,7 @@ use crate::words::{Fix, Loss};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnosis {
-    /// Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first.
+    /// Processes without a parent. If the request names a run, they are in the order of its tree. Otherwise the newest are first.
     pub findings: Vec<Finding>,
     /// True if there are more processes without a parent, or may be more.
     pub more: bool,

@@ -406,22 +406,22 @@ impl fmt::Debug for Permit {
 }
 
 impl TaskControl {
-    /// Is ready if one more task of this queue (of any queue for `None`) can be accepted: the worker reads from the queue, is neither
-    /// paused nor ending, and has fewer tasks than may run at once. The caller is woken after every change, even if this returned ready.
+    /// Polls if the worker can accept one more task of this queue, or of any queue for `None`.
+    ///
+    /// It can if it reads from the queue, is neither paused nor ending, and has fewer tasks than may run at once. The caller is woken after
+    /// every change, even if this method returned `Ready`.
     ///
     /// # Examples
     ///
     /// ```
-    /// use monitor_client::control::TaskControl;
-    /// use monitor_client::task::{self, Ticket};
-    ///
-    /// let control = TaskControl::new(4);
-    /// let ticket = Ticket { name: Some("render".to_owned()), ..Ticket::default() };
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// use std::future::poll_fn;
     ///
-    /// poll_fn(|cx| control.poll_room(Some("video"), cx)).await; // now receive a task
-    /// # let _ = ticket; let _ = task::send("render");
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).from_queues(["video"]);
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// poll_fn(|cx| control.poll_room(Some("video"), cx)).await;
+    /// println!("receive a task from the queue");
     /// # });
     /// ```
     pub fn poll_room(&self, queue: Option<&str>, cx: &mut task::Context<'_>) -> Poll<()> {
