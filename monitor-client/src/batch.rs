@@ -212,8 +212,8 @@ pub fn progress(done: f64, total: Option<f64>) -> Result<(), BatchError> {
 ///
 /// # Errors
 ///
-/// Returns an error if publishing to a target fails. That target keeps its previous content, and the targets after it are skipped. Also
-/// when the program is not part of a run, or the command can't be run.
+/// Returns an error if publishing to a target fails, the program is not part of a run, or the command can't be run. A target that fails
+/// keeps its previous content, and the targets after it are skipped.
 ///
 /// # Examples
 ///

@@ -118,7 +118,7 @@
 //! - `otlp` sends spans to a receiver of OpenTelemetry, without a Process Monitor server (docs/otlp.md).
 //! - `tls` adds https. `zstd` compresses with zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 //!
-//! A worker of a queue is put [under control](control) by one call before each task.
+//! A worker of a queue uses the module [`control`], so that operators can pause, limit and revoke its tasks.
 
 #[cfg(feature = "batch")]
 pub mod batch;

@@ -423,6 +423,17 @@ pub struct Ended {
 }
 
 /// The next attempt.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use monitor_client::launcher::Retry;
+///
+/// let retry = Retry { next: SystemTime::now() + Duration::from_secs(10), of: 3 };
+/// assert_eq!(retry.of, 3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// Planned start.

@@ -1,8 +1,13 @@
-//! Control of queue tasks by `monitor control`, the page and `POST /api/v1/commands`, for programs that read
-//! their tasks from a queue themselves.
+//! Control of queue tasks by `monitor control`, the page and `POST /api/v1/commands`, for programs that read their tasks from a queue
+//! themselves.
 //!
-//! A [`TaskControl`] keeps the settings made by operators: the start rates and time limits of tasks by name, the number of concurrent
-//! tasks, a pause, the queues, and the revoked tasks. The worker asks it before it runs a task.
+//! A [`TaskControl`] keeps the settings made by operators: the start rates and time limits of tasks by name, the number of concurrent tasks, a
+//! pause, the queues, and the revoked tasks. The worker passes each task through it:
+//! 1. [`TaskControl::accept`] returns a [`Held`] task.
+//! 2. [`Held::start`] or [`Held::ready`] waits until the task may start, and returns a [`Turn`].
+//! 3. [`Turn::run`] or [`Turn::instrument`] executes the task. Its [`Permit`] shows if the task must end.
+//!
+//! # Examples
 //!
 //! ```
 //! use monitor_client::control::TaskControl;

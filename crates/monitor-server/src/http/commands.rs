@@ -250,7 +250,7 @@ pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(
     Ok(Json(app.commands.command(path.read("id")?).await?))
 }
 
-/// Lists the methods that workers can be asked to execute, with the workers that currently support each.
+/// Lists the methods that workers can execute, with the online workers that support each.
 #[utoipa::path(
     get,
     path = "/api/v1/commands/methods",

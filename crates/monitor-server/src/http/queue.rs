@@ -167,7 +167,7 @@ pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}):
 #[into_params(parameter_in = Query)]
 pub(super) struct QueuesParams {
     /// Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
-    /// no worker is asked.
+    /// no worker receives a request.
     #[serde(default)]
     #[param(value_type = Option<u32>, maximum = 60000, example = 1000)]
     timeout: Timeout,
@@ -175,7 +175,7 @@ pub(super) struct QueuesParams {
 
 /// Counts queue tasks by queue and state.
 ///
-/// With a `timeout`, the server also asks the online workers for the number of tasks that wait in their queues.
+/// With a `timeout`, the server also requests the number of tasks that wait in the queues from the online workers.
 #[utoipa::path(
     get,
     path = "/api/v1/queues",

@@ -52,7 +52,10 @@ impl FromRequestParts<App> for Orderer {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum Ordered {
-    #[response(status = 200, description = "The command, with a line for each agent. The line of an agent that is not connected is `waiting`")]
+    #[response(
+        status = 200,
+        description = "The command, with a line for each agent. The line of an agent that is not connected is `waiting`"
+    )]
     Done(Command),
     #[response(status = 400, description = "The request is invalid", content_type = "application/problem+json")]
     Unreadable(Problem),
