@@ -72,7 +72,8 @@
 //!
 //! # Before the program ends
 //! Events are sent in the background. At its end, the program waits for the server up to `MONITOR_EXIT_TIMEOUT`. Events that the server has
-//! not stored by then stay in the spool, and a later start of the program sends them. [`flush()`] waits for the server at any other time.
+//! not stored by then stay in the spool folder, and the next monitored program with this folder sends them. [`flush()`] waits for the server
+//! at any other time.
 //!
 //! # Settings
 //! | variable | meaning | default |

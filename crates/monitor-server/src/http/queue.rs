@@ -166,7 +166,7 @@ pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}):
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QueuesParams {
-    /// Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
+    /// Requests the numbers of the online workers, and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
     /// no worker receives a request.
     #[serde(default)]
     #[param(value_type = Option<u32>, maximum = 60000, example = 1000)]
