@@ -20,14 +20,16 @@ use std::{error, fmt, io};
 
 /// Error of a notification, a progress report or a publication.
 ///
+/// # Examples
+///
 /// ```no_run
 /// use monitor_client::batch::{self, BatchError};
 ///
-/// // This is no run of a batch task.
+/// // Outside of a run of a batch task, the command fails.
 /// match batch::progress(1.0, None) {
-///     Ok(()) => println!("told"),
-///     Err(BatchError::Command { command, source }) => println!("{} is not there: {source}", command.display()),
-///     Err(error) => println!("not told: {error}"),
+///     Ok(()) => println!("reported"),
+///     Err(BatchError::Command { command, source }) => println!("{} was not started: {source}", command.display()),
+///     Err(error) => println!("not reported: {error}"),
 /// }
 /// ```
 #[derive(Debug)]
@@ -69,6 +71,8 @@ impl error::Error for BatchError {
 
 /// Severity of a notice.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::batch::{Severity, notify};
 ///
@@ -89,13 +93,15 @@ pub enum Severity {
 
 /// A notice for the operators of the batch task. [`Notice::send`] sends it.
 ///
+/// # Examples
+///
 /// ```no_run
 /// let notice = monitor_client::batch::notify("3 prices are missing").text("gold, silver, tin").key("prices");
 /// notice.send()?;
 /// # Ok::<(), monitor_client::batch::BatchError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "nobody is told of it before it is sent"]
+#[must_use = "the notice is not sent until `send` is called"]
 pub struct Notice {
     title: String,
     text: Option<String>,
@@ -104,6 +110,8 @@ pub struct Notice {
 }
 
 /// Begins a notice with the severity [`Severity::Warn`]. `title` describes its subject in a few words.
+///
+/// # Examples
 ///
 /// ```no_run
 /// monitor_client::batch::notify("3 prices are missing").send()?;
@@ -115,16 +123,39 @@ pub fn notify(title: &str) -> Notice {
 
 impl Notice {
     /// Sets the text below the title.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let notice = monitor_client::batch::notify("3 prices are missing").text("gold, silver, tin");
+    /// # drop(notice);
+    /// ```
     pub fn text(self, text: &str) -> Self {
         Self { text: Some(text.to_owned()), ..self }
     }
 
     /// Sets the severity.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::batch::{Severity, notify};
+    ///
+    /// let notice = notify("3 prices are missing").severity(Severity::Error);
+    /// # drop(notice);
+    /// ```
     pub fn severity(self, severity: Severity) -> Self {
         Self { severity, ..self }
     }
 
     /// Sets the key of the notice's subject. Notices with the same key are about the same subject.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let notice = monitor_client::batch::notify("3 prices are missing").key("prices");
+    /// # drop(notice);
+    /// ```
     pub fn key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }
@@ -132,7 +163,18 @@ impl Notice {
     /// Sends the notice. If the server is not reachable, the notice is sent later.
     ///
     /// # Errors
-    /// When the program runs neither in a run nor below `monitor run`, the command has failed, or the command can't be run.
+    ///
+    /// Returns an error if the program runs neither in a run nor below `monitor run`, the command has failed, or the command can't be run.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use monitor_client::batch::notify;
+    ///
+    /// if let Err(error) = notify("3 prices are missing").send() {
+    ///     eprintln!("the operators were not notified: {error}");
+    /// }
+    /// ```
     pub fn send(self) -> Result<(), BatchError> {
         let severity = match self.severity {
             Severity::Error => "error",
@@ -150,11 +192,15 @@ impl Notice {
 /// Reports the progress of the run: the amount done, and the total amount if it is known.
 ///
 /// # Errors
-/// When the program runs neither in a run nor below `monitor run`, a number is not a valid amount, or the command can't be run.
+///
+/// Returns an error if the program runs neither in a run nor below `monitor run`, a number is not a valid amount, or the command can't be
+/// run.
+///
+/// # Examples
 ///
 /// ```no_run
 /// monitor_client::batch::progress(40.0, Some(100.0))?; // 40 of 100
-/// monitor_client::batch::progress(41.0, None)?; // 41, of nobody knows how many
+/// monitor_client::batch::progress(41.0, None)?; // 41 of an unknown amount
 /// # Ok::<(), monitor_client::batch::BatchError>(())
 /// ```
 pub fn progress(done: f64, total: Option<f64>) -> Result<(), BatchError> {
@@ -165,8 +211,11 @@ pub fn progress(done: f64, total: Option<f64>) -> Result<(), BatchError> {
 /// Publishes the content of `MONITOR_PUBLISH_DIR` to targets of the task, one after the other.
 ///
 /// # Errors
-/// When publishing to a target fails. That target keeps its previous content, and the targets after it are skipped. Also when the program
-/// is not part of a run, or the command can't be run.
+///
+/// Returns an error if publishing to a target fails, the program is not part of a run, or the command can't be run. A target that fails
+/// keeps its previous content, and the targets after it are skipped.
+///
+/// # Examples
 ///
 /// ```no_run
 /// monitor_client::batch::publish(["pre", "prod"])?;

@@ -2,7 +2,9 @@
 //!
 //! A program accepts these requests if `MONITOR_COMMANDS` allows it: `all`, or `read,cancel`. Nothing is ended by force. A tokio task that
 //! was spawned by [`spawn_task`](crate::spawn_task) or [`JoinSet`](crate::tokio::JoinSet) is aborted at its next await. Code that doesn't
-//! await checks for cancellation and ends in its own way:
+//! await checks for cancellation and ends in its own way.
+//!
+//! # Examples
 //!
 //! ```
 //! use monitor_client::{cancel, normal_task};
@@ -35,6 +37,8 @@ static LISTENER: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// Returns true if the current process, or one of its callers across threads and programs, was cancelled. Costs one relaxed
 /// load until the first cancellation.
 ///
+/// # Examples
+///
 /// ```
 /// let found = (0..1_000).take_while(|_| !monitor_client::cancel::requested()).find(|n| n * n > 50);
 /// assert_eq!(found, Some(8));
@@ -43,8 +47,11 @@ pub fn requested() -> bool {
     monitor_core::cancel::is_requested()
 }
 
-/// Returns true if this process or its tree was cancelled. For programs that start commands: their processes are not
-/// current on any thread of the program.
+/// Returns true if this process or its run was cancelled.
+///
+/// For programs that start commands, whose processes are not current on any thread of the program. Elsewhere, use [`requested()`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Process, cancel};
@@ -60,10 +67,12 @@ pub fn requested_of(process: Context) -> bool {
 /// Calls `listener` on a thread of the recorder for each cancellation request, for example to wake a thread that checks [`requested()`].
 /// Only the first listener of a program is called.
 ///
+/// # Examples
+///
 /// ```
 /// let (wake, woken) = std::sync::mpsc::channel();
 /// monitor_client::cancel::on_request(move || drop(wake.send(())));
-/// assert!(woken.try_recv().is_err()); // nothing is to end
+/// assert!(woken.try_recv().is_err()); // nothing was cancelled
 /// ```
 pub fn on_request(listener: impl Fn() + Send + Sync + 'static) {
     let _ = LISTENER.set(Box::new(listener));

@@ -2,8 +2,10 @@
 
 use monitor_core::Context;
 
-/// Returns a closure that is called once on any thread and belongs to the process that is current now. For
-/// the pool or queue of another crate.
+/// Returns a closure that can be called once, on any thread, and belongs to the process that is current now. For the pool or queue of
+/// another crate.
+///
+/// # Examples
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -11,7 +13,7 @@ use monitor_core::Context;
 ///
 /// let (work, queue) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
 /// let worker = std::thread::spawn(move || queue.into_iter().for_each(|work| work()));
-/// work.send(Box::new(in_current(|| println!("belongs to whoever sent it")))).unwrap();
+/// work.send(Box::new(in_current(|| println!("belongs to the sender")))).unwrap();
 /// drop(work);
 /// worker.join().unwrap();
 /// ```
@@ -23,7 +25,9 @@ pub fn in_current<T, F: FnOnce() -> T>(work: F) -> impl FnOnce() -> T + use<T, F
     }
 }
 
-/// Returns a closure that can be called repeatedly on any thread and belongs to the process that is current now. For callbacks.
+/// Returns a closure that can be called repeatedly, on any thread, and belongs to the process that is current now. For callbacks.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::in_current_each;

@@ -10,7 +10,7 @@
 //!
 //! commands::on("cache-clear", |arguments| match arguments.get("name") {
 //!     Some(name) => Ok(json!({ "cleared": name })),
-//!     None => Err("which one? give a `name`".to_owned()),
+//!     None => Err("the argument `name` is missing".to_owned()),
 //! });
 //! ```
 //!
@@ -49,10 +49,12 @@ struct Node {
 /// The server lists methods that are registered in the first two seconds of the program as soon as the program connects,
 /// and later methods when it reconnects.
 ///
+/// # Examples
+///
 /// ```
 /// monitor_client::commands::on("pool.size", |arguments| match arguments.get("of") {
 ///     Some(of) if of == "reader" => Ok(serde_json::json!(4)),
-///     _ => Err("of which pool? Say of=reader".to_owned()),
+///     _ => Err("no such pool: expected of=reader".to_owned()),
 /// });
 /// ```
 pub fn on<M>(name: &str, method: M)

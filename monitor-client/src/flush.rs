@@ -5,13 +5,15 @@ use std::{error, fmt};
 
 /// Reason why [`flush()`] did not confirm that all events are stored.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::FlushError;
 ///
 /// match monitor_client::flush(std::time::Duration::from_secs(1)) {
-///     Err(FlushError::TimedOut) => println!("it is sent later"),
+///     Err(FlushError::TimedOut) => println!("the events are sent later"),
 ///     Err(error) => println!("{error}"),
-///     Ok(()) => println!("it is stored"),
+///     Ok(()) => println!("the events are stored"),
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +40,13 @@ impl error::Error for FlushError {}
 
 /// Waits at most `timeout` until the server has stored all events recorded before the call.
 ///
+/// Returns `Ok` immediately if nothing is monitored. At the end of the program, the client waits by itself.
+///
 /// # Errors
-/// When the time elapses first, or recording has ended ([`FlushError`]). Returns `Ok` immediately if nothing is monitored.
+///
+/// Returns an error if the time elapses first ([`FlushError::TimedOut`]), or recording has ended ([`FlushError::Over`]).
+///
+/// # Examples
 ///
 /// ```
 /// assert_eq!(monitor_client::flush(std::time::Duration::from_secs(1)), Ok(())); // MONITOR_ENABLED is not set

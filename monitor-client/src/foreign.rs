@@ -95,8 +95,10 @@ pub(crate) fn count_broken() {
     BROKEN.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Returns the number of callers so far whose `traceparent`, or whose ids in a message, could not be parsed. Their calls began trees of
+/// Returns the number of callers so far whose `traceparent`, or whose ids in a message, could not be parsed. Their calls began runs of
 /// their own. The answer to `stats` contains the number as `broken_callers`.
+///
+/// # Examples
 ///
 /// ```
 /// assert_eq!(monitor_client::broken_callers(), 0);

@@ -1,31 +1,53 @@
-//! Attributes that show a running program as one live tree.
+//! Attributes that show a running program as a live tree of its function calls.
 //!
-//! Put an attribute on the functions that matter, set `MONITOR_ENABLED=1`, and watch the run on the server's page while it executes, across
-//! threads, tasks and operating-system processes.
+//! Put an attribute on the functions that matter, set `MONITOR_ENABLED=1`, and watch the run on the page of a Process Monitor server while
+//! the program executes. A *run* is a tree of *processes*: the call that began it, and the calls below it, across threads, tasks and
+//! operating-system processes. While `MONITOR_ENABLED` is not set, an attributed function costs one relaxed load and a branch.
+//!
+//! # Examples
+//!
+//! A complete program. Start a server with `monitor server`, run the program with `MONITOR_ENABLED=1`, and open <http://127.0.0.1:60010>:
 //!
 //! ```
 //! use monitor_client::{cross_thread, normal_task, root_task};
 //!
+//! // Begins a run named `nightly build <batch001:…>`.
 //! #[root_task("nightly build", "batch")]
 //! fn build(batch: &str) -> Result<usize, std::io::Error> {
-//!     let sizes = ["a", "b"].map(|part| monitor_client::spawn_thread(move || compile(part)));
-//!     let total = sizes.into_iter().map(|size| size.join().expect("no panic")).sum();
+//!     let parts = ["a", "b"].map(|part| monitor_client::spawn_thread(move || compile(part)));
+//!     let total = parts.into_iter().map(|part| part.join().expect("no panic")).sum();
 //!     publish(total)?;
 //!     Ok(total)
 //! }
 //!
+//! // Runs on another thread, and is a child of `build` nevertheless.
 //! #[cross_thread("compile")]
 //! fn compile(part: &str) -> usize {
 //!     part.len()
 //! }
 //!
+//! // Fails if it returns an `Err`, which is recorded with its causes.
 //! #[normal_task]
 //! fn publish(total: usize) -> Result<(), std::io::Error> {
 //!     if total == 0 { Err(std::io::Error::other("nothing to publish")) } else { Ok(()) }
 //! }
 //!
-//! assert_eq!(build("batch001").unwrap(), 2);
+//! fn main() {
+//!     assert_eq!(build("batch001").unwrap(), 2);
+//! }
 //! ```
+//!
+//! # Attributes
+//! | attribute | for a function that |
+//! |---|---|
+//! | [`#[root_task]`](macro@root_task) | begins a run |
+//! | [`#[normal_task]`](macro@normal_task) | is called by a recorded function |
+//! | [`#[cross_thread]`](macro@cross_thread) | is executed on another thread or task |
+//! | [`#[cross_process]`](macro@cross_process) | is called by another program, with its ids |
+//! | [`#[monitor_all]`](macro@monitor_all) | is one of many in a module or an impl |
+//!
+//! All of them accept arguments that record parameters, fields and returned values, set names and timeouts, and mask secrets: see the table
+//! at [`macro@normal_task`].
 //!
 //! # What is recorded
 //! Each call is recorded with its start, end, outcome, thread and place in the source. A call fails if it returns an `Err`, panics, or
@@ -35,8 +57,23 @@
 //! This applies to functions with a generic return type and to functions that are `-> !`, `-> impl Trait` (except futures) or
 //! `#[track_caller]`: their panics are recorded, but not their returned errors.
 //!
-//! Attributes can also record arguments, fields, returned values and timeouts, and use them in names; see the table at
-//! [`macro@normal_task`]. A running call adds information about itself by [`field`], [`rename`] and [`fail`].
+//! A running call adds information about itself by [`field`], [`rename`], [`progress()`] and [`fail`], and log lines by [`info!`] and its
+//! siblings. A part of a function is recorded by a [`Process`].
+//!
+//! # Threads, tasks and other programs
+//! Each thread has a current process, which is the parent of the calls that it makes. Work that moves elsewhere must carry it along:
+//! - Threads are started by [`spawn_thread`] or in a [`scope`].
+//! - Tasks of tokio are started by the functions of the module `tokio`, and parallel iterators carry the process by the module `rayon`.
+//! - Closures for the pools and callbacks of other crates are wrapped by [`in_current`] or [`in_current_each`], and futures by
+//!   [`InCurrent::in_current`].
+//! - Messages and headers carry the ids of a [`Context`]: see [`Propagation`], [`inject`] and [`Carrier`]. HTTP and gRPC have layers in the
+//!   module `tower`, and tasks of queues have the module [`task`].
+//! - Commands are started with [`CommandExt::with_current_process`].
+//!
+//! # Before the program ends
+//! Events are sent in the background. At its end, the program waits for the server up to `MONITOR_EXIT_TIMEOUT`. Events that the server has
+//! not stored by then stay in the spool folder, and the next monitored program with this folder sends them. [`flush()`] waits for the server
+//! at any other time.
 //!
 //! # Settings
 //! | variable | meaning | default |
@@ -52,7 +89,7 @@
 //! | `MONITOR_FOLD_AFTER` | number of recorded children per parent and name; further children are only counted; `off` disables it | 1000 |
 //! | `MONITOR_EVENTS` | which starts are reported: `all`, `roots`, `off` or `watched`. Values for kinds (`span:off`) and names (`render*=roots`) can be added, separated by commas; the last matching value applies | `all` |
 //! | `MONITOR_FILTER` | which attributed functions are recorded, by module, in the syntax of `tracing`'s `EnvFilter`: `info,my_app::db=off`. Attributed functions have the level `info`. The children of a function that isn't recorded are attached to its nearest recorded caller | all |
-//! | `MONITOR_STRAY` | handling of `#[normal_task]` calls without a context: `tree` begins a tree for each call; `fold` attaches all calls after the first 100 to a single root of the program; `skip` does not record them | `fold` |
+//! | `MONITOR_STRAY` | handling of `#[normal_task]` calls without a context: `tree` begins a run for each call; `fold` attaches all calls after the first 100 to a single root of the program; `skip` does not record them | `fold` |
 //! | `MONITOR_COMMANDS` | commands that the program executes when the server requests them: `read` allows commands that only return information; `read,cancel,…` allows the listed methods too; `all` allows all commands, including [the program's own](commands); `off` allows none | `read` |
 //! | `MONITOR_HEARTBEAT` | interval between heartbeats | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | maximum time that the program waits for the server when it ends | `2s` |
@@ -82,7 +119,7 @@
 //! - `otlp` sends spans to a receiver of OpenTelemetry, without a Process Monitor server (docs/guides/opentelemetry.md).
 //! - `tls` adds https. `zstd` compresses with zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 //!
-//! A worker of a queue is put [under control](control) by one call before each task.
+//! A worker of a queue uses the module [`control`], so that operators can pause, limit and revoke its tasks.
 
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -171,7 +208,9 @@ struct Recipes;
 #[doc = include_str!("../../docs/reference/attributes.md")]
 struct FirstPrograms;
 
-/// Returns true if this program is monitored.
+/// Returns true if this program is monitored, that is, if `MONITOR_ENABLED` is set.
+///
+/// # Examples
 ///
 /// ```
 /// assert!(!monitor_client::enabled()); // MONITOR_ENABLED is not set
@@ -180,11 +219,13 @@ pub fn enabled() -> bool {
     monitor_core::switch::is_on()
 }
 
-/// Returns the id of the current process's tree. `None` if no process is current.
+/// Returns the id of the current process's run. `None` if no process is current.
+///
+/// # Examples
 ///
 /// ```
-/// let tree = monitor_client::root_id().map_or_else(|| "none".to_owned(), |id| id.to_string());
-/// assert_eq!(tree, "none"); // nothing is monitored
+/// let run = monitor_client::root_id().map_or_else(|| "none".to_owned(), |id| id.to_string());
+/// assert_eq!(run, "none"); // nothing is monitored
 /// ```
 #[cfg(feature = "ids")]
 pub fn root_id() -> Option<RootId> {
@@ -192,6 +233,8 @@ pub fn root_id() -> Option<RootId> {
 }
 
 /// Returns the id of the current process. `None` if no process is current.
+///
+/// # Examples
 ///
 /// ```
 /// let process = monitor_client::current_id().map(|id| id.to_string());
@@ -203,6 +246,8 @@ pub fn current_id() -> Option<ProcessId> {
 }
 
 /// Returns all attributed functions linked into the program, called or not. Empty without the feature `record`.
+///
+/// # Examples
 ///
 /// ```
 /// #[monitor_client::normal_task("load row")]

@@ -2,8 +2,10 @@
 
 /// Logs a line at level error, with fields; see [`info!`](crate::info).
 ///
+/// # Examples
+///
 /// ```
-/// monitor_client::error!("the table is gone", table = "orders");
+/// monitor_client::error!("there is no such table", table = "orders");
 /// ```
 #[macro_export]
 macro_rules! error {
@@ -11,6 +13,8 @@ macro_rules! error {
 }
 
 /// Logs a line at level warn, with fields; see [`info!`](crate::info).
+///
+/// # Examples
 ///
 /// ```
 /// monitor_client::warn!("the table is nearly full", rows = 990_000);
@@ -20,7 +24,12 @@ macro_rules! warn {
     ($($line:tt)+) => { $crate::__line!(Warn, $($line)+) };
 }
 
-/// Logs a line at level info, with fields, in the log of the current process. If nothing is recorded, nothing is formatted.
+/// Logs a line at level info in the log of the current process, with fields.
+///
+/// The first argument is a format string as for [`println!`], with inline arguments only. Fields follow as `name = value`; a value is
+/// anything that converts to a [`Value`](crate::Value). If nothing is recorded, nothing is formatted.
+///
+/// # Examples
 ///
 /// ```
 /// let rows = 17;
@@ -32,6 +41,8 @@ macro_rules! info {
 }
 
 /// Logs a line at level debug, with fields; see [`info!`](crate::info).
+///
+/// # Examples
 ///
 /// ```
 /// monitor_client::debug!("a row", number = 17, is_odd = true);

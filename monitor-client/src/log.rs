@@ -16,6 +16,8 @@ use monitor_core::{Line, Value, inside, log_line};
 /// A logger that records lines in the log of the current process, with their target, keys and values. It can
 /// also pass them on to another logger.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::log::Logger;
 ///
@@ -31,6 +33,8 @@ pub struct Logger {
 impl Logger {
     /// Creates a logger that records lines of level info and above.
     ///
+    /// # Examples
+    ///
     /// ```
     /// monitor_client::log::Logger::new().init()?;
     /// # Ok::<(), log::SetLoggerError>(())
@@ -40,6 +44,8 @@ impl Logger {
     }
 
     /// Sets the least severe level that is recorded.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let logger = monitor_client::log::Logger::new().level(log::LevelFilter::Warn);
@@ -52,6 +58,8 @@ impl Logger {
 
     /// Adds another logger, which also receives all lines except those of the threads that send recorded events. The other logger decides
     /// which lines it logs. To change the maximum level for both, call [`log::set_max_level`] after [`init`](Self::init).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::log::Logger;
@@ -75,13 +83,16 @@ impl Logger {
     /// off, so that no line is formatted.
     ///
     /// # Errors
-    /// When the program already has a logger.
+    ///
+    /// Returns an error if the program already has a logger.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::log::Logger;
     ///
     /// Logger::new().init()?;
-    /// assert!(Logger::new().init().is_err(), "the program has a logger");
+    /// assert!(Logger::new().init().is_err(), "the program already has a logger");
     /// # Ok::<(), log::SetLoggerError>(())
     /// ```
     pub fn init(self) -> Result<(), SetLoggerError> {

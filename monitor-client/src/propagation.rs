@@ -15,6 +15,8 @@ use crate::remote::remote;
 ///
 /// Both ids are `None` if nothing is monitored. The receiver's `#[cross_process]` function accepts them unchanged.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{Propagation, cross_process};
 ///
@@ -36,7 +38,7 @@ use crate::remote::remote;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Propagation {
-    /// Id of the tree, as 32 hex digits.
+    /// Id of the run, as 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_id: Option<String>,
     /// Id of the process that sent the message, as 16 hex digits.
@@ -46,6 +48,8 @@ pub struct Propagation {
 
 impl Propagation {
     /// Returns the ids of the current process. Empty if no process is current.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let from = monitor_client::Propagation::current();
@@ -57,6 +61,8 @@ impl Propagation {
 }
 
 /// Adds the ids of the current process to headers, a message or any other [`Carrier`]. Does nothing if no process is current.
+///
+/// # Examples
 ///
 /// ```
 /// let mut message = serde_json::json!({"number": 7});
@@ -71,6 +77,8 @@ pub fn inject<C: Carrier + ?Sized>(message: &mut C) {
 
 /// Reads the ids that [`inject`] added to a message, for a `#[cross_process]` function. A missing value, or one that is not a string, is
 /// `None`; an invalid id is returned unchanged. To get a [`Context`], use `Context::extract`.
+///
+/// # Examples
 ///
 /// ```
 /// let message = serde_json::json!({"root_id": "0199a3ce929d0e0e47360199a3ce929d", "parent_id": 12});
@@ -89,6 +97,8 @@ pub fn extract<C: Carrier + ?Sized>(message: &C) -> Propagation {
 
 /// Methods to put a process's ids into any [`Carrier`] and read them from it.
 ///
+/// # Examples
+///
 /// ```
 /// use std::collections::HashMap;
 /// use monitor_client::{Context, ContextExt, Process};
@@ -102,12 +112,12 @@ pub fn extract<C: Carrier + ?Sized>(message: &C) -> Propagation {
 /// fn receive(headers: &HashMap<String, String>) {
 ///     let context = Context::extract(headers);
 ///     let _current = context.map(Context::enter);
-///     let _work = Process::builder("work").enter(); // below whoever sent it
+///     let _work = Process::builder("work").enter(); // a child of the sender
 /// }
 /// # let mut headers = HashMap::new(); send(&mut headers); receive(&headers);
 /// ```
 pub trait ContextExt: Sized {
-    /// Adds the ids to a carrier as `traceparent`, and in messages also as `root_id` and `parent_id`. If the tree began in another system,
+    /// Adds the ids to a carrier as `traceparent`, and in messages also as `root_id` and `parent_id`. If the run began in another system,
     /// that system's `tracestate` is passed on unchanged, and so is a cleared sampled flag.
     fn inject<C: Carrier + ?Sized>(self, carrier: &mut C);
 
@@ -181,6 +191,8 @@ fn header_of(root_id: RootId, process_id: ProcessId, is_sampled: bool) -> String
 ///
 /// The receiver parses it with [`Propagation::from_traceparent`].
 ///
+/// # Examples
+///
 /// ```
 /// let mut headers = vec![("accept".to_owned(), "text/plain".to_owned())];
 /// headers.extend(monitor_client::traceparent().map(|header| ("traceparent".to_owned(), header)));
@@ -214,7 +226,9 @@ impl From<Context> for Propagation {
 
 impl Propagation {
     /// Returns the process that the ids identify. `None` if they are empty or invalid. Without a parent, this
-    /// is the process that began the tree.
+    /// is the process that began the run.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Context, Propagation};
@@ -228,6 +242,8 @@ impl Propagation {
     }
 
     /// Parses the ids in a `traceparent` header. Empty if the header is invalid.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let from = monitor_client::Propagation::from_traceparent("00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01");
@@ -243,6 +259,8 @@ impl Propagation {
 
 /// Passes the current process to a command, so that a monitored program becomes its child.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::CommandExt;
 ///
@@ -251,6 +269,8 @@ impl Propagation {
 /// ```
 pub trait CommandExt {
     /// Sets `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID` to the ids of the current process. Removes both variables if no process is current.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// use monitor_client::CommandExt;

@@ -24,6 +24,8 @@ use crate::carried::in_current;
 
 /// Calls [`rayon::join`]. Both closures belong to the process that is current at the call.
 ///
+/// # Examples
+///
 /// ```
 /// assert_eq!(monitor_client::rayon::join(|| 1 + 1, || 2 + 2), (2, 4));
 /// ```
@@ -33,10 +35,12 @@ pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
 
 /// Calls [`rayon::spawn`]. The closure belongs to the process that is current at the call.
 ///
+/// # Examples
+///
 /// ```
-/// let (tell, told) = std::sync::mpsc::channel();
-/// monitor_client::rayon::spawn(move || tell.send(1 + 1).unwrap());
-/// assert_eq!(told.recv(), Ok(2));
+/// let (sender, receiver) = std::sync::mpsc::channel();
+/// monitor_client::rayon::spawn(move || sender.send(1 + 1).unwrap());
+/// assert_eq!(receiver.recv(), Ok(2));
 /// ```
 pub fn spawn(work: impl FnOnce() + Send + 'static) {
     rayon::spawn(in_current(work));
@@ -44,6 +48,8 @@ pub fn spawn(work: impl FnOnce() + Send + 'static) {
 
 /// Calls [`rayon::scope`]. `work` belongs to the process that is current at the call, and each closure that it spawns to the process that
 /// is current at the spawn.
+///
+/// # Examples
 ///
 /// ```
 /// let mut halves = [0, 0];
@@ -64,6 +70,8 @@ pub fn scope<'scope, T: Send>(work: impl FnOnce(Scope<'_, 'scope>) -> T + Send) 
 
 /// A scope whose spawned work ends before [`scope`] returns.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::rayon::{Scope, scope};
 ///
@@ -81,6 +89,8 @@ pub struct Scope<'a, 'scope>(&'a rayon::Scope<'scope>);
 impl<'scope> Scope<'_, 'scope> {
     /// Calls [`rayon::Scope::spawn`]. The closure belongs to the process that is current at the call.
     ///
+    /// # Examples
+    ///
     /// ```
     /// let mut size = 0;
     /// monitor_client::rayon::scope(|scope| scope.spawn(|_| size = "text".len()));
@@ -97,6 +107,8 @@ impl<'scope> Scope<'_, 'scope> {
 
 /// Extension of parallel iterators that carries the current process to their closures.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::rayon::ParallelIteratorExt;
 /// use rayon::prelude::*;
@@ -109,6 +121,8 @@ pub trait ParallelIteratorExt: ParallelIterator {
     /// current at this call, on any thread.
     ///
     /// Call adapters that need positions, such as `enumerate` and `zip`, before this method.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::rayon::ParallelIteratorExt;
@@ -126,6 +140,8 @@ pub trait ParallelIteratorExt: ParallelIterator {
 impl<I: ParallelIterator> ParallelIteratorExt for I {}
 
 /// Parallel iterator returned by [`ParallelIteratorExt::in_current`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::rayon::{InCurrent, ParallelIteratorExt};

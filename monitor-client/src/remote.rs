@@ -11,7 +11,23 @@ use monitor_wire::{ProcessId, RootId, Traceparent};
 #[cfg(feature = "ids")]
 use crate::foreign;
 
-/// A value that can contain a root id. Any text is accepted; it is parsed when it is used.
+/// A type that can contain the id of a run: the parameter `root_id` of a [`#[cross_process]`](macro@crate::cross_process) function.
+///
+/// Implemented for `RootId` and strings, and for references, smart pointers and `Option`s of these. Any text is accepted; it is parsed when
+/// the function is called.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::cross_process;
+///
+/// #[cross_process("judge")]
+/// fn judge(text: &str, root_id: Option<&str>, parent_id: Option<&str>) -> bool {
+///     text.is_empty()
+/// }
+///
+/// assert!(!judge("a message", Some("0199a3ce929d0e0e47360199a3ce929d"), Some("a3ce929d0e0e4736")));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't hold the `root_id` of a #[cross_process] function",
     label = "expected `RootId`, `String`, `&str`, or an `Option` of one of these"
@@ -22,7 +38,23 @@ pub trait AsRootId {
     fn as_root_id(&self) -> Result<Option<u128>, String>;
 }
 
-/// A value that can contain a process id. Any text is accepted; it is parsed when it is used.
+/// A type that can contain the id of a process: the parameter `parent_id` of a [`#[cross_process]`](macro@crate::cross_process) function.
+///
+/// Implemented for `ProcessId`, `RootId` and strings, and for references, smart pointers and `Option`s of these. A `RootId` identifies the
+/// process that began the run. Any text is accepted; it is parsed when the function is called.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::cross_process;
+///
+/// #[cross_process("judge")]
+/// fn judge(text: &str, root_id: String, parent_id: String) -> bool {
+///     text.is_empty()
+/// }
+///
+/// assert!(!judge("a message", String::new(), String::new())); // without a caller
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't hold the `parent_id` of a #[cross_process] function",
     label = "expected `ProcessId`, `RootId`, `String`, `&str`, or an `Option` of one of these"
@@ -47,7 +79,7 @@ impl AsProcessId for ProcessId {
     }
 }
 
-/// A root id in place of the parent id identifies the process that began the tree.
+/// A root id in place of the parent id identifies the process that began the run.
 #[cfg(feature = "ids")]
 impl AsProcessId for RootId {
     fn as_process_id(&self) -> Result<Option<u64>, String> {

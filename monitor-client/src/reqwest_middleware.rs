@@ -11,6 +11,8 @@ use crate::tower::begin;
 /// does. The attempts of a retry middleware that is added after this middleware are part of a single process. A retry middleware that is
 /// added before it makes a process per attempt.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::reqwest_middleware::Middleware;
 ///

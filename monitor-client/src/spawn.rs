@@ -10,7 +10,10 @@ pub use crate::tokio::{spawn as spawn_task, spawn_blocking};
 /// Calls [`std::thread::spawn`]. The thread's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// When the operating system fails to create a thread, like `std::thread::spawn`.
+///
+/// Panics if the operating system fails to create a thread, like `std::thread::spawn`.
+///
+/// # Examples
 ///
 /// ```
 /// let sum = monitor_client::spawn_thread(|| 1 + 1).join().unwrap();
@@ -23,7 +26,10 @@ pub fn spawn_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 /// The former name of [`spawn_thread`].
 ///
 /// # Panics
-/// When the operating system fails to create a thread.
+///
+/// Panics if the operating system fails to create a thread.
+///
+/// # Examples
 ///
 /// ```
 /// #[allow(deprecated)]
@@ -36,6 +42,8 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Jo
 }
 
 /// Calls [`std::thread::scope`]. The work of its threads belongs to the process that is current when they are spawned.
+///
+/// # Examples
 ///
 /// ```
 /// let words = ["one", "three"];
@@ -54,6 +62,8 @@ where
 
 /// A scope whose threads end before [`scope`] returns. A thread that spawns other threads captures it by `move`.
 ///
+/// # Examples
+///
 /// ```
 /// let text = &"one two".to_owned();
 /// let length = monitor_client::scope(|scope| {
@@ -69,7 +79,10 @@ impl<'scope> Scope<'scope, '_> {
     /// Calls [`std::thread::Scope::spawn`]. The thread's work belongs to the process that is current at the call.
     ///
     /// # Panics
-    /// When the operating system fails to create a thread.
+    ///
+    /// Panics if the operating system fails to create a thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let text = "one".to_owned();

@@ -28,6 +28,8 @@ static SHOWN: Mutex<Option<Handle>> = Mutex::new(None);
 /// Adds the metrics of a runtime to the program's answer to `stats`: the number of threads and tasks, the number of tasks that wait for a
 /// thread, and the time that its threads were busy. If several runtimes are set, the last one is used.
 ///
+/// # Examples
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// monitor_client::tokio::show_runtime(&tokio::runtime::Handle::current());
@@ -57,7 +59,10 @@ pub(crate) fn figures() -> serde_json::Map<String, serde_json::Value> {
 /// Calls [`tokio::spawn`]. The task's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a tokio runtime, like `tokio::spawn`.
+///
+/// Panics if called outside of a tokio runtime, like `tokio::spawn`.
+///
+/// # Examples
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -78,7 +83,10 @@ where
 /// Calls [`tokio::task::spawn_blocking`]. The work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a tokio runtime, like `tokio::task::spawn_blocking`.
+///
+/// Panics if called outside of a tokio runtime, like `tokio::task::spawn_blocking`.
+///
+/// # Examples
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -93,7 +101,10 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// Calls [`tokio::task::spawn_local`]. The task's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a `LocalSet`, like `tokio::task::spawn_local`.
+///
+/// Panics if called outside of a `LocalSet`, like `tokio::task::spawn_local`.
+///
+/// # Examples
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -113,6 +124,8 @@ pub fn spawn_local<F: Future<Output: 'static> + 'static>(work: F) -> JoinHandle<
 /// A [`tokio::task::JoinSet`] whose tasks belong to the process that is current when they are spawned. Its
 /// other methods are available by `Deref`.
 ///
+/// # Examples
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use monitor_client::tokio::JoinSet;
@@ -129,6 +142,8 @@ pub struct JoinSet<T>(tokio::task::JoinSet<T>);
 impl<T> JoinSet<T> {
     /// Creates an empty set.
     ///
+    /// # Examples
+    ///
     /// ```
     /// assert!(monitor_client::tokio::JoinSet::<u32>::new().is_empty());
     /// ```
@@ -141,7 +156,10 @@ impl<T: 'static> JoinSet<T> {
     /// Spawns a task as [`tokio::task::JoinSet::spawn`] does.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    ///
+    /// Panics if called outside of a tokio runtime.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -160,6 +178,8 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Spawns a task as [`tokio::task::JoinSet::spawn_on`] does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -180,7 +200,10 @@ impl<T: 'static> JoinSet<T> {
     /// Spawns a task as [`tokio::task::JoinSet::spawn_local`] does.
     ///
     /// # Panics
-    /// Outside a `LocalSet`.
+    ///
+    /// Panics if called outside of a `LocalSet`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -201,6 +224,8 @@ impl<T: 'static> JoinSet<T> {
 
     /// Spawns a task as [`tokio::task::JoinSet::spawn_local_on`] does.
     ///
+    /// # Examples
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let (local, mut tasks) = (tokio::task::LocalSet::new(), monitor_client::tokio::JoinSet::new());
@@ -217,7 +242,10 @@ impl<T: 'static> JoinSet<T> {
     /// Runs a closure as [`tokio::task::JoinSet::spawn_blocking`] does.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    ///
+    /// Panics if called outside of a tokio runtime.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -237,7 +265,10 @@ impl<T: 'static> JoinSet<T> {
     /// Waits for all tasks as [`tokio::task::JoinSet::join_all`] does.
     ///
     /// # Panics
-    /// When one of the tasks panicked.
+    ///
+    /// Panics if one of the tasks panicked.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

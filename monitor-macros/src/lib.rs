@@ -1,6 +1,46 @@
-//! The attributes of Process Monitor. Use them through `monitor-client`, because the generated code calls that crate.
+//! The attributes of Process Monitor, which record the calls of functions.
 //!
-//! `args` parses the arguments, `plan` applies the rules, and `expand` generates the code and can't fail.
+//! Use them through `monitor-client`, which re-exports them: the generated code calls that crate.
+//!
+//! | attribute | for a function that |
+//! |---|---|
+//! | [`#[root_task]`](macro@root_task) | begins a run |
+//! | [`#[normal_task]`](macro@normal_task) | is called by a recorded function |
+//! | [`#[cross_thread]`](macro@cross_thread) | is executed on another thread or task |
+//! | [`#[cross_process]`](macro@cross_process) | is called by another program, with its ids |
+//! | [`#[monitor_all]`](macro@monitor_all) | is one of many in a module or an impl |
+//!
+//! The attributes never change what a function returns, when it panics, or if its future is `Send`. Without the feature `record` of
+//! `monitor-client`, they check their arguments and generate nothing.
+//!
+//! # Examples
+//!
+//! ```
+//! use monitor_client::{cross_thread, normal_task, root_task};
+//!
+//! #[root_task("nightly build", "batch")]
+//! fn build(batch: &str) -> Result<usize, std::num::ParseIntError> {
+//!     let count = read("17")?;
+//!     let part = monitor_client::spawn_thread(|| compile("a"));
+//!     Ok(count + part.join().expect("no panic"))
+//! }
+//!
+//! #[normal_task(name = "read {text}", ret)]
+//! fn read(text: &str) -> Result<usize, std::num::ParseIntError> {
+//!     text.parse()
+//! }
+//!
+//! #[cross_thread(args(part), timeout = "10m")]
+//! fn compile(part: &str) -> usize {
+//!     part.len()
+//! }
+//!
+//! fn main() {
+//!     assert_eq!(build("batch001"), Ok(18));
+//! }
+//! ```
+
+// `args` parses the arguments, `plan` applies the rules, and `expand` generates the code and can't fail.
 
 mod all;
 mod args;
@@ -26,10 +66,11 @@ use crate::plan::{Kind, Plan};
 
 /// Records each call of a function: its start, its end and its outcome.
 ///
-/// The process is a child of the current process. Without a current process, it begins a tree of its own, marked as unattached.
-/// `MONITOR_STRAY` configures the handling of many such calls.
+/// The process is a child of the current process. Without a current process, the call begins a run of its own, which is marked as
+/// unattached; `MONITOR_STRAY` configures the handling of many such calls.
 ///
 /// # Arguments
+///
 /// All four attributes accept these arguments, in any order. Values of a call are recorded only if an argument requests it. Nothing is
 /// formatted while monitoring is off, or for calls that are only counted because there are many similar ones.
 ///
@@ -52,6 +93,26 @@ use crate::plan::{Kind, Plan};
 /// Calls made by a `Debug` implementation or an expression are not recorded, and their panics are caught. For a function that returns a
 /// future, the values are formatted when the function is called.
 ///
+/// # How a call ends
+///
+/// A call fails if it returns `Err` (of any `Result` alias; detected by type), with the error's message and sources, or if it panics, with
+/// the message and place of the panic. A future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure. For
+/// an `Option` or `Poll`, the contained value is checked. A call counts as succeeded if its outcome can't be determined: for a generic
+/// return type, and for an `Err` of a function that is `#[track_caller]`, or returns `!`, an `impl Trait` other than a plain future, or a
+/// type that names `impl Fn…`. An async function that returns a closure as `impl Fn…` must specify the types of the closure's parameters.
+///
+/// An async function starts when it is first polled, as a child of the process that is current then. A function that returns a future
+/// starts as a child of the process that was current when it was called.
+///
+/// # Errors
+///
+/// A mistake in the arguments is a compile error at its place: an unknown argument, a parameter that does not exist, or a function that
+/// can't be recorded because it is `const`, variadic or without a body.
+///
+/// # Examples
+///
+/// A function with a name for each call, its arguments, and a time limit:
+///
 /// ```
 /// use monitor_client::normal_task;
 ///
@@ -63,15 +124,7 @@ use crate::plan::{Kind, Plan};
 /// assert!(log_in("ada", "secret"));
 /// ```
 ///
-/// # How a call ends
-/// A call fails if it returns `Err` (of any `Result` alias; detected by type), with the error's message and sources, or if it panics, with
-/// the message and place of the panic. A future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure. For
-/// an `Option` or `Poll`, the contained value is checked. A call counts as succeeded if its outcome can't be determined: for a generic
-/// return type, and for an `Err` of a function that is `#[track_caller]`, or returns `!`, an `impl Trait` other than a plain future, or a
-/// type that names `impl Fn…`. An async function that returns a closure as `impl Fn…` must specify the types of the closure's parameters.
-///
-/// An async function starts when it is first polled, as a child of the process that is current then. A function that returns a future
-/// starts as a child of the process that was current when it was called.
+/// An async function whose call fails with an error:
 ///
 /// ```
 /// use monitor_client::normal_task;
@@ -91,13 +144,17 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Normal, args.into(), item.into()).into()
 }
 
-/// Begins a tree with each call of a function. Inside a running tree, the call joins that tree as a child.
+/// Begins a run with each call of a function. Inside a run, the call is a child of the current process instead.
 ///
-/// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value of a parameter.
-/// `batch = order.id` marks it by an expression that begins with a parameter, and `batch = id.0` by a name that a pattern binds, as in
-/// `Path(id): Path<(u64, u8)>`. The type can be any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running
-/// tree, the mark becomes the process's field `batch`. The run is shown as `name <batch001:2106>`; the server assigns the number. All else
-/// is as for [`macro@normal_task`].
+/// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the run with the value of a parameter,
+/// which is called its batch mark. The run is shown as `name <batch001:2106>`; the server assigns the number. `batch = order.id` uses an
+/// expression that begins with a parameter, and `batch = id.0` a name that a pattern binds, as in `Path(id): Path<(u64, u8)>`. The type can
+/// be any type that is `Display`, a path, an `Option` of these, or else `Debug`. Inside a run, the mark becomes the process's field
+/// `batch`.
+///
+/// The other arguments, and the rules for the end of a call, are those of [`macro@normal_task`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::root_task;
@@ -114,11 +171,16 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Root, args.into(), item.into()).into()
 }
 
-/// Records a function that runs on another thread or task, in the tree that it belongs to.
+/// Records each call of a function that is executed on another thread or task, in the run that it belongs to.
 ///
-/// An async function captures the context of its caller when it is called. A sync function, or a function called without a context,
-/// attaches to the only running tree of this program, if no other tree has run since its thread was started. Otherwise the context must be
-/// carried to it; without one it begins a tree of its own, with a warning. All else is as for [`macro@normal_task`].
+/// An async function captures the context of its caller when it is called. A sync function, or a function called without a context, belongs
+/// to the only active run of this program, if no other run was active since its thread was started. Otherwise the context must be carried
+/// to it: start the thread with `monitor_client::spawn_thread`, or wrap the closure with `in_current`. Without a context, the call begins a
+/// run of its own, and a warning is logged.
+///
+/// The arguments, and the rules for the end of a call, are those of [`macro@normal_task`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::cross_thread;
@@ -136,14 +198,18 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossThread, args.into(), item.into()).into()
 }
 
-/// Continues the tree of a caller in another program. The caller's ids are the function's parameters `root_id` and `parent_id`.
+/// Records each call of a function that another program requests, in the run of that program.
 ///
-/// The parameters can be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of these. If the root id is in both parameters, or
-/// alone, the tree continues below its root. An empty or malformed root id has no effect on the call, which then begins a tree of its own.
-/// All else is as for [`macro@normal_task`].
+/// The caller's ids are the function's parameters `root_id` and `parent_id`. They can be `RootId` and `ProcessId`, `String`, `&str`, or an
+/// `Option` of these. If the root id is in both parameters, or alone, the call is a child of the process that began the run. An empty or
+/// malformed root id does not affect the function: the call then begins a run of its own, and a warning is logged.
 ///
 /// A parameter `traceparent`, text or an `Option` of it, replaces both: it is the W3C header. At the edge of a system, where most callers
-/// send no ids, `#[cross_process(begin)]` begins a tree without a warning if there is no caller.
+/// send no ids, `#[cross_process(begin)]` begins a run without a warning if there is no caller.
+///
+/// The other arguments, and the rules for the end of a call, are those of [`macro@normal_task`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{cross_process, ProcessId, RootId};
@@ -169,12 +235,16 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Records the calls of all functions of an inline module or of an impl, as if each had an attribute.
 ///
+/// # Arguments
+///
 /// | argument | effect |
 /// |---|---|
 /// | `kind = normal` | sets the attribute for all functions: `normal` (the default), `root` or `cross_thread` |
 /// | `skip(new, len)` | excludes functions by name; `Cache.len` excludes only the function of that type |
 /// | `prefix = "db"` | adds a prefix to all names: `db::Cache::get` |
 /// | `crate = path` | sets the path of `monitor-client`, if it isn't `::monitor_client` |
+///
+/// # Recorded functions
 ///
 /// | function | effect |
 /// |---|---|
@@ -184,6 +254,8 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `const`, variadic, or without a body | not recorded |
 /// | generated by a macro, including `derive` | not recorded, because attributes can't see generated functions |
 /// | in a nested module, or within another function | not recorded |
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::monitor_all;
@@ -200,7 +272,7 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
 ///         self.0.push(value);
 ///     }
 ///
-///     #[monitor_client::normal_task("how many there are", ret)]
+///     #[monitor_client::normal_task("count the values", ret)]
 ///     fn count(&self) -> usize {
 ///         self.0.len()
 ///     }

@@ -1,4 +1,4 @@
-//! A request to the server, and the pages of its answer.
+//! A request to the server, the pages of a list, and downloads.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -19,7 +19,12 @@ use crate::error::Error;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A request to the server with an answer of type `T`. It is sent when it is awaited. The type `T` determines the available parameters.
+/// A request to the server with an answer of type `T`.
+///
+/// The request is sent when the call is awaited, or by [`send`](Self::send). The type `T` determines the available parameters. A clone is
+/// an independent request.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -67,7 +72,17 @@ impl<T> Call<T> {
         Self { client, method, path, query: Vec::new(), json: None, header: None, patience, answer: PhantomData }
     }
 
-    /// Sets a query parameter. If the same parameter is set again, the last value is used.
+    /// Sets a query parameter, for parameters without a method of their own. If the same parameter is set again, the last value is used.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let page = client.roots().parameter("name", "nightly build").await?;
+    /// println!("{} runs", page.roots.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn parameter(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.query.retain(|(known, _)| *known != name);
         self.query.push((name, value.to_string()));
@@ -75,24 +90,70 @@ impl<T> Call<T> {
     }
 
     /// Adds a value of a parameter that may be given several times.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use monitor_api::ExportFormat;
+    ///
+    /// let report = client.export(2106, ExportFormat::Html).add_parameter("redact", "email").add_parameter("redact", "host");
+    /// println!("{:?} bytes", report.open().await?.length_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add_parameter(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
 
     /// Sets the JSON body.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use monitor_api::wire::Command;
+    ///
+    /// let ping = client.call::<Command>(monitor_api::Method::POST, &["api", "v1", "commands"]).json_body(r#"{"method": "ping"}"#);
+    /// println!("{} workers", ping.await?.lines.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn json_body(mut self, json: impl Into<Vec<u8>>) -> Self {
         self.json = Some(json.into());
         self
     }
 
     /// Sets the maximum wait for the beginning of the answer. [default: the [silence timeout](crate::Settings::silence_timeout)]
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let status = client.status().patience(Duration::from_secs(2)).await?;
+    /// println!("{} events", status.events);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Sets the name of the requesting program, in the header `User-Agent`. Characters that a header can't contain are removed.
+    /// Sets the name of the requesting program in the header `User-Agent`. Characters that a header can't contain are removed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let status = client.status().user_agent("price-dashboard/1.2").await?;
+    /// println!("{} events", status.events);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn user_agent(self, program: &str) -> Self {
         let program: String = program.chars().filter(|c| (' '..='~').contains(c)).collect();
         self.header("user-agent", &program)
@@ -141,22 +202,52 @@ impl<T: DeserializeOwned> Call<T> {
     /// Sends the request once.
     ///
     /// # Errors
-    /// When the server can't be reached, refuses the request, or sends an answer that can't be parsed.
+    ///
+    /// Returns an error if the server can't be reached, refuses the request, or sends an answer that can't be parsed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let status = client.status().send().await?;
+    /// println!("{} events", status.events);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send(self) -> Result<T, Error> {
         self.read().await
     }
 
-    /// Sends the request once and returns the JSON of the answer, including fields unknown to this build.
+    /// Sends the request once and returns the JSON of the answer, including fields that this version of the client does not know.
     ///
     /// # Errors
-    /// As for [`Call::send`], except that any JSON is accepted.
+    ///
+    /// Returns the errors of [`Call::send`], except that any JSON is accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let status = client.status().json().await?;
+    /// println!("{status:#}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn json(self) -> Result<Value, Error> {
         self.read().await
     }
 
-    /// Repeats the request as long as the error is [temporary](Error::is_temporary), and not before the time that the server specifies.
-    /// `told` is called with each error and the pause that follows it, and can stop the retries. Use it for requests that may be executed
-    /// twice: if an answer is lost, the request may have been executed.
+    /// Sends the request, and sends it again after each [temporary](Error::is_temporary) error.
+    ///
+    /// The pauses increase up to ten seconds, and are at least as long as the server specifies. `told` is called with each error and the
+    /// pause that follows it, and can stop the retries. Use this method only for requests that may be executed twice: if an answer is lost,
+    /// the server may have executed the request.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Call::send`]: the first error that is not temporary, or after which `told` stops the retries.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -172,9 +263,6 @@ impl<T: DeserializeOwned> Call<T> {
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    /// As for [`Call::send`]: the first error that is not temporary, or after which `told` stops the retries.
     pub async fn send_again(self, mut told: impl FnMut(&Error, Duration) -> ControlFlow<()>) -> Result<T, Error> {
         let mut backoff = Backoff::default();
         loop {
@@ -200,24 +288,63 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
     }
 }
 
-/// An answer that can have a next page.
+/// An answer that is one page of a list.
+///
+/// Calls with such an answer have the methods [`limit`](Call::limit), [`cursor`](Call::cursor) and [`pages`](Call::pages).
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::Page as _;
+///
+/// let page = client.workers().limit(10).await?;
+/// println!("{}", if page.next_cursor().is_some() { "there are more" } else { "these are all" });
+/// # Ok(())
+/// # }
+/// ```
 pub trait Page: DeserializeOwned {
-    /// Returns the cursor of the next page, if there is one.
+    /// Returns the cursor of the next page. `None` on the last page.
     fn next_cursor(&self) -> Option<&str>;
 }
 
 impl<T: Page> Call<T> {
     /// Sets the maximum number of entries in a page. The server has an upper limit.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let newest = client.roots().limit(1).await?;
+    /// println!("{:?}", newest.roots.first());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limit(self, entries: usize) -> Self {
         self.parameter("limit", &entries)
     }
 
     /// Requests the page at the `next_cursor` of another page.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let first = client.roots().limit(10).await?;
+    /// if let Some(cursor) = &first.next_cursor {
+    ///     let second = client.roots().limit(10).cursor(cursor).await?;
+    ///     println!("{} more", second.roots.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cursor(self, cursor: &str) -> Self {
         self.parameter("cursor", cursor)
     }
 
     /// Returns the pages one after the other.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -233,7 +360,19 @@ impl<T: Page> Call<T> {
     }
 }
 
-/// The pages of a list.
+/// The pages of a list, one after the other. Created by [`Call::pages`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// let mut pages = client.roots().states(["failed"]).pages();
+/// while let Some(page) = pages.next().await? {
+///     println!("{} runs", page.roots.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pages<T> {
     /// Request for the next page. `None` after the last page.
@@ -246,7 +385,20 @@ impl<T: Page> Pages<T> {
     /// Requests the next page. `None` after the last page. After an error, the same page is requested again.
     ///
     /// # Errors
-    /// As for [`Call::send`].
+    ///
+    /// Returns the errors of [`Call::send`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut pages = client.workers().pages();
+    /// while let Some(page) = pages.next().await? {
+    ///     println!("{} workers", page.workers.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
         let Some(call) = &self.call else { return Ok(None) };
         let page = call.clone().send().await?;
@@ -257,7 +409,20 @@ impl<T: Page> Pages<T> {
     /// Requests the next page and returns its JSON.
     ///
     /// # Errors
-    /// As for [`Call::json`].
+    ///
+    /// Returns the errors of [`Call::json`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut pages = client.workers().pages();
+    /// while let Some(page) = pages.next_json().await? {
+    ///     println!("{}", page["workers"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next_json(&mut self) -> Result<Option<Value>, Error> {
         let Some(call) = &self.call else { return Ok(None) };
         let page = call.clone().json().await?;
@@ -278,7 +443,22 @@ impl<T: Page> Pages<T> {
     }
 }
 
-/// An answer that is read in chunks as it arrives.
+/// An answer that is read in chunks as it arrives, such as an export or a backup.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::ExportFormat;
+///
+/// let mut download = client.export(2106, ExportFormat::Json).open().await?;
+/// let mut bytes = Vec::new();
+/// while let Some(chunk) = download.chunk().await? {
+///     bytes.extend_from_slice(chunk.as_ref());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Download {
     client: Client,
@@ -290,7 +470,18 @@ impl Call<Download> {
     /// Sends the request and returns when the answer begins.
     ///
     /// # Errors
-    /// When the server can't be reached, or refuses the request.
+    ///
+    /// Returns an error if the server can't be reached, or refuses the request.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let backup = client.backup().open().await?;
+    /// println!("{:?} bytes", backup.length_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(self) -> Result<Download, Error> {
         let response = self.response().await?;
         Ok(Download { client: self.client, length_bytes: response.content_length(), response })
@@ -299,6 +490,16 @@ impl Call<Download> {
 
 impl Download {
     /// Returns the total number of bytes, if it is known.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let backup = client.backup().open().await?;
+    /// println!("{:?} bytes", backup.length_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn length_bytes(&self) -> Option<u64> {
         self.length_bytes
     }
@@ -306,7 +507,21 @@ impl Download {
     /// Returns the next chunk. `None` at the end.
     ///
     /// # Errors
-    /// When the connection breaks before the end of the answer.
+    ///
+    /// Returns an error if the connection breaks before the end of the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut backup = client.backup().open().await?;
+    /// let mut size = 0;
+    /// while let Some(chunk) = backup.chunk().await? {
+    ///     size += chunk.as_ref().len();
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
         self.client.chunk(&mut self.response).await
     }

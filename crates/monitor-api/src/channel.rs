@@ -1,4 +1,4 @@
-//! API calls of an agent: its task book and its orders.
+//! API calls of an agent: its task definitions and its orders.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,9 +17,20 @@ use crate::stream::Bound;
 /// Additional wait for an answer that the server sends after a change.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Agents, and the channels of workers.
 impl Client {
     /// `GET /api/v1/agents/{name}/book`: returns the tasks of an agent that were changed after the revision `after`, or all tasks for 0.
     /// The server waits for a change, but not longer than `wait`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let book = client.agent_book("build-1", 0, std::time::Duration::from_secs(30)).await?;
+    /// println!("{} tasks at revision {}", book.tasks.len(), book.revision);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn agent_book(&self, agent: &str, after: u64, wait: Duration) -> Call<AgentBook> {
         let call = self.call(Method::GET, &["api", "v1", "agents", agent, "book"]);
         call.parameter("after", &after).parameter("wait_ms", &wait.as_millis()).patience(wait + GRACE)
@@ -27,14 +38,44 @@ impl Client {
 
     /// `GET /api/v1/agents/{name}/book?known=true`: returns all tasks of an agent, and the server's knowledge of the agent.
     /// Older servers answer with status 400.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let book = client.known_agent_book("build-1").await?;
+    /// println!("{:?}", book.known);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn known_agent_book(&self, agent: &str) -> Call<AgentBook> {
         self.agent_book(agent, 0, Duration::ZERO).parameter("known", &true)
     }
 
-    /// `GET /api/v1/workers/{id}/commands`: opens the channel of a worker. `key` is the worker's secret, of 32 to 128 letters and digits.
+    /// `GET /api/v1/workers/{id}/commands`: opens the channel of a worker.
+    ///
+    /// `key` is the worker's secret, of 32 to 128 letters and digits. `methods` are the names of the methods that the worker executes,
+    /// separated by commas.
     ///
     /// # Errors
-    /// When the server can't be reached, or refuses the request.
+    ///
+    /// Returns an error if the server can't be reached, or refuses the request.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use monitor_api::wire::{CommandReply, CommandStatus, WorkerId};
+    ///
+    /// # let worker: WorkerId = "0199a3ce929d0e0e47360199a3ce929d".parse().expect("32 hex digits");
+    /// let key = "0123456789abcdef0123456789abcdef"; // use random digits
+    /// let mut channel = client.channel(worker, key, "ping").await?;
+    /// let order = channel.next().await?;
+    /// let reply = CommandReply { worker_id: worker, status: CommandStatus::OK, value: None, error: None };
+    /// client.reply(order.id, key, &reply).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn channel(&self, worker: WorkerId, key: &str, methods: &str) -> Result<Channel, Error> {
         let call: Call<Download> = self.call(Method::GET, &["api", "v1", "workers", &worker.to_string(), "commands"]);
         let response = call.header(CHANNEL_KEY, key).parameter("methods", methods).response().await?;
@@ -45,6 +86,22 @@ impl Client {
     }
 
     /// `POST /api/v1/commands/{id}/replies`: sends a worker's reply, with the key of its channel.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use monitor_api::wire::{CommandReply, CommandStatus, WorkerId};
+    ///
+    /// # let worker: WorkerId = "0199a3ce929d0e0e47360199a3ce929d".parse().expect("32 hex digits");
+    /// let key = "0123456789abcdef0123456789abcdef"; // use random digits
+    /// let mut channel = client.channel(worker, key, "ping").await?;
+    /// let order = channel.next().await?;
+    /// let reply = CommandReply { worker_id: worker, status: CommandStatus::OK, value: None, error: None };
+    /// client.reply(order.id, key, &reply).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reply(&self, id: CommandId, key: &str, reply: &CommandReply) -> Call<()> {
         let call = self.call(Method::POST, &["api", "v1", "commands", &id.to_string(), "replies"]);
         call.header(CHANNEL_KEY, key).json_body(serde_json::to_vec(reply).expect("a reply is JSON"))
@@ -53,7 +110,23 @@ impl Client {
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// The channel of a worker, on which it receives orders.
+/// The channel of a worker, on which it receives orders. Created by [`Client::channel`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::wire::{CommandReply, CommandStatus, WorkerId};
+///
+/// # let worker: WorkerId = "0199a3ce929d0e0e47360199a3ce929d".parse().expect("32 hex digits");
+/// let key = "0123456789abcdef0123456789abcdef"; // use random digits
+/// let mut channel = client.channel(worker, key, "ping").await?;
+/// let order = channel.next().await?;
+/// let reply = CommandReply { worker_id: worker, status: CommandStatus::OK, value: None, error: None };
+/// client.reply(order.id, key, &reply).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Channel {
     client: Client,
     blocks: SseByteStream<Chunks>,
@@ -66,10 +139,27 @@ impl std::fmt::Debug for Channel {
 }
 
 impl Channel {
-    /// Waits for the next order. Cancellation safe: dropping the future loses no order. Orders that can't be parsed are skipped.
+    /// Waits for the next order. Orders that can't be parsed are skipped.
+    ///
+    /// # Cancel safety
+    ///
+    /// This method is cancel safe: dropping the future loses no order.
     ///
     /// # Errors
-    /// When the channel breaks, has been silent for too long, or an order exceeds the maximum size of an answer.
+    ///
+    /// Returns an error if the channel breaks, has been silent for too long, or an order exceeds the maximum size of an answer.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// # let worker = "0199a3ce929d0e0e47360199a3ce929d".parse().expect("32 hex digits");
+    /// # let key = "0123456789abcdef0123456789abcdef";
+    /// let mut channel = client.channel(worker, key, "ping").await?;
+    /// println!("{}", channel.next().await?.method);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Result<CommandOrder, Error> {
         let ended = |source: Box<dyn std::error::Error + Send + Sync>| Error::Broken { url: self.client.shown(), source };
         loop {

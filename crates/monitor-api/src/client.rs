@@ -20,9 +20,13 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 /// Maximum wait for the answer to a batch. The batch should be sent again afterwards; the server counts its events once.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client of one server. Clones share its connections, which are opened by the first request.
+/// A client of one server.
 ///
-/// It needs a `tokio` runtime with time and I/O, and must be used only on the runtime on which it was first used.
+/// Its methods create [`Call`]s, one for each route of the API. Clones share the connections, which are opened by the first request.
+///
+/// The client needs a `tokio` runtime with time and I/O. Use it only on the runtime on which it was first used.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), monitor_api::Error> {
@@ -48,7 +52,19 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The answer to a batch, not evaluated.
+/// Unevaluated answer to a batch. Returned by [`Client::post_batch`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// let answer = client.post_batch(b"{}".to_vec(), "identity").await?;
+/// if answer.status != 200 {
+///     eprintln!("{}; again after {:?}", String::from_utf8_lossy(&answer.body), answer.retry_after);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchAnswer {
     /// The HTTP status.
@@ -60,7 +76,17 @@ pub struct BatchAnswer {
 }
 
 impl Client {
-    /// Creates a client with these settings, without a connection.
+    /// Creates a client with these settings. It connects with the first request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Client, Settings};
+    ///
+    /// let client = Client::new(Settings::new("http://127.0.0.1:60010")?);
+    /// assert_eq!(client.url().as_str(), "http://127.0.0.1:60010/");
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn new(settings: Settings) -> Self {
         let mut shown = settings.url.clone();
         // An http URL accepts a user name and a password, so neither call fails.
@@ -71,24 +97,60 @@ impl Client {
     /// Creates a client with the [settings of the environment](Settings::from_env).
     ///
     /// # Errors
-    /// When a setting is invalid.
+    ///
+    /// Returns an error if an environment variable is invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::Client;
+    ///
+    /// let client = Client::from_env()?;
+    /// println!("{}", client.url());
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Ok(Self::new(Settings::from_env()?))
     }
 
     /// Returns a client of the same server that uses this token.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Client, Token};
+    ///
+    /// let client = Client::from_env()?;
+    /// let other = client.with_token(Token::new("another-token")?);
+    /// assert_eq!(other.url(), client.url());
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn with_token(&self, token: Token) -> Self {
         Self::new(self.settings().clone().token(token))
     }
 
     /// Returns the server's address, without user name and password.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Client, Settings};
+    ///
+    /// let client = Client::new(Settings::new("https://ada:secret@monitor.example.com")?);
+    /// assert_eq!(client.url().as_str(), "https://monitor.example.com/");
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn url(&self) -> &Url {
         &self.0.shown
     }
 
-    /// Creates any call of the API, for routes without a method of this client. Each part of the path becomes one
-    /// segment, with special characters escaped.
+    /// Creates a call of any route, for routes without a method of this client.
+    ///
+    /// Each part of `path` becomes one segment of the URL's path, with special characters escaped. Sending the call fails if a part is
+    /// empty, `.` or `..`.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -100,10 +162,26 @@ impl Client {
         Call::new(self.clone(), method, path)
     }
 
-    /// Sends a batch that is already encoded as JSON and compressed with `content_encoding`. Returns any answer; the caller evaluates it.
+    /// Sends a batch of events that is already encoded as JSON and compressed with `content_encoding`, such as `gzip`.
+    ///
+    /// Returns any answer, including a refusal, for the caller to evaluate. To send a [`Batch`](monitor_wire::Batch), use
+    /// [`events`](Self::events).
     ///
     /// # Errors
-    /// When no complete answer arrives within 30 s.
+    ///
+    /// Returns an error if the server can't be reached, or no complete answer arrives within 30 s.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// // `batch.json.gz` contains a batch, as the specification of the wire format describes it.
+    /// let batch = std::fs::read("batch.json.gz").expect("a readable file");
+    /// let answer = client.post_batch(batch, "gzip").await?;
+    /// println!("status {}", answer.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn post_batch(&self, body: Vec<u8>, content_encoding: &str) -> Result<BatchAnswer, Error> {
         let request = self.request(Method::POST, self.address(&["api", "v1", "events"])?)?;
         let request = request.header("content-type", "application/json").header("content-encoding", content_encoding).body(body);

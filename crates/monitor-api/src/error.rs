@@ -12,7 +12,26 @@ use crate::settings::InvalidSetting;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Error of a call. Its addresses contain no password.
+/// Error of a call.
+///
+/// The message describes the failure in a sentence; the causes are its [sources](std::error::Error::source). Addresses in it contain no
+/// password.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::Error;
+///
+/// match client.root(2106).await {
+///     Ok(run) => println!("{}", run.title),
+///     Err(Error::Refused { problem, .. }) if problem.status == 404 => println!("there is no such run"),
+///     Err(error) if error.is_temporary() => println!("try again later: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -75,6 +94,17 @@ pub enum Error {
 
 impl Error {
     /// Returns the HTTP status of the answer, if there was one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// if let Err(error) = client.root(2106).await {
+    ///     assert_eq!(error.status(), Some(404));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { problem, .. } => Some(problem.status),
@@ -84,6 +114,19 @@ impl Error {
     }
 
     /// Returns the problem document, if the server refused the request.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// if let Err(error) = client.roots().parameter("limit", "many").await
+    ///     && let Some(problem) = error.problem()
+    /// {
+    ///     println!("{:?}: {}", problem.parameter, problem.detail);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Refused { problem, .. } => Some(problem),
@@ -92,6 +135,18 @@ impl Error {
     }
 
     /// Returns the wait before the next attempt, if the answer specifies it. At most a minute.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// if let Err(error) = client.status().await {
+    ///     let pause = error.retry_after().unwrap_or(std::time::Duration::from_secs(5));
+    ///     tokio::time::sleep(pause).await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } | Self::Foreign { retry_after, .. } => *retry_after,
@@ -101,6 +156,15 @@ impl Error {
 
     /// Returns true if the same call may succeed later without a change: the server was not reached, the answer broke off or timed out, or
     /// its status is [temporary](is_temporary).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Error, Token};
+    ///
+    /// let invalid = Error::from(Token::new("two words").unwrap_err());
+    /// assert!(!invalid.is_temporary());
+    /// ```
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
@@ -108,7 +172,21 @@ impl Error {
         }
     }
 
-    /// Returns advice for the user, if there is any beyond the error's own message.
+    /// Returns advice for the user in addition to the error's message, if there is any.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// if let Err(error) = client.status().await {
+    ///     eprintln!("error: {}", error.causes());
+    ///     if let Some(hint) = error.hint() {
+    ///         eprintln!("hint: {hint}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } => Some(certificate_hint(&self.causes()).map_or_else(
@@ -121,6 +199,17 @@ impl Error {
     }
 
     /// Returns the messages of the error and of its causes, without repetitions.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// if let Err(error) = client.status().await {
+    ///     eprintln!("error: {}", error.causes());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn causes(&self) -> String {
         with_causes(self)
     }

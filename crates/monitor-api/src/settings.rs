@@ -8,12 +8,30 @@ use std::time::Duration;
 use url::Url;
 
 /// Default address of a server: `monitor server` on this machine.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(monitor_api::server_url(monitor_api::DEFAULT_URL)?.port(), Some(60010));
+/// # Ok::<(), monitor_api::InvalidSetting>(())
+/// ```
 pub const DEFAULT_URL: &str = "http://127.0.0.1:60010";
 
 /// Maximum number of bytes read from a token file.
 const LONGEST_TOKEN_FILE: u64 = 64 << 10;
 
-/// A setting that can't be used, with the expected value. The value of a secret is not included.
+/// A setting that can't be used, with a description of the expected value. The value of a secret is not included.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_api::Settings;
+///
+/// let get = |name: &str| (name == "MONITOR_SERVER_URL").then(|| "localhost".to_owned());
+/// let invalid = Settings::read(get).unwrap_err();
+/// assert_eq!(invalid.name, "MONITOR_SERVER_URL");
+/// println!("{invalid}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
     /// Name of the setting, such as `MONITOR_TOKEN`.
@@ -36,7 +54,18 @@ impl fmt::Display for InvalidSetting {
 
 impl std::error::Error for InvalidSetting {}
 
-/// A token of `monitor token create`: printable characters without spaces. `Debug` does not show it.
+/// An access token, as `monitor token create` prints it: printable characters without spaces. `Debug` does not show it.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_api::Token;
+///
+/// let token = Token::new("secret\n")?;
+/// assert_eq!(token.as_str(), "secret");
+/// assert_eq!(format!("{token:?}"), "***");
+/// # Ok::<(), monitor_api::InvalidSetting>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -44,7 +73,10 @@ impl Token {
     /// Parses a token. Surrounding whitespace, such as the newline at the end of a file, is removed.
     ///
     /// # Errors
-    /// When the text is empty, or contains a character that is not allowed in a token, such as a newline in its middle.
+    ///
+    /// Returns an error if the text is empty, or contains a character that is not allowed in a token, such as a newline in its middle.
+    ///
+    /// # Examples
     ///
     /// ```
     /// assert!(monitor_api::Token::new("abc\n").is_ok());
@@ -66,7 +98,19 @@ impl Token {
     /// Reads a token from the first line of a file.
     ///
     /// # Errors
-    /// When the file can't be read, or its first line is not a token.
+    ///
+    /// Returns an error if the file can't be read, or its first line is not a token.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use monitor_api::{Settings, Token};
+    ///
+    /// let token = Token::from_file("/etc/monitor/token".as_ref())?;
+    /// let settings = Settings::from_env()?.token(token);
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn from_file(path: &Path) -> Result<Self, InvalidSetting> {
         let name = path.display().to_string();
         let mut line = String::new();
@@ -76,7 +120,14 @@ impl Token {
         Self::new(&line).map_err(|invalid| InvalidSetting { name: format!("the first line of {name}"), ..invalid })
     }
 
-    /// Returns the token itself. Send it to a server only.
+    /// Returns the text of the token. It is a secret: don't log it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(monitor_api::Token::new("secret\n")?.as_str(), "secret");
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,11 +139,15 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Parses the address of a server. An address of its page (`…/tasks` and everything below it), as shown by a browser, is
-/// converted to the server's address.
+/// Parses the address of a server.
+///
+/// The address of its page, as a browser shows it (`…/tasks` and everything below it), is converted to the server's address.
 ///
 /// # Errors
-/// When the text is not an http or https URL with a host.
+///
+/// Returns an error if the text is not an http or https URL with a host.
+///
+/// # Examples
 ///
 /// ```
 /// assert_eq!(monitor_api::server_url("https://h/below/tasks/7?tab=logs")?.as_str(), "https://h/below");
@@ -120,6 +175,8 @@ fn base_path(path: &str) -> &str {
 
 /// Settings of a client: the server's address, the token, certificates, timeouts and limits.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_api::{Client, Settings, Token};
 ///
@@ -142,12 +199,34 @@ impl Settings {
     /// Creates settings for the server at this [address](server_url).
     ///
     /// # Errors
-    /// When the text is not an http or https URL with a host.
+    ///
+    /// Returns an error if the text is not an http or https URL with a host.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::Settings;
+    ///
+    /// let settings = Settings::new("http://build-1:60010/tasks/7")?;
+    /// assert_eq!(settings.url().as_str(), "http://build-1:60010/");
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn new(url: &str) -> Result<Self, InvalidSetting> {
         Ok(Self::for_url(server_url(url)?))
     }
 
     /// Creates settings for a server's address that was returned by [`server_url`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings, server_url};
+    ///
+    /// let url = server_url("http://build-1:60010")?;
+    /// let settings = Settings::for_url(url);
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn for_url(url: Url) -> Self {
         Self {
             url,
@@ -164,7 +243,18 @@ impl Settings {
     /// Monitored programs and the command line read the same variables. An empty value counts as not set.
     ///
     /// # Errors
-    /// When a variable is invalid.
+    ///
+    /// Returns an error if a variable is invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Client, Settings};
+    ///
+    /// let client = Client::new(Settings::from_env()?);
+    /// # let _ = client;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
@@ -172,7 +262,21 @@ impl Settings {
     /// Reads the settings like [`Settings::from_env`], with `get` as the source of the variables.
     ///
     /// # Errors
-    /// When a variable is invalid.
+    ///
+    /// Returns an error if a variable is invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use monitor_api::Settings;
+    ///
+    /// let file = HashMap::from([("MONITOR_SERVER_URL", "http://build-1:60010")]);
+    /// let settings = Settings::read(|name| file.get(name).map(|value| (*value).to_owned()))?;
+    /// assert_eq!(settings.url().as_str(), "http://build-1:60010/");
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let value = |name: &str| get(name).filter(|text| !text.trim().is_empty());
         let named = |name: &str, invalid: InvalidSetting| InvalidSetting { name: name.to_owned(), ..invalid };
@@ -186,6 +290,16 @@ impl Settings {
     }
 
     /// Sets the token, which is sent with every request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings, Token};
+    ///
+    /// let settings = Settings::new("https://monitor.example.com")?.token(Token::new("a-token")?);
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
@@ -194,14 +308,37 @@ impl Settings {
 
     /// Sets the only trusted certificate authorities (PEM). By default, the authorities of the system are trusted, or those in the file
     /// that `SSL_CERT_FILE` names.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use monitor_api::Settings;
+    ///
+    /// let pem = std::fs::read("/etc/ssl/company.pem").expect("a readable file");
+    /// let settings = Settings::new("https://monitor.example.com")?.authority(pem);
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authority_pem = Some(pem.into());
         self
     }
 
-    /// Sets the PEM file of the only trusted certificate, regardless of its name and authority. For a server whose certificate file can be
-    /// read on this machine. The file is read at each connection.
+    /// Sets the PEM file of the only trusted certificate, regardless of the host name and the authority in it.
+    ///
+    /// Use it for a server whose certificate file can be read on this machine. The file is read at each connection, so a renewed
+    /// certificate is used without a restart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings};
+    ///
+    /// let settings = Settings::new("https://monitor.example.com")?.certificate_file("/etc/monitor/cert.pem");
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn certificate_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.certificate_file = Some(path.into());
@@ -209,6 +346,16 @@ impl Settings {
     }
 
     /// Sets the maximum time to establish a connection. [default: 10 s]
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings};
+    ///
+    /// let settings = Settings::new("https://monitor.example.com")?.connect_timeout(std::time::Duration::from_secs(2));
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -217,6 +364,16 @@ impl Settings {
 
     /// Sets the maximum time without new data in an answer or a stream. It must be longer than the server's
     /// `stream-heartbeat` (10 s). [default: 60 s]
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings};
+    ///
+    /// let settings = Settings::new("https://monitor.example.com")?.silence_timeout(std::time::Duration::from_secs(30));
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn silence_timeout(mut self, timeout: Duration) -> Self {
         self.silence_timeout = timeout;
@@ -224,6 +381,16 @@ impl Settings {
     }
 
     /// Sets the maximum size of an answer, or of a single message of the stream. Downloads are not limited. [default: 256 MiB]
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::{Settings};
+    ///
+    /// let settings = Settings::new("https://monitor.example.com")?.max_answer_bytes(16 << 20);
+    /// # let _ = settings;
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     #[must_use]
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer_bytes = bytes;
@@ -231,6 +398,15 @@ impl Settings {
     }
 
     /// Returns the server's address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_api::Settings;
+    ///
+    /// assert_eq!(Settings::new("http://build-1:60010")?.url().host_str(), Some("build-1"));
+    /// # Ok::<(), monitor_api::InvalidSetting>(())
+    /// ```
     pub fn url(&self) -> &Url {
         &self.url
     }

@@ -21,13 +21,33 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 
 impl Client {
-    /// `GET /api/v1/stream`: streams events. Each event is sent after it is stored durably.
+    /// `GET /api/v1/stream`: begins the description of an event stream. The server sends each event after it is stored durably.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stream(&self) -> StreamRequest {
         StreamRequest { client: self.clone(), query: Vec::new(), after: None }
     }
 }
 
-/// Filters and starting position of a stream.
+/// Filters and starting position of an event stream. Created by [`Client::stream`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// let mut stream = client.stream().root(2106).types(["process-*"]).open();
+/// println!("{:?}", stream.next().await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read before it is opened"]
 pub struct StreamRequest {
@@ -38,51 +58,142 @@ pub struct StreamRequest {
 
 impl StreamRequest {
     /// Selects events of these types, such as `process-ended`. Globs such as `task-*` are allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().types(["process-ended", "task-*"]).open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn types(self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let types: Vec<_> = types.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self.parameter("types", types.join(","))
     }
 
-    /// Selects events of this tree, by its number or its id, and events of workers, which belong to no tree.
+    /// Selects events of this run, by its number or its id, and events of workers, which belong to no run.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().root(2106).open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn root(self, root: impl Into<RootKey>) -> Self {
         self.parameter("root", root.into().0)
     }
 
     /// Selects events of this process.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().process("a3ce929d0e0e4736".parse().expect("16 hex digits")).open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn process(self, id: ProcessId) -> Self {
         self.parameter("process", id.to_string())
     }
 
-    /// Selects events reported by this worker, and events about processes that it runs. The worker is an [id](monitor_wire::WorkerId), or a
-    /// glob for its name `program@host` or `program@host:pid`, such as `render@*`.
+    /// Selects events reported by this worker, and events about processes that it executes. The worker is an [id](monitor_wire::WorkerId),
+    /// or a glob for its name `program@host` or `program@host:pid`, such as `render@*`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().worker("render@*").open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn worker(self, worker: impl std::fmt::Display) -> Self {
         self.parameter("worker", worker.to_string())
     }
 
     /// Selects events of processes of these kinds, such as `task`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().kinds(["task", "job"]).open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kinds(self, kinds: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self.parameter("kind", kinds.join(","))
     }
 
     /// Selects events of the queue task with this id in its queue.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().task("5f0c1d6e-8a57-4a4d-9d0c-2f6f0f9c2b11").open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn task(self, uuid: &str) -> Self {
         self.parameter("task", uuid.to_owned())
     }
 
     /// Selects events of processes with exactly this name.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().name("compile").open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(self, name: &str) -> Self {
         self.parameter("name", name.to_owned())
     }
 
-    /// Selects only the newest event of every tree among those sent together, with the tree's root and no other model.
-    /// For clients that show lists of trees.
+    /// Selects only the newest event of every run among those sent together, with the run and no other model. For clients that show lists
+    /// of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().roots_only().open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn roots_only(self) -> Self {
         self.parameter("subject", "roots".to_owned())
     }
 
     /// Starts with the event after this one: an `as_of` of any answer, or the number of an event. By default,
     /// the stream starts with new events.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let page = client.roots().await?;
+    /// let mut stream = client.stream().after(page.as_of).open(); // no event is missed after the list was read
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn after(mut self, number: u64) -> Self {
         self.after = Some(number);
         self
@@ -90,11 +201,31 @@ impl StreamRequest {
 
     /// Sends a [gap](StreamItem::Gap) instead of the missed events if there are more than `events` of them. For clients that reload faster
     /// than they process the events.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().after(1_000).within(10_000).open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn within(self, events: u64) -> Self {
         self.parameter("within", events.to_string())
     }
 
     /// Creates the stream. It connects at the first read.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().open();
+    /// println!("{:?}", stream.next().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(self) -> EventStream {
         EventStream {
             client: self.client,
@@ -116,7 +247,27 @@ impl StreamRequest {
     }
 }
 
-/// Item of the stream.
+/// Item of an event stream. Returned by [`EventStream::next`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::StreamItem;
+///
+/// let mut stream = client.stream().types(["process-ended"]).open();
+/// loop {
+///     match stream.next().await? {
+///         StreamItem::Event { number, message } => println!("{number}: {}", message.event.type_name()),
+///         StreamItem::Gap { until, .. } => println!("events up to {until} were missed"),
+///         StreamItem::Interrupted { error, pause } => println!("{error}; next attempt in {pause:?}"),
+///         _ => {}
+///     }
+/// #   break;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamItem {
@@ -148,9 +299,34 @@ pub enum StreamItem {
     },
 }
 
-/// The event stream. After an interruption, it reconnects with increasing pauses and resumes at its position.
+/// An event stream. Created by [`StreamRequest::open`].
 ///
-/// [`EventStream::next`] is cancellation safe: dropping its future loses nothing, so it can be used in a `select!`.
+/// After an interruption, the stream reconnects with increasing pauses and resumes at its position.
+///
+/// # Cancel safety
+///
+/// [`EventStream::next`] is cancel safe: dropping its future loses no item, so it can be used in `tokio::select!`.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+/// use monitor_api::StreamItem;
+///
+/// let mut stream = client.stream().kinds(["task"]).open();
+/// let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
+/// loop {
+///     tokio::select! {
+///         item = stream.next() => if let StreamItem::Event { message, .. } = item? {
+///             println!("{}", message.event.type_name());
+///         },
+///         _ = ticks.tick() => println!("at event {:?}", stream.position()),
+///     }
+/// #   if stream.position().is_some() { break }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct EventStream {
     client: Client,
     query: Vec<(&'static str, String)>,
@@ -202,6 +378,20 @@ impl std::fmt::Debug for EventStream {
 impl EventStream {
     /// Returns the number of the newest event that was returned, or skipped by a filter. Another stream can resume there.
     /// `None` before the first connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let mut stream = client.stream().open();
+    /// stream.next().await?;
+    /// if let Some(position) = stream.position() {
+    ///     let continued = client.stream().after(position).open();
+    ///     println!("{continued:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn position(&self) -> Option<u64> {
         self.position
     }
@@ -209,8 +399,30 @@ impl EventStream {
     /// Waits for the next item.
     ///
     /// # Errors
-    /// When the server refuses permanently (the token has expired, or the tree does not exist), or the answer is not from a Process Monitor
-    /// server. After a message that can't be parsed ([`Error::Unreadable`]), the next call continues with the message after it.
+    ///
+    /// Returns an error if the server refuses permanently (the token has expired, or the run does not exist), or the answer is not from a
+    /// Process Monitor server. After a message that can't be parsed ([`Error::Unreadable`]), the next call continues with the message after
+    /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// use monitor_api::StreamItem;
+    ///
+    /// let mut stream = client.stream().types(["process-ended"]).open();
+    /// loop {
+    ///     match stream.next().await? {
+    ///         StreamItem::Event { number, message } => println!("{number}: {}", message.event.type_name()),
+    ///         StreamItem::Gap { until, .. } => println!("events up to {until} were missed"),
+    ///         StreamItem::Interrupted { error, pause } => println!("{error}; next attempt in {pause:?}"),
+    ///         _ => {}
+    ///     }
+    /// #   break;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Result<StreamItem, Error> {
         loop {
             if let Some(told) = self.told.pop_front() {

@@ -3,9 +3,11 @@
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process that can be the parent of others, identified by the ids of its tree and itself.
+/// A process that can be the parent of others, identified by the id of its run and its own id.
 ///
 /// It can be carried to another thread, or in a message to another program.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Context, Process};
@@ -27,6 +29,8 @@ pub struct Context {
 impl Context {
     /// Creates a context from ids. `None` if one of them is zero.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Context;
     ///
@@ -37,7 +41,9 @@ impl Context {
         Some(Context { root: NonZeroU128::new(root)?, process: NonZeroU64::new(process)? })
     }
 
-    /// Returns the id of the tree.
+    /// Returns the id of the run.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Context;
@@ -49,6 +55,8 @@ impl Context {
     }
 
     /// Returns the id of the process.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Context;
@@ -65,9 +73,9 @@ impl Context {
 pub enum Attachment {
     /// By a context, or by ids passed to the process.
     Explicit,
-    /// Without a context, because exactly one tree was running in this program.
+    /// Without a context, because exactly one run was active in this program.
     Inferred,
-    /// There was no context and no single running tree. The process is a root.
+    /// There was no context and no single active run. The process begins a run.
     Unattached,
 }
 

@@ -13,6 +13,8 @@ impl Context {
     /// Returns the current process of this thread, or else the process inherited from the program that started this
     /// one. `None` if nothing is recorded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Context;
     ///
@@ -30,6 +32,9 @@ impl Context {
     /// Makes the process current on this thread until the guard is dropped.
     ///
     /// The guard is bound to its thread:
+    ///
+    /// # Examples
+    ///
     /// ```compile_fail,E0277
     /// let guard = monitor_client::Context::new(1, 1).unwrap().enter();
     /// std::thread::spawn(move || drop(guard));
@@ -40,6 +45,8 @@ impl Context {
 }
 
 /// Guard that makes a process the parent of all processes that this thread starts, until it is dropped.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Context, CurrentGuard};

@@ -11,6 +11,8 @@ use crate::{clock, current, inside, outcome, sending, verdict};
 ///
 /// A call that sets a field is reported individually, even if there are many similar calls.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{field, normal_task};
 ///
@@ -29,6 +31,8 @@ pub fn field(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
 
 /// Renames the current process. The last name is used.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{normal_task, rename};
 ///
@@ -44,6 +48,8 @@ pub fn rename(name: impl Into<String>) {
 
 /// Marks the current process as failed, even if its function continues and returns a value that is not a failure. The process ends when its
 /// function does. A later `Err` or panic replaces the reason.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{fail, field, normal_task};

@@ -17,6 +17,8 @@ use crate::{cancel, clock, inside, panic, sending, switch};
 
 /// Extension of futures that carries the caller's context to the thread that polls them.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::InCurrent;
 ///
@@ -37,6 +39,8 @@ pub trait InCurrent: Future {
     }
 
     /// Returns a future that runs in this context. Without a context, it runs in the context that is current where it is polled.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{InCurrent, Process};

@@ -9,6 +9,8 @@ use crate::{clock, inside, sending, switch};
 
 /// Adds a line to the log of the current process. Does nothing if nothing is recorded.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{Level, log};
 ///

@@ -18,6 +18,18 @@ const LONGEST_CHAIN: usize = 64;
 /// `Option` or `Poll` of these.
 ///
 /// `Way` distinguishes the implementations and is always inferred.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::Process;
+///
+/// let port = Process::builder("read the port").run(|_| "60010".parse::<u16>());
+/// assert_eq!(port, Ok(60010));
+///
+/// let text = Process::builder("check").run(|_| if port.is_ok() { Ok(()) } else { Err("no port") });
+/// assert_eq!(text, Ok(()));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether the process succeeded",
     label = "expected `()`, `ExitCode`, a `Result` with an error or text, or an `Option` or `Poll` of one of these",

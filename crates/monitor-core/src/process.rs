@@ -21,6 +21,8 @@ use crate::value::Amount;
 ///
 /// It is not current. Other processes become its children only through its [`context`](Self::context).
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::Process;
 ///
@@ -40,7 +42,9 @@ impl Process {
     /// Begins the description of a process. [`begin`](ProcessBuilder::begin), [`enter`](ProcessBuilder::enter),
     /// [`run`](ProcessBuilder::run) or [`instrument`](ProcessBuilder::instrument) start it.
     ///
-    /// Its parent is the current process. Without a current process, it begins a tree of its own.
+    /// Its parent is the current process. Without a current process, it begins a run of its own.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -62,6 +66,8 @@ impl Process {
     /// Returns the context under which other processes can be started: this process or, if there was no room to record it, its parent.
     /// `None` if nothing is recorded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -80,11 +86,13 @@ impl Process {
     /// Declares that another program has begun this process and was killed, and that this program continues it under the ids passed to
     /// [`again`](ProcessBuilder::again). The duration is measured from the start that the other program recorded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     /// use monitor_client::Context;
     ///
-    /// let ids = Context::new(7, 8).unwrap(); // as the program wrote them down that was killed
+    /// let ids = Context::new(7, 8).unwrap(); // stored by the program that was killed
     /// let import = Process::builder("import").again(ids, 1).begin().taken_over();
     /// import.succeed();
     /// ```
@@ -96,6 +104,8 @@ impl Process {
     }
 
     /// Sets a field, or replaces its value.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -112,6 +122,8 @@ impl Process {
 
     /// Renames the process. The last name is used.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -126,6 +138,8 @@ impl Process {
 
     /// Links the process to another process; `relation` is the other process's role. Links that are known before the start are set by
     /// [`ProcessBuilder::link`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -145,6 +159,8 @@ impl Process {
     /// Reports the progress: the amount done, and the total amount if it is known. At most ten reports per
     /// second are sent, and always the last.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -163,6 +179,8 @@ impl Process {
 
     /// Adds a line to the log of the process.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::{Level, Process};
     ///
@@ -176,6 +194,8 @@ impl Process {
     }
 
     /// Adds a line that a command has written to `stdout`, `stderr` or its `terminal`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -191,6 +211,8 @@ impl Process {
 
     /// Ends the process as succeeded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -204,6 +226,8 @@ impl Process {
 
     /// Ends the process as cancelled.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -216,6 +240,8 @@ impl Process {
     }
 
     /// Ends the process with the exit status of a command.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -238,13 +264,15 @@ impl Process {
 
     /// Ends the process as failed by an error, which is recorded with its sources. Text is accepted as well.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
     /// if let Err(error) = "many".parse::<u32>() {
     ///     Process::builder("import").begin().fail(error);
     /// }
-    /// Process::builder("import").begin().fail("the table is gone");
+    /// Process::builder("import").begin().fail("there is no such table");
     /// ```
     pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(mut self, error: E) {
         if let Some(live) = self.live.take() {
@@ -264,6 +292,9 @@ impl Drop for Process {
 /// A process that is current on this thread until it is dropped.
 ///
 /// It is bound to its thread:
+///
+/// # Examples
+///
 /// ```compile_fail,E0277
 /// let entered = monitor_client::Process::builder("here").enter();
 /// std::thread::spawn(move || drop(entered));
@@ -287,6 +318,8 @@ pub struct Entered {
 impl Entered {
     /// Ends the process as succeeded.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -297,6 +330,8 @@ impl Entered {
     }
 
     /// Ends the process as cancelled.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -309,16 +344,20 @@ impl Entered {
 
     /// Ends the process as failed by an error, which is recorded with its sources. Text is accepted as well.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
-    /// Process::builder("import").enter().fail("the table is gone");
+    /// Process::builder("import").enter().fail("there is no such table");
     /// ```
     pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(self, error: E) {
         self.leave().fail(error);
     }
 
     /// Ends being current and returns the process, which continues and can be sent to another thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;

@@ -33,6 +33,8 @@ struct Said {
 /// Reports the progress of the current process: the amount done, and the total amount if it is known. At most ten reports per second are
 /// sent, and always the last. Does nothing if nothing is recorded.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{normal_task, progress};
 ///

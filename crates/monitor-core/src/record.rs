@@ -89,6 +89,8 @@ pub struct Named {
 
 /// A value of a field.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::Value;
 ///
@@ -362,6 +364,8 @@ pub struct Logged {
 
 /// Severity of a log line.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::Level;
 ///
@@ -384,6 +388,8 @@ pub enum Level {
 
 impl Level {
     /// Returns the name on the wire.
+    ///
+    /// # Examples
     ///
     /// ```
     /// assert_eq!(monitor_client::Level::Warn.as_str(), "warn");
@@ -417,6 +423,17 @@ pub struct Ended {
 }
 
 /// The next attempt.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use monitor_client::launcher::Retry;
+///
+/// let retry = Retry { next: SystemTime::now() + Duration::from_secs(10), of: 3 };
+/// assert_eq!(retry.of, 3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// Planned start.
@@ -501,6 +518,15 @@ impl Failure {
 }
 
 /// Exit status of a command.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::launcher::Exit;
+///
+/// let exit = Exit { code: Some(2), message: Some("exit code 2: no such file".to_owned()), ..Exit::default() };
+/// assert_eq!(exit.signal, None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exit {
     /// Exit code, if there is one.

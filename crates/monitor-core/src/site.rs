@@ -20,6 +20,8 @@ mod section {
 /// Returns all attributed functions that are linked into this program, called or not, in no particular order.
 /// Empty without the feature `record`.
 ///
+/// # Examples
+///
 /// ```
 /// for site in monitor_core::registered() {
 ///     println!("{} {} at {}:{}", site.kind, site.name, site.file, site.line);

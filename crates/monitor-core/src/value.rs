@@ -37,6 +37,8 @@ impl From<&str> for Value {
 
 /// An amount of progress: any number, or an `Option` of one. Negative and non-finite numbers count as unknown.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::Process;
 ///

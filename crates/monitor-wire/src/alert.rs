@@ -120,7 +120,7 @@ pub struct ExplainedSign {
     pub notes: Vec<AlertNote>,
 }
 
-/// `GET /api/v1/alerts/explain`: the events of a tree, with the alerts and messages that followed from them.
+/// `GET /api/v1/alerts/explain`: the events of a run, with the alerts and messages that followed from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertExplanation {
@@ -239,11 +239,11 @@ pub struct AlertPreview {
     pub trouble: Option<String>,
 }
 
-/// A hush: a period during which matching alerts send no messages, except recoveries.
+/// A silence: a period during which matching alerts send no messages, except recoveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hush {
-    /// Number of the hush.
+    /// Number of the silence.
     pub id: u64,
     /// Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
     pub scope: String,
@@ -251,23 +251,23 @@ pub struct Hush {
     pub from_us: u64,
     /// End time.
     pub until_us: u64,
-    /// User or token that created the hush.
+    /// User or token that created the silence.
     pub who: String,
     /// Reason.
     pub why: Option<String>,
-    /// Kind of the hush: `snooze` or `maintenance`.
+    /// Kind of the silence: `snooze` or `maintenance`.
     pub kind: String,
 }
 
-/// `GET /api/v1/alerts/hushes`: hushes that have not ended.
+/// `GET /api/v1/alerts/hushes`: silences that have not ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hushes {
-    /// The hushes, the oldest first.
+    /// The silences, the oldest first.
     pub hushes: Vec<Hush>,
 }
 
-/// `POST /api/v1/alerts/hushes`: creates a hush.
+/// `POST /api/v1/alerts/hushes`: creates a silence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -278,7 +278,7 @@ pub struct HushRequest {
     /// Start time. Default: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_us: Option<u64>,
-    /// Length of the hush, such as `90m`, at most 90 days.
+    /// Length of the silence, such as `90m`, at most 90 days.
     #[serde(rename = "for")]
     #[cfg_attr(feature = "openapi", schema(example = "2h"))]
     pub length: String,

@@ -46,7 +46,7 @@ pub struct Dropped {
     pub event_type: String,
     /// Reason: `memory`, `rejected` …
     pub reason: String,
-    /// Tree of the events. None for the total of all trees that are not counted separately.
+    /// Run of the events. None for the total of all runs that are not counted separately.
     #[serde(default)]
     pub root_id: Option<RootId>,
     /// Number of dropped events since the worker started.

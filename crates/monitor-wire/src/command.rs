@@ -182,7 +182,7 @@ pub struct CommandReply {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CancelRequest {
-    /// Process to cancel, together with its descendants. The default is the whole tree.
+    /// Process to cancel, together with its descendants. The default is the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
     /// Maximum time to wait for the processes to end, in milliseconds: 10 to 60,000, default 10,000.
@@ -198,9 +198,9 @@ pub struct CancelRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cancelled {
-    /// Id of the tree.
+    /// Id of the run.
     pub root_id: RootId,
-    /// Process to cancel, together with its descendants; none for the whole tree.
+    /// Process to cancel, together with its descendants; none for the whole run.
     pub process: Option<ProcessId>,
     /// Number of processes to cancel: those that were running or pending.
     pub meant: u64,

@@ -9,7 +9,7 @@ use crate::words::{Fix, Loss};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnosis {
-    /// Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first.
+    /// Processes without a parent. If the request names a run, they are in the order of its tree. Otherwise the newest are first.
     pub findings: Vec<Finding>,
     /// True if there are more processes without a parent, or may be more.
     pub more: bool,
@@ -21,7 +21,7 @@ pub struct Diagnosis {
 pub struct Finding {
     /// The process without a parent.
     pub process: Process,
-    /// Title of the process's tree.
+    /// Title of the process's run.
     pub title: String,
     /// How the process lost its parent.
     pub loss: Loss,
@@ -41,6 +41,6 @@ pub struct Finding {
 pub struct Likely {
     /// The process that may be the parent.
     pub process: Process,
-    /// Title of the process's tree.
+    /// Title of the process's run.
     pub title: String,
 }

@@ -79,7 +79,7 @@ pub enum Event {
     BatchTaskChanged(BatchTaskChanged),
     /// An agent has decided all due times up to a time.
     AgentDecided(AgentDecided),
-    /// An event about a process whose tree the sender does not know.
+    /// An event about a process whose run the sender does not know.
     #[serde(untagged)]
     Unplaced(Unplaced),
     /// An event of a type that this build does not know. It is stored unchanged.
@@ -88,7 +88,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the tree that the event is about. None for events of workers and batch tasks, and for unplaced events.
+    /// Returns the run that the event is about. None for events of workers and batch tasks, and for unplaced events.
     pub fn root_id(&self) -> Option<RootId> {
         match self {
             Self::ProcessQueued(event) => Some(event.root_id),
@@ -225,7 +225,7 @@ macro_rules! process_event {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub struct $name {
-            /// Id of the tree.
+            /// Id of the run.
             pub root_id: RootId,
             /// Id of the process.
             pub id: ProcessId,
@@ -523,7 +523,7 @@ pub struct Retry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProcessOverdue {
-    /// Id of the tree.
+    /// Id of the run.
     pub root_id: RootId,
     /// Id of the process.
     pub id: ProcessId,
@@ -550,7 +550,7 @@ pub struct UnknownEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Link {
-    /// Tree of the other process.
+    /// Run of the other process.
     pub root_id: RootId,
     /// Id of the other process.
     pub id: ProcessId,

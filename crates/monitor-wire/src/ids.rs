@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 impl RootId {
     /// Returns the process id that represents the root's own process in messages that contain only the root id. It is the lower half of the root
-    /// id; none if this half is zero. The project's clients give this id to the process that begins a tree. In any other tree the server treats
+    /// id; none if this half is zero. The project's clients give this id to the process that begins a run. In any other run the server treats
     /// this id as the root's own process.
     ///
     /// ```
@@ -154,7 +154,7 @@ macro_rules! id {
 }
 
 id!(
-    /// Id of a tree: 128 bits, written as 32 lower-case hex digits, never zero.
+    /// Id of a run: 128 bits, written as 32 lower-case hex digits, never zero.
     ///
     /// ```
     /// # use monitor_wire::RootId;
@@ -165,7 +165,7 @@ id!(
     RootId, NonZeroU128, u128, 32, "root id"
 );
 id!(
-    /// Id of a process within its tree: 64 bits, written as 16 lower-case hex digits, never zero.
+    /// Id of a process within its run: 64 bits, written as 16 lower-case hex digits, never zero.
     ProcessId, NonZeroU64, u64, 16, "process id"
 );
 id!(
@@ -177,7 +177,7 @@ id!(
     CommandId, NonZeroU64, u64, 16, "command id"
 );
 
-/// The W3C header `traceparent`, which identifies a process in a tree.
+/// The W3C header `traceparent`, which identifies a process in a run.
 ///
 /// ```
 /// # use monitor_wire::{ProcessId, RootId, Traceparent};
@@ -188,7 +188,7 @@ id!(
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traceparent {
-    /// The tree (W3C: trace id).
+    /// The run (W3C: trace id).
     pub root_id: RootId,
     /// The process in it (W3C: parent id).
     pub process_id: ProcessId,

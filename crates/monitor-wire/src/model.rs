@@ -11,18 +11,18 @@ use crate::queue::Task;
 use crate::words::{Attachment, Kind, Outcome, State, WorkerRole, WorkerState};
 use crate::worker_event::Registered;
 
-/// A tree of processes, described by its root.
+/// A run: a tree of processes, described by its root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Root {
-    /// Id of the tree.
+    /// Id of the run.
     pub root_id: RootId,
-    /// Short number of the tree. The server assigns these numbers in ascending order.
+    /// Short number of the run. The server assigns these numbers in ascending order.
     pub number: u64,
     /// Name of the root's own process. While that process is not known, this and the other fields describe the earliest known process of the
-    /// tree.
+    /// run.
     pub name: String,
-    /// Batch mark of the tree, if it has one.
+    /// Batch mark of the run, if it has one.
     pub batch: Option<String>,
     /// Title for display: `name <batch:number>`, or `name <number>` without a batch mark.
     pub title: String,
@@ -36,9 +36,9 @@ pub struct Root {
     pub elapsed_ns: Option<u64>,
     /// Worker that runs the root's own process.
     pub worker_id: Option<WorkerId>,
-    /// Number of processes in the tree, by state.
+    /// Number of processes in the run, by state.
     pub counts: Counts,
-    /// Reason why the tree failed: the first error on its failing path that contains more than an exit code or a signal, or else the first
+    /// Reason why the run failed: the first error on its failing path that contains more than an exit code or a signal, or else the first
     /// error. The failing path leads from the root's own process down to the failure.
     pub error: Option<Error>,
     /// Time at which the root's own process was queued or ended, or was first reported. Set only if its start is not known.
@@ -47,10 +47,10 @@ pub struct Root {
     /// Progress that the root's own process reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// True if the tree is kept until it is unpinned, regardless of the retention rules.
+    /// True if the run is kept until it is unpinned, regardless of the retention rules.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
-    /// True if the root's own process was started without a context and was not meant to begin a tree.
+    /// True if the root's own process was started without a context and was not meant to begin a run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unattached: bool,
     /// Median duration of past successful runs of this name. Set only while the root's own process runs and if there are enough past runs.
@@ -125,9 +125,9 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Process {
-    /// Id of the process, unique within its tree.
+    /// Id of the process, unique within its run.
     pub id: ProcessId,
-    /// Id of its tree.
+    /// Id of its run.
     pub root_id: RootId,
     /// Parent of the process, as the process reported it. The server may not know the parent.
     pub parent_id: Option<ProcessId>,
@@ -174,7 +174,7 @@ pub struct Process {
     pub progress: Option<Progress>,
     /// Totals of the calls that the process represents, if it is a fold.
     pub fold: Option<Fold>,
-    /// Depth in the tree, 0 for the root's own process. Set only in lists of a tree.
+    /// Depth in the tree of the run, 0 for the root's own process. Set only in lists of the processes of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
     /// Median duration of past successful runs of this name. Set only while the process runs and if there are enough past runs.
@@ -205,25 +205,25 @@ pub struct Process {
     pub task: Option<Box<Task>>,
 }
 
-/// A process and the links to it from other trees.
+/// A process and the links to it from other runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProcessDetail {
     /// The process.
     #[serde(flatten)]
     pub process: Process,
-    /// Links that lead to the process from other trees; left out if there are none.
+    /// Links that lead to the process from other runs; left out if there are none.
     #[serde(default, skip_serializing_if = "LinkedFrom::is_empty")]
     pub linked_from: LinkedFrom,
 }
 
-/// Links that lead to a process from other trees.
+/// Links that lead to a process from other runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkedFrom {
     /// Number of processes that link to the process. At most 1,000 are counted.
     pub count: u64,
-    /// Links of some of these processes. Links from the newest trees are first.
+    /// Links of some of these processes. Links from the newest runs are first.
     pub links: Vec<LinkFrom>,
 }
 
@@ -239,9 +239,9 @@ impl LinkedFrom {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkFrom {
-    /// Tree of the linking process.
+    /// Run of the linking process.
     pub root_id: RootId,
-    /// Title of that tree.
+    /// Title of that run.
     pub title: String,
     /// The linking process.
     pub id: ProcessId,
@@ -389,7 +389,7 @@ impl WorkerTasks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootsPage {
-    /// The trees.
+    /// The runs.
     pub roots: Vec<Root>,
     /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
@@ -401,18 +401,18 @@ pub struct RootsPage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TreePage {
-    /// The tree.
+    /// The run.
     pub root: Root,
     /// Processes in pre-order, beginning with the root's own process. Siblings are ordered by their start.
     pub processes: Vec<Process>,
-    /// Number of parents in the whole tree that are ignored because they would close a cycle.
+    /// Number of parents in the whole run that are ignored because they would close a cycle.
     #[serde(default)]
     pub ignored_parents: u64,
-    /// Number of parents in the whole tree that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
+    /// Number of parents in the whole run that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
     /// shown below the root's own process, as an orphan, with its descendants.
     #[serde(default)]
     pub deep_parents: u64,
-    /// Data of the tree that its programs could not store or send, by type and reason. The sum over all programs.
+    /// Data of the run that its programs could not store or send, by type and reason. The sum over all programs.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
     /// Cursor of the next page, if there is one.
@@ -503,7 +503,7 @@ pub struct WorkersPage {
 pub struct StreamMessage {
     /// The event.
     pub event: Event,
-    /// The tree after the event.
+    /// The run after the event.
     pub root: Option<Root>,
     /// The process after the event.
     pub process: Option<Process>,

@@ -115,7 +115,7 @@ pub struct ErrorStats {
     pub count: u64,
     /// End of the newest process.
     pub last_us: u64,
-    /// Tree of the newest process; none if the tree was deleted.
+    /// Run of the newest process; none if the run was deleted.
     pub root_id: Option<RootId>,
     /// Id of the newest process.
     pub id: ProcessId,
@@ -155,7 +155,7 @@ pub struct CauseStats {
     pub last_us: u64,
     /// True if no root failed with such a message in the seven days before the range.
     pub new: bool,
-    /// Tree of the newest root; none if the tree was deleted.
+    /// Run of the newest root; none if the run was deleted.
     pub root_id: Option<RootId>,
 }
 
@@ -173,13 +173,13 @@ pub struct CausesPage {
     pub as_of: u64,
 }
 
-/// A tree in brief.
+/// A run in brief.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootMark {
-    /// Id of the tree.
+    /// Id of the run.
     pub root_id: RootId,
-    /// Short number of the tree.
+    /// Short number of the run.
     pub number: u64,
     /// State of the root's own process.
     pub state: State,
@@ -189,15 +189,15 @@ pub struct RootMark {
     pub elapsed_ns: Option<u64>,
 }
 
-/// Trees of a name.
+/// Runs of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootName {
-    /// Name of the trees.
+    /// Name of the runs.
     pub name: String,
-    /// Number of trees by state.
+    /// Number of runs by state.
     pub counts: Counts,
-    /// The newest 30 trees, newest first.
+    /// The newest 30 runs, newest first.
     pub roots: Vec<RootMark>,
 }
 
@@ -205,7 +205,7 @@ pub struct RootName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootNamesPage {
-    /// Names. The name with the newest tree is first.
+    /// Names. The name with the newest run is first.
     pub names: Vec<RootName>,
     /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,

@@ -30,7 +30,7 @@ pub struct Status {
     pub alert_mistakes: Vec<String>,
     /// Number of events of types that this server doesn't know, by type.
     pub unknown_events: BTreeMap<String, u64>,
-    /// Number of events that wait for another event, because the tree of their process is not known yet.
+    /// Number of events that wait for another event, because the run of their process is not known yet.
     #[serde(default)]
     pub waiting_events: u64,
     /// Roots by state.
@@ -39,7 +39,7 @@ pub struct Status {
     pub processes: Counts,
     /// Workers by state.
     pub workers: WorkerCounts,
-    /// Data that the workers dropped, for all trees together.
+    /// Data that the workers dropped, for all runs together.
     pub dropped: Vec<Dropped>,
     /// Size of the database on disk, in bytes.
     pub database_bytes: u64,
@@ -67,7 +67,7 @@ pub struct Status {
     /// Reason why the server can't store batches now, in English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// Forward jump of the server's clock that does not count for the ages of trees yet.
+    /// Forward jump of the server's clock that does not count for the ages of runs yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
     /// Agents of batch tasks that are paused or have mistakes in their files, so that they don't start all runs.
@@ -82,10 +82,10 @@ pub struct Status {
     /// Description of the retention rules, in English.
     #[serde(default)]
     pub retention: String,
-    /// Retention rules. The first rule that matches a tree applies to it. Trees that match no rule are kept permanently.
+    /// Retention rules. The first rule that matches a run applies to it. Runs that match no rule are kept permanently.
     #[serde(default)]
     pub keeps: Vec<KeepRule>,
-    /// Maximum size of the database, in bytes. The server deletes the oldest trees while the database is larger.
+    /// Maximum size of the database, in bytes. The server deletes the oldest runs while the database is larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_bytes: Option<u64>,
     /// Tasks that the server repeats in the background, and their current state.
@@ -111,11 +111,11 @@ pub struct DutyState {
     pub restarts: u64,
 }
 
-/// A forward jump of the server's clock, and the time until it counts for the ages of trees.
+/// A forward jump of the server's clock, and the time until it counts for the ages of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClockJump {
-    /// Difference between the clock and the time that the ages of trees are based on, in seconds.
+    /// Difference between the clock and the time that the ages of runs are based on, in seconds.
     pub ahead_s: u64,
     /// Number of seconds until the jump counts. An operator can confirm the jump earlier.
     pub counts_in_s: u64,
@@ -130,18 +130,18 @@ pub struct Confirmed {
     pub clock_jump: Option<ClockJump>,
 }
 
-/// A retention rule: how long trees of some names and outcomes are kept. Without a limit they are kept permanently.
+/// A retention rule: how long runs of some names and outcomes are kept. Without a limit they are kept permanently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeepRule {
-    /// Names of the trees, as a shell pattern; `*` matches all names.
+    /// Names of the runs, as a shell pattern; `*` matches all names.
     pub name: String,
     /// States that the root has ended in; empty for any state.
     pub states: Vec<State>,
-    /// Duration that a tree is kept after its last event, in seconds.
+    /// Duration that a run is kept after its last event, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
-    /// Number of newest trees that are kept for each name.
+    /// Number of newest runs that are kept for each name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

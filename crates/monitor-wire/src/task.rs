@@ -87,7 +87,7 @@ pub struct BatchAgents {
 pub struct BatchMark {
     /// Id of the run.
     pub run: String,
-    /// The run's tree.
+    /// Root id of the run.
     pub root_id: RootId,
     /// Due time of the run.
     pub due_us: u64,
@@ -134,7 +134,7 @@ pub struct BatchVersions {
     pub versions: Vec<BatchVersion>,
 }
 
-/// A run of a batch task. Runs remain available for 400 days after they were due, even if their trees are deleted.
+/// A run of a batch task. Runs remain available for 400 days after they were due, even if the recorded processes are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRun {
@@ -152,7 +152,7 @@ pub struct BatchRun {
     pub trigger: String,
     /// User, token or alert that requested the run. None if the run was not requested.
     pub by: Option<String>,
-    /// The run's tree.
+    /// Root id of the run.
     pub root_id: RootId,
     /// The run's own process.
     pub process_id: ProcessId,
@@ -293,7 +293,7 @@ pub struct BatchDayMark {
     pub ended_us: Option<u64>,
     /// The run, or the first of the combined runs. For a due time without a run: the run that waits or that prevented the start.
     pub run: Option<String>,
-    /// Tree of the run.
+    /// Root id of the run.
     pub root_id: Option<RootId>,
 }
 

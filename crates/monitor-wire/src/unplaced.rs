@@ -1,4 +1,4 @@
-//! Events about processes whose trees the sender does not know. For example, a queue only knows its own id of a task.
+//! Events about processes whose runs the sender does not know. For example, a queue only knows its own id of a task.
 
 use serde::de::{Deserializer, Error as _};
 use serde::ser::{Error as _, Serializer};
@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use crate::event::Event;
 use crate::ids::{ProcessId, RootId};
 
-/// An event without a tree. `native_id` and `native_source` identify its process. The process id is derived from both, and equals the id of the
-/// process that another event with this `native_id` places in a tree.
+/// An event without a run. `native_id` and `native_source` identify its process. The process id is derived from both, and equals the id of the
+/// process that another event with this `native_id` places in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unplaced {
     /// The system that issued `native_id`, such as the address of a queue.
     pub native_source: String,
     /// Id of the process: the first 8 bytes of SHA-256(`native_source` ‖ `native_id`). The server sets it.
     pub id: Option<ProcessId>,
-    /// The event, with placeholders for the ids of the tree and the process.
+    /// The event, with placeholders for the ids of the run and the process.
     event: Box<Event>,
 }
 
-/// Evaluates an expression for an event whose type may omit the tree. Returns `None` for other types.
+/// Evaluates an expression for an event whose type may omit the run. Returns `None` for other types.
 macro_rules! of_any {
     ($event:expr, $of:ident => $value:expr) => {
         match $event {
@@ -42,11 +42,11 @@ macro_rules! of_any {
     };
 }
 
-/// Placeholders for the ids of the tree and the process.
+/// Placeholders for the ids of the run and the process.
 const NOWHERE: (&str, &str) = ("00000000000000000000000000000001", "0000000000000001");
 
 impl Unplaced {
-    /// Types of events that may omit the tree.
+    /// Types of events that may omit the run.
     pub const TYPES: [&str; 13] = [
         "process-queued",
         "process-started",
@@ -63,7 +63,7 @@ impl Unplaced {
         "task-retried",
     ];
 
-    /// Returns the event, with placeholders for the ids of the tree and the process.
+    /// Returns the event, with placeholders for the ids of the run and the process.
     pub fn event(&self) -> &Event {
         &self.event
     }
@@ -79,7 +79,7 @@ impl Unplaced {
         native_id.flatten().unwrap_or_default()
     }
 
-    /// Returns a copy of the event with the ids of its tree and process.
+    /// Returns a copy of the event with the ids of its run and process.
     pub fn place(&self, in_tree: RootId, process: ProcessId) -> Event {
         let mut event = (*self.event).clone();
         let placed = of_any!(&mut event, of => (of.root_id, of.id) = (in_tree, process));

@@ -58,7 +58,7 @@ macro_rules! open_word {
 open_word!(
     /// The kind of a process.
     Kind {
-        /// The root of a tree.
+        /// The root of a run.
         ROOT = "root",
         /// A function, or any other piece of work.
         NORMAL = "normal",
@@ -147,7 +147,7 @@ open_word!(
     Attachment {
         /// From its context, or from ids that were passed to it.
         EXPLICIT = "explicit",
-        /// The only tree that its program was running at that time, or the call that started its thread.
+        /// The only run that its program was running at that time, or the call that started its thread.
         INFERRED = "inferred",
         /// No parent was found.
         UNATTACHED = "unattached",
@@ -173,7 +173,7 @@ open_word!(
         TOKIO_SPAWN = "tokio_spawn",
         /// Call `.in_current()` on its future, because the future is polled elsewhere.
         IN_CURRENT = "in_current",
-        /// No process ran that could be its parent. Let it begin a tree, or monitor its caller.
+        /// No process ran that could be its parent. Let it begin a run, or monitor its caller.
         BEGIN = "begin",
         /// Let the parent's program report the parent.
         TELL_PARENT = "tell_parent",

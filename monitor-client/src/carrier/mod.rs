@@ -24,6 +24,8 @@ use serde_json::Value;
 /// the feature of the crate's name, it is also implemented for `http`'s `HeaderMap`, tonic's `MetadataMap`, lapin's `FieldTable` and the
 /// stream entries that `redis` reads. An implementation for another type needs two functions:
 ///
+/// # Examples
+///
 /// ```
 /// use std::borrow::Cow;
 /// use monitor_client::{Carrier, Context, ContextExt};

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// Its methods are called on threads of their own, several at once. Methods that change something are called
 /// only if `MONITOR_COMMANDS` allows it.
 ///
+/// # Examples
+///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// use monitor_client::commands::{self, Order, TaskSource};
@@ -27,7 +29,7 @@ use serde_json::Value;
 ///         match order {
 ///             Order::Pause { .. } => self.is_paused.store(true, Relaxed),
 ///             Order::Resume => self.is_paused.store(false, Relaxed),
-///             _ => return Err("it is not one of `methods`".to_owned()),
+///             _ => return Err("the method is not supported".to_owned()),
 ///         }
 ///         Ok(Value::Null)
 ///     }
@@ -46,7 +48,8 @@ pub trait TaskSource: Send + Sync + 'static {
     /// Executes an order and returns its result.
     ///
     /// # Errors
-    /// When the order is not executed. The error message is shown to the user who sent the order.
+    ///
+    /// Returns an error if the order is not executed. The error message is shown to the user who sent the order.
     fn handle(&self, order: Order) -> Result<Value, String>;
 
     /// Returns entries to add to the answer to `stats`: `pool`, `limits`, `queues`.
@@ -62,7 +65,18 @@ pub trait TaskSource: Send + Sync + 'static {
 
 static SOURCE: OnceBox<Box<dyn TaskSource>> = OnceBox::new();
 
-/// Registers the source that answers for the tasks of this program. Returns false if there already is one, which stays registered.
+/// Registers the source that executes requests about the tasks of this program. Returns false if there already is one, which stays
+/// registered.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::commands::register_source;
+/// use monitor_client::control::TaskControl;
+///
+/// assert!(register_source(TaskControl::new(4)));
+/// assert!(!register_source(TaskControl::new(8)), "the first source stays registered");
+/// ```
 pub fn register_source(source: impl TaskSource) -> bool {
     let is_first = SOURCE.set(Box::new(Box::new(source))).is_ok();
     // Starts the recorder, because a worker can receive requests before its first task.

@@ -33,6 +33,8 @@ impl TaskControl {
     /// Without it, `call` is unsupported. Set it before [`register`](Self::register), like [`on_purge`](Self::on_purge) and
     /// [`on_retry`](Self::on_retry). Only the first call has an effect.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::control::TaskControl;
     /// use monitor_client::task;
@@ -55,6 +57,26 @@ impl TaskControl {
 
     /// Sets the function that discards the waiting tasks of the given queues (`monitor purge`), or only counts them
     /// ([`QueuePurge::count_only`]). It returns the number of tasks of each queue. Without it, `purge` is unsupported.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::{BTreeMap, VecDeque};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let queue: Arc<Mutex<VecDeque<String>>> = Arc::default();
+    /// let control = TaskControl::new(4).from_queues(["video"]).on_purge(move |purge| {
+    ///     let mut queue = queue.lock().unwrap();
+    ///     let count = queue.len() as u64;
+    ///     if !purge.count_only {
+    ///         queue.clear();
+    ///     }
+    ///     Ok(BTreeMap::from([("video".to_owned(), count)]))
+    /// });
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn on_purge(self, purge: impl Fn(&QueuePurge) -> Result<BTreeMap<String, u64>, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.purge.set(Box::new(purge));
@@ -63,6 +85,21 @@ impl TaskControl {
 
     /// Sets the function that runs an ended task again (`monitor retry`), by its id in the queue. It returns the id of the new attempt.
     /// This should be a new id, because a revoked task is not run under its old one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    /// use monitor_client::task;
+    ///
+    /// let control = TaskControl::new(4).on_retry(|id| {
+    ///     println!("the task {id} is sent again");
+    ///     let ticket = task::send("render").queue("video").begin();
+    ///     // The message goes into the queue, with the ticket.
+    ///     ticket.uuid.ok_or_else(|| "the task was not sent".to_owned())
+    /// });
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn on_retry(self, retry: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.retry.set(Box::new(retry));
@@ -71,6 +108,17 @@ impl TaskControl {
 
     /// Sets the function that counts the waiting tasks of each queue, for `monitor queue list`. Without it, a worker reports
     /// only the tasks that it has received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).on_queues(|| Ok(BTreeMap::from([("video".to_owned(), 17)])));
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn on_queues(self, lengths: impl Fn() -> Result<BTreeMap<String, u64>, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.lengths.set(Box::new(lengths));
@@ -79,6 +127,15 @@ impl TaskControl {
 
     /// Sets the function that restarts the program (`monitor control restart`). It ends the program so that its supervisor starts it again,
     /// or replaces the process. The reply is sent before the function is called. Without it, `restart` is unsupported.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).on_restart(|| std::process::exit(75)); // the supervisor starts it again
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn on_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.restart.set(Box::new(restart));
@@ -87,6 +144,15 @@ impl TaskControl {
 
     /// Sets the function that restarts the threads or child programs that execute tasks, while the program continues (`monitor control
     /// pool-restart`). Without it, `pool-restart` is unsupported.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).on_pool_restart(|| Err("the pool is busy".to_owned()));
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn on_pool_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.pool_restart.set(Box::new(restart));

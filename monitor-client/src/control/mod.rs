@@ -1,8 +1,13 @@
-//! Control of queue tasks by `monitor control`, the page and `POST /api/v1/commands`, for programs that read
-//! their tasks from a queue themselves.
+//! Control of queue tasks by `monitor control`, the page and `POST /api/v1/commands`, for programs that read their tasks from a queue
+//! themselves.
 //!
-//! A [`TaskControl`] keeps the settings made by operators: the start rates and time limits of tasks by name, the number of concurrent
-//! tasks, a pause, the queues, and the revoked tasks. The worker asks it before it runs a task.
+//! A [`TaskControl`] keeps the settings made by operators: the start rates and time limits of tasks by name, the number of concurrent tasks, a
+//! pause, the queues, and the revoked tasks. The worker passes each task through it:
+//! 1. [`TaskControl::accept`] returns a [`Held`] task.
+//! 2. [`Held::start`] or [`Held::ready`] waits until the task may start, and returns a [`Turn`].
+//! 3. [`Turn::run`] or [`Turn::instrument`] executes the task. Its [`Permit`] shows if the task must end.
+//!
+//! # Examples
 //!
 //! ```
 //! use monitor_client::control::TaskControl;
@@ -57,6 +62,17 @@ pub use self::turn::{Held, Permit, Turn};
 use crate::commands::{self, TaskSource};
 
 /// The operators' settings for this worker, and its tasks. Clones share the same state.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::control::TaskControl;
+///
+/// let control = TaskControl::new(4).from_queues(["video"]);
+/// let same = control.clone();
+/// assert_eq!(same.size(), 4);
+/// assert_eq!(same.queues(), ["video"]);
+/// ```
 #[derive(Clone)]
 pub struct TaskControl {
     inner: Arc<Inner>,
@@ -74,12 +90,30 @@ struct Inner {
 
 impl TaskControl {
     /// Creates the control of a pool that runs up to `size` tasks at once. The minimum is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// assert_eq!(TaskControl::new(4).size(), 4);
+    /// assert_eq!(TaskControl::new(0).size(), 1);
+    /// ```
     pub fn new(size: usize) -> Self {
         let size = size.max(1);
         Self::with_bounds(Bounds { min: size, max: size })
     }
 
     /// Creates the control of a pool that runs all available tasks at once, within `min` and `max`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::autoscaled(2, 8);
+    /// assert!((2..=8).contains(&control.size()));
+    /// ```
     pub fn autoscaled(min: usize, max: usize) -> Self {
         let max = max.max(1);
         Self::with_bounds(Bounds { min: min.min(max), max })
@@ -98,6 +132,15 @@ impl TaskControl {
     }
 
     /// Sets the queues that the worker reads tasks from. Operators can change them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).from_queues(["video", "audio"]);
+    /// assert_eq!(control.queues(), ["video", "audio"]);
+    /// ```
     #[must_use]
     pub fn from_queues(self, queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.inner.state().queues = queues.into_iter().map(Into::into).collect();
@@ -105,6 +148,15 @@ impl TaskControl {
     }
 
     /// Sets the settings that `conf` shows. Values named password, token, secret or key are masked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).conf(serde_json::json!({ "prefetch": 16, "password": "shown as masked" }));
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn conf(self, conf: Value) -> Self {
         let _ = self.inner.conf.set(conf);
@@ -112,6 +164,15 @@ impl TaskControl {
     }
 
     /// Registers this control as the source that answers for the program's tasks, unless there already is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).register();
+    /// # let _ = control;
+    /// ```
     #[must_use]
     pub fn register(self) -> Self {
         commands::register_source(self.clone());
@@ -119,21 +180,60 @@ impl TaskControl {
     }
 
     /// Calls `listener` after every order, which may have changed the queues or stopped the worker. Only the first listener is called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).from_queues(["video"]);
+    /// let (wake, woken) = std::sync::mpsc::channel();
+    /// control.on_change(move || drop(wake.send(())));
+    /// assert!(woken.try_recv().is_err()); // no order was received yet
+    /// ```
     pub fn on_change(&self, listener: impl Fn() + Send + Sync + 'static) {
         let _ = self.inner.listener.set(Box::new(listener));
     }
 
     /// Returns the queues to read tasks from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4).from_queues(["video"]);
+    /// for queue in control.queues() {
+    ///     println!("read a task from {queue}");
+    /// }
+    /// ```
     pub fn queues(&self) -> Vec<String> {
         self.inner.state().queues.clone()
     }
 
     /// Returns true if the worker must end and not accept more tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// let control = TaskControl::new(4);
+    /// assert!(!control.is_stopping());
+    /// ```
     pub fn is_stopping(&self) -> bool {
         self.inner.state().is_stopping
     }
 
     /// Returns the current maximum number of concurrent tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use monitor_client::control::TaskControl;
+    ///
+    /// assert_eq!(TaskControl::new(4).size(), 4);
+    /// ```
     pub fn size(&self) -> usize {
         self.inner.state().size(Instant::now())
     }

@@ -10,6 +10,14 @@ use std::time::Instant;
 use monitor_core::Context;
 
 /// Reason why a task must end, or isn't started.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::control::Stop;
+///
+/// assert_eq!(Stop::Revoked.to_string(), "the task was revoked");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {

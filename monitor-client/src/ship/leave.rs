@@ -25,6 +25,18 @@ const FEW: u64 = 200;
 const GATHERING: Duration = Duration::from_secs(5);
 
 /// Reference to the events that a program has left in the spool. Another process can receive it as JSON.
+///
+/// # Examples
+///
+/// ```
+/// use monitor_client::launcher::{Left, leave};
+///
+/// if let Some(left) = leave() {
+///     let text = serde_json::to_string(&left).unwrap(); // for another process
+///     let same: Left = serde_json::from_str(&text).unwrap();
+///     assert_eq!(same, left);
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// An `OsString`, because a path may have bytes that JSON can't represent as a string.
@@ -33,12 +45,15 @@ pub struct Left {
     ended_us: u64,
 }
 
-/// Ends recording and leaves events that the server has not stored in the spool, so that the program ends without waiting.
+/// Ends recording and leaves the events that the server has not stored in the spool, so that the program ends without waiting.
+///
 /// Another process should call [`Left::ship`] after the end of this program. Otherwise, the next program that ships the spools
 /// of dead programs sends the events.
 ///
 /// Returns `None` if the events are sent as usual at the end of the program, because nothing was recorded or a part
 /// of the events is not in the spool.
+///
+/// # Examples
 ///
 /// ```
 /// assert_eq!(monitor_client::launcher::leave(), None); // MONITOR_ENABLED is not set
@@ -74,7 +89,21 @@ impl Left {
     }
 
     /// Sends the events, and the end of the worker, to the server in this process's settings. The program that left them must have ended.
+    ///
     /// Returns true if the server has stored everything; otherwise the events stay in the spool. Makes one attempt and logs nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use monitor_client::launcher::Left;
+    ///
+    /// // In another process, which has received the text of `Left` as its argument:
+    /// let text = std::env::args().nth(1).expect("an argument");
+    /// let left: Left = serde_json::from_str(&text).expect("the JSON of `Left`");
+    /// if !left.ship() {
+    ///     eprintln!("the events stay in the spool");
+    /// }
+    /// ```
     #[must_use]
     pub fn ship(&self) -> bool {
         let (settings, _) = Settings::read(&|name| std::env::var_os(name));

@@ -73,6 +73,8 @@ enum Command {
 /// Declares, before anything is recorded, that this program records processes of its own and few or no calls of functions. The memory for
 /// calls is then not prepared, which saves most of the startup cost, and a program that ends quickly sends everything at once.
 ///
+/// # Examples
+///
 /// ```
 /// monitor_client::launcher::without_calls();
 /// ```

@@ -54,7 +54,10 @@ pub use self::recorded::{LogLine, Recorded, RecordedProcess};
 /// Work on other threads belongs to the root if the context is carried there. It is complete only if those threads have ended.
 ///
 /// # Panics
-/// When the program already records for a server.
+///
+/// Panics if the program already records for a server.
+///
+/// # Examples
 ///
 /// ```
 /// let recorded = monitor_client::testing::record(|| drop(monitor_client::Process::builder("import").begin()));
@@ -75,6 +78,12 @@ pub fn record<R>(work: impl FnOnce() -> R) -> Recorded {
 
 /// Calls a future below a root of its own, like [`record`].
 ///
+/// # Panics
+///
+/// Panics if the program already records for a server.
+///
+/// # Examples
+///
 /// ```
 /// use monitor_client::testing::record_async;
 /// use monitor_client::{assert_tree, normal_task};
@@ -90,9 +99,6 @@ pub fn record<R>(work: impl FnOnce() -> R) -> Recorded {
 /// assert_tree!(recorded, "fetch");
 /// # });
 /// ```
-///
-/// # Panics
-/// When the program already records for a server.
 pub async fn record_async<F: Future>(work: F) -> Recorded {
     let session = Session::begin();
     let work = {
@@ -108,6 +114,8 @@ pub async fn record_async<F: Future>(work: F) -> Recorded {
 /// number (`compile ×4`). A process that did not succeed has its end after a colon: `failed: message`, `cancelled` or `running`.
 ///
 /// Empty lines around the text and the indentation shared by all lines are ignored. [`testing`](crate::testing) has an example.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Process, assert_tree, testing::record};

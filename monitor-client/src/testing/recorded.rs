@@ -8,6 +8,8 @@ use monitor_core::{Level, Value};
 
 /// Processes recorded below one root. Formats as the tree that [`assert_tree!`](crate::assert_tree) compares.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::{Process, testing::record};
 ///
@@ -24,6 +26,8 @@ pub struct Recorded {
 }
 
 /// A recorded process.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Process, testing::record};
@@ -48,6 +52,8 @@ pub struct RecordedProcess {
 }
 
 /// A log line of a process.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::{Level, Process, testing::{LogLine, record}};
@@ -100,7 +106,10 @@ impl Recorded {
     /// Returns the first process with this name.
     ///
     /// # Panics
-    /// When no process has this name. The message contains the tree.
+    ///
+    /// Panics if no process has this name. The message contains the tree.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -115,6 +124,8 @@ impl Recorded {
     }
 
     /// Returns all processes, in the order of their starts.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -224,6 +235,8 @@ impl RecordedProcess {
 
     /// Returns the name, after all changes of it.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::{Process, testing::record};
     ///
@@ -235,6 +248,8 @@ impl RecordedProcess {
     }
 
     /// Returns the kind: `root`, `normal`, `cross_thread`, `cross_process`, or a kind set by the program.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -248,6 +263,8 @@ impl RecordedProcess {
 
     /// Returns the batch mark.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::{Process, testing::record};
     ///
@@ -259,6 +276,8 @@ impl RecordedProcess {
     }
 
     /// Returns the fields, with the last value of each key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -272,6 +291,8 @@ impl RecordedProcess {
 
     /// Returns the log lines, in their original order.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::{Level, Process, testing::record};
     ///
@@ -283,6 +304,8 @@ impl RecordedProcess {
     }
 
     /// Returns `pending`, `running`, `succeeded`, `failed` or `cancelled`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -301,6 +324,8 @@ impl RecordedProcess {
     }
 
     /// Returns the failure message, if the process failed.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};

@@ -12,6 +12,8 @@ use super::Call;
 pin_project! {
     /// Response body that ends the process of its request with the last byte, with the trailers, or when it is dropped.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use axum::{Router, response::Response, routing::get};
     /// use monitor_client::tower::{Body, ServerLayer};

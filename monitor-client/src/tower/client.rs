@@ -23,6 +23,8 @@ use crate::ContextExt;
 /// is 400 or above, as OpenTelemetry specifies for clients, if the gRPC status is not 0, or if an error occurs. It is
 /// cancelled if the request is dropped.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::tower::ClientLayer;
 /// use tower_layer::Layer;
@@ -36,6 +38,8 @@ pub struct ClientLayer;
 
 impl ClientLayer {
     /// Creates a layer for any client.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let layer = monitor_client::tower::ClientLayer::new();
@@ -55,6 +59,8 @@ impl<S> Layer<S> for ClientLayer {
 }
 
 /// Service that records its requests as processes. Created by [`ClientLayer`].
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::tower::{Client, ClientLayer};
@@ -126,6 +132,8 @@ where
 
 pin_project! {
     /// Future of the response. Created by [`Client`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::convert::Infallible;

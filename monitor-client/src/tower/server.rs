@@ -20,13 +20,15 @@ use crate::ContextExt;
 type Name = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
 /// A layer that records every request as a process. It is named `GET /users/{id}` if axum has matched a route (feature `axum`), and
-/// otherwise by the method alone. The path of the URL is never part of a name. The process continues the tree in the caller's
-/// `traceparent`, or begins a tree.
+/// otherwise by the method alone. The path of the URL is never part of a name. The process is part of the run in the caller's
+/// `traceparent`, or begins a run.
 ///
 /// Its fields are `http.method`, `http.route`, `http.status_code` and `rpc.grpc.status_code`. It ends with the last byte of the
 /// response. It fails if the status is 500 or above, if the gRPC status in the headers or trailers is not 0, if the service or the body
 /// returns an error, or if either panics. It is cancelled if the client disconnects. If several of these layers are nested, only the
 /// outermost one records the request.
+///
+/// # Examples
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -42,6 +44,8 @@ pub struct ServerLayer {
 impl ServerLayer {
     /// Creates a layer that names processes by method and route.
     ///
+    /// # Examples
+    ///
     /// ```
     /// let layer = monitor_client::tower::ServerLayer::new();
     /// # drop(layer);
@@ -54,6 +58,9 @@ impl ServerLayer {
     /// return the path of the URL: clients could choose any number of names.
     ///
     /// For tonic, whose services have a path of their own for each method:
+    ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::tower::ServerLayer;
     ///
@@ -124,6 +131,8 @@ fn route_of(_: &Parts) -> Option<&str> {
 
 /// Service that records its requests as processes. Created by [`ServerLayer`].
 ///
+/// # Examples
+///
 /// ```
 /// use axum::Router;
 /// use monitor_client::tower::{Server, ServerLayer};
@@ -170,6 +179,8 @@ where
 
 pin_project! {
     /// Future of the response. Created by [`Server`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use axum::{Router, body::Body, routing::get};

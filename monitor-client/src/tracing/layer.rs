@@ -16,6 +16,8 @@ use super::spans::Spans;
 
 /// Layer that records spans as processes. Created by [`layer`](super::layer).
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::tracing::{FailOn, MonitorLayer, layer};
 /// use tracing_subscriber::Registry;
@@ -37,6 +39,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> MonitorLayer<S> {
     /// Records for each process how long its span was entered (`busy_ns`), how long it was not (`idle_ns`), and the thread on which it was
     /// last entered (`thread`). The fields are sent when the process ends.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use tracing_subscriber::prelude::*;
     ///
@@ -50,6 +54,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> MonitorLayer<S> {
     }
 
     /// Sets which events make a process fail.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::tracing::{FailOn, layer};

@@ -12,7 +12,7 @@
 //!
 //! - A process of kind `span` begins when the span is created and ends when it is closed. The process is current while the span is entered:
 //!   spans, attributed functions and [`Process`](crate::Process)es that begin during this time are its children. A span that begins within
-//!   an attributed function is that function's child. `parent: None` begins a tree, and an explicit parent takes precedence.
+//!   an attributed function is that function's child. `parent: None` begins a run, and an explicit parent takes precedence.
 //! - `record` sets fields or replaces their values, and `follows_from` adds a link. The field `otel.name` sets the name.
 //! - A process fails if an event of level ERROR occurs within its span ([`MonitorLayer::fail_on`]), if it has the field `otel.status_code =
 //!   "ERROR"`, or if a panic unwinds through it. `#[instrument(err)]` emits such an event.
@@ -35,6 +35,8 @@ pub use layer::MonitorLayer;
 
 /// Creates a layer that records spans as processes.
 ///
+/// # Examples
+///
 /// ```
 /// use tracing_subscriber::prelude::*;
 ///
@@ -48,6 +50,8 @@ pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> MonitorLayer<S> {
 }
 
 /// Events that make a process fail. A panic and `otel.status_code = "ERROR"` always do.
+///
+/// # Examples
 ///
 /// ```
 /// use monitor_client::tracing::FailOn;

@@ -19,6 +19,8 @@ use crate::{inside, panic, switch};
 
 /// A process that has not started yet.
 ///
+/// # Examples
+///
 /// ```
 /// use monitor_client::Process;
 ///
@@ -64,6 +66,8 @@ impl ProcessBuilder {
 
     /// Sets the kind: `job`, `step`, `span`, or any other word. The default is `normal`.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -75,6 +79,8 @@ impl ProcessBuilder {
 
     /// Sets the parent, instead of the current process.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::{Context, Process};
     ///
@@ -85,7 +91,9 @@ impl ProcessBuilder {
         self.with(|draft| draft.bond = Bond::Under(parent))
     }
 
-    /// Begins a new tree, even if a process is current.
+    /// Begins a new run, even if a process is current.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -98,6 +106,8 @@ impl ProcessBuilder {
 
     /// Sets the batch mark of a root.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -109,6 +119,8 @@ impl ProcessBuilder {
 
     /// Adds a field.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -119,6 +131,8 @@ impl ProcessBuilder {
     }
 
     /// Links the process to another process; `relation` is the other process's role: `triggered_by`, `retry_of`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Context, Process};
@@ -132,6 +146,8 @@ impl ProcessBuilder {
 
     /// Removes the place in the source, for a process without one, such as a command.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -142,6 +158,8 @@ impl ProcessBuilder {
     }
 
     /// Sets the time after which the process is overdue.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -154,6 +172,8 @@ impl ProcessBuilder {
 
     /// Sets the maximum number of attempts. Set it at the start of each attempt, so that it is known from the first attempt on.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -165,6 +185,8 @@ impl ProcessBuilder {
 
     /// Starts this attempt of the process with these ids. For an attempt from 2 on, the name, kind and parent must be those of the earlier
     /// attempts. For 1, the process gets its ids from elsewhere. The highest attempt determines the state of the process.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::{Context, Process};
@@ -182,6 +204,8 @@ impl ProcessBuilder {
 
     /// Starts the process. It is not current and can be sent to another thread.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -193,6 +217,8 @@ impl ProcessBuilder {
     }
 
     /// Starts the process and makes it current on this thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -208,6 +234,8 @@ impl ProcessBuilder {
     }
 
     /// Calls `work` within the process. The process fails if `work` returns an `Err` or panics.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;
@@ -240,6 +268,8 @@ impl ProcessBuilder {
     /// Wraps a future as the process. Its parent is the process that is current now. It begins when the future is first polled, fails if
     /// the future returns an `Err` or panics, and is cancelled if the future is dropped before its end.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -258,6 +288,8 @@ impl ProcessBuilder {
 
     /// Calls `work` like [`run`](Self::run), with any return type. Only a panic is a failure.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use monitor_client::Process;
     ///
@@ -271,6 +303,8 @@ impl ProcessBuilder {
     }
 
     /// Wraps a future like [`instrument`](Self::instrument), with any output type. Only a panic is a failure.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use monitor_client::Process;

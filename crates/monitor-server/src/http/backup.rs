@@ -26,8 +26,8 @@ const CHUNK: usize = 1 << 20;
     path = "/api/v1/backup",
     tag = "server",
     responses(
-        (status = 200, description = "The copy", body = Vec<u8>, content_type = "application/vnd.sqlite3"),
-        (status = 503, description = "Another copy is being made, or there is no room for one", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The copy of the database", body = Vec<u8>, content_type = "application/vnd.sqlite3"),
+        (status = 503, description = "Another copy is being made, or the disk has too little space", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {

@@ -25,14 +25,14 @@ const MAX_BYTES: usize = 4 << 10;
     post,
     path = "/api/v1/roots/{root}/cancel",
     tag = "commands",
-    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    params(("root" = String, Path, description = "Id or number of the run")),
     request_body = CancelRequest,
     responses(
-        (status = 200, description = "What became of it", body = Cancelled),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result", body = Cancelled),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
         NotAllowed,
-        (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The run or process does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The data has been deleted", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]

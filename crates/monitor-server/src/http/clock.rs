@@ -17,7 +17,7 @@ use crate::retention::Jump;
     path = "/api/v1/clock/confirm",
     tag = "server",
     responses(
-        (status = 200, description = "The clock counts", body = Confirmed),
+        (status = 200, description = "The clock is confirmed", body = Confirmed),
         Unreadable,
     )
 )]

@@ -45,11 +45,11 @@ impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Sm
     get,
     path = "/api/v1/workers/{id}/channel",
     tag = "commands",
-    params(("id" = WorkerId, Path, description = "The worker")),
+    params(("id" = WorkerId, Path, description = "Id of the worker")),
     responses(
-        (status = 200, description = "As it stands", body = WorkerChannel),
+        (status = 200, description = "The state of the channel", body = WorkerChannel),
         Unreadable,
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_channel(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<WorkerChannel> {
@@ -74,17 +74,17 @@ pub(super) struct OrdersParams {
     path = "/api/v1/workers/{id}/commands",
     tag = "commands",
     params(
-        ("id" = WorkerId, Path, description = "The worker, which has sent events"),
+        ("id" = WorkerId, Path, description = "Id of the worker. The server must have accepted a batch from it"),
         OrdersParams,
-        ("Monitor-Channel-Key" = String, Header, description = "32 to 128 letters and digits at random"),
+        ("Monitor-Channel-Key" = String, Header, description = "Secret of the worker for its channel: 32 to 128 random letters and digits"),
     ),
     responses(
-        (status = 200, description = "`event: open`, then `event: command` with this as `data`", body = CommandOrder, content_type = "text/event-stream"),
+        (status = 200, description = "`event: open`, followed by an `event: command` for each order, with this object as its `data`", body = CommandOrder, content_type = "text/event-stream"),
         Unreadable,
-        (status = 403, description = "It is an agent's, and the token is not that agent's", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The channel belongs to another key", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many channels are open: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The worker is an agent, and the token does not belong to this agent", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The channel was opened with another key", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many channels are open. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_orders(
@@ -113,17 +113,17 @@ pub(super) async fn get_orders(
     path = "/api/v1/commands/{id}/replies",
     tag = "commands",
     params(
-        ("id" = CommandId, Path, description = "The command"),
-        ("Monitor-Channel-Key" = String, Header, description = "The key of the worker's channel"),
+        ("id" = CommandId, Path, description = "Id of the command"),
+        ("Monitor-Channel-Key" = String, Header, description = "Key of the worker's channel"),
     ),
     request_body = CommandReply,
     responses(
-        (status = 204, description = "It is taken; that of a durable command is on the disk"),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The command is not for this worker, or the key is another one's", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is answered, or taken by another worker", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Nobody waits for it any more", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The reply is accepted. The reply to a durable command is stored on the disk"),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The command is for another worker, or the key belongs to another worker", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The command does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The command has a reply, or was accepted by another worker", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The command has ended, and the reply is not needed any more", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -149,11 +149,11 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     params(Keyed),
     request_body = CommandRequest,
     responses(
-        (status = 200, description = "What became of it", body = Command),
-        (status = 400, description = "It can't be read, or nobody knows the method", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result", body = Command),
+        (status = 400, description = "The request is invalid, or no worker knows the method", body = Problem, content_type = "application/problem+json"),
         NotAllowed,
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The `Idempotency-Key` belongs to another request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -239,24 +239,24 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
     get,
     path = "/api/v1/commands/{id}",
     tag = "commands",
-    params(("id" = CommandId, Path, description = "The command")),
+    params(("id" = CommandId, Path, description = "Id of the command")),
     responses(
-        (status = 200, description = "As it stands", body = Command),
+        (status = 200, description = "The command and its result for each worker", body = Command),
         Unreadable,
-        (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The command does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Command> {
     Ok(Json(app.commands.command(path.read("id")?).await?))
 }
 
-/// Lists the methods that workers can be asked to execute, with the workers that currently support each.
+/// Lists the methods that workers can execute, with the online workers that support each.
 #[utoipa::path(
     get,
     path = "/api/v1/commands/methods",
     tag = "commands",
     responses(
-        (status = 200, description = "Those that only tell something, then the others", body = CommandMethods),
+        (status = 200, description = "The methods. Those that only return information are first", body = CommandMethods),
         Unreadable,
     )
 )]

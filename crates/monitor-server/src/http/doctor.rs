@@ -32,13 +32,13 @@ pub(super) struct DoctorParams {
 #[utoipa::path(
     get,
     path = "/api/v1/doctor",
-    tag = "trees",
+    tag = "runs",
     params(DoctorParams),
     responses(
-        (status = 200, description = "What it finds", body = Diagnosis),
+        (status = 200, description = "The findings", body = Diagnosis),
         Unreadable,
-        (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The run or process does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The data has been deleted", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_doctor(State(app): State<App>, Strict(params): Strict<DoctorParams>) -> Answer<Diagnosis> {

@@ -21,13 +21,13 @@ use crate::ingest::Speaker;
     request_body(content = Batch, description = "JSON, plain or with `Content-Encoding: zstd`, `gzip` or `deflate`"),
     responses(
         (status = 200, description = "All events up to this number are stored", body = Accepted),
-        (status = 400, description = "Not a batch; `event_number` where one event is at fault", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "An event, `event_number`, reports for an agent, and the token is neither that agent's nor an admin's", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body stopped coming", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "An agent's event, `event_number`, is dated more than a minute ahead of the server, whose clock is at `server_time_us`: send it again later", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large: split it", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body is not a valid batch. If a single event is invalid, `event_number` identifies it", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The event `event_number` is from an agent, and the token belongs neither to this agent nor to an administrator", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body was not received completely in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The event `event_number` of an agent is more than a minute ahead of the server's clock, which is at `server_time_us`. Send it again later", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The batch is too large. Split it", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The content type or encoding is not supported", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is busy or stopping. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_events(

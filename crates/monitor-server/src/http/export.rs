@@ -26,10 +26,10 @@ pub(super) struct ExportParams {
     #[serde(default)]
     #[param(value_type = Option<ExportFormat>)]
     format: ExportFormat,
-    /// With `html`: another tree, by its id or number, that the file shows beside this one.
+    /// With `html`: another run, by its id or number, that the file shows next to this run.
     #[param(value_type = Option<String>)]
     compare: Option<RootName>,
-    /// With `html`: up to 100 more trees that the file contains, by their ids or numbers, between commas.
+    /// With `html`: up to 100 more runs to include in the file, by their ids or numbers, separated by commas.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     with: RootNames,
@@ -71,17 +71,17 @@ impl ExportParams {
     }
 }
 
-/// Writes a whole tree in a form in which it can be taken elsewhere.
+/// Exports a whole run in a format for other programs.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/export",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run"), ExportParams),
     responses(
-        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"), (String = "text/html"))),
+        (status = 200, description = "The run, sent while it is read from the database. An answer that breaks off is incomplete", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"), (String = "text/html"))),
         NoTree,
-        (status = 413, description = "With `html`: the processes alone are larger than `bytes`, or than the server's `max-answer-bytes`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "With `html`: the processes exceed `bytes` or the server's `max-answer-bytes`, even without logs", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many exports are running. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_export(
@@ -125,7 +125,7 @@ pub(super) async fn get_export(
     Ok(([(header::CONTENT_TYPE, content_type), (header::CONTENT_DISPOSITION, &file)], body).into_response())
 }
 
-/// Returns the tree, and the others of the parameters, as one HTML file. The file is built in memory, because its beginning contains counts
+/// Returns the run, and the other runs of the parameters, as one HTML file. The file is built in memory, because its beginning contains counts
 /// of the rest.
 async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
     let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));

@@ -26,9 +26,9 @@ pub(super) struct Health {
     path = "/healthz",
     tag = "server",
     responses(
-        (status = 200, description = "The server works", body = Health),
-        (status = 503, description = "It stores no events now, and why", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "It can't read its database", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The server stores and reads data", body = Health),
+        (status = 503, description = "The server can't store events at present, with the reason", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The server can't read its database", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_health(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Health> {
@@ -45,8 +45,8 @@ pub(super) async fn get_health(State(app): State<App>, Strict(NoParams {}): Stri
     path = "/readyz",
     tag = "server",
     responses(
-        (status = 200, description = "Events are stored", body = Health),
-        (status = 503, description = "It stores no events now, and why", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The server stores events", body = Health),
+        (status = 503, description = "The server can't store events at present, with the reason", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_ready(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Health> {

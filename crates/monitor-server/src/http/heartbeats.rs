@@ -29,7 +29,7 @@ const MOST: usize = 10_000;
     get,
     path = "/api/v1/heartbeats",
     tag = "heartbeats",
-    responses((status = 200, description = "All of them", body = Heartbeats))
+    responses((status = 200, description = "The heartbeats", body = Heartbeats))
 )]
 pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Heartbeats> {
     let now_us = app.clock.wall_us();
@@ -46,9 +46,9 @@ pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): 
     tag = "heartbeats",
     request_body = HeartbeatDefinition,
     responses(
-        (status = 201, description = "Its key", body = HeartbeatKey),
-        (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "The key of the heartbeat", body = HeartbeatKey),
+        (status = 400, description = "The definition is invalid. The error lists all mistakes, one per line", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is already in use", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -84,12 +84,12 @@ pub(super) async fn post_heartbeat(
     put,
     path = "/api/v1/heartbeats/{name}",
     tag = "heartbeats",
-    params(("name" = String, Path, description = "The heartbeat")),
+    params(("name" = String, Path, description = "Name of the heartbeat")),
     request_body = HeartbeatDefinition,
     responses(
-        (status = 200, description = "It is so", body = Heartbeat),
-        (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The changed heartbeat", body = Heartbeat),
+        (status = 400, description = "The definition is invalid. The error lists all mistakes, one per line", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The heartbeat does not exist", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -119,10 +119,10 @@ pub(super) async fn put_heartbeat(
     delete,
     path = "/api/v1/heartbeats/{name}",
     tag = "heartbeats",
-    params(("name" = String, Path, description = "The heartbeat")),
+    params(("name" = String, Path, description = "Name of the heartbeat")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The heartbeat is deleted"),
+        (status = 404, description = "The heartbeat does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete_heartbeat(
@@ -152,12 +152,12 @@ pub(super) async fn delete_heartbeat(
     post,
     path = "/api/v1/heartbeats/{name}/roll",
     tag = "heartbeats",
-    params(("name" = String, Path, description = "The heartbeat")),
+    params(("name" = String, Path, description = "Name of the heartbeat")),
     request_body = HeartbeatRoll,
     responses(
-        (status = 200, description = "Its new key", body = HeartbeatKey),
-        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The new key", body = HeartbeatKey),
+        (status = 400, description = "The body is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The heartbeat does not exist", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]

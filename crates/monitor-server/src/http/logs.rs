@@ -69,8 +69,8 @@ impl LogsParams {
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/logs",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number"), LogsParams),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run"), LogsParams),
     responses(
         (status = 200, description = "One page", body = LogsPage),
         NoTree,
@@ -85,17 +85,17 @@ pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Stric
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/processes/{id}/logs",
-    tag = "trees",
+    tag = "runs",
     params(
-        ("root" = String, Path, description = "The tree: its id, or its number"),
-        ("id" = ProcessId, Path, description = "The process"),
+        ("root" = String, Path, description = "Id or number of the run"),
+        ("id" = ProcessId, Path, description = "Id of the process"),
         LogsParams
     ),
     responses(
         (status = 200, description = "One page", body = LogsPage),
         Unreadable,
-        (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The process does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The data has been deleted", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_process_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {

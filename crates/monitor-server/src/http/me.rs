@@ -18,8 +18,8 @@ use crate::access::{Access, Principal, Token};
     path = "/api/v1/me",
     tag = "access",
     responses(
-        (status = 200, description = "Somebody who is known, or needn't be", body = Me),
-        (status = 401, description = "Nobody who is known", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The caller", body = Me),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_me(Extension(principal): Extension<Option<Principal>>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Me> {
@@ -53,8 +53,8 @@ pub(super) struct AuditParams {
     responses(
         (status = 200, description = "One page", body = AuditPage),
         Unreadable,
-        (status = 401, description = "It takes a token or a login", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "A token or a login is required", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The scope `admin` is required", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_audit(State(app): State<App>, Strict(params): Strict<AuditParams>) -> Answer<AuditPage> {
@@ -71,9 +71,9 @@ pub(super) async fn get_audit(State(app): State<App>, Strict(params): Strict<Aud
     path = "/api/v1/tokens",
     tag = "access",
     responses(
-        (status = 200, description = "All of them", body = Tokens),
-        (status = 401, description = "It takes a token or a login", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The tokens", body = Tokens),
+        (status = 401, description = "A token or a login is required", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The scope `admin` is required", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_tokens(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Tokens> {

@@ -31,7 +31,7 @@ const MOST_WORKERS: usize = 200;
     tag = "server",
     responses(
         (status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text"),
-        (status = 500, description = "The store failed", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The database failed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {

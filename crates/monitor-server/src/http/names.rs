@@ -29,7 +29,7 @@ pub(super) struct NamesParams {
 #[utoipa::path(
     get,
     path = "/api/v1/roots/names",
-    tag = "trees",
+    tag = "runs",
     params(NamesParams),
     responses(
         (status = 200, description = "One page", body = RootNamesPage),

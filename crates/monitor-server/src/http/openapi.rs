@@ -17,22 +17,24 @@ use crate::access::Scope;
 #[openapi(
     info(
         title = "Process Monitor",
-        description = "Takes events, and shows the trees that they make. Times are Unix microseconds, durations nanoseconds; \
-                       errors are `application/problem+json` with a `detail` that says what to do.",
+        description = "The server accepts events from monitored programs and agents, and returns the runs, processes and logs that result from \
+                       them. Times are in Unix microseconds, durations in nanoseconds and sizes in bytes. Errors are \
+                       `application/problem+json`; `detail` describes the mistake and the remedy. A list has a `limit` and returns a \
+                       `next_cursor` if there are more entries.",
     ),
     tags(
-        (name = "events", description = "What monitored programs send"),
-        (name = "OpenTelemetry", description = "What OpenTelemetry's SDKs send, as OTLP/HTTP"),
-        (name = "trees", description = "Roots and their processes"),
-        (name = "statistics", description = "What became of processes, by name and over time"),
+        (name = "events", description = "Events from monitored programs"),
+        (name = "OpenTelemetry", description = "Spans and logs from OpenTelemetry SDKs, as OTLP over HTTP"),
+        (name = "runs", description = "Runs and their processes"),
+        (name = "statistics", description = "Outcomes and durations of processes, by name and over time"),
         (name = "queues", description = "Tasks of queues"),
-        (name = "workers", description = "Who reports"),
-        (name = "batch tasks", description = "Tasks that agents run by rules of time, and their runs"),
-        (name = "alerts", description = "Who is told of what, and why"),
-        (name = "heartbeats", description = "Jobs that run elsewhere, and tell that they ran by `GET`, `HEAD` or `POST /ping/KEY`"),
-        (name = "commands", description = "What is asked of workers, and what they answer"),
-        (name = "stream", description = "What happens, while it happens"),
-        (name = "access", description = "Who asks, and who changed what"),
+        (name = "workers", description = "Programs and agents that report events"),
+        (name = "batch tasks", description = "Tasks that agents run on schedules, and their runs"),
+        (name = "alerts", description = "Alerts, and the rules, channels and silences that determine their messages"),
+        (name = "heartbeats", description = "External jobs, which report each run by `GET`, `HEAD` or `POST /ping/KEY`"),
+        (name = "commands", description = "Requests to workers, and their replies"),
+        (name = "stream", description = "Live events"),
+        (name = "access", description = "Users, tokens and the audit log"),
         (name = "server", description = "The server itself"),
     ),
     components(schemas(

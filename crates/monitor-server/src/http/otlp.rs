@@ -33,11 +33,11 @@ const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("
         description = "`ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd`"
     ),
     responses(
-        (status = 200, description = "`ExportTraceServiceResponse`: stored, but for what `partial_success` counts", body = Object),
-        (status = 400, description = "No such request: `google.rpc.Status`", body = Object),
-        (status = 413, description = "Too large: `google.rpc.Status`", body = Object),
-        (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Object),
+        (status = 200, description = "`ExportTraceServiceResponse`. All spans are stored except those counted in `partial_success`", body = Object),
+        (status = 400, description = "The request is invalid (`google.rpc.Status`)", body = Object),
+        (status = 413, description = "The body is too large (`google.rpc.Status`)", body = Object),
+        (status = 415, description = "The content type or encoding is not supported", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is busy or stopping. Send the request again after `Retry-After`", body = Object),
     )
 )]
 pub(super) async fn post_traces(State(app): State<App>, request: Request) -> Response {
@@ -59,11 +59,11 @@ pub(super) async fn post_traces(State(app): State<App>, request: Request) -> Res
         description = "`ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd`"
     ),
     responses(
-        (status = 200, description = "`ExportLogsServiceResponse`: stored, but for what `partial_success` counts", body = Object),
-        (status = 400, description = "No such request: `google.rpc.Status`", body = Object),
-        (status = 413, description = "Too large: `google.rpc.Status`", body = Object),
-        (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Object),
+        (status = 200, description = "`ExportLogsServiceResponse`. All log records are stored except those counted in `partial_success`", body = Object),
+        (status = 400, description = "The request is invalid (`google.rpc.Status`)", body = Object),
+        (status = 413, description = "The body is too large (`google.rpc.Status`)", body = Object),
+        (status = 415, description = "The content type or encoding is not supported", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is busy or stopping. Send the request again after `Retry-After`", body = Object),
     )
 )]
 pub(super) async fn post_logs(State(app): State<App>, request: Request) -> Response {

@@ -19,10 +19,10 @@ use super::{Answer, App};
 #[utoipa::path(
     post,
     path = "/api/v1/roots/{root}/pin",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run")),
     responses(
-        (status = 200, description = "The tree, pinned", body = Root),
+        (status = 200, description = "The run, now pinned", body = Root),
         NoTree,
     )
 )]
@@ -34,10 +34,10 @@ pub(super) async fn post_pin(State(app): State<App>, path: PathParts, Strict(NoP
 #[utoipa::path(
     delete,
     path = "/api/v1/roots/{root}/pin",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run")),
     responses(
-        (status = 200, description = "The tree, no longer pinned", body = Root),
+        (status = 200, description = "The run, no longer pinned", body = Root),
         NoTree,
     )
 )]
@@ -75,12 +75,12 @@ pub(super) struct DeleteParams {
 #[utoipa::path(
     delete,
     path = "/api/v1/roots/{root}",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number"), DeleteParams),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run"), DeleteParams),
     responses(
-        (status = 204, description = "It is deleted"),
+        (status = 204, description = "The run is deleted"),
         NoTree,
-        (status = 409, description = "It is pinned, or it runs", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The run is pinned, or it is running", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete_root(

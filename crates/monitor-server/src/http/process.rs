@@ -17,16 +17,16 @@ const MOST_LINKS: usize = 50;
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/processes/{id}",
-    tag = "trees",
+    tag = "runs",
     params(
-        ("root" = String, Path, description = "The tree: its id, or its number"),
-        ("id" = ProcessId, Path, description = "The process"),
+        ("root" = String, Path, description = "Id or number of the run"),
+        ("id" = ProcessId, Path, description = "Id of the process"),
     ),
     responses(
-        (status = 200, description = "As it stands", body = ProcessDetail),
+        (status = 200, description = "The process", body = ProcessDetail),
         Unreadable,
-        (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The process does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The data has been deleted", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<ProcessDetail> {

@@ -56,11 +56,11 @@ pub(super) struct ProcessesParams {
 #[utoipa::path(
     get,
     path = "/api/v1/processes",
-    tag = "trees",
+    tag = "runs",
     params(ProcessesParams),
     responses(
         (status = 200, description = "One page", body = ProcessesPage),
-        (status = 400, description = "A parameter can't be read, or too much would have to be searched", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter is invalid, or the search would read too much data", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict<ProcessesParams>) -> Answer<ProcessesPage> {
@@ -97,10 +97,10 @@ const MOST_OF_ID: usize = 50;
 #[utoipa::path(
     get,
     path = "/api/v1/processes/{id}",
-    tag = "trees",
-    params(("id" = String, Path, description = "The process: its id, or six or more of the hex digits that it begins with")),
+    tag = "runs",
+    params(("id" = String, Path, description = "Id of the process, or at least the first six of its hex digits")),
     responses(
-        (status = 200, description = "All of them", body = ProcessesPage),
+        (status = 200, description = "The processes, one for each run", body = ProcessesPage),
         Unreadable,
     )
 )]

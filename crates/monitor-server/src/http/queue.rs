@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Sort {
     params(QueueTasksParams),
     responses(
         (status = 200, description = "One page", body = QueueTasksPage),
-        (status = 400, description = "A parameter can't be read: of a mistake in `q` the column is said", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter is invalid. For a mistake in `q`, the error contains the column", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_queue_tasks(State(app): State<App>, Strict(params): Strict<QueueTasksParams>) -> Answer<QueueTasksPage> {
@@ -166,8 +166,8 @@ pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}):
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QueuesParams {
-    /// Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
-    /// no worker is asked.
+    /// Requests the numbers of the online workers, and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
+    /// no worker receives a request.
     #[serde(default)]
     #[param(value_type = Option<u32>, maximum = 60000, example = 1000)]
     timeout: Timeout,
@@ -175,7 +175,7 @@ pub(super) struct QueuesParams {
 
 /// Counts queue tasks by queue and state.
 ///
-/// With a `timeout`, the server also asks the online workers for the number of tasks that wait in their queues.
+/// With a `timeout`, the server also requests the number of tasks that wait in the queues from the online workers.
 #[utoipa::path(
     get,
     path = "/api/v1/queues",
@@ -184,7 +184,7 @@ pub(super) struct QueuesParams {
     responses(
         (status = 200, description = "All queues", body = Queues),
         Unreadable,
-        (status = 403, description = "Whoever asks may not, or the server's setting `commands` passes nothing on", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller is not allowed to send commands, or the server's setting `commands` forbids them", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_queues(State(app): State<App>, by: Orderer, Strict(params): Strict<QueuesParams>) -> Answer<Queues> {
@@ -209,11 +209,11 @@ pub(super) async fn get_queues(State(app): State<App>, by: Orderer, Strict(param
     get,
     path = "/api/v1/queue-tasks/{uuid}",
     tag = "queues",
-    params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b")),
+    params(("uuid" = String, Path, description = "Id of the task in its queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b")),
     responses(
-        (status = 200, description = "As it stands", body = Process),
+        (status = 200, description = "The task", body = Process),
         Unreadable,
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_queue_task(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
@@ -247,11 +247,11 @@ impl<'de> Deserialize<'de> for Timeout {
     get,
     path = "/api/v1/queue-tasks/{uuid}/result",
     tag = "queues",
-    params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"), ResultParams),
+    params(("uuid" = String, Path, description = "Id of the task in its queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"), ResultParams),
     responses(
-        (status = 200, description = "Its result; `ended` is false if the time was over before", body = QueueTaskResult),
+        (status = 200, description = "The result. `ended` is false if the task had not ended within the time", body = QueueTaskResult),
         Unreadable,
-        (status = 404, description = "No such task, and none has come in the time", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist, and was not sent within the time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_queue_result(

@@ -36,13 +36,13 @@ const DEFAULT_TIMEOUT_MS: u64 = 5_000;
     params(Keyed),
     request_body = QueueCallRequest,
     responses(
-        (status = 201, description = "It is in its queue", body = QueueCalled),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "The task is in its queue", body = QueueCalled),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
         NotAllowed,
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Nobody offers it, or the worker refused: nothing was started. Or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "No online worker supports the task, or the worker refused it, and nothing was started. Or the `Idempotency-Key` belongs to another request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
-        (status = 504, description = "The worker did not answer in time: the task may have been started", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "The worker did not answer in time. It may have started the task", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_call(
@@ -93,10 +93,10 @@ async fn call(app: &App, by: Orderer, request: QueueCallRequest) -> Result<Queue
     params(Keyed),
     request_body = QueueRevokeRequest,
     responses(
-        (status = 200, description = "What became of it, a line for each worker", body = Command),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result, with a line for each worker", body = Command),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
         NotAllowed,
-        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The `Idempotency-Key` belongs to another request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -129,11 +129,11 @@ pub(super) async fn post_revoke(
     params(Keyed),
     request_body = QueueRetryRequest,
     responses(
-        (status = 200, description = "What became of each task", body = QueueRetried),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result for each task", body = QueueRetried),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
         NotAllowed,
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Nobody offers it, or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "No online worker supports the request, or the `Idempotency-Key` belongs to another request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]

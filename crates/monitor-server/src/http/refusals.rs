@@ -7,7 +7,7 @@ use utoipa::IntoResponses;
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum Unreadable {
-    #[response(status = 400, description = "A parameter can't be read", content_type = "application/problem+json")]
+    #[response(status = 400, description = "A parameter is invalid", content_type = "application/problem+json")]
     Unreadable(Problem),
 }
 
@@ -15,11 +15,11 @@ pub(super) enum Unreadable {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum NoTree {
-    #[response(status = 400, description = "A parameter can't be read", content_type = "application/problem+json")]
+    #[response(status = 400, description = "A parameter is invalid", content_type = "application/problem+json")]
     Unreadable(Problem),
-    #[response(status = 404, description = "No such tree", content_type = "application/problem+json")]
+    #[response(status = 404, description = "The run does not exist", content_type = "application/problem+json")]
     Unknown(Problem),
-    #[response(status = 410, description = "It is no longer kept", content_type = "application/problem+json")]
+    #[response(status = 410, description = "The data has been deleted", content_type = "application/problem+json")]
     Gone(Problem),
 }
 
@@ -27,9 +27,9 @@ pub(super) enum NoTree {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum NotTaken {
-    #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
+    #[response(status = 413, description = "The body is too large", content_type = "application/problem+json")]
     TooLarge(Problem),
-    #[response(status = 415, description = "It is no JSON, or compressed", content_type = "application/problem+json")]
+    #[response(status = 415, description = "The body is not JSON, or is compressed", content_type = "application/problem+json")]
     NoJson(Problem),
 }
 
@@ -39,7 +39,7 @@ pub(super) enum NotTaken {
 pub(super) enum NotAllowed {
     #[response(
         status = 403,
-        description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on",
+        description = "The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it",
         content_type = "application/problem+json"
     )]
     Forbidden(Problem),

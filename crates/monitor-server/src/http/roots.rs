@@ -66,7 +66,7 @@ pub(super) enum Sort {
 #[utoipa::path(
     get,
     path = "/api/v1/roots",
-    tag = "trees",
+    tag = "runs",
     params(RootsParams),
     responses(
         (status = 200, description = "One page", body = RootsPage),
@@ -98,10 +98,10 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}",
-    tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    tag = "runs",
+    params(("root" = String, Path, description = "Id or number of the run")),
     responses(
-        (status = 200, description = "The tree, seen from its root", body = Root),
+        (status = 200, description = "The run", body = Root),
         NoTree,
     )
 )]

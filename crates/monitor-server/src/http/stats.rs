@@ -134,7 +134,7 @@ pub(super) struct SeriesParams {
     tag = "statistics",
     params(SeriesParams),
     responses(
-        (status = 200, description = "The steps", body = StatsSeries),
+        (status = 200, description = "The outcomes in each step of the period", body = StatsSeries),
         Unreadable,
     )
 )]
@@ -170,7 +170,7 @@ pub(super) struct ErrorsParams {
     tag = "statistics",
     params(ErrorsParams),
     responses(
-        (status = 200, description = "The most frequent first", body = ErrorsPage),
+        (status = 200, description = "The errors, most frequent first", body = ErrorsPage),
         Unreadable,
     )
 )]
@@ -205,7 +205,7 @@ pub(super) struct CausesParams {
     tag = "statistics",
     params(CausesParams),
     responses(
-        (status = 200, description = "What was there last comes first", body = CausesPage),
+        (status = 200, description = "The causes, most recent first", body = CausesPage),
         Unreadable,
     )
 )]

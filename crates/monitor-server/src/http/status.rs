@@ -15,8 +15,8 @@ use crate::retention::Jump;
     path = "/api/v1/status",
     tag = "server",
     responses(
-        (status = 200, description = "Its version, and what it holds", body = Status),
-        (status = 500, description = "The store failed", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The version of the server, and the size of its data", body = Status),
+        (status = 500, description = "The database failed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {

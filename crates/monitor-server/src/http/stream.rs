@@ -86,7 +86,7 @@ pub(super) struct StreamParams {
     /// faster than they can read the events.
     within: Option<u64>,
     /// Also sends the number of firing alerts, the newest of them, and a version that increases with each change of an alert, a message, a
-    /// hush, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
+    /// silence, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
     /// event and has no id.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
@@ -121,13 +121,13 @@ pub(super) enum Subject {
     get,
     path = "/api/v1/stream",
     tag = "stream",
-    params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "Goes on after this event")),
+    params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "Number of the last event that the client has received. The stream continues after it")),
     responses(
-        (status = 101, description = "On `Upgrade: websocket`"),
+        (status = 101, description = "The connection is now a WebSocket, as requested by `Upgrade: websocket`"),
         (status = 200, description = "`id`: the event's number, `event`: its type or `reset`, `data`: this", body = StreamMessage, content_type = "text/event-stream"),
         Unreadable,
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many read the stream: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The run does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many clients read the stream. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_stream(

@@ -35,16 +35,16 @@ pub(super) struct TreeParams {
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/tree",
-    tag = "trees",
+    tag = "runs",
     params(
-        ("root" = String, Path, description = "The tree: its id, or its number"),
-        ("Accept" = Option<String>, Header, description = "`application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/internals/columns.md): `limit` and `cursor` don't apply"),
+        ("root" = String, Path, description = "Id or number of the run"),
+        ("Accept" = Option<String>, Header, description = "`application/vnd.process-monitor.tree` requests the whole run as binary columns (docs/internals/columns.md); `limit` and `cursor` are ignored"),
         TreeParams
     ),
     responses(
-        (status = 200, description = "One page; or the whole tree as columns", content((TreePage = "application/json"), (Vec<u8> = "application/vnd.process-monitor.tree"))),
+        (status = 200, description = "One page, or the whole run as columns", content((TreePage = "application/json"), (Vec<u8> = "application/vnd.process-monitor.tree"))),
         NoTree,
-        (status = 503, description = "Too much is read: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many large answers are being sent. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_tree(

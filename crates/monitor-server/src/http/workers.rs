@@ -49,11 +49,11 @@ pub(super) async fn get_workers(State(app): State<App>, Strict(params): Strict<W
     get,
     path = "/api/v1/workers/{id}",
     tag = "workers",
-    params(("id" = WorkerId, Path, description = "The worker")),
+    params(("id" = WorkerId, Path, description = "Id of the worker")),
     responses(
-        (status = 200, description = "As it stands", body = Worker),
+        (status = 200, description = "The worker", body = Worker),
         Unreadable,
-        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The worker does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_worker(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Worker> {

@@ -18,11 +18,11 @@ use crate::access::Principal;
     post,
     path = "/api/v1/alerts/{alert}/ack",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number", example = 1)),
+    params(("alert" = u64, Path, description = "Number of the alert", example = 1)),
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is over", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The alert does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The alert is resolved", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_ack(
@@ -43,11 +43,11 @@ pub(in super::super) async fn post_ack(
     post,
     path = "/api/v1/alerts/{alert}/resolve",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number", example = 1)),
+    params(("alert" = u64, Path, description = "Number of the alert", example = 1)),
     responses(
         (status = 200, description = "The alert", body = Alert),
-        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is over already", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The alert does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The alert is already resolved", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_resolve(

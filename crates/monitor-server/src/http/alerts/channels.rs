@@ -16,10 +16,10 @@ use crate::alerts::{Preview, Ruleset};
     post,
     path = "/api/v1/alerts/channels/{channel}/test",
     tag = "alerts",
-    params(("channel" = String, Path, description = "Its name", example = "ops")),
+    params(("channel" = String, Path, description = "Name of the channel", example = "ops")),
     responses(
-        (status = 200, description = "What became of it", body = AlertMessage),
-        (status = 404, description = "No such channel", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result", body = AlertMessage),
+        (status = 404, description = "The channel does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_test(
@@ -37,10 +37,10 @@ pub(in super::super) async fn post_test(
     post,
     path = "/api/v1/alerts/channels/{channel}/preview",
     tag = "alerts",
-    params(("channel" = String, Path, description = "Its name", example = "ops")),
+    params(("channel" = String, Path, description = "Name of the channel", example = "ops")),
     responses(
-        (status = 200, description = "Its text", body = AlertPreview),
-        (status = 404, description = "No such channel", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The text of the message", body = AlertPreview),
+        (status = 404, description = "The channel does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_preview(

@@ -15,7 +15,7 @@ use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use crate::access::Principal;
 
-/// Maximum duration of a hush, in microseconds: 90 days.
+/// Maximum duration of a silence, in microseconds: 90 days.
 const LONGEST_US: u64 = 90 * 86_400 * 1_000_000;
 /// Maximum length of a reason, in bytes.
 const LONGEST_WHY: usize = 1_000;
@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 16 << 10;
     get,
     path = "/api/v1/alerts/hushes",
     tag = "alerts",
-    responses((status = 200, description = "All of them", body = Hushes))
+    responses((status = 200, description = "The silences", body = Hushes))
 )]
 pub(in super::super) async fn get_hushes(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Hushes> {
     Ok(Json(Hushes { hushes: hushes(&app).await? }))
@@ -50,15 +50,15 @@ async fn hushes(app: &App) -> Result<Vec<Hush>, ApiError> {
 
 /// Starts a snooze or a maintenance window: no notifications are sent about the alerts it covers.
 ///
-/// Notifications about recoveries are still sent. Alerts that still fire at the end of the hush are sent then.
+/// Notifications about recoveries are still sent. Alerts that still fire at the end of the silence are sent then.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/hushes",
     tag = "alerts",
     request_body = HushRequest,
     responses(
-        (status = 200, description = "All hushes that are not over", body = Hushes),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The silences that have not ended", body = Hushes),
+        (status = 400, description = "The request is invalid", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -88,15 +88,15 @@ pub(in super::super) async fn post_hush(
     Ok(Json(Hushes { hushes: hushes(&app).await? }))
 }
 
-/// Ends a hush now, so that notifications are sent about alerts that still fire.
+/// Ends a silence now, so that notifications are sent about alerts that still fire.
 #[utoipa::path(
     delete,
     path = "/api/v1/alerts/hushes/{hush}",
     tag = "alerts",
-    params(("hush" = u64, Path, description = "Its number", example = 1)),
+    params(("hush" = u64, Path, description = "Number of the silence", example = 1)),
     responses(
-        (status = 204, description = "It is over"),
-        (status = 404, description = "No such hush", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The silence has ended"),
+        (status = 404, description = "The silence does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn delete_hush(

@@ -76,10 +76,10 @@ pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params):
     get,
     path = "/api/v1/alerts/{alert}",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number", example = 1)),
+    params(("alert" = u64, Path, description = "Number of the alert", example = 1)),
     responses(
         (status = 200, description = "The alert", body = AlertDetail),
-        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The alert does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_alert(
@@ -117,7 +117,7 @@ pub(in super::super) struct ExplainAlertParams {
     process: Option<String>,
 }
 
-/// Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or hush
+/// Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or silence
 /// that decided it.
 #[utoipa::path(
     get,
@@ -125,9 +125,9 @@ pub(in super::super) struct ExplainAlertParams {
     tag = "alerts",
     params(ExplainAlertParams),
     responses(
-        (status = 200, description = "Events that may matter, with decisions", body = AlertExplanation),
+        (status = 200, description = "The events that may raise alerts, with the decisions about them", body = AlertExplanation),
         Unreadable,
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The run does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_alert_explanation(

@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 64 << 10;
     get,
     path = "/api/v1/alerts/rules",
     tag = "alerts",
-    responses((status = 200, description = "All of them", body = AlertRules))
+    responses((status = 200, description = "The rules and channels", body = AlertRules))
 )]
 pub(in super::super) async fn get_rules(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertRules> {
     told(&app).await
@@ -71,12 +71,12 @@ fn source(ruleset: &Ruleset, rule: &Rule) -> &'static str {
     put,
     path = "/api/v1/alerts/rules/{rule}",
     tag = "alerts",
-    params(("rule" = String, Path, description = "Its name", example = "imports")),
+    params(("rule" = String, Path, description = "Name of the rule", example = "imports")),
     request_body(content = Object, example = json!({"on": {"cause": ["failed"], "task": "import-*"}, "times": 2, "to": ["@owner"]})),
     responses(
-        (status = 200, description = "Rules as they hold", body = AlertRules),
-        (status = 400, description = "It has mistakes", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A rule of that name stands in the file", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The rules and channels in effect", body = AlertRules),
+        (status = 400, description = "The rule is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A rule with this name is defined in the file", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -101,11 +101,11 @@ pub(in super::super) async fn put_rule(
     delete,
     path = "/api/v1/alerts/rules/{rule}",
     tag = "alerts",
-    params(("rule" = String, Path, description = "Its name", example = "imports")),
+    params(("rule" = String, Path, description = "Name of the rule", example = "imports")),
     responses(
-        (status = 200, description = "Rules as they hold", body = AlertRules),
-        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It stands in the file", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The rules and channels in effect", body = AlertRules),
+        (status = 404, description = "The rule does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The rule is defined in the file", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn delete_rule(

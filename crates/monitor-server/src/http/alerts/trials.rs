@@ -40,16 +40,16 @@ pub(in super::super) struct TryParams {
 
 /// Tries a rule on past events.
 ///
-/// Returns the alerts that this rule alone would have raised, without hushes.
+/// Returns the alerts that this rule alone would have raised, without silences.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/try",
     tag = "alerts",
     params(TryParams),
     responses(
-        (status = 200, description = "What it would have told", body = AlertTrial),
+        (status = 200, description = "The alerts that the rule would have raised", body = AlertTrial),
         Unreadable,
-        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The rule does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_try(State(app): State<App>, Strict(params): Strict<TryParams>) -> Answer<AlertTrial> {
@@ -70,14 +70,14 @@ pub(in super::super) struct TrialsParams {
 
 /// Tries all rules in effect on past events.
 ///
-/// Returns the alerts that each rule alone would have raised, without hushes.
+/// Returns the alerts that each rule alone would have raised, without silences.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/trials",
     tag = "alerts",
     params(TrialsParams),
     responses(
-        (status = 200, description = "What they would have told", body = AlertTrials),
+        (status = 200, description = "The alerts that each rule would have raised", body = AlertTrials),
         Unreadable,
     )
 )]
@@ -97,10 +97,10 @@ pub(in super::super) async fn get_trials(State(app): State<App>, Strict(params):
     tag = "alerts",
     request_body = RuleDraft,
     responses(
-        (status = 200, description = "What they would have told", body = AlertTrials),
-        (status = 400, description = "They have mistakes, a line each", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "They are too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The alerts that each rule would have raised", body = AlertTrials),
+        (status = 400, description = "The rules are invalid. The error lists all mistakes, one per line", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The rules are too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON, or is compressed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_trials(

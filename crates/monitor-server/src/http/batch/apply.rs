@@ -26,10 +26,10 @@ const MAX_BYTES: usize = 8 << 20;
     tag = "batch tasks",
     request_body = BatchApply,
     responses(
-        (status = 200, description = "What became of each", body = BatchApplied),
-        (status = 400, description = "A definition has mistakes", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines one of them", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Somebody has changed one meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The change of each task", body = BatchApplied),
+        (status = 400, description = "A definition is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "One of the tasks is defined in a file of an agent", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "A task has been changed since this version", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]

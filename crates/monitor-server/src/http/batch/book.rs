@@ -42,11 +42,11 @@ pub(in super::super) struct BookParams {
     get,
     path = "/api/v1/agents/{name}/book",
     tag = "batch tasks",
-    params(("name" = String, Path, description = "The agent"), BookParams),
+    params(("name" = String, Path, description = "Name of the agent"), BookParams),
     responses(
-        (status = 200, description = "Its tasks", body = AgentBook),
+        (status = 200, description = "The tasks of the agent", body = AgentBook),
         Unreadable,
-        (status = 403, description = "The token is another agent's", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another agent", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_book(

@@ -54,7 +54,7 @@ pub(in super::super) struct DayParams {
     tag = "batch tasks",
     params(DayParams),
     responses(
-        (status = 200, description = "The day", body = BatchDay),
+        (status = 200, description = "The runs and due times of the day", body = BatchDay),
         Unreadable,
     )
 )]

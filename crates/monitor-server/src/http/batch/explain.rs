@@ -47,10 +47,10 @@ pub(in super::super) struct ExplainParams {
     get,
     path = "/api/v1/batch-tasks/{name}/explain",
     tag = "batch tasks",
-    params(("name" = String, Path, description = "The task"), ExplainParams),
+    params(("name" = String, Path, description = "Name of the task"), ExplainParams),
     responses(
-        (status = 200, description = "Its due times", body = BatchExplanation),
-        (status = 404, description = "There never was such a task", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The due times and the decisions about them", body = BatchExplanation),
+        (status = 404, description = "The task has never existed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_explain(

@@ -39,12 +39,12 @@ pub(in super::super) struct LogParams {
     get,
     path = "/api/v1/batch-tasks/runs/{id}/log",
     tag = "batch tasks",
-    params(("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"), LogParams),
+    params(("id" = String, Path, description = "Id of the run, such as `gold@20261121T023000Z.1`"), LogParams),
     responses(
-        (status = 200, description = "A piece", body = BatchLog),
+        (status = 200, description = "A part of the log", body = BatchLog),
         Unreadable,
-        (status = 404, description = "No such run, or its log is gone", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Its agent is away, or doesn't answer", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The run does not exist, or its log has been deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The agent is not connected, or does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_log(

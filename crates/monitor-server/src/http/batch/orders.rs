@@ -52,17 +52,20 @@ impl FromRequestParts<App> for Orderer {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum Ordered {
-    #[response(status = 200, description = "What became of the command: its lines wait as long as an agent is away")]
+    #[response(
+        status = 200,
+        description = "The command, with a line for each agent. The line of an agent that is not connected is `waiting`"
+    )]
     Done(Command),
-    #[response(status = 400, description = "It can't be read", content_type = "application/problem+json")]
+    #[response(status = 400, description = "The request is invalid", content_type = "application/problem+json")]
     Unreadable(Problem),
-    #[response(status = 404, description = "No such task, run or agent", content_type = "application/problem+json")]
+    #[response(status = 404, description = "The task, run or agent does not exist", content_type = "application/problem+json")]
     Missing(Problem),
-    #[response(status = 409, description = "The Idempotency-Key is that of another request", content_type = "application/problem+json")]
+    #[response(status = 409, description = "The `Idempotency-Key` belongs to another request", content_type = "application/problem+json")]
     OtherKey(Problem),
-    #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
+    #[response(status = 413, description = "The body is too large", content_type = "application/problem+json")]
     TooLarge(Problem),
-    #[response(status = 415, description = "It is no JSON, or compressed", content_type = "application/problem+json")]
+    #[response(status = 415, description = "The body is not JSON, or is compressed", content_type = "application/problem+json")]
     NoJson(Problem),
 }
 
@@ -74,7 +77,7 @@ pub(super) enum Ordered {
     path = "/api/v1/batch-tasks/{name}/run",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
+        ("name" = String, Path, description = "Name of the task"),
         Keyed,
     ),
     request_body = BatchRunRequest,
@@ -100,7 +103,7 @@ pub(in super::super) async fn post_run(
     path = "/api/v1/batch-tasks/{name}/kill",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
+        ("name" = String, Path, description = "Name of the task"),
         Keyed,
     ),
     request_body = BatchKillRequest,
@@ -130,7 +133,7 @@ pub(in super::super) async fn post_kill(
     path = "/api/v1/batch-tasks/runs/{id}/kill",
     tag = "batch tasks",
     params(
-        ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
+        ("id" = String, Path, description = "Id of the run, such as `gold@20261121T023000Z.1`"),
         Keyed,
     ),
     request_body = BatchEnd,
@@ -156,7 +159,7 @@ pub(in super::super) async fn post_end(
     path = "/api/v1/batch-tasks/runs/{id}/rerun",
     tag = "batch tasks",
     params(
-        ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
+        ("id" = String, Path, description = "Id of the run, such as `gold@20261121T023000Z.1`"),
         Keyed,
     ),
     responses(Ordered)

@@ -36,16 +36,16 @@ const LOOK: Duration = Duration::from_millis(50);
     path = "/api/v1/batch-tasks/{name}/pause",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
+        ("name" = String, Path, description = "Name of the task"),
         Keyed,
     ),
     request_body = BatchPause,
     responses(
-        (status = 200, description = "It is paused", body = BatchTask),
-        (status = 202, description = "Its agent, whose file defines it, is away: it is paused if the agent comes within ten minutes", body = BatchTask),
-        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Its agent refuses", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The schedules are paused", body = BatchTask),
+        (status = 202, description = "The task is defined in a file of its agent, which is not connected. It is paused if the agent connects within ten minutes", body = BatchTask),
+        (status = 400, description = "The body is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The agent refuses the request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -70,14 +70,14 @@ pub(in super::super) async fn post_pause(
     path = "/api/v1/batch-tasks/{name}/resume",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
+        ("name" = String, Path, description = "Name of the task"),
         Keyed,
     ),
     responses(
-        (status = 200, description = "Its rules start runs", body = BatchTask),
-        (status = 202, description = "Its agent, whose file defines it, is away: it is resumed if the agent comes within ten minutes", body = BatchTask),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Its agent refuses", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The schedules are resumed", body = BatchTask),
+        (status = 202, description = "The task is defined in a file of its agent, which is not connected. It is resumed if the agent connects within ten minutes", body = BatchTask),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The agent refuses the request", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn post_resume(
@@ -99,7 +99,7 @@ pub(in super::super) async fn post_resume(
     path = "/api/v1/agents/{name}/pause",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The agent"),
+        ("name" = String, Path, description = "Name of the agent"),
         Keyed,
     ),
     request_body = BatchPause,
@@ -123,7 +123,7 @@ pub(in super::super) async fn post_agent_pause(
     path = "/api/v1/agents/{name}/resume",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The agent"),
+        ("name" = String, Path, description = "Name of the agent"),
         Keyed,
     ),
     responses(Ordered)

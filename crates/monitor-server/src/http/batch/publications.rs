@@ -64,17 +64,17 @@ pub(in super::super) struct CompareParams {
 enum Refusals {
     #[response(
         status = 400,
-        description = "A parameter can't be read, or the agent is to be named",
+        description = "A parameter is invalid, or the agent must be specified",
         content_type = "application/problem+json"
     )]
     Unreadable(Problem),
     #[response(
         status = 404,
-        description = "No such task, publication or file, or the files are gone",
+        description = "The task, publication or file does not exist, or the files have been deleted",
         content_type = "application/problem+json"
     )]
     Missing(Problem),
-    #[response(status = 503, description = "The agent doesn't answer", content_type = "application/problem+json")]
+    #[response(status = 503, description = "The agent does not answer", content_type = "application/problem+json")]
     Silent(Problem),
 }
 
@@ -83,8 +83,8 @@ enum Refusals {
     get,
     path = "/api/v1/batch-tasks/{name}/publications",
     tag = "batch tasks",
-    params(("name" = String, Path, description = "The task"), PublicationsParams),
-    responses((status = 200, description = "What there is", body = BatchPublications), Refusals)
+    params(("name" = String, Path, description = "Name of the task"), PublicationsParams),
+    responses((status = 200, description = "The publications and the runs that left files", body = BatchPublications), Refusals)
 )]
 pub(in super::super) async fn get_publications(
     State(app): State<App>,
@@ -125,11 +125,11 @@ pub(in super::super) async fn get_publications(
     path = "/api/v1/batch-tasks/{name}/publications/{publication}",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("publication" = String, Path, description = "Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`", example = "1"),
         PublicationParams,
     ),
-    responses((status = 200, description = "Its files", body = BatchFiles), Refusals)
+    responses((status = 200, description = "The files of the publication", body = BatchFiles), Refusals)
 )]
 pub(in super::super) async fn get_publication(
     State(app): State<App>,
@@ -146,11 +146,11 @@ pub(in super::super) async fn get_publication(
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/file",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("publication" = String, Path, description = "Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`", example = "1"),
         FileParams,
     ),
-    responses((status = 200, description = "The file", body = BatchFileText), Refusals)
+    responses((status = 200, description = "The content of the file", body = BatchFileText), Refusals)
 )]
 pub(in super::super) async fn get_file(
     State(app): State<App>,
@@ -167,11 +167,11 @@ pub(in super::super) async fn get_file(
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/compare",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("publication" = String, Path, description = "Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`", example = "1"),
         CompareParams,
     ),
-    responses((status = 200, description = "What differs", body = BatchComparison), Refusals)
+    responses((status = 200, description = "The differences", body = BatchComparison), Refusals)
 )]
 pub(in super::super) async fn get_comparison(
     State(app): State<App>,
@@ -190,8 +190,8 @@ pub(in super::super) async fn get_comparison(
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/restore",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("publication" = String, Path, description = "Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`", example = "1"),
         PublicationParams,
         Keyed,
     ),

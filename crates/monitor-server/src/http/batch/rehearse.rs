@@ -35,8 +35,8 @@ const RUNS: usize = 1_000;
     tag = "batch tasks",
     request_body(content = Object, description = "The definition"),
     responses(
-        (status = 200, description = "What would have happened", body = BatchRehearsal),
-        (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The simulated result", body = BatchRehearsal),
+        (status = 400, description = "The definition is invalid", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]

@@ -40,7 +40,7 @@ pub(in super::super) struct RulesParams {
     params(RulesParams),
     responses(
         (status = 200, description = "The next due times", body = NextDues),
-        (status = 400, description = "A rule or parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A rule or parameter is invalid", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_next(State(app): State<App>, Strict(params): Strict<RulesParams>) -> Answer<NextDues> {

@@ -69,10 +69,10 @@ pub(in super::super) async fn get_tasks(State(app): State<App>, Strict(params): 
     get,
     path = "/api/v1/batch-tasks/{name}",
     tag = "batch tasks",
-    params(("name" = String, Path, description = "The task")),
+    params(("name" = String, Path, description = "Name of the task")),
     responses(
         (status = 200, description = "The task", body = BatchTask),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_task(
@@ -103,9 +103,9 @@ pub(super) fn shown(task: BatchTask) -> Response {
     tag = "batch tasks",
     request_body(content = Object, description = "The definition"),
     responses(
-        (status = 201, description = "It is there", body = BatchTask),
-        (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "The new task", body = BatchTask),
+        (status = 400, description = "The definition is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is already in use", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -129,16 +129,16 @@ pub(in super::super) async fn post_task(
     path = "/api/v1/batch-tasks/{name}",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("If-Match" = String, Header, description = "The task's version, like `\"3\"`; or `*` for whichever it is"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("If-Match" = String, Header, description = "Version of the task that is replaced, such as `\"3\"`, or `*` for any version"),
     ),
     request_body(content = Object, description = "The definition"),
     responses(
-        (status = 200, description = "It is so", body = BatchTask),
-        (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines it, and that agent is connected", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The changed task", body = BatchTask),
+        (status = 400, description = "The definition is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The task is defined in a file of an agent, and this agent is connected", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The task has been changed since this version", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -171,15 +171,15 @@ pub(in super::super) async fn put_task(
     path = "/api/v1/batch-tasks/{name}",
     tag = "batch tasks",
     params(
-        ("name" = String, Path, description = "The task"),
-        ("If-Match" = Option<String>, Header, description = "The task's version, if it is to be that one"),
+        ("name" = String, Path, description = "Name of the task"),
+        ("If-Match" = Option<String>, Header, description = "Version of the task, such as `\"3\"`. If it is set, only this version is deleted"),
     ),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 400, description = "Another task starts it when it has ended", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The task is deleted"),
+        (status = 400, description = "Another task starts this task at its end", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The task does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The task is defined in a file of an agent", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The task has been changed since this version", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn delete_task(
@@ -208,10 +208,10 @@ pub(in super::super) async fn delete_task(
     get,
     path = "/api/v1/batch-tasks/{name}/versions",
     tag = "batch tasks",
-    params(("name" = String, Path, description = "The task")),
+    params(("name" = String, Path, description = "Name of the task")),
     responses(
-        (status = 200, description = "Its versions", body = BatchVersions),
-        (status = 404, description = "There never was such a task", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The versions of the task", body = BatchVersions),
+        (status = 404, description = "The task has never existed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_versions(
