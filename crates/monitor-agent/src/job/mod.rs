@@ -166,7 +166,11 @@ impl Jobs {
 
     fn log_failure(&self, done: Result<(), AgentError>) {
         if let Err(error) = done {
-            tracing::error!(agent = self.agent, error = monitor_http::with_causes(&error), "the agent's database refuses a change by a job");
+            tracing::error!(
+                agent = self.agent,
+                error = monitor_http::with_causes(&error),
+                "the agent's database refuses a change by a job"
+            );
         }
     }
 }

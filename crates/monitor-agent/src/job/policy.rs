@@ -49,16 +49,18 @@ impl JobPolicy {
         if let Some(scripts) = &self.scripts {
             let sha = sha256(order.script.as_bytes());
             if !scripts.iter().any(|script| script.eq_ignore_ascii_case(&sha)) {
-                return Some(format!("the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"));
+                return Some(format!(
+                    "the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"
+                ));
             }
         }
         if let Some(rule) = self.refuse.iter().find(|rule| rule.is_match(&order.script)) {
             return Some(format!("the script matches {:?} in `refuse` in [jobs] of this host's agent.toml", rule.as_str()));
         }
         order.secrets.values().find_map(|source| match source {
-            SecretSource::Env(name) if !self.secret_env.contains(name) => {
-                Some(format!("the variable {name:?} is not among the secrets of this host: add it to `secret-env` in [jobs] of its agent.toml"))
-            }
+            SecretSource::Env(name) if !self.secret_env.contains(name) => Some(format!(
+                "the variable {name:?} is not among the secrets of this host: add it to `secret-env` in [jobs] of its agent.toml"
+            )),
             SecretSource::Env(_) | SecretSource::File(_) => None,
         })
     }

@@ -42,7 +42,13 @@ impl Jobs {
         self.scripts.remove(&key.run_id());
         self.active().running.remove(&key);
         self.log_failure(self.start_waiting());
-        tracing::info!(run = key.run_id(), status = end.status.0, exit_code = end.exit_code, reason = end.reason, "the script of a job has ended");
+        tracing::info!(
+            run = key.run_id(),
+            status = end.status.0,
+            exit_code = end.exit_code,
+            reason = end.reason,
+            "the script of a job has ended"
+        );
         let amounts = sending.finish();
         let (at_us, event) = (end.at_us, end.event(tag(&folder), amounts.sent, amounts.omitted));
         let mut backoff = Backoff::default();
@@ -122,7 +128,9 @@ impl Jobs {
         let Some(order) = &run.order else { return Err(End::lost("the order of the run can't be read any more")) };
         let account = account(order)?;
         let path = self.scripts.path(&run.key.run_id(), &account, order.language);
-        self.scripts.write(&path, &account, &order.script).map_err(|error| unable(format!("{} can't be written: {error}", path.display())))?;
+        self.scripts
+            .write(&path, &account, &order.script)
+            .map_err(|error| unable(format!("{} can't be written: {error}", path.display())))?;
         let parent = [("MONITOR_ROOT_ID", order.root_id.as_str()), ("MONITOR_PARENT_ID", order.process_id.as_str())];
         let env = self.env.iter().map(|(name, value)| (*name, value.as_os_str()));
         let env = env.chain(parent.map(|(name, value)| (name, value.as_ref())));

@@ -82,10 +82,8 @@ fn a_repeated_order_starts_once_and_its_last_state_is_reported_again() {
 #[test]
 fn the_owners_rules_refuse_orders_and_are_named() {
     let host = Host::start("refuse = ['rm\\s+-rf']\nsecret-env = [\"AGENTS_SECRET\"]");
-    let with_secret = |name: &str| JobOrder {
-        secrets: [("T".to_owned(), SecretSource::Env(name.to_owned()))].into(),
-        ..order("echo ${#T} $T")
-    };
+    let with_secret =
+        |name: &str| JobOrder { secrets: [("T".to_owned(), SecretSource::Env(name.to_owned()))].into(), ..order("echo ${#T} $T") };
     for (order, status, words) in [
         (order("rm  -rf /tmp/x"), HostStatus::REFUSED, "refuse"),
         (with_secret("PATH"), HostStatus::REFUSED, "secret-env"),

@@ -133,7 +133,8 @@ fn serve(stream: &TcpStream, (data, changed): &(Mutex<Data>, Condvar)) -> Option
             locked.reports.extend(reports.into_iter().map(|report| (report.number, report)));
             (204, String::new())
         } else if path.ends_with("/job-output") {
-            let number = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok()).unwrap();
+            let number =
+                |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok()).unwrap();
             let key = JobRunKey { job: number("job"), step: number("step"), host: number("host"), attempt: number("attempt") as u32 };
             assert!(body.len() <= 1 << 20, "{} bytes at once", body.len());
             let output = locked.output.entry(key.run_id()).or_default();
