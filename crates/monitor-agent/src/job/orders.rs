@@ -7,11 +7,11 @@ use monitor_runs::{Life, Run, Step, now_us};
 use monitor_wire::{HostStatus, JobOrder, JobOrders, JobReportEvent, JobRunKey, SignedJobOrder};
 use serde::Deserialize;
 
-use super::account::Account;
 use super::store::{self, OpenRun, RunState};
 use super::verdict::End;
 use super::{Active, Jobs, STACK, signature};
 use crate::error::AgentError;
+use crate::job_policy::Account;
 
 /// Pause between two looks at a run that is just starting.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);

@@ -8,11 +8,11 @@ use monitor_http::with_causes;
 use monitor_runs::{Follower, Life, Run, RunError, Secret, Spec, Step, now_us};
 use monitor_wire::{Backoff, HostStatus, JobOrder, SecretSource};
 
-use super::account::Account;
 use super::output::{Sending, tag};
 use super::store::{self, OpenRun};
 use super::verdict::End;
 use super::{FIRST_PAUSE, Jobs, LONGEST_PAUSE, interpreter};
+use crate::job_policy::Account;
 
 /// Reason for a run that was not started in time.
 pub(super) const TOO_LATE: &str = "the order expired before the script could begin";

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monitor_wire::{JobKeys, SignedJobOrder};
 
-use super::policy::sha256;
+use crate::job_policy::sha256;
 
 /// Checks that a pinned key has signed the order.
 ///

@@ -60,7 +60,7 @@ impl Database {
         Ok(found?.unwrap_or(false))
     }
 
-    /// Runs that have not ended, in the order in which they were accepted.
+    /// Runs that have not ended, first accepted first.
     pub(super) fn open_job_runs(&self) -> Result<Vec<OpenRun>, AgentError> {
         let sql = "SELECT job, step, host, attempt, job_order, state, expires_us FROM job_run WHERE state != 'ended' ORDER BY rowid";
         let of = |row: &Row<'_>| {
@@ -118,7 +118,7 @@ pub(super) fn write_accepted(to: &Transaction<'_>, order: &JobOrder, text: Optio
     write_report(to, &order.key, now_us, JobReportEvent::Accepted)
 }
 
-/// Adds a run of which only the folder is left.
+/// Adds a run that was found by its folder.
 pub(super) fn write_found(to: &Transaction<'_>, key: &JobRunKey, now_us: u64) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO job_run(job, step, host, attempt, state, changed_us, expires_us) VALUES(?, ?, ?, ?, 'started', ?, ?)";
     let (job, step, host, attempt) = columns(key);

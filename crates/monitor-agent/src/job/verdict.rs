@@ -14,7 +14,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// The end of a run for a reason that no exit code tells.
+    /// Creates the end of a run that has no exit code.
     pub(super) fn new(status: HostStatus, reason: impl Into<String>) -> Self {
         Self { status, exit_code: None, reason: Some(reason.into()), at_us: monitor_runs::now_us() }
     }

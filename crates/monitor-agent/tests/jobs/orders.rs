@@ -37,7 +37,7 @@ fn a_changed_misdirected_expired_or_outdated_order_is_refused_with_the_reason() 
     let SignedJobOrder { order: text, signature } = host.server.sign(&changed);
     host.server.offer_signed(changed.key, SignedJobOrder { order: text.replace("check", "other"), signature });
     refused(changed.key, "monitor agent trust");
-    // The key of a refused order is not used up by somebody without the server's key.
+    // A forged order doesn't block the genuine one with the same key.
     host.server.change(|data| data.reports.clear());
     host.server.change(|data| data.orders.clear());
     assert_eq!(host.run(&changed).status, HostStatus::SUCCEEDED);
