@@ -18,6 +18,8 @@ use crate::job_policy::Account;
 pub(super) const TOO_LATE: &str = "the order expired before the script could begin";
 /// Field of the process with the interpreter that replaces a missing one.
 const INTERPRETER: &str = "job.interpreter";
+/// File with messages of the launcher in a run's folder. They are no part of the script's output.
+const LAUNCHERS_LOG: &str = "launcher.log";
 /// Poll interval for a run whose launcher is just starting or ending.
 const LOOK: Duration = Duration::from_millis(50);
 /// Delay before a new launcher replaces a launcher that was killed before it started the script.
@@ -134,7 +136,7 @@ impl Jobs {
         let parent = [("MONITOR_ROOT_ID", order.root_id.as_str()), ("MONITOR_PARENT_ID", order.process_id.as_str())];
         let env = self.env.iter().map(|(name, value)| (*name, value.as_os_str()));
         let env = env.chain(parent.map(|(name, value)| (name, value.as_ref())));
-        match monitor_runs::launch(&self.monitor, &found.folder, env) {
+        match monitor_runs::launch_with_log(&self.monitor, &found.folder, LAUNCHERS_LOG, env) {
             Ok(_) => Ok(()),
             Err(RunError::LauncherKilled { .. }) => {
                 std::thread::sleep(PAUSE);
