@@ -59,11 +59,14 @@
 //! # Features
 //!
 //! Both features are on by default:
-//! - `stream` enables [`Client::stream`] and the calls of agents ([`Client::agent_book`], [`Client::channel`]).
+//! - `stream` enables [`Client::stream`] and the calls of agents ([`Client::agent_book`], [`Client::channel`],
+//!   [`Client::job_orders`]).
 //! - `tls` enables https addresses.
 #![forbid(unsafe_code)]
 
 mod admin;
+#[cfg(feature = "stream")]
+mod agent_jobs;
 mod batch;
 mod call;
 mod calls;
