@@ -40,6 +40,7 @@ mod calls;
 mod channel;
 mod client;
 mod error;
+mod jobs;
 mod queue;
 mod settings;
 #[cfg(feature = "stream")]
