@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::import::{Content, set_address};
 
-/// Groups that every inventory has. They say nothing about a host.
+/// Built-in groups of Ansible, which contain no information about a host.
 const OWN_GROUPS: [&str; 2] = ["all", "ungrouped"];
 
 #[derive(Debug, Default, Deserialize)]

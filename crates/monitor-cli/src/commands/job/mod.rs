@@ -21,7 +21,7 @@ use crate::exit::{self, NotThere};
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor job preview -t env=prod ./check.sh           Show which hosts can run a script, and why others can't
+  monitor job preview -t env=prod ./check.sh           Show which hosts can run a script
   monitor job run -t env=prod --timeout 10m ./check.sh Run a script on hosts, and follow it
   monitor job run --host \"web-*\" --rolling \"1 10%\" ./restart.sh -- --fast
   monitor job hosts 7 --status failed                  List the hosts that did not succeed

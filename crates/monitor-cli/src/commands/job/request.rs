@@ -32,10 +32,10 @@ pub(super) struct What {
     /// Id of this request: for 24 hours, another request with the same id starts nothing and follows the same job
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// Sizes of the batches in which hosts begin: 10 hosts, 10% of all, +5 more than before, *2 times as many; the last size repeats
+    /// Sizes of the batches in which hosts begin: 10 hosts, 10% of all, 5 more than before (+5), twice as before (*2); the last size repeats
     #[arg(long, value_name = "SIZES")]
     rolling: Option<String>,
-    /// What happens after a batch: wait for a user if hosts have failed, ignore failures, or always wait for a user
+    /// Action after a batch: wait for a user if hosts have failed, ignore failures, or always wait for a user
     #[arg(long, value_name = "MODE", requires = "rolling", value_parser = PossibleValuesParser::new(["pause-on-failure", "ignore", "ask"]).map(|name| from_name::<RollingMode>(&name)))]
     rolling_mode: Option<RollingMode>,
     /// Stop the job after this number of failed hosts, such as 3, or this share of all hosts, such as 5%
