@@ -77,6 +77,11 @@ impl Client {
         self.v1(Method::POST, &["jobs", &id.to_string(), "operate"]).json_body(body(operate))
     }
 
+    /// `POST /api/v1/jobs/key`: replaces the key that the server signs orders with. The former key remains valid for a day.
+    pub fn rotate_job_key(&self) -> Call<JobKeys> {
+        self.v1(Method::POST, &["jobs", "key"])
+    }
+
     /// `GET /api/v1/jobs/key`: returns the public keys that the server signs orders with.
     pub fn job_keys(&self) -> Call<JobKeys> {
         self.get(&["jobs", "key"])
@@ -92,7 +97,7 @@ narrowed!(JobsPage {
     state("state": &str);
     /// Selects jobs with this status number.
     status("status": u8);
-    /// Selects jobs with a host of this name.
+    /// Selects jobs that run on this host: its name or number.
     host("host": &str);
     /// Selects jobs with this text in their name.
     name("name": &str);

@@ -63,6 +63,11 @@ enum Command {
     Remove(Which),
     /// Add the hosts of a CSV file, an Ansible inventory or an ssh configuration
     Import(import::Args),
+    /// Replace the key that the server signs orders with; agents accept the former key for a day
+    RotateKey {
+        #[command(flatten)]
+        connection: Connection,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +128,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(writeln!(anstream::stdout(), "removed {}", visible(&host.definition.name))?)
         }
         Command::Import(args) => import::run(args),
+        Command::RotateKey { connection } => connection.show(connection.client()?.rotate_job_key(), |keys| {
+            let mut out = anstream::stdout().lock();
+            for (key, state) in keys.keys.iter().zip(["new", "former"]) {
+                writeln!(out, "{state:<8}{}", visible(key))?;
+            }
+            Ok(writeln!(out, "run `monitor agent trust` on each host within a day")?)
+        }),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct List {
     #[arg(long, value_name = "JOB")]
     before: Option<u64>,
     /// Maximum number of jobs
-    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
     limit: u16,
     #[command(flatten)]
     connection: Connection,

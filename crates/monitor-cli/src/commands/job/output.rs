@@ -60,20 +60,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut out = Output::new(std::io::stdout().lock(), std::io::stdout().is_terminal());
     let mut offset = 0;
     loop {
-        // The state is read before the output, so that the output of a host that has ended is complete.
+        // The state was read before the output, so the output of a host that has ended is complete.
         let has_ended = !host.status.is_open() || attempt < host.attempt;
         let download = client.job_output(args.job, id, host.step_id, attempt, offset);
         let received = connection.download(download, &mut out)?;
         offset += received;
-        if !args.follow || (has_ended && received == 0) {
+        // An answer contains at most 1 MiB.
+        if received > 0 {
+            continue;
+        }
+        if !args.follow || has_ended {
             break;
         }
-        if received == 0 {
-            std::thread::sleep(PERIOD);
-            let page = connection.wait(hosts_page(client, args.job, args.step, after))?;
-            let same = page.hosts.into_iter().find(|other| other.host_id == Some(id) && other.step_id == host.step_id);
-            host = same.ok_or_else(|| no_such_host(args.job, &args.host))?;
-        }
+        std::thread::sleep(PERIOD);
+        let page = connection.wait(hosts_page(client, args.job, args.step, after))?;
+        let same = page.hosts.into_iter().find(|other| other.host_id == Some(id) && other.step_id == host.step_id);
+        host = same.ok_or_else(|| no_such_host(args.job, &args.host))?;
     }
     out.finish()?;
     if host.omitted_bytes > 0 && attempt == host.attempt {
