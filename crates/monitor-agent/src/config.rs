@@ -7,6 +7,7 @@ use monitor_api::Client;
 
 use crate::commands::ChannelCommands;
 use crate::defaults::Defaults;
+use crate::job::JobPolicy;
 
 /// Settings of an agent.
 #[derive(Debug, Clone)]
@@ -39,6 +40,10 @@ pub struct Config {
     pub files_only: bool,
     /// Commands of alert channels that the agent runs.
     pub commands: ChannelCommands,
+    /// Rules of the host's owner for jobs.
+    pub jobs: JobPolicy,
+    /// Client that fetches orders of jobs and sends their reports and output.
+    pub job_client: Client,
     /// Path of the program `monitor`, which launches runs.
     pub monitor: PathBuf,
 }

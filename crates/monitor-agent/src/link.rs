@@ -69,7 +69,7 @@ pub fn disconnected(folder: &Path) -> Option<String> {
 
 /// State of repeated failures.
 #[derive(Default)]
-struct Trouble {
+pub(crate) struct Trouble {
     told: Telling,
     backoff: Backoff,
     /// The file that contains the error, and its content.
@@ -78,7 +78,7 @@ struct Trouble {
 
 impl Trouble {
     /// Waits before the next try.
-    async fn wait(&mut self, what: &str, error: &Error) {
+    pub(crate) async fn wait(&mut self, what: &str, error: &Error) {
         // The server returns 404 until it has stored the first events of this worker.
         let is_passing = error.is_temporary() || error.status() == Some(404);
         self.note(&error.causes());
@@ -93,7 +93,7 @@ impl Trouble {
         sleep(REFUSED).await;
     }
 
-    fn is_over(&mut self, what: &str) {
+    pub(crate) fn is_over(&mut self, what: &str) {
         self.backoff.reset();
         if let Some((path, said)) = &mut self.file {
             said.clear();

@@ -14,7 +14,7 @@ use crate::folder::{self, DATABASE, is_running};
 use crate::rebuilt::REBUILT;
 
 /// Tables whose rows are copied, with the columns that number them. Requests to the agent are not copied, because their senders no longer wait.
-const COPIED: [(&str, &str); 9] = [
+const COPIED: [(&str, &str); 11] = [
     ("task", "rowid"),
     ("version", "rowid"),
     ("ledger", "rowid"),
@@ -24,6 +24,8 @@ const COPIED: [(&str, &str); 9] = [
     ("outbox", "number"),
     ("teller", "rowid"),
     ("publication", "number"),
+    ("job_run", "rowid"),
+    ("job_report", "number"),
 ];
 
 /// Result of [`salvage`].
@@ -89,6 +91,8 @@ fn copy_all(from: &Connection, into: &Path) -> Result<Salvaged, AgentError> {
                 damaged.push(table);
             }
         }
+        // Accepted scripts may have been started since the damage: without a folder, they count as lost.
+        to.execute("UPDATE job_run SET state = 'started' WHERE state = 'accepted'", [])?;
         data::remove(to, REBUILT)?;
         Ok(damaged)
     })?;

@@ -33,7 +33,8 @@ pub struct Call<T> {
     method: Method,
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
-    json: Option<Vec<u8>>,
+    /// Content type and bytes of the body.
+    body: Option<(&'static str, Vec<u8>)>,
     header: Option<(&'static str, String)>,
     patience: Duration,
     answer: PhantomData<fn() -> T>,
@@ -52,7 +53,7 @@ impl<T> Clone for Call<T> {
             method: self.method.clone(),
             path: self.path.clone(),
             query: self.query.clone(),
-            json: self.json.clone(),
+            body: self.body.clone(),
             header: self.header.clone(),
             patience: self.patience,
             answer: PhantomData,
@@ -64,7 +65,7 @@ impl<T> Call<T> {
     pub(crate) fn new(client: Client, method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
         let patience = client.settings().silence_timeout;
-        Self { client, method, path, query: Vec::new(), json: None, header: None, patience, answer: PhantomData }
+        Self { client, method, path, query: Vec::new(), body: None, header: None, patience, answer: PhantomData }
     }
 
     /// Sets a query parameter. If the same parameter is set again, the last value is used.
@@ -82,7 +83,14 @@ impl<T> Call<T> {
 
     /// Sets the JSON body.
     pub fn json_body(mut self, json: impl Into<Vec<u8>>) -> Self {
-        self.json = Some(json.into());
+        self.body = Some(("application/json", json.into()));
+        self
+    }
+
+    /// Sets a body of plain bytes.
+    #[cfg(feature = "stream")]
+    pub(crate) fn bytes_body(mut self, bytes: Vec<u8>) -> Self {
+        self.body = Some(("application/octet-stream", bytes));
         self
     }
 
@@ -115,8 +123,8 @@ impl<T> Call<T> {
         }
         let request = self.client.request(self.method.clone(), url)?;
         let request = self.header.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        Ok(match &self.json {
-            Some(json) => request.header("content-type", "application/json").body(json.clone()),
+        Ok(match &self.body {
+            Some((kind, bytes)) => request.header("content-type", *kind).body(bytes.clone()),
             None => request,
         })
     }

@@ -30,9 +30,11 @@
 //! limited in time and size ([`Settings`]).
 //!
 //! Features: `tls` enables https addresses. `stream` enables [`Client::stream`] and the calls of agents ([`Client::agent_book`],
-//! [`Client::channel`]). Both are on by default.
+//! [`Client::channel`], [`Client::job_orders`]). Both are on by default.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "stream")]
+mod agent_jobs;
 mod batch;
 mod call;
 mod calls;

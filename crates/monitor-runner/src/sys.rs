@@ -245,6 +245,13 @@ pub(crate) fn wait_for_end(pid: u32) {
     wait(libc::P_PID, pid, libc::WEXITED);
 }
 
+/// Waits for the end of a child, reaps it, and returns its exit code. Returns `None` if a signal has ended it.
+pub(crate) fn exit_code_of(pid: u32) -> Option<i32> {
+    let (info, _) = wait(libc::P_PID, pid, libc::WEXITED)?;
+    // SAFETY: set for each child that has ended.
+    (info.si_code == libc::CLD_EXITED).then(|| unsafe { info.si_status() })
+}
+
 /// Consumes the next stop or continuation of any child.
 pub(crate) fn stop_or_continuation() -> Option<Change> {
     let (info, _) = wait(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG)?;

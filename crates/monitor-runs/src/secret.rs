@@ -1,8 +1,9 @@
 //! Secrets of a run. Its files contain only references to secrets, never their values.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,39 +16,51 @@ const LONGEST: u64 = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Secret {
-    /// Content of a file, without the final newline.
+    /// Content of a file, without the final newline. The launcher reads it with its own rights.
     File(PathBuf),
+    /// Like [`File`](Self::File), but read with the rights of the run's user.
+    UserFile(PathBuf),
     /// Environment variable of the launcher.
     Env(String),
 }
 
 impl Secret {
-    /// Reads the secret for the environment variable `variable`.
+    /// Reads the secret for the environment variable `variable`, with the rights of this process.
     ///
     /// # Errors
     /// If the secret is missing or can't be an environment value. The error does not contain the secret.
     pub fn read(&self, variable: &str) -> Result<String, RunError> {
-        let bad = |why: String| RunError::BadSpec { what: format!("the secret {variable} can't be read: {why}") };
         let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| bad(format!("the launcher has no variable {name:?} with text in it")))?,
-            Self::File(path) => {
-                let shown = path.display();
-                let mut bytes = Vec::new();
-                let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
-                read.map_err(|error| bad(format!("{shown}: {error}")))?;
-                if bytes.len() as u64 > LONGEST {
-                    return Err(bad(format!("{shown} is longer than {LONGEST} bytes")));
-                }
-                let mut text = String::from_utf8(bytes).map_err(|_| bad(format!("{shown} is no text")))?;
-                if text.ends_with('\n') {
-                    text.pop();
-                    text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
-                }
-                text
-            }
+            Self::Env(name) => std::env::var(name).map_err(|_| format!("the launcher has no variable {name:?} with text in it")),
+            Self::File(path) => read_file(path, File::open(path)),
+            Self::UserFile(path) => read_file(path, open_regular(path)),
         };
-        if text.contains('\0') { Err(bad("it holds a zero byte".to_owned())) } else { Ok(text) }
+        let text = text.and_then(|text| if text.contains('\0') { Err("it holds a zero byte".to_owned()) } else { Ok(text) });
+        text.map_err(|why| RunError::BadSpec { what: format!("the secret {variable} can't be read: {why}") })
     }
+}
+
+/// Opens a file. Fails for a pipe or a device, because its owner could delay the reader for any time.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// Reads the text of a file without its final newline.
+fn read_file(path: &Path, file: io::Result<File>) -> Result<String, String> {
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    let read = file.and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("{shown}: {error}"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("{shown} is longer than {LONGEST} bytes"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| format!("{shown} is no text"))?;
+    if text.ends_with('\n') {
+        text.pop();
+        text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -72,6 +85,7 @@ mod tests {
         }
         assert!(Secret::File("/no/such/file".into()).read("T").unwrap_err().to_string().contains("/no/such/file"));
         assert!(Secret::File("/".into()).read("T").is_err());
+        assert!(Secret::UserFile("/dev/null".into()).read("T").unwrap_err().to_string().contains("no regular file"));
         assert!(Secret::Env("NO_SUCH_VARIABLE_HERE".to_owned()).read("T").unwrap_err().to_string().contains("NO_SUCH_VARIABLE_HERE"));
         assert_eq!(Secret::Env("CARGO_PKG_NAME".to_owned()).read("T").unwrap(), "monitor-runs");
     }

@@ -38,7 +38,7 @@ use crate::run_watcher::Runner;
 use crate::socket::Publisher;
 use crate::verdict::{Recorded, RunVerdict};
 use crate::watch::identity;
-use crate::{log, spec};
+use crate::{job, log, spec};
 
 /// Maximum time between two checks of the clock, the task files and the requests.
 const LOOK: Duration = Duration::from_secs(1);
@@ -235,6 +235,7 @@ impl Agent {
     /// When the link to the server can't be started, or the end of the agent can't be stored.
     pub fn run(mut self) -> Result<End, AgentError> {
         self.link()?;
+        job::start(&self.config)?;
         let Config { name, data, .. } = &self.config;
         Publisher { agent: name.clone(), data: data.clone(), home: self.runner.home.clone() }.start();
         notify(NotifyState::Ready);

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use monitor_agent::{Agent, Config, End, last_name};
 use monitor_api::{Client, DEFAULT_URL, Token};
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::agent_settings::{Settings, data_of_file};
 use super::stop_signals::StopSignals;
@@ -21,6 +22,9 @@ Examples:
   monitor agent --tasks tasks --data /tmp/trial   Use another data folder
   monitor agent --config /etc/monitor/agent.toml  Use the settings in this file
   monitor task check tasks/*.toml                 Check definitions of tasks
+  monitor agent join https://monitor.example.com < token
+                                                  Write the settings for this server
+  monitor agent trust                             Accept jobs of the server
   monitor agent salvage FILE FOLDER               Read a damaged database
 
 Each flag is also an environment variable and a key of agent.toml, in this order of precedence. The file can also list the commands \
@@ -52,12 +56,17 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Join(super::agent_join::Args),
+    Trust(super::agent_join::TrustArgs),
     Salvage(super::agent_salvage::Args),
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    if let Some(Command::Salvage(args)) = &args.command {
-        return super::agent_salvage::run(args);
+    match &args.command {
+        Some(Command::Salvage(args)) => return super::agent_salvage::run(args),
+        Some(Command::Join(args)) => return super::agent_join::join(args),
+        Some(Command::Trust(args)) => return super::agent_join::trust(args),
+        None => {}
     }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
     // rustls logs an untrusted certificate at each connection. The agent reports it itself, less often.
@@ -89,25 +98,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 fn config(args: Args) -> anyhow::Result<Config> {
     let args = args.settings.resolve()?;
     let absolute = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("{} can't be used", path.display()));
-    let url = match &args.server {
-        Some(url) => url.clone(),
-        None => crate::client::read_url(DEFAULT_URL).map_err(anyhow::Error::msg)?,
-    };
-    let given = match (&args.token_file, std::env::var("MONITOR_TOKEN")) {
-        (Some(file), _) => Some(Token::from_file(file)?),
-        (None, Ok(token)) => Some(Token::new(&token)?),
-        (None, Err(_)) => None,
-    };
-    let (url, token) = match given {
-        Some(token) => (url, Some(token)),
-        None => crate::client::local(&url)?.map_or((url, None), |(url, token)| (url, Some(token))),
-    };
+    let (url, token) = server_and_token(&args)?;
     let server_cert = args.server_cert.clone().map(absolute).transpose()?;
     let settings = crate::client::settings_of(url, token, server_cert.clone());
     let client = || Client::new(settings.clone());
     let (files_only, commands, max_runs, output_bytes) = (args.files_only(), args.commands(), args.max_runs(), args.run_output_bytes());
-    let defaults = args.defaults();
-    let data = absolute_data(args.data)?;
+    let (defaults, data) = (args.defaults(), absolute_data(args.data.clone())?);
+    let jobs = args.jobs(&data);
     let name = match args.name {
         Some(name) => name,
         None => own_name(&client(), &data)?,
@@ -119,6 +116,8 @@ fn config(args: Args) -> anyhow::Result<Config> {
     Ok(Config {
         client: client(),
         orders: client(),
+        jobs,
+        job_client: client(),
         spool: monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()),
         files_only,
         commands,
@@ -132,6 +131,23 @@ fn config(args: Args) -> anyhow::Result<Config> {
         defaults,
         env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
+    })
+}
+
+/// The address of the server and the token for it.
+pub(super) fn server_and_token(args: &Settings) -> anyhow::Result<(Url, Option<Token>)> {
+    let url = match &args.server {
+        Some(url) => url.clone(),
+        None => crate::client::read_url(DEFAULT_URL).map_err(anyhow::Error::msg)?,
+    };
+    let given = match (&args.token_file, std::env::var("MONITOR_TOKEN")) {
+        (Some(file), _) => Some(Token::from_file(file)?),
+        (None, Ok(token)) => Some(Token::new(&token)?),
+        (None, Err(_)) => None,
+    };
+    Ok(match given {
+        Some(token) => (url, Some(token)),
+        None => crate::client::local(&url)?.map_or((url, None), |(url, token)| (url, Some(token))),
     })
 }
 
@@ -152,7 +168,7 @@ pub(crate) fn data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn absolute_data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+pub(super) fn absolute_data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let data = data.or_else(monitor_agent::default_data).context("there is no home folder: name a folder by --data")?;
     std::path::absolute(&data).with_context(|| format!("{} can't be used", data.display()))
 }

@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
-use monitor_agent::{ChannelCommands, Defaults};
+use monitor_agent::{ChannelCommands, Defaults, JobPolicy};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+mod jobs;
+
+use self::jobs::JobRules;
+
 /// Variable with the path of the settings file, for commands without `--config`.
 const CONFIG: &str = "MONITOR_AGENT_CONFIG";
+/// Name of the file with the server's keys in the agent's folder.
+pub(super) const JOB_KEYS: &str = "job-keys";
 const MAX_RUNS: u32 = 100;
 /// Default maximum size of a run's recorded output: 100 MiB.
 const RUN_OUTPUT_BYTES: u64 = 100 << 20;
@@ -70,6 +76,13 @@ pub(crate) struct Settings {
     /// Commands of alert channels that the agent runs, by the name of the channel. Only the file can set them.
     #[arg(skip)]
     commands: BTreeMap<String, Vec<String>>,
+    /// File with the keys that the server signs orders of jobs with; set by the server that starts the agent
+    #[arg(long, value_name = "FILE", hide = true)]
+    #[serde(skip)]
+    job_keys: Option<PathBuf>,
+    /// Rules of the host's owner for jobs. Only the file can set them.
+    #[arg(skip)]
+    jobs: JobRules,
     /// Defaults for the settings of tasks. Only the file can set them.
     #[arg(skip)]
     #[serde(deserialize_with = "all_tasks")]
@@ -118,6 +131,11 @@ fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D
 }
 
 impl Settings {
+    /// Settings with a settings file and values of flags, for commands that need only the server and the folder.
+    pub(super) fn of_server(config: Option<PathBuf>, server: Option<Url>, data: Option<PathBuf>, token_file: Option<PathBuf>) -> Self {
+        Self { config, server, data, token_file, ..Self::default() }
+    }
+
     /// Adds the settings in `agent.toml` to those of flags and environment.
     pub(super) fn resolve(self) -> anyhow::Result<Self> {
         let file = file(self.config.as_deref())?;
@@ -136,6 +154,8 @@ impl Settings {
             token_file: self.token_file.or(file.token_file.filter(|_| std::env::var_os("MONITOR_TOKEN").is_none())),
             server_cert: self.server_cert.or(file.server_cert),
             alerts_file: self.alerts_file,
+            job_keys: self.job_keys,
+            jobs: file.jobs,
             commands: file.commands,
             all_tasks: file.all_tasks,
         })
@@ -166,6 +186,22 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The owner's rules for jobs, for an agent with this folder.
+    pub(super) fn jobs(&self, data: &Path) -> JobPolicy {
+        self.jobs.policy(self.job_keys.clone().unwrap_or_else(|| data.join(JOB_KEYS)))
+    }
+}
+
+/// Path of the settings file: `named`, or the default.
+pub(super) fn path(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    named.or_else(default_path).context("there is no folder for settings: name a file by --config")
+}
+
+fn default_path() -> Option<PathBuf> {
+    Some(etcetera::base_strategy::choose_native_strategy().ok()?.config_dir().join("monitor").join("agent.toml"))
+}
+
 /// The folder in `agent.toml`, for commands that look for an agent of this machine.
 pub(super) fn data_of_file() -> anyhow::Result<Option<PathBuf>> {
     let named = std::env::var_os(CONFIG).map(PathBuf::from);
@@ -174,8 +210,7 @@ pub(super) fn data_of_file() -> anyhow::Result<Option<PathBuf>> {
 
 /// Reads the file `named`, which must exist, or the default file, if it exists.
 fn file(named: Option<&Path>) -> anyhow::Result<Settings> {
-    let default = || Some(etcetera::base_strategy::choose_native_strategy().ok()?.config_dir().join("monitor").join("agent.toml"));
-    let Some(path) = named.map(Path::to_owned).or_else(|| default().filter(|path| path.exists())) else {
+    let Some(path) = named.map(Path::to_owned).or_else(|| default_path().filter(|path| path.exists())) else {
         return Ok(Settings::default());
     };
     let text = std::fs::read_to_string(&path).with_context(|| format!("could not read the settings file {}", path.display()))?;
@@ -208,7 +243,7 @@ mod tests {
     #[test]
     fn every_flag_is_a_key_and_the_documented_example_has_each() {
         let command = Settings::augment_args(clap::Command::new("agent"));
-        let hidden = ["config", "alerts-file"];
+        let hidden = ["config", "alerts-file", "job-keys"];
         let flags: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect();
         let table: toml::Table = example().parse().unwrap();
         for flag in flags.iter().filter(|flag| !hidden.contains(&flag.as_str())) {
@@ -216,6 +251,9 @@ mod tests {
         }
         let read = parse(Path::new("agent.toml"), example()).unwrap();
         assert!(read.commands().listed.contains_key("page") && !read.commands().any && !read.files_only());
+        let jobs = read.jobs(Path::new("/data"));
+        assert_eq!((jobs.keys.as_path(), jobs.max_runs, jobs.refuse.len()), (Path::new("/data/job-keys"), 10, 1));
+        assert_eq!((jobs.accounts, jobs.scripts), (Some(vec!["app".to_owned()]), None));
     }
 
     #[test]
@@ -249,6 +287,11 @@ mod tests {
             ("server = \"nowhere\"\n", "a.toml:1: server: "),
             ("[commands]\npage = \"/bin/page\"\n", "a.toml:2: page: invalid type"),
             ("alerts-file = \"x\"\n", "a.toml:1: alerts-file: unknown field"),
+            ("[jobs]\nrefuse = [\"(\"]\n", "a.toml:2: refuse: \"(\" is no pattern: "),
+            ("[jobs]\nscripts = \"all\"\n", "a.toml:2: scripts: expected \"any\", or a list of SHA-256 values of 64 hexadecimal digits"),
+            ("[jobs]\nscripts = [\"12\"]\n", "a.toml:2: scripts: \"12\": expected"),
+            ("[jobs]\n\nmax-runs = 0\n", "a.toml:3: max-runs: expected a number from 1 to 10000"),
+            ("[jobs]\naccount = [\"app\"]\n", "a.toml:2: account: unknown field `account`"),
         ] {
             let error = parse(Path::new("a.toml"), text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -6,6 +6,8 @@ pub(crate) mod after_run;
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
 #[cfg(target_os = "linux")]
+mod agent_join;
+#[cfg(target_os = "linux")]
 mod agent_salvage;
 #[cfg(target_os = "linux")]
 mod agent_settings;

@@ -19,6 +19,8 @@ use monitor_server::access::Local;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
+use super::agent_settings::JOB_KEYS;
+
 /// Name of the agent, which runs the tasks that specify no agent.
 const NAME: &str = "local";
 /// Folder of the agent in the server's data folder.
@@ -113,6 +115,8 @@ fn start(folder: &Path, local: &Local, settings: &OfServer) -> io::Result<Child>
     let mut agent = Command::new(std::env::current_exe()?);
     agent.args(["agent", "--name", NAME, "--server", local.url.as_str(), "--data"]).arg(folder).arg("--token-file").arg(&token);
     agent.arg("--alerts-file").arg(std::path::absolute(&settings.alerts)?);
+    // The server writes its public keys to its data folder.
+    agent.arg("--job-keys").arg(folder.with_file_name(JOB_KEYS));
     match &settings.certificate {
         Some(certificate) => agent.env("MONITOR_SERVER_CERT", std::path::absolute(certificate)?),
         None => agent.env_remove("MONITOR_SERVER_CERT"),

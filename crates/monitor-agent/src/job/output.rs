@@ -1,0 +1,144 @@
+//! Sends the output of a run to the server: the first half while the script runs, and the rest after its end.
+//!
+//! While more output arrives, the kept last half moves. Therefore only the first half has stable offsets before the end.
+
+use std::path::{Path, PathBuf};
+
+use monitor_api::{Client, Error};
+use monitor_runs::Output;
+use monitor_runs::bounded::Part;
+use monitor_wire::{Backoff, JobRunKey};
+use tokio::runtime::Handle;
+
+use super::{FIRST_PAUSE, LONGEST_PAUSE};
+
+/// Maximum number of bytes in a request.
+const AT_ONCE: u64 = 1 << 20;
+/// Number of bytes at the end of the output that are searched for a tag.
+const TAIL: u64 = 4_096;
+
+/// The output of a run, and the part of it that the server has.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) agent: String,
+    pub(super) key: JobRunKey,
+    pub(super) folder: PathBuf,
+    pub(super) client: Client,
+    pub(super) runtime: Handle,
+    /// Maximum number of bytes to keep.
+    pub(super) most: u64,
+    /// Number of bytes that the server has.
+    pub(super) sent: u64,
+}
+
+/// Amounts of output after the end of a run, in bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Amounts {
+    pub(super) sent: u64,
+    pub(super) omitted: u64,
+}
+
+impl Sending {
+    /// Sends new output of a script that still runs, up to the first half of the kept output. Returns true if there was any.
+    ///
+    /// # Errors
+    /// If the server can't be reached, or refuses the output. The same output is sent at the next call.
+    pub(super) fn send_new(&mut self) -> Result<bool, Error> {
+        let Ok(mut output) = Output::open(&self.folder) else { return Ok(false) };
+        let end = output.length.min(self.most / 2);
+        let mut position = self.sent;
+        let Ok(Part::Bytes(bytes)) = output.part(&mut position, end, AT_ONCE) else { return Ok(false) };
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        self.send(bytes)?;
+        Ok(true)
+    }
+
+    /// Sends the output of a script that has ended. Tries again until the server has it or refuses it.
+    pub(super) fn finish(&mut self) -> Amounts {
+        let Ok(mut output) = Output::open(&self.folder) else { return Amounts { sent: self.sent, omitted: 0 } };
+        let length = output.length;
+        let head = if length <= self.most { length } else { self.most / 2 };
+        let mut omitted = length.saturating_sub(self.most);
+        let ranges = [(self.sent.min(head), head), (head + omitted, length)];
+        for (mut position, end) in ranges {
+            while position < end {
+                match output.part(&mut position, end, AT_ONCE) {
+                    Ok(Part::Missing(missing)) => omitted += missing,
+                    Ok(Part::Bytes(bytes)) if bytes.is_empty() => break,
+                    Ok(Part::Bytes(bytes)) if self.send_surely(&bytes) => {}
+                    Ok(Part::Bytes(_)) => return Amounts { sent: self.sent, omitted: length - self.sent },
+                    Err(error) => {
+                        tracing::error!(run = self.key.run_id(), %error, "the output of a run can't be read");
+                        return Amounts { sent: self.sent, omitted: length - self.sent };
+                    }
+                }
+            }
+        }
+        Amounts { sent: self.sent, omitted }
+    }
+
+    /// Sends bytes until the server has them. Returns false if the server refuses them permanently.
+    fn send_surely(&mut self, bytes: &[u8]) -> bool {
+        let mut backoff = Backoff::default();
+        loop {
+            let Err(error) = self.send(bytes.to_vec()) else { return true };
+            // The token may be replaced.
+            let is_passing = error.is_temporary() || matches!(error.status(), Some(401 | 403));
+            if !is_passing {
+                tracing::warn!(run = self.key.run_id(), "the server doesn't take the output of a run: {}", error.causes());
+                return false;
+            }
+            std::thread::sleep(backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default()));
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        let length = bytes.len() as u64;
+        self.runtime.block_on(self.client.send_job_output(&self.agent, &self.key, self.sent, bytes).send())?;
+        self.sent += length;
+        Ok(())
+    }
+}
+
+/// Returns the tag from the last line of the output of the run in `folder`: `job_success:[TAG]` or `job_fail:[TAG]`.
+pub(super) fn tag(folder: &Path) -> Option<String> {
+    let mut output = Output::open(folder).ok()?;
+    let (mut position, mut tail) = (output.length.saturating_sub(TAIL), Vec::new());
+    loop {
+        match output.part(&mut position, output.length, TAIL).ok()? {
+            Part::Bytes(bytes) if bytes.is_empty() => break,
+            Part::Bytes(bytes) => tail.extend(bytes),
+            Part::Missing(_) => tail.clear(),
+        }
+    }
+    tag_of(&String::from_utf8_lossy(&tail))
+}
+
+fn tag_of(text: &str) -> Option<String> {
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let tag = line.strip_prefix("job_success:").or_else(|| line.strip_prefix("job_fail:"))?.trim();
+    let tag = tag.strip_prefix('[').and_then(|tag| tag.strip_suffix(']')).unwrap_or(tag);
+    (!tag.is_empty()).then(|| tag.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_sets_the_tag() {
+        for (text, expected) in [
+            ("a\njob_success:[slow disk]\n", Some("slow disk")),
+            ("job_fail:[x]\r\n\n \n", Some("x")),
+            ("job_success:plain", Some("plain")),
+            ("job_success:[x]\nmore\n", None),
+            ("job_success:[]\n", None),
+            ("job_success:\n", None),
+            ("", None),
+        ] {
+            assert_eq!(tag_of(text).as_deref(), expected, "{text:?}");
+        }
+    }
+}

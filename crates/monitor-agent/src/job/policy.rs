@@ -1,0 +1,121 @@
+//! Rules of the host's owner for jobs.
+
+use std::path::PathBuf;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use monitor_wire::{JobOrder, SecretSource};
+use regex::Regex;
+
+use super::account::Account;
+
+/// Rules of the host's owner, from `[jobs]` in `agent.toml`.
+#[derive(Debug, Clone)]
+pub struct JobPolicy {
+    /// False to refuse all jobs.
+    pub is_enabled: bool,
+    /// Names of the accounts that scripts may run as. By default the user that the agent runs as, unless that is root.
+    pub accounts: Option<Vec<String>>,
+    /// SHA-256 values of the permitted scripts, in hexadecimal digits. `None` to permit all.
+    pub scripts: Option<Vec<String>>,
+    /// Patterns of scripts that are refused.
+    pub refuse: Vec<Regex>,
+    /// Maximum number of scripts at the same time. Further orders wait.
+    pub max_runs: u32,
+    /// Names of the agent's environment variables that a job may use as secrets.
+    pub secret_env: Vec<String>,
+    /// File with the public keys of the server, one in base64 per line.
+    pub keys: PathBuf,
+}
+
+impl JobPolicy {
+    /// Default of [`max_runs`](Self::max_runs).
+    pub const MAX_RUNS: u32 = 10;
+
+    /// Returns the reason for which the owner refuses an order, with the rule. `None` if the rules permit it.
+    pub(super) fn refusal(&self, order: &JobOrder, account: &Account) -> Option<String> {
+        if !self.is_enabled {
+            return Some("this host accepts no jobs: `enabled = false` in [jobs] of its agent.toml".to_owned());
+        }
+        let is_listed = match &self.accounts {
+            Some(accounts) => accounts.contains(&account.name),
+            None => account.is_own && !account.is_root(),
+        };
+        if !is_listed {
+            return Some(format!(
+                "the account {:?} is not among the accounts of this host: add it to `accounts` in [jobs] of its agent.toml",
+                account.name
+            ));
+        }
+        if let Some(scripts) = &self.scripts {
+            let sha = sha256(order.script.as_bytes());
+            if !scripts.iter().any(|script| script.eq_ignore_ascii_case(&sha)) {
+                return Some(format!("the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"));
+            }
+        }
+        if let Some(rule) = self.refuse.iter().find(|rule| rule.is_match(&order.script)) {
+            return Some(format!("the script matches {:?} in `refuse` in [jobs] of this host's agent.toml", rule.as_str()));
+        }
+        order.secrets.values().find_map(|source| match source {
+            SecretSource::Env(name) if !self.secret_env.contains(name) => {
+                Some(format!("the variable {name:?} is not among the secrets of this host: add it to `secret-env` in [jobs] of its agent.toml"))
+            }
+            SecretSource::Env(_) | SecretSource::File(_) => None,
+        })
+    }
+}
+
+/// Returns the SHA-256 value of some bytes in hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest(&SHA256, bytes).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::order;
+
+    fn policy() -> JobPolicy {
+        JobPolicy {
+            is_enabled: true,
+            accounts: None,
+            scripts: None,
+            refuse: Vec::new(),
+            max_runs: JobPolicy::MAX_RUNS,
+            secret_env: Vec::new(),
+            keys: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn each_rule_refuses_what_it_names() {
+        let app = Account { name: "app".to_owned(), uid: 1_000, gid: 1_000, home: "/".into(), is_own: true };
+        let root = Account { name: "root".to_owned(), uid: 0, gid: 0, home: "/root".into(), is_own: true };
+        let secret = |name: &str| [("T".to_owned(), SecretSource::Env(name.to_owned()))].into();
+        let listed = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let plain = order();
+        let sha = sha256(plain.script.as_bytes());
+        let refuse = vec![Regex::new("(?i)RM -RF").unwrap()];
+        for (policy, order, account, rule) in [
+            (policy(), plain.clone(), &app, None),
+            (JobPolicy { is_enabled: false, ..policy() }, plain.clone(), &app, Some("enabled")),
+            (policy(), plain.clone(), &root, Some("accounts")),
+            (JobPolicy { accounts: listed(&["root"]), ..policy() }, plain.clone(), &root, None),
+            (JobPolicy { accounts: listed(&["web"]), ..policy() }, plain.clone(), &app, Some("accounts")),
+            (policy(), plain.clone(), &Account { is_own: false, ..app.clone() }, Some("accounts")),
+            (JobPolicy { scripts: listed(&[&sha.to_uppercase()]), ..policy() }, plain.clone(), &app, None),
+            (JobPolicy { scripts: listed(&["00"]), ..policy() }, plain.clone(), &app, Some(sha.as_str())),
+            (JobPolicy { refuse: refuse.clone(), ..policy() }, plain.clone(), &app, None),
+            (JobPolicy { refuse, ..policy() }, JobOrder { script: "rm -rf /".to_owned(), ..order() }, &app, Some("(?i)RM -RF")),
+            (policy(), JobOrder { secrets: secret("A"), ..order() }, &app, Some("secret-env")),
+            (JobPolicy { secret_env: vec!["A".to_owned()], ..policy() }, JobOrder { secrets: secret("A"), ..order() }, &app, None),
+        ] {
+            let refusal = policy.refusal(&order, account);
+            assert_eq!(refusal.is_some(), rule.is_some(), "{refusal:?}");
+            assert!(refusal.is_none_or(|refusal| refusal.contains(rule.unwrap_or_default())));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Sends reports to the server, in the order in which they were stored.
+
+use std::sync::Arc;
+
+use super::{Jobs, store};
+use crate::link::Trouble;
+
+/// Maximum number of reports in a request.
+const AT_ONCE: usize = 500;
+
+impl Jobs {
+    /// Sends reports in a loop.
+    pub(super) async fn send_reports(self: Arc<Self>) {
+        let mut trouble = Trouble::default();
+        loop {
+            let reports = self.database().job_reports(AT_ONCE);
+            let reports = match reports {
+                Ok(reports) => reports,
+                Err(error) => {
+                    self.log_failure(Err(error));
+                    tokio::time::sleep(super::LONGEST_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(last) = reports.last().map(|report| report.number) else {
+                self.sent.notify_waiters();
+                self.unsent.notified().await;
+                continue;
+            };
+            match self.client.send_job_reports(&self.agent, &reports).await {
+                Ok(()) => {
+                    trouble.is_over("the server takes reports of jobs again");
+                    let written = self.database().write(|to| store::drop_reports(to, last));
+                    self.log_failure(written);
+                }
+                Err(error) => trouble.wait("the server doesn't take reports of jobs", &error).await,
+            }
+        }
+    }
+}
