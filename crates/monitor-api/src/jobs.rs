@@ -81,11 +81,6 @@ impl Client {
     pub fn rotate_job_key(&self) -> Call<JobKeys> {
         self.v1(Method::POST, &["jobs", "key"])
     }
-
-    /// `GET /api/v1/jobs/key`: returns the public keys that the server signs orders with.
-    pub fn job_keys(&self) -> Call<JobKeys> {
-        self.get(&["jobs", "key"])
-    }
 }
 
 fn body(value: &impl Serialize) -> Vec<u8> {
