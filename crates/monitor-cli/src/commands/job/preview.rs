@@ -1,5 +1,6 @@
 //! `monitor job preview`
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anstyle::AnsiColor;
@@ -40,7 +41,7 @@ fn render(preview: &JobPreview, columns: Option<usize>) -> String {
         text.push_str(&Line::default().text("  ").text(&visible(&host.name)).finish(columns));
     }
     if !preview.unable.is_empty() {
-        text.push_str(&format!("{} can't\n", counted(preview.unable.len() as u64, "host")));
+        let _ = writeln!(text, "{} can't", counted(preview.unable.len() as u64, "host"));
     }
     for host in &preview.unable {
         let mut line = Line::default();

@@ -149,12 +149,10 @@ fn read_variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads the name of a variable, and the place of its value on the host.
 fn read_secret(text: &str) -> Result<(String, SecretSource), String> {
+    let wanted = || "expected NAME=file:PATH or NAME=env:NAME; the value itself stays on the host".to_owned();
     let (name, place) = read_variable(text).map_err(|_| wanted())?;
-    // The text isn't repeated, because it can be the secret itself.
-    fn wanted() -> String {
-        "expected NAME=file:PATH or NAME=env:NAME; the value itself stays on the host".to_owned()
-    }
     match place.split_once(':') {
         Some(("file", path)) if !path.is_empty() => Ok((name, SecretSource::File(path.to_owned()))),
         Some(("env", variable)) if !variable.is_empty() => Ok((name, SecretSource::Env(variable.to_owned()))),

@@ -1,6 +1,7 @@
 //! Jobs and their hosts as text.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use monitor_wire::{HostStatus, Job, JobHost, JobStatus, JobStep};
@@ -79,18 +80,18 @@ pub(super) fn summary(job: &Job, now_us: u64) -> String {
     let mut text = format!("job {}: {}", job.job_id, job_words(job.status));
     let time = elapsed(job.started_us, job.ended_us, now_us);
     if !time.is_empty() {
-        text.push_str(&format!(", {time}"));
+        let _ = write!(text, ", {time}");
     }
     let Some(step) = current(job) else { return text };
     if job.steps.len() > 1 {
         let at = job.steps.iter().position(|other| other.step_id == step.step_id).map_or(0, |at| at + 1);
-        text.push_str(&format!(", step {at} of {} ({})", job.steps.len(), visible(&step.name)));
+        let _ = write!(text, ", step {at} of {} ({})", job.steps.len(), visible(&step.name));
     }
     if step.batch[1] > 1 {
-        text.push_str(&format!(", batch {} of {}", step.batch[0], step.batch[1]));
+        let _ = write!(text, ", batch {} of {}", step.batch[0], step.batch[1]);
     }
     let (hosts, _) = failed_of(step);
-    text.push_str(&format!(", {}: {}", counted(hosts.into(), "host"), counts_words(&step.counts)));
+    let _ = write!(text, ", {}: {}", counted(hosts.into(), "host"), counts_words(&step.counts));
     text
 }
 
