@@ -156,13 +156,14 @@ fn put(connection: &Connection, new: Vec<HostDefinition>, has_cloud_id: bool) ->
     let known: BTreeMap<String, HostDefinition> = known.into_iter().map(|host| (host.definition.name.clone(), host.definition)).collect();
     let count = new.len();
     let merge = |new: HostDefinition| match known.get(&new.name) {
-        Some(known) => merged(known.clone(), new, has_cloud_id),
-        None => new,
+        Some(known) => Some(merged(known.clone(), new, has_cloud_id)).filter(|merged| merged != known),
+        None => Some(new),
     };
-    let call = connection.client()?.put_hosts(&HostsPut { hosts: new.into_iter().map(merge).collect() });
+    let hosts: Vec<HostDefinition> = new.into_iter().filter_map(merge).collect();
+    let unchanged = count - hosts.len();
+    let call = connection.client()?.put_hosts(&HostsPut { hosts });
     connection.show(call, |changed: HostsChanged| {
         list::changed(&changed)?;
-        let unchanged = count.saturating_sub(changed.added.len() + changed.changed.len());
         if unchanged > 0 {
             writeln!(anstream::stdout(), "unchanged: {unchanged}")?;
         }
