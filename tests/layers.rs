@@ -26,7 +26,21 @@ const CORE: Layers = &[
 ];
 
 const AGENT: Layers = &[
-    &["alert", "clock", "commands", "defaults", "error", "output", "random", "request", "retention", "telling", "verdict", "watch"],
+    &[
+        "alert",
+        "clock",
+        "commands",
+        "defaults",
+        "error",
+        "job_policy",
+        "output",
+        "random",
+        "request",
+        "retention",
+        "telling",
+        "verdict",
+        "watch",
+    ],
     &["config", "files", "folder", "log", "messages"],
     &["mark"],
     &["rebuilt"],
@@ -35,7 +49,7 @@ const AGENT: Layers = &[
     &["publish", "run_files"],
     &["socket", "spec"],
     &["link", "run_watcher"],
-    &["outbox"],
+    &["job", "outbox"],
     &["rebuild", "report"],
     &["agent"],
 ];

@@ -7,7 +7,7 @@ use monitor_api::Client;
 
 use crate::commands::ChannelCommands;
 use crate::defaults::Defaults;
-use crate::job::JobPolicy;
+use crate::job_policy::JobPolicy;
 
 /// Settings of an agent.
 #[derive(Debug, Clone)]

@@ -36,5 +36,5 @@ pub use run::{Life, Run, State, find, list};
 pub use secret::Secret;
 pub use signals::{end_tree, kill, kill_tree, signal_by_file};
 pub use spec::{CLEAN, Inject, Link, OnDeath, ProcessIds, Spec, Verdict};
-pub use start::{LAUNCH, ask, launch, start};
+pub use start::{LAUNCH, ask, launch, launch_with_log, start};
 pub use steps::Step;

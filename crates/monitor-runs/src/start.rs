@@ -60,8 +60,21 @@ pub fn ask(runs: &Path, spec: &Spec) -> Result<PathBuf, RunError> {
 /// If another launcher has claimed the run, the launcher was killed, or the command can't be started. In the last case the error contains
 /// the launcher's exit code.
 pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (&'a str, impl AsRef<OsStr>)>) -> Result<Run, RunError> {
+    launch_with_log(monitor, folder, LOG, env)
+}
+
+/// Like [`launch`], and the launcher writes its own messages to the file `log_name` in the run's folder, apart from the output of the command.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with_log<'a>(
+    monitor: &Path,
+    folder: &Path,
+    log_name: &str,
+    env: impl IntoIterator<Item = (&'a str, impl AsRef<OsStr>)>,
+) -> Result<Run, RunError> {
     let unusable = |source| RunError::runs_folder(folder, source);
-    let log = output::open(folder, LOG).map_err(unusable)?;
+    let log = output::open(folder, log_name).map_err(unusable)?;
     let (mut said, says) = io::pipe().map_err(RunError::system("start the launcher"))?;
     let mut launcher = Command::new(monitor);
     launcher.args(LAUNCH).arg(folder).env(DETACHED, "1").env_remove(FOLDER);
@@ -83,7 +96,7 @@ pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (
         return Err(RunError::LauncherKilled { folder: folder.to_owned() });
     }
     let message = outcome.and_then(|outcome| outcome.error).unwrap_or_else(|| {
-        let text = fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+        let text = fs::read_to_string(folder.join(log_name)).unwrap_or_default();
         if text.is_empty() { "the launcher ended at once".to_owned() } else { text.trim().trim_start_matches("monitor run: ").to_owned() }
     });
     Err(RunError::NotStarted { message, code: code.unwrap_or(125) as u8 })

@@ -8,18 +8,14 @@
 //! The server offers an order until it has a report that the order is accepted or has ended. The agent recognises a repeated order by its key, which
 //! has a row in the database and a folder that can be created only once.
 
-mod account;
 mod interpreter;
 mod orders;
 mod output;
-mod policy;
 mod reports;
 mod run;
 mod script;
 mod signature;
 mod store;
-#[cfg(test)]
-mod tests;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -37,9 +33,9 @@ use self::script::Scripts;
 use crate::config::Config;
 use crate::data::Database;
 use crate::error::AgentError;
+use crate::job_policy::JobPolicy;
 use crate::link::Trouble;
 
-pub use self::policy::JobPolicy;
 pub use self::signature::pin_job_keys;
 
 /// Time that the server waits for orders before it replies.
@@ -70,9 +66,9 @@ pub(crate) struct Jobs {
     runtime: Handle,
     database: Mutex<Database>,
     active: Mutex<Active>,
-    /// Wakes the sender of reports.
+    /// Signals that there are unsent reports.
     unsent: Notify,
-    /// Wakes those who wait until the server has all reports.
+    /// Signals that the server has all reports.
     sent: Notify,
 }
 
@@ -166,7 +162,11 @@ impl Jobs {
 
     fn log_failure(&self, done: Result<(), AgentError>) {
         if let Err(error) = done {
-            tracing::error!(agent = self.agent, error = monitor_http::with_causes(&error), "the agent's database refuses a change by a job");
+            tracing::error!(
+                agent = self.agent,
+                error = monitor_http::with_causes(&error),
+                "the agent's database refuses a change by a job"
+            );
         }
     }
 }

@@ -7,11 +7,11 @@ use monitor_runs::{Life, Run, Step, now_us};
 use monitor_wire::{HostStatus, JobOrder, JobOrders, JobReportEvent, JobRunKey, SignedJobOrder};
 use serde::Deserialize;
 
-use super::account::Account;
 use super::store::{self, OpenRun, RunState};
 use super::verdict::End;
-use super::{Jobs, STACK, signature};
+use super::{Active, Jobs, STACK, signature};
 use crate::error::AgentError;
+use crate::job_policy::Account;
 
 /// Pause between two looks at a run that is just starting.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
@@ -54,7 +54,8 @@ impl Jobs {
         if let Err(why) = signature::verify(signed, &self.policy.keys) {
             return self.refuse_unproven(&key, why);
         }
-        if let Some((state, changed_us)) = self.database().job_run(&key)? {
+        let known = self.database().job_run(&key)?;
+        if let Some((state, changed_us)) = known {
             self.report_again(&key, state, changed_us)?;
             return Ok(false);
         }
@@ -99,8 +100,7 @@ impl Jobs {
             return Ok(());
         }
         let event = match state {
-            RunState::Accepted => JobReportEvent::Accepted,
-            RunState::Started => JobReportEvent::Accepted,
+            RunState::Accepted | RunState::Started => JobReportEvent::Accepted,
             RunState::Ended(event) => event,
         };
         database.write(|to| store::write_report(to, key, changed_us, event))?;
@@ -121,7 +121,10 @@ impl Jobs {
         let account = match Account::find(name) {
             Ok(Some(account)) => account,
             Ok(None) => {
-                let why = name.map_or_else(|| "the user of the agent is unknown on this host".to_owned(), |name| format!("this host has no account {name:?}"));
+                let why = name.map_or_else(
+                    || "the user of the agent is unknown on this host".to_owned(),
+                    |name| format!("this host has no account {name:?}"),
+                );
                 return Ok(Some((HostStatus::NO_ACCOUNT, why)));
             }
             Err(error) => return Ok(Some((HostStatus::NO_ACCOUNT, format!("the accounts of this host can't be read: {error}")))),
@@ -145,22 +148,18 @@ impl Jobs {
 
     /// Stores that a run must be ended, and begins to end it. Returns false if that was begun before.
     fn take_stop(self: &Arc<Self>, key: &JobRunKey) -> Result<bool, AgentError> {
-        match self.database().job_run(key)? {
-            Some((RunState::Ended(_), _)) => {}
+        let known = self.database().job_run(key)?;
+        match known {
+            Some((state @ RunState::Ended(_), changed_us)) => self.report_again(key, state, changed_us).map(|()| false),
             Some(_) => {
                 self.database().write(|to| store::write_stopped(to, key))?;
-                return Ok(self.stop(key));
+                Ok(self.stop(key))
             }
             None => {
                 let end = End::lost("this agent has no record of the run: its database was lost, or it never got the order");
-                return self.end_unstarted(key, u64::MAX, end).map(|()| true);
+                self.end_unstarted(key, u64::MAX, end).map(|()| true)
             }
         }
-        let state = self.database().job_run(key)?;
-        if let Some((state, changed_us)) = state {
-            self.report_again(key, state, changed_us)?;
-        }
-        Ok(false)
     }
 
     /// Begins to end a run. Returns false if that was begun before.
@@ -218,7 +217,7 @@ impl Jobs {
         for run in open {
             let is_stopped = self.database().is_job_stopped(&run.key)?;
             if run.is_started || self.folder(&run.key).join("spec.json").exists() {
-                self.spawn(&run);
+                self.spawn(&run, &mut self.active());
             }
             if is_stopped {
                 self.stop(&run.key);
@@ -229,13 +228,12 @@ impl Jobs {
 
     /// Starts accepted runs, oldest first, as long as the owner's maximum permits, and ends those that have been stopped or have expired.
     pub(super) fn start_waiting(self: &Arc<Self>) -> Result<(), AgentError> {
+        // A run ends in the database before it is removed from the followed ones. With this lock, the list has no ended run that looks as if
+        // nothing followed it.
+        let mut active = self.active();
         let open = self.database().open_job_runs()?;
         for run in open {
-            let (is_followed, running) = {
-                let active = self.active();
-                (active.followed.contains(&run.key), active.running.len())
-            };
-            if is_followed {
+            if active.followed.contains(&run.key) {
                 continue;
             }
             if self.database().is_job_stopped(&run.key)? {
@@ -243,29 +241,22 @@ impl Jobs {
                 self.end_unstarted(&run.key, run.expires_us, end)?;
             } else if run.expires_us <= now_us() {
                 self.end_unstarted(&run.key, run.expires_us, End::new(HostStatus::JOB_TIME_OVER, super::run::TOO_LATE))?;
-            } else if running < self.policy.max_runs as usize {
-                self.spawn(&run);
+            } else if active.running.len() < self.policy.max_runs as usize {
+                self.spawn(&run, &mut active);
             }
         }
         Ok(())
     }
 
     /// Starts the thread of a run.
-    fn spawn(self: &Arc<Self>, run: &OpenRun) {
-        {
-            let mut active = self.active();
-            if !active.followed.insert(run.key) {
-                return;
+    fn spawn(self: &Arc<Self>, run: &OpenRun, active: &mut Active) {
+        let (jobs, key, open) = (self.clone(), run.key, run.clone());
+        match std::thread::Builder::new().stack_size(STACK).spawn(move || jobs.see_through(&open)) {
+            Ok(_) => {
+                active.followed.insert(key);
+                active.running.insert(key);
             }
-            active.running.insert(run.key);
-        }
-        let (jobs, key, order) = (self.clone(), run.key, run.clone());
-        let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || jobs.see_through(&order));
-        if let Err(error) = spawned {
-            tracing::error!(run = key.run_id(), %error, "the agent has no thread for a run: it waits");
-            let mut active = self.active();
-            active.followed.remove(&key);
-            active.running.remove(&key);
+            Err(error) => tracing::error!(run = key.run_id(), %error, "the agent has no thread for a run: it waits"),
         }
     }
 
@@ -274,7 +265,9 @@ impl Jobs {
         let keys = self.database().job_runs_to_forget(now_us())?;
         for key in keys {
             match Run::open(self.folder(&key)).map(|run| run.remove()) {
-                Ok(Err(error)) => tracing::warn!(run = key.run_id(), %error, "the folder of an old run can't be removed: remove it by hand"),
+                Ok(Err(error)) => {
+                    tracing::warn!(run = key.run_id(), %error, "the folder of an old run can't be removed: remove it by hand")
+                }
                 Ok(Ok(())) | Err(_) => self.database().write(|to| store::drop_run(to, &key))?,
             }
         }

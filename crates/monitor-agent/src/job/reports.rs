@@ -1,4 +1,4 @@
-//! Sends reports to the server, in the order in which they were stored.
+//! Sends stored reports to the server, oldest first.
 
 use std::sync::Arc;
 

@@ -8,16 +8,18 @@ use monitor_http::with_causes;
 use monitor_runs::{Follower, Life, Run, RunError, Secret, Spec, Step, now_us};
 use monitor_wire::{Backoff, HostStatus, JobOrder, SecretSource};
 
-use super::account::Account;
 use super::output::{Sending, tag};
 use super::store::{self, OpenRun};
 use super::verdict::End;
 use super::{FIRST_PAUSE, Jobs, LONGEST_PAUSE, interpreter};
+use crate::job_policy::Account;
 
 /// Reason for a run that was not started in time.
 pub(super) const TOO_LATE: &str = "the order expired before the script could begin";
 /// Field of the process with the interpreter that replaces a missing one.
 const INTERPRETER: &str = "job.interpreter";
+/// File with messages of the launcher in a run's folder. They are no part of the script's output.
+const LAUNCHERS_LOG: &str = "launcher.log";
 /// Poll interval for a run whose launcher is just starting or ending.
 const LOOK: Duration = Duration::from_millis(50);
 /// Delay before a new launcher replaces a launcher that was killed before it started the script.
@@ -42,7 +44,13 @@ impl Jobs {
         self.scripts.remove(&key.run_id());
         self.active().running.remove(&key);
         self.log_failure(self.start_waiting());
-        tracing::info!(run = key.run_id(), status = end.status.0, exit_code = end.exit_code, reason = end.reason, "the script of a job has ended");
+        tracing::info!(
+            run = key.run_id(),
+            status = end.status.0,
+            exit_code = end.exit_code,
+            reason = end.reason,
+            "the script of a job has ended"
+        );
         let amounts = sending.finish();
         let (at_us, event) = (end.at_us, end.event(tag(&folder), amounts.sent, amounts.omitted));
         let mut backoff = Backoff::default();
@@ -122,11 +130,13 @@ impl Jobs {
         let Some(order) = &run.order else { return Err(End::lost("the order of the run can't be read any more")) };
         let account = account(order)?;
         let path = self.scripts.path(&run.key.run_id(), &account, order.language);
-        self.scripts.write(&path, &account, &order.script).map_err(|error| unable(format!("{} can't be written: {error}", path.display())))?;
+        self.scripts
+            .write(&path, &account, &order.script)
+            .map_err(|error| unable(format!("{} can't be written: {error}", path.display())))?;
         let parent = [("MONITOR_ROOT_ID", order.root_id.as_str()), ("MONITOR_PARENT_ID", order.process_id.as_str())];
         let env = self.env.iter().map(|(name, value)| (*name, value.as_os_str()));
         let env = env.chain(parent.map(|(name, value)| (name, value.as_ref())));
-        match monitor_runs::launch(&self.monitor, &found.folder, env) {
+        match monitor_runs::launch_with_log(&self.monitor, &found.folder, LAUNCHERS_LOG, env) {
             Ok(_) => Ok(()),
             Err(RunError::LauncherKilled { .. }) => {
                 std::thread::sleep(PAUSE);

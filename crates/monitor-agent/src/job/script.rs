@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use monitor_wire::Language;
 
-use super::account::Account;
-use super::policy::sha256;
+use crate::job_policy::{Account, sha256};
 
 /// Folder for scripts of other accounts, which can't enter the agent's folder.
 const SHARED: &str = "/run/monitor-agent-jobs";
@@ -74,7 +73,7 @@ impl Scripts {
         }
     }
 
-    /// Removes the scripts of all runs for which `is_open` returns false. An agent that was killed leaves such scripts.
+    /// Removes the scripts of all runs for which `is_open` returns false. A killed agent leaves such scripts.
     pub(super) fn remove_others(&self, is_open: impl Fn(&str) -> bool) {
         for folder in [&self.own, &self.shared] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monitor_wire::{JobKeys, SignedJobOrder};
 
-use super::policy::sha256;
+use crate::job_policy::sha256;
 
 /// Checks that a pinned key has signed the order.
 ///
@@ -82,7 +82,10 @@ mod tests {
         assert!(fingerprints[0].starts_with("SHA256:") && fingerprints.len() == 1);
         assert_eq!(verify(&order(&old, "{}"), &file), Ok(()));
         assert!(refused(&order(&new, "{}")).contains("monitor agent trust"));
-        for changed in [SignedJobOrder { order: "{ }".to_owned(), ..order(&old, "{}") }, SignedJobOrder { signature: "x".to_owned(), ..order(&old, "{}") }] {
+        for changed in [
+            SignedJobOrder { order: "{ }".to_owned(), ..order(&old, "{}") },
+            SignedJobOrder { signature: "x".to_owned(), ..order(&old, "{}") },
+        ] {
             assert!(refused(&changed).contains("was not signed"));
         }
         // Both keys are valid while the server replaces its key.

@@ -60,7 +60,7 @@ impl Database {
         Ok(found?.unwrap_or(false))
     }
 
-    /// Runs that have not ended, in the order in which they were accepted.
+    /// Runs that have not ended, first accepted first.
     pub(super) fn open_job_runs(&self) -> Result<Vec<OpenRun>, AgentError> {
         let sql = "SELECT job, step, host, attempt, job_order, state, expires_us FROM job_run WHERE state != 'ended' ORDER BY rowid";
         let of = |row: &Row<'_>| {
@@ -111,13 +111,14 @@ impl Database {
 
 /// Adds a run with this order, which the server gets a report about.
 pub(super) fn write_accepted(to: &Transaction<'_>, order: &JobOrder, text: Option<&str>, now_us: u64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO job_run(job, step, host, attempt, job_order, state, changed_us, expires_us) VALUES(?, ?, ?, ?, ?, 'accepted', ?, ?)";
+    let sql =
+        "INSERT INTO job_run(job, step, host, attempt, job_order, state, changed_us, expires_us) VALUES(?, ?, ?, ?, ?, 'accepted', ?, ?)";
     let (job, step, host, attempt) = columns(&order.key);
     to.execute(sql, params![job, step, host, attempt, text, now_us as i64, order.expires_us.min(i64::MAX as u64) as i64])?;
     write_report(to, &order.key, now_us, JobReportEvent::Accepted)
 }
 
-/// Adds a run of which only the folder is left.
+/// Adds a run that was found by its folder.
 pub(super) fn write_found(to: &Transaction<'_>, key: &JobRunKey, now_us: u64) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO job_run(job, step, host, attempt, state, changed_us, expires_us) VALUES(?, ?, ?, ?, 'started', ?, ?)";
     let (job, step, host, attempt) = columns(key);
@@ -139,8 +140,14 @@ pub(super) fn write_stopped(to: &Transaction<'_>, key: &JobRunKey) -> rusqlite::
 }
 
 /// Stores the end of a run, and queues the report. The run may be unknown so far.
-pub(super) fn write_ended(to: &Transaction<'_>, key: &JobRunKey, (at_us, expires_us): (u64, u64), event: JobReportEvent) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO job_run(job, step, host, attempt, state, ended, changed_us, expires_us) VALUES(?1, ?2, ?3, ?4, 'ended', ?5, ?6, ?7)
+pub(super) fn write_ended(
+    to: &Transaction<'_>,
+    key: &JobRunKey,
+    (at_us, expires_us): (u64, u64),
+    event: JobReportEvent,
+) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO job_run(job, step, host, attempt, state, ended, changed_us, expires_us) VALUES(?1, ?2, ?3, ?4, 'ended', ?5, ?6, ?7)
                ON CONFLICT DO UPDATE SET state = 'ended', ended = ?5, changed_us = ?6, job_order = NULL";
     let (job, step, host, attempt) = columns(key);
     let text = serde_json::to_string(&event).unwrap_or_default();

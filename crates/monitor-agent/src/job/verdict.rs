@@ -14,7 +14,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// The end of a run for a reason that no exit code tells.
+    /// Creates the end of a run that has no exit code.
     pub(super) fn new(status: HostStatus, reason: impl Into<String>) -> Self {
         Self { status, exit_code: None, reason: Some(reason.into()), at_us: monitor_runs::now_us() }
     }
@@ -32,9 +32,11 @@ impl End {
             (Some("timeout"), ..) => (HostStatus::TIMED_OUT, None, None),
             (Some("memory" | "cpu"), code, _) => (HostStatus::ENDED_ON_HOST, code, words()),
             (Some(_), ..) => (HostStatus::NOT_STARTED, None, words()),
-            _ if outcome.is_cancelled => {
-                (HostStatus::ENDED_ON_HOST, None, Some("it was ended on the host, by `monitor runs kill` or a signal to its launcher".to_owned()))
-            }
+            _ if outcome.is_cancelled => (
+                HostStatus::ENDED_ON_HOST,
+                None,
+                Some("it was ended on the host, by `monitor runs kill` or a signal to its launcher".to_owned()),
+            ),
             (None, Some(0), _) => (HostStatus::SUCCEEDED, Some(0), None),
             (None, Some(code), _) => (HostStatus::EXIT_CODE, Some(code), outcome.why.clone()),
             (None, None, Some(_)) => (HostStatus::ENDED_ON_HOST, None, Some(outcome.words())),

@@ -7,13 +7,13 @@ use nix::unistd::{Uid, User, geteuid};
 
 /// A user of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) home: PathBuf,
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) home: PathBuf,
     /// True for the user that the agent runs as.
-    pub(super) is_own: bool,
+    pub(crate) is_own: bool,
 }
 
 impl Account {
@@ -21,7 +21,7 @@ impl Account {
     ///
     /// # Errors
     /// When the host's users can't be read.
-    pub(super) fn find(name: Option<&str>) -> io::Result<Option<Self>> {
+    pub(crate) fn find(name: Option<&str>) -> io::Result<Option<Self>> {
         let own = geteuid();
         let user = match name.map(|name| (name, name.parse())) {
             None => User::from_uid(own)?,
@@ -37,7 +37,7 @@ impl Account {
         }))
     }
 
-    pub(super) fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.uid == 0
     }
 }

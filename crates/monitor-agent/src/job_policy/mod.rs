@@ -1,12 +1,14 @@
 //! Rules of the host's owner for jobs.
 
+mod account;
+
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use monitor_wire::{JobOrder, SecretSource};
 use regex::Regex;
 
-use super::account::Account;
+pub(crate) use self::account::Account;
 
 /// Rules of the host's owner, from `[jobs]` in `agent.toml`.
 #[derive(Debug, Clone)]
@@ -31,8 +33,8 @@ impl JobPolicy {
     /// Default of [`max_runs`](Self::max_runs).
     pub const MAX_RUNS: u32 = 10;
 
-    /// Returns the reason for which the owner refuses an order, with the rule. `None` if the rules permit it.
-    pub(super) fn refusal(&self, order: &JobOrder, account: &Account) -> Option<String> {
+    /// Returns a sentence that names the rule against an order. `None` if the rules permit the order.
+    pub(crate) fn refusal(&self, order: &JobOrder, account: &Account) -> Option<String> {
         if !self.is_enabled {
             return Some("this host accepts no jobs: `enabled = false` in [jobs] of its agent.toml".to_owned());
         }
@@ -49,23 +51,25 @@ impl JobPolicy {
         if let Some(scripts) = &self.scripts {
             let sha = sha256(order.script.as_bytes());
             if !scripts.iter().any(|script| script.eq_ignore_ascii_case(&sha)) {
-                return Some(format!("the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"));
+                return Some(format!(
+                    "the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"
+                ));
             }
         }
         if let Some(rule) = self.refuse.iter().find(|rule| rule.is_match(&order.script)) {
             return Some(format!("the script matches {:?} in `refuse` in [jobs] of this host's agent.toml", rule.as_str()));
         }
         order.secrets.values().find_map(|source| match source {
-            SecretSource::Env(name) if !self.secret_env.contains(name) => {
-                Some(format!("the variable {name:?} is not among the secrets of this host: add it to `secret-env` in [jobs] of its agent.toml"))
-            }
+            SecretSource::Env(name) if !self.secret_env.contains(name) => Some(format!(
+                "the variable {name:?} is not among the secrets of this host: add it to `secret-env` in [jobs] of its agent.toml"
+            )),
             SecretSource::Env(_) | SecretSource::File(_) => None,
         })
     }
 }
 
 /// Returns the SHA-256 value of some bytes in hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     digest(&SHA256, bytes).as_ref().iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -75,8 +79,32 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use monitor_wire::{JobRunKey, Language};
+
     use super::*;
-    use crate::job::tests::order;
+
+    /// Returns an order of a short script.
+    fn order() -> JobOrder {
+        JobOrder {
+            key: JobRunKey { job: 1, step: 2, host: 3, attempt: 1 },
+            agent: "db-1".to_owned(),
+            name: "check".to_owned(),
+            script: "true\n".to_owned(),
+            language: Language::Shell,
+            args: Vec::new(),
+            env: [].into(),
+            secrets: [].into(),
+            is_param_sensitive: false,
+            account: None,
+            timeout_s: 60,
+            output_bytes: 10 << 20,
+            root_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            process_id: "0123456789abcdef".to_owned(),
+            by: "ada".to_owned(),
+            issued_us: 1,
+            expires_us: u64::MAX,
+        }
+    }
 
     fn policy() -> JobPolicy {
         JobPolicy {
