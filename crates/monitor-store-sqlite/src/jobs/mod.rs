@@ -263,13 +263,16 @@ mod tests {
         store.change_job(job.id, &planned.transitions).unwrap();
         planned.transitions.iter().for_each(|transition| apply(&mut job, transition));
         assert_eq!(store.job(job.id).unwrap().unwrap(), job);
-        let rows =
-            || store.0.read(|from| from.query_row("SELECT sum(status), count(*) FROM run", [], |row| Ok((row.get(0)?, row.get(1)?))));
-        let before: (u64, u64) = rows().unwrap();
+        let sums = |from: &Connection| {
+            let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            from.query_row("SELECT sum(status), count(*) FROM run", [], sums)
+        };
+        let rows = || store.0.read(sums).unwrap();
+        let before = rows();
         let mut run = job.steps[0].hosts[7].clone();
         run.status = monitor_wire::HostStatus::RUNNING;
         store.change_job(job.id, &[Transition::Host { step: 0, host: 7, run: Box::new(run), at_us: 2 }]).unwrap();
-        assert_eq!(rows().unwrap(), (before.0 + 2, HOSTS));
+        assert_eq!(rows(), (before.0 + 2, HOSTS as i64));
         assert_eq!(store.job_changes(planned.transitions.len() as u64, 10).unwrap().len(), 1);
     }
 }

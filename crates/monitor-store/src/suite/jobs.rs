@@ -191,7 +191,7 @@ pub fn jobs_are_filtered_and_paged<P: JobPlace>() {
     assert_eq!(ids(JobsQuery { is_open: Some(true), ..any() }), [net.id]);
     assert_eq!(ids(JobsQuery { is_open: Some(false), ..any() }), [disk.id]);
     assert_eq!(ids(JobsQuery { name: Some("disk".to_owned()), ..any() }), [disk.id]);
-    assert_eq!(ids(JobsQuery { name: Some("%".to_owned()), ..any() }), []);
+    assert_eq!(ids(JobsQuery { name: Some("%".to_owned()), ..any() }), [0; 0]);
     assert_eq!(ids(JobsQuery { host: Some(3), ..any() }), [net.id, disk.id]);
     assert_eq!(ids(JobsQuery { host: Some(4), ..any() }), [net.id]);
     assert_eq!(ids(JobsQuery { from_us: Some(101), ..any() }), [net.id]);
@@ -247,7 +247,7 @@ pub fn ended_jobs_are_removed_with_their_hosts_and_their_numbers_are_not_used_ag
     assert_eq!(store.remove_jobs(30, 1).unwrap(), [jobs[0].id]);
     assert_eq!(store.remove_jobs(30, 10).unwrap(), [jobs[1].id]);
     assert_eq!(store.remove_jobs(31, 10).unwrap(), [jobs[2].id]);
-    assert_eq!(store.remove_jobs(u64::MAX, 10).unwrap(), []);
+    assert_eq!(store.remove_jobs(u64::MAX, 10).unwrap(), [0; 0]);
     assert_eq!(store.job(jobs[2].id).unwrap(), None);
     assert_eq!(store.job_of_step(jobs[2].steps[0].id).unwrap(), None);
     assert_eq!(store.job_hosts(&JobHostsQuery { job: jobs[2].id, limit: 10, ..JobHostsQuery::default() }).unwrap(), []);
