@@ -74,6 +74,7 @@ mod calls;
 mod channel;
 mod client;
 mod error;
+mod jobs;
 mod queue;
 mod runs;
 mod settings;

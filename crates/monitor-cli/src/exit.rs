@@ -48,6 +48,29 @@ pub(crate) enum Unanswered {
     GoOn { running: u64, meant: u64 },
 }
 
+/// A job on hosts did not succeed, or was not followed to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobNotDone {
+    #[error("{0}")]
+    Failed(String),
+    #[error("timed out after {after}: {hosts}")]
+    TimedOut { after: String, hosts: String },
+    #[error("job {job} continues: follow it with `monitor job wait {job}`, end it with `monitor job stop {job}`")]
+    Left { job: u64 },
+}
+
+impl JobNotDone {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 6,
+            // As the command `timeout`.
+            Self::TimedOut { .. } => 124,
+            // As shells do after SIGINT.
+            Self::Left { .. } => 130,
+        }
+    }
+}
+
 /// A requested thing that doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -86,7 +109,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
     let no_terminal = error.downcast_ref::<monitor_top::Error>().filter(|error| matches!(error, monitor_top::Error::NoTerminal)).map(|_| 2);
     let misused = error.downcast_ref::<Misused>().map(|_| 2);
-    ExitCode::from(unanswered.or(not_there).or(no_terminal).or(misused).or(client_error.map(exit_code)).unwrap_or(1))
+    let of_job = error.downcast_ref::<JobNotDone>().map(JobNotDone::exit_code);
+    ExitCode::from(unanswered.or(of_job).or(not_there).or(no_terminal).or(misused).or(client_error.map(exit_code)).unwrap_or(1))
 }
 
 fn exit_code(error: &Error) -> u8 {

@@ -72,6 +72,8 @@ enum Command {
     Progress(commands::notify::Progress),
     Alert(commands::alert::Args),
     Heartbeat(Box<commands::heartbeat::Args>),
+    Job(commands::job::Args),
+    Host(Box<commands::host::Args>),
     Spool(commands::spool::Args),
     Backup(commands::backup::Args),
     Restore(commands::restore::Args),
@@ -154,6 +156,8 @@ fn main() -> std::process::ExitCode {
         Command::Progress(args) => commands::notify::progress(&args),
         Command::Alert(args) => commands::alert::run(&args),
         Command::Heartbeat(args) => commands::heartbeat::run(*args),
+        Command::Job(args) => commands::job::run(&args),
+        Command::Host(args) => commands::host::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Backup(args) => commands::backup::run(&args),
         Command::Restore(args) => commands::restore::run(&args),
@@ -208,6 +212,10 @@ mod tests {
             "heartbeat add a --every 1d --timeout DURATION",
             "heartbeat roll a --overlap DURATION",
             "task pause a --until DURATION",
+            "job run --host a --timeout DURATION b",
+            "job run --host a --wait DURATION b",
+            "job wait 1 --timeout DURATION",
+            "job wait 1 --polls 2 --interval DURATION",
         ];
         let brief = [
             "inspect ping --timeout DURATION",

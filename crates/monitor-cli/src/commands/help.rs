@@ -21,10 +21,11 @@ pub(crate) struct Args {
 const COMMON: [&str; 10] = ["server", "run", "list", "tree", "show", "logs", "top", "task", "alert", "status"];
 
 /// All commands by their purpose.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("Run and watch", &["run", "detached", "list", "tree", "show", "logs", "top", "events", "cancel", "progress", "doctor"]),
     ("Keep and share", &["export", "report", "import", "pin", "unpin", "delete", "migrate"]),
     ("Batch tasks", &["task", "agent", "publish", "check-alive"]),
+    ("Jobs on hosts", &["job", "host"]),
     ("Alerts", &["alert", "heartbeat", "notify"]),
     ("Queues and workers", &["queue", "call", "result", "retry", "purge", "workers", "inspect", "control"]),
     ("Server and data", &["server", "status", "spool", "backup", "restore", "salvage", "check", "clock", "audit"]),

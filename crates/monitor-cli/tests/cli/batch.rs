@@ -1,6 +1,7 @@
 //! Tests batch tasks through the command line, with a real server.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -18,6 +19,14 @@ impl Tasks {
         let mut command = monitor(args);
         command.env("MONITOR_SERVER_URL", &self.0.url).env("MONITOR_DATA", self.0.data.path());
         command
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.0.data.path()
     }
 
     /// Runs a command successfully; returns its stdout.

@@ -26,6 +26,17 @@ fn help_has_examples_and_exit_codes() {
     }
 }
 
+#[test]
+fn help_of_jobs_has_exit_codes_and_describes_each_option() {
+    for words in [&["job", "run"][..], &["job", "preview"], &["job", "hosts"], &["job", "output"], &["job", "wait"], &["host", "import"]] {
+        let help = printed(&[words, &["--help"]].concat());
+        assert!(help.contains("Examples:\n") && help.contains("Exit codes:\n  0  success") && help.contains("--json"), "{help}");
+        assert!(!words.contains(&"run") || (help.contains("124  ") && help.contains("130  ") && help.contains("--rolling")), "{help}");
+    }
+    let overview = printed(&["--help"]);
+    assert!(overview.contains("\n  Jobs on hosts       job, host\n"), "{overview}");
+}
+
 fn printed(args: &[&str]) -> String {
     String::from_utf8(monitor(args).assert().success().get_output().stdout.clone()).unwrap()
 }

@@ -9,6 +9,8 @@ mod events;
 mod export;
 mod heartbeat;
 mod help;
+#[cfg(target_os = "linux")]
+mod jobs;
 mod logs;
 mod manual;
 mod migrate;

@@ -30,6 +30,7 @@ use crate::access::Scope;
         (name = "queues", description = "Tasks of queues"),
         (name = "workers", description = "Programs and agents that report events"),
         (name = "batch tasks", description = "Tasks that agents run on schedules, and their runs"),
+        (name = "jobs", description = "Scripts that run on many hosts, and the hosts"),
         (name = "alerts", description = "Alerts, and the rules, channels and silences that determine their messages"),
         (name = "heartbeats", description = "External jobs, which report each run by `GET`, `HEAD` or `POST /ping/KEY`"),
         (name = "commands", description = "Requests to workers, and their replies"),
@@ -41,6 +42,7 @@ use crate::access::Scope;
         Problem,
         StreamMessage,
         super::roots::Sort,
+        super::jobs::list::JobsState,
         super::export::ExportFormat, super::logs::Level,
         super::logs::LogOrder,
         monitor_wire::AlertWebhook,
@@ -199,6 +201,10 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
             parameter["schema"]["pattern"] = CHANNEL_KEY.into();
         } else if parameter["name"] == "name" && parameter["in"] == "path" {
             parameter["example"] = if path.contains("/agents/") { "db-1" } else { "gold" }.into();
+        } else if parameter["name"] == "id" && parameter["schema"]["type"] == "integer" {
+            parameter["example"] = 7.into();
+        } else if parameter["name"] == "host" && parameter["in"] == "path" {
+            parameter["example"] = "web-1".into();
         } else if parameter["name"] == "id" {
             let is_worker = path.contains("/workers/");
             parameter["example"] = if is_worker { "5b0c00000000000000000000000000ff" } else { "a3ce929d0e0e4736" }.into();
