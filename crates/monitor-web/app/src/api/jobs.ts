@@ -30,13 +30,15 @@ export async function fetchJobHosts(id: number, step: number, signal: AbortSigna
 
 /** Returns a part of a host's output, from an offset. It is empty at the end. */
 export async function fetchJobOutput(id: number, host: number, query: { step: number; attempt: number; offset: number }, signal: AbortSignal): Promise<Uint8Array> {
-  const answer = api.GET("/api/v1/jobs/{id}/hosts/{host}/output", { params: { path: { id, host }, query }, parseAs: "arrayBuffer", signal });
-  return new Uint8Array(await unwrap<ArrayBuffer>(answer));
+  const answer = await api.GET("/api/v1/jobs/{id}/hosts/{host}/output", { params: { path: { id, host }, query }, parseAs: "arrayBuffer", signal });
+  // An empty answer has no data.
+  if (answer.response.ok && answer.data === undefined) return new Uint8Array();
+  return new Uint8Array(await unwrap<ArrayBuffer>(Promise.resolve(answer)));
 }
 
 /** Returns the address of a host's output, for a download. */
-export function jobOutputAddress(id: number, host: number, query: { step: number; attempt: number; offset: number }): string {
-  return `/api/v1/jobs/${id}/hosts/${host}/output?step=${query.step}&attempt=${query.attempt}&offset=${query.offset}`;
+export function jobOutputAddress(id: number, host: number, query: { step: number; attempt: number; limit: number }): string {
+  return `/api/v1/jobs/${id}/hosts/${host}/output?step=${query.step}&attempt=${query.attempt}&limit=${query.limit}`;
 }
 
 export function previewJob(body: JobRequest, signal: AbortSignal): Promise<JobPreview> {

@@ -34,7 +34,7 @@ const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]*:[\da-f:.]+)$/i;
 export function requestOf(draft: JobDraft): JobRequest {
   const lines = draft.args.split("\n").map((line) => line.replace(/\r$/, ""));
   const args = lines.at(-1) === "" ? lines.slice(0, -1) : lines;
-  const [named, groups] = [readNames(draft.hosts), readNames(draft.groups)];
+  const [named, groups] = [draft.hosts.split(/[\s,]+/).filter((word) => word !== ""), readNames(draft.groups)];
   const ips = named.filter((word) => ADDRESS.test(word)).map((ip) => ({ ip }));
   const hosts = named.filter((word) => !ADDRESS.test(word));
   const text = <Key extends string>(key: Key, value: string) => (value.trim() === "" ? {} : ({ [key]: value.trim() } as Record<Key, string>));
@@ -47,21 +47,49 @@ export function requestOf(draft: JobDraft): JobRequest {
   };
 }
 
-/** Reads tags such as `env=prod canary`, between spaces or commas. A tag without a value has an empty one. */
+/** Reads tags such as `env=prod, canary`, between commas. A tag without a value has an empty one. */
 export function readTags(text: string): Record<string, string> {
   const tags: Record<string, string> = {};
-  for (const word of text.split(/[\s,]+/)) {
+  for (const word of readNames(text)) {
     const at = word.indexOf("=");
-    if (word !== "") tags[at < 0 ? word : word.slice(0, at)] = at < 0 ? "" : word.slice(at + 1);
+    tags[at < 0 ? word : word.slice(0, at)] = at < 0 ? "" : word.slice(at + 1);
   }
   return tags;
 }
 
 export function tagsText(tags: Readonly<Record<string, string>> = {}): string {
-  return Object.entries(tags).map(([name, value]) => (value === "" ? name : `${name}=${value}`)).join(" ");
+  return Object.entries(tags).map(([name, value]) => (value === "" ? name : `${name}=${value}`)).join(", ");
 }
 
-/** Returns the names that a text contains, between spaces or commas. */
+/** Returns the names that a text contains, between commas or line breaks. */
 export function readNames(text: string): string[] {
-  return text.split(/[\s,]+/).filter((name) => name !== "");
+  return text.split(/[,\n]/).map((name) => name.trim()).filter((name) => name !== "");
+}
+
+/** Paths in the request, and the fields that they are about. */
+const PATHS: readonly [RegExp, keyof JobDraft][] = [
+  [/^steps\[0\]\.script\b/, "script"],
+  [/^steps\[0\]\.language\b/, "language"],
+  [/^steps\[0\]\.args\b/, "args"],
+  [/^steps\[0\]\.timeout\b/, "timeout"],
+  [/^targets(\.(hosts|ips)\b|$)/, "hosts"],
+  [/^targets\.groups\b/, "groups"],
+  [/^targets\.tags$/, "tags"],
+  [/^account$/, "account"],
+  [/^name$/, "name"],
+  [/^rolling\.stop_after_failures$/, "stopAfter"],
+  [/^rolling\b/, "rolling"],
+];
+
+/** Splits the server's mistakes, a line each with its path, by field. */
+export function mistakesOf(text: string): { fields: Partial<Record<keyof JobDraft, string>>; others: string[] } {
+  const fields: Partial<Record<keyof JobDraft, string>> = {};
+  const others: string[] = [];
+  for (const line of text.split("\n").filter((each) => each !== "")) {
+    const [, path = "", said = ""] = /^([\w.[\]]+): (.*)$/.exec(line) ?? [];
+    const [, field] = PATHS.find(([of]) => of.test(path)) ?? [];
+    if (field === undefined) others.push(line);
+    else fields[field] = fields[field] === undefined ? said : `${fields[field]}\n${said}`;
+  }
+  return { fields, others };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Job, JobHost, JobStep } from "../api/jobTypes.ts";
-import { currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, possible, showsHost } from "./jobs.ts";
+import { canRetry, currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, possible, showsHost } from "./jobs.ts";
 
 function step(status: number, counts: Record<string, number>, started_us: number | null = 5): JobStep {
   return { step_id: 7, name: "step 1", status, attempt: 1, batch: [1, 1], started_us, ended_us: null, counts };
@@ -55,7 +55,7 @@ test("a running job can only be stopped, and one that stops cannot be stopped ag
 });
 
 test("a failed job is retried, ignored or skipped", () => {
-  const failed = job(step(4, { 104: 9, 310: 3, 9: 488 }));
+  const failed = job(step(4, { 104: 9, 310: 3, 2: 1, 9: 488 }));
   expect(possible(failed, failed.steps[0]!)).toEqual([
     { operation: "retry-failed", count: 12 },
     { operation: "retry-not-started", count: 3 },
@@ -68,11 +68,19 @@ test("a failed job is retried, ignored or skipped", () => {
 
 test("a job that succeeded or was stopped can run again", () => {
   expect(names(job(step(3, { 9: 4 })))).toEqual(["retry-all"]);
-  expect(names(job(step(11, { 403: 2, 5: 1, 9: 4 })))).toEqual(["retry-failed", "retry-not-started", "retry-all", "ignore", "skip"]);
+  expect(names(job(step(11, { 403: 2, 310: 1, 9: 4 })))).toEqual(["retry-failed", "retry-not-started", "retry-all", "skip"]);
+});
+
+test("a step is not retried after a later one has begun", () => {
+  const later = job(step(3, { 9: 4 }), { ...step(2, { 7: 4 }), step_id: 8 });
+  expect(later.steps.map((each) => canRetry(later, each))).toEqual([false, false]);
+  expect(possible(later, later.steps[0]!)).toEqual([]);
+  const last = job(step(3, { 9: 4 }), { ...step(4, { 104: 4 }), step_id: 8 }, { ...step(1, { 5: 4 }, null), step_id: 9 });
+  expect(last.steps.map((each) => canRetry(last, each))).toEqual([false, true, false]);
 });
 
 test("a job that waits for a user is confirmed before it begins, and continued afterwards", () => {
-  expect(names(job(step(7, { 5: 4 }, null)))).toEqual(["confirm", "refuse", "stop"]);
-  expect(names(job(step(7, { 5: 4, 104: 1, 9: 2 })))).toEqual(["continue", "retry-failed", "ignore", "skip", "stop"]);
-  expect(names(job(step(13, { 5: 4 }, null)))).toEqual([]);
+  expect(names(job(step(7, { 5: 4 }, null)))).toEqual(["confirm", "refuse", "skip", "stop"]);
+  expect(names(job(step(7, { 5: 4, 104: 1, 9: 2 })))).toEqual(["continue", "retry-failed", "retry-all", "refuse", "skip", "stop"]);
+  expect(names(job(step(13, { 13: 4 }, null)))).toEqual(["retry-failed", "retry-all", "skip"]);
 });

@@ -5,10 +5,16 @@ export type Operation = JobOperate["operation"];
 
 const FINISHED = new Set([3, 4, 5, 6, 8, 9, 11, 13, 14]);
 const PASSED = new Set([3, 5, 6]);
-const WAITS_FOR_USER = 7;
-const NEVER_BEGAN = new Set([13, 14]);
-/** Statuses of hosts that have not accepted the order. */
-const NOT_STARTED = new Set([5, 13, 18, 310]);
+const FAILED = 4;
+const STOPPING = 10;
+/** Statuses of a step in which a user decides about the next batch. */
+const WAITS_FOR_USER = new Set([7, 15]);
+/** Statuses of a step in which its hosts can't be retried. */
+const BUSY = new Set([1, 2, STOPPING, 14]);
+const SKIPPABLE = new Set([FAILED, 11, 13]);
+/** Statuses of hosts that, as a rule, have not accepted the order. */
+const NOT_STARTED = new Set([12, 13, 18, 310, 311, 312]);
+const NO_SUCH_HOST = 2;
 
 /** States that statuses of jobs and steps are drawn as. */
 const JOB_STATES: Readonly<Record<number, string>> = {
@@ -131,29 +137,37 @@ export function showsHost({ name, ip, tag, reason, status, exit_code }: JobHost,
   return [name, ip, tag, reason].some((part) => part?.toLowerCase().includes(wanted)) || [status, exit_code].some((number) => String(number) === wanted);
 }
 
+/** Returns true if hosts of a step can be retried now: it is idle, and no later step has begun. */
+export function canRetry(job: Job, step: JobStep): boolean {
+  const later = job.steps.slice(job.steps.indexOf(step) + 1);
+  return !BUSY.has(step.status) && later.every(({ status }) => status === 1 || status === 14);
+}
+
 export interface Possible {
   operation: Operation;
   /** Number of hosts that it applies to, for retries. */
   count?: number;
 }
 
-/** Returns what a user can do with a step of a job now, the most likely first. */
+/** Returns what a user can do with a step of a job now, the most likely first. The rules are those of `operate` in `monitor-jobs`. */
 export function possible(job: Job, step: JobStep): Possible[] {
-  const isOpen = !isFinished(job.status);
-  const stop: Possible[] = isOpen && job.status !== 10 ? [{ operation: "stop" }] : [];
-  const count = (has: (status: number) => boolean) => Object.entries(step.counts).reduce((sum, [status, of]) => sum + (has(Number(status)) ? of : 0), 0);
-  const isWaiting = step.status === WAITS_FOR_USER;
-  if (isWaiting && step.started_us === null) return [{ operation: "confirm" }, { operation: "refuse" }, ...stop];
-  if (!isWaiting && (!isFinished(step.status) || NEVER_BEGAN.has(step.status) || step.started_us === null)) return stop;
-  const failed = count((status) => !["succeeded", "pending", "running"].includes(hostState(status)));
-  const notStarted = count((status) => NOT_STARTED.has(status) && !(isWaiting && status === 5));
-  const total = totalOf(step.counts);
-  return [
-    ...(isWaiting ? [{ operation: "continue" } as const] : []),
-    ...(failed > 0 ? [{ operation: "retry-failed", count: failed } as const] : []),
-    ...(notStarted > 0 && notStarted !== failed ? [{ operation: "retry-not-started", count: notStarted } as const] : []),
-    ...(isWaiting ? [] : [{ operation: "retry-all", count: total } as const]),
-    ...(PASSED.has(step.status) || failed === 0 ? [] : [{ operation: "ignore" } as const, { operation: "skip" } as const]),
-    ...stop,
+  const { status, counts } = step;
+  const isWaiting = WAITS_FOR_USER.has(status);
+  const hasBegun = step.started_us !== null;
+  const count = (has: (status: number) => boolean) => Object.entries(counts).reduce((sum, [each, of]) => sum + (has(Number(each)) ? of : 0), 0);
+  const failed = count((each) => each !== NO_SUCH_HOST && !["succeeded", "pending", "running"].includes(hostState(each)));
+  const notStarted = count((each) => NOT_STARTED.has(each));
+  const ended = count((each) => each !== NO_SUCH_HOST && !["pending", "running"].includes(hostState(each)));
+  const isIdle = canRetry(job, step);
+  const list: (Possible | false)[] = [
+    isWaiting && { operation: hasBegun ? "continue" : "confirm" },
+    isIdle && failed > 0 && { operation: "retry-failed", count: failed },
+    isIdle && notStarted > 0 && notStarted !== failed && { operation: "retry-not-started", count: notStarted },
+    isIdle && ended > 0 && { operation: "retry-all", count: ended },
+    status === FAILED && { operation: "ignore" },
+    isWaiting && { operation: "refuse" },
+    (isWaiting || SKIPPABLE.has(status)) && { operation: "skip" },
+    !isFinished(job.status) && job.status !== STOPPING && currentStep(job) === step && { operation: "stop" },
   ];
+  return list.filter((each) => each !== false);
 }

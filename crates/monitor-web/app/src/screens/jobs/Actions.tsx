@@ -2,7 +2,7 @@ import { useState } from "react";
 import type { Job, JobOperate, JobStep } from "../../api/jobTypes.ts";
 import { operateJob } from "../../api/jobs.ts";
 import { t } from "../../i18n.ts";
-import { type Operation, type Possible, isFinished, possible } from "../../model/jobs.ts";
+import { type Operation, type Possible, canRetry, possible } from "../../model/jobs.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -48,7 +48,7 @@ export function Actions({ job, step, chosen, act }: Props) {
           <WhyRefused />
         </Menu>
       )}
-      {chosen.length > 0 && isFinished(step.status) ? (
+      {chosen.length > 0 && canRetry(job, step) ? (
         <OperatorButton className="primary" onClick={() => send({ operation: "retry-all", step_id: step.step_id, hosts: [...chosen] })}>
           {t("jobs.do.retry-chosen", { count: chosen.length })}
         </OperatorButton>

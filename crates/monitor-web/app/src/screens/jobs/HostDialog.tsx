@@ -8,15 +8,17 @@ import { Dialog } from "../../ui/Dialog.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
 const FIELDS = ["name", "ip", "ipv6", "cloud_id", "tags", "groups"] as const;
-const PLACEHOLDERS = { name: "web-1", ip: "10.0.0.7", ipv6: "fd00::7", cloud_id: "0", tags: "env=prod canary", groups: "eu-west web" };
+const PLACEHOLDERS = { name: "web-1", ip: "10.0.0.7", ipv6: "fd00::7", cloud_id: "0", tags: "env=prod, canary", groups: "eu-west, web" };
 
-/** A form that adds a host, or changes one. */
-export function HostDialog({ host, onDone, onClose }: { host: ManagedHost | undefined; onDone: () => void; onClose: () => void }) {
-  const [texts, setTexts] = useState({ name: host?.name ?? "", ip: host?.ip ?? "", ipv6: host?.ipv6 ?? "", cloud_id: String(host?.cloud_id ?? 0), tags: tagsText(host?.tags), groups: (host?.groups ?? []).join(" ") });
+/** A form that adds a host, or changes one. `names` are those of the other hosts. */
+export function HostDialog({ host, names, onDone, onClose }: { host: ManagedHost | undefined; names: readonly string[]; onDone: () => void; onClose: () => void }) {
+  const [texts, setTexts] = useState({ name: host?.name ?? "", ip: host?.ip ?? "", ipv6: host?.ipv6 ?? "", cloud_id: String(host?.cloud_id ?? 0), tags: tagsText(host?.tags), groups: (host?.groups ?? []).join(", ") });
   const [refused, setRefused] = useState<string>();
   const title = host === undefined ? t("jobs.hosts.add") : t("jobs.hosts.edit.of", { host: visible(host.name) });
   const save = async () => {
     const { name, ip, ipv6, cloud_id, tags, groups } = texts;
+    // The server would replace the settings of the other host.
+    if (host === undefined && names.includes(name.trim())) return setRefused(t("jobs.hosts.exists", { host: visible(name.trim()) }));
     try {
       await putHost({ name: name.trim(), ...(ip.trim() && { ip: ip.trim() }), ...(ipv6.trim() && { ipv6: ipv6.trim() }), cloud_id: Number(cloud_id), tags: readTags(tags), groups: readNames(groups) });
       onDone();

@@ -12,8 +12,8 @@ import { hostWord, timesOf } from "./parts.tsx";
 
 /** Number of rows that exist at first, and that are added near the end. */
 const PART = 200;
-const ROW = 28;
-const COLUMNS = ["host", "code", "exit", "duration", "tag", "why"] as const;
+const ROW = 32;
+const COLUMNS = ["host", "result", "exit", "duration", "tag", "why"] as const;
 
 interface Props {
   hosts: readonly JobHost[];
@@ -118,7 +118,7 @@ const Row = memo(function Row({ index, host, isOpened, isChosen, onOpen, onChoos
           {host.ip !== null && host.ip !== host.name && visible(host.ip)}
         </span>
       </th>
-      <td className="code number">{host.status}</td>
+      <td className="result number">{host.status}</td>
       <td className="exit number">{host.exit_code ?? "–"}</td>
       <td className="duration">{host.started_us === null ? <span className="dim">–</span> : <Duration process={timesOf(host)} />}</td>
       <td className="tag dim" translate="no">

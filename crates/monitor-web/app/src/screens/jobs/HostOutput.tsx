@@ -10,6 +10,8 @@ import { problemText } from "../../ui/Problem.tsx";
 /** Intervals of reading while new output arrives, and while none does. */
 const SOON_MS = 1000;
 const LATE_MS = 4000;
+/** Maximum size of a downloaded file: that of an answer of the server. */
+const MOST_BYTES = 16 << 20;
 
 /** The output of a host, followed while the script runs. */
 export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: number }) {
@@ -22,7 +24,7 @@ export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: 
   const newest = useRef(host);
   newest.current = host;
   const { step_id: step, attempt } = host;
-  const address = jobOutputAddress(job, id, { step, attempt, offset: 0 });
+  const address = jobOutputAddress(job, id, { step, attempt, limit: MOST_BYTES });
   useEffect(() => {
     const gone = new AbortController();
     setError(undefined);

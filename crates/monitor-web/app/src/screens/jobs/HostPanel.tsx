@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import { operateJob } from "../../api/jobs.ts";
 import type { Job, JobHost, JobStep } from "../../api/jobTypes.ts";
 import { bytes, count, t } from "../../i18n.ts";
-import { hostState, isFinished } from "../../model/jobs.ts";
+import { canRetry, hostState } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
@@ -37,7 +37,7 @@ export function HostPanel({ job, step, host, hosts, act, onClose }: Props) {
     return () => removeEventListener("keydown", onKeyDown);
   }, []);
   const { host_id } = host;
-  const canRetry = host_id !== null && isFinished(step.status);
+  const isRetryable = host_id !== null && canRetry(job, step);
   return (
     <aside className="host-panel" aria-label={visible(host.name)}>
       <header data-state={hostState(host.status)}>
@@ -52,7 +52,7 @@ export function HostPanel({ job, step, host, hosts, act, onClose }: Props) {
       </header>
       <Reason host={host} hosts={hosts} />
       <p className="panel-deeds">
-        {canRetry && (
+        {isRetryable && (
           <OperatorButton className="quiet" onClick={() => act(() => operateJob(job.job_id, { operation: "retry-all", step_id: step.step_id, hosts: [host_id] }).then(() => undefined))}>
             {t("jobs.panel.retry")}
           </OperatorButton>

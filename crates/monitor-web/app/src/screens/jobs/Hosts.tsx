@@ -34,8 +34,8 @@ export function Hosts() {
   return (
     <div className="pane jobs hosts-list">
       <h1 className="hidden">{t("jobs.hosts")}</h1>
-      <Tabs tab="hosts" />
       <search className="filters">
+        <Tabs tab="hosts" />
         <span className="dim count-line">{query.data && t("jobs.hosts.count", { count: count(all.length), online: count(all.filter(({ is_online }) => is_online).length) })}</span>
         <FilterField value={q} label={t("jobs.filter.managed")} onChange={(text) => set({ q: text })} />
         <OperatorButton className="primary" onClick={() => setEditing("new")}>
@@ -72,7 +72,7 @@ export function Hosts() {
           </button>
         </p>
       )}
-      {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
+      {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
       {removing && (
         <Dialog label={t("jobs.hosts.remove")} className="ask" onClose={() => setRemoving(undefined)}>
           <h2>{t("jobs.hosts.remove.ask", { host: visible(removing.name) })}</h2>

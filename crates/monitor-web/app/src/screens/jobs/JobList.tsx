@@ -24,7 +24,6 @@ export function JobList() {
   return (
     <div className="pane jobs">
       <h1 className="hidden">{t("jobs.title")}</h1>
-      <Tabs tab={undefined} />
       <Filters search={search} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
@@ -61,13 +60,14 @@ export function JobList() {
 function Filters({ search: { state, name, set } }: { search: JobSearch }) {
   return (
     <search className="filters">
+      <Tabs tab={undefined} />
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
         <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
-          {t("tasks.all")}
+          <span className="word">{t("tasks.all")}</span>
         </button>
         {STATES.map((each) => (
           <button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
-            {t(`jobs.state.${each}`)}
+            <span className="word">{t(`jobs.state.${each}`)}</span>
           </button>
         ))}
       </div>

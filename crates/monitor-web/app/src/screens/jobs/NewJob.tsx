@@ -4,8 +4,8 @@ import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from "r
 import type { JobPreview } from "../../api/jobTypes.ts";
 import { previewJob, startJob } from "../../api/jobs.ts";
 import { count, t } from "../../i18n.ts";
-import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, requestOf } from "../../model/job-draft.ts";
-import { visible } from "../../model/text.ts";
+import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
+import { visible, visibleLines } from "../../model/text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
@@ -43,6 +43,7 @@ export function NewJob() {
   const navigate = useNavigate();
   const missing = missingOf(draft);
   const preview = usePreview(draft);
+  const mistakes = mistakesOf(refused ?? (preview.error && missing.length === 0 ? problemText(preview.error) : ""));
   const change = (key: keyof JobDraft, value: string) => {
     setDraft({ ...draft, [key]: value });
     setRefused(undefined);
@@ -58,8 +59,7 @@ export function NewJob() {
       setIsSending(false);
     }
   };
-  const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, "aria-describedby": `job-${key}-hint`, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
-  const able = preview.data?.able.length;
+  const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
   return (
     <div className="pane jobs new-job">
       <header className="title">
@@ -74,13 +74,13 @@ export function NewJob() {
           className="edit"
           onSubmit={(event) => {
             event.preventDefault();
-            void start();
+            if (missing.length === 0) void start();
           }}
         >
-          <Field name="script">
+          <Field name="script" mistake={mistakes.fields.script}>
             <textarea {...props("script")} rows={8} className="mono" autoFocus />
           </Field>
-          <Field name="language">
+          <Field name="language" mistake={mistakes.fields.language}>
             <select {...props("language")}>
               {LANGUAGES.map((language) => (
                 <option key={language} value={language}>
@@ -89,19 +89,19 @@ export function NewJob() {
               ))}
             </select>
           </Field>
-          <Field name="args"><textarea {...props("args")} rows={2} className="mono" /></Field>
-          <Field name="hosts">
+          <Field name="args" mistake={mistakes.fields.args}><textarea {...props("args")} rows={2} className="mono" /></Field>
+          <Field name="hosts" mistake={mistakes.fields.hosts}>
             <input {...props("hosts")} list="job-known-hosts" />
             <KnownHosts />
           </Field>
-          <Field name="groups"><input {...props("groups")} /></Field>
-          <Field name="tags"><input {...props("tags")} /></Field>
-          <Field name="account"><input {...props("account")} /></Field>
-          <Field name="timeout"><input {...props("timeout")} /></Field>
-          <Field name="rolling"><input {...props("rolling")} /></Field>
+          <Field name="groups" mistake={mistakes.fields.groups}><input {...props("groups")} /></Field>
+          <Field name="tags" mistake={mistakes.fields.tags}><input {...props("tags")} /></Field>
+          <Field name="account" mistake={mistakes.fields.account}><input {...props("account")} /></Field>
+          <Field name="timeout" mistake={mistakes.fields.timeout}><input {...props("timeout")} /></Field>
+          <Field name="rolling" mistake={mistakes.fields.rolling}><input {...props("rolling")} /></Field>
           {draft.rolling.trim() !== "" && (
             <>
-              <Field name="mode">
+              <Field name="mode" mistake={mistakes.fields.mode}>
                 <select {...props("mode")}>
                   {MODES.map((mode) => (
                     <option key={mode} value={mode}>
@@ -110,28 +110,35 @@ export function NewJob() {
                   ))}
                 </select>
               </Field>
-              <Field name="stopAfter"><input {...props("stopAfter")} /></Field>
+              <Field name="stopAfter" mistake={mistakes.fields.stopAfter}><input {...props("stopAfter")} /></Field>
             </>
           )}
-          <Field name="name"><input {...props("name")} /></Field>
-          {refused !== undefined && (
+          <Field name="name" mistake={mistakes.fields.name}><input {...props("name")} /></Field>
+          {mistakes.others.length > 0 && (
             <p className="bad lines" role="alert">
-              {visible(refused)}
+              {mistakes.others.map(visible).join("\n")}
             </p>
           )}
-          <p className="buttons">
-            <OperatorButton className="primary" disabled={missing.length > 0 || isSending} onClick={() => void start()}>
-              {able === undefined ? t("jobs.start") : t("jobs.start.on", { count: able })}
-            </OperatorButton>
-            {missing.length > 0 && <span className="dim">{missing.map((each) => t(`jobs.missing.${each}`)).join(" ")}</span>}
-          </p>
+          <Start missing={missing} able={preview.data?.able.length} isSending={isSending} onStart={() => void start()} />
         </form>
         <section className="preview" aria-live="polite">
           <h2>{t("jobs.preview")}</h2>
-          {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="bad lines">{visible(problemText(preview.error))}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
+          {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="dim">{t("jobs.preview.mistakes")}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
         </section>
       </div>
     </div>
+  );
+}
+
+/** The button that starts the job, or what is missing before that. */
+function Start({ missing, able, isSending, onStart }: { missing: ReturnType<typeof missingOf>; able: number | undefined; isSending: boolean; onStart: () => void }) {
+  return (
+    <p className="buttons">
+      <OperatorButton className="primary" disabled={missing.length > 0 || isSending} onClick={onStart}>
+        {able === undefined ? t("jobs.start") : t("jobs.start.on", { count: able })}
+      </OperatorButton>
+      {missing.length > 0 && <span className="dim">{missing.map((each) => t(`jobs.missing.${each}`)).join(" ")}</span>}
+    </p>
   );
 }
 
@@ -165,12 +172,17 @@ function KnownHosts() {
   );
 }
 
-function Field({ name, children }: { name: keyof JobDraft; children: ReactNode }) {
+function Field({ name, mistake, children }: { name: keyof JobDraft; mistake: string | undefined; children: ReactNode }) {
   return (
     <div className="field">
       <label htmlFor={`job-${name}`}>{t(`jobs.field.${name}`)}</label>
       <div>
         {children}
+        {mistake !== undefined && (
+          <p className="bad lines" role="alert">
+            {visibleLines(mistake)}
+          </p>
+        )}
         <p id={`job-${name}-hint`} className="dim hint">
           {t(`jobs.hint.${name}`)}
         </p>

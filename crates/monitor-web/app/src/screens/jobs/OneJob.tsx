@@ -137,7 +137,7 @@ function Outcomes({ step, search: { outcome, q, set } }: { step: JobStep; search
   const shown = OUTCOMES.filter((each) => sums[each] > 0 || each === outcome);
   const button = (each: Outcome | undefined, text: string, number: number) => (
     <button key={text} type="button" data-state={each} aria-pressed={outcome === each} onClick={() => set({ outcome: outcome === each ? undefined : each })}>
-      {each && <StateMark state={each} />} {text} <span className="number">{count(number)}</span>
+      {each && <StateMark state={each} />} <span className="word">{text}</span> <span className="number">{count(number)}</span>
     </button>
   );
   return (

@@ -76,7 +76,7 @@ export function Tabs({ tab }: { tab: string | undefined }) {
   return (
     <nav className="tabs" aria-label={t("jobs.title")}>
       {tabs.map(({ name, text }) => (
-        <Link key={text} to="/tasks/jobs" search={name === undefined ? {} : { tab: name }} activeOptions={{ exact: true }} className="outlined" aria-current={tab === name ? "page" : undefined}>
+        <Link key={text} to="/tasks/jobs" search={name === undefined ? {} : { tab: name }} activeOptions={{ exact: true }} aria-current={tab === name ? "page" : undefined}>
           {text}
         </Link>
       ))}
