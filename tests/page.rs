@@ -19,7 +19,7 @@ macro_rules! browser_tests {
 }
 
 browser_tests! {
-    access alerts attempts axe batch batch_day batch_log batch_published cancel causes compare compressed connection doctor forced lanes
+    access alerts attempts axe batch batch_day batch_log batch_published cancel causes compare compressed connection doctor forced jobs lanes
     language large live logs looks narrow odd oidc pipeline place plain print queue report results rows shell shift statistics tasks ticks timeline tree worker
 }
 

@@ -20,7 +20,7 @@ export const en = {
 
   "jobs.column.job": "Job",
   "jobs.column.status": "Status",
-  "jobs.column.outcomes": "Outcomes",
+  "jobs.column.results": "Outcomes",
   "jobs.column.hosts": "Hosts",
   "jobs.column.by": "Started by",
   "jobs.column.since": "Started",

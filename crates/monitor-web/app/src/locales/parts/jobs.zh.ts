@@ -22,7 +22,7 @@ export const zh: Record<keyof typeof en, string> = {
 
   "jobs.column.job": "作业",
   "jobs.column.status": "状态",
-  "jobs.column.outcomes": "结果",
+  "jobs.column.results": "结果",
   "jobs.column.hosts": "主机数",
   "jobs.column.by": "发起人",
   "jobs.column.since": "开始",

@@ -18,7 +18,7 @@ interface Props {
 /** The hosts of each status as squares. The list below has the same hosts for the keyboard and screen readers. */
 export function HostGroups({ groups, step, opened, onOpen }: Props) {
   return (
-    <section className="groups" aria-label={t("jobs.column.outcomes")}>
+    <section className="groups" aria-label={t("jobs.column.results")}>
       {groups.map((group) => (
         <div key={group.status} className="host-group" data-state={group.state} data-status={group.status}>
           <p>

@@ -7,7 +7,7 @@ import { tagsText } from "../../model/job-draft.ts";
 import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/AdminButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
@@ -38,10 +38,10 @@ export function Hosts() {
         <Tabs tab="hosts" />
         <span className="dim count-line">{query.data && t("jobs.hosts.count", { count: count(all.length), online: count(all.filter(({ is_online }) => is_online).length) })}</span>
         <FilterField value={q} label={t("jobs.filter.managed")} onChange={(text) => set({ q: text })} />
-        <OperatorButton className="primary" onClick={() => setEditing("new")}>
+        <AdminButton className="primary" onClick={() => setEditing("new")}>
           {t("jobs.hosts.add")}
-        </OperatorButton>
-        <WhyRefused />
+        </AdminButton>
+        <WhyRefused right="admin" />
       </search>
       <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
@@ -131,12 +131,12 @@ function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void
         <Link to="/tasks/jobs" search={{ tab: "new", host: host.name }} className="quiet" aria-label={t("jobs.hosts.run.of", { host: visible(host.name) })}>
           {t("jobs.hosts.run")}
         </Link>
-        <OperatorButton className="quiet" aria-label={t("jobs.hosts.edit.of", { host: visible(host.name) })} onClick={onEdit}>
+        <AdminButton className="quiet" aria-label={t("jobs.hosts.edit.of", { host: visible(host.name) })} onClick={onEdit}>
           {t("jobs.hosts.edit")}
-        </OperatorButton>
-        <OperatorButton className="quiet" aria-label={t("jobs.hosts.remove.of", { host: visible(host.name) })} onClick={onRemove}>
+        </AdminButton>
+        <AdminButton className="quiet" aria-label={t("jobs.hosts.remove.of", { host: visible(host.name) })} onClick={onRemove}>
           {t("jobs.hosts.remove")}
-        </OperatorButton>
+        </AdminButton>
       </td>
     </tr>
   );

@@ -13,7 +13,7 @@ import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
 /** Command that runs a script on a host. The server's own agent is a host. */
 const RUN = `echo 'uptime' > check.sh\nmonitor job run -t '*' ./check.sh`;
 const STATES = ["open", "ended"] as const;
-const COLUMNS = ["job", "status", "outcomes", "hosts", "by", "since", "duration"] as const;
+const COLUMNS = ["job", "status", "results", "hosts", "by", "since", "duration"] as const;
 
 /** All jobs, the newest first. */
 export function JobList() {
@@ -94,7 +94,7 @@ function Row({ job }: { job: Job }) {
         <JobState status={job.status} isBrief />
         {job.steps.length > 1 && !isFinished(job.status) && <span className="dim"> {t("jobs.step-of", { at, of: job.steps.length })}</span>}
       </td>
-      <td className="outcomes">{step && <OutcomeBar counts={step.counts} />}</td>
+      <td className="results">{step && <OutcomeBar counts={step.counts} />}</td>
       <td className="hosts number">{step && count(totalOf(step.counts))}</td>
       <td className="by dim" translate="no">
         {visible(job.by)}
@@ -116,7 +116,7 @@ function Empty() {
       <h2>{t("jobs.none")}</h2>
       <p className="dim">{t("jobs.none.how")}</p>
       <CommandLine text={RUN} />
-      <p>
+      <p className="ways">
         <Link to="/tasks/jobs" search={{ tab: "new" }} className="link">
           {t("jobs.none.here")}
         </Link>{" "}

@@ -142,7 +142,7 @@ function Outcomes({ step, search: { outcome, q, set } }: { step: JobStep; search
   );
   return (
     <search className="filters">
-      <div className="states" role="group" aria-label={t("jobs.column.outcomes")}>
+      <div className="states" role="group" aria-label={t("jobs.column.results")}>
         {button(undefined, t("jobs.hosts"), totalOf(step.counts))}
         {shown.map((each) => button(each, t(`jobs.outcome.${each}`), sums[each]))}
       </div>
