@@ -7,7 +7,7 @@ import { tagsText } from "../../model/job-draft.ts";
 import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
-import { AdminButton, WhyRefused } from "../../ui/AdminButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
