@@ -18,6 +18,7 @@ const WITH_PROPERTIES: [&str; 11] = [
     "monitor-client",
     "monitor-core",
     "monitor-duration",
+    "monitor-jobs",
     "monitor-receiver",
     "monitor-server",
     "monitor-spool",

@@ -4,8 +4,25 @@
 //! engine stores the [`Transition`]s and sends the [`Directive`]s.
 #![forbid(unsafe_code)]
 
+mod apply;
+mod check;
+mod draft;
+mod messages;
+mod operate;
 mod plan;
+mod preview;
+mod report;
+mod rolling;
 mod state;
+mod targets;
 
-pub use plan::{Contact, Contacts, Directive, Plan, Refusal, Transition, apply, operate, plan, report};
+pub use apply::apply;
+pub use check::{MOST_SCRIPT_BYTES, MOST_STEPS, MOST_TARGETS, MOST_TIMEOUT_S, check, timeout_s};
+pub use messages::{Level, Message, messages};
+pub use operate::{Refusal, operate};
+pub use plan::{CONTACT_US, Contact, Contacts, Directive, HEARTBEAT_US, ORDER_TTL_US, Plan, Transition, plan};
+pub use preview::preview;
+pub use report::report;
+pub use rolling::batch_sizes;
 pub use state::{HostRun, JobState, StepState, Target};
+pub use targets::select;

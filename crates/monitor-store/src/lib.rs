@@ -1,6 +1,6 @@
-//! The interface of a store, in eight traits: [`Intake`] stores events, [`Queries`] answers queries about trees, [`BatchQueries`] about
-//! batch tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts [`QueueQueries`] about queue tasks and [`JobStore`] about jobs on many hosts,
-//! and [`Housekeeping`] deletes old data and makes backups.
+//! The interface of a store, in eight traits: [`Intake`] stores events, [`Queries`] answers queries about trees, [`BatchQueries`] about batch
+//! tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts and [`QueueQueries`] about queue tasks, [`Housekeeping`] deletes
+//! old data and makes backups, and [`JobStore`] keeps hosts and the jobs that run on them.
 //!
 //! This crate accesses no database and no files, and depends on no wall clock or settings. Events are passed as [`packed`] batches. With
 //! the feature `testing` it also contains a store in memory and, as [`suite!`], the tests that every store must pass.

@@ -6,6 +6,7 @@ mod batch;
 mod heartbeat;
 mod house;
 mod intake;
+pub mod jobs;
 mod logs;
 mod queries;
 mod queue;

@@ -160,6 +160,7 @@ mod corpus;
 pub mod event_log;
 pub mod found;
 pub mod heartbeat;
+pub mod jobs;
 pub mod links;
 pub mod lists;
 pub mod logs;

@@ -1,0 +1,121 @@
+//! Applies the reports of agents to a job.
+
+use monitor_wire::{HostStatus, JobReport, JobReportEvent, JobStatus};
+
+use crate::draft::Draft;
+use crate::plan::Transition;
+use crate::state::{HostRun, JobState};
+
+/// Returns the changes that a report of an agent causes. A report of an earlier attempt, or one that was applied before, causes none.
+#[must_use]
+pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition> {
+    let key = report.key;
+    let step = job.steps.iter().position(|step| step.id == key.step);
+    let host = job.targets.iter().position(|target| target.host_id == Some(key.host));
+    let (Some(step), Some(host), true) = (step, host, key.job == job.id) else { return Vec::new() };
+    let Some(before) = job.steps[step].hosts.get(host) else { return Vec::new() };
+    if before.attempt != key.attempt || before.ordered_us.is_none() {
+        return Vec::new();
+    }
+    let Some(run) = changed(now_us, before, report) else { return Vec::new() };
+    let mut draft = Draft::new(now_us, job);
+    let is_corrected = !before.status.is_open() && run.status != before.status;
+    draft.set_host(step, host, run);
+    if is_corrected {
+        correct(&mut draft, step);
+    }
+    draft.transitions
+}
+
+/// Returns the new state of a host, or none if the report says nothing new.
+fn changed(now_us: u64, before: &HostRun, report: &JobReport) -> Option<HostRun> {
+    let is_open = before.status.is_open();
+    if !is_open && !is_provisional(before.status) {
+        return None;
+    }
+    let mut run = before.clone();
+    match &report.event {
+        JobReportEvent::Accepted => {
+            if run.accepted_us.is_some() {
+                return None;
+            }
+            accept(&mut run, now_us);
+        }
+        JobReportEvent::Started { interpreter } => {
+            if run.started_us.is_some() {
+                return None;
+            }
+            accept(&mut run, now_us);
+            run.started_us = Some(report.at_us);
+            if is_open {
+                run.status = HostStatus::RUNNING;
+                run.reason = interpreter.as_ref().map(|name| format!("The interpreter of the script is missing, so {name} runs it."));
+            }
+        }
+        JobReportEvent::Ended { status, exit_code, reason, tag, output_bytes, omitted_bytes } => {
+            let (status, wrong) = reported(*status);
+            if status == before.status {
+                return None;
+            }
+            if matches!(status, HostStatus::REFUSED | HostStatus::JOB_TIME_OVER) {
+                run.not_before_us = None;
+            } else {
+                accept(&mut run, now_us);
+            }
+            run.status = status;
+            run.is_corrected |= !is_open;
+            run.ended_us = Some(report.at_us);
+            run.exit_code = *exit_code;
+            run.reason =
+                wrong.or_else(|| reason.clone()).or_else(|| before.reason.clone().filter(|_| is_open && before.started_us.is_some()));
+            run.tag.clone_from(tag);
+            (run.output_bytes, run.omitted_bytes) = (*output_bytes, *omitted_bytes);
+        }
+        JobReportEvent::NotStopped { reason } => {
+            if !is_open || !run.is_stopping {
+                return None;
+            }
+            run.status = HostStatus::NOT_STOPPED;
+            run.ended_us = Some(report.at_us);
+            run.reason = Some(reason.clone());
+        }
+    }
+    Some(run)
+}
+
+/// Records that the agent has the order. It may have run, so it is not retried automatically.
+fn accept(run: &mut HostRun, now_us: u64) {
+    run.accepted_us.get_or_insert(now_us);
+    if run.not_before_us.take().is_some() {
+        run.reason = None;
+    }
+}
+
+/// True for the statuses of a host whose end nobody has observed yet.
+fn is_provisional(status: HostStatus) -> bool {
+    matches!(status, HostStatus::UNREACHABLE | HostStatus::LOST | HostStatus::NOT_STOPPED)
+}
+
+/// Returns the status that counts for a reported one, with the reason if it differs. An agent can't report statuses that only the server knows.
+fn reported(status: HostStatus) -> (HostStatus, Option<String>) {
+    let is_of_server = status.is_open()
+        || matches!(status, HostStatus::NO_SUCH_HOST | HostStatus::SUCCEEDED_BEFORE | HostStatus::NO_AGENT | HostStatus::UNREACHABLE);
+    if is_of_server {
+        let reason = format!("The agent has reported status {}, which is no end of a script.", status.0);
+        return (HostStatus::LOST, Some(reason));
+    }
+    (status, None)
+}
+
+/// Corrects the status of a step that has ended, and of its job.
+fn correct(draft: &mut Draft<'_>, step: usize) {
+    let has_failed = matches!(draft.step(step).status, JobStatus::FAILED | JobStatus::ERROR_IGNORED);
+    if has_failed && draft.has_succeeded(step) {
+        draft.set_step(step, JobStatus::SUCCEEDED);
+        // Steps that were discarded begin only when a user continues the job.
+        if draft.status.is_finished() && draft.current().is_none() {
+            let status = draft.passed_status();
+            draft.set_job(status);
+        }
+    }
+}

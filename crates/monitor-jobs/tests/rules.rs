@@ -1,0 +1,506 @@
+//! The rules of jobs, one test each.
+
+use std::collections::BTreeMap;
+
+use monitor_jobs::{
+    CONTACT_US, Contact, Contacts, Directive, HostRun, JobState, ORDER_TTL_US, Plan, StepState, Target, apply, check, operate, plan,
+    preview, report, select,
+};
+use monitor_wire::{
+    HostDefinition, HostStatus, IpTarget, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus,
+    Rolling, RollingMode, SecretSource, StepRequest, Targets,
+};
+
+const NOW: u64 = 1_000_000_000;
+const SECOND: u64 = 1_000_000;
+
+/// A job on the hosts 1 to `hosts`, whose agents are in contact.
+#[derive(Debug)]
+struct World {
+    now_us: u64,
+    job: JobState,
+    contacts: Contacts,
+    plan: Plan,
+}
+
+impl World {
+    fn new(hosts: u64, steps: u64, change: impl FnOnce(&mut JobRequest)) -> Self {
+        let step = StepRequest { script: "true".to_owned(), timeout: Some("1m".to_owned()), ..StepRequest::default() };
+        let mut request = JobRequest { steps: vec![step; steps as usize], ..JobRequest::default() };
+        change(&mut request);
+        let target = |id: u64| Target { host_id: Some(id), name: format!("web-{id}"), ip: None, cloud_id: 0 };
+        let targets: Vec<Target> = (1..=hosts).map(target).collect();
+        let step = |id| StepState {
+            id,
+            status: JobStatus::WAITING,
+            attempt: 1,
+            batches: 0,
+            started_us: None,
+            ended_us: None,
+            hosts: vec![HostRun::default(); targets.len()],
+        };
+        let steps = (100..100 + steps).map(step).collect();
+        let job = JobState {
+            id: 7,
+            status: JobStatus::WAITING,
+            request,
+            by: "ada".to_owned(),
+            targets,
+            steps,
+            created_us: NOW,
+            started_us: None,
+            ended_us: None,
+        };
+        let contacts = (1..=hosts).map(|id| (id, Contact { has_agent: true, last_us: NOW })).collect();
+        Self { now_us: NOW, job, contacts, plan: Plan::default() }
+    }
+
+    fn rolling(hosts: u64, expression: &str, mode: RollingMode) -> Self {
+        Self::new(hosts, 1, |request| {
+            request.rolling = Some(Rolling { expression: expression.to_owned(), mode, ..Rolling::default() });
+        })
+    }
+
+    fn plan(&mut self) -> &mut Self {
+        self.plan = plan(self.now_us, &self.job, &self.contacts);
+        self.plan.transitions.iter().for_each(|transition| apply(&mut self.job, transition));
+        self
+    }
+
+    /// Lets time pass. Only the agents of `heard` stay in contact.
+    fn pass(&mut self, us: u64, heard: &[u64]) -> &mut Self {
+        self.now_us += us;
+        for id in heard {
+            self.contacts.insert(*id, Contact { has_agent: true, last_us: self.now_us });
+        }
+        self.plan()
+    }
+
+    fn tell(&mut self, host: u64, attempt: u32, event: JobReportEvent) -> usize {
+        let step = self.job.steps.iter().position(|step| !step.status.is_passed()).unwrap_or(0);
+        self.tell_step(step, host, attempt, event)
+    }
+
+    fn tell_step(&mut self, step: usize, host: u64, attempt: u32, event: JobReportEvent) -> usize {
+        let key = JobRunKey { job: 7, step: self.job.steps[step].id, host, attempt };
+        let changes = report(self.now_us, &self.job, &JobReport { number: 1, key, at_us: self.now_us, event });
+        changes.iter().for_each(|change| apply(&mut self.job, change));
+        changes.len()
+    }
+
+    fn end(&mut self, host: u64, status: HostStatus) -> &mut Self {
+        let attempt = self.job.steps[0].hosts[host as usize - 1].attempt;
+        self.tell(host, attempt, ended(status));
+        self.plan()
+    }
+
+    fn operate(&mut self, operation: JobOperation) -> Result<&mut Self, String> {
+        self.operate_on(operation, &[])
+    }
+
+    fn operate_on(&mut self, operation: JobOperation, hosts: &[u64]) -> Result<&mut Self, String> {
+        let operation = JobOperate { operation, step_id: None, hosts: hosts.to_vec() };
+        let changes = operate(self.now_us, &self.job, &operation).map_err(|refusal| refusal.0)?;
+        changes.iter().for_each(|change| apply(&mut self.job, change));
+        Ok(self.plan())
+    }
+
+    fn statuses(&self) -> Vec<u16> {
+        self.job.steps[0].hosts.iter().map(|run| run.status.0).collect()
+    }
+
+    /// The hosts that are offered an order, with their attempts.
+    fn offered(&self) -> Vec<(u64, u32)> {
+        let offered = |directive: &Directive| match directive {
+            Directive::Run(key) => Some((key.host, key.attempt)),
+            Directive::Stop(_) => None,
+        };
+        self.plan.directives.iter().filter_map(offered).collect()
+    }
+
+    /// The statuses of the job and its steps.
+    fn progress(&self) -> Vec<u8> {
+        [self.job.status.0].into_iter().chain(self.job.steps.iter().map(|step| step.status.0)).collect()
+    }
+}
+
+fn ended(status: HostStatus) -> JobReportEvent {
+    let exit_code = (status == HostStatus::EXIT_CODE).then_some(3);
+    JobReportEvent::Ended { status, exit_code, reason: None, tag: None, output_bytes: 5, omitted_bytes: 0 }
+}
+
+#[test]
+fn targets_that_are_no_hosts_and_hosts_without_agents_end_at_once_and_the_others_run() {
+    let mut world = World::new(3, 1, |_| {});
+    world.job.targets[0].host_id = None;
+    world.contacts.remove(&2);
+    assert_eq!(world.plan().statuses(), [2, 18, 5]);
+    assert_eq!(world.offered(), [(3, 1)]);
+    world.end(3, HostStatus::SUCCEEDED);
+    assert_eq!((world.statuses(), world.progress()), (vec![2, 18, 9], vec![4, 4]));
+    world.contacts.insert(2, Contact { has_agent: true, last_us: NOW });
+    world.operate(JobOperation::RetryFailed).unwrap();
+    assert_eq!((world.statuses(), world.offered()), (vec![2, 5, 3], vec![(2, 2)]));
+    let empty = World::new(0, 1, |_| {}).plan().progress();
+    assert_eq!(empty, [3, 3]);
+}
+
+#[test]
+fn an_order_is_offered_until_it_is_accepted_and_the_next_step_follows_a_success() {
+    let mut world = World::new(2, 2, |_| {});
+    world.plan();
+    assert_eq!(world.plan().offered(), [(1, 1), (2, 1)]);
+    assert_eq!(world.tell(1, 1, JobReportEvent::Accepted), 1);
+    assert_eq!(world.tell(1, 1, JobReportEvent::Accepted), 0);
+    assert_eq!(world.plan().offered(), [(2, 1)]);
+    world.tell(1, 1, JobReportEvent::Started { interpreter: Some("python3".to_owned()) });
+    assert!(world.job.steps[0].hosts[0].reason.as_ref().unwrap().contains("python3"));
+    assert_eq!(world.statuses(), [7, 5]);
+    world.end(1, HostStatus::SUCCEEDED).end(2, HostStatus::SUCCEEDED);
+    assert_eq!((world.progress(), world.offered()), (vec![2, 3, 2], vec![(1, 1), (2, 1)]));
+    assert!(world.plan.directives.iter().all(|directive| matches!(directive, Directive::Run(key) if key.step == 101)));
+    world.end(1, HostStatus::SUCCEEDED).end(2, HostStatus::SUCCEEDED);
+    assert_eq!(world.progress(), [3, 3, 3]);
+}
+
+#[test]
+fn two_missed_heartbeats_end_a_host_alone_and_a_late_report_corrects_it() {
+    let mut world = World::new(3, 1, |_| {});
+    world.plan();
+    world.tell(2, 1, JobReportEvent::Started { interpreter: None });
+    assert_eq!(world.pass(CONTACT_US, &[3]).statuses(), [5, 7, 5]);
+    assert_eq!(world.plan.wake_at_us, Some(world.now_us + 1));
+    assert_eq!(world.pass(1, &[3]).statuses(), [310, 310, 5]);
+    assert_eq!(world.end(3, HostStatus::SUCCEEDED).progress(), [4, 4]);
+    let ended_us = world.job.ended_us;
+    assert_eq!(world.tell(1, 1, ended(HostStatus::SUCCEEDED)), 1);
+    assert_eq!(world.progress(), [4, 4]);
+    assert_eq!(world.tell(2, 1, ended(HostStatus::SUCCEEDED)), 3);
+    assert_eq!((world.statuses(), world.progress()), (vec![9, 9, 9], vec![3, 3]));
+    assert!(world.job.steps[0].hosts[1].is_corrected && !world.job.steps[0].hosts[2].is_corrected);
+    assert_eq!(world.job.ended_us, ended_us);
+    assert_eq!(world.tell(2, 1, ended(HostStatus::EXIT_CODE)), 0, "an end that an agent has reported stays");
+}
+
+#[test]
+fn a_late_success_does_not_begin_steps_that_were_discarded() {
+    let mut world = World::new(1, 2, |_| {});
+    world.plan().pass(CONTACT_US + 1, &[]);
+    assert_eq!((world.progress(), world.job.steps[1].hosts[0].status), (vec![4, 4, 14], HostStatus::JOB_TIME_OVER));
+    world.tell_step(0, 1, 1, ended(HostStatus::SUCCEEDED));
+    assert_eq!(world.progress(), [4, 3, 14]);
+    assert_eq!(world.plan().plan.transitions, []);
+}
+
+#[test]
+fn a_host_that_never_accepted_is_retried_with_the_next_attempt_after_its_order_has_expired() {
+    let mut world = World::new(1, 1, |request| request.retry = Some(JobRetry { times: 1, backoff: Some("5s".to_owned()) }));
+    world.plan().pass(CONTACT_US + 1, &[]);
+    let run = world.job.steps[0].hosts[0].clone();
+    assert_eq!((run.status.0, run.attempt, run.retries, run.not_before_us), (5, 1, 1, Some(NOW + ORDER_TTL_US)));
+    assert_eq!((world.offered(), world.plan.wake_at_us), (vec![], Some(NOW + ORDER_TTL_US)));
+    world.pass(NOW + ORDER_TTL_US - world.now_us, &[1]);
+    assert_eq!(world.offered(), [(1, 2)]);
+    assert_eq!(world.tell(1, 1, ended(HostStatus::SUCCEEDED)), 0, "the first attempt is over");
+    world.pass(ORDER_TTL_US, &[1]);
+    let run = &world.job.steps[0].hosts[0];
+    assert_eq!((run.status.0, run.attempt), (310, 2));
+    assert!(run.reason.as_ref().unwrap().contains("has not accepted"));
+}
+
+#[test]
+fn a_host_that_turns_out_to_have_accepted_is_not_retried() {
+    let mut world = World::new(2, 1, |request| request.retry = Some(JobRetry { times: 3, backoff: None }));
+    world.plan();
+    world.tell(2, 1, JobReportEvent::Accepted);
+    world.pass(CONTACT_US + 1, &[]);
+    assert_eq!(world.statuses(), [5, 310]);
+    assert_eq!(world.tell(1, 1, JobReportEvent::Accepted), 1);
+    world.pass(ORDER_TTL_US, &[1]);
+    assert_eq!((world.offered(), world.job.steps[0].hosts[0].attempt), (vec![], 1));
+    assert_eq!(world.end(1, HostStatus::SUCCEEDED).statuses(), [9, 310]);
+}
+
+#[test]
+fn a_host_in_contact_that_reports_no_end_is_not_observed_and_a_later_report_corrects_it() {
+    let mut world = World::new(1, 1, |_| {});
+    world.plan();
+    world.tell(1, 1, JobReportEvent::Started { interpreter: None });
+    for _ in 0..17 {
+        assert_eq!(world.pass(10 * SECOND, &[1]).statuses(), [7]);
+    }
+    assert_eq!(world.pass(10 * SECOND, &[1]).statuses(), [500]);
+    assert!(world.job.steps[0].hosts[0].reason.is_some());
+    world.tell(1, 1, ended(HostStatus::TIMED_OUT));
+    assert_eq!((world.statuses(), world.progress()), (vec![102], vec![4, 4]));
+}
+
+#[test]
+fn an_agent_cant_report_a_status_that_only_the_server_knows_or_an_order_it_wasnt_given() {
+    let mut world = World::rolling(2, "1", RollingMode::Ignore);
+    world.plan();
+    assert_eq!(world.tell(2, 1, ended(HostStatus::SUCCEEDED)), 0);
+    assert_eq!(world.tell(9, 1, ended(HostStatus::SUCCEEDED)), 0);
+    assert_eq!(world.tell(1, 2, ended(HostStatus::SUCCEEDED)), 0);
+    world.tell(1, 1, ended(HostStatus::SUCCEEDED_BEFORE));
+    assert_eq!(world.statuses(), [500, 5]);
+    world.plan();
+    world.tell(2, 1, ended(HostStatus(777)));
+    assert_eq!(world.statuses(), [500, 777]);
+}
+
+#[test]
+fn a_rolling_job_pauses_after_a_failure_until_a_user_continues() {
+    let mut world = World::rolling(4, "1 2", RollingMode::PauseOnFailure);
+    assert_eq!(world.plan().offered(), [(1, 1)]);
+    assert_eq!(world.end(1, HostStatus::SUCCEEDED).offered(), [(2, 1), (3, 1)]);
+    world.end(2, HostStatus::EXIT_CODE).end(3, HostStatus::SUCCEEDED);
+    assert_eq!((world.progress(), world.offered()), (vec![7, 7], vec![]));
+    assert_eq!(world.operate(JobOperation::Continue).unwrap().offered(), [(4, 1)]);
+    assert_eq!(world.end(4, HostStatus::SUCCEEDED).progress(), [4, 4]);
+    assert_eq!(world.operate(JobOperation::Ignore).unwrap().progress(), [6, 6]);
+}
+
+#[test]
+fn a_rolling_job_asks_after_each_batch_or_ignores_failures() {
+    let mut world = World::rolling(3, "1", RollingMode::Ask);
+    assert_eq!(world.plan().end(1, HostStatus::SUCCEEDED).progress(), [15, 15]);
+    assert_eq!(world.operate(JobOperation::Confirm).unwrap().offered(), [(2, 1)]);
+    world.end(2, HostStatus::SUCCEEDED);
+    assert_eq!(world.operate(JobOperation::Refuse).unwrap().progress(), [13, 13]);
+    assert_eq!(world.statuses(), [9, 9, 13]);
+    let mut world = World::rolling(2, "50%", RollingMode::Ignore);
+    assert_eq!(world.plan().end(1, HostStatus::EXIT_CODE).offered(), [(2, 1)]);
+    assert_eq!(world.end(2, HostStatus::SUCCEEDED).progress(), [6, 6]);
+}
+
+#[test]
+fn so_many_failures_stop_the_job_and_so_many_hosts_run_at_once() {
+    let mut world = World::new(5, 1, |request| {
+        request.rolling = Some(Rolling {
+            expression: "100%".to_owned(),
+            mode: RollingMode::Ignore,
+            stop_after_failures: Some("40%".to_owned()),
+            parallel: Some(2),
+        });
+    });
+    assert_eq!(world.plan().offered(), [(1, 1), (2, 1)]);
+    assert_eq!(world.end(1, HostStatus::EXIT_CODE).offered(), [(2, 1), (3, 1)]);
+    world.end(2, HostStatus::EXIT_CODE);
+    assert_eq!((world.statuses(), world.progress()), (vec![104, 104, 5, 13, 13], vec![2, 2]));
+    assert_eq!(world.end(3, HostStatus::SUCCEEDED).progress(), [4, 4]);
+}
+
+#[test]
+fn a_stop_ends_what_runs_and_begins_nothing_else() {
+    let mut world = World::new(4, 2, |request| {
+        request.rolling = Some(Rolling { expression: "3".to_owned(), ..Rolling::default() });
+    });
+    world.plan();
+    world.tell(1, 1, JobReportEvent::Started { interpreter: None });
+    world.operate(JobOperation::Stop).unwrap();
+    assert_eq!((world.statuses(), world.progress(), world.offered()), (vec![7, 5, 5, 403], vec![10, 10, 1], vec![]));
+    assert_eq!(world.plan.directives.len(), 3);
+    assert!(world.operate(JobOperation::Stop).unwrap_err().contains("Wait until its hosts have ended."));
+    world.end(1, HostStatus::STOPPED);
+    world.tell(2, 1, JobReportEvent::NotStopped { reason: "it is stuck".to_owned() });
+    world.pass(CONTACT_US + 1, &[]);
+    assert_eq!((world.statuses(), world.progress()), (vec![403, 404, 310, 403], vec![11, 11, 14]));
+    assert_eq!(world.job.steps[1].hosts[0].status, HostStatus::STOPPED);
+    assert_eq!(world.plan.directives.len(), 1, "a host that returns is told again: {:?}", world.plan.directives);
+    world.pass(1, &[1, 2, 3, 4]);
+    assert_eq!(world.operate(JobOperation::Skip).unwrap().progress(), [2, 5, 2]);
+}
+
+#[test]
+fn retries_begin_a_new_attempt_of_the_hosts_that_are_meant() {
+    let start = || {
+        let mut world = World::new(4, 1, |_| {});
+        world.plan().end(1, HostStatus::SUCCEEDED).end(2, HostStatus::EXIT_CODE);
+        world.tell(3, 1, JobReportEvent::Accepted);
+        world.pass(CONTACT_US + 1, &[]).pass(1, &[1, 2, 3, 4]);
+        assert_eq!((world.statuses(), world.progress()), (vec![9, 104, 310, 310], vec![4, 4]));
+        world
+    };
+    let mut world = start();
+    assert_eq!(world.operate(JobOperation::RetryFailed).unwrap().offered(), [(2, 2), (3, 2), (4, 2)]);
+    assert_eq!((world.statuses(), world.job.steps[0].attempt), (vec![3, 5, 5, 5], 2));
+    assert!(world.operate(JobOperation::RetryFailed).unwrap_err().contains("`stop` is possible"));
+    assert_eq!(start().operate(JobOperation::RetryNotStarted).unwrap().offered(), [(4, 2)]);
+    assert_eq!(start().operate(JobOperation::RetryAll).unwrap().offered(), [(1, 2), (2, 2), (3, 2), (4, 2)]);
+    let mut world = start();
+    assert_eq!(world.operate_on(JobOperation::RetryFailed, &[2]).unwrap().offered(), [(2, 2)]);
+    assert_eq!(world.end(2, HostStatus::SUCCEEDED).progress(), [4, 4], "the other hosts have still failed");
+    assert!(start().operate_on(JobOperation::RetryFailed, &[1]).unwrap_err().contains("`retry-all` is possible"));
+    assert!(start().operate_on(JobOperation::RetryFailed, &[9]).unwrap_err().contains("no host 9"));
+    assert!(start().operate_on(JobOperation::Skip, &[2]).unwrap_err().contains("Leave `hosts` out"));
+}
+
+#[test]
+fn a_failed_step_is_ignored_skipped_or_retried_and_the_later_steps_follow() {
+    let start = || {
+        let mut world = World::new(1, 3, |_| {});
+        world.plan().end(1, HostStatus::EXIT_CODE);
+        assert_eq!(world.progress(), [4, 4, 14, 14]);
+        world
+    };
+    assert_eq!(start().operate(JobOperation::Ignore).unwrap().progress(), [2, 6, 2, 1]);
+    assert_eq!(start().operate(JobOperation::Continue).unwrap().progress(), [2, 6, 2, 1]);
+    assert_eq!(start().operate(JobOperation::Skip).unwrap().progress(), [2, 5, 2, 1]);
+    let mut world = start();
+    world.operate(JobOperation::RetryFailed).unwrap();
+    assert_eq!(world.end(1, HostStatus::SUCCEEDED).progress(), [2, 3, 2, 1]);
+    let first = JobOperate { operation: JobOperation::RetryAll, step_id: Some(100), hosts: vec![] };
+    assert!(operate(NOW, &world.job, &first).unwrap_err().0.contains("A later step has begun"));
+    let none = JobOperate { operation: JobOperation::Stop, step_id: Some(5), hosts: vec![] };
+    assert!(operate(NOW, &world.job, &none).unwrap_err().0.contains("Its steps are 100, 101, 102"));
+    assert!(start().operate(JobOperation::Confirm).unwrap_err().contains("`ignore`"));
+}
+
+fn hosts() -> Vec<(u64, HostDefinition)> {
+    let host = |id, name: &str, ip: &str, tags: &[(&str, &str)], groups: &[&str]| {
+        let definition = HostDefinition {
+            name: name.to_owned(),
+            ip: Some(ip.to_owned()),
+            ipv6: Some(format!("fd00::{id}")),
+            cloud_id: u64::from(id == 3),
+            tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..HostDefinition::default()
+        };
+        (id, definition)
+    };
+    vec![
+        host(3, "db-1", "10.0.0.1", &[("env", "prod")], &["db"]),
+        host(1, "web-1", "10.0.0.1", &[("env", "prod"), ("canary", "")], &["web"]),
+        host(2, "web-2", "10.0.0.2", &[("env", "test")], &["web"]),
+    ]
+}
+
+fn names(targets: &Targets) -> Result<Vec<String>, Vec<String>> {
+    let name = |target: Target| target.host_id.map_or_else(|| format!("?{}", target.name), |id| format!("{id} {}", target.name));
+    select(targets, &hosts()).map(|selected| selected.into_iter().map(name).collect())
+}
+
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn each_host_is_selected_once_and_what_is_unknown_is_kept() {
+    let ip = |ip: &str, cloud_id| IpTarget { ip: ip.to_owned(), cloud_id };
+    let targets = Targets {
+        hosts: texts(&["web-2", "web-*", "3", "nobody", "nobody"]),
+        ips: vec![ip("10.0.0.1", 0), ip("10.0.0.1", 1), ip("10.0.0.9", 0), ip("FD00::2", 0)],
+        groups: texts(&["web", "none"]),
+        tags: None,
+    };
+    assert_eq!(names(&targets).unwrap(), ["2 web-2", "1 web-1", "3 db-1", "?nobody", "?10.0.0.9", "?none"]);
+    let tags = |tags: &str, hosts: &[&str]| names(&Targets { tags: Some(tags.to_owned()), hosts: texts(hosts), ..Targets::default() });
+    assert_eq!(tags("env=prod", &[]).unwrap(), ["3 db-1", "1 web-1"]);
+    assert_eq!(tags("env=prod,!canary", &[]).unwrap(), ["3 db-1"]);
+    assert_eq!(tags("canary", &[]).unwrap(), ["1 web-1"]);
+    assert_eq!(tags("!env=prod", &["web-?", "gone"]).unwrap(), ["2 web-2", "?gone"]);
+}
+
+#[test]
+fn mistakes_in_targets_are_listed_with_their_places() {
+    let targets = Targets {
+        hosts: texts(&["db-[1]*", ""]),
+        ips: vec![IpTarget { ip: "10.0.0".to_owned(), cloud_id: 0 }],
+        groups: texts(&[" "]),
+        tags: Some("env=prod,,x".to_owned()),
+    };
+    let mistakes = names(&targets).unwrap_err();
+    let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
+    assert_eq!(places, ["targets.hosts[0]", "targets.hosts[1]", "targets.ips[0]", "targets.groups[0]", "targets.tags"]);
+    assert!(names(&Targets::default()).unwrap_err()[0].contains("give `hosts`, `ips`, `groups` or `tags`"));
+    let nobody = Targets { tags: Some("env=dev".to_owned()), ..Targets::default() };
+    assert!(names(&nobody).unwrap_err()[0].contains("no host satisfies"));
+}
+
+#[test]
+fn a_preview_says_who_cant_run_and_why() {
+    let targets = select(&Targets { hosts: texts(&["web-*", "db-1", "gone"]), ..Targets::default() }, &hosts()).unwrap();
+    let contacts =
+        Contacts::from([(1, Contact { has_agent: true, last_us: NOW }), (2, Contact { has_agent: true, last_us: NOW - 60 * SECOND })]);
+    let rolling = Rolling { expression: "1".to_owned(), ..Rolling::default() };
+    let preview = preview(NOW, &targets, Some(&rolling), &contacts);
+    assert_eq!(preview.able.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web-1"]);
+    let reasons: Vec<&str> = preview.unable.iter().map(|host| host.reason.as_deref().unwrap()).collect();
+    assert!(reasons[0].contains("for 60 s") && reasons[1].contains("no agent") && reasons[2].contains("no such host"), "{reasons:?}");
+    assert_eq!(preview.batches, [1, 1]);
+}
+
+#[test]
+fn a_request_gets_its_defaults() {
+    let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };
+    let retry = JobRetry { times: 1, backoff: None };
+    let mut request = JobRequest { steps: vec![step.clone(), step], retry: Some(retry), ..JobRequest::default() };
+    check(&mut request).unwrap();
+    assert_eq!(request.name.as_deref(), Some("step 1"));
+    assert_eq!(request.steps[1].name.as_deref(), Some("step 2"));
+    assert_eq!(monitor_jobs::timeout_s(&request.steps[1]), 7_200);
+    assert_eq!(request.retry.as_ref().unwrap().backoff.as_deref(), Some("30s"));
+    let filled = request.clone();
+    check(&mut request).unwrap();
+    assert_eq!(request, filled);
+}
+
+#[test]
+fn all_mistakes_of_a_request_are_listed_with_their_places() {
+    let wrong = StepRequest {
+        name: Some("x".repeat(300)),
+        script: " \n".to_owned(),
+        args: texts(&["a", "b\0"]),
+        env: BTreeMap::from([("A=B".to_owned(), String::new()), ("C".to_owned(), "\0".to_owned())]),
+        secrets: BTreeMap::from([
+            ("C".to_owned(), SecretSource::File("/etc/c".to_owned())),
+            ("D".to_owned(), SecretSource::Env("1".to_owned())),
+        ]),
+        timeout: Some("25h".to_owned()),
+        ..StepRequest::default()
+    };
+    let long = StepRequest { script: "x".repeat((5 << 20) + 1), timeout: Some("soon".to_owned()), ..StepRequest::default() };
+    let mut request = JobRequest {
+        name: Some(String::new()),
+        targets: Targets { hosts: vec!["h".to_owned(); 100_001], ..Targets::default() },
+        steps: vec![wrong, long],
+        rolling: Some(Rolling {
+            expression: "+5".to_owned(),
+            stop_after_failures: Some("many".to_owned()),
+            parallel: Some(0),
+            ..Rolling::default()
+        }),
+        retry: Some(JobRetry { times: 101, backoff: Some("x".to_owned()) }),
+        callback_url: Some("ftp://host".to_owned()),
+        ..JobRequest::default()
+    };
+    let mistakes = check(&mut request).unwrap_err();
+    let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.split_once(": ").unwrap().0).collect();
+    let expected = [
+        "steps[0].name",
+        "steps[0].script",
+        "steps[0].args[1]",
+        "steps[0].env",
+        "steps[0].env.C",
+        "steps[0].secrets.C",
+        "steps[0].secrets.D",
+        "steps[0].timeout",
+        "steps[1].script",
+        "steps[1].timeout",
+        "targets",
+        "name",
+        "rolling.expression",
+        "rolling.stop_after_failures",
+        "rolling.parallel",
+        "retry.times",
+        "retry.backoff",
+        "callback_url",
+    ];
+    assert_eq!(places, expected, "{mistakes:#?}");
+    let none = check(&mut JobRequest::default()).unwrap_err();
+    assert!(none[0].starts_with("steps: the job has no steps"), "{none:?}");
+    let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };
+    assert!(check(&mut JobRequest { steps: vec![step; 101], ..JobRequest::default() }).unwrap_err()[0].contains("at most 100"));
+}

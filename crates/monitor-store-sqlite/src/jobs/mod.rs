@@ -1,0 +1,278 @@
+//! Hosts and jobs in `jobs.db` of the data folder.
+
+mod lists;
+mod rows;
+
+use std::path::Path;
+
+use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
+use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
+use monitor_wire::{HostDefinition, JobStatus};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use self::rows::{JOB_COLUMNS, from_json, host_row, int, job_head, step_head, target, to_json};
+use crate::{Schema, SubjectFile};
+
+/// Name of the database in the data folder.
+const FILE: &str = "jobs.db";
+
+const SCHEMA: Schema = Schema {
+    // `PMjb`.
+    application_id: 0x504d_6a62,
+    first: 1,
+    steps: &[include_str!("schema.sql")],
+};
+
+/// Hosts and jobs in a database of their own.
+pub struct SqliteJobs(SubjectFile);
+
+impl SqliteJobs {
+    /// Opens the database in a data folder. Creates both if they don't exist.
+    ///
+    /// # Errors
+    /// Returns an error if the file can't be opened, is damaged, or has a schema that is newer or unknown.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self(SubjectFile::open(folder, FILE, &SCHEMA)?))
+    }
+}
+
+impl JobStore for SqliteJobs {
+    fn hosts(&self) -> Result<Vec<HostRow>, StoreError> {
+        let sql = "SELECT id, definition, created FROM host ORDER BY name";
+        self.0.read(|from| from.prepare_cached(sql)?.query_map([], host_row)?.collect())
+    }
+
+    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
+        let json = to_json(definition);
+        self.0.write(|to| {
+            let sql = "UPDATE host SET definition = ?2 WHERE name = ?1 RETURNING id, definition, created";
+            if let Some(row) = to.query_row(sql, params![definition.name, json], host_row).optional()? {
+                return Ok((row, false));
+            }
+            let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?) RETURNING id, definition, created";
+            Ok((to.query_row(sql, params![definition.name, json, int(now_us)], host_row)?, true))
+        })
+    }
+
+    fn remove_host(&self, id: u64) -> Result<bool, StoreError> {
+        Ok(self.0.write(|to| to.execute("DELETE FROM host WHERE id = ?", [int(id)]))? > 0)
+    }
+
+    fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {
+        self.0.write(|to| {
+            if let Some(request_id) = &new.request.request_id {
+                let sql = "SELECT id FROM job WHERE request_id = ? AND created >= ? ORDER BY id LIMIT 1";
+                let kept = to.query_row(sql, params![request_id, int(since_us)], |row| row.get::<_, i64>(0)).optional()?;
+                if let Some(job) = kept.map(|id| read_job(to, id as u64)).transpose()?.flatten() {
+                    return Ok((job, false));
+                }
+            }
+            Ok((insert_job(to, new)?, true))
+        })
+    }
+
+    fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT id FROM job WHERE ended IS NULL ORDER BY id";
+        self.0.read(|from| from.prepare_cached(sql)?.query_map([], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect())
+    }
+
+    fn job(&self, id: u64) -> Result<Option<JobState>, StoreError> {
+        self.0.read(|from| {
+            // One transaction, so that all rows are of the same moment.
+            let snapshot = from.unchecked_transaction()?;
+            read_job(&snapshot, id)
+        })
+    }
+
+    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT job FROM step WHERE id = ?";
+        let job = self.0.read(|from| from.prepare_cached(sql)?.query_row([int(step)], |row| row.get::<_, i64>(0)).optional())?;
+        Ok(job.map(|job| job as u64))
+    }
+
+    fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError> {
+        self.0.read(|from| lists::jobs(&*from.unchecked_transaction()?, query))
+    }
+
+    fn job_hosts(&self, query: &JobHostsQuery) -> Result<Vec<(u64, JobHostRow)>, StoreError> {
+        self.0.read(|from| lists::hosts(&*from.unchecked_transaction()?, query))
+    }
+
+    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.0.write(|to| {
+            let Some(mut job) = read_head(to, id)? else { return Ok(()) };
+            let sql = "INSERT INTO run(job, step, position, status, tag, state) VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE \
+                       SET status = excluded.status, tag = excluded.tag, state = excluded.state";
+            let mut put_run = to.prepare_cached(sql)?;
+            let mut add_change = to.prepare_cached("INSERT INTO change(job, change) VALUES(?, ?)")?;
+            for change in changes {
+                if let Transition::Host { step, host, run, .. } = change {
+                    let (step, host) = (int(*step as u64), int(*host as u64));
+                    put_run.execute(params![int(id), step, host, run.status.0, run.tag, to_json(run)])?;
+                } else {
+                    apply(&mut job, change);
+                }
+                add_change.execute(params![int(id), to_json(change)])?;
+            }
+            write_head(to, &job)
+        })
+    }
+
+    fn job_changes(&self, after: u64, limit: usize) -> Result<Vec<(u64, u64, Transition)>, StoreError> {
+        let sql = "SELECT number, job, change FROM change WHERE number > ? ORDER BY number LIMIT ?";
+        self.0.read(|from| {
+            let change = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, from_json(row, 2)?));
+            from.prepare_cached(sql)?.query_map([int(after), int(limit as u64)], change)?.collect()
+        })
+    }
+
+    fn forget_changes(&self, until: u64) -> Result<(), StoreError> {
+        self.0.write(|to| to.execute("DELETE FROM change WHERE number <= ?", [int(until)]).map(drop))
+    }
+
+    fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let sql = "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended < ? ORDER BY ended, id LIMIT ?) RETURNING id";
+        let mut removed: Vec<u64> = self.0.write(|to| {
+            let id = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
+            to.prepare_cached(sql)?.query_map([int(before_us), int(limit as u64)], id)?.collect()
+        })?;
+        removed.sort_unstable();
+        Ok(removed)
+    }
+}
+
+fn insert_job(to: &Connection, new: &NewJob) -> rusqlite::Result<JobState> {
+    let NewJob { request, by, targets, created_us } = new;
+    let sql = "INSERT INTO job(status, name, request_id, request, by, created) VALUES(?, ?, ?, ?, ?, ?)";
+    let name = request.name.as_deref().unwrap_or_default();
+    to.execute(sql, params![JobStatus::WAITING.0, name, request.request_id, to_json(request), by, int(*created_us)])?;
+    let id = to.last_insert_rowid();
+    let mut steps = Vec::new();
+    for position in 0..request.steps.len() {
+        let sql = "INSERT INTO step(job, position, status, attempt, batches) VALUES(?, ?, ?, 1, 0)";
+        to.prepare_cached(sql)?.execute(params![id, int(position as u64), JobStatus::WAITING.0])?;
+        steps.push(StepState {
+            id: to.last_insert_rowid() as u64,
+            status: JobStatus::WAITING,
+            attempt: 1,
+            batches: 0,
+            started_us: None,
+            ended_us: None,
+            hosts: vec![HostRun::default(); targets.len()],
+        });
+    }
+    let mut insert = to.prepare_cached("INSERT INTO target(job, position, host, name, ip, cloud) VALUES(?, ?, ?, ?, ?, ?)")?;
+    for (position, target) in targets.iter().enumerate() {
+        let host = target.host_id.map(int);
+        insert.execute(params![id, int(position as u64), host, target.name, target.ip, int(target.cloud_id)])?;
+    }
+    Ok(JobState {
+        id: id as u64,
+        status: JobStatus::WAITING,
+        request: request.clone(),
+        by: by.clone(),
+        targets: targets.clone(),
+        steps,
+        created_us: *created_us,
+        started_us: None,
+        ended_us: None,
+    })
+}
+
+/// Reads a job and its steps, without targets and hosts.
+fn read_head(from: &Connection, id: u64) -> rusqlite::Result<Option<JobState>> {
+    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE id = ?");
+    let Some(mut job) = from.prepare_cached(&sql)?.query_row([int(id)], job_head).optional()? else { return Ok(None) };
+    job.steps = steps(from, id)?;
+    Ok(Some(job))
+}
+
+/// Reads the steps of a job, without their hosts.
+fn steps(from: &Connection, job: u64) -> rusqlite::Result<Vec<StepState>> {
+    let sql = "SELECT id, status, attempt, batches, started, ended FROM step WHERE job = ? ORDER BY position";
+    from.prepare_cached(sql)?.query_map([int(job)], step_head)?.collect()
+}
+
+fn read_job(from: &Connection, id: u64) -> rusqlite::Result<Option<JobState>> {
+    let Some(mut job) = read_head(from, id)? else { return Ok(None) };
+    let sql = "SELECT host, name, ip, cloud FROM target WHERE job = ? ORDER BY position";
+    job.targets = from.prepare_cached(sql)?.query_map([int(id)], |row| target(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    for step in &mut job.steps {
+        step.hosts = vec![HostRun::default(); job.targets.len()];
+    }
+    let mut select = from.prepare_cached("SELECT step, position, state FROM run WHERE job = ?")?;
+    let mut rows = select.query([int(id)])?;
+    while let Some(row) = rows.next()? {
+        let (step, host) = (row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as usize);
+        if let Some(run) = job.steps.get_mut(step).and_then(|step| step.hosts.get_mut(host)) {
+            *run = from_json(row, 2)?;
+        }
+    }
+    Ok(Some(job))
+}
+
+/// Writes what [`read_head`] has read.
+fn write_head(to: &Connection, job: &JobState) -> rusqlite::Result<()> {
+    let sql = "UPDATE job SET status = ?2, started = ?3, ended = ?4 WHERE id = ?1";
+    to.execute(sql, params![int(job.id), job.status.0, job.started_us.map(int), job.ended_us.map(int)])?;
+    for step in &job.steps {
+        let sql = "UPDATE step SET status = ?2, attempt = ?3, batches = ?4, started = ?5, ended = ?6 WHERE id = ?1";
+        let StepState { id, status, attempt, batches, started_us, ended_us, .. } = step;
+        to.prepare_cached(sql)?.execute(params![int(*id), status.0, attempt, batches, started_us.map(int), ended_us.map(int)])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_jobs::{Contact, Contacts, Target, plan};
+    use monitor_store::suite::jobs::{JobPlace, request};
+
+    use super::*;
+
+    struct InFolder(tempfile::TempDir);
+
+    impl JobPlace for InFolder {
+        type Store = SqliteJobs;
+
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn open(&self) -> SqliteJobs {
+            SqliteJobs::open(self.0.path()).unwrap()
+        }
+    }
+
+    monitor_store::job_suite!(InFolder);
+
+    #[test]
+    fn a_job_with_100_000_hosts_is_stored_and_a_change_writes_only_its_rows() {
+        const HOSTS: u64 = 100_000;
+        let place = InFolder::new();
+        let store = place.open();
+        let target = |id| Target { host_id: Some(id), name: format!("web-{id}"), ip: None, cloud_id: 0 };
+        let new = NewJob { request: request("big", 1), by: "ada".to_owned(), targets: (1..=HOSTS).map(target).collect(), created_us: 1 };
+        let (mut job, _) = store.add_job(&new, 0).unwrap();
+        let contacts: Contacts = (1..=HOSTS).map(|id| (id, Contact { has_agent: true, last_us: 1 })).collect();
+        let planned = plan(1, &job, &contacts);
+        assert_eq!(planned.directives.len() as u64, HOSTS);
+        store.change_job(job.id, &planned.transitions).unwrap();
+        planned.transitions.iter().for_each(|transition| apply(&mut job, transition));
+        assert_eq!(store.job(job.id).unwrap().unwrap(), job);
+        let sums = |from: &Connection| {
+            let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            from.query_row("SELECT sum(status), count(*) FROM run", [], sums)
+        };
+        let rows = || store.0.read(sums).unwrap();
+        let before = rows();
+        let mut run = job.steps[0].hosts[7].clone();
+        run.status = monitor_wire::HostStatus::RUNNING;
+        store.change_job(job.id, &[Transition::Host { step: 0, host: 7, run: Box::new(run), at_us: 2 }]).unwrap();
+        assert_eq!(rows(), (before.0 + 2, HOSTS as i64));
+        assert_eq!(store.job_changes(planned.transitions.len() as u64, 10).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,176 @@
+//! Hosts and jobs in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
+use monitor_wire::{HostDefinition, HostStatus, JobStatus};
+
+use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
+
+/// In-memory store of hosts and jobs. A clone has the same data.
+#[derive(Clone, Default)]
+pub struct MemoryJobs(Arc<Mutex<Jobs>>);
+
+#[derive(Default)]
+struct Jobs {
+    hosts: BTreeMap<String, HostRow>,
+    jobs: BTreeMap<u64, JobState>,
+    changes: Vec<(u64, u64, Transition)>,
+    last_host: u64,
+    last_job: u64,
+    last_step: u64,
+    last_change: u64,
+}
+
+impl MemoryJobs {
+    fn state(&self) -> MutexGuard<'_, Jobs> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl JobStore for MemoryJobs {
+    fn hosts(&self) -> Result<Vec<HostRow>, StoreError> {
+        Ok(self.state().hosts.values().cloned().collect())
+    }
+
+    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
+        let mut state = self.state();
+        if let Some(row) = state.hosts.get_mut(&definition.name) {
+            row.definition = definition.clone();
+            return Ok((row.clone(), false));
+        }
+        state.last_host += 1;
+        let row = HostRow { id: state.last_host, definition: definition.clone(), created_us: now_us };
+        state.hosts.insert(definition.name.clone(), row.clone());
+        Ok((row, true))
+    }
+
+    fn remove_host(&self, id: u64) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let before = state.hosts.len();
+        state.hosts.retain(|_, row| row.id != id);
+        Ok(state.hosts.len() < before)
+    }
+
+    fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {
+        let mut state = self.state();
+        let is_repeated = |job: &&JobState| {
+            job.request.request_id.is_some() && job.request.request_id == new.request.request_id && job.created_us >= since_us
+        };
+        if let Some(job) = state.jobs.values().find(is_repeated) {
+            return Ok((job.clone(), false));
+        }
+        state.last_job += 1;
+        let mut job = JobState {
+            id: state.last_job,
+            status: JobStatus::WAITING,
+            request: new.request.clone(),
+            by: new.by.clone(),
+            targets: new.targets.clone(),
+            steps: Vec::new(),
+            created_us: new.created_us,
+            started_us: None,
+            ended_us: None,
+        };
+        for _ in &new.request.steps {
+            state.last_step += 1;
+            job.steps.push(StepState {
+                id: state.last_step,
+                status: JobStatus::WAITING,
+                attempt: 1,
+                batches: 0,
+                started_us: None,
+                ended_us: None,
+                hosts: vec![HostRun::default(); new.targets.len()],
+            });
+        }
+        state.jobs.insert(job.id, job.clone());
+        Ok((job, true))
+    }
+
+    fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
+        Ok(self.state().jobs.values().filter(|job| job.ended_us.is_none()).map(|job| job.id).collect())
+    }
+
+    fn job(&self, id: u64) -> Result<Option<JobState>, StoreError> {
+        Ok(self.state().jobs.get(&id).cloned())
+    }
+
+    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError> {
+        Ok(self.state().jobs.values().find(|job| job.steps.iter().any(|of| of.id == step)).map(|job| job.id))
+    }
+
+    fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError> {
+        let matches = |job: &&JobState| {
+            query.status.is_none_or(|status| job.status == status)
+                && query.is_open.is_none_or(|is_open| job.ended_us.is_none() == is_open)
+                && query.name.as_ref().is_none_or(|name| job.request.name.as_ref().is_some_and(|of| of.contains(name)))
+                && query.host.is_none_or(|host| job.targets.iter().any(|target| target.host_id == Some(host)))
+                && query.from_us.is_none_or(|from| job.created_us >= from)
+                && query.before.is_none_or(|before| job.id < before)
+        };
+        Ok(self.state().jobs.values().rev().filter(matches).take(query.limit).map(row).collect())
+    }
+
+    fn job_hosts(&self, query: &JobHostsQuery) -> Result<Vec<(u64, JobHostRow)>, StoreError> {
+        let state = self.state();
+        let Some(job) = state.jobs.get(&query.job) else { return Ok(Vec::new()) };
+        let rows = job.steps.iter().flat_map(|step| step.hosts.iter().zip(&job.targets).map(move |(run, target)| (step.id, run, target)));
+        let matches = |(number, (step, run, _)): &(u64, (u64, &HostRun, _))| {
+            query.step.is_none_or(|id| id == *step)
+                && query.status.is_none_or(|status| status == run.status)
+                && (query.tag.is_none() || query.tag == run.tag)
+                && *number > query.after.unwrap_or(0)
+        };
+        let host = |(number, (step_id, run, target)): (u64, (u64, &HostRun, &monitor_jobs::Target))| {
+            (number, JobHostRow { step_id, target: target.clone(), run: run.clone() })
+        };
+        Ok((1..).zip(rows).filter(matches).take(query.limit).map(host).collect())
+    }
+
+    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let Jobs { jobs, changes: all, last_change, .. } = &mut *state;
+        if let Some(job) = jobs.get_mut(&id) {
+            for change in changes {
+                apply(job, change);
+                *last_change += 1;
+                all.push((*last_change, id, change.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn job_changes(&self, after: u64, limit: usize) -> Result<Vec<(u64, u64, Transition)>, StoreError> {
+        Ok(self.state().changes.iter().filter(|(number, ..)| *number > after).take(limit).cloned().collect())
+    }
+
+    fn forget_changes(&self, until: u64) -> Result<(), StoreError> {
+        self.state().changes.retain(|(number, ..)| *number > until);
+        Ok(())
+    }
+
+    fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let mut state = self.state();
+        let mut ended: Vec<(u64, u64)> = state.jobs.values().filter_map(|job| Some((job.ended_us?, job.id))).collect();
+        ended.retain(|(ended, _)| *ended < before_us);
+        ended.sort_unstable();
+        let ids: BTreeSet<u64> = ended.into_iter().take(limit).map(|(_, id)| id).collect();
+        state.jobs.retain(|id, _| !ids.contains(id));
+        Ok(ids.into_iter().collect())
+    }
+}
+
+fn row(job: &JobState) -> JobRow {
+    let counts = job.steps.iter().map(|step| {
+        let mut counts: BTreeMap<HostStatus, u32> = BTreeMap::new();
+        step.hosts.iter().for_each(|run| *counts.entry(run.status).or_default() += 1);
+        counts.into_iter().collect()
+    });
+    let counts = counts.collect();
+    let mut job = job.clone();
+    job.targets.clear();
+    job.steps.iter_mut().for_each(|step| step.hosts.clear());
+    JobRow { job, counts }
+}

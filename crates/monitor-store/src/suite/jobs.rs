@@ -1,0 +1,290 @@
+//! Tests that every store of hosts and jobs must pass.
+
+use std::collections::BTreeMap;
+
+use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, apply, plan, report};
+use monitor_wire::{HostDefinition, HostStatus, JobReport, JobReportEvent, JobRequest, JobRunKey, JobStatus, StepRequest};
+
+use crate::{JobHostsQuery, JobStore, JobsQuery, NewJob};
+
+/// Storage of hosts and jobs under test. Opening a store there again simulates a restart.
+pub trait JobPlace {
+    type Store: JobStore;
+
+    /// Creates an empty place.
+    fn new() -> Self;
+
+    /// Opens the store. A store that was opened before must have been dropped.
+    fn open(&self) -> Self::Store;
+}
+
+/// Generates all tests for a store of hosts and jobs. `$place` is its [`JobPlace`].
+#[macro_export]
+macro_rules! job_suite {
+    ($place:ident) => {
+        $crate::job_suite! { $place;
+            hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again
+            a_request_id_starts_one_job_until_it_is_too_old
+            a_job_is_read_as_it_was_changed_also_after_a_restart
+            changes_are_numbered_and_forgotten_numbers_are_not_used_again
+            jobs_are_filtered_and_paged
+            hosts_of_a_job_are_filtered_and_paged
+            ended_jobs_are_removed_with_their_hosts_and_their_numbers_are_not_used_again
+        }
+    };
+    ($place:ident; $($test:ident)*) => {
+        $(#[test]
+        fn $test() {
+            $crate::suite::jobs::$test::<$place>();
+        })*
+    };
+}
+
+/// Returns the request of a job with so many steps.
+pub fn request(name: &str, steps: usize) -> JobRequest {
+    let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };
+    JobRequest { name: Some(name.to_owned()), steps: vec![step; steps], ..JobRequest::default() }
+}
+
+/// Adds a job with two steps, whose hosts have the numbers `hosts`, and one target that is no host.
+fn add(store: &impl JobStore, name: &str, hosts: &[u64], created_us: u64) -> JobState {
+    let target = |id: &u64| Target { host_id: Some(*id), name: format!("web-{id}"), ip: Some(format!("10.0.0.{id}")), cloud_id: 3 };
+    let mut targets: Vec<Target> = hosts.iter().map(target).collect();
+    targets.push(Target { host_id: None, name: "gone".to_owned(), ip: None, cloud_id: 0 });
+    let new = NewJob { request: request(name, 2), by: "ada".to_owned(), targets, created_us };
+    let (job, is_new) = store.add_job(&new, 0).unwrap();
+    assert!(is_new);
+    job
+}
+
+fn change(store: &impl JobStore, job: &mut JobState, changes: &[Transition]) {
+    store.change_job(job.id, changes).unwrap();
+    changes.iter().for_each(|change| apply(job, change));
+}
+
+/// Starts the first step, and reports the end of each host in `ends`.
+fn run(store: &impl JobStore, job: &mut JobState, ends: &[(u64, HostStatus)]) {
+    let contacts: Contacts =
+        job.targets.iter().filter_map(|target| Some((target.host_id?, Contact { has_agent: true, last_us: 10 }))).collect();
+    let next = plan(10, job, &contacts);
+    change(store, job, &next.transitions);
+    for (number, (host, status)) in ends.iter().enumerate() {
+        let key = JobRunKey { job: job.id, step: job.steps[0].id, host: *host, attempt: 1 };
+        let event = JobReportEvent::Ended {
+            status: *status,
+            exit_code: Some(1),
+            reason: Some("a reason".to_owned()),
+            tag: (*host == 1).then(|| "first".to_owned()),
+            output_bytes: 7,
+            omitted_bytes: 1,
+        };
+        let changes = report(20, job, &JobReport { number: number as u64, key, at_us: 19, event });
+        change(store, job, &changes);
+    }
+    let next = plan(20, job, &contacts);
+    change(store, job, &next.transitions);
+}
+
+pub fn hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let host = |name: &str, tag: &str| HostDefinition {
+        name: name.to_owned(),
+        tags: BTreeMap::from([("env".to_owned(), tag.to_owned())]),
+        ..HostDefinition::default()
+    };
+    let (web, is_new) = store.put_host(&host("web", "test"), 5).unwrap();
+    assert!(is_new);
+    let (db, _) = store.put_host(&host("db", "test"), 6).unwrap();
+    let (changed, is_new) = store.put_host(&host("web", "prod"), 7).unwrap();
+    assert_eq!((changed.id, changed.created_us, is_new), (web.id, 5, false));
+    assert_eq!(store.hosts().unwrap(), [db.clone(), changed]);
+    let last = web.id.max(db.id);
+    assert!(store.remove_host(last).unwrap());
+    assert!(!store.remove_host(last).unwrap());
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.hosts().unwrap().len(), 1);
+    let (again, is_new) = store.put_host(&host("new", "prod"), 8).unwrap();
+    assert!(is_new && again.id > last, "{again:?}");
+}
+
+pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let new = |id: Option<&str>, created_us| NewJob {
+        request: JobRequest { request_id: id.map(str::to_owned), ..request("check", 1) },
+        by: "ada".to_owned(),
+        targets: Vec::new(),
+        created_us,
+    };
+    let (first, is_new) = store.add_job(&new(Some("a"), 100), 0).unwrap();
+    assert!(is_new);
+    let (again, is_new) = store.add_job(&new(Some("a"), 200), 100).unwrap();
+    assert_eq!((again, is_new), (first.clone(), false));
+    let (late, is_new) = store.add_job(&new(Some("a"), 300), 101).unwrap();
+    assert!(is_new && late.id != first.id);
+    let (one, _) = store.add_job(&new(None, 300), 0).unwrap();
+    let (other, is_new) = store.add_job(&new(None, 300), 0).unwrap();
+    assert!(is_new && one.id != other.id && one.steps[0].id != other.steps[0].id);
+    assert_eq!(store.job_of_step(other.steps[0].id).unwrap(), Some(other.id));
+    assert_eq!(store.job_of_step(other.steps[0].id + 100).unwrap(), None);
+}
+
+pub fn a_job_is_read_as_it_was_changed_also_after_a_restart<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let mut job = add(&store, "check", &[1, 2, 3], 5);
+    assert_eq!(store.job(job.id).unwrap().as_ref(), Some(&job));
+    run(&store, &mut job, &[(1, HostStatus::SUCCEEDED), (2, HostStatus::EXIT_CODE)]);
+    assert_eq!(store.job(job.id).unwrap().as_ref(), Some(&job));
+    assert_eq!(store.open_jobs().unwrap(), [job.id]);
+    let run = Box::new(monitor_jobs::HostRun { status: HostStatus(777), not_before_us: Some(9), ..job.steps[0].hosts[2].clone() });
+    let changes = [
+        Transition::Host { step: 0, host: 2, run, at_us: 30 },
+        Transition::Step { step: 0, status: JobStatus::FAILED, attempt: 2, batches: 3, at_us: 31 },
+        Transition::Job { status: JobStatus::FAILED, at_us: 32 },
+    ];
+    change(&store, &mut job, &changes);
+    store.change_job(job.id + 1, &changes).unwrap();
+    drop(store);
+    let store = place.open();
+    assert_eq!(job.ended_us, Some(32));
+    assert_eq!(store.job(job.id).unwrap().as_ref(), Some(&job));
+    assert_eq!((store.job(job.id + 1).unwrap(), store.open_jobs().unwrap()), (None, vec![]));
+}
+
+pub fn changes_are_numbered_and_forgotten_numbers_are_not_used_again<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let mut job = add(&store, "check", &[1], 5);
+    let job_is = |status, at_us| Transition::Job { status, at_us };
+    let changes = [job_is(JobStatus::RUNNING, 1), job_is(JobStatus::NEEDS_USER, 2), job_is(JobStatus::RUNNING, 3)];
+    change(&store, &mut job, &changes);
+    let numbered: Vec<_> = (1..).zip(changes).map(|(number, change)| (number, job.id, change)).collect();
+    assert_eq!(store.job_changes(0, 10).unwrap(), numbered);
+    assert_eq!(store.job_changes(1, 1).unwrap(), numbered[1..2]);
+    store.forget_changes(3).unwrap();
+    assert_eq!(store.job_changes(0, 10).unwrap(), []);
+    drop(store);
+    let store = place.open();
+    change(&store, &mut job, &[job_is(JobStatus::FAILED, 4)]);
+    assert_eq!(store.job_changes(0, 10).unwrap(), [(4, job.id, job_is(JobStatus::FAILED, 4))]);
+}
+
+pub fn jobs_are_filtered_and_paged<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let mut disk = add(&store, "disk check", &[1, 2, 3], 100);
+    let net = add(&store, "net check", &[3, 4], 200);
+    run(&store, &mut disk, &[(1, HostStatus::SUCCEEDED), (2, HostStatus::EXIT_CODE), (3, HostStatus::EXIT_CODE)]);
+    assert_eq!(disk.status, JobStatus::FAILED);
+    let ids = |query: JobsQuery| {
+        let jobs = store.jobs(&JobsQuery { limit: if query.limit == 0 { 10 } else { query.limit }, ..query }).unwrap();
+        jobs.iter().map(|row| row.job.id).collect::<Vec<_>>()
+    };
+    let any = JobsQuery::default;
+    assert_eq!(ids(any()), [net.id, disk.id]);
+    assert_eq!(ids(JobsQuery { limit: 1, ..any() }), [net.id]);
+    assert_eq!(ids(JobsQuery { before: Some(net.id), ..any() }), [disk.id]);
+    assert_eq!(ids(JobsQuery { status: Some(JobStatus::FAILED), ..any() }), [disk.id]);
+    assert_eq!(ids(JobsQuery { is_open: Some(true), ..any() }), [net.id]);
+    assert_eq!(ids(JobsQuery { is_open: Some(false), ..any() }), [disk.id]);
+    assert_eq!(ids(JobsQuery { name: Some("disk".to_owned()), ..any() }), [disk.id]);
+    assert_eq!(ids(JobsQuery { name: Some("%".to_owned()), ..any() }), [0; 0]);
+    assert_eq!(ids(JobsQuery { host: Some(3), ..any() }), [net.id, disk.id]);
+    assert_eq!(ids(JobsQuery { host: Some(4), ..any() }), [net.id]);
+    assert_eq!(ids(JobsQuery { from_us: Some(101), ..any() }), [net.id]);
+    let rows = store.jobs(&JobsQuery { limit: 10, ..any() }).unwrap();
+    assert_eq!(rows[0].counts, [[(HostStatus::WAITING, 3)], [(HostStatus::WAITING, 3)]]);
+    let first = vec![(HostStatus::NO_SUCH_HOST, 1), (HostStatus::SUCCEEDED, 1), (HostStatus::EXIT_CODE, 2)];
+    assert_eq!(rows[1].counts, [first, vec![(HostStatus::JOB_TIME_OVER, 4)]]);
+    disk.targets.clear();
+    disk.steps.iter_mut().for_each(|step| step.hosts.clear());
+    assert_eq!(rows[1].job, disk);
+}
+
+pub fn hosts_of_a_job_are_filtered_and_paged<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let mut job = add(&store, "check", &[1, 2, 3], 5);
+    add(&store, "other", &[1, 2], 5);
+    run(&store, &mut job, &[(1, HostStatus::SUCCEEDED), (2, HostStatus::EXIT_CODE)]);
+    let get = |query: JobHostsQuery| store.job_hosts(&JobHostsQuery { job: job.id, limit: query.limit.max(1), ..query }).unwrap();
+    let all = get(JobHostsQuery { limit: 100, ..JobHostsQuery::default() });
+    let expected: Vec<_> =
+        job.steps.iter().flat_map(|step| job.targets.iter().zip(&step.hosts).map(|(target, run)| (step.id, target, run))).collect();
+    assert_eq!(all.iter().map(|(_, row)| (row.step_id, &row.target, &row.run)).collect::<Vec<_>>(), expected);
+    let mut paged = Vec::new();
+    loop {
+        let after = paged.last().map(|(number, _)| *number);
+        let page = get(JobHostsQuery { after, limit: 3, ..JobHostsQuery::default() });
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    let names = |query: JobHostsQuery| {
+        get(JobHostsQuery { limit: 100, ..query }).into_iter().map(|(_, row)| (row.step_id, row.target.name)).collect::<Vec<_>>()
+    };
+    let any = JobHostsQuery::default;
+    let (one, two) = (job.steps[0].id, job.steps[1].id);
+    assert_eq!(names(JobHostsQuery { status: Some(HostStatus::EXIT_CODE), ..any() }), [(one, "web-2".to_owned())]);
+    assert_eq!(names(JobHostsQuery { tag: Some("first".to_owned()), ..any() }), [(one, "web-1".to_owned())]);
+    assert_eq!(names(JobHostsQuery { step: Some(two), status: Some(HostStatus::WAITING), ..any() }).len(), 4);
+    assert_eq!(names(JobHostsQuery { step: Some(two + 100), ..any() }), []);
+}
+
+pub fn ended_jobs_are_removed_with_their_hosts_and_their_numbers_are_not_used_again<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let open = add(&store, "open", &[1], 1);
+    let mut jobs = [add(&store, "a", &[1], 1), add(&store, "b", &[1], 1), add(&store, "c", &[1], 1)];
+    for (job, at_us) in jobs.iter_mut().zip([10, 20, 30]) {
+        change(&store, job, &[Transition::Job { status: JobStatus::FAILED, at_us }]);
+    }
+    assert_eq!(store.remove_jobs(30, 1).unwrap(), [jobs[0].id]);
+    assert_eq!(store.remove_jobs(30, 10).unwrap(), [jobs[1].id]);
+    assert_eq!(store.remove_jobs(31, 10).unwrap(), [jobs[2].id]);
+    assert_eq!(store.remove_jobs(u64::MAX, 10).unwrap(), [0; 0]);
+    assert_eq!(store.job(jobs[2].id).unwrap(), None);
+    assert_eq!(store.job_of_step(jobs[2].steps[0].id).unwrap(), None);
+    assert_eq!(store.job_hosts(&JobHostsQuery { job: jobs[2].id, limit: 10, ..JobHostsQuery::default() }).unwrap(), []);
+    assert_eq!(store.job_changes(0, 10).unwrap().len(), 3, "changes stay until they are recorded");
+    drop(store);
+    let store = place.open();
+    let next = add(&store, "next", &[1], 1);
+    assert!(next.id > jobs[2].id && next.steps[0].id > jobs[2].steps[1].id);
+    assert_eq!(store.open_jobs().unwrap(), [open.id, next.id]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JobPlace;
+    use crate::memory::jobs::MemoryJobs;
+
+    struct InMemory(MemoryJobs);
+
+    impl JobPlace for InMemory {
+        type Store = MemoryJobs;
+
+        fn new() -> Self {
+            Self(MemoryJobs::default())
+        }
+
+        fn open(&self) -> MemoryJobs {
+            self.0.clone()
+        }
+    }
+
+    crate::job_suite!(InMemory);
+
+    /// The macro generates tests only for the names in its list, so an unlisted test would never run.
+    #[test]
+    fn each_test_is_listed() {
+        let (list, rest) = include_str!("jobs.rs").split_once("    };").unwrap();
+        let names = rest.lines().filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("<P: JobPlace>() {"));
+        names.for_each(|name| assert!(list.lines().any(|line| line.trim() == name), "{name} is missing in the list of `job_suite`"));
+    }
+}
