@@ -33,7 +33,7 @@ export function LogLines({ log, found, label }: { log: RunLog; found: readonly n
   };
   return (
     <div className="log-frame">
-      <div ref={scroller} className="log-text mono" role="log" aria-live="off" aria-label={label} tabIndex={0} onScroll={onScroll} onScrollEnd={rows.onScrollEnd}>
+      <div ref={scroller} className="log-text mono" translate="no" role="log" aria-live="off" aria-label={label} tabIndex={0} onScroll={onScroll} onScrollEnd={rows.onScrollEnd}>
         <div style={{ height: rows.height, position: "relative" }}>
           {found.slice(rows.first, rows.end).map((place, at) => (
             <div key={place + log.forgotten} className="log-line" style={{ transform: `translateY(${rows.topOf(rows.first + at)}px)` }}>

@@ -82,7 +82,7 @@ export const en = {
   "jobs.count": "{count, plural, one {# host} other {# hosts}}",
   "jobs.account.of": "account {account}",
   "jobs.account.own": "the agents’ own account",
-  "jobs.started-by": "started {time} by {user}",
+  "jobs.started": "started {time}",
   "jobs.step-of": "step {at} of {of}",
   "jobs.steps": "Steps",
   "jobs.tree": "Tree",

@@ -84,7 +84,7 @@ export const zh: Record<keyof typeof en, string> = {
   "jobs.count": "{count, plural, other {# 台主机}}",
   "jobs.account.of": "账号 {account}",
   "jobs.account.own": "代理自身的账号",
-  "jobs.started-by": "{user} 于 {time} 发起",
+  "jobs.started": "{time} 开始",
   "jobs.step-of": "第 {at}/{of} 步",
   "jobs.steps": "步骤",
   "jobs.tree": "调用树",

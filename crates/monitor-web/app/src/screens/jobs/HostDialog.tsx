@@ -48,6 +48,7 @@ export function HostDialog({ host, names, onDone, onClose }: { host: ManagedHost
               inputMode={name === "cloud_id" ? "numeric" : "text"}
               pattern={name === "cloud_id" ? "\\d+" : undefined}
               spellCheck={false}
+              translate="no"
               onChange={(event) => setTexts({ ...texts, [name]: event.target.value })}
             />
           </div>

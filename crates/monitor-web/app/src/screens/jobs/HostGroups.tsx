@@ -61,7 +61,7 @@ const Squares = memo(
     return (
       <div className="squares" role="img" aria-label={`${hostWord(status)}: ${count(hosts.length)}`} onClick={click}>
         {hosts.map((host) => (
-          <i key={keyOf(host)} data-host={keyOf(host)} data-opened={keyOf(host) === opened || undefined} title={host.ip === null ? visible(host.name) : `${visible(host.name)} ${visible(host.ip)}`} />
+          <i key={keyOf(host)} data-host={keyOf(host)} data-opened={keyOf(host) === opened || undefined} translate="no" title={host.ip === null ? visible(host.name) : `${visible(host.name)} ${visible(host.ip)}`} />
         ))}
       </div>
     );

@@ -124,8 +124,14 @@ const Row = memo(function Row({ index, host, isOpened, isChosen, onOpen, onChoos
       <td className="tag dim" translate="no">
         {visible(host.tag ?? "")}
       </td>
-      <td className="why" title={visible(host.reason ?? "")}>
-        {host.reason === null ? <span className="dim">{state === "succeeded" ? "" : hostWord(host.status)}</span> : <span translate="no">{visible(host.reason)}</span>}
+      <td className="why">
+        {host.reason === null ? (
+          <span className="dim">{state === "succeeded" ? "" : hostWord(host.status)}</span>
+        ) : (
+          <span translate="no" title={visible(host.reason)}>
+            {visible(host.reason)}
+          </span>
+        )}
       </td>
     </tr>
   );

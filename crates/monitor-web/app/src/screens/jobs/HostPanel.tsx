@@ -102,7 +102,7 @@ function Reason({ host, hosts }: { host: JobHost; hosts: readonly JobHost[] }) {
 function Facts({ host, step }: { host: JobHost; step: JobStep }) {
   const time = (us: number | null) => (us === null ? null : <span className="number" title={zoneName(us)}>{absolute(us).slice(0, 23)}</span>);
   const facts = [
-    ["step", step.name],
+    ["step", visible(step.name)],
     ["attempt", count(host.attempt)],
     ["started", time(host.started_us)],
     ["ended", time(host.ended_us)],
@@ -120,7 +120,7 @@ function Facts({ host, step }: { host: JobHost; step: JobStep }) {
         {facts.map(([name, value]) => value !== null && (
           <div key={name}>
             <dt>{t(`jobs.fact.${name}`)}</dt>
-            <dd>{value}</dd>
+            <dd translate="no">{value}</dd>
           </div>
         ))}
       </dl>

@@ -59,7 +59,7 @@ export function NewJob() {
       setIsSending(false);
     }
   };
-  const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
+  const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, translate: "no" as const, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
   return (
     <div className="pane jobs new-job">
       <header className="title">
@@ -81,7 +81,7 @@ export function NewJob() {
             <textarea {...props("script")} rows={8} className="mono" autoFocus />
           </Field>
           <Field name="language" mistake={mistakes.fields.language}>
-            <select {...props("language")}>
+            <select {...props("language")} translate="yes">
               {LANGUAGES.map((language) => (
                 <option key={language} value={language}>
                   {t(`jobs.language.${language}`)}
@@ -102,7 +102,7 @@ export function NewJob() {
           {draft.rolling.trim() !== "" && (
             <>
               <Field name="mode" mistake={mistakes.fields.mode}>
-                <select {...props("mode")}>
+                <select {...props("mode")} translate="yes">
                   {MODES.map((mode) => (
                     <option key={mode} value={mode}>
                       {t(`jobs.mode.${mode}`)}

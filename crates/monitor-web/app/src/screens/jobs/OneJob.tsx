@@ -101,7 +101,9 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
         {" · "}
         {job.account === null ? t("jobs.account.own") : t("jobs.account.of", { account: visible(job.account) })}
         {" · "}
-        {t("jobs.started-by", { time: clock(job.started_us ?? job.created_us), user: visible(job.by) })}
+        {t("jobs.started", { time: clock(job.started_us ?? job.created_us) })}
+        {" · "}
+        <span translate="no">{visible(job.by)}</span>
         {job.started_us !== null && (
           <>
             {" · "}
