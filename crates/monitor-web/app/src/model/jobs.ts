@@ -1,4 +1,4 @@
-/** Jobs on many hosts: the outcome of each host, groups of hosts, and what a user can do with a job. */
+/** Jobs on many hosts: the outcome of each host, groups of hosts, and possible operations. */
 import type { Job, JobHost, JobOperate, JobStep } from "../api/jobTypes.ts";
 
 export type Operation = JobOperate["operation"];
@@ -7,9 +7,9 @@ const FINISHED = new Set([3, 4, 5, 6, 8, 9, 11, 13, 14]);
 const PASSED = new Set([3, 5, 6]);
 const FAILED = 4;
 const STOPPING = 10;
-/** Statuses of a step in which a user decides about the next batch. */
+/** Statuses of a step that waits for a decision about the next batch. */
 const WAITS_FOR_USER = new Set([7, 15]);
-/** Statuses of a step in which its hosts can't be retried. */
+/** Statuses of a step that exclude retries. */
 const BUSY = new Set([1, 2, STOPPING, 14]);
 const SKIPPABLE = new Set([FAILED, 11, 13]);
 /** Statuses of hosts that, as a rule, have not accepted the order. */
@@ -56,7 +56,7 @@ const HOST_STATES: Readonly<Record<number, string>> = {
   500: "lost",
 };
 
-/** Order of the states: those that need attention first, successes last. */
+/** States in their order: first those that need attention, last successes. */
 export const OUTCOMES = ["failed", "lost", "running", "pending", "cancelled", "unknown", "succeeded"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -104,7 +104,7 @@ export interface Group {
   medianUs: number | undefined;
 }
 
-/** Groups hosts by status: those that need attention first, larger groups before smaller ones. */
+/** Groups hosts by status. Groups that need attention come first, then larger groups. */
 export function groupsOf(hosts: readonly JobHost[]): Group[] {
   const byStatus = new Map<number, JobHost[]>();
   for (const host of hosts) {
@@ -149,7 +149,7 @@ export interface Possible {
   count?: number;
 }
 
-/** Returns what a user can do with a step of a job now, the most likely first. The rules are those of `operate` in `monitor-jobs`. */
+/** Returns the possible operations for a step of a job, the most likely first. The rules are those of `operate` in `monitor-jobs`. */
 export function possible(job: Job, step: JobStep): Possible[] {
   const { status, counts } = step;
   const isWaiting = WAITS_FOR_USER.has(status);

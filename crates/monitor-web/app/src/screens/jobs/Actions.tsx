@@ -21,7 +21,7 @@ interface Props {
   act: (deed: () => Promise<string | void>) => void;
 }
 
-/** What the reader can do with a job now. With selected hosts, they are retried. */
+/** Buttons for all operations that are possible now. Selected hosts can be retried. */
 export function Actions({ job, step, chosen, act }: Props) {
   const [asking, setAsking] = useState<Possible>();
   const send = (body: JobOperate) => act(() => operateJob(job.job_id, body).then(() => undefined));

@@ -89,7 +89,7 @@ async function follow(log: RunLog, read: (offset: number) => Promise<Uint8Array>
     if (signal.aborted) return;
     const next = offset + piece.length;
     log.add({ offset, text: decoder.decode(piece, { stream: true }), next_offset: next, size_bytes: Math.max(newest().output_bytes, next), is_over: isOver && piece.length === 0 });
-    // The end of a long output is read first, so that the next piece doesn't continue this one.
+    // A long output is read from near its end, so the next piece doesn't continue this one.
     if (log.next !== next) decoder = new TextDecoder();
     onChange();
     if (log.isWhole) return;

@@ -67,7 +67,7 @@ export function HostPanel({ job, step, host, hosts, act, onClose }: Props) {
   );
 }
 
-/** What has become of the host: the reason in red if it needs attention. */
+/** The outcome of the host, with the reason in red if it needs attention. */
 function Reason({ host, hosts }: { host: JobHost; hosts: readonly JobHost[] }) {
   const state = hostState(host.status);
   const word = `${host.status} ${hostWord(host.status)}`;

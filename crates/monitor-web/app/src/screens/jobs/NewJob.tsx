@@ -28,7 +28,7 @@ const PLACEHOLDERS: Partial<Record<keyof JobDraft, string>> = {
   stopAfter: "5%",
 };
 
-/** Returns a new id of a request, so that one form starts one job. */
+/** Returns a new id for a request. Repeated requests with the same id start one job. */
 function newRequestId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -130,7 +130,7 @@ export function NewJob() {
   );
 }
 
-/** The button that starts the job, or what is missing before that. */
+/** The button that starts the job, and the missing fields. */
 function Start({ missing, able, isSending, onStart }: { missing: ReturnType<typeof missingOf>; able: number | undefined; isSending: boolean; onStart: () => void }) {
   return (
     <p className="buttons">
