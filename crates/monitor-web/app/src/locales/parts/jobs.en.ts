@@ -191,7 +191,7 @@ export const en = {
   "jobs.hosts.run.of": "Run a script on {host}",
   "jobs.hosts.save": "Save",
   "jobs.hosts.none": "No hosts yet",
-  "jobs.hosts.none.how": "A machine becomes a host when an agent on it connects. Run this there, with a token from “monitor token create NAME --scope agent”:",
+  "jobs.hosts.none.how": "A machine becomes a host when an agent on it connects. Run this there, with the token of “monitor token create NAME --scope agent > token”:",
   "jobs.hosts.field.name": "Name",
   "jobs.hosts.field.ip": "IPv4 address",
   "jobs.hosts.field.ipv6": "IPv6 address",

@@ -193,7 +193,7 @@ export const zh: Record<keyof typeof en, string> = {
   "jobs.hosts.run.of": "在 {host} 上执行脚本",
   "jobs.hosts.save": "保存",
   "jobs.hosts.none": "还没有主机",
-  "jobs.hosts.none.how": "机器上的代理连接后，该机器就成为主机。在该机器上运行以下命令，令牌来自 “monitor token create NAME --scope agent”：",
+  "jobs.hosts.none.how": "机器上的代理连接后，该机器就成为主机。在该机器上运行以下命令，令牌由 “monitor token create NAME --scope agent > token” 生成：",
   "jobs.hosts.field.name": "名称",
   "jobs.hosts.field.ip": "IPv4 地址",
   "jobs.hosts.field.ipv6": "IPv6 地址",

@@ -148,7 +148,7 @@ function Empty() {
     <div className="notice">
       <h2>{t("jobs.hosts.none")}</h2>
       <p className="dim">{t("jobs.hosts.none.how")}</p>
-      <CommandLine text={`${JOIN} ${location.origin}`} />
+      <CommandLine text={`${JOIN} ${location.origin} < token`} />
     </div>
   );
 }

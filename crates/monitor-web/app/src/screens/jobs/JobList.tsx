@@ -11,7 +11,7 @@ import { useJobList } from "./useJobs.ts";
 import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
 
 /** Command that runs a script on a host. The server's own agent is a host. */
-const RUN = `echo 'uptime' > check.sh\nmonitor job run -t '*' ./check.sh`;
+const RUN = `echo 'uptime' > check.sh\nmonitor job run --host '*' ./check.sh`;
 const STATES = ["open", "ended"] as const;
 const COLUMNS = ["job", "status", "results", "hosts", "by", "since", "duration"] as const;
 
