@@ -10,7 +10,7 @@ const chinese = { locale: "zh-CN", timezoneId: "Asia/Shanghai" };
 
 /** Texts that are not translated: units, time zones, keys, and names in test data. */
 const GIVEN =
-  /Process Monitor|kind:span|state:failed|\b[a-z]+-[0-9a-f]{16}\b|Europe\/Berlin|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|process-seen|<b>whim<\/b>|[0-9a-f]{16,}|[\d.]+\s?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|PgUp|PgDn|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|P50|P95|P99|PID|ID|panic|English|ms)\b|(?:name|batch|state|worker|id|args|kwargs|result|error):|\b(?:and|or|not)\b|MONITOR_\w+|HTML|JSON|JUnit|Perfetto|OpenTelemetry|\{path\}|\{line\}|localhost|127\.0\.0\.1|\/etc\/tasks\/task\.toml|no prices|alerts\.toml|\bgold\b|node index\.js|\["node", "index\.js"\]|@daily|@every 90s|db-1, db-2|ada@example\.org|\b(?:shell|cron|retry)\b|task:import-\*/g;
+  /Process Monitor|kind:span|state:failed|\b[a-z]+-[0-9a-f]{16}\b|Europe\/Berlin|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|process-seen|<b>whim<\/b>|[0-9a-f]{16,}|[\d.]+\s?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|PgUp|PgDn|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|P50|P95|P99|PID|ID|panic|English|ms)\b|(?:name|batch|state|worker|id|args|kwargs|result|error):|\b(?:and|or|not)\b|\b(?:Shell|Python|Perl|PowerShell|cmd|IP|IPv4|IPv6)\b|MONITOR_\w+|HTML|JSON|JUnit|Perfetto|OpenTelemetry|\{path\}|\{line\}|localhost|127\.0\.0\.1|\/etc\/tasks\/task\.toml|no prices|alerts\.toml|\bgold\b|node index\.js|\["node", "index\.js"\]|@daily|@every 90s|db-1, db-2|ada@example\.org|\b(?:shell|cron|retry)\b|task:import-\*/g;
 
 /** Returns all texts that are visible or read aloud, except names and texts for copying. */
 function texts(page) {

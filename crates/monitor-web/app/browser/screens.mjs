@@ -1,4 +1,5 @@
 /** Every screen with data, for checks that apply to all screens. All names are Chinese, unless `say` translates them. */
+import { addHosts, JobAgent, startJob } from "./jobs.mjs";
 import { alertOf, batchDay, batchTask, dayOf, newId, queueTask, server, Tree, Worker, yesterdayUs } from "./events.mjs";
 
 const press = (key, ready) => async (page) => {
@@ -75,6 +76,14 @@ export async function screens(say = (text) => text) {
   const [mail, wrong, waiting] = ["报表", "导入订单", "备份"].map((task) => queueTask(say(task), queue));
   await worker.send(...mail.received(), ...mail.started(), ...mail.succeeded(7), ...wrong.received(), ...wrong.started(), ...wrong.failed(say("载入失败")), ...waiting.sent());
   const alert = await alertOf(batch);
+  const host = await new JobAgent(`host-${newId()}`).connect();
+  const bare = `host-${newId()}`;
+  await addHosts([{ name: bare, ip: "10.0.3.17" }]);
+  const job = await startJob([host.name, bare], { name: say("磁盘检查"), steps: [{ name: say("检查"), script: "#!/bin/sh\ndf\n" }] });
+  const run = await host.begin();
+  const said = `${say("载入失败")}\n`;
+  await host.write(run, 0, said);
+  await host.end(run, 104, { exit_code: 3, reason: say("载入失败"), output_bytes: Buffer.byteLength(said) });
   const named = encodeURIComponent(name);
   return [
     { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
@@ -106,6 +115,10 @@ export async function screens(say = (text) => text) {
     { name: "rules of alerts", address: `${server}/tasks/alerts?tab=rules`, ready: "tr[data-rule]" },
     { name: "heartbeats", address: `${server}/tasks/alerts?tab=heartbeats`, ready: "tr[data-heartbeat], .notice pre" },
     { name: "hushes", address: `${server}/tasks/alerts?tab=hushes`, ready: ".filters input" },
+    { name: "host jobs", address: `${server}/tasks/jobs`, ready: "tr[data-job]" },
+    { name: "a host job", address: `${server}/tasks/jobs?job=${job.job_id}&host=${run.host}`, ready: ".host-panel .log-line" },
+    { name: "a new host job", address: `${server}/tasks/jobs?tab=new`, ready: "#job-script" },
+    { name: "hosts", address: `${server}/tasks/jobs?tab=hosts`, ready: "tr[data-managed]" },
     { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
     { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },
     { name: "palette", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: find(name) },
@@ -115,6 +128,7 @@ export async function screens(say = (text) => text) {
 
 /** The same names in English; the longest are replaced first. */
 const ENGLISH = {
+  磁盘检查: "disk check",
   金价: "gold prices",
   备份: "backup",
   搜索索引: "search index",
@@ -147,6 +161,7 @@ const ENGLISH = {
   三十: "30",
   第: "part",
   行: "row",
+  检查: "check",
   "：": ": ",
   条: "",
 };

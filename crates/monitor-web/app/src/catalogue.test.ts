@@ -9,6 +9,8 @@ import { en as batch } from "./locales/parts/batch.en.ts";
 import { zh as batchZh } from "./locales/parts/batch.zh.ts";
 import { en as cancel } from "./locales/parts/cancel.en.ts";
 import { zh as cancelZh } from "./locales/parts/cancel.zh.ts";
+import { en as jobs } from "./locales/parts/jobs.en.ts";
+import { zh as jobsZh } from "./locales/parts/jobs.zh.ts";
 import { en as queue } from "./locales/parts/queue.en.ts";
 import { zh as queueZh } from "./locales/parts/queue.zh.ts";
 import { en as report } from "./locales/parts/report.en.ts";
@@ -17,8 +19,8 @@ import { en as worker } from "./locales/parts/worker.en.ts";
 import { zh as workerZh } from "./locales/parts/worker.zh.ts";
 import { zh as shellZh } from "./locales/zh.ts";
 
-const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue, ...report, ...worker };
-const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh, ...reportZh, ...workerZh };
+const en = { ...shell, ...alerts, ...batch, ...cancel, ...jobs, ...queue, ...report, ...worker };
+const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...jobsZh, ...queueZh, ...reportZh, ...workerZh };
 
 const files = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/.test(file) && !file.startsWith("locales"))

@@ -9,12 +9,13 @@ import type { en } from "./locales/en.ts";
 import type { en as alerts } from "./locales/parts/alerts.en.ts";
 import type { en as batch } from "./locales/parts/batch.en.ts";
 import type { en as cancel } from "./locales/parts/cancel.en.ts";
+import type { en as jobs } from "./locales/parts/jobs.en.ts";
 import type { en as queue } from "./locales/parts/queue.en.ts";
 import type { en as report } from "./locales/parts/report.en.ts";
 import type { en as worker } from "./locales/parts/worker.en.ts";
 import { visible } from "./model/text.ts";
 
-export type MessageId = keyof typeof en | keyof typeof alerts | keyof typeof batch | keyof typeof cancel | keyof typeof queue | keyof typeof report | keyof typeof worker;
+export type MessageId = keyof typeof en | keyof typeof alerts | keyof typeof batch | keyof typeof cancel | keyof typeof jobs | keyof typeof queue | keyof typeof report | keyof typeof worker;
 /** The texts that every file in `locales/` exports under its language code. */
 export type Messages = Record<keyof typeof en, string>;
 

@@ -50,6 +50,7 @@ test("the table finds every folder of screens by itself", () => {
 /** Data that is read at intervals, because no event reports its changes. */
 const AT_INTERVALS = {
   "screens/about/About.tsx": "the status, and when tokens were used",
+  "screens/jobs/useJobs.ts": "jobs, and the hosts that they run on",
   "screens/queue/Queue.tsx": "how many tasks wait in brokers",
   "screens/roots/FilterBar.tsx": "counts of states",
   "screens/stats/Statistics.tsx": "figures up to now",

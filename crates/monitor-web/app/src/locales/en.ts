@@ -3,6 +3,7 @@ export const en = {
   "alerts.title": "Alerts",
   "batch.title": "Batch tasks",
   "queue.title": "Queue",
+  "jobs.title": "Host jobs",
   "batch.more": "More",
   "app.name": "Process Monitor",
   "app.not-found": "There is nothing at this address.",

@@ -4,6 +4,7 @@ export const zh: Messages = {
   "alerts.title": "告警",
   "batch.title": "批处理任务",
   "queue.title": "队列",
+  "jobs.title": "主机作业",
   "batch.more": "更多",
   "app.name": "Process Monitor",
   "app.not-found": "此地址下没有内容。",

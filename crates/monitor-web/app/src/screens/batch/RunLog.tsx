@@ -1,15 +1,13 @@
-import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState } from "react";
 import { fetchRunLog } from "../../api/batch.ts";
 import { ApiError } from "../../api/client.ts";
 import { bytes, count, t } from "../../i18n.ts";
-import { RunLog as Log, plainLine } from "../../model/batch-log.ts";
-import { indented, visible } from "../../model/text.ts";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { RunLog as Log } from "../../model/batch-log.ts";
+import { visible } from "../../model/text.ts";
+import { LogLines } from "../../ui/LogLines.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { save } from "../../ui/save.ts";
-import { useRows } from "../../ui/useRows.ts";
 
-const ROW = 20;
 /** Polling intervals while new lines arrive, and while none do. */
 const SOON_MS = 1000;
 const LATE_MS = 4000;
@@ -77,7 +75,7 @@ export function RunLog({ run, agent, isKnown }: Props) {
       )}
       {log.forgotten > 0 && <p className="dim">{t("batch.log.forgotten", { count: count(log.forgotten) })}</p>}
       {error === undefined && found.length === 0 && <p className="dim">{t(!isRead ? "loading" : wanted !== "" ? "batch.log.none-found" : log.isWhole ? "batch.log.empty" : "batch.log.nothing-yet")}</p>}
-      {found.length > 0 && <Lines log={log} found={found} />}
+      {found.length > 0 && <LogLines log={log} found={found} label={t("batch.log")} />}
     </section>
   );
 }
@@ -114,51 +112,6 @@ function whyNot(error: unknown, agent: string | null, isKnown: boolean): string 
   if (error.status === 404) return t("batch.log.gone");
   if (error.status === 503) return agent === null ? t("batch.log.away") : t("batch.log.away-agent", { agent: visible(agent) });
   return problemText(error);
-}
-
-function Lines({ log, found }: { log: Log; found: readonly number[] }) {
-  const scroller = useRef<HTMLDivElement>(null);
-  const [follows, setFollows] = useState(true);
-  const rows = useRows(scroller, { count: found.length, rowHeight: ROW, head: 0 });
-  /** Scroll position that following has set last. */
-  const put = useRef(0);
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    // If the reader has scrolled up since, stop following, although the scroll event may not have arrived yet.
-    if (!element || !follows || element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
-    element.scrollTop = element.scrollHeight;
-    put.current = element.scrollTop;
-  });
-  const onScroll = () => {
-    const element = scroller.current;
-    if (element) {
-      const isAtEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - ROW;
-      if (isAtEnd) put.current = element.scrollTop;
-      setFollows(isAtEnd);
-    }
-    rows.onScroll();
-  };
-  return (
-    <div className="log-frame">
-      <div ref={scroller} className="log-text mono" role="log" aria-live="off" aria-label={t("batch.log")} tabIndex={0} onScroll={onScroll} onScrollEnd={rows.onScrollEnd}>
-        <div style={{ height: rows.height, position: "relative" }}>
-          {found.slice(rows.first, rows.end).map((place, at) => (
-            <div key={place + log.forgotten} className="log-line" style={{ transform: `translateY(${rows.topOf(rows.first + at)}px)` }}>
-              {indented(plainLine(log.lines[place] ?? "")) || " "}
-            </div>
-          ))}
-        </div>
-      </div>
-      {!follows && (
-        <button type="button" className="outlined follow" onClick={() => {
-            put.current = 0;
-            setFollows(true);
-          }}>
-          <Icon d={ICONS.down} /> {t("logs.follow")}
-        </button>
-      )}
-    </div>
-  );
 }
 
 /** Reads the log from its first byte and saves it as a file. */

@@ -1,0 +1,150 @@
+/** Jobs on many hosts: the list, one job with its hosts and their output, a new job, and the hosts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { skip, until } from "./agent.mjs";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server } from "./events.mjs";
+import { addHosts, asAdmin, JobAgent, startJob } from "./jobs.mjs";
+import { addUser, logIn } from "./users.mjs";
+
+useBrowser();
+
+const list = `${server}/tasks/jobs`;
+const address = (job) => `${list}?job=${job}`;
+const hostRow = (page, name) => page.locator(".host-list tbody tr", { has: page.getByRole("link", { name, exact: true }) });
+const isEnded = ({ ended_us }) => ended_us !== null;
+
+test("a job is watched from its start to its end: hosts by outcome, output as it comes, and the tree", { skip }, async () => {
+  const [one, two] = [await new JobAgent().connect(), await new JobAgent().connect()];
+  const [bare, name] = [`bare-${newId()}`, `check-${newId()}`];
+  await addHosts([{ name: bare, ip: "10.0.3.17", tags: { env: "test" } }]);
+  const { job_id } = await startJob([one.name, two.name, bare, "nowhere"], { name });
+  const key = await one.begin();
+  await one.write(key, 0, "used 80%\n");
+  await onPage(`${list}?name=${name}`, async (page) => {
+    await hasText(page.locator("tr[data-job] .status"), /running/);
+    await page.getByRole("link", { name }).click();
+    await hasText(page.locator("h1"), name);
+    await hasText(page.locator('.host-group[data-status="7"]'), /7 running 1 host/);
+    await hasText(page.locator('.host-group[data-status="2"]'), /no such host/);
+    await hasText(page.locator('.host-group[data-status="18"]'), /no agent/);
+    await hostRow(page, one.name).getByRole("link").click();
+    await hasText(page.locator(".host-panel .log-line"), "used 80%");
+    await one.write(key, 9, "used 81%\n");
+    await hasText(page.locator(".host-panel .log-line").nth(1), "used 81%");
+    await one.end(key, 104, { exit_code: 3, reason: "df: no space left", output_bytes: 18 });
+    await hasText(page.locator(".host-panel .reason-box b"), "df: no space left");
+    await hasText(page.locator(".host-panel .reason-box"), /exit code 3/);
+    await two.end(await two.begin(), 9, { exit_code: 0 });
+    await hasText(page.locator(".title .state"), /failed/);
+    await hasText(page.locator('.host-group[data-status="9"]'), /1 host/);
+    await page.keyboard.press("Escape");
+    await page.locator(".host-panel").waitFor({ state: "detached" });
+    await page.locator(".states [data-state=failed]").click();
+    await page.waitForFunction(() => document.querySelectorAll(".host-list tbody tr").length === 2);
+    await page.getByRole("link", { name: "Tree", exact: true }).click();
+    await page.waitForURL(/\/tasks\/[0-9a-f]{32}/);
+  });
+});
+
+test("an operator retries the selected host, and the new attempt is shown", { skip }, async () => {
+  const agent = await new JobAgent().connect();
+  const { job_id } = await startJob([agent.name]);
+  await agent.end(await agent.begin(), 104, { exit_code: 1 });
+  await until(`jobs/${job_id}`, isEnded);
+  const user = addUser("admin");
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, address(job_id));
+    await hasText(page.locator(".title .primary"), "Retry 1 failed");
+    await hostRow(page, agent.name).getByRole("checkbox").check();
+    await page.getByRole("button", { name: "Retry 1 host" }).click();
+    const key = await agent.begin();
+    assert.equal(key.attempt, 2);
+    await hasText(page.locator('.host-group[data-status="7"]'), /1 host/);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await agent.end(key, 9, { exit_code: 0 });
+    await hasText(page.locator(".title .state"), /succeeded/);
+  });
+});
+
+test("a reader without the right is told so, and starts nothing", { skip }, async () => {
+  const { job_id } = await startJob(["nobody-there"]);
+  await until(`jobs/${job_id}`, isEnded);
+  const user = addUser("viewer");
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=new`);
+    await hasText(page.locator(".title .refused"), /Only operators may do this/);
+    await page.goto(`${list}?tab=hosts`);
+    assert.equal(await page.getByRole("button", { name: "Add host" }).getAttribute("aria-disabled"), "true");
+  });
+});
+
+test("a new job shows who can run it before it starts, and a mistake at its field", { skip }, async () => {
+  const [agent, bare] = [await new JobAgent().connect(), `bare-${newId()}`];
+  await addHosts([{ name: bare }]);
+  const user = addUser("admin");
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=new`);
+    const field = (name) => page.getByRole("textbox", { name, exact: true }).or(page.getByRole("combobox", { name, exact: true }));
+    assert.ok(await page.getByRole("button", { name: "Start" }).isDisabled());
+    await field("Script").fill("#!/bin/sh\ntrue\n");
+    await field("Hosts").fill(`${agent.name} ${bare}`);
+    await hasText(page.locator(".preview .unable"), new RegExp(bare));
+    await hasText(page.locator(".preview .able"), agent.name);
+    await field("Timeout").fill("5 parsecs");
+    await page.locator('#job-timeout[aria-invalid="true"]').waitFor();
+    await field("Timeout").fill("5m");
+    await field("Name").fill(`new ${bare}`);
+    await page.getByRole("button", { name: "Start on 1 host" }).click();
+    await page.waitForURL(/job=\d+/);
+    await hasText(page.locator("h1"), `new ${bare}`);
+    await agent.end(await agent.begin(), 9);
+    await hasText(page.locator('.host-group[data-status="9"]'), /1 host/);
+  }, { expected: /400/ });
+});
+
+test("hosts are added, changed and removed", { skip }, async () => {
+  const name = `host-${newId()}`;
+  const user = addUser("admin");
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=hosts`);
+    const field = (label) => page.getByRole("dialog").getByRole("textbox", { name: label, exact: true });
+    await page.getByRole("button", { name: "Add host" }).click();
+    await field("Name").fill(name);
+    await field("IPv4 address").fill("10.9");
+    await page.getByRole("button", { name: "Save" }).click();
+    await hasText(page.getByRole("dialog").getByRole("alert"), /IPv4 address/);
+    await field("IPv4 address").fill("10.9.8.7");
+    await field("Tags").fill("env=prod, canary");
+    await page.getByRole("button", { name: "Save" }).click();
+    const row = page.locator(`tr[data-managed="${name}"]`);
+    await hasText(row, /no agent.*10\.9\.8\.7/);
+    await hasText(row.locator(".chip").last(), "env=prod");
+    await page.getByRole("button", { name: `Edit ${name}` }).click();
+    await field("Groups").fill("eu-west");
+    await page.getByRole("button", { name: "Save" }).click();
+    await hasText(row.locator(".groups"), "eu-west");
+    await page.getByRole("button", { name: `Remove ${name}` }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await row.waitFor({ state: "detached" });
+  }, { expected: /400/ });
+});
+
+test("a job on 1,000 hosts shows each of them once, by keyboard and in Chinese", { skip }, async () => {
+  const prefix = `many-${newId()}`;
+  await addHosts(Array.from({ length: 1000 }, (_, index) => ({ name: `${prefix}-${index + 1}` })));
+  const { job_id } = await startJob([`${prefix}-*`]);
+  const { hosts } = await asAdmin("GET", `jobs/${job_id}/hosts?limit=1000`);
+  assert.equal(new Set(hosts.map(({ name }) => name)).size, 1000);
+  await onPage(address(job_id), async (page) => {
+    await hasText(page.locator(".host-group"), /没有代理 1,000|1000 台主机|1,000 台主机/);
+    await page.waitForFunction(() => document.querySelectorAll(".squares i").length === 1000);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("End");
+    await page.waitForFunction(() => document.activeElement?.closest("[data-row]")?.getAttribute("data-row") === "999");
+    assert.equal(await page.locator(".host-list tbody tr").count(), 1000);
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".host-panel header h2"), new RegExp(prefix));
+  }, { locale: "zh-CN" });
+});

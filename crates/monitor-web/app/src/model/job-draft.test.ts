@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { EMPTY, missingOf, mistakesOf, readTags, requestOf, tagsText } from "./job-draft.ts";
+
+test("a form with a script and a host is complete, and says what is missing before", () => {
+  expect(missingOf(EMPTY)).toEqual(["script", "targets"]);
+  expect(missingOf({ ...EMPTY, script: "true", tags: "env=prod" })).toEqual([]);
+  expect(requestOf({ ...EMPTY, script: "true\n", hosts: "web-*" })).toEqual({ targets: { hosts: ["web-*"] }, steps: [{ script: "true\n", language: "shell" }] });
+});
+
+test("names and addresses of hosts are told apart, and each line is an argument", () => {
+  const draft = { ...EMPTY, name: " disk ", script: "x", language: "python", args: "--path\n/var/my logs\n", hosts: "web-1, 10.0.0.7\n7 fe80::1", groups: "eu, us east", account: "app", timeout: "10m", rolling: "1 10%", mode: "ask", stopAfter: "5%" };
+  expect(requestOf(draft)).toEqual({
+    name: "disk",
+    targets: { hosts: ["web-1", "7"], ips: [{ ip: "10.0.0.7" }, { ip: "fe80::1" }], groups: ["eu", "us east"] },
+    account: "app",
+    steps: [{ script: "x", language: "python", args: ["--path", "/var/my logs"], timeout: "10m" }],
+    rolling: { expression: "1 10%", mode: "ask", stop_after_failures: "5%" },
+  });
+});
+
+test("tags are read as they are written", () => {
+  expect(readTags("env=prod, canary, x=a b")).toEqual({ env: "prod", canary: "", x: "a b" });
+  expect(tagsText(readTags("env=prod,canary"))).toBe("env=prod, canary");
+});
+
+test("the server's mistakes stand at their fields", () => {
+  expect(mistakesOf("steps[0].timeout: `x` is no duration\ntargets.hosts[1]: no host matches `db-*`\ntargets.ips[0]: `1.2` is not an IP address\nrolling.expression: `0` is no size\nretry.times: too many\nOnly operators may do this.")).toEqual({
+    fields: { timeout: "`x` is no duration", hosts: "no host matches `db-*`\n`1.2` is not an IP address", rolling: "`0` is no size" },
+    others: ["retry.times: too many", "Only operators may do this."],
+  });
+});

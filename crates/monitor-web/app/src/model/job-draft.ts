@@ -1,0 +1,95 @@
+/** The form for a new job. */
+import type { JobRequest } from "../api/jobTypes.ts";
+
+export const LANGUAGES = ["shell", "python", "perl", "powershell", "bat"] as const;
+export const MODES = ["pause-on-failure", "ignore", "ask"] as const;
+
+export interface JobDraft {
+  name: string;
+  script: string;
+  language: string;
+  /** One argument per line. */
+  args: string;
+  /** Names, patterns, numbers or addresses of hosts, between spaces, commas or line breaks. */
+  hosts: string;
+  groups: string;
+  tags: string;
+  account: string;
+  timeout: string;
+  rolling: string;
+  mode: string;
+  stopAfter: string;
+}
+
+export const EMPTY: JobDraft = { name: "", script: "", language: "shell", args: "", hosts: "", groups: "", tags: "", account: "", timeout: "", rolling: "", mode: "pause-on-failure", stopAfter: "" };
+
+/** Required fields that are still empty. */
+export function missingOf({ script, hosts, groups, tags }: JobDraft): ("script" | "targets")[] {
+  return [...(script.trim() === "" ? ["script" as const] : []), ...([hosts, groups, tags].every((text) => text.trim() === "") ? ["targets" as const] : [])];
+}
+
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]*:[\da-f:.]+)$/i;
+
+/** Returns the request that a form describes. */
+export function requestOf(draft: JobDraft): JobRequest {
+  const lines = draft.args.split("\n").map((line) => line.replace(/\r$/, ""));
+  const args = lines.at(-1) === "" ? lines.slice(0, -1) : lines;
+  const [named, groups] = [draft.hosts.split(/[\s,]+/).filter((word) => word !== ""), readNames(draft.groups)];
+  const ips = named.filter((word) => ADDRESS.test(word)).map((ip) => ({ ip }));
+  const hosts = named.filter((word) => !ADDRESS.test(word));
+  const text = <Key extends string>(key: Key, value: string) => (value.trim() === "" ? {} : ({ [key]: value.trim() } as Record<Key, string>));
+  return {
+    ...text("name", draft.name),
+    targets: { ...(hosts.length > 0 && { hosts }), ...(ips.length > 0 && { ips }), ...(groups.length > 0 && { groups }), ...text("tags", draft.tags) },
+    ...text("account", draft.account),
+    steps: [{ script: draft.script, language: draft.language, ...(args.length > 0 && { args }), ...text("timeout", draft.timeout) }],
+    ...(draft.rolling.trim() !== "" && { rolling: { expression: draft.rolling.trim(), mode: draft.mode, ...text("stop_after_failures", draft.stopAfter) } }),
+  };
+}
+
+/** Reads tags such as `env=prod, canary`, between commas. A tag without a value has an empty one. */
+export function readTags(text: string): Record<string, string> {
+  const tags: Record<string, string> = {};
+  for (const word of readNames(text)) {
+    const at = word.indexOf("=");
+    tags[at < 0 ? word : word.slice(0, at)] = at < 0 ? "" : word.slice(at + 1);
+  }
+  return tags;
+}
+
+export function tagsText(tags: Readonly<Record<string, string>> = {}): string {
+  return Object.entries(tags).map(([name, value]) => (value === "" ? name : `${name}=${value}`)).join(", ");
+}
+
+/** Returns the names that a text contains, between commas or line breaks. */
+export function readNames(text: string): string[] {
+  return text.split(/[,\n]/).map((name) => name.trim()).filter((name) => name !== "");
+}
+
+/** Paths in the request, and the fields that they are about. */
+const PATHS: readonly [RegExp, keyof JobDraft][] = [
+  [/^steps\[0\]\.script\b/, "script"],
+  [/^steps\[0\]\.language\b/, "language"],
+  [/^steps\[0\]\.args\b/, "args"],
+  [/^steps\[0\]\.timeout\b/, "timeout"],
+  [/^targets(\.(hosts|ips)\b|$)/, "hosts"],
+  [/^targets\.groups\b/, "groups"],
+  [/^targets\.tags$/, "tags"],
+  [/^account$/, "account"],
+  [/^name$/, "name"],
+  [/^rolling\.stop_after_failures$/, "stopAfter"],
+  [/^rolling\b/, "rolling"],
+];
+
+/** Splits the server's mistakes, a line each with its path, by field. */
+export function mistakesOf(text: string): { fields: Partial<Record<keyof JobDraft, string>>; others: string[] } {
+  const fields: Partial<Record<keyof JobDraft, string>> = {};
+  const others: string[] = [];
+  for (const line of text.split("\n").filter((each) => each !== "")) {
+    const [, path = "", said = ""] = /^([\w.[\]]+): (.*)$/.exec(line) ?? [];
+    const [, field] = PATHS.find(([of]) => of.test(path)) ?? [];
+    if (field === undefined) others.push(line);
+    else fields[field] = fields[field] === undefined ? said : `${fields[field]}\n${said}`;
+  }
+  return { fields, others };
+}

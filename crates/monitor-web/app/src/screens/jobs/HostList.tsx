@@ -1,0 +1,138 @@
+import { memo, type MouseEvent, useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+import type { JobHost } from "../../api/jobTypes.ts";
+import { t } from "../../i18n.ts";
+import { hostState, keyOf } from "../../model/jobs.ts";
+import { visible } from "../../model/text.ts";
+import { StateGlyph } from "../../ui/State.tsx";
+import { Duration } from "../../ui/Time.tsx";
+import { useRowHeight } from "../../ui/useRowHeight.ts";
+import { useRowKeys } from "../../ui/useRowKeys.ts";
+import { hostWord, timesOf } from "./parts.tsx";
+
+/** Number of rows that exist at first, and that are added near the end. */
+const PART = 200;
+const ROW = 32;
+const COLUMNS = ["host", "result", "exit", "duration", "tag", "why"] as const;
+
+interface Props {
+  hosts: readonly JobHost[];
+  /** Key of the opened host. */
+  opened: string | undefined;
+  /** Keys of the selected hosts. */
+  chosen: ReadonlySet<string>;
+  onOpen: (key: string) => void;
+  onChoose: (keys: readonly string[], isChosen: boolean) => void;
+}
+
+/** Hosts in rows. Rows are added while the reader scrolls. */
+export function HostList({ hosts, opened, chosen, onOpen, onChoose }: Props) {
+  const [most, setMost] = useState(PART);
+  const table = useRef<HTMLTableElement>(null);
+  const end = useRef<HTMLParagraphElement>(null);
+  const scroller = useRef<HTMLElement | null>(null);
+  const rowHeight = useRowHeight(ROW);
+  useEffect(() => {
+    scroller.current = table.current?.closest<HTMLElement>(".pane") ?? null;
+  }, []);
+  const hasMore = hosts.length > most;
+  useEffect(() => {
+    if (!end.current || !hasMore) return;
+    const observer = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && setMost((before) => before + PART), { root: scroller.current, rootMargin: "600px" });
+    observer.observe(end.current);
+    return () => observer.disconnect();
+  }, [hasMore, most]);
+  const above = () => table.current?.offsetTop ?? 0;
+  const top = () => (scroller.current?.scrollTop ?? 0) - above();
+  const scrollTo = (to: number) => {
+    if (to >= (most - PART / 2) * rowHeight) flushSync(() => setMost(Math.ceil(to / rowHeight) + PART));
+    scroller.current?.scrollTo({ top: to + above() });
+  };
+  const rows = { first: 0, end: hosts.length, notPrinted: 0, height: hosts.length * rowHeight, topOf: (row: number) => row * rowHeight, top, scrollTo, onScroll: () => {}, onScrollEnd: () => {} };
+  useRowKeys(scroller, rows, { count: hosts.length, rowHeight, head: rowHeight });
+  const all = hosts.flatMap((host) => (host.host_id === null ? [] : [keyOf(host)]));
+  return (
+    <>
+      <table ref={table} className="host-list">
+        <thead>
+          <tr>
+            <th scope="col" className="pick">
+              <label>
+                <input type="checkbox" aria-label={t("tasks.check.all")} checked={all.length > 0 && all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
+              </label>
+            </th>
+            {COLUMNS.map((column) => (
+              <th key={column} scope="col" className={column}>
+                {t(`jobs.column.${column}`)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {hosts.slice(0, most).map((host, index) => (
+            <Row key={keyOf(host)} index={index} host={host} isOpened={keyOf(host) === opened} isChosen={chosen.has(keyOf(host))} onOpen={onOpen} onChoose={onChoose} />
+          ))}
+        </tbody>
+      </table>
+      {hasMore && (
+        <p ref={end} className="more dim">
+          {t("tasks.more")}
+        </p>
+      )}
+    </>
+  );
+}
+
+interface RowProps extends Pick<Props, "onOpen" | "onChoose"> {
+  index: number;
+  host: JobHost;
+  isOpened: boolean;
+  isChosen: boolean;
+}
+
+const Row = memo(function Row({ index, host, isOpened, isChosen, onOpen, onChoose }: RowProps) {
+  const key = keyOf(host);
+  const state = hostState(host.status);
+  const open = (event: MouseEvent) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    onOpen(key);
+  };
+  const address = new URLSearchParams(location.search);
+  address.set("host", key);
+  return (
+    <tr data-row={index} data-host={key} data-state={state} aria-current={isOpened || undefined}>
+      <td className="pick">
+        {host.host_id !== null && (
+          <label>
+            <input type="checkbox" aria-label={t("tasks.check", { task: visible(host.name) })} checked={isChosen} onChange={(event) => onChoose([key], event.target.checked)} />
+          </label>
+        )}
+      </td>
+      <th scope="row" className="host">
+        <StateGlyph state={state} />{" "}
+        <a href={`?${address}`} onClick={open} translate="no">
+          {visible(host.name)}
+        </a>{" "}
+        <span className="dim" translate="no">
+          {host.ip !== null && host.ip !== host.name && visible(host.ip)}
+        </span>
+      </th>
+      <td className="result number">{host.status}</td>
+      <td className="exit number">{host.exit_code ?? "–"}</td>
+      <td className="duration">{host.started_us === null ? <span className="dim">–</span> : <Duration process={timesOf(host)} />}</td>
+      <td className="tag dim" translate="no">
+        {visible(host.tag ?? "")}
+      </td>
+      <td className="why">
+        {host.reason === null ? (
+          <span className="dim">{state === "succeeded" ? "" : hostWord(host.status)}</span>
+        ) : (
+          <span translate="no" title={visible(host.reason)}>
+            {visible(host.reason)}
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+});

@@ -1,0 +1,154 @@
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { removeHost } from "../../api/jobs.ts";
+import type { ManagedHost } from "../../api/jobTypes.ts";
+import { count, t } from "../../i18n.ts";
+import { tagsText } from "../../model/job-draft.ts";
+import { visible } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Dialog } from "../../ui/Dialog.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
+import { Ago } from "../../ui/Time.tsx";
+import { HostDialog } from "./HostDialog.tsx";
+import { CommandLine, FilterField, Tabs } from "./parts.tsx";
+import { useHosts } from "./useJobs.ts";
+import { useJobSearch } from "./useJobSearch.ts";
+
+/** Command that makes the machine that it is run on a host. */
+const JOIN = "monitor agent join";
+const COLUMNS = ["host", "contact", "address", "tags", "groups", "deeds"] as const;
+const PART = 200;
+
+/** The hosts that jobs can run on. */
+export function Hosts() {
+  const { q, set } = useJobSearch();
+  const query = useHosts();
+  const [said, act] = useDeed(() => void query.refetch());
+  const [editing, setEditing] = useState<ManagedHost | "new">();
+  const [removing, setRemoving] = useState<ManagedHost>();
+  const [most, setMost] = useState(PART);
+  const all = query.data?.hosts ?? [];
+  const hosts = all.filter((host) => shows(host, q ?? ""));
+  return (
+    <div className="pane jobs hosts-list">
+      <h1 className="hidden">{t("jobs.hosts")}</h1>
+      <search className="filters">
+        <Tabs tab="hosts" />
+        <span className="dim count-line">{query.data && t("jobs.hosts.count", { count: count(all.length), online: count(all.filter(({ is_online }) => is_online).length) })}</span>
+        <FilterField value={q} label={t("jobs.filter.managed")} onChange={(text) => set({ q: text })} />
+        <AdminButton className="primary" onClick={() => setEditing("new")}>
+          {t("jobs.hosts.add")}
+        </AdminButton>
+        <WhyRefused right="admin" />
+      </search>
+      <DeedSaid said={said} />
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+      {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
+      {hosts.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" className={column}>
+                  {t(`jobs.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {hosts.slice(0, most).map((host) => (
+              <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
+            ))}
+          </tbody>
+        </table>
+      )}
+      {hosts.length > most && (
+        <p className="more">
+          <button type="button" className="outlined" onClick={() => setMost(most + PART)}>
+            {t("batch.more")}
+          </button>
+        </p>
+      )}
+      {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
+      {removing && (
+        <Dialog label={t("jobs.hosts.remove")} className="ask" onClose={() => setRemoving(undefined)}>
+          <h2>{t("jobs.hosts.remove.ask", { host: visible(removing.name) })}</h2>
+          <p>{t("jobs.hosts.remove.why")}</p>
+          <p className="buttons">
+            <button type="button" className="outlined danger" onClick={() => {
+                act(() => removeHost(removing.id));
+                setRemoving(undefined);
+              }}>
+              {t("jobs.hosts.remove")}
+            </button>
+            <button type="button" className="outlined" autoFocus onClick={() => setRemoving(undefined)}>
+              {t("jobs.ask.not")}
+            </button>
+          </p>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+/** Returns true if a name, address, tag or group of a host contains the text. */
+function shows({ name, ip, ipv6, tags, groups = [] }: ManagedHost, text: string): boolean {
+  const wanted = text.trim().toLowerCase();
+  return [name, ip ?? "", ipv6 ?? "", tagsText(tags), ...groups].some((part) => part.toLowerCase().includes(wanted));
+}
+
+function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void; onRemove: () => void }) {
+  const state = host.is_online ? "succeeded" : host.last_contact_us === null ? "pending" : "lost";
+  return (
+    <tr data-managed={host.name} data-state={state}>
+      <th scope="row" className="host" translate="no">
+        {visible(host.name)} <span className="number dim">{host.id}</span>
+      </th>
+      <td className="contact">
+        <span className="state" data-state={state}>
+          <StateMark state={state} /> {t(host.is_online ? "jobs.online" : host.last_contact_us === null ? "jobs.never" : "jobs.offline")}
+        </span>{" "}
+        <span className="dim">{!host.is_online && host.last_contact_us !== null && <Ago timeUs={host.last_contact_us} />}</span>
+      </td>
+      <td className="address" translate="no">
+        {[host.ip, host.ipv6].filter((address) => address != null).map(visible).join(", ")}
+        {(host.cloud_id ?? 0) !== 0 && <span className="dim"> {t("jobs.network", { network: host.cloud_id ?? 0 })}</span>}
+      </td>
+      <td className="tags">
+        {Object.entries(host.tags ?? {}).map(([name, value]) => (
+          <span key={name} className="chip" translate="no">
+            {visible(value === "" ? name : `${name}=${value}`)}
+          </span>
+        ))}
+      </td>
+      <td className="groups dim" translate="no">
+        {(host.groups ?? []).map(visible).join(", ")}
+      </td>
+      <td className="deeds">
+        <Link to="/tasks/jobs" search={{ tab: "new", host: host.name }} className="quiet" aria-label={t("jobs.hosts.run.of", { host: visible(host.name) })}>
+          {t("jobs.hosts.run")}
+        </Link>
+        <AdminButton className="quiet" aria-label={t("jobs.hosts.edit.of", { host: visible(host.name) })} onClick={onEdit}>
+          {t("jobs.hosts.edit")}
+        </AdminButton>
+        <AdminButton className="quiet" aria-label={t("jobs.hosts.remove.of", { host: visible(host.name) })} onClick={onRemove}>
+          {t("jobs.hosts.remove")}
+        </AdminButton>
+      </td>
+    </tr>
+  );
+}
+
+/** Explains how a machine becomes a host. */
+function Empty() {
+  return (
+    <div className="notice">
+      <h2>{t("jobs.hosts.none")}</h2>
+      <p className="dim">{t("jobs.hosts.none.how")}</p>
+      <CommandLine text={`${JOIN} ${location.origin} < token`} />
+    </div>
+  );
+}

@@ -1,0 +1,224 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from "react";
+import type { JobPreview } from "../../api/jobTypes.ts";
+import { previewJob, startJob } from "../../api/jobs.ts";
+import { count, t } from "../../i18n.ts";
+import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
+import { visible, visibleLines } from "../../model/text.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { problemText } from "../../ui/Problem.tsx";
+import { useHosts } from "./useJobs.ts";
+import { useJobSearch } from "./useJobSearch.ts";
+
+const SETTLED_MS = 400;
+const MOST_SHOWN = 100;
+
+const PLACEHOLDERS: Partial<Record<keyof JobDraft, string>> = {
+  name: "disk check",
+  script: "#!/bin/sh\ndf -h /",
+  args: "--path\n/var/log",
+  hosts: "web-* 10.0.0.7",
+  groups: "eu-west",
+  tags: "env=prod,!canary",
+  account: "app",
+  timeout: "10m",
+  rolling: "1 10% +10",
+  stopAfter: "5%",
+};
+
+/** Returns a new id for a request. Repeated requests with the same id start one job. */
+function newRequestId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The form for a new job, and the hosts that can run it. */
+export function NewJob() {
+  const { host } = useJobSearch();
+  const [draft, setDraft] = useState<JobDraft>({ ...EMPTY, hosts: host ?? "" });
+  const [refused, setRefused] = useState<string>();
+  const [isSending, setIsSending] = useState(false);
+  const request = useRef(newRequestId());
+  const navigate = useNavigate();
+  const missing = missingOf(draft);
+  const preview = usePreview(draft);
+  const mistakes = mistakesOf(refused ?? (preview.error && missing.length === 0 ? problemText(preview.error) : ""));
+  const change = (key: keyof JobDraft, value: string) => {
+    setDraft({ ...draft, [key]: value });
+    setRefused(undefined);
+    request.current = newRequestId();
+  };
+  const start = async () => {
+    setIsSending(true);
+    try {
+      const { job_id } = await startJob({ ...requestOf(draft), request_id: request.current });
+      await navigate({ to: "/tasks/jobs", search: { job: String(job_id) } });
+    } catch (error) {
+      setRefused(problemText(error));
+      setIsSending(false);
+    }
+  };
+  const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, translate: "no" as const, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
+  return (
+    <div className="pane jobs new-job">
+      <header className="title">
+        <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
+          <Icon d={ICONS.back} />
+        </Link>
+        <h1>{t("jobs.new")}</h1>
+        <WhyRefused />
+      </header>
+      <div className="two">
+        <form
+          className="edit"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (missing.length === 0) void start();
+          }}
+        >
+          <Field name="script" mistake={mistakes.fields.script}>
+            <textarea {...props("script")} rows={8} className="mono" autoFocus />
+          </Field>
+          <Field name="language" mistake={mistakes.fields.language}>
+            <select {...props("language")} translate="yes">
+              {LANGUAGES.map((language) => (
+                <option key={language} value={language}>
+                  {t(`jobs.language.${language}`)}
+                </option>
+              ))}
+            </select>
+          </Field>
+          <Field name="args" mistake={mistakes.fields.args}><textarea {...props("args")} rows={2} className="mono" /></Field>
+          <Field name="hosts" mistake={mistakes.fields.hosts}>
+            <input {...props("hosts")} list="job-known-hosts" />
+            <KnownHosts />
+          </Field>
+          <Field name="groups" mistake={mistakes.fields.groups}><input {...props("groups")} /></Field>
+          <Field name="tags" mistake={mistakes.fields.tags}><input {...props("tags")} /></Field>
+          <Field name="account" mistake={mistakes.fields.account}><input {...props("account")} /></Field>
+          <Field name="timeout" mistake={mistakes.fields.timeout}><input {...props("timeout")} /></Field>
+          <Field name="rolling" mistake={mistakes.fields.rolling}><input {...props("rolling")} /></Field>
+          {draft.rolling.trim() !== "" && (
+            <>
+              <Field name="mode" mistake={mistakes.fields.mode}>
+                <select {...props("mode")} translate="yes">
+                  {MODES.map((mode) => (
+                    <option key={mode} value={mode}>
+                      {t(`jobs.mode.${mode}`)}
+                    </option>
+                  ))}
+                </select>
+              </Field>
+              <Field name="stopAfter" mistake={mistakes.fields.stopAfter}><input {...props("stopAfter")} /></Field>
+            </>
+          )}
+          <Field name="name" mistake={mistakes.fields.name}><input {...props("name")} /></Field>
+          {mistakes.others.length > 0 && (
+            <p className="bad lines" role="alert">
+              {mistakes.others.map(visible).join("\n")}
+            </p>
+          )}
+          <Start missing={missing} able={preview.data?.able.length} isSending={isSending} onStart={() => void start()} />
+        </form>
+        <section className="preview" aria-live="polite">
+          <h2>{t("jobs.preview")}</h2>
+          {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="dim">{t("jobs.preview.mistakes")}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
+        </section>
+      </div>
+    </div>
+  );
+}
+
+/** The button that starts the job, and the missing fields. */
+function Start({ missing, able, isSending, onStart }: { missing: ReturnType<typeof missingOf>; able: number | undefined; isSending: boolean; onStart: () => void }) {
+  return (
+    <p className="buttons">
+      <OperatorButton className="primary" disabled={missing.length > 0 || isSending} onClick={onStart}>
+        {able === undefined ? t("jobs.start") : t("jobs.start.on", { count: able })}
+      </OperatorButton>
+      {missing.length > 0 && <span className="dim">{missing.map((each) => t(`jobs.missing.${each}`)).join(" ")}</span>}
+    </p>
+  );
+}
+
+/** Asks the server who could run the job, once the reader pauses. */
+function usePreview(draft: JobDraft) {
+  const [settled, setSettled] = useState(draft);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(draft), SETTLED_MS);
+    return () => clearTimeout(timer);
+  }, [draft]);
+  const body = useDeferredValue(JSON.stringify(requestOf(settled)));
+  return useQuery({
+    queryKey: ["job-preview", body],
+    queryFn: ({ signal }) => previewJob(requestOf(settled), signal),
+    enabled: missingOf(settled).length === 0,
+    staleTime: 0,
+    gcTime: 0,
+    retry: false,
+    placeholderData: (before) => before,
+  });
+}
+
+function KnownHosts() {
+  const { data } = useHosts();
+  return (
+    <datalist id="job-known-hosts">
+      {data?.hosts.slice(0, MOST_SHOWN).map(({ id, name }) => (
+        <option key={id} value={name} />
+      ))}
+    </datalist>
+  );
+}
+
+function Field({ name, mistake, children }: { name: keyof JobDraft; mistake: string | undefined; children: ReactNode }) {
+  return (
+    <div className="field">
+      <label htmlFor={`job-${name}`}>{t(`jobs.field.${name}`)}</label>
+      <div>
+        {children}
+        {mistake !== undefined && (
+          <p className="bad lines" role="alert">
+            {visibleLines(mistake)}
+          </p>
+        )}
+        <p id={`job-${name}-hint`} className="dim hint">
+          {t(`jobs.hint.${name}`)}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** The hosts that can't run the job with the reason, the hosts that can, and the batches. */
+function Preview({ of: { able, unable, batches } }: { of: JobPreview }) {
+  return (
+    <>
+      {unable.length > 0 && (
+        <>
+          <h3 className="bad">{t("jobs.preview.unable", { count: unable.length })}</h3>
+          <ul className="unable">
+            {unable.slice(0, MOST_SHOWN).map(({ host_id, name, reason }) => (
+              <li key={`${host_id} ${name}`}>
+                <b translate="no">{visible(name)}</b> <span className="bad">{visible(reason ?? "")}</span>
+              </li>
+            ))}
+            {unable.length > MOST_SHOWN && <li className="dim">{t("jobs.preview.more", { count: unable.length - MOST_SHOWN })}</li>}
+          </ul>
+        </>
+      )}
+      <h3>{t("jobs.preview.able", { count: able.length })}</h3>
+      <p className="able dim" translate="no">
+        {able.slice(0, MOST_SHOWN).map(({ name }) => visible(name)).join(", ")}
+        {able.length > MOST_SHOWN && " …"}
+      </p>
+      {batches.length > 1 && (
+        <>
+          <h3>{t("jobs.preview.batches", { count: batches.length })}</h3>
+          <p className="dim number">{batches.map((size) => count(size)).join(" → ")}</p>
+        </>
+      )}
+    </>
+  );
+}

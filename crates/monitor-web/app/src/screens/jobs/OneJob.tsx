@@ -1,0 +1,165 @@
+import { Link } from "@tanstack/react-router";
+import { useCallback, useEffect, useMemo, useState } from "react";
+import { ApiError } from "../../api/client.ts";
+import type { Job, JobHost, JobStep } from "../../api/jobTypes.ts";
+import { count, t } from "../../i18n.ts";
+import { OUTCOMES, type Outcome, currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, showsHost, totalOf } from "../../model/jobs.ts";
+import { visible } from "../../model/text.ts";
+import { clock } from "../../model/time.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Duration } from "../../ui/Time.tsx";
+import { Actions } from "./Actions.tsx";
+import { HostGroups } from "./HostGroups.tsx";
+import { HostList } from "./HostList.tsx";
+import { HostPanel } from "./HostPanel.tsx";
+import { FilterField, JobState, timesOf } from "./parts.tsx";
+import { useJob, useJobHosts } from "./useJobs.ts";
+import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
+
+/** One job: its steps, and the hosts of a step grouped by outcome. */
+export function OneJob({ id }: { id: number }) {
+  const query = useJob(id);
+  const { data: job, error } = query;
+  useEffect(() => {
+    if (job) document.title = `${visible(job.name)} · ${t("jobs.title")}`;
+  }, [job?.name]);
+  if (job) return <Opened job={job} onDone={() => void query.refetch()} />;
+  if (error instanceof ApiError && error.status === 404) return <Gone id={id} />;
+  if (error) return <ProblemNotice error={error} onRetry={() => void query.refetch()} />;
+  return <p className="notice dim">{t("loading")}</p>;
+}
+
+function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
+  const search = useJobSearch();
+  const step = job.steps.find(({ step_id }) => String(step_id) === search.step) ?? currentStep(job);
+  const isOpen = step !== undefined && step.started_us !== null && !isFinished(step.status);
+  const read = useJobHosts(job.job_id, step?.step_id, isOpen, JSON.stringify([step?.counts, step?.attempt, step?.status]));
+  const hosts = read.data;
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const choose = useCallback((keys: readonly string[], isChosen: boolean) => {
+    setChosen((before) => {
+      const next = new Set(before);
+      for (const key of keys) if (isChosen) next.add(key); else next.delete(key);
+      return next;
+    });
+  }, []);
+  const clear = () => setChosen(new Set());
+  const [said, act] = useDeed(() => {
+    clear();
+    onDone();
+    void read.refetch();
+  });
+  const { outcome, q = "" } = search;
+  const groups = useMemo(() => groupsOf((hosts ?? []).filter((host) => (outcome === undefined || hostState(host.status) === outcome) && showsHost(host, q))), [hosts, outcome, q]);
+  const shown = useMemo(() => groups.flatMap((group) => group.hosts), [groups]);
+  const opened = search.host === undefined ? undefined : hosts?.find((host) => keyOf(host) === search.host);
+  const open = useCallback((key: string) => search.set({ host: key }), [search.set]);
+  return (
+    <div className="job-split">
+      <div className="pane jobs one-job">
+        <Title job={job} step={step} chosen={chosenOf(hosts, chosen)} act={act} />
+        <DeedSaid said={said} />
+        {step && job.steps.length > 1 && <Steps job={job} current={step} search={search} />}
+        {step && <Outcomes step={step} search={search} />}
+        {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}
+        {!hosts && !read.error && <p className="notice dim">{t("loading")}</p>}
+        {hosts && shown.length === 0 && <p className="notice dim">{t(hosts.length === 0 ? "jobs.no-hosts" : "jobs.no-hosts-so")}</p>}
+        {shown.length > 0 && (
+          <>
+            <HostGroups groups={groups} step={step} opened={search.host} onOpen={open} />
+            <HostList hosts={shown} opened={search.host} chosen={chosen} onOpen={open} onChoose={choose} />
+          </>
+        )}
+      </div>
+      {opened && step && <HostPanel key={`${step.step_id} ${search.host}`} job={job} step={step} host={opened} hosts={hosts ?? []} act={act} onClose={() => search.set({ host: undefined })} />}
+    </div>
+  );
+}
+
+/** Returns the numbers of the selected hosts that exist. */
+function chosenOf(hosts: readonly JobHost[] | undefined, chosen: ReadonlySet<string>): number[] {
+  return (hosts ?? []).flatMap((host) => (host.host_id !== null && chosen.has(keyOf(host)) ? [host.host_id] : []));
+}
+
+/** The name and status of the job, its facts, and its actions. */
+function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined; chosen: readonly number[]; act: (deed: () => Promise<string | void>) => void }) {
+  return (
+    <header className="title" data-state={jobState(job.status)}>
+      <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
+        <Icon d={ICONS.back} />
+      </Link>
+      <JobState status={job.status} />
+      <h1>
+        <Name text={job.name} tail={18} />
+      </h1>
+      <span className="dim job-facts">
+        {step && t("jobs.count", { count: totalOf(step.counts) })}
+        {" · "}
+        {job.account === null ? t("jobs.account.own") : t("jobs.account.of", { account: visible(job.account) })}
+        {" · "}
+        {t("jobs.started", { time: clock(job.started_us ?? job.created_us) })}
+        {" · "}
+        <span translate="no">{visible(job.by)}</span>
+        {job.started_us !== null && (
+          <>
+            {" · "}
+            <Duration process={timesOf(job)} />
+          </>
+        )}
+      </span>
+      <span className="deeds">
+        <Link to="/tasks/$root" params={{ root: job.root_id }} className="quiet">
+          {t("jobs.tree")}
+        </Link>
+        {step && <Actions job={job} step={step} chosen={chosen} act={act} />}
+      </span>
+    </header>
+  );
+}
+
+function Steps({ job, current, search }: { job: Job; current: JobStep; search: JobSearch }) {
+  return (
+    <nav className="steps" aria-label={t("jobs.steps")}>
+      {job.steps.map((step, index) => (
+        <button key={step.step_id} type="button" data-state={jobState(step.status)} aria-current={step === current ? "step" : undefined} onClick={() => search.set({ step: String(step.step_id), host: undefined, outcome: undefined })}>
+          <span className="dim">{index + 1}</span> <StateMark state={jobState(step.status)} /> <span translate="no">{visible(step.name)}</span>
+        </button>
+      ))}
+    </nav>
+  );
+}
+
+/** Buttons that show the hosts with one outcome, with their numbers, and the filter. */
+function Outcomes({ step, search: { outcome, q, set } }: { step: JobStep; search: JobSearch }) {
+  const sums = outcomesOf(step.counts);
+  const shown = OUTCOMES.filter((each) => sums[each] > 0 || each === outcome);
+  const button = (each: Outcome | undefined, text: string, number: number) => (
+    <button key={text} type="button" data-state={each} aria-pressed={outcome === each} onClick={() => set({ outcome: outcome === each ? undefined : each })}>
+      {each && <StateMark state={each} />} <span className="word">{text}</span> <span className="number">{count(number)}</span>
+    </button>
+  );
+  return (
+    <search className="filters">
+      <div className="states" role="group" aria-label={t("jobs.column.results")}>
+        {button(undefined, t("jobs.hosts"), totalOf(step.counts))}
+        {shown.map((each) => button(each, t(`jobs.outcome.${each}`), sums[each]))}
+      </div>
+      <FilterField value={q} label={t("jobs.filter.host")} onChange={(text) => set({ q: text })} />
+    </search>
+  );
+}
+
+function Gone({ id }: { id: number }) {
+  return (
+    <div className="notice">
+      <h2>{t("jobs.gone", { job: id })}</h2>
+      <Link to="/tasks/jobs" className="link">
+        {t("jobs.all")}
+      </Link>
+    </div>
+  );
+}

@@ -1,0 +1,55 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useEffect, useRef } from "react";
+import { fetchHosts, fetchJob, fetchJobHosts, fetchJobs } from "../../api/jobs.ts";
+import { isFinished } from "../../model/jobs.ts";
+
+/** Intervals of reading, while the page is visible: the stream has no event for each host of a job. */
+const OPEN_MS = 2000;
+const LIST_MS = 5000;
+const LIMIT = 50;
+
+/** Reads the jobs, the newest first. */
+export function useJobList(state: string | undefined, name: string | undefined) {
+  return useInfiniteQuery({
+    queryKey: ["jobs", state, name],
+    queryFn: ({ pageParam, signal }) => fetchJobs({ limit: LIMIT, ...(state && { state }), ...(name && { name }), ...(pageParam > 0 && { before: pageParam }) }, signal),
+    initialPageParam: 0,
+    getNextPageParam: (page) => page.next,
+    refetchInterval: LIST_MS,
+    staleTime: 0,
+    placeholderData: (before) => before,
+  });
+}
+
+/** Reads a job. A job that has ended is also read again, because a late report may correct it, and a user may retry it. */
+export function useJob(id: number) {
+  return useQuery({
+    queryKey: ["job", id],
+    queryFn: ({ signal }) => fetchJob(id, signal),
+    refetchInterval: ({ state: { data } }) => (data && isFinished(data.status) ? LIST_MS : OPEN_MS),
+    staleTime: 0,
+  });
+}
+
+/** Reads the hosts of a step: again and again while it is open, otherwise when `version`, its counts, has changed. */
+export function useJobHosts(id: number, step: number | undefined, isOpen: boolean, version: string) {
+  const query = useQuery({
+    queryKey: ["job-hosts", id, step],
+    queryFn: ({ signal }) => fetchJobHosts(id, step ?? 0, signal),
+    enabled: step !== undefined,
+    refetchInterval: isOpen ? OPEN_MS : false,
+    staleTime: 0,
+  });
+  const { refetch } = query;
+  const seen = useRef(version);
+  useEffect(() => {
+    if (seen.current !== version) void refetch();
+    seen.current = version;
+  }, [version, refetch]);
+  return query;
+}
+
+/** Reads the hosts that jobs can run on. */
+export function useHosts() {
+  return useQuery({ queryKey: ["hosts"], queryFn: ({ signal }) => fetchHosts(signal), refetchInterval: LIST_MS, staleTime: 0 });
+}
