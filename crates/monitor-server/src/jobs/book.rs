@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use monitor_jobs::{Contact, Contacts, Directive, JobState, Target, Transition, apply};
-use monitor_wire::JobRunKey;
+use monitor_wire::{HostStatus, JobRunKey};
 use tokio::sync::watch;
 
 /// Open jobs, the agents, and the messages for them.
@@ -56,8 +56,10 @@ pub(super) struct Mail {
 impl Book {
     /// Adds a job that is open, to be planned at once.
     pub(super) fn open(&mut self, state: JobState) {
-        for (target, run) in state.steps.iter().flat_map(|step| state.targets.iter().zip(&step.hosts)) {
-            if run.accepted_us.is_some() {
+        // When a step begins, the hosts without an agent end. All others have one, which may not have connected since the start of the server.
+        let begun = state.steps.iter().filter(|step| step.batches > 0);
+        for (target, run) in begun.flat_map(|step| state.targets.iter().zip(&step.hosts)) {
+            if ![HostStatus::NO_AGENT, HostStatus::NO_SUCH_HOST].contains(&run.status) {
                 self.agents.entry(target.name.clone()).or_default().is_known = true;
             }
         }
