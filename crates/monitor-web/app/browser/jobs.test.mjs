@@ -74,7 +74,7 @@ test("a reader without the right is told so, and starts nothing", { skip }, asyn
   const user = addUser("viewer");
   await onPage("about:blank", async (page) => {
     await logIn(page, user, `${list}?tab=new`);
-    await hasText(page.locator(".title .refused"), /Only operators may do this/);
+    await hasText(page.locator(".title .refused"), /Only administrators may do this/);
     await page.goto(`${list}?tab=hosts`);
     assert.equal(await page.getByRole("button", { name: "Add host" }).getAttribute("aria-disabled"), "true");
   });

@@ -5,7 +5,7 @@ import { t } from "../../i18n.ts";
 import { type Operation, type Possible, canRetry, possible } from "../../model/jobs.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 
 /** Operations that happen at once; the others ask first. */
@@ -34,29 +34,29 @@ export function Actions({ job, step, chosen, act }: Props) {
   return (
     <>
       {stop && (
-        <OperatorButton className="quiet" onClick={() => go(stop)}>
+        <AdminButton className="quiet" onClick={() => go(stop)}>
           {t("jobs.do.stop")}
-        </OperatorButton>
+        </AdminButton>
       )}
       {rest.length > 0 && (
         <Menu className="quiet" label={<><Icon d={ICONS.more} /> <span className="hidden">{t("batch.more")}</span></>}>
           {rest.map((of) => (
-            <OperatorButton key={of.operation} data-choice onClick={() => go(of)}>
+            <AdminButton key={of.operation} data-choice onClick={() => go(of)}>
               {operationText(of)}
-            </OperatorButton>
+            </AdminButton>
           ))}
-          <WhyRefused />
+          <WhyRefused right="admin" />
         </Menu>
       )}
       {chosen.length > 0 && canRetry(job, step) ? (
-        <OperatorButton className="primary" onClick={() => send({ operation: "retry-all", step_id: step.step_id, hosts: [...chosen] })}>
+        <AdminButton className="primary" onClick={() => send({ operation: "retry-all", step_id: step.step_id, hosts: [...chosen] })}>
           {t("jobs.do.retry-chosen", { count: chosen.length })}
-        </OperatorButton>
+        </AdminButton>
       ) : (
         beside.map((of) => (
-          <OperatorButton key={of.operation} className={isMain(of) ? "primary" : "quiet"} onClick={() => go(of)}>
+          <AdminButton key={of.operation} className={isMain(of) ? "primary" : "quiet"} onClick={() => go(of)}>
             {operationText(of)}
-          </OperatorButton>
+          </AdminButton>
         ))
       )}
       {asking && (
