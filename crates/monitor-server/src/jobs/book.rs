@@ -83,7 +83,9 @@ impl Book {
     /// Applies changes that were stored. The job is to be planned at once.
     pub(super) fn apply(&mut self, id: u64, changes: &[Transition]) {
         if let Some(open) = self.jobs.get_mut(&id) {
-            changes.iter().for_each(|change| apply(&mut open.state, change));
+            for change in changes {
+                apply(&mut open.state, change);
+            }
             open.due_us = Some(0);
         }
     }
@@ -162,7 +164,9 @@ impl Book {
         let was_silent = met.last_us.is_none_or(|last| now_us.saturating_sub(last) > monitor_jobs::CONTACT_US);
         (met.is_known, met.last_us) = (true, Some(now_us));
         if was_silent {
-            self.jobs.values_mut().for_each(|open| open.due_us = Some(0));
+            for open in self.jobs.values_mut() {
+                open.due_us = Some(0);
+            }
         }
     }
 
