@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_nobody_corrects_is_believed_after_a_while() {
+    fn a_clock_that_is_not_corrected_is_trusted_after_the_longest_wait() {
         let mut watch = Watch::default();
         watch.judge(look(1_000, 5), || false);
         watch.judge(look(5_000, 6), || false);

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_changes_nothing_and_is_told_once_by_its_place() {
+    fn a_broken_file_changes_nothing_and_is_reported_once_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text).unwrap();
         write("a.toml", task("a").as_bytes());
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_any_more_leaves_the_task_as_it_was() {
+    fn a_path_that_is_no_longer_a_file_leaves_the_task_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         fs::write(&path, task("a")).unwrap();

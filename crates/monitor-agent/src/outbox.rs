@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_can_not_take_is_given_up_alone_and_counted() {
+    fn only_events_that_the_server_refuses_are_dropped_and_counted() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
         let teller = Teller::new("db-1", false);

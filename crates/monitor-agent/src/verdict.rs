@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_command_is_what_its_launcher_says() {
+    fn the_outcome_of_a_command_is_derived_from_the_report_of_its_launcher() {
         let by = |reason: &str| monitor_runs::Outcome { reason: Some(reason.to_owned()), code: None, signal: Some(15), ..ended(0) };
         check("", &ended(0), (Outcome::Ok, 0, None));
         check("", &ended(95), (Outcome::Fail, 95, None));

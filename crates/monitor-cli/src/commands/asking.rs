@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_says_whether_all_did_it() {
+    fn the_exit_code_shows_if_all_workers_succeeded() {
         for (statuses, expected) in [
             (&["ok", "ok"][..], None),
             (&[], Some("nobody")),

@@ -133,7 +133,7 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
 }
 
 #[test]
-fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
+fn a_database_set_aside_by_a_restore_can_be_restored_with_its_wal() {
     let server = TestServer::start();
     for number in 0..3 {
         server.send(number * 2 * SIZE + 1, &tree(number));
@@ -157,7 +157,7 @@ fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
 }
 
 #[test]
-fn what_is_not_whole_is_named_and_not_taken() {
+fn incomplete_copies_are_refused_with_a_reason() {
     let server = TestServer::start();
     for number in 0..20 {
         server.send(number * 2 * SIZE + 1, &tree(number));

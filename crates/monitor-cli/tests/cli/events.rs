@@ -54,7 +54,7 @@ fn events_are_aligned_lines_and_names_harmless() {
 }
 
 #[test]
-fn only_what_is_wanted_is_printed_as_json_that_is_read_again() {
+fn matching_events_are_printed_as_json_that_can_be_parsed() {
     let server = TestServer::start();
     story(&server);
     let numbers = |args: &[&str]| {
@@ -90,7 +90,7 @@ fn only_what_is_wanted_is_printed_as_json_that_is_read_again() {
 }
 
 #[test]
-fn what_can_not_be_done_is_said_with_its_exit_code() {
+fn errors_are_reported_with_their_exit_codes() {
     let server = TestServer::start();
     let away = ["--server", "http://127.0.0.1:1"];
     for (args, code, words) in [
@@ -170,7 +170,7 @@ fn restart(server: TestServer) -> TestServer {
 }
 
 #[test]
-fn over_killed_servers_cut_lines_and_restarts_of_its_own_nothing_is_missing_or_told_twice() {
+fn no_event_is_lost_or_repeated_after_kills_cut_connections_and_restarts() {
     const BATCHES: u64 = 12;
     let mut server = TestServer::start();
     let line = Line::to(&server);
@@ -476,7 +476,7 @@ fn each_camera_takes_its_picture() {
 }
 
 #[test]
-fn a_camera_that_fails_is_told_once_and_holds_up_nothing() {
+fn a_failing_camera_is_reported_once_and_delays_nothing() {
     let server = TestServer::start();
     story(&server);
     let (webhook, posted) = http_sink("500 Internal Server Error");

@@ -102,7 +102,7 @@ fn a_long_search_shows_its_progress_on_a_terminal() {
 }
 
 #[test]
-fn a_result_tells_what_became_of_its_task() {
+fn a_result_shows_the_outcome_of_its_task() {
     let server = TestServer::start();
     let task = |of: &str, id: u64, more: Value| {
         let mut event = json!({"root_id": ROOT, "id": format!("{id:016x}"), "native_id": of, "time_us": 1_763_600_000_000_000 + id});

@@ -199,7 +199,7 @@ fn the_status_is_a_glance() {
 }
 
 #[test]
-fn what_is_not_there_is_4_and_what_is_no_root_is_2() {
+fn a_missing_run_ends_with_exit_code_4_and_an_invalid_id_with_2() {
     let server = TestServer::start();
     for (root, code, words) in [("9", 4, "no root 9"), (ROOT, 4, "no root"), ("x/../..", 2, "is no root"), ("?x", 2, "is no root")] {
         let output = monitor(&["tree", root, "--server", &server.url]).assert().code(code).get_output().stderr.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{ROOT, TestServer, end_of, monitor, started};
 
 #[test]
-fn a_second_server_says_what_is_in_use() {
+fn a_second_server_reports_which_resource_is_in_use() {
     let server = TestServer::start();
     let address = server.url.trim_start_matches("http://");
     let elsewhere = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck() {
+fn systemd_is_notified_unless_the_writer_of_the_server_is_stuck() {
     use std::os::unix::net::UnixDatagram;
     let data = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(data.path().join("notify")).unwrap();
@@ -157,7 +157,7 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
 
 #[cfg(unix)]
 #[test]
-fn a_server_whose_output_nobody_reads_goes_on() {
+fn a_server_whose_output_is_not_read_continues_to_serve() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
     command

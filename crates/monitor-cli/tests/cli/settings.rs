@@ -44,7 +44,7 @@ fn the_flag_is_stronger_than_the_environment_that_than_the_profile_that_than_the
 }
 
 #[test]
-fn what_is_wrong_in_the_file_ends_the_server_with_file_line_and_key() {
+fn a_mistake_in_the_file_ends_the_server_with_file_line_and_key() {
     for (text, words) in [
         ("\nmax-connection = 5", ":2: max-connection: there is no such setting; did you mean max-connections?"),
         ("[profile.a]\ninsecure = \"yes\"", ":2: insecure: expected true or false, found string"),

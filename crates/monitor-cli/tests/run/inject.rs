@@ -86,7 +86,7 @@ bash (script)
 
 /// The error of a run is that of the command that ended it; a handled failure is not its reason.
 #[test]
-fn a_list_says_why_a_script_failed_and_nothing_of_what_it_coped_with() {
+fn the_error_of_a_script_excludes_failures_that_it_handled() {
     let check = |script: &str, expected: Option<&str>, printed: &str| {
         let house = House::new();
         output(house.run(&["--inject", "shell"], &["bash", "-c", script]), b"");
@@ -177,7 +177,7 @@ fn shell_word(text: &str) -> String {
 }
 
 #[test]
-fn what_a_script_becomes_by_exec_is_its_last_command() {
+fn a_program_that_replaces_a_script_by_exec_is_its_last_command() {
     let house = House::new();
     std::fs::write(house.folder.path().join("it.sh"), "exec 3>&1 2> err\necho one >&3\nexec bash next.sh\n").unwrap();
     std::fs::write(house.folder.path().join("next.sh"), "echo two\nfalse\nexec sh -c 'exit 5'\n").unwrap();

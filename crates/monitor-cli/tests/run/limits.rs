@@ -54,7 +54,7 @@ fn a_timeout_ends_one_that_is_stopped() {
 
 /// Without a limit, remaining processes are neither ended nor waited for.
 #[test]
-fn whoever_is_left_behind_lives_on() {
+fn remaining_processes_continue_without_a_limit() {
     let house = House::new();
     let script = format!("{} exit 3", straggler(&house, "far"));
     let mut child =
@@ -66,7 +66,7 @@ fn whoever_is_left_behind_lives_on() {
 }
 
 #[test]
-fn cpu_time_is_limited_and_what_limits_it_is_told() {
+fn cpu_time_is_limited_and_the_kind_of_limit_is_recorded() {
     let house = House::new();
     // Two processes at a time, which share the CPU time; an rlimit would apply to each separately.
     let run = house.run(&["--cpu", "1s", "--grace", "1s"], &["bash", "-c", "(while :; do :; done) & while :; do :; done"]);
@@ -100,7 +100,7 @@ fn may_make_memory_groups() -> bool {
 
 /// By the group for all together, which the kernel enforces by killing; else each allocation beyond fails.
 #[test]
-fn memory_is_limited_and_what_limits_it_is_told() {
+fn memory_is_limited_and_the_kind_of_limit_is_recorded() {
     let house = House::new();
     // Two of 120 MiB each, and one of 400 MiB.
     let two =
@@ -166,7 +166,7 @@ fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
 }
 
 #[test]
-fn whoever_waits_for_the_next_attempt_can_be_ended() {
+fn a_run_that_waits_for_its_next_attempt_can_be_ended() {
     let house = House::new();
     let after = "echo after $MONITOR_RUN_EXIT_CODE $MONITOR_RUN_ATTEMPTS > after";
     let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4", "--after", after];
@@ -228,7 +228,7 @@ fn a_reader_that_does_not_read_holds_up_no_limit() {
 }
 
 #[test]
-fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
+fn a_remaining_process_that_continues_to_write_is_not_awaited() {
     let house = House::new();
     let run = &mut house.run(&[], &["sh", "-c", "yes & echo $! > pid"]);
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

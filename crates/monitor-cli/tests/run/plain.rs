@@ -201,7 +201,7 @@ fn a_command_line_that_is_wrong_is_answered_before_anything_runs() {
 }
 
 #[test]
-fn what_is_started_within_lands_below() {
+fn nested_runs_appear_below_the_outer_run() {
     let house = House::new();
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     let script = format!(
@@ -273,7 +273,7 @@ fn the_launcher_ends_with_a_code_and_not_by_the_signal() {
 
 /// Remaining processes may continue to write; the launcher does not wait for them.
 #[test]
-fn whoever_is_left_behind_keeps_its_output() {
+fn remaining_processes_keep_their_output() {
     let house = House::new();
     let go = house.folder.path().join("go");
     let script = format!("(while ! [ -e {} ]; do sleep 0.02; done; echo late) & echo early", go.display());

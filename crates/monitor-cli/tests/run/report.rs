@@ -93,7 +93,7 @@ fn without_a_server_the_file_has_the_run_and_the_exit_code_is_the_commands() {
 }
 
 #[test]
-fn what_runs_within_is_below_it() {
+fn a_report_contains_nested_runs() {
     let house = House::new();
     let nested = format!("{} run --name inner -- sh -c 'echo within'; exit 0", assert_cmd::cargo::cargo_bin!("monitor").display());
     let status = alone(&house, &["--report", "r.html", "--name", "outer"], &["sh", "-c", &nested]).status().unwrap();

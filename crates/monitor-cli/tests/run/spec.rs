@@ -33,7 +33,7 @@ fn an_id_is_given_once() {
 }
 
 #[test]
-fn of_many_starts_of_one_id_one_runs() {
+fn only_the_first_of_concurrent_starts_with_the_same_id_runs() {
     let house = House::new();
     let start = || house.run(&["--detach", "--id", "once"], &["sh", "-c", "echo ran >> ran"]).spawn().unwrap();
     let children: Vec<_> = (0..6).map(|_| start()).collect();
@@ -101,7 +101,7 @@ fn the_token_is_the_launchers_own() {
 }
 
 #[test]
-fn a_clean_environment_has_what_is_named_and_nothing_else() {
+fn a_clean_environment_contains_only_the_given_variables() {
     let house = House::new();
     let mut run =
         house.run(&["--clean-env", "--env", "GIVEN=1=2"], &["sh", "-c", "echo \"$LEFT_OVER,$GIVEN,${PATH:+path},${MONITOR_ROOT_ID:+id}\""]);
@@ -149,7 +149,7 @@ fn the_hook_after_it_runs_without_a_launcher_as_well() {
 }
 
 #[test]
-fn exit_codes_mean_what_they_are_said_to() {
+fn exit_codes_have_their_configured_meanings() {
     let state = |options: &[&str], code: &str, expected: i32| -> (Value, Value) {
         let house = House::new();
         let out = output(house.run(options, &["sh", "-c", &format!("echo ran >> ran; exit {code}")]), b"");
@@ -182,7 +182,7 @@ fn what_takes_long_is_warned_of() {
 }
 
 #[test]
-fn streams_of_a_detached_run_are_told_apart() {
+fn streams_of_a_detached_run_are_distinguished() {
     let house = House::new();
     let id = detach(&house, &[], "echo out; echo err >&2; while ! [ -e go ]; do sleep 0.02; done; echo more");
     std::fs::write(house.folder.path().join("go"), "").unwrap();

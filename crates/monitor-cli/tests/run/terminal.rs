@@ -197,7 +197,7 @@ fn control_z_without_a_shell_changes_nothing() {
 
 /// A container that was entered from outside: sessions and groups with leaders outside have no id inside.
 #[test]
-fn whoever_leads_the_session_may_be_out_of_sight() {
+fn the_session_leader_may_be_outside_the_pid_namespace() {
     let within = |program: &Path| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]).arg(program);
@@ -384,7 +384,7 @@ fn keys_stay_with_the_one_who_reads_them() {
 
 /// The error quotes the file of stderr, and not the output on the terminal.
 #[test]
-fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {
+fn the_error_quotes_stderr_even_if_it_is_redirected_to_a_file() {
     let house = House::new();
     let terminal = Terminal::new();
     let monitor = house.run(&[], &["sh", "-c", "echo seen; echo why >&2; exit 1"]);
@@ -418,7 +418,7 @@ fn a_pipe_into_a_terminal_still_looks_like_one() {
 
 /// Nothing but a yes deletes: not another word, not an empty line, not the end of the input, and not Ctrl-C.
 #[test]
-fn deleting_a_tree_asks_whoever_sits_there() {
+fn deleting_a_tree_on_a_terminal_requires_confirmation() {
     let house = House::new();
     assert!(output(house.run(&[], &["true"]), b"").status.success());
     house.process();

@@ -34,7 +34,7 @@ fn server() -> TestServer {
 }
 
 #[test]
-fn somebody_walks_to_a_tree_filters_resizes_and_quits() {
+fn trees_can_be_opened_filtered_and_resized_and_top_quits_cleanly() {
     let server = server();
     let mut screen = Screen::new(24, 80);
     let before = screen.modes();
@@ -206,7 +206,7 @@ fn one_that_was_never_there_is_waited_for_too() {
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_use() {
+fn without_a_terminal_top_recommends_other_commands() {
     let output = monitor(&["top", "--server", "http://127.0.0.1:1"]).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_when_it_was_told_to() {
+    fn a_token_expires_at_the_end_of_its_lifetime() {
         let (_folder, accesses) = both();
         for [access, _] in &accesses {
             tokens_end(access);

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_stand_in_columns_and_long_ones_below() {
+    fn answers_are_aligned_in_columns_and_long_answers_follow_below() {
         let answers = [
             line("a@h", "ok", json!("pong")),
             line("根\u{1b}@host:17", "unanswered", Value::Null),

@@ -261,7 +261,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
 }
 
 #[tokio::test]
-async fn a_private_address_is_reached_only_if_the_channel_says_so() {
+async fn a_private_address_is_reached_only_if_the_channel_allows_it() {
     let (receiver, url) = Receiver::start().await;
     let port = url.rsplit(':').next().unwrap();
     let sender = sender();
@@ -388,7 +388,7 @@ async fn mails_of_an_alert_are_one_thread_and_each_attempt_is_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unprotected() {
+async fn a_refused_mail_reports_the_reason_and_required_tls_is_never_skipped() {
     let sender = sender();
     let (refusing, _) = mail_server(&[], Some("451 4.7.1 come again")).await;
     let failed = sender.send(&channel(mail(&refusing, MailTls::None, &["ops@example.com"])), &message(), None).await.unwrap_err();
