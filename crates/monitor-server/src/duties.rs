@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_once_and_until_a_run_goes_well() {
+    fn a_repeated_error_is_reported_once_until_a_run_succeeds() {
         let duty = Duty::new("example", Steered::at(BEGIN_US).clock());
         let wrong = |words: &str| Err(words.to_owned());
         for (result, news) in [

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_there_or_says_why_not() {
+    fn the_page_is_embedded_or_a_placeholder_shows_the_reason() {
         let page = index();
         let html = String::from_utf8(page.bytes.into_owned()).expect("the page is UTF-8");
         assert_eq!(page.content_type, "text/html; charset=utf-8");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_none() {
+    fn a_missing_asset_is_none() {
         assert!(asset("../Cargo.toml").is_none());
         assert!(asset("").is_none());
     }

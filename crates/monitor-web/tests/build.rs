@@ -116,7 +116,7 @@ fn a_node_that_is_too_old_is_named() {
 }
 
 #[test]
-fn what_npm_says_is_the_reason_and_the_next_build_tries_again() {
+fn the_error_of_npm_is_the_reason_and_the_next_build_tries_again() {
     let house = House::new();
     house.node("20.19.0");
     house.program("npm", "#!/bin/sh\necho 'npm error network' >&2\necho 'npm error no route' >&2\nexit 1\n");

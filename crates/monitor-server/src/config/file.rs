@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_line_and_key() {
+    fn mistakes_are_reported_with_line_and_key() {
         for (text, words) in [
             ("\nmax-connection = 5", "server.toml:2: max-connection: there is no such setting; did you mean max-connections?"),
             ("max_connections = 5", "did you mean max-connections?"),

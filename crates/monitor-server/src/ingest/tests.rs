@@ -160,7 +160,7 @@ async fn all_that_waits_becomes_one_transaction() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_said_to_be_busy_and_takes_again_later() {
+async fn a_full_queue_returns_busy_and_accepts_batches_again_later() {
     let bench = bench(1);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
@@ -231,7 +231,7 @@ async fn what_waits_is_stored_before_the_end() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_writer_that_broke_off() {
+async fn requests_end_with_an_error_after_a_panic_of_the_writer() {
     let bench = bench(1 << 20);
     let first = bench.send(batch(1, 1, Vec::new())).await;
     bench.entered.recv().unwrap();

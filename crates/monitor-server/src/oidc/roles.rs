@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_role_of_a_group_says_what_is_expected() {
+    fn errors_of_invalid_group_roles_contain_the_expected_form() {
         for (text, words) in [
             ("", "expected GROUP=ROLE"),
             ("makers", "expected GROUP=ROLE"),

@@ -22,7 +22,7 @@ fn request(server: &TestServer, method: Method, path: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn every_scope_opens_what_it_is_for_and_nothing_else() {
+async fn each_scope_permits_only_its_own_requests() {
     let server = TestServer::start().await;
     let tokens = ["ingest", "read", "operate", "admin"].map(|scope| (scope, server.token(scope)));
     let ingest = || server.post(tree().to_string());
@@ -81,7 +81,7 @@ async fn this_machine_records_and_reads_without_a_token_but_changes_nothing() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_nobody_is_taken_for_this_machine() {
+async fn behind_a_proxy_no_client_counts_as_local() {
     let data = tempfile::tempdir().unwrap();
     let access = monitor_server::access::Access::open(data.path()).unwrap();
     let new = NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
@@ -322,7 +322,7 @@ async fn a_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_browser_in() {
+async fn loopback_clients_can_be_required_to_log_in_by_token_or_single_use_link() {
     let server = TestServer::with(|config| config.loopback = monitor_server::Loopback::Token).await;
     let (ingest, reading) = (server.token("ingest"), server.token("read"));
     assert_eq!(status(server.post(tree().to_string())).await.0, 401);
@@ -465,7 +465,7 @@ async fn what_changes_something_is_recorded_with_who_did_it() {
 }
 
 #[tokio::test]
-async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
+async fn tokens_are_listed_with_scopes_and_expiry_but_without_their_secrets() {
     let server = TestServer::start().await;
     let (admin, ingest) = (server.token("admin"), server.token("ingest"));
     let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)) };

@@ -119,7 +119,7 @@ async fn a_body_cut_at_any_length_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_whole_compressed_body_is_refused() {
+async fn incomplete_compressed_bodies_are_refused() {
     let server = TestServer::start().await;
     let body = tree().to_string().into_bytes();
     let with_tail = |mut body: Vec<u8>| {
@@ -149,7 +149,7 @@ async fn what_is_no_whole_compressed_body_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_however_it_comes() {
+async fn bodies_that_are_too_large_are_refused_in_every_encoding() {
     let limit = 100_000;
     let server = TestServer::with(|config| config.max_body_bytes = limit).await;
     let name = "n".repeat(limit);
@@ -239,7 +239,7 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_cut_and_an_event_too_large_is_refused_alone() {
+async fn long_texts_are_cut_and_an_event_that_is_too_large_is_refused() {
     let server = TestServer::with(|config| (config.max_name_bytes, config.max_text_bytes, config.max_event_bytes) = (20, 40, 1_000)).await;
     let huge = json!({"type": "of-another-kind", "root_id": ROOT, "payload": "x".repeat(2_000)});
     let body = batch(1, &[started(ROOT, PROCESS, None, "short"), huge]).to_string();
@@ -272,7 +272,7 @@ async fn names_are_stored_as_they_came() {
 }
 
 #[tokio::test]
-async fn what_is_beyond_the_processes_of_a_root_is_counted_with_its_tree() {
+async fn events_beyond_the_process_limit_of_a_root_are_counted_with_its_tree() {
     let server = TestServer::with(|config| config.max_processes_per_root = 1).await;
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
     server.send(&batch(2, &[started(ROOT, CHILD, Some(PROCESS), "compile"), failed(ROOT, CHILD, "no"), failed(ROOT, PROCESS, "no")])).await;

@@ -174,7 +174,7 @@ async fn files_come_as_they_were_compressed_when_they_were_built() {
 }
 
 #[tokio::test]
-async fn what_is_short_live_or_tells_its_length_comes_as_it_is() {
+async fn short_live_and_fixed_length_responses_are_not_compressed() {
     let server = TestServer::start().await;
     let accept = ("accept-encoding", b"gzip, deflate, br, zstd".as_slice());
     let short = ask(&server, Method::GET, "/healthz", &[accept]).await;

@@ -40,7 +40,7 @@ async fn a_public_url_is_answered_to() {
 }
 
 #[tokio::test]
-async fn what_the_names_disagree_on_is_refused() {
+async fn requests_with_missing_or_conflicting_hosts_are_refused() {
     let server = TestServer::start().await;
     for (request, status) in [
         ("GET /healthz HTTP/1.0\r\n\r\n", 421),

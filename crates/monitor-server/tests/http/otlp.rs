@@ -201,7 +201,7 @@ async fn what_can_t_be_a_process_is_rejected_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
+async fn errors_are_returned_in_the_encoding_of_the_request() {
     let server = TestServer::with(|config| (config.max_body_bytes, config.max_batch_events) = (3 << 20, 100)).await;
     for (body, words) in [
         ("[]", "the body can't be read"),
@@ -350,7 +350,7 @@ async fn a_failure_without_words_has_the_status_of_its_answer_as_reason() {
 }
 
 #[tokio::test]
-async fn metrics_are_refused_in_words_that_say_what_to_set() {
+async fn refused_metrics_name_the_setting_that_turns_them_off() {
     let server = TestServer::start().await;
     let (status, content_type, answer) = read(post(&server, "/v1/metrics", "application/json", "{}")).await;
     let answer: Value = serde_json::from_slice(&answer).unwrap();

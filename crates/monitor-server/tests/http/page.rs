@@ -43,7 +43,7 @@ async fn its_files_are_cached_for_ever_and_it_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn health_is_told_at_the_top_level() {
+async fn health_is_served_at_the_top_level() {
     let server = TestServer::start().await;
     let (status, health) = read(server.get("/healthz").send().await.unwrap()).await;
     assert_eq!((status, &health["status"]), (200, &"ok".into()));

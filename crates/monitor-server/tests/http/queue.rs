@@ -85,7 +85,7 @@ async fn tasks_are_listed_counted_and_found() {
 }
 
 #[tokio::test]
-async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
+async fn a_task_with_only_a_known_end_is_found_by_its_id() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[event("late", PROCESS, &json!({"type": "task-succeeded", "result": 7}))])).await;
     // A process with the same id that is not a task.
@@ -96,7 +96,7 @@ async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_result_tells_how_its_task_ended_and_if_it_was_recorded() {
+async fn a_result_shows_how_its_task_ended_and_if_the_result_was_recorded() {
     let server = TestServer::start().await;
     let received = json!({"type": "task-received", "name": "cut"});
     let retried = json!({"type": "task-retried", "exception": "no net", "traceback": "at 3"});

@@ -34,7 +34,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_fuzzer_found_is_read() {
+fn inputs_found_by_fuzzing_are_read_without_a_panic() {
     for (target, read) in [("server_batch", fuzz::batch as fn(&[u8])), ("server_otlp", fuzz::otlp), ("server_query", fuzz::query)] {
         for bytes in corpus::files(target) {
             read(&bytes);

@@ -110,7 +110,7 @@ async fn states(server: &TestServer) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_worker_that_reports_itself_is_there_whatever_others_say() {
+async fn the_state_of_a_reporting_worker_is_not_changed_by_other_senders() {
     let server = TestServer::start().await;
     let started_us = now_us() - 10_000_000;
     let started = json!({"type": "process-started", "root_id": crate::support::ROOT, "id": crate::support::PROCESS, "kind": "root",

@@ -36,7 +36,7 @@ async fn who_drips_a_head_is_closed() {
 }
 
 #[tokio::test]
-async fn who_drips_a_body_is_told_so_and_closed() {
+async fn a_slowly_sent_body_is_refused_and_its_connection_closed() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(100);
         config.min_body_rate_bytes = 1 << 20;
@@ -111,7 +111,7 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_or_closed() {
+async fn malformed_requests_are_answered_or_their_connections_closed() {
     let server = TestServer::start().await;
     let post = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let headers = "x: y\r\n".repeat(1_000);

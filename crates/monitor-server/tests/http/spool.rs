@@ -158,7 +158,7 @@ async fn an_event_that_can_not_be_is_given_up_alone() {
 }
 
 #[tokio::test]
-async fn a_spool_of_somebody_else_does_not_keep_the_server_from_serving() {
+async fn a_spool_of_another_owner_does_not_prevent_the_server_from_serving() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     drop(begin(dir.path(), 11));

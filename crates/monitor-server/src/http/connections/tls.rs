@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_leave_the_ones_before_them_in_place() {
+    fn a_mismatched_certificate_and_key_leave_the_previous_pair_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
         let write = || {
