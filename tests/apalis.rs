@@ -168,7 +168,7 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
 }
 
 #[test]
-fn a_task_that_fails_is_retried_as_often_as_its_backend_says() {
+fn a_failing_task_is_retried_as_often_as_its_backend_specifies() {
     let (server, redis) = (Server::start(), Redis::start());
     let id = sent(Some(&server), &redis, &["fails"]).remove(0);
     let mut worker = Program::worker(Some(&server), &redis, "w");
@@ -276,7 +276,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
 }
 
 #[test]
-fn a_worker_without_tasks_ends_when_it_is_told_to() {
+fn an_idle_worker_ends_on_a_shutdown_command() {
     let (server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -394,7 +394,7 @@ fn operators_start_count_throw_away_and_repeat_tasks() {
 }
 
 #[test]
-fn what_redis_does_not_do_is_said() {
+fn errors_of_redis_are_reported() {
     let (server, redis) = (Server::start(), Redis::start());
     let _worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -429,7 +429,7 @@ fn each_worker_that_is_killed_is_an_attempt() {
 }
 
 #[test]
-fn while_the_server_is_away_the_tasks_are_done_and_told_later() {
+fn tasks_run_during_server_downtime_and_are_reported_later() {
     let (mut server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);

@@ -65,7 +65,7 @@ fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
 type Bytes<'a> = Option<&'a [u8]>;
 
 #[test]
-fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
+fn a_start_without_acknowledged_data_is_refused_and_changes_nothing() {
     let mut server = Server::start();
     for number in 0..20 {
         assert_eq!(server.post(&tree(number, 10)).0, 200);

@@ -97,7 +97,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
 }
 
 #[test]
-fn pipeline_tells_why_it_failed_and_nothing_of_what_it_coped_with() {
+fn pipeline_reports_why_it_failed_but_no_error_that_it_handled() {
     let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
     assert_eq!(run(pipeline(folder.path(), &out.path().join("report.json"), Some(&server))).code, Some(0));
     let root = server.finished_root();
@@ -157,7 +157,7 @@ fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
 }
 
 #[test]
-fn pipeline_refuses_what_is_no_folder() {
+fn pipeline_refuses_a_missing_folder() {
     for monitored in [None, Some(&Server::start())] {
         let mut command = example("pipeline", monitored);
         command.arg("/nowhere/at/all");
@@ -278,7 +278,7 @@ fn the_program_of_docs_control_works_under_control() {
 }
 
 #[test]
-fn workers_try_again_and_leave_out_what_was_revoked() {
+fn workers_retry_tasks_and_skip_revoked_tasks() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| example("workers", server));
     assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
@@ -369,7 +369,7 @@ fn receivers_report_a_server_that_is_away_and_wait_for_it() {
 }
 
 #[test]
-fn receivers_announce_what_failed_and_dump_what_is_known() {
+fn receivers_announce_failures_and_dump_the_known_state() {
     let server = Server::start();
     let task = |event_type: &str, id: u64| {
         serde_json::json!({"type": event_type, "root_id": format!("{:032x}", 7), "id": format!("{id:016x}"), "time_us": 1_763_600_000_000_000_u64 + id,

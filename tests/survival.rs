@@ -233,7 +233,7 @@ fn told(url: &str, goal: &AtomicU64) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn the_stream_tells_each_event_once_over_kills_of_the_server_and_again_afterwards() {
+fn the_stream_sends_each_event_once_over_server_kills_and_on_replay() {
     // The buffer is so small that a reader needs the log even while the server runs.
     let mut server = Server::start_with(vec![("MONITOR_STREAM_BUFFER_BYTES", "20000".into()), ("MONITOR_STREAM_HEARTBEAT", "50ms".into())]);
     let (url, goal) = (server.url().to_owned(), Arc::new(AtomicU64::new(u64::MAX)));

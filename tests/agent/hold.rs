@@ -202,7 +202,7 @@ fn a_run_that_writes_without_end_ends_all_the_same_and_its_end_is_read() {
 }
 
 #[test]
-fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
+fn vanished_runs_and_runs_of_deleted_tasks_block_no_other_run() {
     let agent = Agent::start(&[
         ("gone", "shell = \"echo $$ > ../../../pid; exec sleep 1000\""),
         ("other", "shell = \"echo x > ../../../pid2; sleep 2; exit 7\""),
@@ -272,7 +272,7 @@ fn texts(folder: PathBuf) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn no_secret_stands_in_api_logs_processes_or_files() {
+fn no_secret_appears_in_api_logs_processes_or_files() {
     const SECRET: &str = "Zx81-hush-hush-9c";
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);

@@ -15,7 +15,7 @@ use crate::lost::{
 };
 
 #[test]
-fn a_database_that_is_lost_with_its_mark_is_made_anew_from_what_the_server_knows() {
+fn a_database_lost_with_its_mark_is_rebuilt_from_the_state_at_the_server() {
     for has_runs in [true, false] {
         let clock = SteeredClock::new();
         let server = server_by(&clock);

@@ -194,7 +194,7 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
 }
 
 #[test]
-fn whatever_stands_in_the_database_s_place_is_moved_aside_and_the_agent_goes_on() {
+fn any_damaged_database_is_moved_aside_and_the_agent_continues() {
     let mut agent = Agent::start(&[("gold", "shell = \"true\"")]);
     agent.wait_for_log("a task is new or has changed");
     agent.done(&["run", "gold", "--wait"]);

@@ -89,7 +89,7 @@ fn a_server_on_loopback_has_an_agent_that_outlives_it_and_is_found_again() {
 }
 
 #[test]
-fn a_server_that_others_reach_or_is_told_so_has_no_agent() {
+fn a_public_server_has_no_own_agent_unless_configured() {
     for (env, is_there) in [
         (vec![("MONITOR_AGENT", "off")], false),
         (vec![("MONITOR_AGENT", "auto"), ("MONITOR_PUBLIC_URL", "https://monitor.example.com"), ("MONITOR_INSECURE", "true")], false),
@@ -128,7 +128,7 @@ fn an_agent_of_a_server_at_another_address_is_replaced() {
 
 /// The certificate is self-signed and for another name, so no client trusts it without configuration.
 #[test]
-fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_connected() {
+fn an_own_agent_trusts_its_server_and_the_status_shows_connection_errors() {
     let folder = tempfile::tempdir().unwrap();
     let [certificate, key, other] = ["server.pem", "server.key", "other.pem"].map(|name| folder.path().join(name));
     let own = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();

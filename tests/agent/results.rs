@@ -369,7 +369,7 @@ fn a_run_that_takes_longer_than_its_timeout_alerts_and_runs_on() {
 }
 
 #[test]
-fn what_a_run_notifies_reaches_the_owner_of_its_task_with_task_run_and_machine() {
+fn notifications_of_a_run_reach_its_owners_with_task_run_and_machine() {
     let ([ada, bob, admins], folder) = ([(); 3].map(|()| Receiver::start()), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
     let channel = |name: &str, to: &Receiver| {

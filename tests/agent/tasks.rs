@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::Agent;
 
 #[test]
-fn an_agent_that_is_stopped_says_goodbye() {
+fn a_stopped_agent_reports_that_it_is_offline() {
     let server = Server::start();
     let mut agent = Agent::start_for(&server, &[]);
     let worker = |state: &str| {
@@ -127,7 +127,7 @@ fn find(folder: &std::path::Path, end: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_is_told_by_its_place() {
+fn a_broken_file_changes_nothing_and_is_reported_with_its_place() {
     let agent = Agent::start(&[("gold", "shell = \"echo one >> $OUT\"")]);
     agent.wait_for_log("a task is new or has changed");
     agent.write_file("gold", "name = \"gold\"\nshell = \"true\"\nrulse = [\"@daily\"]\n");

@@ -111,7 +111,7 @@ fn a_run_of_another_user_publishes_its_files_and_none_that_it_may_not_read() {
 }
 
 #[test]
-fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
+fn publishing_for_runs_of_other_users_or_ended_runs_is_refused() {
     if !is_root() {
         return;
     }

@@ -65,7 +65,7 @@ fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_
 }
 
 #[test]
-fn an_order_that_nobody_takes_is_told_as_expired_and_one_that_is_not_answered_so() {
+fn an_order_expires_if_not_accepted_and_is_unanswered_if_not_completed() {
     let mut server = Server::start();
     let until_us = now_us() + 3_000_000;
     let ids = ["nobody@h", "agent@h"]

@@ -42,7 +42,7 @@ fn inspect(server: &Server, args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn programs_answer_the_command_line_and_its_exit_code_says_whether_all_did() {
+fn programs_answer_commands_and_the_exit_code_shows_if_all_succeeded() {
     let server = Server::start();
     let nobody = inspect(&server, &["ping"]);
     assert!(nobody.0 == Some(5) && nobody.2.contains("nobody"), "{nobody:?}");

@@ -189,7 +189,7 @@ fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
 }
 
 #[test]
-fn what_is_refused_for_the_disk_says_when_to_come_again() {
+fn refusals_because_of_the_disk_have_a_retry_after_header() {
     let disk = Disk::new();
     let server = Server::start_with(disk.env());
     disk.tell(2);
@@ -216,7 +216,7 @@ fn kills() -> u32 {
 }
 
 #[test]
-fn a_server_killed_at_any_moment_has_what_it_acknowledged() {
+fn a_server_killed_at_any_moment_keeps_acknowledged_events() {
     let mut server = Server::start();
     let mut acknowledged = vec![0; POSTERS as usize];
     for _ in 0..kills() {
@@ -233,7 +233,7 @@ fn a_server_killed_at_any_moment_has_what_it_acknowledged() {
 }
 
 #[test]
-fn when_the_power_is_cut_what_was_acknowledged_is_on_the_disk() {
+fn acknowledged_events_survive_a_power_cut() {
     let disk = Disk::new();
     let mut server = Server::start_with(disk.env());
     let mut acknowledged = vec![0; POSTERS as usize];
@@ -334,7 +334,7 @@ fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well
 }
 
 #[test]
-fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
+fn below_the_minimum_of_free_space_only_batches_are_refused() {
     let mut server = Server::start();
     assert_eq!(server.post(&batch(0, 0)).0, 200);
     server.stop();
@@ -356,7 +356,7 @@ fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
 }
 
 #[test]
-fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
+fn a_failing_disk_is_reported_once_and_the_server_recovers_by_itself() {
     let disk = Disk::new();
     let server = Server::start_with(disk.env());
     let posters = Posters::begin(&server, &[0; POSTERS as usize]);

@@ -207,7 +207,7 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
 }
 
 #[test]
-fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
+fn only_new_spans_that_match_the_filter_are_forwarded() {
     let receiver = Receiver::start();
     let mut server = Server::start();
     send(&server, &batch(1, &[vec![started("00000000000000c1", None, "build")], pairs(0x1000, 2)].concat()));
@@ -227,7 +227,7 @@ fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
 }
 
 #[test]
-fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
+fn lost_processes_are_forwarded_as_errors_once_detected() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[]);
     let mut hang = worker(&server, &["hang"]);
@@ -244,7 +244,7 @@ fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
 }
 
 #[test]
-fn what_a_program_left_open_goes_on_though_all_of_it_came_at_once() {
+fn processes_left_open_are_forwarded_even_if_all_events_arrive_together() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[]);
     let goodbye = json!({"type": "worker-offline", "time_us": BEGIN_US + 9_000});

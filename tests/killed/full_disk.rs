@@ -53,7 +53,7 @@ fn refuse(command: &mut Command, [first, second]: [libc::c_long; 2], error: i32)
 }
 
 #[test]
-fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
+fn a_full_spool_drops_the_oldest_events_and_counts_them() {
     const COUNT: u64 = 10_000;
     let mut server = Server::start();
     server.kill();
@@ -112,14 +112,14 @@ fn check_sums(server: &Server, count: u64, reasons: &[&str]) {
 }
 
 #[test]
-fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
+fn events_lost_on_a_full_disk_at_the_end_are_counted_logged_and_stored() {
     const COUNT: u64 = 100_000;
     let (server, finished) = with_a_full_disk(COUNT, "10m");
     check_full_disk(&server, &finished, COUNT);
 }
 
 #[test]
-fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
+fn events_unsent_at_the_exit_timeout_are_counted_logged_and_stored() {
     // Low enough that everything is counted within five seconds, even on a busy machine.
     const COUNT: u64 = 30_000;
     let (server, finished) = with_a_full_disk(COUNT, "0s");
@@ -130,7 +130,7 @@ fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
 }
 
 #[test]
-fn what_a_kill_costs_on_a_full_disk_is_counted() {
+fn events_lost_by_a_kill_on_a_full_disk_are_counted() {
     const ROOTS: u64 = 20_000;
     let mut server = Server::start();
     server.kill();
@@ -207,7 +207,7 @@ fn limit_files(command: &mut Command) {
 /// A real small file system, where the user may mount one.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
+fn events_lost_on_a_full_file_system_are_counted_logged_and_stored() {
     const COUNT: u64 = 150_000;
     let in_a_namespace = |script: &str| {
         let mut unshare = Command::new("unshare");

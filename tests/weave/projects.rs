@@ -94,7 +94,7 @@ fn who_ships_for_others_does_so_by_https_as_well() {
 
 /// The process that ships has no terminal for its messages, so the next `cargo monitor` prints them.
 #[tokio::test]
-async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() {
+async fn refused_events_wait_in_the_spool_and_the_next_launch_reports_it() {
     let stranger = MockServer::start().await;
     let problem = json!({"type": "about:blank", "title": "", "status": 403, "detail": "not here"});
     let answer = ResponseTemplate::new(403).set_body_json(problem);
@@ -257,7 +257,7 @@ fn work(number: u64) -> u64 {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
-fn a_thread_that_nobody_has_carried_anything_to_belongs_to_the_call_that_started_it() {
+fn a_thread_without_a_carried_parent_belongs_to_the_call_that_started_it() {
     let elsewhere = tempfile::tempdir().unwrap();
     fs::create_dir(elsewhere.path().join("src")).unwrap();
     fs::write(elsewhere.path().join("Cargo.toml"), "[package]\nname = \"threads\"\nedition = \"2021\"\n[workspace]\n").unwrap();
