@@ -177,7 +177,7 @@ fn pages_of_others_neither_read_nor_write() {
 }
 
 #[test]
-fn what_unpacks_to_a_gigabyte_takes_little_memory() {
+fn a_body_that_decompresses_to_a_gigabyte_uses_little_memory() {
     let server = Server::start();
     let spaces = |bytes| std::io::repeat(b' ').take(bytes);
     let zstd = zstd::stream::encode_all(spaces(1024 * MIB), 1).expect("memory");
@@ -356,7 +356,7 @@ fn a_program_obeys_a_server_that_asks_it_to_wait() {
 
 /// OTLP clients that use gRPC retry forever. The server logs a single line about it.
 #[test]
-fn that_a_client_speaks_grpc_is_logged_once() {
+fn a_client_that_uses_grpc_is_logged_once() {
     let server = Server::start();
     for _ in 0..3 {
         let mut socket = connect(&server);

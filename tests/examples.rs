@@ -48,7 +48,7 @@ fn same_each_way(server: &Server, make: impl Fn(Option<&Server>) -> std::process
 }
 
 #[test]
-fn pipeline_counts_and_prints_the_same_each_way() {
+fn pipeline_prints_the_same_with_and_without_monitoring() {
     let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
     let report = out.path().join("report.json");
     let printed = same_each_way(&server, |server| pipeline(folder.path(), &report, server));
@@ -110,7 +110,7 @@ fn pipeline_reports_why_it_failed_but_no_error_that_it_handled() {
 }
 
 #[test]
-fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
+fn pipeline_on_this_repository_is_a_complete_tree_visible_while_it_runs() {
     let (server, out) = (Server::start(), tempfile::tempdir().unwrap());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = pipeline(repository, &out.path().join("report.json"), Some(&server));

@@ -72,7 +72,7 @@ fn the_error_of_a_refused_ca_certificate_explains_how_to_make_another() {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_without_naming_an_event_of_the_batch_is_kept() {
+async fn batches_refused_without_naming_an_event_are_kept() {
     let answers = [
         (400, None),
         (400, Some(0)),
@@ -112,7 +112,7 @@ async fn whatever_is_refused_without_naming_an_event_of_the_batch_is_kept() {
 }
 
 #[test]
-fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arrives() {
+fn an_event_that_is_too_large_is_dropped_and_counted_and_others_arrive() {
     let server = Server::start_with(vec![("MONITOR_MAX_BODY_BYTES", "128KiB".into())]);
     for spool in [server.spool(), Path::new("off")] {
         let mut says = worker(&server, &["says", "200000"]);

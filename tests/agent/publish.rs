@@ -346,7 +346,7 @@ fn retention_runs_when_a_run_ends_and_keeps_logs_of_running_runs() {
 }
 
 #[test]
-fn a_run_whose_files_can_not_be_kept_has_not_gone_well() {
+fn a_run_fails_if_its_files_cannot_be_kept() {
     let agent = Agent::start(&[]);
     fs::create_dir_all(agent.path("data/task/gold")).unwrap();
     fs::write(agent.path("data/task/gold/history"), "no folder").unwrap();

@@ -160,7 +160,7 @@ fn a_disconnected_agent_is_listed_without_publications() {
 }
 
 #[test]
-fn of_several_agents_those_that_answer_are_listed_and_the_command_line_asks_them_by_way_of_the_server() {
+fn publications_of_connected_agents_are_managed_through_the_server() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);
     let prod = agent.path("srv/prod");

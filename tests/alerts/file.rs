@@ -51,7 +51,7 @@ fn a_broken_file_at_the_start_keeps_the_previous_rules_and_is_reported() {
 }
 
 #[test]
-fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds() {
+fn each_broken_file_names_its_place_and_previous_rules_stay_in_effect() {
     let (server, receiver, folder) =
         start_with("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n", "rate = 1000");
     // The server reads the file before it answers.

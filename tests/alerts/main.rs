@@ -207,7 +207,7 @@ fn a_channel_uses_its_own_template_and_escapes_output_of_runs() {
 }
 
 #[test]
-fn a_template_that_takes_too_much_or_is_wrong_costs_its_text_alone() {
+fn an_invalid_or_expensive_template_falls_back_to_the_default_text() {
     for (template, words) in [
         (format!("{{% set s = 's' %}}{}{{{{ s }}}}", "{% set s = s ~ s %}".repeat(40)), "steps"),
         ("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
@@ -247,7 +247,7 @@ fn the_process_that_makes_a_text_has_little_memory() {
 }
 
 #[test]
-fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
+fn a_rule_can_be_tested_without_storing_anything() {
     let (server, receiver, folder) = start("");
     for number in 1..=4 {
         send(&server, number, &run(["gold", "silver"][number as usize % 2], number, "failed", "no prices"));
@@ -285,7 +285,7 @@ fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
 }
 
 #[test]
-fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_any_moment() {
+fn tasks_started_by_alerts_are_ordered_once_despite_server_kills() {
     const COUNT: u64 = 8;
     let rule =
         "[[rule]]\nname = \"clean\"\non = { cause = [\"failed\"], task = \"gold-*\" }\nto = [\"hook\"]\nthen = { run = \"clean-up\" }\n";

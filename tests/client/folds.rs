@@ -148,7 +148,7 @@ fn counts_of_several_programs_add_up_in_one_fold() {
 /// Names that alternate, on any number of threads: a thousand calls below one parent are shipped singly, fifty more for each thread, and
 /// those that fail or are slow.
 #[test]
-fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
+fn alternating_loops_are_folded_like_a_single_loop() {
     for (workers, loops) in [(1, 2), (2, 2), (4, 2), (8, 2), (4, 16)] {
         let server = Server::start();
         let mut turns = worker(&server, &["turns", &workers.to_string(), &loops.to_string()]);

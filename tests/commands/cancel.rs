@@ -226,7 +226,7 @@ fn forked_children_receive_cancellations_of_their_own_processes() {
 }
 
 #[test]
-fn who_may_only_read_or_record_ends_nothing_and_no_program_against_its_choice() {
+fn cancelling_requires_the_scope_operate_and_consent_of_the_program() {
     let server = Server::start();
     let _program = begin(&server, &["deaf"], "read");
     let asks = running(&server, "asks", 1).swap_remove(0);

@@ -112,7 +112,7 @@ fn a_pool_grows_shrinks_and_pauses_for_the_given_time() {
 }
 
 #[test]
-fn limits_of_rate_and_time_hold_until_they_return() {
+fn limits_of_rate_and_time_apply_until_they_are_reset() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "read,rate-limit,time-limit,pool-grow");
     answer(&server, "control pool-grow 20");
@@ -214,7 +214,7 @@ fn a_task_is_revoked_by_the_first_digits_of_its_id() {
 }
 
 #[test]
-fn settings_are_shown_without_secrets_and_queues_are_taken_up_and_left() {
+fn settings_are_shown_without_secrets_and_queues_can_be_joined_and_left() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "all");
     let conf = answer(&server, "inspect conf");

@@ -135,7 +135,7 @@ fn a_forked_child_has_a_channel_of_its_own() {
 }
 
 #[test]
-fn a_program_whose_channel_is_refused_or_off_goes_on_as_ever() {
+fn a_program_with_a_refused_or_disabled_channel_continues_unchanged() {
     let server = Server::start_with(vec![("MONITOR_MAX_CHANNELS", "1".into())]);
     let taken = Raw::online(&server, 7, "first");
     let _only = taken.open();

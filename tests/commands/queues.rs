@@ -74,7 +74,7 @@ fn commands(server: &Server) -> usize {
 }
 
 #[test]
-fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
+fn a_task_is_started_by_the_worker_that_consumes_its_queue() {
     let server = Server::start();
     let (code, _, errors) = monitor(&server, &["call", "render"]);
     assert!(code == 5 && errors.contains("nobody does \"call\"") && errors.contains("MONITOR_COMMANDS"), "{code} {errors}");
@@ -347,7 +347,7 @@ fn an_assistant_puts_a_task_into_its_queue_again() {
 }
 
 #[test]
-fn a_task_is_retried_looked_for_and_shown_by_the_first_digits_of_its_id() {
+fn a_task_can_be_retried_found_and_shown_by_a_prefix_of_its_id() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "video", "all");
     let id = says(&server, &["call", "render", "-Q", "video", "--args", "[7]"]).trim().to_owned();

@@ -164,7 +164,7 @@ impl Disk {
 const WELL: u8 = 0;
 
 #[test]
-fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
+fn batches_are_refused_while_the_disk_fails_and_accepted_afterwards() {
     let disk = Disk::new();
     let mut server = Server::start_with(disk.env());
     let posters = Posters::begin(&server, &[0; POSTERS as usize]);
@@ -290,7 +290,7 @@ fn health(server: &Server) -> (u16, u16) {
 }
 
 #[test]
-fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well() {
+fn on_a_full_disk_reads_deletes_and_starts_work_and_deletes_free_space() {
     // Where mounting is not allowed, the tests below check everything that is possible without it.
     let Some(disk) = SmallDisk::new(96 << 20) else { return eprintln!("mounting is not allowed here") };
     let mut server = Server::start_on_disk(disk, Vec::new());
@@ -436,7 +436,7 @@ fn figure(database: &rusqlite::Connection, query: &str) -> u64 {
 }
 
 #[test]
-fn the_cap_of_the_count_holds_however_much_comes_in() {
+fn the_limit_of_the_run_count_applies_under_any_load() {
     const CAP: u64 = 20;
     let (_server, database, most) = exceed("MONITOR_RETENTION_COUNT", CAP.to_string());
     assert!(most > CAP * LONG, "they send faster than it is looked what is due");
@@ -446,7 +446,7 @@ fn the_cap_of_the_count_holds_however_much_comes_in() {
 }
 
 #[test]
-fn the_cap_of_the_size_holds_however_much_comes_in() {
+fn the_limit_of_the_database_size_applies_under_any_load() {
     const CAP: u64 = 12 << 20;
     let (server, database, most) = exceed("MONITOR_RETENTION_SIZE", CAP.to_string());
     let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";

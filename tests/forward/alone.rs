@@ -65,7 +65,7 @@ fn a_program_sends_the_same_spans_as_a_server_would() {
 }
 
 #[test]
-fn calls_that_were_counted_are_one_span_and_each_goes_once() {
+fn folded_calls_are_sent_as_a_single_span_once() {
     let receiver = Receiver::start();
     let mut burst = alone(&receiver, &["burst", "5000"]);
     burst.env("MONITOR_FOLD_AFTER", "100");
@@ -87,7 +87,7 @@ fn calls_that_were_counted_are_one_span_and_each_goes_once() {
 }
 
 #[test]
-fn each_span_goes_once_however_the_receiver_fails() {
+fn each_span_is_sent_once_despite_failures_of_the_receiver() {
     let mut receiver = Receiver::start();
     let answers = [503, 429, 502, 504, 401, 404].map(Behaviour::Answers);
     receiver.seen(|seen| (seen.next, seen.always) = (VecDeque::from(answers), Some(Behaviour::TakesAtMost(40))));

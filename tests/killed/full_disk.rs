@@ -11,7 +11,7 @@ use crate::line;
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_or_one_that_is_read_only_costs_one_warning_and_no_record() {
+fn a_full_or_read_only_disk_causes_a_single_warning_and_loses_no_record() {
     for (calls, error) in [([libc::SYS_fallocate, libc::SYS_pwrite64], libc::ENOSPC), ([libc::SYS_mkdirat; 2], libc::EROFS)] {
         let server = Server::start();
         let mut many = worker(&server, &["many", "3000"]);
@@ -159,7 +159,7 @@ fn events_lost_by_a_kill_on_a_full_disk_are_counted() {
 
 /// The shipper is still encoding when the program has left `main` and may not wait longer.
 #[test]
-fn a_program_that_has_no_time_for_its_goodbye_is_offline_and_not_lost() {
+fn a_program_without_time_to_report_its_end_is_offline_and_not_lost() {
     const ROOTS: u64 = 20_000;
     for is_disk_full in [false, true] {
         let mut server = Server::start();
@@ -244,7 +244,7 @@ fn events_lost_on_a_full_file_system_are_counted_logged_and_stored() {
 }
 
 #[test]
-fn what_many_programs_leave_is_bounded_while_no_server_answers() {
+fn the_spool_of_many_programs_is_bounded_without_a_server() {
     const ONE: u64 = 4_194_304;
     let mut server = Server::start();
     server.kill();
@@ -265,7 +265,7 @@ fn what_many_programs_leave_is_bounded_while_no_server_answers() {
 }
 
 #[test]
-fn without_a_spool_that_can_be_trusted_or_written_all_goes_by_memory_with_one_warning() {
+fn without_a_usable_spool_events_stay_in_memory_with_a_single_warning() {
     let server = Server::start();
     let here = server.data().with_file_name("elsewhere");
     std::fs::create_dir(&here).unwrap();
@@ -285,7 +285,7 @@ fn without_a_spool_that_can_be_trusted_or_written_all_goes_by_memory_with_one_wa
 
 #[test]
 #[allow(unsafe_code, reason = "a limit for the child alone")]
-fn a_disk_that_fills_up_costs_one_warning_and_no_record() {
+fn a_disk_that_fills_up_causes_a_single_warning_and_loses_no_record() {
     // Sizes at which the call sites do not fit, at which the journal does not fit, and at which a ring does not fit.
     for bytes in [4_096_u64, 20_000, 69_000, 300_000] {
         let server = Server::start();

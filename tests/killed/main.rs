@@ -292,7 +292,7 @@ fn has_default_signals(command: &mut Command) -> &mut Command {
 }
 
 #[test]
-fn a_program_that_is_not_to_wait_at_its_end_leaves_all_in_the_spool() {
+fn a_program_with_exit_timeout_zero_leaves_all_events_in_the_spool() {
     const COUNT: u64 = 50_000;
     let mut server = Server::start();
     server.kill();

@@ -89,7 +89,7 @@ fn pages_of_other_sites_and_other_names_of_the_host_are_refused() {
 }
 
 #[test]
-fn a_change_wants_the_scope_operate_and_is_recorded_with_the_client() {
+fn a_change_requires_the_scope_operate_and_is_audited_with_the_client() {
     let server = start("operate", &[]);
     let (status, _) = server.order("POST", "/batch-tasks", &crate::nightly());
     assert!(status < 300, "{status}");
@@ -123,7 +123,7 @@ fn why_failed_returns_the_same_over_http_and_stdio() {
 }
 
 #[test]
-fn a_body_that_is_no_request_is_refused_by_the_codes_of_the_protocol() {
+fn malformed_bodies_are_refused_with_error_codes_of_the_protocol() {
     let server = start("read", &[]);
     let list = rpc("tools/list", &json!({}));
     let old = list.replace("2.0", "1.0");

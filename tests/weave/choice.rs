@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{Project, good};
 
 #[test]
-fn what_can_not_be_woven_is_left_out() {
+fn functions_that_cannot_be_woven_are_left_out() {
     let project = Project::new();
     let first = good(run(project.monitor("build -p shop", None)));
     assert!(first.stderr.contains("warning: `shop::short` is not monitored: too many words"), "{}", first.stderr);

@@ -72,7 +72,7 @@ fn a_project_that_has_attributes_already_has_one_tree() {
 }
 
 #[test]
-fn who_ships_for_others_does_so_by_https_as_well() {
+fn the_shipper_for_other_programs_also_uses_https() {
     let folder = tempfile::tempdir().unwrap();
     let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -127,7 +127,7 @@ async fn refused_events_wait_in_the_spool_and_the_next_launch_reports_it() {
 }
 
 #[test]
-fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
+fn work_passed_to_other_threads_belongs_to_the_call_that_passed_it() {
     let (server, project) = (
         Server::start(),
         Project::of(

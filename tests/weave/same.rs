@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Project, good, lines, tree};
 
 #[test]
-fn a_project_runs_as_without_and_is_seen_as_a_tree() {
+fn a_woven_project_runs_unchanged_and_is_recorded_as_a_tree() {
     let (server, project) = (Server::start(), Project::new());
     let plain = good(run(project.cargo("run --locked -p shop")));
     let before = project.files();

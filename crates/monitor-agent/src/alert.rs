@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_goes_to_who_is_named_or_to_the_agents_user() {
+    fn mail_is_sent_to_the_named_recipients_or_the_user_of_the_agent() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (program, sent) = (folder.path().join("sendmail"), folder.path().join("sent"));

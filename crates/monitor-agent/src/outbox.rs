@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn events_wait_in_order_until_they_are_taken_and_keep_their_numbers() {
+    fn events_wait_in_order_until_they_are_accepted_and_keep_their_numbers() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
         let first = Teller::new("db-1", false);

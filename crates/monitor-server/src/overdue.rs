@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn workers_are_looked_for_as_time_goes_by() {
+    async fn a_silent_worker_is_lost_as_time_passes() {
         let mut looks = Looks::begin().await;
         assert_eq!(looks.seconds_to_loss().await.1, ["worker-online", "worker-lost"]);
         looks.end().await;

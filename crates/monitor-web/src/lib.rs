@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_there_in_every_coding_that_makes_them_smaller() {
+    fn files_are_embedded_in_every_encoding_that_makes_them_smaller() {
         for path in Page::iter().filter(|path| path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".html")) {
             let asset = asset(&path).expect("it is embedded");
             let [br, zstd, gzip] = ["br", "zstd", "gzip"].map(|coding| asset.coded(coding));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_as_small_as_it_was_meant_to_be() {
+    fn the_page_does_not_exceed_its_size_limits() {
         if missing().is_some() {
             return;
         }

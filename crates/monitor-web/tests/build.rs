@@ -86,7 +86,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn without_node_there_is_an_empty_page_and_a_reason() {
+fn without_node_the_page_is_empty_and_the_error_names_the_reason() {
     let house = House::new();
     let mut request = house.request("page");
     request.path = house.path("bin").into();
@@ -100,7 +100,7 @@ fn without_node_there_is_an_empty_page_and_a_reason() {
 }
 
 #[test]
-fn a_node_that_is_too_old_is_named() {
+fn an_outdated_node_is_refused_with_its_version() {
     let house = House::new();
     house.program("npm", NPM);
     for version in ["18.20.4", "20.18.3", "21.7.0", "22.11.0", "nonsense"] {

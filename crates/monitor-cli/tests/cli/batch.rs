@@ -174,7 +174,7 @@ impl Drop for Agent {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_that_works_here_is_asked_unless_a_server_is_named() {
+fn commands_go_to_the_local_agent_unless_a_server_is_given() {
     let agent = Agent::start(&[("gold", "shell = \"exit 3\"\nrules = [\"0 0 1 1 *\"]")]);
     let server = Tasks::start();
     server.run(&["task", "add", "--name", "tin", "--", "true"]);

@@ -30,7 +30,7 @@ fn story(server: &TestServer) {
 }
 
 #[test]
-fn events_are_aligned_lines_and_names_harmless() {
+fn events_are_printed_as_aligned_lines_with_escaped_names() {
     let server = TestServer::start();
     story(&server);
     // A wide character occupies two columns.
@@ -251,7 +251,7 @@ impl Events {
 }
 
 #[test]
-fn a_command_that_is_killed_goes_on_where_it_was() {
+fn a_killed_command_resumes_at_its_stored_position() {
     let server = TestServer::start();
     let folder = tempfile::tempdir().unwrap();
     let position = folder.path().join("position").display().to_string();
@@ -323,7 +323,7 @@ fn handlers_that_panic_are_named_and_the_others_go_on() {
 }
 
 #[test]
-fn a_state_begins_with_what_there_is_and_is_loaded_anew_after_a_gap() {
+fn a_state_starts_with_stored_data_and_is_reloaded_after_a_gap() {
     let forgetful = ["--listen", "127.0.0.1:0", "--stream-buffer-bytes", "1", "--stream-keep-bytes", "1"];
     let server = TestServer::with(&forgetful, tempfile::tempdir().unwrap());
     story(&server);
@@ -356,7 +356,7 @@ fn a_state_begins_with_what_there_is_and_is_loaded_anew_after_a_gap() {
 }
 
 #[test]
-fn a_server_that_is_away_at_first_is_waited_for() {
+fn the_receiver_waits_for_a_server_that_is_not_running_yet() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (notices, told) = mpsc::channel();
     let mut receiver =

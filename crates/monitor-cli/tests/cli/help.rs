@@ -46,7 +46,7 @@ fn the_overview_fits_on_a_screen_and_all_commands_are_listed() {
 }
 
 #[test]
-fn a_wrong_command_line_is_2_and_named() {
+fn an_invalid_command_line_ends_with_exit_code_2_and_a_reason() {
     for (args, words) in [
         (&[][..], "Usage"),
         (&["nope"], "nope"),

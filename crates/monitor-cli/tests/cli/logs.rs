@@ -23,7 +23,7 @@ fn server() -> TestServer {
 }
 
 #[test]
-fn lines_are_shown_harmless_with_time_level_and_name() {
+fn lines_are_shown_escaped_with_time_level_and_name() {
     let server = server();
     let all = "\
 1970-01-01 00:00:00.001  info   nightly: begin n=1000

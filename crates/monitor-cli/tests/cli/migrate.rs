@@ -69,7 +69,7 @@ fn a_tree_that_was_broken_off_is_finished_by_the_next_migration() {
 }
 
 #[test]
-fn servers_that_are_wrong_are_named() {
+fn invalid_source_and_target_servers_are_refused() {
     let from = TestServer::start();
     let words = |arguments: &[&str], code: i32| {
         let output = monitor(&[&["migrate"], arguments].concat()).assert().code(code).get_output().stderr.clone();

@@ -51,7 +51,7 @@ fn short_pages() -> Vec<Value> {
 }
 
 #[test]
-fn a_list_of_tasks_goes_on_until_its_limit_or_the_end() {
+fn a_list_of_tasks_continues_up_to_its_limit_or_the_last_task() {
     let pages = short_pages();
     let (url, requests) = server_with(pages.clone());
     let list = ["queue", "tasks", "--state", "failed", "--sort", "-runtime", "--offset", "2", "--server", &url];

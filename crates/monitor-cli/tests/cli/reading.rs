@@ -209,7 +209,7 @@ fn a_missing_run_ends_with_exit_code_4_and_an_invalid_id_with_2() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     let server = TestServer::start();
     let mut events = vec![started(ROOT, 1, None, "root")];
     events.extend((2..=5_000).map(|id| started(ROOT, id, Some(1), "a child with a name that takes its place in the pipe")));

@@ -36,7 +36,7 @@ fn settings_come_from_flags_then_the_environment() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn data_goes_to_the_user_s_data_folder_by_default() {
+fn data_is_stored_in_the_data_folder_of_the_user_by_default() {
     let home = tempfile::tempdir().unwrap();
     for (xdg, folder) in [(None, "home/.local/share/monitor"), (Some(home.path().join("xdg")), "xdg/monitor")] {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
@@ -94,7 +94,7 @@ fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
 
 #[cfg(unix)]
 #[test]
-fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
+fn a_data_folder_that_is_writable_by_others_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     for (mode, is_said) in [(0o777, true), (0o1777, true), (0o720, true), (0o755, false), (0o700, false)] {
         let data = tempfile::tempdir().unwrap();

@@ -64,7 +64,7 @@ fn damage(path: &Path) {
 }
 
 #[test]
-fn the_list_shows_who_left_what() {
+fn the_list_shows_programs_and_their_remaining_events() {
     let spool = TestSpool::new();
     spool.dead(1, "nightly");
     spool.dead(2, "\u{1b}[31mred\u{202e}");
@@ -88,7 +88,7 @@ fn the_list_shows_who_left_what() {
 }
 
 #[test]
-fn an_empty_spool_is_no_error_and_one_that_is_off_is() {
+fn an_empty_spool_is_no_error_but_a_disabled_spool_is() {
     let spool = TestSpool::new();
     for args in [&["list"][..], &["ship"], &["clear"], &["clear", "--yes"]] {
         spool.run(args).success();

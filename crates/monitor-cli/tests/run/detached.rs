@@ -39,7 +39,7 @@ pub(crate) fn text(args: &[&str], house: &House) -> (Option<i32>, String, String
 }
 
 #[test]
-fn a_detached_run_goes_on_and_is_found_again() {
+fn a_detached_run_continues_and_can_be_found_again() {
     let house = House::new();
     let id = detach(
         &house,

@@ -243,7 +243,7 @@ fn the_last_command_of_each_script_ends_with_it() {
 
 /// After very many commands the trap is removed, and the script continues as if there had never been one.
 #[test]
-fn a_script_of_very_many_commands_is_let_alone_at_last() {
+fn the_trap_is_removed_from_a_script_after_very_many_commands() {
     let house = House::new();
     let script = "for ((n = 0; n < 5100; n++)); do :; done; echo a b; echo $_; trap -p DEBUG; echo $MONITOR_PARENT_ID";
     std::fs::write(house.folder.path().join("it.sh"), script).unwrap();

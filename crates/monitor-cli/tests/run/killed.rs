@@ -57,7 +57,7 @@ fn a_command_whose_launcher_was_killed_ends_with_its_own_code() {
 }
 
 #[test]
-fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended() {
+fn a_foreground_command_is_recorded_as_ended_after_its_launcher_was_killed() {
     let house = House::new();
     let script = "echo $$ > pid; while ! [ -e go ]; do sleep 0.02; done; exit 7";
     let mut launcher = house.run(&[], &["sh", "-c", script]).spawn().unwrap();
@@ -205,7 +205,7 @@ fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
 }
 
 #[test]
-fn a_run_that_has_lost_all_who_watch_it_is_lost_in_the_end() {
+fn a_run_without_any_supervisor_is_lost_once_it_has_ended() {
     let house = House::new();
     let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done");
     kill(pid_of(&house, &id, "launcher"), "STOP");

@@ -97,7 +97,7 @@ fn a_log_file_beyond_its_limit_keeps_the_first_and_the_last_bytes() {
 
 /// A file system of 64 KiB in a separate namespace, where any user may mount file systems.
 #[test]
-fn a_full_disk_costs_the_file_and_nothing_else() {
+fn a_full_disk_truncates_only_the_log_file() {
     let may_mount = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
     if !may_mount.is_ok_and(|status| status.success()) {
         eprintln!("nothing may be mounted here, not even in a namespace: the unit test of /dev/full has to do");

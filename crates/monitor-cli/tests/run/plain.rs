@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::harness::{House, end_of, kill, line_of, output, wait_for};
 
 #[test]
-fn a_command_is_recorded_with_all_that_is_known_of_it() {
+fn a_command_is_recorded_with_all_its_properties() {
     let house = House::new();
     let run = house.run(
         &["--name", "sort it", "--batch", "b7", "--mask", "key"],
@@ -105,7 +105,7 @@ fn exit_codes_are_the_commands_own_and_the_launchers_are_apart() {
 
 /// A signal to the launcher is a request to end, however the command reacts. Any other end by a signal is a failure.
 #[test]
-fn one_that_was_asked_to_end_is_cancelled() {
+fn a_command_that_ends_on_request_is_cancelled() {
     for (to_launcher, command, state, signal, code) in [
         (true, "echo $$ > ready; exec sleep 600", "cancelled", Some(15), None),
         (true, "trap 'exit 4' TERM; echo $$ > ready; while :; do sleep 0.05; done", "cancelled", None, Some(4)),
@@ -128,7 +128,7 @@ fn one_that_was_asked_to_end_is_cancelled() {
 
 /// The same as without the launcher: a program that does not need its working folder runs in any.
 #[test]
-fn a_folder_that_was_removed_or_may_not_be_entered_is_none_of_the_launchers_business() {
+fn a_removed_or_inaccessible_working_folder_does_not_stop_the_launcher() {
     let house = House::new();
     let run = house.run(&[], &["printf", "ran"]);
     let own = {
@@ -311,7 +311,7 @@ fn a_server_that_is_away_changes_nothing() {
 }
 
 #[test]
-fn two_hundred_at_once() {
+fn two_hundred_concurrent_runs_are_recorded() {
     let house = House::new();
     let children: Vec<_> = (0..200)
         .map(|number| {

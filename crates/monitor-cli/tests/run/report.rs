@@ -149,7 +149,7 @@ fn a_signal_leaves_a_whole_file() {
 }
 
 #[test]
-fn a_place_that_takes_no_file_is_refused_before_the_command_runs() {
+fn an_unwritable_report_path_is_refused_before_the_command_runs() {
     let house = House::new();
     let made = Command::new("mkfifo").arg(house.folder.path().join("pipe")).status().unwrap();
     assert!(made.success());
@@ -265,7 +265,7 @@ fn an_export_has_no_markup_of_names_and_nothing_that_is_redacted() {
 }
 
 #[test]
-fn what_only_an_html_file_takes_is_refused_elsewhere() {
+fn options_of_html_reports_are_refused_for_other_formats() {
     let server = talkative();
     for (args, code, words) in [
         (&["--compare", "1"][..], 2, "--compare needs --format html"),

@@ -138,7 +138,7 @@ fn hooks_read_the_run_and_not_the_input_of_the_command() {
 }
 
 #[test]
-fn the_hook_after_it_runs_without_a_launcher_as_well() {
+fn the_after_hook_also_runs_without_a_launcher() {
     let house = House::new();
     let options = ["--after", "echo $MONITOR_RUN_EXIT_CODE > after"];
     let id = detach(&house, &options, "while ! [ -e go ]; do sleep 0.02; done; exit 7");
@@ -169,7 +169,7 @@ fn exit_codes_have_their_configured_meanings() {
 }
 
 #[test]
-fn what_takes_long_is_warned_of() {
+fn a_long_run_causes_a_warning() {
     let house = House::new();
     let log = |process: &Value| house.get(&format!("/roots/1/processes/{}/logs", process["id"].as_str().unwrap())).to_string();
     let id = detach(&house, &["--warn-after", "100ms"], "while ! [ -e go ]; do sleep 0.02; done");
@@ -197,7 +197,7 @@ fn streams_of_a_detached_run_are_distinguished() {
 
 /// Only a privileged user can run commands as another user; others get an error.
 #[test]
-fn a_command_runs_as_the_user_that_it_is_to() {
+fn a_command_runs_as_the_given_user() {
     let house = House::new();
     let out = output(house.run(&["--user", "nobody", "--cwd", "/"], &["sh", "-c", "id -un; echo $HOME $USER; id -G"]), b"");
     let said = String::from_utf8_lossy(&out.stdout);

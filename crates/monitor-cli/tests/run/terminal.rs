@@ -131,7 +131,7 @@ fn a_terminal_that_is_closed_hangs_up() {
 
 /// A process that ignores SIGHUP reads the end of the input.
 #[test]
-fn a_terminal_that_goes_away_is_gone_for_the_command_too() {
+fn a_command_reads_the_end_of_input_after_its_terminal_is_gone() {
     let house = House::new();
     let run = house.run(&[], &["sh", "-c", "trap '' HUP; echo ready; cat; echo over > over"]);
     // A terminal emulator that crashes; the launcher ignores the signal as well.
@@ -171,7 +171,7 @@ fn control_c_ends_the_wait_for_the_next_attempt() {
 }
 
 #[test]
-fn one_that_is_ended_by_control_c_is_not_tried_again() {
+fn a_command_ended_by_control_c_is_not_retried() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut child = terminal.start(house.run(&["--retry", "3", "--backoff", "1ms"], &["sh", "-c", "echo tried; exec sleep 600"]));
@@ -213,7 +213,7 @@ fn the_session_leader_may_be_outside_the_pid_namespace() {
 }
 
 #[test]
-fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
+fn a_background_command_receives_keys_after_fg() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));
@@ -233,7 +233,7 @@ fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
 
 /// A shell edits input in terminal modes that only apply while it waits.
 #[test]
-fn one_that_began_in_the_background_leaves_and_has_the_modes_of_the_terminal() {
+fn a_background_command_has_and_leaves_normal_terminal_modes_after_fg() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));
@@ -364,7 +364,7 @@ print('polled', os.read(2, 100).decode().strip(), 'and', sys.stdin.read(), flush
 
 /// Its output is a terminal, but another program of the pipe reads the keys.
 #[test]
-fn keys_stay_with_the_one_who_reads_them() {
+fn keys_go_to_the_program_of_the_pipe_that_reads_them() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_remembered_within_bounds() {
+    fn the_number_of_remembered_clients_is_bounded() {
         let pace = Pace::new(Duration::from_secs(1), 1);
         let start = Instant::now();
         let client = |n: u32| IpAddr::from(n.to_be_bytes());

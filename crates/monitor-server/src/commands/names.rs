@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_for_those_that_are_named() {
+    fn a_command_selects_the_named_workers() {
         let all = ["a@h", "b@h:8", "b@h:9", "c@k:1#00000000", "c@k:1#00000000"];
         let gone = WorkerId::new(100).unwrap().to_string();
         let none: [&str; 0] = [];

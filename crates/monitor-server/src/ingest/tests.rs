@@ -143,7 +143,7 @@ async fn a_batch_is_answered_once_it_is_stored_and_then_published() {
 }
 
 #[tokio::test]
-async fn all_that_waits_becomes_one_transaction() {
+async fn waiting_batches_are_stored_in_the_same_transaction() {
     let bench = bench(1 << 20);
     let mut sent = vec![bench.send(batch(1, 1, vec![beat(1)])).await];
     assert_eq!(bench.entered.recv().unwrap(), 1);
@@ -173,7 +173,7 @@ async fn a_full_queue_returns_busy_and_accepts_batches_again_later() {
 }
 
 #[tokio::test]
-async fn what_waits_is_counted_in_bytes_with_all_its_texts() {
+async fn waiting_batches_are_counted_in_bytes_including_their_texts() {
     let bench = bench(100_000);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
@@ -215,7 +215,7 @@ async fn a_batch_that_fails_fails_alone() {
 }
 
 #[tokio::test]
-async fn what_waits_is_stored_before_the_end() {
+async fn waiting_batches_are_stored_before_the_writer_stops() {
     let bench = bench(1 << 20);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_who_wants_none_of_it_makes_but_a_part_of_it_json_at_once() {
+    fn a_reader_without_matching_events_encodes_only_a_part_at_a_time() {
         let live = Live::new(0, usize::MAX, 9);
         live.publish(changes(1..=20_000));
         let nobody = Wanted { name: Some("of nothing".to_owned()), ..Wanted::default() };

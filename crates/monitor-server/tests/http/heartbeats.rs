@@ -198,7 +198,7 @@ async fn invalid_pings_are_refused_with_the_allowed_form_and_later_pings_count()
 }
 
 #[tokio::test]
-async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
+async fn unknown_and_malformed_keys_get_the_same_answer_and_are_rate_limited() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;
     let endless = format!("/ping/{}", "a".repeat(2_000));

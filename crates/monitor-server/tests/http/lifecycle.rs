@@ -34,7 +34,7 @@ async fn a_folder_in_use_is_refused_and_is_free_again_after_the_stop() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_on_without_a_word() {
+async fn only_loopback_addresses_need_no_explicit_permission() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let config = Config { listen: address.parse().unwrap(), ..config(&folder) };
@@ -110,7 +110,7 @@ async fn a_request_that_never_ends_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn a_slow_head_is_given_up() {
+async fn a_slow_request_head_ends_with_a_timeout() {
     let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(50)).await;
     server.raw("GET /healthz HTTP/1.1\r\nhost: local").await;
     server.ask("/healthz").await;

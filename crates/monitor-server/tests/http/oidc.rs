@@ -239,7 +239,7 @@ async fn all_sessions_of_a_user_have_the_role_of_the_last_login() {
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
+async fn a_callback_is_accepted_once_and_only_from_the_browser_that_began() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     let mut ada = Browser::new();
@@ -333,7 +333,7 @@ async fn logins_of_users_without_a_role_do_not_block_other_users() {
 }
 
 #[tokio::test]
-async fn keys_of_the_provider_are_asked_for_again_when_they_are_others() {
+async fn keys_of_the_provider_are_fetched_again_after_a_rotation() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
@@ -397,7 +397,7 @@ async fn a_login_begins_where_it_ends_and_by_https_its_cookie_is_secure() {
 }
 
 #[tokio::test]
-async fn without_a_provider_there_is_no_way_by_one() {
+async fn without_a_provider_its_routes_do_not_exist() {
     let server = TestServer::start().await;
     assert!(!server.get("/login").send().await.unwrap().text().await.unwrap().contains("oidc"));
     for path in ["/login/oidc", "/login/oidc/callback?code=x&state=y"] {

@@ -17,7 +17,7 @@ async fn the_page_is_one_document_at_tasks_and_below() {
 }
 
 #[tokio::test]
-async fn its_files_are_cached_for_ever_and_it_is_asked_for_anew() {
+async fn files_of_the_page_are_cached_permanently_and_the_page_is_revalidated() {
     let server = TestServer::start().await;
     let html = String::from_utf8(monitor_web::index().bytes.into_owned()).unwrap();
     // Without Node, the page consists only of a notice.

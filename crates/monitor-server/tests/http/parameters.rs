@@ -145,7 +145,7 @@ async fn an_unsupported_method_returns_the_allowed_methods() {
 }
 
 #[tokio::test]
-async fn right_parameters_are_taken() {
+async fn valid_parameters_are_accepted() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     for (path, list, expected) in [

@@ -67,7 +67,7 @@ async fn a_tree_shows_the_failing_path_with_its_cause_first() {
 }
 
 #[tokio::test]
-async fn long_lists_go_on_at_the_next_page() {
+async fn long_lists_continue_on_the_next_page() {
     let server = TestServer::start().await;
     let events: Vec<_> = (1..=250_u64)
         .map(|number| started(&format!("{number:032x}"), &format!("{number:016x}"), None, &format!("job {number}.")))

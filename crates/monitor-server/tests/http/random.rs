@@ -9,7 +9,7 @@ proptest! {
     #![proptest_config(corpus::cases(16, 1))]
 
     #[test]
-    fn any_damaged_batch_is_read_alike_by_both_readers(bytes in corpus::damaged("server_batch")) {
+    fn both_parsers_return_the_same_for_any_damaged_batch(bytes in corpus::damaged("server_batch")) {
         fuzz::batch(&bytes);
     }
 

@@ -36,7 +36,7 @@ fn events_of_agent(time_us: u64) -> [Value; 4] {
 }
 
 #[tokio::test]
-async fn what_an_agent_decides_is_accepted_from_its_own_token_and_from_admins_alone() {
+async fn decisions_of_an_agent_are_accepted_only_with_its_token_or_from_admins() {
     let server = TestServer::start().await;
     let tokens = [
         (None, 403),

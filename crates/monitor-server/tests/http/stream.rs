@@ -97,7 +97,7 @@ async fn each_event_is_streamed_with_the_resulting_state_after_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_reader_goes_on_where_it_was() {
+async fn a_reader_resumes_after_its_last_event() {
     let server = TestServer::start().await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     server.send(&tree()).await;
@@ -126,7 +126,7 @@ async fn a_reader_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
+async fn an_unknown_position_causes_a_single_reset_and_the_stream_continues() {
     let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(0))).await;
     server.send(&tree()).await;
     let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
@@ -476,7 +476,7 @@ async fn evicted_events_that_a_reader_filters_out_cause_no_reset() {
 }
 
 #[tokio::test]
-async fn a_reader_who_reads_nothing_is_cut_off() {
+async fn a_reader_that_does_not_read_is_disconnected() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(200);
         config.max_subscribers = 1;

@@ -131,7 +131,7 @@ async fn a_page_of_another_port_may_not_listen() {
 }
 
 #[tokio::test]
-async fn it_lives_longer_than_an_idle_connection_and_ends_with_the_server() {
+async fn a_websocket_outlives_the_idle_timeout_and_ends_with_the_server() {
     let server = TestServer::with(|config| {
         config.idle_timeout = Duration::from_millis(50);
         config.stream_heartbeat = Duration::from_millis(200);

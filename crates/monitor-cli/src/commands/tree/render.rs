@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_that_are_alike_have_one_line() {
+    fn similar_siblings_share_a_line() {
         let file = |inner: usize| std::iter::once((1, "file", "succeeded")).chain(std::iter::repeat_n((2, "line", "succeeded"), inner));
         let mut shape = vec![(0, "", "running")];
         shape.extend(file(3).chain(file(5)).chain(file(1)));

@@ -172,7 +172,7 @@ async fn a_webhook_is_signed_json_with_an_id_that_stays() {
 
 /// The responses are those in the documentation of the chats.
 #[tokio::test]
-async fn a_chat_that_answers_200_with_a_number_has_not_taken_the_message() {
+async fn a_chat_that_answers_200_with_an_error_code_has_refused_the_message() {
     let (receiver, url) = Receiver::start().await;
     let sender = sender();
     let url = || value(format!("{url}/robot/send?access_token=0123456789abcdef"));
@@ -413,7 +413,7 @@ async fn a_refused_mail_reports_the_reason_and_required_tls_is_never_skipped() {
 }
 
 #[tokio::test]
-async fn a_login_goes_to_the_mail_server_and_into_no_message() {
+async fn a_login_is_sent_only_to_the_mail_server_and_appears_in_no_message() {
     let folder = tempfile::tempdir().unwrap();
     let (server, taken) = mail_server(&["AUTH PLAIN"], None).await;
     let password = Some(file(&folder, "password", "hunter22"));

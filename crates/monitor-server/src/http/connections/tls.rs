@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_an_authority_s_is_known() {
+    fn ca_certificates_are_recognized() {
         use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
         for (is_ca, expected) in [
             (IsCa::Ca(BasicConstraints::Unconstrained), true),
