@@ -157,7 +157,7 @@ fn pipelined_requests_are_answered_in_order_and_garbage_is_refused() {
 
 /// A foreign page whose name now resolves to this machine, and a page that sends cross-origin requests.
 #[test]
-fn pages_of_others_neither_read_nor_write() {
+fn pages_of_other_origins_can_neither_read_nor_write() {
     let server = Server::start();
     let batch = tree(1, 1).to_string();
     for (headers, status) in [
@@ -317,7 +317,7 @@ fn slow_readers_of_the_stream_share_unread_data_in_little_memory() {
 
 /// The server reports a full queue with `Retry-After`. A real program waits accordingly and loses nothing.
 #[test]
-fn a_program_obeys_a_server_that_asks_it_to_wait() {
+fn a_program_waits_if_the_server_requests_it() {
     // Only a single batch fits, and each batch is more than half of the limit.
     let server = Server::start_with(vec![("MONITOR_MAX_QUEUE_BYTES", "1".into()), ("MONITOR_MAX_PENDING_BYTES", "256KiB".into())]);
     let refused = std::thread::scope(|scope| {

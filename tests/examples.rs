@@ -168,7 +168,7 @@ fn pipeline_refuses_a_missing_folder() {
 }
 
 #[test]
-fn batch_bears_its_mark() {
+fn batch_has_its_batch_mark() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| {
         let mut command = example("batch", server);
@@ -341,7 +341,7 @@ impl Drop for Receiving {
 }
 
 #[test]
-fn receivers_report_a_server_that_is_away_and_wait_for_it() {
+fn receivers_report_an_unreachable_server_and_wait_for_it() {
     let mut server = Server::start();
     server.kill();
     let mut receivers = ["announcer", "dumpcam"].map(|name| {

@@ -224,7 +224,7 @@ fn the_readme_installs_a_crate_from_its_folder() {
 }
 
 #[test]
-fn every_crate_has_its_walls() {
+fn every_crate_has_a_list_of_allowed_dependencies() {
     let packages = packages();
     let members: BTreeSet<&str> =
         packages.values().filter(|package| package.source.is_none()).map(|package| package.name.as_str()).collect();

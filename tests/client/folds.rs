@@ -73,7 +73,7 @@ fn an_error_text_that_first_appears_after_many_failures_is_found() {
 }
 
 #[test]
-fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
+fn named_processes_and_their_descendants_are_folded_too() {
     for server in [Server::start(), Server::start_without_spool()] {
         let mut by_hand = worker(&server, &["by-hand", "5000"]);
         by_hand.env("MONITOR_EXIT_TIMEOUT", "1m");
@@ -182,7 +182,7 @@ fn name(process: &Value) -> &str {
 }
 
 #[test]
-fn a_fold_is_seen_while_it_grows() {
+fn a_fold_is_visible_while_it_grows() {
     let server = Server::start();
     let mut child = worker(&server, &["grows"]).spawn().unwrap();
     let so_far = || {

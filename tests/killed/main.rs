@@ -193,7 +193,7 @@ fn a_program_that_ends_by_itself_has_sent_all_and_leaves_no_folder() {
 }
 
 #[test]
-fn a_panic_that_aborts_leaves_all_that_was_recorded() {
+fn a_panic_that_aborts_keeps_all_recorded_events() {
     let server = Server::start();
     let mut counting = start(aborter(Some(&server)), &server, 2_000, "panic");
     assert_eq!(counting.wait().signal(), Some(libc::SIGABRT));
@@ -250,7 +250,7 @@ fn events_recorded_without_a_server_outlive_the_program() {
 }
 
 #[test]
-fn a_flush_that_no_server_answers_ends_with_its_time_and_nothing_is_lost() {
+fn a_flush_without_a_server_ends_at_its_timeout_and_loses_nothing() {
     let mut server = Server::start();
     server.kill();
     let finished = run(worker(&server, &["flush-times-out"]));

@@ -29,7 +29,7 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn two_calls_find_out_why_something_failed() {
+fn two_calls_show_why_a_run_failed() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);

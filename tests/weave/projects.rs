@@ -52,7 +52,7 @@ fn wrappers_that_the_project_has_are_called() {
 
 /// The project's own recorder records the attributes and the woven functions.
 #[test]
-fn a_project_that_has_attributes_already_has_one_tree() {
+fn a_project_that_already_has_attributes_makes_a_single_tree() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let (server, project) = (
         Server::start(),
@@ -173,7 +173,7 @@ fn work_passed_to_other_threads_belongs_to_the_call_that_passed_it() {
 
 /// A `no_std` crate without any explicit settings for the compiler.
 #[test]
-fn a_crate_without_std_is_woven_all_the_same() {
+fn a_crate_without_std_is_woven_too() {
     let (server, project) = (Server::start(), Project::of("bare", "", "fn main() {\n    println!(\"{:?}\", bare::twice(4));\n}\n"));
     let lib = "#![no_std]\n\npub fn twice(n: u8) -> Result<u8, &'static str> {\n    grow(n, 2).ok_or(\"too large\")\n}\n\n\
                fn grow(n: u8, by: u8) -> Option<u8> {\n    if by == 1 {\n        return Some(n);\n    }\n    grow(n, by - 1)?.checked_add(n)\n}\n";

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_again_had_not_jumped() {
+    fn a_clock_that_is_set_back_to_the_right_time_has_not_jumped() {
         let mut watch = Watch::default();
         watch.judge(look(1_000, 5), || false);
         watch.judge(look(5_000, 6), || false);

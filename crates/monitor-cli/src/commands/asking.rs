@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_names_and_patterns() {
+    fn a_destination_consists_of_names_and_patterns() {
         let to = |words: &[&str]| destination(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
         assert_eq!(to(&["a@h", "", "b@*", "c@?"]), CommandTo { workers: vec!["a@h".to_owned()], glob: Some("{b@*,c@?}".to_owned()) });
         assert_eq!(to(&["x*"]).glob.as_deref(), Some("x*"));

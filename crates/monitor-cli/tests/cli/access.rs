@@ -15,7 +15,7 @@ fn run(server: &TestServer, args: &[&str], stdin: &str) -> (i32, String, String)
 }
 
 #[test]
-fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
+fn tokens_are_created_listed_and_revoked_while_a_server_runs() {
     let server = TestServer::start();
     let (_, token, said) = run(&server, &["token", "create", "build-7", "--scope", "ingest,read", "--expires", "90d"], "");
     let token = token.trim();
@@ -249,7 +249,7 @@ fn the_token_of_the_data_folder_is_sent_to_no_other_program() {
 }
 
 #[test]
-fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
+fn a_server_with_tls_is_addressed_by_the_name_in_its_certificate() {
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));

@@ -79,7 +79,7 @@ fn a_task_is_added_edited_paused_restored_and_deleted() {
 }
 
 #[test]
-fn mistakes_that_the_server_finds_are_lines_and_end_with_2() {
+fn mistakes_found_by_the_server_are_printed_as_lines_and_exit_with_2() {
     let server = Tasks::start();
     let (code, said) = failing(&server, &["task", "add", "--name", "a b", "--rule", "61 * * * *", "--zone", "Nowhere", "--", "true"]);
     let lines: Vec<&str> = said.lines().collect();

@@ -62,7 +62,7 @@ fn a_copy_in_the_data_folder_outlives_a_restart() {
 }
 
 #[test]
-fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
+fn a_copy_made_under_load_is_complete_and_replaces_an_older_copy() {
     let server = TestServer::start();
     let folder = tempfile::tempdir().unwrap();
     let (copy, direct) = (folder.path().join("copy.db"), folder.path().join("direct.db"));
@@ -199,7 +199,7 @@ fn incomplete_copies_are_refused_with_a_reason() {
 }
 
 #[test]
-fn counts_that_are_not_those_of_the_processes_are_found() {
+fn counts_that_differ_from_the_stored_processes_are_detected() {
     let server = TestServer::start();
     server.send(1, &tree(0));
     let data = server.stop();

@@ -113,7 +113,7 @@ fn a_crontab_is_imported_once_and_an_interrupted_import_is_completed() {
 }
 
 #[test]
-fn a_server_that_is_away_and_a_crontab_that_is_not_there_change_nothing() {
+fn an_unreachable_server_and_a_missing_crontab_change_nothing() {
     let (server, cron) = (Tasks::start(), Cron::new(TABLE));
     cron.import(&server, &["--take-over", "--server", "http://127.0.0.1:1"]).assert().code(3);
     assert_eq!(cron.table(), TABLE);

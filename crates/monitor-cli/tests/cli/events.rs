@@ -286,7 +286,7 @@ fn a_killed_command_resumes_at_its_stored_position() {
 }
 
 #[test]
-fn handlers_that_panic_are_named_and_the_others_go_on() {
+fn handlers_that_panic_are_reported_and_the_others_continue() {
     let server = TestServer::start();
     story(&server);
     let (notices, told) = mpsc::channel();

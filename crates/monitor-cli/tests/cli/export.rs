@@ -245,7 +245,7 @@ fn an_export_larger_than_the_body_limit_is_imported_in_parts() {
 }
 
 #[test]
-fn an_import_leaves_when_it_is_done() {
+fn an_import_goes_offline_when_it_is_complete() {
     let server = rich();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tree");
@@ -257,7 +257,7 @@ fn an_import_leaves_when_it_is_done() {
 }
 
 #[test]
-fn a_server_that_has_no_room_is_named_while_an_import_waits() {
+fn an_import_reports_a_server_without_space_while_it_waits() {
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     let server = rich();
     let folder = tempfile::tempdir().unwrap();

@@ -71,7 +71,7 @@ fn awkward_names_are_shown_and_never_sent_raw() {
 
 /// An error of many lines is one line in a list, and its causes are below it in the tree.
 #[test]
-fn errors_are_short_and_have_their_causes() {
+fn errors_are_short_and_include_their_causes() {
     let server = TestServer::start();
     let mut end = ended(ROOT, 2, 1_000, Some("exit code 1\nTraceback:\n  File x\nValueError: bad"));
     end["error"]["chain"] = json!(["no such table", "disk\u{9b}31m full"]);

@@ -58,7 +58,7 @@ fn data_is_stored_in_the_data_folder_of_the_user_by_default() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_stops_it_in_good_order() {
+fn a_signal_stops_the_server_gracefully() {
     for signal in ["TERM", "INT"] {
         let mut server = TestServer::start();
         server.send(1, &[started(ROOT, 1, None, "kept")]);
@@ -70,7 +70,7 @@ fn a_signal_stops_it_in_good_order() {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
+fn closing_the_terminal_stops_the_server_unless_sighup_is_ignored() {
     // The signal disposition of the test process must not affect the result.
     for (hangup, outlives) in [("trap - HUP; exec env --default-signal=HUP", false), ("trap '' HUP; exec", true)] {
         let data = tempfile::tempdir().unwrap();

@@ -166,7 +166,7 @@ fn clear_removes_only_ended_programs_unless_all_is_given() {
 }
 
 #[test]
-fn a_spool_that_others_may_write_to_is_refused_with_words() {
+fn a_spool_that_is_writable_by_others_is_refused_with_a_reason() {
     use std::os::unix::fs::PermissionsExt;
     let spool = TestSpool::new();
     spool.dead(1, "nightly");

@@ -60,7 +60,7 @@ fn the_first_attempt_includes_the_maximum_number_of_attempts() {
 }
 
 #[test]
-fn each_attempt_has_its_error_its_time_and_its_log_and_the_run_has_the_whole_time() {
+fn each_attempt_has_its_own_error_time_and_log_and_the_run_the_total_time() {
     let house = House::new();
     let script = "echo x >> tries; n=$(wc -l < tries); echo try $n; [ $n -ge 3 ] || { echo \"no table $n\" >&2; exit $n; }";
     let out = output(house.run(&["--retry", "3", "--backoff", "20ms"], &["sh", "-c", script]), b"");

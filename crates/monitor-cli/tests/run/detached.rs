@@ -91,7 +91,7 @@ fn a_command_that_cannot_be_started_is_reported_at_once() {
 }
 
 #[test]
-fn kill_ends_all_that_it_has_started() {
+fn kill_ends_all_processes_of_the_run() {
     let house = House::new();
     let script =
         "(setsid sh -c 'echo $$ > far; exec sleep 600' &); trap 'echo told; exit 5' TERM; echo $$ > near; while :; do sleep 0.05; done";
@@ -159,7 +159,7 @@ fn a_reused_pid_is_not_taken_for_a_process_of_the_run() {
 
 /// A detached run is not ended together with the run that started it.
 #[test]
-fn a_detached_run_outlives_the_run_that_asked_for_it() {
+fn a_detached_run_outlives_the_run_that_started_it() {
     let house = House::new();
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     let script = format!("{} run --detach --name inner -- sleep 600 > id; sleep 600", monitor.display());
@@ -173,7 +173,7 @@ fn a_detached_run_outlives_the_run_that_asked_for_it() {
 }
 
 #[test]
-fn a_run_that_is_not_there_or_damaged_is_answered_clearly() {
+fn a_missing_or_damaged_run_is_reported_clearly() {
     let house = House::new();
     let (code, _, why) = text(&["detached", "logs", "nothing"], &house);
     assert!(code == Some(4) && why.contains("there is no run \"nothing\""), "{why}");

@@ -21,7 +21,7 @@ fn outline(tree: &[Value]) -> String {
 }
 
 #[test]
-fn the_commands_of_a_script_are_processes_of_their_own() {
+fn the_commands_of_a_script_are_separate_processes() {
     let house = House::new();
     let script = "#!/bin/bash\nset -eu\nx=$(echo inner)\nfor n in 1 2; do\n  echo $n $x\ndone\nfalse || true\nbash below.sh\necho \"last $_ $?\" >&2\nexit 4\n";
     std::fs::write(house.folder.path().join("script.sh"), script).unwrap();
@@ -254,7 +254,7 @@ fn the_trap_is_removed_from_a_script_after_very_many_commands() {
 
 /// Traces, traps, a closed feed and user settings are invisible to the script.
 #[test]
-fn a_script_does_the_same_with_and_without() {
+fn a_script_does_the_same_with_and_without_injection() {
     let house = House::new();
     let scripts = [
         "set -x; echo a; IFS=:; y='b:c'; echo $y; set +x; echo $IFS",

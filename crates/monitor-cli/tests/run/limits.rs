@@ -18,7 +18,7 @@ fn pid_in(house: &House, file: &str) -> u32 {
 }
 
 #[test]
-fn a_timeout_ends_the_command_and_all_that_it_has_started() {
+fn a_timeout_ends_the_command_and_all_its_descendants() {
     let house = House::new();
     let script = format!("{} trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done", straggler(&house, "far"));
     let run = house.run(&["--timeout", "1s", "--grace", "300ms"], &["bash", "-c", &script]);
@@ -185,7 +185,7 @@ fn a_run_that_waits_for_its_next_attempt_can_be_ended() {
 
 /// A signal that the command sends to its own group, or that it survives, is not a request to end the run.
 #[test]
-fn signals_of_the_commands_own_keep_no_attempt_away() {
+fn signals_that_a_command_sends_to_its_own_group_do_not_prevent_retries() {
     let house = House::new();
     let script = "trap '' TERM; kill -TERM 0; echo x >> tries; [ $(wc -l < tries) -ge 2 ]";
     let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);

@@ -74,7 +74,7 @@ fn assert_tidy(house: &House) {
 }
 
 #[test]
-fn without_a_server_the_file_has_the_run_and_the_exit_code_is_the_commands() {
+fn without_a_server_the_report_has_the_run_and_the_exit_code_is_kept() {
     let house = House::new();
     let output = alone(&house, &["--report", "r.html"], &["sh", "-c", "echo a; echo why >&2; exit 3"]).output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..], &output.stderr[..]), (Some(3), &b"a\n"[..], &b"why\n"[..]));
@@ -106,7 +106,7 @@ fn a_report_contains_nested_runs() {
 }
 
 #[test]
-fn with_a_server_the_file_is_the_servers_and_the_run_is_there_too() {
+fn with_a_server_the_report_comes_from_its_data() {
     let house = House::new();
     let status = house.run(&["--report", "r.html", "--name", "both"], &["sh", "-c", "echo a; exit 4"]).status().unwrap();
     assert_eq!(status.code(), Some(4));

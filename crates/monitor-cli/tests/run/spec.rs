@@ -12,7 +12,7 @@ fn stdout(house: &House, options: &[&str], script: &str) -> String {
 }
 
 #[test]
-fn an_id_is_given_once() {
+fn an_id_can_be_used_only_once() {
     let house = House::new();
     let id = detach(&house, &["--id", "nightly-2026"], "exit 3");
     assert_eq!(id, "nightly-2026");
@@ -90,7 +90,7 @@ fn a_secret_is_in_the_environment_and_in_no_file() {
 }
 
 #[test]
-fn the_token_is_the_launchers_own() {
+fn the_command_does_not_see_the_token_of_the_launcher() {
     let house = House::new();
     let mut run = house.run(&[], &["sh", "-c", "echo \"<$MONITOR_TOKEN>\""]);
     run.env("MONITOR_TOKEN", "pm_hush");

@@ -488,7 +488,7 @@ async fn tokens_are_listed_with_scopes_and_expiry_but_without_their_secrets() {
 }
 
 #[tokio::test]
-async fn a_client_s_requests_are_paced() {
+async fn requests_of_a_client_are_rate_limited() {
     let server = TestServer::with(|config| config.max_requests_per_second = 5).await;
     let mut answers = Vec::new();
     while !answers.contains(&429) {

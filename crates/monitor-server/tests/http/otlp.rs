@@ -172,7 +172,7 @@ async fn a_span_without_an_end_is_running_and_a_cancelled_span_is_cancelled() {
 }
 
 #[tokio::test]
-async fn the_receiver_leaves_when_the_server_stops() {
+async fn the_otlp_receiver_goes_offline_when_the_server_stops() {
     let server = TestServer::start().await;
     send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await;
     let receivers = async |server: &TestServer| -> Vec<Value> {
@@ -322,7 +322,7 @@ async fn lines_of_a_trace_that_is_not_sampled_make_no_tree() {
 }
 
 #[tokio::test]
-async fn a_failure_without_words_has_the_status_of_its_answer_as_reason() {
+async fn a_failure_without_a_message_has_the_response_status_as_reason() {
     let server = TestServer::start().await;
     let attribute = |key: &str, value: Value| json!({"key": key, "value": value});
     let failed = |id: &str, message: &str, attributes: Value| {

@@ -170,7 +170,7 @@ async fn pinged(server: &TestServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_worker_that_takes_an_agent_s_name_is_not_asked_as_that_agent() {
+async fn a_worker_with_the_name_of_an_agent_gets_no_requests_for_that_agent() {
     let server = TestServer::start().await;
     let token = token(&server, "db-1", "agent");
     let online =

@@ -115,7 +115,7 @@ async fn filters_select_matching_events() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_port_may_not_listen() {
+async fn a_page_of_another_port_cannot_open_a_websocket() {
     let server = TestServer::start().await;
     for (origin, allowed) in [
         (format!("http://{}", server.address), true),

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_objects_within_an_answer_have_their_names() {
+    fn nested_lists_and_objects_are_shown_with_their_names() {
         let stats = json!({
             "pid": 7, "memory_bytes": 12_345_678, "cpu_user_ns": 1_500_000_000_u64, "dropped": {}, "more": 0,
             "pool": {"size": 8, "busy": 3, "paused": false},
