@@ -130,7 +130,7 @@ fn error(task: &Value) -> &str {
 }
 
 #[test]
-fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
+fn a_task_is_the_same_process_from_its_sender_to_its_end() {
     let (server, redis) = (Server::start(), Redis::start());
     let titles = ["七武士", "again at once", "again later", "aborts", "panics"];
     let ids = sent(Some(&server), &redis, &titles);
@@ -168,7 +168,7 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
 }
 
 #[test]
-fn a_task_that_fails_is_retried_as_often_as_its_backend_says() {
+fn a_failing_task_is_retried_as_often_as_its_backend_specifies() {
     let (server, redis) = (Server::start(), Redis::start());
     let id = sent(Some(&server), &redis, &["fails"]).remove(0);
     let mut worker = Program::worker(Some(&server), &redis, "w");
@@ -196,7 +196,7 @@ fn a_task_that_was_pushed_by_a_program_that_is_not_monitored_begins_a_tree() {
 }
 
 #[test]
-fn without_monitoring_the_tasks_are_done_all_the_same() {
+fn without_monitoring_the_tasks_run_unchanged() {
     let (server, redis) = (Server::start(), Redis::start());
     let ids = sent(None, &redis, &["a", "panics"]);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 2);
@@ -276,7 +276,7 @@ fn operators_pause_limit_revoke_and_end_a_worker() {
 }
 
 #[test]
-fn a_worker_without_tasks_ends_when_it_is_told_to() {
+fn an_idle_worker_ends_on_a_shutdown_command() {
     let (server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -300,7 +300,7 @@ fn a_task_that_redis_does_not_take_is_shown_as_rejected() {
 
 /// A fetch that is answered during the pause stops the heartbeats of the worker.
 #[test]
-fn a_worker_that_is_paused_while_it_fetches_goes_on_after_the_pause() {
+fn a_worker_that_is_paused_during_a_fetch_continues_after_the_pause() {
     let (server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -333,7 +333,7 @@ fn a_worker_that_is_paused_while_it_fetches_goes_on_after_the_pause() {
 }
 
 #[test]
-fn operators_start_count_throw_away_and_repeat_tasks() {
+fn operators_start_count_purge_and_retry_tasks() {
     let (server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -394,7 +394,7 @@ fn operators_start_count_throw_away_and_repeat_tasks() {
 }
 
 #[test]
-fn what_redis_does_not_do_is_said() {
+fn errors_of_redis_are_reported() {
     let (server, redis) = (Server::start(), Redis::start());
     let _worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);
@@ -429,7 +429,7 @@ fn each_worker_that_is_killed_is_an_attempt() {
 }
 
 #[test]
-fn while_the_server_is_away_the_tasks_are_done_and_told_later() {
+fn tasks_run_during_server_downtime_and_are_reported_later() {
     let (mut server, redis) = (Server::start(), Redis::start());
     let mut worker = Program::worker(Some(&server), &redis, "w");
     wait_for_channel(&server);

@@ -201,7 +201,7 @@ fn bytes(folder: &Path) -> u64 {
 }
 
 #[test]
-fn a_server_that_was_away_for_long_gets_all_that_the_spool_could_hold_in_order() {
+fn a_server_receives_all_spooled_events_in_order_after_a_long_downtime() {
     let seconds = std::env::var("MONITOR_AWAY_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(4);
     let away = Duration::from_secs(seconds);
     let around = (away / 10).clamp(Duration::from_secs(2), Duration::from_secs(60));

@@ -122,7 +122,7 @@ fn browser(server: &Server, folder: &std::path::Path) -> Child {
 }
 
 #[test]
-fn each_event_of_very_many_workers_is_counted_once_whatever_is_killed_or_cut() {
+fn each_event_of_many_workers_counts_once_despite_kills_and_cut_connections() {
     let (workers, seconds) = (setting("MONITOR_CROWD_WORKERS"), setting("MONITOR_CROWD_SECONDS").unwrap_or(6));
     // Tasks are sent in tens, and their ends too.
     let tasks_of_each = (seconds * TASKS_A_SECOND).next_multiple_of(10);

@@ -32,7 +32,7 @@ fn database(server: &Server, suffix: &str) -> PathBuf {
 }
 
 #[test]
-fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
+fn no_batch_is_acknowledged_while_the_database_file_is_missing() {
     let mut server = Server::start();
     assert_eq!(server.post(&tree(0, 10)).0, 200);
     for suffix in ["", "-wal"] {
@@ -65,7 +65,7 @@ fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
 type Bytes<'a> = Option<&'a [u8]>;
 
 #[test]
-fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
+fn a_start_without_acknowledged_data_is_refused_and_changes_nothing() {
     let mut server = Server::start();
     for number in 0..20 {
         assert_eq!(server.post(&tree(number, 10)).0, 200);
@@ -118,7 +118,7 @@ fn damage(path: &Path, pages: impl Iterator<Item = usize>) {
 }
 
 #[test]
-fn what_can_be_read_of_a_damaged_database_is_got_out() {
+fn readable_parts_of_a_damaged_database_are_recovered() {
     const TREES: u64 = 60;
     let mut server = Server::start();
     for number in 0..TREES {
@@ -176,7 +176,7 @@ fn run_of(task: &str) -> Value {
 }
 
 #[test]
-fn what_people_have_defined_and_what_became_of_it_is_got_out_as_well() {
+fn definitions_and_their_history_are_recovered_too() {
     let mut server = Server::start();
     let order = |server: &Server, method: &str, path: &str, body: &Value| {
         let (status, answer) = server.order(method, path, body);

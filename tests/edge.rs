@@ -88,7 +88,7 @@ fn idle_connections_and_a_flood_of_them_leave_room_for_others() {
 }
 
 #[test]
-fn those_who_dawdle_are_closed_in_their_time_while_others_are_served() {
+fn slow_connections_are_closed_in_time_while_others_are_served() {
     let server = Server::start();
     let heads: Vec<_> = (0..50)
         .map(|_| {
@@ -121,7 +121,7 @@ fn those_who_dawdle_are_closed_in_their_time_while_others_are_served() {
 }
 
 #[test]
-fn requests_at_once_are_answered_in_their_order_and_what_is_none_is_answered_or_closed() {
+fn pipelined_requests_are_answered_in_order_and_garbage_is_refused() {
     let server = Server::start();
     let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
     let pairs = (get("/healthz", "") + &get("/nope", "")).repeat(100);
@@ -157,7 +157,7 @@ fn requests_at_once_are_answered_in_their_order_and_what_is_none_is_answered_or_
 
 /// A foreign page whose name now resolves to this machine, and a page that sends cross-origin requests.
 #[test]
-fn pages_of_others_neither_read_nor_write() {
+fn pages_of_other_origins_can_neither_read_nor_write() {
     let server = Server::start();
     let batch = tree(1, 1).to_string();
     for (headers, status) in [
@@ -177,7 +177,7 @@ fn pages_of_others_neither_read_nor_write() {
 }
 
 #[test]
-fn what_unpacks_to_a_gigabyte_takes_little_memory() {
+fn a_body_that_decompresses_to_a_gigabyte_uses_little_memory() {
     let server = Server::start();
     let spaces = |bytes| std::io::repeat(b' ').take(bytes);
     let zstd = zstd::stream::encode_all(spaces(1024 * MIB), 1).expect("memory");
@@ -201,7 +201,7 @@ fn what_unpacks_to_a_gigabyte_takes_little_memory() {
 
 /// Small OTLP requests in which a large resource and scope apply to every item.
 #[test]
-fn what_otlp_says_once_does_not_become_gigabytes() {
+fn shared_attributes_of_otlp_are_not_multiplied_into_gigabytes() {
     let server = Server::start();
     let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
     let large = "x".repeat(1_000_000);
@@ -225,7 +225,7 @@ fn what_otlp_says_once_does_not_become_gigabytes() {
 }
 
 #[test]
-fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
+fn malformed_json_is_refused_with_its_place_and_does_no_harm() {
     let server = Server::start();
     let post = |body: &[u8]| {
         let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
@@ -286,7 +286,7 @@ fn metric(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn readers_of_the_stream_who_dawdle_take_little_memory_and_share_what_they_have_not_read() {
+fn slow_readers_of_the_stream_share_unread_data_in_little_memory() {
     raise_files();
     let readers = 400 * rounds(1);
     let most = u64::from(readers) * 64 * 1024 + 8 * MIB;
@@ -317,7 +317,7 @@ fn readers_of_the_stream_who_dawdle_take_little_memory_and_share_what_they_have_
 
 /// The server reports a full queue with `Retry-After`. A real program waits accordingly and loses nothing.
 #[test]
-fn a_program_obeys_a_server_that_asks_it_to_wait() {
+fn a_program_waits_if_the_server_requests_it() {
     // Only a single batch fits, and each batch is more than half of the limit.
     let server = Server::start_with(vec![("MONITOR_MAX_QUEUE_BYTES", "1".into()), ("MONITOR_MAX_PENDING_BYTES", "256KiB".into())]);
     let refused = std::thread::scope(|scope| {
@@ -356,7 +356,7 @@ fn a_program_obeys_a_server_that_asks_it_to_wait() {
 
 /// OTLP clients that use gRPC retry forever. The server logs a single line about it.
 #[test]
-fn that_a_client_speaks_grpc_is_logged_once() {
+fn a_client_that_uses_grpc_is_logged_once() {
     let server = Server::start();
     for _ in 0..3 {
         let mut socket = connect(&server);

@@ -48,7 +48,7 @@ fn same_each_way(server: &Server, make: impl Fn(Option<&Server>) -> std::process
 }
 
 #[test]
-fn pipeline_counts_and_prints_the_same_each_way() {
+fn pipeline_prints_the_same_with_and_without_monitoring() {
     let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
     let report = out.path().join("report.json");
     let printed = same_each_way(&server, |server| pipeline(folder.path(), &report, server));
@@ -97,7 +97,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
 }
 
 #[test]
-fn pipeline_tells_why_it_failed_and_nothing_of_what_it_coped_with() {
+fn pipeline_reports_why_it_failed_but_no_error_that_it_handled() {
     let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
     assert_eq!(run(pipeline(folder.path(), &out.path().join("report.json"), Some(&server))).code, Some(0));
     let root = server.finished_root();
@@ -110,7 +110,7 @@ fn pipeline_tells_why_it_failed_and_nothing_of_what_it_coped_with() {
 }
 
 #[test]
-fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
+fn pipeline_on_this_repository_is_a_complete_tree_visible_while_it_runs() {
     let (server, out) = (Server::start(), tempfile::tempdir().unwrap());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = pipeline(repository, &out.path().join("report.json"), Some(&server));
@@ -157,7 +157,7 @@ fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
 }
 
 #[test]
-fn pipeline_refuses_what_is_no_folder() {
+fn pipeline_refuses_a_missing_folder() {
     for monitored in [None, Some(&Server::start())] {
         let mut command = example("pipeline", monitored);
         command.arg("/nowhere/at/all");
@@ -168,7 +168,7 @@ fn pipeline_refuses_what_is_no_folder() {
 }
 
 #[test]
-fn batch_bears_its_mark() {
+fn batch_has_its_batch_mark() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| {
         let mut command = example("batch", server);
@@ -278,7 +278,7 @@ fn the_program_of_docs_control_works_under_control() {
 }
 
 #[test]
-fn workers_try_again_and_leave_out_what_was_revoked() {
+fn workers_retry_tasks_and_skip_revoked_tasks() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| example("workers", server));
     assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
@@ -341,7 +341,7 @@ impl Drop for Receiving {
 }
 
 #[test]
-fn receivers_report_a_server_that_is_away_and_wait_for_it() {
+fn receivers_report_an_unreachable_server_and_wait_for_it() {
     let mut server = Server::start();
     server.kill();
     let mut receivers = ["announcer", "dumpcam"].map(|name| {
@@ -369,7 +369,7 @@ fn receivers_report_a_server_that_is_away_and_wait_for_it() {
 }
 
 #[test]
-fn receivers_announce_what_failed_and_dump_what_is_known() {
+fn receivers_announce_failures_and_dump_the_known_state() {
     let server = Server::start();
     let task = |event_type: &str, id: u64| {
         serde_json::json!({"type": event_type, "root_id": format!("{:032x}", 7), "id": format!("{id:016x}"), "time_us": 1_763_600_000_000_000_u64 + id,

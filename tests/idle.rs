@@ -36,7 +36,7 @@ fn said_a_line(child: &mut Child) {
 }
 
 #[test]
-fn a_program_in_which_nothing_happens_sleeps_and_is_small() {
+fn an_idle_program_sleeps_and_uses_little_memory() {
     let mut plain = command("monitor-test-worker");
     let mut plain = plain.arg("hang").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     said_a_line(&mut plain);

@@ -168,7 +168,7 @@ impl Drop for Machine {
 }
 
 #[test]
-fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everything() {
+fn services_are_installed_as_documented_and_restored_from_a_backup() {
     let mut machine = Machine::new();
     machine.follow(block("## Install"));
     machine.follow(block("## The agent of the server's machine"));

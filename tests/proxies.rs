@@ -120,12 +120,12 @@ fn client(folder: &Path, port: u16, from: &str) -> Client {
 }
 
 #[test]
-fn behind_nginx_clients_are_told_apart_and_what_they_say_of_themselves_is_not_believed() {
+fn behind_nginx_clients_are_distinguished_and_forged_headers_are_ignored() {
     check(nginx);
 }
 
 #[test]
-fn behind_caddy_clients_are_told_apart_and_what_they_say_of_themselves_is_not_believed() {
+fn behind_caddy_clients_are_distinguished_and_forged_headers_are_ignored() {
     check(caddy);
 }
 

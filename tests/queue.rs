@@ -51,7 +51,7 @@ fn phase(task: &Value) -> Value {
 }
 
 #[test]
-fn each_word_of_a_worker_decides_what_becomes_of_its_task() {
+fn each_result_of_a_worker_sets_the_state_of_its_task() {
     let server = Server::start();
     let tickets = sent(&server, 8);
     let waits = task(&server, &tickets[0], "a task that was sent", |_| true);
@@ -93,7 +93,7 @@ fn each_word_of_a_worker_decides_what_becomes_of_its_task() {
 }
 
 #[test]
-fn a_shown_result_is_recorded_and_what_is_called_hangs_below_its_task() {
+fn a_shown_result_is_recorded_and_calls_appear_below_their_task() {
     let server = Server::start();
     let tickets = sent(&server, 3);
     let mut receiver = Receiver::start(&server);
@@ -125,7 +125,7 @@ fn a_traceback_has_type_place_message_and_causes_of_the_error() {
 }
 
 #[test]
-fn the_next_attempt_is_another_workers_after_the_first_one_was_killed() {
+fn the_next_attempt_runs_on_another_worker_after_a_kill_of_the_first() {
     let server = Server::start();
     let ticket = sent(&server, 1).remove(0);
     let mut first = Receiver::start(&server);
@@ -147,7 +147,7 @@ fn the_next_attempt_is_another_workers_after_the_first_one_was_killed() {
 }
 
 #[test]
-fn a_task_is_received_before_it_is_told_as_sent_or_without_a_sender() {
+fn a_task_can_be_received_before_its_sent_event_or_without_a_sender() {
     let server = Server::start();
     let mut receiver = Receiver::start(&server);
     // The sender delays its events until its end, so the server doesn't have them yet.

@@ -17,7 +17,7 @@ fn check(server: &Server, count: u64) {
 }
 
 #[test]
-fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
+fn a_program_that_uses_http_with_a_tls_server_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -49,7 +49,7 @@ fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
 
 /// The usual self-signed certificate is a certificate of an authority, which no client accepts as a server certificate.
 #[test]
-fn who_refuses_a_certificate_of_an_authority_says_how_to_make_another_one() {
+fn the_error_of_a_refused_ca_certificate_explains_how_to_make_another() {
     let folder = tempfile::tempdir().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -72,7 +72,7 @@ fn who_refuses_a_certificate_of_an_authority_says_how_to_make_another_one() {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_without_naming_an_event_of_the_batch_is_kept() {
+async fn batches_refused_without_naming_an_event_are_kept() {
     let answers = [
         (400, None),
         (400, Some(0)),
@@ -112,7 +112,7 @@ async fn whatever_is_refused_without_naming_an_event_of_the_batch_is_kept() {
 }
 
 #[test]
-fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arrives() {
+fn an_event_that_is_too_large_is_dropped_and_counted_and_others_arrive() {
     let server = Server::start_with(vec![("MONITOR_MAX_BODY_BYTES", "128KiB".into())]);
     for spool in [server.spool(), Path::new("off")] {
         let mut says = worker(&server, &["says", "200000"]);
@@ -133,7 +133,7 @@ fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arriv
 
 /// The launcher leaves unsent events to another process, which tries once and prints nothing.
 #[tokio::test]
-async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
+async fn events_of_a_launcher_are_kept_if_a_server_refuses_them() {
     for status in [400, 401, 403, 404, 413, 421, 426] {
         let stranger = MockServer::start().await;
         let problem = json!({"type": "about:blank", "title": "", "status": status, "detail": "not here"});
@@ -175,7 +175,7 @@ async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
 
 /// A server takes the spools of dead programs over, unless it can store nothing.
 #[test]
-fn a_server_that_stores_nothing_leaves_in_the_spool_what_it_would_take_in() {
+fn a_server_that_cannot_store_leaves_events_in_the_spool() {
     let spool = tempfile::tempdir().unwrap();
     let path = spool.path().join("spool");
     let settings = |least: &str| {

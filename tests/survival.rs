@@ -89,7 +89,7 @@ fn a_killed_client_loses_its_own_processes_and_no_others() {
 }
 
 #[test]
-fn a_worker_that_was_only_silent_is_found_again() {
+fn a_silent_worker_is_online_again_after_its_next_report() {
     let mut server = Server::start();
     let mut hang = worker(&server, &["hang"]);
     hang.env("MONITOR_HEARTBEAT", "200ms");
@@ -177,7 +177,7 @@ fn strange_events_are_data() {
 }
 
 #[test]
-fn parents_that_go_round_are_ignored_and_counted() {
+fn circular_parents_are_ignored_and_counted() {
     let server = Server::start();
     let [a, b, c] = ["000000000000000a", "000000000000000b", "000000000000000c"];
     let events = [started(a, Some(b), "a", 1), started(b, Some(a), "b", 2), started(c, Some(c), "c", 3)];
@@ -188,7 +188,7 @@ fn parents_that_go_round_are_ignored_and_counted() {
 }
 
 #[test]
-fn one_bad_event_is_named_and_none_of_its_batch_is_taken() {
+fn an_invalid_event_is_named_and_its_whole_batch_is_refused() {
     let server = Server::start();
     let mut bad = ended("8000000000000000", 10, None);
     bad["time_us"] = json!("yesterday");
@@ -233,7 +233,7 @@ fn told(url: &str, goal: &AtomicU64) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn the_stream_tells_each_event_once_over_kills_of_the_server_and_again_afterwards() {
+fn the_stream_sends_each_event_once_over_server_kills_and_on_replay() {
     // The buffer is so small that a reader needs the log even while the server runs.
     let mut server = Server::start_with(vec![("MONITOR_STREAM_BUFFER_BYTES", "20000".into()), ("MONITOR_STREAM_HEARTBEAT", "50ms".into())]);
     let (url, goal) = (server.url().to_owned(), Arc::new(AtomicU64::new(u64::MAX)));

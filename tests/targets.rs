@@ -48,7 +48,7 @@ fn attributes_without_a_recorder_compile_for_webassembly() {
 }
 
 #[test]
-fn a_recorder_for_webassembly_is_one_error_that_says_what_to_do() {
+fn a_recorder_for_webassembly_is_a_single_error_with_a_remedy() {
     if !is_installed("wasm32-unknown-unknown") {
         return;
     }

@@ -152,7 +152,7 @@ fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn no_crate_knows_what_it_must_not() {
+fn no_crate_has_a_forbidden_dependency() {
     let packages = packages();
     let ours: BTreeSet<&str> = WALLS.iter().map(|(name, _)| *name).collect();
     for (name, allowed) in WALLS {
@@ -190,7 +190,7 @@ const DATABASES_OF_SUBJECTS: [&str; 3] = ["access/sqlite.rs", "commands/ledger.r
 
 /// Code that uses the types of a particular database can't work with another database.
 #[test]
-fn what_the_server_keeps_stands_behind_traits() {
+fn the_server_accesses_its_stores_through_traits() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/monitor-server/src"));
     // Tests may read the content of database files.
     let names_it = |text: &str| text.split("#[cfg(test)]\nmod tests").next().is_some_and(|text| text.contains("rusqlite"));
@@ -224,7 +224,7 @@ fn the_readme_installs_a_crate_from_its_folder() {
 }
 
 #[test]
-fn every_crate_has_its_walls() {
+fn every_crate_has_a_list_of_allowed_dependencies() {
     let packages = packages();
     let members: BTreeSet<&str> =
         packages.values().filter(|package| package.source.is_none()).map(|package| package.name.as_str()).collect();
@@ -279,7 +279,7 @@ fn compiled(arguments: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn spans_for_others_cost_only_those_who_ask_for_them() {
+fn crates_for_otlp_are_compiled_only_with_its_feature() {
     let of_otlp = ["monitor-otlp", "monitor-state", "prost", "prost-derive"];
     let by_default = compiled(&[]);
     assert!(of_otlp.iter().all(|name| !by_default.contains(*name)), "{by_default:?}");
@@ -288,7 +288,7 @@ fn spans_for_others_cost_only_those_who_ask_for_them() {
 }
 
 #[test]
-fn what_runs_of_batch_tasks_tell_costs_no_crate() {
+fn the_batch_feature_adds_no_crate() {
     assert_eq!(compiled(&["--features", "batch"]), compiled(&[]));
 }
 

@@ -12,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const HOURS: usize = 24;
 
 #[test]
-fn a_server_that_was_away_for_a_day_is_told_of_each_due_time() {
+fn a_server_receives_all_due_times_after_a_day_of_downtime() {
     let clock = SteeredClock::new();
     let mut env = clock.env();
     // The timeouts of connections use the same clock. They are long enough that a jump of the clock closes no connection.
@@ -76,7 +76,7 @@ fn a_server_that_was_away_for_a_day_is_told_of_each_due_time() {
 }
 
 #[test]
-fn a_run_that_ended_while_its_agent_was_away_does_not_stand_in_the_way_of_the_next() {
+fn a_run_that_ended_during_agent_downtime_does_not_block_the_next() {
     let clock = SteeredClock::new();
     let mut agent = Agent::start_with(&[], clock.env());
     let shell = format!("until [ -e {} ]; do sleep 0.05; done", agent.path("go").display());

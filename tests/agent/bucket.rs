@@ -83,7 +83,7 @@ fn bucket_within(timeout: &str, name: &str, s3: &str, url: &str, secret: &Path) 
 }
 
 #[test]
-fn a_run_publishes_to_a_bucket_and_what_it_published_is_taken_back() {
+fn a_run_publishes_to_a_bucket_and_publications_can_be_restored() {
     let buckets = Buckets::start();
     let agent = Agent::start_with(&[], vec![("BUCKET_KEY", KEY.into())]);
     let secret = agent.path("secret");
@@ -138,7 +138,7 @@ fn output(agent: &Agent, id: &str) -> String {
 }
 
 #[test]
-fn a_bucket_that_does_not_take_it_is_told_with_words_and_shows_what_it_showed() {
+fn a_failed_upload_to_a_bucket_is_reported_and_keeps_the_previous_files() {
     let buckets = Buckets::start();
     let agent = Agent::start_with(&[], vec![("BUCKET_KEY", KEY.into())]);
     let (secret, wrong) = (agent.path("secret"), agent.path("wrong"));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::Agent;
 
 #[test]
-fn tasks_that_say_nothing_else_have_the_hooks_and_targets_of_their_agent() {
+fn tasks_without_own_settings_have_the_hooks_and_targets_of_their_agent() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let keep = |name: &str| format!("[\"sh\", \"-c\", \"cat >> {}\"]", path(name).display());

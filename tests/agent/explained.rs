@@ -101,7 +101,7 @@ fn the_server_explains_each_due_time_as_its_agent_does() {
 }
 
 #[test]
-fn a_task_whose_file_is_removed_is_due_no_more() {
+fn a_task_is_no_longer_due_after_its_file_is_removed() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[("each", "shell = \"true\"\nrules = [\"* * * * * *\"]")]);
     let to_come = |path: &str| {

@@ -41,7 +41,7 @@ fn nothing_is_lost_or_doubled(agent: &Agent, task: &str) {
 }
 
 #[test]
-fn a_locked_database_holds_the_agent_up_and_loses_nothing() {
+fn a_locked_database_delays_the_agent_and_loses_nothing() {
     let agent = Agent::start(&[("each", EACH)]);
     folder_of(&agent, "each");
     agent.ended("each", 1);
@@ -123,7 +123,7 @@ fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() 
 }
 
 #[test]
-fn two_hundred_that_are_due_at_once_all_run_once() {
+fn two_hundred_tasks_due_at_the_same_time_all_run_once() {
     let clock = SteeredClock::new();
     let mut agent = Agent::start_with(&[], clock.env());
     agent.kill();
@@ -202,7 +202,7 @@ fn a_run_that_writes_without_end_ends_all_the_same_and_its_end_is_read() {
 }
 
 #[test]
-fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
+fn vanished_runs_and_runs_of_deleted_tasks_block_no_other_run() {
     let agent = Agent::start(&[
         ("gone", "shell = \"echo $$ > ../../../pid; exec sleep 1000\""),
         ("other", "shell = \"echo x > ../../../pid2; sleep 2; exit 7\""),
@@ -237,7 +237,7 @@ fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
 }
 
 #[test]
-fn skip_does_not_stick_when_all_who_saw_to_a_run_were_killed() {
+fn after_a_kill_of_all_supervisors_skip_does_not_block_later_runs() {
     let mut agent = Agent::start(&[(
         "each",
         "shell = \"echo $$ >> ../../../pids; exec sleep 1000\"\nrules = [\"* * * * * *\"]\noverlap = \"skip\"\nmissed = \"skip\"",
@@ -272,7 +272,7 @@ fn texts(folder: PathBuf) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn no_secret_stands_in_api_logs_processes_or_files() {
+fn no_secret_appears_in_api_logs_processes_or_files() {
     const SECRET: &str = "Zx81-hush-hush-9c";
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);

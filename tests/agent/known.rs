@@ -15,7 +15,7 @@ use crate::lost::{
 };
 
 #[test]
-fn a_database_that_is_lost_with_its_mark_is_made_anew_from_what_the_server_knows() {
+fn a_database_lost_with_its_mark_is_rebuilt_from_the_state_at_the_server() {
     for has_runs in [true, false] {
         let clock = SteeredClock::new();
         let server = server_by(&clock);
@@ -110,7 +110,7 @@ fn a_pause_of_the_whole_agent_outlives_the_database_and_its_mark() {
 }
 
 #[test]
-fn what_ran_does_not_run_again_if_the_clock_is_set_back_and_only_the_server_knows_it() {
+fn runs_known_only_to_the_server_do_not_repeat_if_the_clock_is_set_back() {
     let (clock, server_clock) = (SteeredClock::new(), SteeredClock::new());
     let server = server_by(&server_clock);
     let mut agent = agent_of(&server, &clock);
@@ -151,7 +151,7 @@ fn what_ran_does_not_run_again_if_the_clock_is_set_back_and_only_the_server_know
 }
 
 #[test]
-fn without_a_mark_and_a_server_nothing_that_was_due_runs_and_the_pause_returns_with_the_server() {
+fn without_mark_and_server_no_past_due_time_runs_and_the_pause_returns() {
     let clock = SteeredClock::new();
     let mut server = server_by(&clock);
     let mut agent = agent_of(&server, &clock);

@@ -126,7 +126,7 @@ fn due(run: &Value) -> i64 {
 }
 
 #[test]
-fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
+fn a_lost_database_is_recreated_and_no_earlier_due_time_runs_again() {
     let clock = SteeredClock::new();
     let server = server_by(&clock);
     let mut agent = agent_of(&server, &clock);
@@ -194,7 +194,7 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
 }
 
 #[test]
-fn whatever_stands_in_the_database_s_place_is_moved_aside_and_the_agent_goes_on() {
+fn any_damaged_database_is_moved_aside_and_the_agent_continues() {
     let mut agent = Agent::start(&[("gold", "shell = \"true\"")]);
     agent.wait_for_log("a task is new or has changed");
     agent.done(&["run", "gold", "--wait"]);
@@ -329,7 +329,7 @@ fn a_database_that_is_deleted_or_replaced_while_the_agent_runs_is_kept_by_a_copy
 }
 
 #[test]
-fn what_can_be_read_of_a_damaged_database_is_got_out() {
+fn readable_parts_of_a_damaged_database_are_recovered() {
     let clock = SteeredClock::new();
     let mut agent = Agent::start_with(&[], clock.env());
     fs::create_dir_all(agent.path("data/task/gold")).unwrap();

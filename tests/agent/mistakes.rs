@@ -12,7 +12,7 @@ use crate::receivers::Receiver;
 const PLAIN: &str = "shell = \"true\"";
 
 #[test]
-fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
+fn a_mistake_is_reported_everywhere_and_does_not_hold_up_other_files() {
     let (receiver, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
     fs::write(&file, format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\n", receiver.address)).unwrap();

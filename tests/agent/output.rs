@@ -9,7 +9,7 @@ use monitor_tests::{Server, command, run, wait_for};
 use crate::harness::{Agent, token};
 
 #[test]
-fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
+fn the_beginning_of_long_output_and_the_error_at_its_end_are_kept() {
     let server = Server::start();
     let env = vec![
         ("MONITOR_SERVER_URL", server.url().into()),

@@ -89,7 +89,7 @@ fn a_server_on_loopback_has_an_agent_that_outlives_it_and_is_found_again() {
 }
 
 #[test]
-fn a_server_that_others_reach_or_is_told_so_has_no_agent() {
+fn a_public_server_has_no_own_agent_unless_configured() {
     for (env, is_there) in [
         (vec![("MONITOR_AGENT", "off")], false),
         (vec![("MONITOR_AGENT", "auto"), ("MONITOR_PUBLIC_URL", "https://monitor.example.com"), ("MONITOR_INSECURE", "true")], false),
@@ -128,7 +128,7 @@ fn an_agent_of_a_server_at_another_address_is_replaced() {
 
 /// The certificate is self-signed and for another name, so no client trusts it without configuration.
 #[test]
-fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_connected() {
+fn an_own_agent_trusts_its_server_and_the_status_shows_connection_errors() {
     let folder = tempfile::tempdir().unwrap();
     let [certificate, key, other] = ["server.pem", "server.key", "other.pem"].map(|name| folder.path().join(name));
     let own = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
@@ -165,7 +165,7 @@ fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_co
 }
 
 #[test]
-fn a_data_folder_that_is_named_from_where_one_stands_has_an_agent_as_well() {
+fn a_relative_data_folder_has_an_agent_too() {
     let place = tempfile::tempdir().unwrap();
     let agent = OwnAgent(place.path().join("data/agent"));
     let mut server = command("monitor");
@@ -203,7 +203,7 @@ fn kept(folder: &std::path::Path, name: &str, with: &str) -> String {
 }
 
 #[test]
-fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_agent() {
+fn alerts_are_sent_by_sendmail_until_a_channel_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let (sendmail, page, file) = (keeper(folder.path(), "sendmail"), keeper(folder.path(), "page"), folder.path().join("alerts.toml"));
     let env =
@@ -249,7 +249,7 @@ fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_a
 }
 
 #[test]
-fn an_alert_starts_a_task_and_never_for_what_its_own_run_did() {
+fn an_alert_starts_a_task_but_not_for_a_run_that_an_alert_started() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("alerts.toml");
     fs::write(&file, "[[rule]]\nname = \"clean\"\non = { cause = [\"failed\"], task = \"*\" }\nthen = { run = \"clean-up\" }\n").unwrap();

@@ -42,7 +42,7 @@ fn runs_again(agent: &Agent, task: &str) {
 }
 
 #[test]
-fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
+fn a_task_of_a_file_can_be_paused_and_resumed_through_the_server() {
     let server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[("each", EACH)]);
     shown(&server, "each", "the file's task at the server", |task| task["agent"] == "db-1");
@@ -80,7 +80,7 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
 }
 
 #[test]
-fn a_whole_agent_is_paused_and_all_of_its_tasks_say_so() {
+fn pausing_an_agent_pauses_all_of_its_tasks() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[("each", EACH)]);
     let other = json!({"name": "two", "command": ["true"], "rules": ["@hourly"], "on": ["db-1", "db-2"]});
@@ -138,7 +138,7 @@ fn a_whole_agent_is_paused_and_all_of_its_tasks_say_so() {
 }
 
 #[test]
-fn what_its_definition_pauses_is_never_due_and_says_so() {
+fn a_task_paused_by_its_definition_is_never_due_and_shows_this() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[("each", &format!("{EACH}\npaused = true"))]);
     let task = shown(&server, "each", "the file's task at the server", |task| task["agent"] == "db-1");

@@ -30,7 +30,7 @@ fn json(agent: &Agent, args: &[&str]) -> Value {
 }
 
 #[test]
-fn a_run_publishes_to_folders_and_commands_and_what_it_published_is_taken_back() {
+fn a_run_publishes_to_folders_and_commands_and_restores_publications() {
     let server = Server::start();
     let agent = Agent::start_for(&server, &[]);
     let (pre, prod, sent) = (agent.path("srv/pre"), agent.path("srv/prod"), agent.path("sent"));
@@ -183,7 +183,7 @@ fn a_publication_that_is_killed_at_any_time_leaves_the_old_files_or_the_new() {
 }
 
 #[test]
-fn two_publications_at_once_are_whole_and_a_link_of_somebody_else_is_replaced() {
+fn concurrent_publications_are_complete_and_a_foreign_link_is_replaced() {
     let agent = Agent::start(&[]);
     let (prod, other) = (agent.path("srv/prod"), agent.path("other"));
     fs::create_dir_all(&other).unwrap();
@@ -201,7 +201,7 @@ fn two_publications_at_once_are_whole_and_a_link_of_somebody_else_is_replaced() 
 }
 
 #[test]
-fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away() {
+fn a_run_reports_progress_and_notifications_also_without_a_server() {
     let server = Server::start();
     let agent = Agent::start_for(&server, &[]);
     let shell = "monitor progress 40/100 --unit files && monitor notify 'no gold' --severity error --text 'at all' --key prices";
@@ -245,7 +245,7 @@ fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away
 }
 
 #[test]
-fn a_program_in_rust_tells_and_publishes_as_the_commands_do() {
+fn a_rust_program_reports_and_publishes_like_the_commands() {
     let server = Server::start();
     let agent = Agent::start_for(&server, &[]);
     let prod = agent.path("srv/gold");
@@ -320,7 +320,7 @@ main();
 }
 
 #[test]
-fn what_a_task_no_longer_keeps_is_removed_when_a_run_ends_but_not_the_log_of_one_that_lasts() {
+fn retention_runs_when_a_run_ends_and_keeps_logs_of_running_runs() {
     let agent = Agent::start(&[]);
     let own = agent.path("data/task/gold");
     for name in ["logs/202001/01/103000-0123456789abcdef.log", "history/202001/01_103005/a"] {
@@ -346,7 +346,7 @@ fn what_a_task_no_longer_keeps_is_removed_when_a_run_ends_but_not_the_log_of_one
 }
 
 #[test]
-fn a_run_whose_files_can_not_be_kept_has_not_gone_well() {
+fn a_run_fails_if_its_files_cannot_be_kept() {
     let agent = Agent::start(&[]);
     fs::create_dir_all(agent.path("data/task/gold")).unwrap();
     fs::write(agent.path("data/task/gold/history"), "no folder").unwrap();

@@ -97,7 +97,7 @@ fn publications_are_listed_viewed_compared_and_restored_over_the_api() {
 }
 
 #[test]
-fn what_is_no_file_of_a_publication_is_not_told() {
+fn paths_outside_of_a_publication_are_not_served() {
     let server = Server::start();
     let agent = published(&server);
     wait_for("the agent's channel", || get(&server, "")["silent"].as_array().unwrap().is_empty().then_some(()));
@@ -141,7 +141,7 @@ fn what_is_no_file_of_a_publication_is_not_told() {
 }
 
 #[test]
-fn an_agent_that_is_away_is_named_and_what_it_has_is_not_made_up() {
+fn a_disconnected_agent_is_listed_without_publications() {
     let server = Server::start();
     let mut agent = published(&server);
     agent.kill();
@@ -160,7 +160,7 @@ fn an_agent_that_is_away_is_named_and_what_it_has_is_not_made_up() {
 }
 
 #[test]
-fn of_several_agents_those_that_answer_are_listed_and_the_command_line_asks_them_by_way_of_the_server() {
+fn publications_of_connected_agents_are_managed_through_the_server() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);
     let prod = agent.path("srv/prod");

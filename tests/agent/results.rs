@@ -46,11 +46,11 @@ const fn well(task: &'static str, definition: &'static str, outcome: &'static st
     Row { task, definition, outcome, state: "succeeded", code, reason: None, cause: None, meddle: Meddle::Nothing }
 }
 
-/// One row for each result of docs/reference/decisions.md, except `memory` (97). That reason requires a cgroup v2 with the memory controller. Without
-/// such a group the limit is `RLIMIT_DATA`: allocations fail, and the command decides how it ends. Many machines that run these tests allow
-/// no such group, and a row that is skipped on most machines would look tested. `monitor run` shares the code that decides.
-/// `memory_is_limited_and_what_limits_it_is_told` in `crates/monitor-cli/tests/run/limits.rs` tests the reason where such a group can be
-/// made. `cpu` has the same code 97 and takes the same way to the server and into alerts.
+/// One row for each result of docs/reference/decisions.md, except `memory` (97). That reason requires a cgroup v2 with the memory
+/// controller. Without such a group the limit is `RLIMIT_DATA`: allocations fail, and the command decides how it ends. Many machines that
+/// run these tests allow no such group, and a row that is skipped on most machines would look tested. `monitor run` shares the code that
+/// decides. `memory_is_limited_and_the_kind_of_limit_is_recorded` in `crates/monitor-cli/tests/run/limits.rs` tests the reason where such a
+/// group can be made. `cpu` has the same code 97 and takes the same way to the server and into alerts.
 const ROWS: &[Row] = &[
     well("good", "shell = \"true\"", "ok", 0),
     well("warns", "shell = \"exit 24\"\nexit = { 24 = \"warn\" }", "warn", 24),
@@ -369,7 +369,7 @@ fn a_run_that_takes_longer_than_its_timeout_alerts_and_runs_on() {
 }
 
 #[test]
-fn what_a_run_notifies_reaches_the_owner_of_its_task_with_task_run_and_machine() {
+fn notifications_of_a_run_reach_its_owners_with_task_run_and_machine() {
     let ([ada, bob, admins], folder) = ([(); 3].map(|()| Receiver::start()), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
     let channel = |name: &str, to: &Receiver| {

@@ -32,7 +32,7 @@ fn run_of(server: &Server, path: &str, body: &Value) -> String {
 }
 
 #[test]
-fn what_the_server_keeps_runs_on_its_agent_as_it_changes() {
+fn tasks_of_the_server_run_on_its_agent_and_follow_changes() {
     let mut server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);
     let each = |words: &str| task(&agent, "each", words, &json!({"rules": ["* * * * * *"], "overlap": "allow 100"}));
@@ -73,7 +73,7 @@ fn what_the_server_keeps_runs_on_its_agent_as_it_changes() {
 }
 
 #[test]
-fn an_agent_goes_on_with_what_the_server_has_told_though_both_were_killed() {
+fn an_agent_continues_with_tasks_of_the_server_after_both_were_killed() {
     let mut server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[]);
     server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
@@ -143,7 +143,7 @@ fn an_agent_may_take_its_files_alone_and_orders_all_the_same() {
 }
 
 #[test]
-fn a_token_of_another_name_is_told_nothing_and_reports_nothing() {
+fn a_token_of_another_agent_can_neither_read_tasks_nor_report() {
     let server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[]);
     server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
@@ -230,7 +230,7 @@ fn an_order_waits_for_an_agent_that_is_away_and_no_longer_than_ten_minutes() {
 }
 
 #[test]
-fn tasks_whose_source_is_not_accepted_any_more_stop_and_the_list_says_so() {
+fn tasks_of_a_source_that_is_no_longer_accepted_stop_and_show_the_reason() {
     let server = Server::start();
     let each = "shell = \"true\"\nrules = [\"* * * * * *\"]";
     let mut agent = Agent::of_server(&server, "db-1", &[("of-file", each)]);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::Agent;
 
 #[test]
-fn an_agent_that_is_stopped_says_goodbye() {
+fn a_stopped_agent_reports_that_it_is_offline() {
     let server = Server::start();
     let mut agent = Agent::start_for(&server, &[]);
     let worker = |state: &str| {
@@ -25,7 +25,7 @@ fn an_agent_that_is_stopped_says_goodbye() {
 }
 
 #[test]
-fn a_run_is_a_tree_and_knows_who_it_is() {
+fn a_run_is_a_tree_and_its_environment_contains_its_identity() {
     let server = Server::start();
     let gold = r#"
 command = ["sh", "-c", "env > env; cat $MONITOR_TASK_CONFIG > config; echo hello; echo $1 >&2; echo 1 > $MONITOR_PUBLISH_DIR/price.json; exit 24", "sh"]
@@ -127,7 +127,7 @@ fn find(folder: &std::path::Path, end: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_is_told_by_its_place() {
+fn a_broken_file_changes_nothing_and_is_reported_with_its_place() {
     let agent = Agent::start(&[("gold", "shell = \"echo one >> $OUT\"")]);
     agent.wait_for_log("a task is new or has changed");
     agent.write_file("gold", "name = \"gold\"\nshell = \"true\"\nrulse = [\"@daily\"]\n");
@@ -175,7 +175,7 @@ fn a_second_agent_is_refused_and_a_stopped_one_is_not_asked() {
 }
 
 #[test]
-fn what_follows_is_started_and_what_fails_is_tried_again() {
+fn following_tasks_are_started_and_failed_runs_are_retried() {
     let agent = Agent::start(&[
         (
             "load",
@@ -200,7 +200,7 @@ fn what_follows_is_started_and_what_fails_is_tried_again() {
 }
 
 #[test]
-fn a_run_is_skipped_while_another_runs_and_ends_when_it_is_to() {
+fn a_run_is_skipped_while_another_runs_and_can_be_killed() {
     let agent = Agent::start(&[
         ("long", "shell = \"trap '' TERM; touch ../../../here; sleep 1000 & wait; wait\"\nrules = []"),
         ("short", "command = [\"sleep\", \"1000\"]\nkill-after = \"100ms\""),
@@ -231,7 +231,7 @@ fn a_run_is_skipped_while_another_runs_and_ends_when_it_is_to() {
 }
 
 #[test]
-fn hooks_read_the_run_and_one_that_fails_keeps_the_command_from_starting() {
+fn hooks_read_the_run_and_a_failing_hook_prevents_the_command() {
     let agent = Agent::start(&[]);
     fs::create_dir_all(agent.path("data/task/gold")).unwrap();
     let hook = |file: &str| format!("[\"sh\", \"-c\", \"cat > ../../../{file}; test ! -e ../../../refuse\"]");

@@ -22,7 +22,7 @@ fn a_task_runs_when_it_is_due() {
 }
 
 #[test]
-fn ten_hours_of_missed_seconds_start_one_run_and_are_told_as_one() {
+fn ten_hours_of_missed_seconds_start_one_run_and_are_reported_together() {
     let clock = SteeredClock::new();
     // The task is due each second, and the agent is away for ten hours.
     let mut agent = Agent::start_with(&[("often", "shell = \"true\"\nrules = [\"@yearly\"]")], clock.env());
@@ -42,7 +42,7 @@ fn ten_hours_of_missed_seconds_start_one_run_and_are_told_as_one() {
 }
 
 #[test]
-fn a_pause_skips_and_says_so() {
+fn a_pause_skips_due_times_and_reports_them() {
     let clock = SteeredClock::new();
     let agent = Agent::start_with(&[("hourly", "shell = \"true\"\nrules = [\"0 * * * *\"]")], clock.env());
     agent.wait_for_log("a task is new or has changed");

@@ -14,7 +14,7 @@ fn by_server(server: &Server, args: &[&str]) -> Finished {
 }
 
 #[test]
-fn who_asks_for_a_run_that_does_not_start_is_told_why() {
+fn a_request_for_a_run_that_does_not_start_returns_the_reason() {
     let server = Server::start();
     let waits = "shell = \"true\"\nlock = \"disk\"\nstart-within = \"1s\"";
     let agent = Agent::of_server(&server, "db-1", &[("holds", HOLDS), ("waits", waits)]);
@@ -61,7 +61,7 @@ fn who_asks_for_a_run_that_does_not_start_is_told_why() {
 }
 
 #[test]
-fn what_is_asked_of_an_unknown_task_ends_with_4() {
+fn queries_about_an_unknown_task_end_with_exit_code_4() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[("gold", "shell = \"true\"")]);
     wait_for("the task at the server", || (server.get("/batch-tasks")["tasks"].as_array()?.len() == 1).then_some(()));

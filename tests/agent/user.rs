@@ -54,7 +54,7 @@ fn ran(agent: &Agent, words: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn a_run_of_another_user_publishes_its_files_and_none_that_it_may_not_read() {
+fn a_run_of_another_user_publishes_only_files_that_this_user_may_read() {
     if !is_root() {
         return;
     }
@@ -111,7 +111,7 @@ fn a_run_of_another_user_publishes_its_files_and_none_that_it_may_not_read() {
 }
 
 #[test]
-fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
+fn publishing_for_runs_of_other_users_or_ended_runs_is_refused() {
     if !is_root() {
         return;
     }
@@ -229,7 +229,7 @@ fn a_link_in_the_place_of_the_folder_is_not_emptied_and_leads_nowhere() {
 }
 
 #[test]
-fn links_in_the_places_of_history_and_logs_lead_nowhere() {
+fn links_in_the_places_of_history_and_logs_are_not_followed() {
     if !is_root() {
         return;
     }

@@ -10,7 +10,7 @@ use super::receiver::Receiver;
 use super::{monitor_alert, run, send, start, start_with};
 
 #[test]
-fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() {
+fn a_broken_file_at_the_start_keeps_the_previous_rules_and_is_reported() {
     let (mut server, receiver, folder) = start("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n");
     let file = folder.path().join("alerts.toml");
     let good = std::fs::read_to_string(&file).unwrap();
@@ -51,7 +51,7 @@ fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() 
 }
 
 #[test]
-fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds() {
+fn each_broken_file_names_its_place_and_previous_rules_stay_in_effect() {
     let (server, receiver, folder) =
         start_with("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n", "rate = 1000");
     // The server reads the file before it answers.
@@ -93,7 +93,7 @@ fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds()
 }
 
 #[test]
-fn what_fires_before_there_is_a_channel_is_told_when_there_is_one() {
+fn alerts_that_fire_before_a_channel_exists_are_sent_once_it_exists() {
     let (receiver, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
     let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);

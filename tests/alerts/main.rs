@@ -63,7 +63,7 @@ fn send(server: &Server, number: u64, events: &Value) {
 }
 
 #[test]
-fn a_run_that_fails_is_told_once_and_so_is_its_recovery_though_the_server_is_killed_between() {
+fn a_failure_and_its_recovery_are_sent_once_each_despite_a_server_kill() {
     let (mut server, receiver, _folder) = start("");
     send(&server, 1, &run("gold", 1, "failed", "no prices"));
     let told = receiver.messages(1);
@@ -90,7 +90,7 @@ fn a_run_that_fails_is_told_once_and_so_is_its_recovery_though_the_server_is_kil
 }
 
 #[test]
-fn what_a_receiver_refuses_is_sent_again_under_the_same_id() {
+fn refused_messages_are_sent_again_with_the_same_id() {
     let (mut server, receiver, _folder) = start("");
     receiver.answer(Some(500));
     send(&server, 1, &run("gold", 1, "failed", "no prices"));
@@ -103,7 +103,7 @@ fn what_a_receiver_refuses_is_sent_again_under_the_same_id() {
 }
 
 #[test]
-fn what_a_channel_refuses_for_a_day_is_given_up_and_told_by_another() {
+fn a_message_refused_for_a_day_is_dropped_and_reported_by_another_channel() {
     const HOUR: Duration = Duration::from_secs(3_600);
     let (ops, spare, clock, folder) = (Receiver::start(), Receiver::start(), SteeredClock::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
@@ -142,7 +142,7 @@ fn what_a_channel_refuses_for_a_day_is_given_up_and_told_by_another() {
 }
 
 #[test]
-fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update() {
+fn ten_thousand_failures_with_the_same_cause_make_a_message_and_an_update() {
     const COUNT: u64 = 10_000;
     let rule = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"hook\"]\n";
     let (server, receiver, _folder) = start(rule);
@@ -191,7 +191,7 @@ fn monitor_alert(server: &Server, args: &[&str], input: &str) -> (bool, String, 
 }
 
 #[test]
-fn a_channel_tells_by_its_own_template_and_what_a_run_said_is_data_in_it() {
+fn a_channel_uses_its_own_template_and_escapes_output_of_runs() {
     let template = "language = \"zh\"\n[channel.hook.template]\nen = \"never\"\nzh = \"\"\"\n{{ name }} 出错 ({{ exit_code }})\n{{ error }}\n{% for row in rows %}{{ row.label }}={{ row.value }}\n{% endfor %}\n\"\"\"\n";
     let (server, receiver, _folder) = start_with("", template);
     let hostile = format!("{{{{ 7771 * 7771 }}}}\r\nBcc: all@example.com\r\n<b>x</b>\u{202e}{}", "z".repeat(1 << 20));
@@ -207,7 +207,7 @@ fn a_channel_tells_by_its_own_template_and_what_a_run_said_is_data_in_it() {
 }
 
 #[test]
-fn a_template_that_takes_too_much_or_is_wrong_costs_its_text_alone() {
+fn an_invalid_or_expensive_template_falls_back_to_the_default_text() {
     for (template, words) in [
         (format!("{{% set s = 's' %}}{}{{{{ s }}}}", "{% set s = s ~ s %}".repeat(40)), "steps"),
         ("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
@@ -247,7 +247,7 @@ fn the_process_that_makes_a_text_has_little_memory() {
 }
 
 #[test]
-fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
+fn a_rule_can_be_tested_without_storing_anything() {
     let (server, receiver, folder) = start("");
     for number in 1..=4 {
         send(&server, number, &run(["gold", "silver"][number as usize % 2], number, "failed", "no prices"));
@@ -285,7 +285,7 @@ fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
 }
 
 #[test]
-fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_any_moment() {
+fn tasks_started_by_alerts_are_ordered_once_despite_server_kills() {
     const COUNT: u64 = 8;
     let rule =
         "[[rule]]\nname = \"clean\"\non = { cause = [\"failed\"], task = \"gold-*\" }\nto = [\"hook\"]\nthen = { run = \"clean-up\" }\n";
@@ -327,7 +327,7 @@ fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_an
 }
 
 #[test]
-fn a_message_says_what_changed_since_the_last_good_run() {
+fn a_message_lists_changes_since_the_last_successful_run() {
     let (server, receiver, _folder) = start("");
     let define = |number: u64| json!({"name": "gold", "command": ["import", number.to_string()], "env": {"KEY": number.to_string()}, "exit": {"1": "retry"}});
     assert_eq!(server.order("POST", "/batch-tasks", &define(1)).0, 201);
@@ -378,7 +378,7 @@ fn a_message_says_what_changed_since_the_last_good_run() {
 }
 
 #[test]
-fn a_share_of_failed_calls_is_told() {
+fn a_share_of_failed_calls_fires_an_alert() {
     let rule = "[[rule]]\nname = \"share\"\non = { cause = [\"failed\"], name = \"order\" }\ntimes = \"10% within 1d\"\nto = [\"hook\"]\n";
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
@@ -418,7 +418,7 @@ fn a_share_of_failed_calls_is_told() {
 }
 
 #[test]
-fn a_disk_without_room_is_told_and_so_is_its_end() {
+fn a_full_disk_fires_an_alert_that_is_resolved_later() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("alerts.toml");
@@ -443,7 +443,7 @@ fn a_disk_without_room_is_told_and_so_is_its_end() {
 }
 
 #[test]
-fn many_messages_of_one_channel_come_once_each() {
+fn many_messages_of_the_same_channel_arrive_once_each() {
     const MANY: u64 = 400;
     let (server, receiver, _folder) = start_with("", "rate = 100000");
     // Alerts with different words have separate messages.
@@ -462,7 +462,7 @@ fn many_messages_of_one_channel_come_once_each() {
 }
 
 #[test]
-fn without_any_way_to_tell_somebody_that_is_said() {
+fn the_status_shows_that_no_channel_is_configured() {
     let server = Server::start();
     assert_eq!((&server.get("/status")["can_tell"], &server.get("/alerts")["can_tell"]), (&json!(false), &json!(false)));
     let mut monitor = monitor_tests::command("monitor");

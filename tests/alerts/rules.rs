@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{monitor_alert, start};
 
 #[test]
-fn a_rule_of_the_api_that_reaches_nobody_has_a_warning_until_it_says_so_itself() {
+fn a_rule_without_recipients_has_a_warning_unless_its_list_is_empty() {
     let (mut server, _receiver, _folder) = start("");
     let warning = "rule quiet: nobody is told by this rule: say whom, to = [\"@owner\"], or that nobody is to be, to = []";
     let put = |server: &monitor_tests::Server, more: Value| {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{run, send, start};
 
 #[test]
-fn the_stream_tells_how_many_alerts_fire_at_once_and_when_that_changes() {
+fn the_stream_sends_the_number_of_firing_alerts_at_once_and_on_changes() {
     let (server, _receiver, _folder) = start("");
     let host = server.url().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
     let mut stream = std::net::TcpStream::connect(&host).unwrap();

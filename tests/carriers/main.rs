@@ -110,7 +110,7 @@ fn a_request_to_actix_is_one_tree_on_both_sides() {
 
 /// A library contains its own copy of the recorder. It has the settings of the program and does not know the calls of the program.
 #[test]
-fn a_library_that_is_opened_is_a_worker_of_its_own_below_whoever_started_the_program() {
+fn a_loaded_library_is_a_separate_worker_below_the_parent_of_its_program() {
     let server = Server::start();
     let library = monitor_tests::library("monitor-test-plugin");
     succeed(carrier(&server, &["starts", library.to_str().expect("a path of text")]));
@@ -151,7 +151,7 @@ fn a_call_of_grpc_is_one_tree_on_both_sides() {
 }
 
 #[test]
-fn a_worker_of_redis_works_for_whoever_sent_the_task() {
+fn tasks_from_redis_appear_below_their_sender() {
     let (redis, server) = (Redis::start(), Server::start());
     let worker = carrier(&server, &["redis-work", redis.url()]).stdin(Stdio::piped()).spawn().expect("the worker starts");
     succeed(carrier(&server, &["redis-send", redis.url()]));
@@ -162,7 +162,7 @@ fn a_worker_of_redis_works_for_whoever_sent_the_task() {
 }
 
 #[test]
-fn a_worker_of_rabbitmq_works_for_whoever_sent_the_task() {
+fn tasks_from_rabbitmq_appear_below_their_sender() {
     let (broker, server) = (RabbitMq::start(), Server::start());
     let worker = carrier(&server, &["amqp-work", broker.url()]).stdin(Stdio::piped()).spawn().expect("the worker starts");
     succeed(carrier(&server, &["amqp-send", broker.url()]));

@@ -77,7 +77,7 @@ async fn a_busy_server_is_asked_again_after_the_time_it_names() {
 }
 
 #[tokio::test]
-async fn a_server_that_lost_patience_is_asked_again() {
+async fn a_batch_is_sent_again_after_a_timeout_of_the_server() {
     let impatient = |_: &Value, asked| (asked < 2).then(|| problem(408, "the body stalled", None));
     let (said, batches) = against(impatient).await;
     assert_eq!(taken(&batches, |_, index| index < 2), numbered(&ALL));
@@ -111,7 +111,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_of_ours_is_not_taken_for_one() {
+async fn a_response_of_another_program_is_recognized() {
     let stranger = |_: &Value, _| Some(ResponseTemplate::new(200).set_body_string("<html>It works!</html>"));
     let (said, batches) = against(stranger).await;
     assert!(!batches.is_empty());
@@ -127,7 +127,7 @@ async fn a_batch_that_is_too_large_is_sent_in_halves() {
 }
 
 #[tokio::test]
-async fn one_unreadable_event_is_counted_and_the_rest_is_taken() {
+async fn a_single_unreadable_event_is_counted_and_the_others_are_accepted() {
     let has_second = |batch: &Value| {
         let (first, count) = (batch["sequence"].as_u64().unwrap(), batch["events"].as_array().unwrap().len() as u64);
         first <= 2 && 2 < first + count

@@ -73,7 +73,7 @@ fn an_error_text_that_first_appears_after_many_failures_is_found() {
 }
 
 #[test]
-fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
+fn named_processes_and_their_descendants_are_folded_too() {
     for server in [Server::start(), Server::start_without_spool()] {
         let mut by_hand = worker(&server, &["by-hand", "5000"]);
         by_hand.env("MONITOR_EXIT_TIMEOUT", "1m");
@@ -148,7 +148,7 @@ fn counts_of_several_programs_add_up_in_one_fold() {
 /// Names that alternate, on any number of threads: a thousand calls below one parent are shipped singly, fifty more for each thread, and
 /// those that fail or are slow.
 #[test]
-fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
+fn alternating_loops_are_folded_like_a_single_loop() {
     for (workers, loops) in [(1, 2), (2, 2), (4, 2), (8, 2), (4, 16)] {
         let server = Server::start();
         let mut turns = worker(&server, &["turns", &workers.to_string(), &loops.to_string()]);
@@ -182,7 +182,7 @@ fn name(process: &Value) -> &str {
 }
 
 #[test]
-fn a_fold_is_seen_while_it_grows() {
+fn a_fold_is_visible_while_it_grows() {
     let server = Server::start();
     let mut child = worker(&server, &["grows"]).spawn().unwrap();
     let so_far = || {

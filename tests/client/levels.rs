@@ -3,7 +3,7 @@
 use monitor_tests::{Server, outline, run, worker};
 
 #[test]
-fn the_environment_says_how_much_is_told() {
+fn the_environment_sets_the_recorded_levels() {
     let server = Server::start();
     let runs = |levels: &str| {
         // 2,000 leaves below 20 calls. Two leaves fail.
@@ -27,7 +27,7 @@ fn the_environment_says_how_much_is_told() {
 }
 
 #[test]
-fn levels_that_can_t_be_understood_are_said_once_and_leave_nothing_out() {
+fn invalid_levels_are_reported_once_and_exclude_nothing() {
     let server = Server::start();
     for (at, levels) in ["loud", "leaf", "normal:", "=off", "a b:off", "\u{1b}[2J=loud"].into_iter().enumerate() {
         let mut joins = worker(&server, &["joins"]);

@@ -42,7 +42,7 @@ fn a_process_is_seen_while_it_runs_and_ends_when_it_ends() {
 }
 
 #[test]
-fn what_processes_say_is_followed_until_the_root_ends() {
+fn logs_are_followed_until_the_root_ends() {
     let server = Server::start();
     let mut child = worker(&server, &["talks"]).spawn().unwrap();
     assert_eq!(line(&mut child), "talking");
@@ -88,7 +88,7 @@ fn progress_links_and_the_fields_of_a_line_arrive() {
 }
 
 #[test]
-fn an_exit_code_is_the_outcome_of_what_it_ends() {
+fn an_exit_code_sets_the_outcome_of_the_calls_that_it_ends() {
     for (how, code, expected) in [
         (&["exit"][..], 7, "exit_inside [failed]: exit code 7\n  exits [failed]: exit code 7\n"),
         // Calls on other threads are interrupted.
@@ -116,7 +116,7 @@ fn an_exit_code_is_the_outcome_of_what_it_ends() {
 }
 
 #[test]
-fn a_panic_is_recorded_and_stays_what_it_was() {
+fn a_panic_is_recorded_and_its_message_and_exit_code_are_unchanged() {
     let server = Server::start();
     let monitored = run(worker(&server, &["panic"]));
     let mut plain = command("monitor-test-worker");
@@ -136,7 +136,7 @@ fn a_panic_is_recorded_and_stays_what_it_was() {
 }
 
 #[test]
-fn what_is_recorded_while_the_server_is_away_arrives_when_it_is_back() {
+fn events_recorded_during_server_downtime_arrive_later() {
     let mut server = Server::start();
     server.kill();
     let mut many = worker(&server, &["many", "500"]);
@@ -162,7 +162,7 @@ fn what_is_recorded_while_the_server_is_away_arrives_when_it_is_back() {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_and_told() {
+fn events_dropped_for_lack_of_memory_are_counted_and_reported() {
     let mut server = Server::start();
     server.kill();
     let mut many = worker(&server, &["many", "20000"]);
@@ -198,7 +198,7 @@ fn what_finds_no_room_is_counted_and_told() {
 
 /// A tree for each call, much faster than a server can accept them.
 #[test]
-fn lone_roots_that_find_no_room_are_said_and_counted_while_the_program_runs() {
+fn dropped_lone_roots_are_logged_and_counted_while_the_program_runs() {
     const ROOTS: u64 = 100_000;
     let server = Server::start_without_spool();
     let mut roots = worker(&server, &["lone-roots", &ROOTS.to_string()]);
@@ -222,7 +222,7 @@ fn lone_roots_that_find_no_room_are_said_and_counted_while_the_program_runs() {
 }
 
 #[test]
-fn a_heartbeat_tells_that_an_idle_program_is_alive() {
+fn a_heartbeat_shows_that_an_idle_program_is_alive() {
     let server = Server::start();
     let mut hang = worker(&server, &["hang"]);
     hang.env("MONITOR_HEARTBEAT", "100ms");

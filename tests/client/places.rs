@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::folds::counted;
 
 #[test]
-fn a_thread_that_was_there_before_a_tree_is_none_of_its_children() {
+fn a_thread_that_existed_before_a_tree_is_not_part_of_it() {
     let server = Server::start();
     let mut housekeeping = worker(&server, &["housekeeping"]);
     housekeeping.env("MONITOR_LOG", "stderr");

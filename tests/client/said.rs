@@ -23,7 +23,7 @@ fn off_creates_nothing() {
 }
 
 #[test]
-fn a_wrong_address_is_said_once_and_changes_nothing() {
+fn a_wrong_server_address_is_reported_once_and_changes_nothing() {
     let server = Server::start();
     for (url, words) in [
         ("http://127.0.0.1:1", "is not reached"),
@@ -40,7 +40,7 @@ fn a_wrong_address_is_said_once_and_changes_nothing() {
 }
 
 #[test]
-fn a_switch_that_can_not_be_read_is_said_and_is_off() {
+fn an_invalid_switch_is_reported_and_counts_as_off() {
     let server = Server::start();
     let mut exit = worker(&server, &["exit"]);
     exit.env("MONITOR_ENABLED", "enabled").env("MONITOR_LOG", "stderr");
@@ -51,7 +51,7 @@ fn a_switch_that_can_not_be_read_is_said_and_is_off() {
 }
 
 #[test]
-fn a_program_with_a_tracing_subscriber_hears_the_client_there_and_once() {
+fn warnings_of_the_client_reach_a_tracing_subscriber_once() {
     let server = Server::start();
     let mut traced = worker(&server, &["traced"]);
     traced.env("MONITOR_SERVER_URL", "http://127.0.0.1:1").env("MONITOR_ROOT_ID", "x").env("MONITOR_BUFFER_BYTES", "65536");
@@ -66,7 +66,7 @@ fn a_program_with_a_tracing_subscriber_hears_the_client_there_and_once() {
 }
 
 #[test]
-fn a_client_that_is_to_say_nothing_writes_nothing_to_stderr() {
+fn a_client_with_logging_off_writes_nothing_to_stderr() {
     let server = Server::start_without_spool();
     let told = |log: Option<&str>| {
         let mut exit = worker(&server, &["exit"]);

@@ -42,7 +42,7 @@ fn a_program_with_tracing_is_changed_by_one_line() {
 }
 
 #[test]
-fn directives_say_what_is_taken_and_a_bad_one_is_told_once() {
+fn directives_select_spans_and_an_invalid_directive_is_reported_once() {
     let server = Server::start();
     let mut some = worker(&server, &["spans"]);
     some.env("MONITOR_TRACING", "info,noisy=off,[loads]=off");
@@ -60,7 +60,7 @@ fn directives_say_what_is_taken_and_a_bad_one_is_told_once() {
 }
 
 #[test]
-fn nobody_listens_while_nothing_is_recorded() {
+fn spans_are_disabled_while_recording_is_off() {
     let mut off = command("monitor-test-worker");
     off.arg("spans-off");
     let finished = run(off);
@@ -68,7 +68,7 @@ fn nobody_listens_while_nothing_is_recorded() {
 }
 
 #[test]
-fn spans_of_a_program_that_is_killed_are_lost_and_what_ended_stays() {
+fn running_spans_of_a_killed_program_are_lost_and_ended_spans_stay() {
     let server = Server::start();
     let mut hang = worker(&server, &["spans-hang"]);
     hang.env("MONITOR_HEARTBEAT", "300ms").stderr(Stdio::null());
@@ -83,7 +83,7 @@ fn spans_of_a_program_that_is_killed_are_lost_and_what_ended_stays() {
 }
 
 #[test]
-fn spans_of_a_program_that_is_killed_before_it_was_heard_are_found() {
+fn spans_of_a_program_killed_before_its_first_report_are_recovered() {
     let mut server = Server::start();
     server.kill();
     let mut hang = worker(&server, &["spans-hang"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "correct-horse-battery-staple";
 
 #[test]
-fn what_is_told_is_shown_and_what_is_masked_is_nowhere() {
+fn recorded_values_are_shown_and_masked_values_are_nowhere() {
     let mut server = Server::start();
     let mut child = worker(&server, &["logs-in", SECRET]).spawn().unwrap();
     super::line(&mut child);

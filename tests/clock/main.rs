@@ -77,7 +77,7 @@ fn rows_of(server: &Server, number: &Value) -> u64 {
 }
 
 #[test]
-fn a_tree_goes_by_itself_when_its_time_has_gone_by() {
+fn a_tree_is_deleted_when_its_retention_age_has_passed() {
     let clock = SteeredClock::new();
     let server = start(&clock, "30d");
     let before = wait_for("the first look", || duty(&server, "retention")["last_us"].as_u64());

@@ -120,7 +120,7 @@ fn an_assistant_cancels_a_process_and_the_rest_of_its_run() {
 }
 
 #[test]
-fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
+fn processes_that_still_run_are_listed_and_an_unknown_id_gets_a_suggestion() {
     let server = Server::start();
     let mut deaf = begin(&server, &["deaf"], "all");
     let waits = running(&server, "waits", 1);
@@ -152,7 +152,7 @@ fn cancelling(server: &Server, args: &[&str]) -> std::thread::JoinHandle<Finishe
 }
 
 #[test]
-fn a_kill_of_the_server_amid_a_cancellation_is_said_and_it_may_be_asked_again() {
+fn a_server_kill_during_a_cancellation_is_reported_and_it_can_be_repeated() {
     let mut server = Server::start();
     let mut deaf = begin(&server, &["deaf"], "all");
     let asks = running(&server, "asks", 1).swap_remove(0);
@@ -204,7 +204,7 @@ fn a_tree_that_is_cancelled_ends_whenever_the_server_is_killed_meanwhile() {
 }
 
 #[test]
-fn a_forked_child_is_told_what_it_runs_and_so_is_one_that_is_forked_amid_it() {
+fn forked_children_receive_cancellations_of_their_own_processes() {
     let server = Server::start();
     let mut program = begin(&server, &["forks-and-asks"], "read,cancel");
     let child = running(&server, "asks in the child", 1).swap_remove(0);
@@ -226,7 +226,7 @@ fn a_forked_child_is_told_what_it_runs_and_so_is_one_that_is_forked_amid_it() {
 }
 
 #[test]
-fn who_may_only_read_or_record_ends_nothing_and_no_program_against_its_choice() {
+fn cancelling_requires_the_scope_operate_and_consent_of_the_program() {
     let server = Server::start();
     let _program = begin(&server, &["deaf"], "read");
     let asks = running(&server, "asks", 1).swap_remove(0);
@@ -264,7 +264,7 @@ fn who_may_only_read_or_record_ends_nothing_and_no_program_against_its_choice() 
 }
 
 #[test]
-fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
+fn each_worker_receives_cancellations_only_of_its_own_processes() {
     let server = Server::start();
     let workers = [1, 2, 3, 4].map(|number| Raw::online(&server, number, "raw"));
     let at_us = crate::now_us();

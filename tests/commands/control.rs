@@ -74,7 +74,7 @@ fn wait_for_reserved(server: &Server, expected: &[&str]) {
 }
 
 #[test]
-fn a_pool_grows_shrinks_and_pauses_for_as_long_as_it_is_said() {
+fn a_pool_grows_shrinks_and_pauses_for_the_given_time() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "all");
     for id in ["a", "b"] {
@@ -112,7 +112,7 @@ fn a_pool_grows_shrinks_and_pauses_for_as_long_as_it_is_said() {
 }
 
 #[test]
-fn limits_of_rate_and_time_hold_until_they_return() {
+fn limits_of_rate_and_time_apply_until_they_are_reset() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "read,rate-limit,time-limit,pool-grow");
     answer(&server, "control pool-grow 20");
@@ -145,7 +145,7 @@ fn limits_of_rate_and_time_hold_until_they_return() {
 }
 
 #[test]
-fn a_revoked_task_is_not_run_by_whoever_has_it_or_gets_it_later() {
+fn a_revoked_task_is_not_run_by_present_or_later_workers() {
     let mut server = Server::start();
     // No worker exists yet, and the server is killed in between.
     assert_eq!(monitor(&server, "control revoke early").0, 5);
@@ -214,7 +214,7 @@ fn a_task_is_revoked_by_the_first_digits_of_its_id() {
 }
 
 #[test]
-fn settings_are_shown_without_secrets_and_queues_are_taken_up_and_left() {
+fn settings_are_shown_without_secrets_and_queues_can_be_joined_and_left() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "all");
     let conf = answer(&server, "inspect conf");
@@ -230,7 +230,7 @@ fn settings_are_shown_without_secrets_and_queues_are_taken_up_and_left() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
+fn mistakes_are_reported_with_suggestions_before_any_worker_is_contacted() {
     let server = Server::start();
     let worker = Worker::start(&server, "all");
     for (line, words) in [
@@ -281,7 +281,7 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
 }
 
 #[test]
-fn a_server_passes_on_what_its_setting_says() {
+fn a_server_forwards_only_the_configured_commands() {
     let closed = Server::start_with(vec![("MONITOR_COMMANDS", "off".into())]);
     for request in [json!({"method": "ping"}), json!({"method": "pause"})] {
         let (status, problem) = ask(&closed, &request, true, None);

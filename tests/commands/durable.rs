@@ -21,7 +21,7 @@ fn kill(server: &mut Server) {
 }
 
 #[test]
-fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_the_server_at_each_step() {
+fn an_order_is_accepted_and_answered_once_despite_server_kills_at_each_step() {
     let mut server = Server::start();
     let asked = order("deploy", "agent@h", 10, now_us() + HOUR_US);
     let (code, command) = ask(&server, &asked, true, Some("order-1"));
@@ -65,7 +65,7 @@ fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_
 }
 
 #[test]
-fn an_order_that_nobody_takes_is_told_as_expired_and_one_that_is_not_answered_so() {
+fn an_order_expires_if_not_accepted_and_is_unanswered_if_not_completed() {
     let mut server = Server::start();
     let until_us = now_us() + 3_000_000;
     let ids = ["nobody@h", "agent@h"]
@@ -80,7 +80,7 @@ fn an_order_that_nobody_takes_is_told_as_expired_and_one_that_is_not_answered_so
 }
 
 #[test]
-fn an_order_for_one_worker_alone_is_gone_with_it() {
+fn an_order_for_a_single_worker_ends_with_this_worker() {
     let server = Server::start();
     let (one, other) = (Raw::online(&server, 1, "p"), Raw::online(&server, 2, "p"));
     let channels = [one.open(), other.open()];
@@ -116,7 +116,7 @@ fn own_name(server: &Server) -> String {
 }
 
 #[test]
-fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
+fn a_program_runs_an_order_once_despite_kills_at_each_step() {
     let folder = tempfile::tempdir().unwrap();
     let (file, slow) = (folder.path().join("lines"), folder.path().join("slow"));
     let mut server = Server::start();

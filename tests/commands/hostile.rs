@@ -11,7 +11,7 @@ fn replies(server: &Server, kind: &str) -> u64 {
 }
 
 #[test]
-fn a_channel_belongs_to_whoever_opened_it_first_also_after_a_kill_of_the_server() {
+fn a_channel_belongs_to_its_first_opener_also_after_a_server_kill() {
     let mut server = Server::start();
     let worker = Raw::online(&server, 1, "p");
     let (other, short) = ("x".repeat(32), "x".repeat(31));
@@ -62,7 +62,7 @@ fn late_double_and_garbage_replies_are_counted_and_change_nothing() {
 }
 
 #[test]
-fn whoever_does_not_answer_is_told_with_when_it_was_last_heard_of() {
+fn unresponsive_workers_are_listed_with_the_time_of_their_last_report() {
     let server = Server::start();
     let worker = Raw::online(&server, 1, "p");
     let mut channel = worker.open();
@@ -75,7 +75,7 @@ fn whoever_does_not_answer_is_told_with_when_it_was_last_heard_of() {
 }
 
 #[test]
-fn what_is_asked_wrongly_is_refused_and_names_what_is_wrong() {
+fn invalid_requests_are_refused_with_the_name_of_the_wrong_field() {
     let server = Server::start();
     let _worker = Raw::online(&server, 1, "p");
     for (request, expected, words) in [
@@ -126,7 +126,7 @@ fn a_repeated_request_with_the_same_key_is_one_command() {
 }
 
 #[test]
-fn what_was_asked_when_the_server_was_killed_is_told_as_unanswered() {
+fn commands_pending_at_a_server_kill_become_unanswered() {
     let mut server = Server::start();
     let worker = Raw::online(&server, 1, "p");
     let mut channel = worker.open();

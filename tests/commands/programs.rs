@@ -42,7 +42,7 @@ fn inspect(server: &Server, args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn programs_answer_the_command_line_and_its_exit_code_says_whether_all_did() {
+fn programs_answer_commands_and_the_exit_code_shows_if_all_succeeded() {
     let server = Server::start();
     let nobody = inspect(&server, &["ping"]);
     assert!(nobody.0 == Some(5) && nobody.2.contains("nobody"), "{nobody:?}");
@@ -135,7 +135,7 @@ fn a_forked_child_has_a_channel_of_its_own() {
 }
 
 #[test]
-fn a_program_whose_channel_is_refused_or_off_goes_on_as_ever() {
+fn a_program_with_a_refused_or_disabled_channel_continues_unchanged() {
     let server = Server::start_with(vec![("MONITOR_MAX_CHANNELS", "1".into())]);
     let taken = Raw::online(&server, 7, "first");
     let _only = taken.open();

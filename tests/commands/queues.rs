@@ -74,7 +74,7 @@ fn commands(server: &Server) -> usize {
 }
 
 #[test]
-fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
+fn a_task_is_started_by_the_worker_that_consumes_its_queue() {
     let server = Server::start();
     let (code, _, errors) = monitor(&server, &["call", "render"]);
     assert!(code == 5 && errors.contains("nobody does \"call\"") && errors.contains("MONITOR_COMMANDS"), "{code} {errors}");
@@ -123,7 +123,7 @@ fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
 }
 
 #[test]
-fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
+fn over_http_a_task_starts_once_per_key_for_authorized_callers() {
     let server = Server::start();
     let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
     let post = |path: &str, body: &str, with_token: bool, key: &str| {
@@ -198,7 +198,7 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
 }
 
 #[test]
-fn what_waits_is_counted_before_it_is_thrown_away_and_only_where_it_is_said() {
+fn waiting_tasks_are_counted_before_a_purge_of_the_selected_queues() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "video,sound", "all");
     for queue in ["video", "video", "sound"] {
@@ -224,7 +224,7 @@ fn what_waits_is_counted_before_it_is_thrown_away_and_only_where_it_is_said() {
 }
 
 #[test]
-fn tasks_run_again_by_the_worker_that_had_them_and_the_exit_code_says_whether_all_do() {
+fn tasks_are_retried_by_their_worker_and_the_exit_code_shows_failures() {
     let server = Server::start();
     let _workers = ["video", "sound"].map(|queues| Worker::start(&server, queues, "all"));
     let text = says(&server, &["retry", "known-1", "known-2"]);
@@ -347,7 +347,7 @@ fn an_assistant_puts_a_task_into_its_queue_again() {
 }
 
 #[test]
-fn a_task_is_retried_looked_for_and_shown_by_the_first_digits_of_its_id() {
+fn a_task_can_be_retried_found_and_shown_by_a_prefix_of_its_id() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "video", "all");
     let id = says(&server, &["call", "render", "-Q", "video", "--args", "[7]"]).trim().to_owned();

@@ -43,7 +43,7 @@ fn events(server: &Server, order: &str) -> Value {
 }
 
 #[test]
-fn how_much_is_told_is_said_while_the_program_runs() {
+fn recording_levels_can_be_changed_while_the_program_runs() {
     let server = Server::start();
     let mut program = Program::start(&server, &[("MONITOR_EVENTS", "roots")]);
     assert_eq!(step(&server, "a").0, "a\n");
@@ -89,7 +89,7 @@ fn lines_of_logs_are_sent_from_a_level_on() {
 type Look<'a> = (&'static str, Box<dyn Fn() -> Option<reqwest::blocking::Response> + 'a>);
 
 #[test]
-fn what_is_watched_is_told_while_somebody_reads_the_stream_the_tree_or_the_worker() {
+fn watched_programs_record_while_the_stream_tree_or_worker_is_read() {
     let server = Server::start();
     let begin = || Program::start(&server, &[("MONITOR_EVENTS", "watched")]);
     let is_watched = || answer(&server, "inspect conf")["watched"] == true;
@@ -141,7 +141,7 @@ fn what_is_watched_is_told_while_somebody_reads_the_stream_the_tree_or_the_worke
 }
 
 #[test]
-fn a_heartbeat_is_sent_when_somebody_asks_for_it() {
+fn a_heartbeat_is_sent_on_request() {
     let server = Server::start();
     let _program = Program::start(&server, &[("MONITOR_HEARTBEAT", "1h")]);
     let last_seen = || server.get("/workers")["workers"][0]["last_seen_us"].as_u64().unwrap();
@@ -151,7 +151,7 @@ fn a_heartbeat_is_sent_when_somebody_asks_for_it() {
 }
 
 #[test]
-fn a_program_begins_anew_where_it_says_how() {
+fn a_program_can_be_restarted_if_it_supports_this() {
     let server = Server::start();
     let mut program = Program::start(&server, &[]);
     assert_eq!(answer(&server, "control pool-restart"), json!({"restarted": true}));
@@ -169,7 +169,7 @@ fn a_program_begins_anew_where_it_says_how() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anybody_is_asked_and_what_is_not_allowed_is_refused() {
+fn mistakes_are_reported_before_sending_and_forbidden_commands_are_refused() {
     let server = Server::start();
     let _program = Program::start(&server, &[("MONITOR_COMMANDS", "read,heartbeat")]);
     for (line, words) in [

@@ -122,11 +122,11 @@ fn check(camera: &str, full: &str, tasks_in: fn(&Path) -> BTreeSet<String>) {
 }
 
 #[test]
-fn a_camera_on_a_full_disk_says_so_loses_nothing_and_leaves_whole_lines() {
+fn a_camera_on_a_full_disk_reports_it_loses_nothing_and_keeps_whole_lines() {
     check("file", "No space left", in_file);
 }
 
 #[test]
-fn a_camera_whose_database_is_on_a_full_disk_says_so_and_loses_nothing() {
+fn a_camera_with_its_database_on_a_full_disk_reports_it_and_loses_nothing() {
     check("sqlite", "full", in_database);
 }

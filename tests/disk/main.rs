@@ -164,7 +164,7 @@ impl Disk {
 const WELL: u8 = 0;
 
 #[test]
-fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
+fn batches_are_refused_while_the_disk_fails_and_accepted_afterwards() {
     let disk = Disk::new();
     let mut server = Server::start_with(disk.env());
     let posters = Posters::begin(&server, &[0; POSTERS as usize]);
@@ -189,7 +189,7 @@ fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
 }
 
 #[test]
-fn what_is_refused_for_the_disk_says_when_to_come_again() {
+fn refusals_because_of_the_disk_have_a_retry_after_header() {
     let disk = Disk::new();
     let server = Server::start_with(disk.env());
     disk.tell(2);
@@ -216,7 +216,7 @@ fn kills() -> u32 {
 }
 
 #[test]
-fn a_server_killed_at_any_moment_has_what_it_acknowledged() {
+fn a_server_killed_at_any_moment_keeps_acknowledged_events() {
     let mut server = Server::start();
     let mut acknowledged = vec![0; POSTERS as usize];
     for _ in 0..kills() {
@@ -233,7 +233,7 @@ fn a_server_killed_at_any_moment_has_what_it_acknowledged() {
 }
 
 #[test]
-fn when_the_power_is_cut_what_was_acknowledged_is_on_the_disk() {
+fn acknowledged_events_survive_a_power_cut() {
     let disk = Disk::new();
     let mut server = Server::start_with(disk.env());
     let mut acknowledged = vec![0; POSTERS as usize];
@@ -290,7 +290,7 @@ fn health(server: &Server) -> (u16, u16) {
 }
 
 #[test]
-fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well() {
+fn on_a_full_disk_reads_deletes_and_starts_work_and_deletes_free_space() {
     // Where mounting is not allowed, the tests below check everything that is possible without it.
     let Some(disk) = SmallDisk::new(96 << 20) else { return eprintln!("mounting is not allowed here") };
     let mut server = Server::start_on_disk(disk, Vec::new());
@@ -334,7 +334,7 @@ fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well
 }
 
 #[test]
-fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
+fn below_the_minimum_of_free_space_only_batches_are_refused() {
     let mut server = Server::start();
     assert_eq!(server.post(&batch(0, 0)).0, 200);
     server.stop();
@@ -356,7 +356,7 @@ fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
 }
 
 #[test]
-fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
+fn a_failing_disk_is_reported_once_and_the_server_recovers_by_itself() {
     let disk = Disk::new();
     let server = Server::start_with(disk.env());
     let posters = Posters::begin(&server, &[0; POSTERS as usize]);
@@ -436,7 +436,7 @@ fn figure(database: &rusqlite::Connection, query: &str) -> u64 {
 }
 
 #[test]
-fn the_cap_of_the_count_holds_however_much_comes_in() {
+fn the_limit_of_the_run_count_applies_under_any_load() {
     const CAP: u64 = 20;
     let (_server, database, most) = exceed("MONITOR_RETENTION_COUNT", CAP.to_string());
     assert!(most > CAP * LONG, "they send faster than it is looked what is due");
@@ -446,7 +446,7 @@ fn the_cap_of_the_count_holds_however_much_comes_in() {
 }
 
 #[test]
-fn the_cap_of_the_size_holds_however_much_comes_in() {
+fn the_limit_of_the_database_size_applies_under_any_load() {
     const CAP: u64 = 12 << 20;
     let (server, database, most) = exceed("MONITOR_RETENTION_SIZE", CAP.to_string());
     let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";

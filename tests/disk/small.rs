@@ -127,11 +127,11 @@ fn works_on_a_full_disk(bytes: u64) {
 }
 
 #[test]
-fn a_burst_on_a_disk_of_24_mib_leaves_room_and_nothing_else_stops_without_a_free_byte() {
+fn a_burst_on_a_24_mib_disk_leaves_space_and_a_full_disk_stops_only_ingest() {
     works_on_a_full_disk(24 << 20);
 }
 
 #[test]
-fn a_burst_on_a_disk_of_200_mib_leaves_room_and_nothing_else_stops_without_a_free_byte() {
+fn a_burst_on_a_200_mib_disk_leaves_space_and_a_full_disk_stops_only_ingest() {
     works_on_a_full_disk(200 << 20);
 }

@@ -42,7 +42,7 @@ fn page_for(folder: &Path, robot: SocketAddr) -> String {
 }
 
 #[test]
-fn each_command_and_file_of_the_page_does_as_the_page_says() {
+fn each_command_and_file_of_the_page_works_as_documented() {
     let mut session = Session::new();
     let (address, messages, _runtime) = robot();
     let page = page_for(session.path(), address);

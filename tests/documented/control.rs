@@ -6,7 +6,7 @@ use super::typed;
 const PAGE: &str = include_str!("../../docs/guides/control.md");
 
 #[test]
-fn each_command_of_the_page_on_workers_does_as_the_page_says() {
+fn each_command_of_the_page_on_workers_works_as_documented() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     // The example was already built.
     let page = PAGE.replace("build-7", host.trim()).replace("cargo run -q -p monitor-examples --bin workers --", "workers");

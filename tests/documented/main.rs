@@ -243,7 +243,7 @@ fn each_definition_of_the_pages_has_no_mistake() {
 }
 
 #[test]
-fn a_heartbeat_is_added_and_pinged_as_its_page_says() {
+fn a_heartbeat_is_added_and_pinged_as_documented() {
     let server = Server::start();
     let (_, block) = include_str!("../../docs/guides/heartbeats.md").split_once("```sh\n").expect("commands");
     let (block, _) = block.split_once("```").expect("their end");

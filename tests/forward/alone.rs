@@ -44,7 +44,7 @@ fn told(spans: &[Taken]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_program_says_by_itself_what_a_server_would_say_of_it() {
+fn a_program_sends_the_same_spans_as_a_server_would() {
     for (what, count, status) in [("tells", 3, 0), ("thread-panics", 2, 0), ("panic", 2, 101), ("leaves-open", 2, 0), ("spans", 6, 0)] {
         let (by_server, by_itself) = (Receiver::start(), Receiver::start());
         let server = crate::server(&by_server, &[]);
@@ -65,7 +65,7 @@ fn a_program_says_by_itself_what_a_server_would_say_of_it() {
 }
 
 #[test]
-fn calls_that_were_counted_are_one_span_and_each_goes_once() {
+fn folded_calls_are_sent_as_a_single_span_once() {
     let receiver = Receiver::start();
     let mut burst = alone(&receiver, &["burst", "5000"]);
     burst.env("MONITOR_FOLD_AFTER", "100");
@@ -87,7 +87,7 @@ fn calls_that_were_counted_are_one_span_and_each_goes_once() {
 }
 
 #[test]
-fn each_span_goes_once_however_the_receiver_fails() {
+fn each_span_is_sent_once_despite_failures_of_the_receiver() {
     let mut receiver = Receiver::start();
     let answers = [503, 429, 502, 504, 401, 404].map(Behaviour::Answers);
     receiver.seen(|seen| (seen.next, seen.always) = (VecDeque::from(answers), Some(Behaviour::TakesAtMost(40))));
@@ -118,7 +118,7 @@ fn each_span_goes_once_however_the_receiver_fails() {
 }
 
 #[test]
-fn what_is_rejected_for_good_is_told_and_not_sent_again() {
+fn permanently_rejected_spans_are_reported_and_not_sent_again() {
     let receiver = Receiver::start();
     receiver.seen(|seen| seen.always = Some(Behaviour::Answers(400)));
     let finished = run(alone(&receiver, &["tells"]));
@@ -133,7 +133,7 @@ fn what_is_rejected_for_good_is_told_and_not_sent_again() {
 }
 
 #[test]
-fn nobody_there_costs_the_program_nothing_but_a_warning() {
+fn an_unreachable_receiver_causes_only_warnings() {
     let mut receiver = Receiver::start();
     receiver.kill();
     let finished = run(alone(&receiver, &["tells"]));
@@ -149,7 +149,7 @@ fn nobody_there_costs_the_program_nothing_but_a_warning() {
 }
 
 #[test]
-fn our_own_server_is_no_receiver_and_nonsense_is_told_without_secrets() {
+fn our_own_server_is_refused_as_receiver_and_errors_contain_no_secrets() {
     let server = Server::start();
     let port = server.url().rsplit(':').next().unwrap();
     let own = [server.url().to_owned(), format!("http://localhost:{port}/v1/traces"), format!("http://[::1]:{port}")];

@@ -64,7 +64,7 @@ fn wait_for_error(server: &Server, words: &str) {
 }
 
 #[test]
-fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
+fn all_data_of_a_process_is_forwarded_with_its_ids() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[("MONITOR_OTLP_HEADERS", "authorization=Bearer%20hush,x-tenant=env:THE_TENANT"), ("THE_TENANT", "7")]);
     let (parent, child) = ("00000000000000c1", "00000000000000c2");
@@ -162,7 +162,7 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
 }
 
 #[test]
-fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
+fn each_span_is_forwarded_once_despite_failures_of_receiver_and_server() {
     let mut receiver = Receiver::start();
     let mut server = server(&receiver, &[]);
     send(&server, &batch(1, &[vec![started("00000000000000c1", None, "build")], pairs(0x1000, 50)].concat()));
@@ -207,7 +207,7 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
 }
 
 #[test]
-fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
+fn only_new_spans_that_match_the_filter_are_forwarded() {
     let receiver = Receiver::start();
     let mut server = Server::start();
     send(&server, &batch(1, &[vec![started("00000000000000c1", None, "build")], pairs(0x1000, 2)].concat()));
@@ -227,7 +227,7 @@ fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
 }
 
 #[test]
-fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
+fn lost_processes_are_forwarded_as_errors_once_detected() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[]);
     let mut hang = worker(&server, &["hang"]);
@@ -244,7 +244,7 @@ fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
 }
 
 #[test]
-fn what_a_program_left_open_goes_on_though_all_of_it_came_at_once() {
+fn processes_left_open_are_forwarded_even_if_all_events_arrive_together() {
     let receiver = Receiver::start();
     let server = server(&receiver, &[]);
     let goodbye = json!({"type": "worker-offline", "time_us": BEGIN_US + 9_000});
@@ -263,7 +263,7 @@ fn what_a_program_left_open_goes_on_though_all_of_it_came_at_once() {
 }
 
 #[test]
-fn settings_that_can_not_be_are_refused_with_words() {
+fn invalid_settings_are_refused_with_a_reason() {
     let mut server = Server::start();
     let own = server.url().to_owned();
     server.stop();

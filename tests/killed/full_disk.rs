@@ -11,7 +11,7 @@ use crate::line;
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_or_one_that_is_read_only_costs_one_warning_and_no_record() {
+fn a_full_or_read_only_disk_causes_a_single_warning_and_loses_no_record() {
     for (calls, error) in [([libc::SYS_fallocate, libc::SYS_pwrite64], libc::ENOSPC), ([libc::SYS_mkdirat; 2], libc::EROFS)] {
         let server = Server::start();
         let mut many = worker(&server, &["many", "3000"]);
@@ -53,7 +53,7 @@ fn refuse(command: &mut Command, [first, second]: [libc::c_long; 2], error: i32)
 }
 
 #[test]
-fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
+fn a_full_spool_drops_the_oldest_events_and_counts_them() {
     const COUNT: u64 = 10_000;
     let mut server = Server::start();
     server.kill();
@@ -112,14 +112,14 @@ fn check_sums(server: &Server, count: u64, reasons: &[&str]) {
 }
 
 #[test]
-fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
+fn events_lost_on_a_full_disk_at_the_end_are_counted_logged_and_stored() {
     const COUNT: u64 = 100_000;
     let (server, finished) = with_a_full_disk(COUNT, "10m");
     check_full_disk(&server, &finished, COUNT);
 }
 
 #[test]
-fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
+fn events_unsent_at_the_exit_timeout_are_counted_logged_and_stored() {
     // Low enough that everything is counted within five seconds, even on a busy machine.
     const COUNT: u64 = 30_000;
     let (server, finished) = with_a_full_disk(COUNT, "0s");
@@ -130,7 +130,7 @@ fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
 }
 
 #[test]
-fn what_a_kill_costs_on_a_full_disk_is_counted() {
+fn events_lost_by_a_kill_on_a_full_disk_are_counted() {
     const ROOTS: u64 = 20_000;
     let mut server = Server::start();
     server.kill();
@@ -159,7 +159,7 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
 
 /// The shipper is still encoding when the program has left `main` and may not wait longer.
 #[test]
-fn a_program_that_has_no_time_for_its_goodbye_is_offline_and_not_lost() {
+fn a_program_without_time_to_report_its_end_is_offline_and_not_lost() {
     const ROOTS: u64 = 20_000;
     for is_disk_full in [false, true] {
         let mut server = Server::start();
@@ -207,7 +207,7 @@ fn limit_files(command: &mut Command) {
 /// A real small file system, where the user may mount one.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
+fn events_lost_on_a_full_file_system_are_counted_logged_and_stored() {
     const COUNT: u64 = 150_000;
     let in_a_namespace = |script: &str| {
         let mut unshare = Command::new("unshare");
@@ -244,7 +244,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
 }
 
 #[test]
-fn what_many_programs_leave_is_bounded_while_no_server_answers() {
+fn the_spool_of_many_programs_is_bounded_without_a_server() {
     const ONE: u64 = 4_194_304;
     let mut server = Server::start();
     server.kill();
@@ -265,7 +265,7 @@ fn what_many_programs_leave_is_bounded_while_no_server_answers() {
 }
 
 #[test]
-fn without_a_spool_that_can_be_trusted_or_written_all_goes_by_memory_with_one_warning() {
+fn without_a_usable_spool_events_stay_in_memory_with_a_single_warning() {
     let server = Server::start();
     let here = server.data().with_file_name("elsewhere");
     std::fs::create_dir(&here).unwrap();
@@ -285,7 +285,7 @@ fn without_a_spool_that_can_be_trusted_or_written_all_goes_by_memory_with_one_wa
 
 #[test]
 #[allow(unsafe_code, reason = "a limit for the child alone")]
-fn a_disk_that_fills_up_costs_one_warning_and_no_record() {
+fn a_disk_that_fills_up_causes_a_single_warning_and_loses_no_record() {
     // Sizes at which the call sites do not fit, at which the journal does not fit, and at which a ring does not fit.
     for bytes in [4_096_u64, 20_000, 69_000, 300_000] {
         let server = Server::start();

@@ -98,7 +98,7 @@ fn check(server: &Server, counted: &Counted, what: &str) -> Value {
 }
 
 #[test]
-fn what_a_killed_program_had_recorded_is_shipped_by_the_next_one() {
+fn events_of_a_killed_program_are_shipped_by_the_next_program() {
     for round in 0..rounds(6) {
         let server = Server::start();
         let mut counting = Counting::begin(&server, 4_000, "killed");
@@ -112,7 +112,7 @@ fn what_a_killed_program_had_recorded_is_shipped_by_the_next_one() {
 }
 
 #[test]
-fn what_found_no_room_before_a_kill_is_told_by_whoever_ships() {
+fn events_dropped_before_a_kill_are_reported_by_the_shipper() {
     let mut server = Server::start();
     server.kill();
     let file = server.data().with_file_name("counted");
@@ -154,7 +154,7 @@ fn settled_states(server: &Server, root: &Value) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn what_was_recorded_is_there_however_the_program_ended() {
+fn recorded_events_survive_any_end_of_the_program() {
     for (end, signal, code) in [
         ("abort", Some(libc::SIGABRT), None),
         ("segv", Some(libc::SIGSEGV), None),
@@ -193,7 +193,7 @@ fn a_program_that_ends_by_itself_has_sent_all_and_leaves_no_folder() {
 }
 
 #[test]
-fn a_panic_that_aborts_leaves_all_that_was_recorded() {
+fn a_panic_that_aborts_keeps_all_recorded_events() {
     let server = Server::start();
     let mut counting = start(aborter(Some(&server)), &server, 2_000, "panic");
     assert_eq!(counting.wait().signal(), Some(libc::SIGABRT));
@@ -202,7 +202,7 @@ fn a_panic_that_aborts_leaves_all_that_was_recorded() {
 }
 
 #[test]
-fn a_program_ships_what_it_had_recorded_before_it_became_another_one() {
+fn events_recorded_before_an_exec_are_shipped() {
     let server = Server::start();
     let mut counting = Counting::begin(&server, 2_000, "exec");
     // The same process, with another program in it.
@@ -215,7 +215,7 @@ fn a_program_ships_what_it_had_recorded_before_it_became_another_one() {
 }
 
 #[test]
-fn what_a_child_recorded_that_vanished_is_shipped_and_its_parents_records_are_untouched() {
+fn events_of_a_dead_forked_child_are_shipped_without_those_of_its_parent() {
     let server = Server::start();
     assert_eq!(run(worker(&server, &["forks-and-dies"])).code, Some(0));
     ship_by_hand(&server);
@@ -227,7 +227,7 @@ fn what_a_child_recorded_that_vanished_is_shipped_and_its_parents_records_are_un
 }
 
 #[test]
-fn what_is_recorded_while_no_server_is_there_is_kept_beyond_the_program() {
+fn events_recorded_without_a_server_outlive_the_program() {
     let mut server = Server::start();
     server.kill();
     let mut many = worker(&server, &["many", "5000"]);
@@ -250,7 +250,7 @@ fn what_is_recorded_while_no_server_is_there_is_kept_beyond_the_program() {
 }
 
 #[test]
-fn a_flush_that_no_server_answers_ends_with_its_time_and_nothing_is_lost() {
+fn a_flush_without_a_server_ends_at_its_timeout_and_loses_nothing() {
     let mut server = Server::start();
     server.kill();
     let finished = run(worker(&server, &["flush-times-out"]));
@@ -261,7 +261,7 @@ fn a_flush_that_no_server_answers_ends_with_its_time_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_was_not_sent_when_a_signal_came_is_shipped() {
+fn events_unsent_at_a_signal_are_shipped() {
     for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT), ("-HUP", libc::SIGHUP)] {
         let mut server = Server::start();
         server.kill();
@@ -292,7 +292,7 @@ fn has_default_signals(command: &mut Command) -> &mut Command {
 }
 
 #[test]
-fn a_program_that_is_not_to_wait_at_its_end_leaves_all_in_the_spool() {
+fn a_program_with_exit_timeout_zero_leaves_all_events_in_the_spool() {
     const COUNT: u64 = 50_000;
     let mut server = Server::start();
     server.kill();

@@ -58,7 +58,7 @@ pub(crate) fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
 }
 
 #[test]
-fn who_may_read_may_ask_and_nobody_else() {
+fn only_tokens_with_read_access_may_call_tools() {
     let server = start("read", &[("MONITOR_LOOPBACK", "token")]);
     let batch = "5b0c000000000000000000000000a001";
     let (read, ingest) = (token(&server, "read"), token(&server, "ingest"));
@@ -89,7 +89,7 @@ fn pages_of_other_sites_and_other_names_of_the_host_are_refused() {
 }
 
 #[test]
-fn a_change_wants_the_scope_operate_and_is_recorded_with_the_client() {
+fn a_change_requires_the_scope_operate_and_is_audited_with_the_client() {
     let server = start("operate", &[]);
     let (status, _) = server.order("POST", "/batch-tasks", &crate::nightly());
     assert!(status < 300, "{status}");
@@ -113,7 +113,7 @@ fn a_change_wants_the_scope_operate_and_is_recorded_with_the_client() {
 }
 
 #[test]
-fn why_failed_over_http_is_what_it_is_over_stdio() {
+fn why_failed_returns_the_same_over_http_and_stdio() {
     let server = start("read", &[]);
     recorded(&server);
     let (_, answer) = call(&server, None, "why_failed", &json!({"run": "2"}));
@@ -123,7 +123,7 @@ fn why_failed_over_http_is_what_it_is_over_stdio() {
 }
 
 #[test]
-fn a_body_that_is_no_request_is_refused_by_the_codes_of_the_protocol() {
+fn malformed_bodies_are_refused_with_error_codes_of_the_protocol() {
     let server = start("read", &[]);
     let list = rpc("tools/list", &json!({}));
     let old = list.replace("2.0", "1.0");
@@ -196,7 +196,7 @@ fn headers_and_methods_are_those_of_the_protocol() {
 }
 
 #[test]
-fn a_server_that_is_told_so_has_no_tools() {
+fn a_server_with_mcp_off_has_no_tools() {
     let server = start("off", &[]);
     assert_eq!(post(&server, &[], rpc("tools/list", &json!({}))).status(), 404);
     let client = Client::builder().no_proxy().build().unwrap();

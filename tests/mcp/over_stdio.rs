@@ -29,7 +29,7 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn two_calls_find_out_why_something_failed() {
+fn two_calls_show_why_a_run_failed() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
@@ -177,7 +177,7 @@ fn a_token_that_may_only_read_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
+fn malformed_messages_are_refused_and_the_next_request_is_answered() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
@@ -216,7 +216,7 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
 }
 
 #[test]
-fn a_connection_begins_as_the_protocol_says_or_the_error_names_what_is_missing() {
+fn a_connection_follows_the_protocol_or_the_error_names_a_missing_field() {
     let server = Server::start();
     let mut client = Client::start_raw(server.url(), Some(&server.token()), &[]);
     for (method, params) in [("tools/list", json!({})), ("initialize", json!({}))] {
@@ -234,7 +234,7 @@ fn a_connection_begins_as_the_protocol_says_or_the_error_names_what_is_missing()
 }
 
 #[test]
-fn without_a_server_the_answer_says_so() {
+fn without_a_server_the_answer_reports_it_as_unreachable() {
     let mut client = Client::start_raw("http://127.0.0.1:9", None, &[]);
     client
         .request("initialize", &json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}));

@@ -47,7 +47,7 @@ fn a_log_line_with_instructions_changes_nothing_but_its_field() {
 }
 
 #[test]
-fn names_states_and_fields_that_say_something_are_in_their_fields() {
+fn instructions_in_names_states_and_fields_stay_in_their_fields() {
     let server = Server::start();
     let event = |more: Value| {
         let mut event = json!({"root_id": "019f0000000000000000000000000009", "id": "0000000000000901", "time_us": BEGIN_US});
@@ -81,7 +81,7 @@ fn names_states_and_fields_that_say_something_are_in_their_fields() {
 }
 
 #[test]
-fn answers_are_as_long_as_is_asked_for_and_say_how_to_get_more() {
+fn answers_respect_the_requested_length_and_explain_how_to_get_more() {
     let server = Server::start();
     recorded(&server);
     let line = |at: u64| {

@@ -306,7 +306,7 @@ fn from_seeds(days: u32, simulate: impl Fn(u64, u32)) {
 }
 
 #[test]
-fn what_is_told_in_a_month_agrees_with_the_model() {
+fn messages_of_a_month_agree_with_the_model() {
     from_seeds(7, month);
 }
 
@@ -326,6 +326,6 @@ fn a_channel_does_not_fail_because_the_server_slept_while_it_sent() {
 }
 
 #[test]
-fn what_is_told_of_machines_that_come_and_go_agrees_with_the_model() {
+fn messages_about_machines_that_come_and_go_agree_with_the_model() {
     from_seeds(1, machines::machines);
 }

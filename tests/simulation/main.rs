@@ -38,7 +38,7 @@ fn for_seeds(fixed: &[u64], fresh: u32, simulate: impl Fn(u64)) {
 }
 
 #[test]
-fn the_server_ends_as_if_all_had_come_in_order() {
+fn the_final_state_is_the_same_as_with_events_in_order() {
     for_seeds(&SEEDS, 2, |seed| {
         let mut rng = Rng::with_seed(seed);
         let history = History::new(&mut rng);

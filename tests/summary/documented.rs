@@ -62,7 +62,7 @@ fn shell(job: &Job, line: &str, variables: &[(&str, &Path)]) -> Finished {
 }
 
 #[test]
-fn the_workflow_for_github_does_what_the_page_states() {
+fn the_workflow_for_github_works_as_documented() {
     let job = job();
     // The page writes a file of the name summary.md by hand.
     let step = job.folder.path().join("step.md");

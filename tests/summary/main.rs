@@ -110,7 +110,7 @@ fn without_a_server_the_outcome_and_the_reason_are_written() {
 }
 
 #[test]
-fn beside_a_report_the_summary_is_full_without_a_server() {
+fn with_a_report_the_summary_is_complete_without_a_server() {
     let job = Job::new(None);
     let github = |args: &[&str]| {
         let mut monitor = job.monitor(&[&["run", "--report", "r.html", "--name", "build"], args].concat());
@@ -142,7 +142,7 @@ fn beside_a_report_the_summary_is_full_without_a_server() {
 }
 
 #[test]
-fn a_summary_is_written_where_it_is_wanted_and_changes_no_exit_code() {
+fn a_summary_is_written_to_the_given_file_and_keeps_the_exit_code() {
     let job = Job::new(Some(Server::start()));
     assert_eq!(job.run(&["--summary", "off", "--", "sh", "-c", "exit 3"]).code, Some(3));
     assert_eq!(job.run(&["--summary", "other.md", "--", "true"]).code, Some(0));

@@ -218,7 +218,7 @@ fn quick(n: u32) -> u32 {
 ";
 
 #[test]
-fn fold_below_is_100_us_unless_the_file_or_the_environment_says_otherwise() {
+fn fold_below_is_100_us_unless_the_file_or_the_environment_sets_it() {
     let project = Project::of("told", "", TOLD);
     for (line, variable, told) in [
         (None, None, "100us"),

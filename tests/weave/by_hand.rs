@@ -45,7 +45,7 @@ fn ship_by_hand(server: &Server) {
 }
 
 #[test]
-fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
+fn a_short_program_creates_few_files_and_its_shipper_reports_its_end() {
     let (server, project) = (Server::start(), Project::of("brief", "", BRIEF));
     good(run(project.monitor("build", None)));
     let mut off = by_hand("brief", &[], &server);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{Project, good};
 
 #[test]
-fn what_can_not_be_woven_is_left_out() {
+fn functions_that_cannot_be_woven_are_left_out() {
     let project = Project::new();
     let first = good(run(project.monitor("build -p shop", None)));
     assert!(first.stderr.contains("warning: `shop::short` is not monitored: too many words"), "{}", first.stderr);
@@ -28,7 +28,7 @@ fn what_can_not_be_woven_is_left_out() {
 }
 
 #[test]
-fn a_bad_setting_is_said_to_who_asks_and_the_default_taken() {
+fn an_invalid_setting_is_reported_if_requested_and_the_default_is_used() {
     let (server, project) = (Server::start(), Project::new());
     let words = "MONITOR_FOLD_AFTER: \"never\" is not taken: expected a number from 1 on, or off";
     for (log, said) in [("stderr", 1), ("", 0)] {
@@ -75,7 +75,7 @@ fn a_file_of_settings_is_written_listed_and_checked() {
 }
 
 #[test]
-fn what_nobody_wants_to_read_of_is_left_out_unless_it_is_asked_for() {
+fn trivial_functions_are_left_out_unless_requested() {
     let project = Project::of(
         "choice",
         "",

@@ -111,7 +111,7 @@ fn sum(n: u64) -> u64 {
 /// The program starts all threads itself, so nothing enlarges their stacks, recorded or not.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
-fn a_woven_program_that_is_started_by_hand_goes_as_deep_on_other_threads_as_a_plain_one() {
+fn threads_of_a_woven_program_started_by_hand_recurse_as_deep_as_unwoven() {
     let (server, project) = (Server::start(), Project::of("roomy", "", ROOMY));
     let plain = good(run(project.cargo("run -q"))).stdout;
     good(run(project.monitor("build", None)));

@@ -110,7 +110,7 @@ fn hostile_results_are_valid() {
 }
 
 #[test]
-fn a_run_without_tests_has_no_suite_and_says_so() {
+fn a_run_without_tests_has_no_suite_and_a_warning() {
     let server = Server::start();
     let mut launcher = command("monitor");
     launcher.args(["run", "--", "true"]).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());

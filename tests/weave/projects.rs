@@ -52,7 +52,7 @@ fn wrappers_that_the_project_has_are_called() {
 
 /// The project's own recorder records the attributes and the woven functions.
 #[test]
-fn a_project_that_has_attributes_already_has_one_tree() {
+fn a_project_that_already_has_attributes_makes_a_single_tree() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let (server, project) = (
         Server::start(),
@@ -72,7 +72,7 @@ fn a_project_that_has_attributes_already_has_one_tree() {
 }
 
 #[test]
-fn who_ships_for_others_does_so_by_https_as_well() {
+fn the_shipper_for_other_programs_also_uses_https() {
     let folder = tempfile::tempdir().unwrap();
     let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -94,7 +94,7 @@ fn who_ships_for_others_does_so_by_https_as_well() {
 
 /// The process that ships has no terminal for its messages, so the next `cargo monitor` prints them.
 #[tokio::test]
-async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() {
+async fn refused_events_wait_in_the_spool_and_the_next_launch_reports_it() {
     let stranger = MockServer::start().await;
     let problem = json!({"type": "about:blank", "title": "", "status": 403, "detail": "not here"});
     let answer = ResponseTemplate::new(403).set_body_json(problem);
@@ -127,7 +127,7 @@ async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() 
 }
 
 #[test]
-fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
+fn work_passed_to_other_threads_belongs_to_the_call_that_passed_it() {
     let (server, project) = (
         Server::start(),
         Project::of(
@@ -173,7 +173,7 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
 
 /// A `no_std` crate without any explicit settings for the compiler.
 #[test]
-fn a_crate_without_std_is_woven_all_the_same() {
+fn a_crate_without_std_is_woven_too() {
     let (server, project) = (Server::start(), Project::of("bare", "", "fn main() {\n    println!(\"{:?}\", bare::twice(4));\n}\n"));
     let lib = "#![no_std]\n\npub fn twice(n: u8) -> Result<u8, &'static str> {\n    grow(n, 2).ok_or(\"too large\")\n}\n\n\
                fn grow(n: u8, by: u8) -> Option<u8> {\n    if by == 1 {\n        return Some(n);\n    }\n    grow(n, by - 1)?.checked_add(n)\n}\n";
@@ -257,7 +257,7 @@ fn work(number: u64) -> u64 {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
-fn a_thread_that_nobody_has_carried_anything_to_belongs_to_the_call_that_started_it() {
+fn a_thread_without_a_carried_parent_belongs_to_the_call_that_started_it() {
     let elsewhere = tempfile::tempdir().unwrap();
     fs::create_dir(elsewhere.path().join("src")).unwrap();
     fs::write(elsewhere.path().join("Cargo.toml"), "[package]\nname = \"threads\"\nedition = \"2021\"\n[workspace]\n").unwrap();

@@ -186,7 +186,7 @@ fn a_signal_ends_the_tests_and_leaves_a_report() {
 }
 
 #[test]
-fn what_prevents_a_report_is_found_before_anything_is_compiled() {
+fn invalid_report_options_are_refused_before_compiling() {
     let shop = Shop::new("reported-never");
     for (line, code, words) in [
         ("test --report .", 1, "there is no folder for the file"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Project, good, lines, tree};
 
 #[test]
-fn a_project_runs_as_without_and_is_seen_as_a_tree() {
+fn a_woven_project_runs_unchanged_and_is_recorded_as_a_tree() {
     let (server, project) = (Server::start(), Project::new());
     let plain = good(run(project.cargo("run --locked -p shop")));
     let before = project.files();
@@ -96,7 +96,7 @@ fn tests_and_doctests_have_the_same_results() {
 }
 
 #[test]
-fn what_the_compiler_and_a_panic_say_is_the_same() {
+fn messages_of_the_compiler_and_of_panics_are_the_same() {
     let project = Project::new();
     let said = |finished: &Finished| {
         let all = finished.stderr.lines().skip_while(|line| !line.starts_with("warning:") && !line.starts_with("error"));

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipeline_through_which_less_comes_is_no_figure() {
+    fn a_pipeline_with_missing_bytes_is_an_error() {
         assert!(time_bytes(&mut shell("printf 12345 | wc -c"), 5).is_ok());
         let error = time_bytes(&mut shell("(printf 123; exit 1) | wc -c"), 5).unwrap_err();
         assert!(error.to_string().contains("\"3\" of 5 bytes"), "{error}");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_gets_the_message_and_its_answer_is_told() {
+    fn a_command_receives_the_message_and_its_result_is_reported() {
         let message = json!({"id": "7.1", "text": "$(id) `id`"});
         let done = run_command(&["cat".to_owned()], message.as_object().unwrap()).unwrap();
         assert_eq!((&done["exit_code"], &done["in_time"]), (&json!(0), &json!(true)));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_runs_nothing() {
+    fn invalid_commands_are_refused() {
         for (command, words) in
             [(&[][..], "`command` is missing"), (&["/nowhere/at/all"], "/nowhere/at/all can't be run"), (&["a\u{0}b"], "can't be run")]
         {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_goes_to_who_is_named_or_to_the_agents_user() {
+    fn mail_is_sent_to_the_named_recipients_or_the_user_of_the_agent() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (program, sent) = (folder.path().join("sendmail"), folder.path().join("sent"));

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_forward_is_believed_when_it_is_synchronised() {
+    fn a_clock_that_is_set_forward_is_trusted_once_it_is_synchronised() {
         let mut watch = Watch::default();
         assert_eq!(watch.judge(look(1_000, 5), || false), Clock::Steady);
         assert_eq!(watch.judge(look(1_001, 6), || false), Clock::Steady);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_nobody_corrects_is_believed_after_a_while() {
+    fn a_clock_that_is_not_corrected_is_trusted_after_the_longest_wait() {
         let mut watch = Watch::default();
         watch.judge(look(1_000, 5), || false);
         watch.judge(look(5_000, 6), || false);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_again_had_not_jumped() {
+    fn a_clock_that_is_set_back_to_the_right_time_has_not_jumped() {
         let mut watch = Watch::default();
         watch.judge(look(1_000, 5), || false);
         watch.judge(look(5_000, 6), || false);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_went_by_is_no_jump() {
+    fn a_suspended_machine_is_not_taken_for_a_clock_jump() {
         let mut watch = Watch::default();
         watch.judge(look(1_000, 5), || false);
         assert_eq!(watch.judge(look(91_000, 90_005), || false), Clock::Steady, "the machine was suspended");

@@ -490,7 +490,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_agents_database_is_left_alone() {
+    fn a_file_that_is_no_database_of_an_agent_is_refused_unchanged() {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().join(DATABASE);
         let refused = || Database::existing(data.path()).unwrap_err().to_string();
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_asks_while_the_database_is_made_is_no_harm_to_it() {
+    fn opening_the_database_during_its_creation_does_no_harm() {
         for _ in 0..100 {
             let data = tempfile::tempdir().unwrap();
             let there = std::sync::Barrier::new(4);

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_have_what_they_say_themselves_and_the_rest_of_the_agent() {
+    fn settings_of_a_task_take_precedence_over_defaults_of_the_agent() {
         let of_agent = json!({
             "hooks": {"before": ["/etc/monitor/begins"]},
             "publish": {"web": {"folder": "/srv/{task}"}, "cdn": {"command": ["./upload", "{task}"]}},

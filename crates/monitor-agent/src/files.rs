@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_changes_nothing_and_is_told_once_by_its_place() {
+    fn a_broken_file_changes_nothing_and_is_reported_once_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text).unwrap();
         write("a.toml", task("a").as_bytes());
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_with_the_others_is_left_out_and_the_others_hold() {
+    fn conflicting_definitions_are_left_out_and_the_other_tasks_stay_valid() {
         let folder = tempfile::tempdir().unwrap();
         let write = |file: &str, name: &str, then: &str| fs::write(folder.path().join(file), format!("{}{then}", task(name))).unwrap();
         let ends = |found: &Found, ends: &[&str]| {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_any_more_leaves_the_task_as_it_was() {
+    fn a_path_that_is_no_longer_a_file_leaves_the_task_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         fs::write(&path, task("a")).unwrap();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_file_is_looked_through() {
+    fn symbolic_links_to_files_are_followed() {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let file = elsewhere.path().join("real");
         fs::write(&file, task("a")).unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_put_in_the_place_of_another_is_looked_at() {
+    fn a_folder_that_replaces_another_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new, link) = (folder.path().join("old"), folder.path().join("new"), folder.path().join("tasks"));
         for (release, name) in [(&old, "before"), (&new, "after")] {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_gone_takes_no_tasks_with_it() {
+    fn tasks_of_a_removed_folder_stay_in_effect() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tasks");
         let before = ("a.toml".to_owned(), Definition::from_toml(&task("a")).unwrap());

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_agent_is_refused_until_the_first_has_gone() {
+    fn a_second_agent_is_refused_until_the_first_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("agent");
         assert!(!is_running(&data));

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn events_wait_in_order_until_they_are_taken_and_keep_their_numbers() {
+    fn events_wait_in_order_until_they_are_accepted_and_keep_their_numbers() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
         let first = Teller::new("db-1", false);
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_can_not_take_is_given_up_alone_and_counted() {
+    fn only_events_that_the_server_refuses_are_dropped_and_counted() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
         let teller = Teller::new("db-1", false);

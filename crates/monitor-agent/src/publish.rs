@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_leaves_is_kept_and_the_next_one_begins_with_nothing() {
+    fn published_files_are_kept_and_the_next_run_starts_with_an_empty_folder() {
         let home = tempfile::tempdir().unwrap();
         let task = folder(home.path(), "gold");
         let at: Zoned = "2017-11-23T21:38:54+08:00[Asia/Shanghai]".parse().unwrap();

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_by_age_size_and_number_and_never_what_is_still_written() {
+    fn retention_deletes_by_age_size_and_count_but_no_file_being_written() {
         let now = "2027-01-02T00:00:00Z";
         let logs = |logs| Retention { logs, ..Retention::default() };
         let age = |age| Keep { age: Some(age), ..Keep::default() };
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_folders_go_and_what_is_no_runs_stays() {
+    fn empty_folders_are_deleted_and_files_of_no_run_are_kept() {
         let task = task();
         let folder = task.path();
         let outside = tempfile::tempdir().unwrap();

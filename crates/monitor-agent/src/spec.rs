@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_says_who_it_is_and_keeps_secrets_where_they_are() {
+    fn a_run_gets_its_identity_and_secrets_stay_references() {
         let home = tempfile::tempdir().unwrap();
         let text = "command = [\"node\", \"x.js\"]\nowner = \"ada\"\nenv = { MODE = \"fast\", PW = { file = \"/etc/pw\" }, T = { env = \"TOKEN\" } }";
         let request = Trigger::Request { by: "ada".to_owned(), args: vec!["--all".to_owned()] };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_begins_with_what_it_has() {
+    fn a_folder_of_a_task_runs_the_entry_file_that_it_contains() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("task/gold");
         fs::create_dir_all(&folder).unwrap();

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_trouble_is_told_less_and_less_often_and_another_one_at_once() {
+    fn a_repeated_error_is_logged_less_and_less_often_and_a_new_error_at_once() {
         let (mut telling, begin) = (Telling::default(), Instant::now());
         let mut told = |from: u64, to: u64, words: &str| {
             (from..to).filter(|at| telling.is_due(words, begin + Duration::from_secs(*at))).collect::<Vec<_>>()

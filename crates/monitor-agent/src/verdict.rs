@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_command_is_what_its_launcher_says() {
+    fn the_outcome_of_a_command_is_derived_from_the_report_of_its_launcher() {
         let by = |reason: &str| monitor_runs::Outcome { reason: Some(reason.to_owned()), code: None, signal: Some(15), ..ended(0) };
         check("", &ended(0), (Outcome::Ok, 0, None));
         check("", &ended(95), (Outcome::Fail, 95, None));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_whose_files_are_not_kept_is_none() {
+    fn a_run_fails_if_its_files_cannot_be_kept() {
         let judge = |more: &str, code| judge(Some(&definition(more)), &ended(code), Path::new("/nowhere"), (2, Some("the disk is full")));
         let judged = judge("", 0);
         assert_eq!((judged.outcome, judged.exit_code, judged.result_code), (Outcome::Fail, Some(0), 96));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_that_did_nothing_is_none() {
+    fn a_run_fails_if_it_does_not_meet_its_expectations() {
         let folder = tempfile::tempdir().unwrap();
         let log = [vec![b'x'; (1 << 20) - 3], b"ERROR: no\n".to_vec()].concat();
         std::fs::write(folder.path().join("output.log"), log).unwrap();

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_that_do_not_tell_are_not_watched() {
+    fn file_systems_without_change_notifications_are_not_watched() {
         assert!(Watch::over(Path::new("/proc")).is_none());
         assert!(Watch::over(Path::new("/nowhere")).is_none());
     }

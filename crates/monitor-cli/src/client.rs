@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_server_is_meant_by_its_own_address_only() {
+    fn only_its_own_address_refers_to_the_local_server() {
         let own: Url = "http://127.0.0.1:60010/".parse().unwrap();
         for (typed, expected) in [
             ("http://127.0.0.1:60010", true),

@@ -140,7 +140,7 @@ pub(crate) mod steered {
     }
 
     #[tokio::test]
-    async fn a_sleep_ends_when_that_much_time_went_by_and_not_when_the_time_of_day_is_set() {
+    async fn a_sleep_ends_by_elapsed_time_and_not_by_clock_changes() {
         let steered = Steered::at(1_000);
         let (clock, (slept, mut sleeps)) = (steered.clock(), tokio::sync::oneshot::channel());
         tokio::spawn(async move {

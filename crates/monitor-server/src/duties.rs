@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_duty_that_breaks_off_begins_anew_after_a_pause_and_is_seen() {
+    async fn a_duty_that_panics_restarts_after_a_pause_and_is_reported() {
         let steered = Steered::at(BEGIN_US);
         let (duties, mut told) = begin(&steered, &[Does::Panics, Does::Returns, Does::Panics, Does::Works]);
         told.recv().await.unwrap();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stop_ends_the_pause_of_a_duty_that_broke_off() {
+    async fn a_stop_ends_the_pause_of_a_duty_that_panicked() {
         let steered = Steered::at(BEGIN_US);
         let (duties, mut told) = begin(&steered, &[Does::Panics]);
         told.recv().await.unwrap();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_once_and_until_a_run_goes_well() {
+    fn a_repeated_error_is_reported_once_until_a_run_succeeds() {
         let duty = Duty::new("example", Steered::at(BEGIN_US).clock());
         let wrong = |words: &str| Err(words.to_owned());
         for (result, news) in [

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_a_definition_are_told_at_once() {
+    fn all_mistakes_of_a_definition_are_reported_together() {
         assert_eq!(mistakes(&definition(None, Some(1_000))), Vec::<String>::new());
         let wrong = HeartbeatDefinition {
             name: "a b\r\n".to_owned(),

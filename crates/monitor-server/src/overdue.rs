@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn workers_are_looked_for_as_time_goes_by() {
+    async fn a_silent_worker_is_lost_as_time_passes() {
         let mut looks = Looks::begin().await;
         assert_eq!(looks.seconds_to_loss().await.1, ["worker-online", "worker-lost"]);
         looks.end().await;
     }
 
     #[tokio::test]
-    async fn a_server_that_stood_still_takes_nobody_for_lost_who_could_not_report() {
+    async fn after_a_suspension_workers_get_time_to_report_before_they_are_lost() {
         let mut looks = Looks::begin().await;
         looks.steered.pass(3_600_000_000);
         let (seconds, types) = looks.seconds_to_loss().await;

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn health_is_told_and_batches_are_stored_while_searches_wait_for_the_readers() {
+    async fn health_checks_and_batches_succeed_while_searches_occupy_all_readers() {
         const SEARCHES: usize = 32;
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_there_or_says_why_not() {
+    fn the_page_is_embedded_or_a_placeholder_shows_the_reason() {
         let page = index();
         let html = String::from_utf8(page.bytes.into_owned()).expect("the page is UTF-8");
         assert_eq!(page.content_type, "text/html; charset=utf-8");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_there_in_every_coding_that_makes_them_smaller() {
+    fn files_are_embedded_in_every_encoding_that_makes_them_smaller() {
         for path in Page::iter().filter(|path| path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".html")) {
             let asset = asset(&path).expect("it is embedded");
             let [br, zstd, gzip] = ["br", "zstd", "gzip"].map(|coding| asset.coded(coding));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_as_small_as_it_was_meant_to_be() {
+    fn the_page_does_not_exceed_its_size_limits() {
         if missing().is_some() {
             return;
         }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_none() {
+    fn a_missing_asset_is_none() {
         assert!(asset("../Cargo.toml").is_none());
         assert!(asset("").is_none());
     }

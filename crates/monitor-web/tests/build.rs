@@ -86,7 +86,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn without_node_there_is_an_empty_page_and_a_reason() {
+fn without_node_the_page_is_empty_and_the_error_names_the_reason() {
     let house = House::new();
     let mut request = house.request("page");
     request.path = house.path("bin").into();
@@ -100,7 +100,7 @@ fn without_node_there_is_an_empty_page_and_a_reason() {
 }
 
 #[test]
-fn a_node_that_is_too_old_is_named() {
+fn an_outdated_node_is_refused_with_its_version() {
     let house = House::new();
     house.program("npm", NPM);
     for version in ["18.20.4", "20.18.3", "21.7.0", "22.11.0", "nonsense"] {
@@ -116,7 +116,7 @@ fn a_node_that_is_too_old_is_named() {
 }
 
 #[test]
-fn what_npm_says_is_the_reason_and_the_next_build_tries_again() {
+fn the_error_of_npm_is_the_reason_and_the_next_build_tries_again() {
     let house = House::new();
     house.node("20.19.0");
     house.program("npm", "#!/bin/sh\necho 'npm error network' >&2\necho 'npm error no route' >&2\nexit 1\n");

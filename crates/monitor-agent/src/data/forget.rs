@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_ends_long_after_later_ones_is_forgotten_too() {
+    fn a_run_that_ends_long_after_later_runs_is_deleted_too() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
         database

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_the_file_is_named_with_file_line_and_key() {
+    fn a_mistake_in_the_file_is_reported_with_file_line_and_key() {
         for (text, expected) in [
             ("\nname = 5\n", "a.toml:2: name: invalid type"),
             ("[all-tasks]\nhooks = { befor = [\"x\"] }\n", "a.toml:1: all-tasks.hooks.befor: there is no such key; did you mean before?"),

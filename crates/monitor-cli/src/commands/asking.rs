@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_says_whether_all_did_it() {
+    fn the_exit_code_shows_if_all_workers_succeeded() {
         for (statuses, expected) in [
             (&["ok", "ok"][..], None),
             (&[], Some("nobody")),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_names_and_patterns() {
+    fn a_destination_consists_of_names_and_patterns() {
         let to = |words: &[&str]| destination(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
         assert_eq!(to(&["a@h", "", "b@*", "c@?"]), CommandTo { workers: vec!["a@h".to_owned()], glob: Some("{b@*,c@?}".to_owned()) });
         assert_eq!(to(&["x*"]).glob.as_deref(), Some("x*"));

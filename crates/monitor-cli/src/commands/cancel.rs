@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_on_is_named_and_decides_the_exit_code() {
+    fn processes_that_still_run_are_listed_and_decide_the_exit_code() {
         let id = ProcessId::new(0xa3).unwrap();
         let still = StillRunning { id, name: "deaf\u{1b}".to_owned(), state: State::RUNNING, worker_id: None };
         let ended = Cancelled {

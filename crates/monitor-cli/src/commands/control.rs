@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_command_is_said_before_anybody_is_asked() {
+    fn invalid_commands_are_refused_before_a_request_is_sent() {
         for (line, words) in [
             ("rate-limit render", "monitor control rate-limit NAME 10/s"),
             ("rate-limit render ten", "\"ten\" is no rate"),

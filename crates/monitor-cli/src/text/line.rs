@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_align_and_the_terminal_s_edge_cuts() {
+    fn columns_are_aligned_and_cut_at_the_edge_of_the_terminal() {
         let mut line = Line::default();
         line.text("根").column(6).right("1", 3).text("  ").text("an error").text("   ");
         assert_eq!(line.finish(None), "根      1  an error\n");

@@ -15,7 +15,7 @@ fn run(server: &TestServer, args: &[&str], stdin: &str) -> (i32, String, String)
 }
 
 #[test]
-fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
+fn tokens_are_created_listed_and_revoked_while_a_server_runs() {
     let server = TestServer::start();
     let (_, token, said) = run(&server, &["token", "create", "build-7", "--scope", "ingest,read", "--expires", "90d"], "");
     let token = token.trim();
@@ -92,7 +92,7 @@ fn head(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn a_server_that_wants_tokens_on_loopback_is_opened_by_who_has_its_folder() {
+fn a_server_that_requires_tokens_accepts_users_of_its_data_folder() {
     let server = TestServer::with(&["--listen", "127.0.0.1:0", "--loopback", "token"], tempfile::tempdir().unwrap());
     let address = server.url.strip_prefix("http://").unwrap();
     assert!(head(address, "GET /api/v1/roots HTTP/1.1").starts_with("HTTP/1.1 401"));
@@ -128,7 +128,7 @@ fn a_server_that_wants_tokens_on_loopback_is_opened_by_who_has_its_folder() {
 }
 
 #[test]
-fn users_are_added_by_a_password_that_is_no_argument() {
+fn users_are_added_with_a_password_from_standard_input() {
     let server = TestServer::start();
     assert_eq!(run(&server, &["user", "add", "ada", "--role", "operator"], "correct horse\n").0, 0);
     let (code, _, message) = run(&server, &["user", "add", "bob"], "short\n");
@@ -159,7 +159,7 @@ fn the_command_line_finds_its_token_in_the_data_folder_of_a_server_on_its_machin
 }
 
 #[test]
-fn a_token_is_taken_from_a_file_and_warned_of_on_the_command_line() {
+fn a_token_is_read_from_a_file_and_causes_a_warning_on_the_command_line() {
     let server = TestServer::start();
     let token = run(&server, &["token", "create", "ops", "--scope", "admin"], "").1.trim().to_owned();
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -199,7 +199,7 @@ fn a_token_is_taken_from_a_file_and_warned_of_on_the_command_line() {
 
 /// The user name comes from the operating system, and not from the environment.
 #[test]
-fn the_audit_names_the_user_whom_the_system_knows() {
+fn the_audit_log_contains_the_user_name_of_the_operating_system() {
     let server = TestServer::start();
     let data = server.data.path().to_str().unwrap();
     let create = ["token", "create", "a", "--scope", "read", "--data", data];
@@ -249,7 +249,7 @@ fn the_token_of_the_data_folder_is_sent_to_no_other_program() {
 }
 
 #[test]
-fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
+fn a_server_with_tls_is_addressed_by_the_name_in_its_certificate() {
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -272,7 +272,7 @@ fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
 }
 
 #[test]
-fn a_certificate_that_changes_is_taken_without_a_stop() {
+fn a_changed_certificate_is_loaded_without_a_restart() {
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let [cert, key, trusted, old] = ["cert.pem", "key.pem", "trusted.pem", "old.pem"].map(|name| folder.path().join(name));
     let write = || {
@@ -298,7 +298,7 @@ fn a_certificate_that_changes_is_taken_without_a_stop() {
 }
 
 #[test]
-fn in_the_open_it_wants_tokens_or_users_first() {
+fn a_public_address_requires_tokens_or_users() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let refused = monitor(&["server", "--listen", "0.0.0.0:0", "--data", data]).output().unwrap();

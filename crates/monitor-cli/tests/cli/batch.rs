@@ -88,7 +88,7 @@ fn a_task_is_added_edited_paused_restored_and_deleted() {
 }
 
 #[test]
-fn mistakes_that_the_server_finds_are_lines_and_end_with_2() {
+fn mistakes_found_by_the_server_are_printed_as_lines_and_exit_with_2() {
     let server = Tasks::start();
     let (code, said) = failing(&server, &["task", "add", "--name", "a b", "--rule", "61 * * * *", "--zone", "Nowhere", "--", "true"]);
     let lines: Vec<&str> = said.lines().collect();
@@ -183,7 +183,7 @@ impl Drop for Agent {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_that_works_here_is_asked_unless_a_server_is_named() {
+fn commands_go_to_the_local_agent_unless_a_server_is_given() {
     let agent = Agent::start(&[("gold", "shell = \"exit 3\"\nrules = [\"0 0 1 1 *\"]")]);
     let server = Tasks::start();
     server.run(&["task", "add", "--name", "tin", "--", "true"]);

@@ -62,7 +62,7 @@ fn a_copy_in_the_data_folder_outlives_a_restart() {
 }
 
 #[test]
-fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
+fn a_copy_made_under_load_is_complete_and_replaces_an_older_copy() {
     let server = TestServer::start();
     let folder = tempfile::tempdir().unwrap();
     let (copy, direct) = (folder.path().join("copy.db"), folder.path().join("direct.db"));
@@ -133,7 +133,7 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
 }
 
 #[test]
-fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
+fn a_database_set_aside_by_a_restore_can_be_restored_with_its_wal() {
     let server = TestServer::start();
     for number in 0..3 {
         server.send(number * 2 * SIZE + 1, &tree(number));
@@ -157,7 +157,7 @@ fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
 }
 
 #[test]
-fn what_is_not_whole_is_named_and_not_taken() {
+fn incomplete_copies_are_refused_with_a_reason() {
     let server = TestServer::start();
     for number in 0..20 {
         server.send(number * 2 * SIZE + 1, &tree(number));
@@ -199,7 +199,7 @@ fn what_is_not_whole_is_named_and_not_taken() {
 }
 
 #[test]
-fn counts_that_are_not_those_of_the_processes_are_found() {
+fn counts_that_differ_from_the_stored_processes_are_detected() {
     let server = TestServer::start();
     server.send(1, &tree(0));
     let data = server.stop();

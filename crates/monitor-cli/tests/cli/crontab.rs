@@ -67,7 +67,7 @@ fn tasks(server: &Tasks) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
+fn a_crontab_is_imported_once_and_an_interrupted_import_is_completed() {
     let (server, cron) = (Tasks::start(), Cron::new(TABLE));
     let all = |is_active: bool| ["gold", "mail", "warm-up"].map(|name| (name.to_owned(), is_active)).to_vec();
     // Cron runs the jobs until the import takes over.
@@ -113,7 +113,7 @@ fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
 }
 
 #[test]
-fn a_server_that_is_away_and_a_crontab_that_is_not_there_change_nothing() {
+fn an_unreachable_server_and_a_missing_crontab_change_nothing() {
     let (server, cron) = (Tasks::start(), Cron::new(TABLE));
     cron.import(&server, &["--take-over", "--server", "http://127.0.0.1:1"]).assert().code(3);
     assert_eq!(cron.table(), TABLE);
@@ -158,7 +158,7 @@ fn files_of_cron_become_files_of_the_agent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn cron_goes_on_while_no_agent_has_the_tasks() {
+fn cron_continues_until_an_agent_has_the_tasks() {
     let agent = crate::batch::Agent::start(&[("gold", "shell = \"true\"")]);
     let (crontab, elsewhere) = (agent.path("mine"), agent.path("elsewhere"));
     fs::write(&crontab, "30 2 * * * ./tin\n").unwrap();

@@ -30,7 +30,7 @@ fn story(server: &TestServer) {
 }
 
 #[test]
-fn events_are_aligned_lines_and_names_harmless() {
+fn events_are_printed_as_aligned_lines_with_escaped_names() {
     let server = TestServer::start();
     story(&server);
     // A wide character occupies two columns.
@@ -54,7 +54,7 @@ fn events_are_aligned_lines_and_names_harmless() {
 }
 
 #[test]
-fn only_what_is_wanted_is_printed_as_json_that_is_read_again() {
+fn matching_events_are_printed_as_json_that_can_be_parsed() {
     let server = TestServer::start();
     story(&server);
     let numbers = |args: &[&str]| {
@@ -90,7 +90,7 @@ fn only_what_is_wanted_is_printed_as_json_that_is_read_again() {
 }
 
 #[test]
-fn what_can_not_be_done_is_said_with_its_exit_code() {
+fn errors_are_reported_with_their_exit_codes() {
     let server = TestServer::start();
     let away = ["--server", "http://127.0.0.1:1"];
     for (args, code, words) in [
@@ -170,7 +170,7 @@ fn restart(server: TestServer) -> TestServer {
 }
 
 #[test]
-fn over_killed_servers_cut_lines_and_restarts_of_its_own_nothing_is_missing_or_told_twice() {
+fn no_event_is_lost_or_repeated_after_kills_cut_connections_and_restarts() {
     const BATCHES: u64 = 12;
     let mut server = TestServer::start();
     let line = Line::to(&server);
@@ -251,7 +251,7 @@ impl Events {
 }
 
 #[test]
-fn a_command_that_is_killed_goes_on_where_it_was() {
+fn a_killed_command_resumes_at_its_stored_position() {
     let server = TestServer::start();
     let folder = tempfile::tempdir().unwrap();
     let position = folder.path().join("position").display().to_string();
@@ -286,7 +286,7 @@ fn a_command_that_is_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn handlers_that_panic_are_named_and_the_others_go_on() {
+fn handlers_that_panic_are_reported_and_the_others_continue() {
     let server = TestServer::start();
     story(&server);
     let (notices, told) = mpsc::channel();
@@ -323,7 +323,7 @@ fn handlers_that_panic_are_named_and_the_others_go_on() {
 }
 
 #[test]
-fn a_state_begins_with_what_there_is_and_is_loaded_anew_after_a_gap() {
+fn a_state_starts_with_stored_data_and_is_reloaded_after_a_gap() {
     let forgetful = ["--listen", "127.0.0.1:0", "--stream-buffer-bytes", "1", "--stream-keep-bytes", "1"];
     let server = TestServer::with(&forgetful, tempfile::tempdir().unwrap());
     story(&server);
@@ -356,7 +356,7 @@ fn a_state_begins_with_what_there_is_and_is_loaded_anew_after_a_gap() {
 }
 
 #[test]
-fn a_server_that_is_away_at_first_is_waited_for() {
+fn the_receiver_waits_for_a_server_that_is_not_running_yet() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (notices, told) = mpsc::channel();
     let mut receiver =
@@ -476,7 +476,7 @@ fn each_camera_takes_its_picture() {
 }
 
 #[test]
-fn a_camera_that_fails_is_told_once_and_holds_up_nothing() {
+fn a_failing_camera_is_reported_once_and_delays_nothing() {
     let server = TestServer::start();
     story(&server);
     let (webhook, posted) = http_sink("500 Internal Server Error");

@@ -80,7 +80,7 @@ fn told(server: &TestServer) -> (Value, Vec<Value>) {
 
 /// JSON may contain unescaped control characters above U+007F, which a terminal would interpret.
 #[test]
-fn what_is_exported_to_the_terminal_steers_nothing() {
+fn exports_contain_no_control_characters_of_terminals() {
     let server = TestServer::start();
     server.send(1, &[started(ROOT, 1, None, "csi\u{9b}31m\u{7f}\u{85}é根")]);
     for format in ["ndjson", "json", "perfetto", "otlp"] {
@@ -176,7 +176,7 @@ fn perfetto_s_tracks_nest() {
 }
 
 #[test]
-fn what_is_no_export_is_refused_with_words() {
+fn invalid_exports_are_refused_with_a_reason() {
     let server = rich();
     let folder = tempfile::tempdir().unwrap();
     let good = server.run(&["export", "1"]);
@@ -210,7 +210,7 @@ fn narrow() -> TestServer {
 }
 
 #[test]
-fn what_is_more_than_a_server_takes_at_once_is_imported_in_parts() {
+fn an_export_larger_than_the_body_limit_is_imported_in_parts() {
     let server = TestServer::start();
     let large = |id: u64| {
         let mut event = started(ROOT, id, (id > 1).then_some(1), "step");
@@ -245,7 +245,7 @@ fn what_is_more_than_a_server_takes_at_once_is_imported_in_parts() {
 }
 
 #[test]
-fn an_import_leaves_when_it_is_done() {
+fn an_import_goes_offline_when_it_is_complete() {
     let server = rich();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tree");
@@ -257,7 +257,7 @@ fn an_import_leaves_when_it_is_done() {
 }
 
 #[test]
-fn a_server_that_has_no_room_is_named_while_an_import_waits() {
+fn an_import_reports_a_server_without_space_while_it_waits() {
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     let server = rich();
     let folder = tempfile::tempdir().unwrap();

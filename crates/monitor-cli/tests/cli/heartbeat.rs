@@ -41,7 +41,7 @@ fn newest(server: &TestServer, name: &str) -> Value {
 }
 
 #[test]
-fn the_snippets_tell_of_good_and_bad_runs() {
+fn the_snippets_report_successful_and_failed_runs() {
     let server = TestServer::start();
     let folder = tempfile::tempdir().unwrap();
     let (_, sh) = add(&server, "by-sh", "sh");

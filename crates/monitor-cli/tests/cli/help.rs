@@ -57,7 +57,7 @@ fn the_overview_fits_on_a_screen_and_all_commands_are_listed() {
 }
 
 #[test]
-fn a_wrong_command_line_is_2_and_named() {
+fn an_invalid_command_line_ends_with_exit_code_2_and_a_reason() {
     for (args, words) in [
         (&[][..], "Usage"),
         (&["nope"], "nope"),
@@ -85,7 +85,7 @@ fn a_wrong_command_line_is_2_and_named() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_3_with_a_hint() {
+fn an_unreachable_server_ends_with_exit_code_3_and_a_hint() {
     // A port that was free a moment ago.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -99,7 +99,7 @@ fn a_server_that_is_not_there_is_3_with_a_hint() {
 }
 
 #[test]
-fn another_program_s_port_is_1() {
+fn the_port_of_another_program_ends_with_exit_code_1() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -23,7 +23,7 @@ fn server() -> TestServer {
 }
 
 #[test]
-fn lines_are_shown_harmless_with_time_level_and_name() {
+fn lines_are_shown_escaped_with_time_level_and_name() {
     let server = server();
     let all = "\
 1970-01-01 00:00:00.001  info   nightly: begin n=1000
@@ -59,7 +59,7 @@ fn follow(server: &TestServer, args: &[&str], then: impl FnOnce()) -> (Option<i3
 }
 
 #[test]
-fn following_ends_with_what_is_followed_however_it_ends() {
+fn following_ends_when_the_followed_process_ends_in_any_way() {
     let offline = |time_us: u64| json!({"type": "worker-offline", "time_us": time_us});
     for args in [&["1"][..], &["1", "0000000000000001"]] {
         let server = TestServer::start();
@@ -88,7 +88,7 @@ fn following_a_tree_that_is_deleted_ends() {
 }
 
 #[test]
-fn none_of_what_was_said_before_is_shown_if_that_is_asked() {
+fn earlier_log_lines_are_not_shown_with_tail_0() {
     let server = server();
     assert_eq!(server.run(&["logs", "1", "--tail", "0", "-f"]), "", "it has ended: nothing comes");
     let server = TestServer::start();
@@ -100,7 +100,7 @@ fn none_of_what_was_said_before_is_shown_if_that_is_asked() {
 }
 
 #[test]
-fn what_is_not_there_is_4() {
+fn a_missing_run_or_process_ends_with_exit_code_4() {
     let server = server();
     for args in [&["logs", "2"][..], &["logs", "1", "00000000000000ff"]] {
         monitor(args).args(["--server", &server.url]).assert().code(4);
@@ -108,7 +108,7 @@ fn what_is_not_there_is_4() {
 }
 
 #[test]
-fn what_was_not_kept_is_said() {
+fn log_lines_that_were_not_kept_are_reported() {
     let server = TestServer::with(&["--listen", "127.0.0.1:0", "--logs-kept", "1"], tempfile::tempdir().unwrap());
     server.send(1, &[started(ROOT, 1, None, "talks"), said(1, 1, "info", "a"), said(1, 2, "info", "b"), said(1, 3_000, "info", "c")]);
     let output = monitor(&["logs", "1", "0000000000000001", "--server", &server.url]).assert().success().get_output().clone();

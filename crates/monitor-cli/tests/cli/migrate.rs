@@ -31,7 +31,7 @@ fn told(server: &TestServer) -> Vec<(Value, usize)> {
 }
 
 #[test]
-fn a_history_is_brought_once_however_often_it_is_asked_for() {
+fn a_history_is_migrated_once_even_if_the_command_is_repeated() {
     let (from, to) = (TestServer::start(), TestServer::start());
     let mut events = Vec::new();
     for number in 1..=3 {
@@ -56,7 +56,7 @@ fn a_history_is_brought_once_however_often_it_is_asked_for() {
 }
 
 #[test]
-fn a_tree_that_was_broken_off_is_finished_by_the_next_migration() {
+fn an_interrupted_tree_is_completed_by_the_next_migration() {
     let (from, to) = (TestServer::start(), TestServer::start());
     from.send(
         1,
@@ -69,7 +69,7 @@ fn a_tree_that_was_broken_off_is_finished_by_the_next_migration() {
 }
 
 #[test]
-fn servers_that_are_wrong_are_named() {
+fn invalid_source_and_target_servers_are_refused() {
     let from = TestServer::start();
     let words = |arguments: &[&str], code: i32| {
         let output = monitor(&[&["migrate"], arguments].concat()).assert().code(code).get_output().stderr.clone();

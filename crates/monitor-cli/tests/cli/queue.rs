@@ -51,7 +51,7 @@ fn short_pages() -> Vec<Value> {
 }
 
 #[test]
-fn a_list_of_tasks_goes_on_until_its_limit_or_the_end() {
+fn a_list_of_tasks_continues_up_to_its_limit_or_the_last_task() {
     let pages = short_pages();
     let (url, requests) = server_with(pages.clone());
     let list = ["queue", "tasks", "--state", "failed", "--sort", "-runtime", "--offset", "2", "--server", &url];
@@ -102,7 +102,7 @@ fn a_long_search_shows_its_progress_on_a_terminal() {
 }
 
 #[test]
-fn a_result_tells_what_became_of_its_task() {
+fn a_result_shows_the_outcome_of_its_task() {
     let server = TestServer::start();
     let task = |of: &str, id: u64, more: Value| {
         let mut event = json!({"root_id": ROOT, "id": format!("{id:016x}"), "native_id": of, "time_us": 1_763_600_000_000_000 + id});

@@ -71,7 +71,7 @@ fn awkward_names_are_shown_and_never_sent_raw() {
 
 /// An error of many lines is one line in a list, and its causes are below it in the tree.
 #[test]
-fn errors_are_short_and_have_their_causes() {
+fn errors_are_short_and_include_their_causes() {
     let server = TestServer::start();
     let mut end = ended(ROOT, 2, 1_000, Some("exit code 1\nTraceback:\n  File x\nValueError: bad"));
     end["error"]["chain"] = json!(["no such table", "disk\u{9b}31m full"]);
@@ -199,7 +199,7 @@ fn the_status_is_a_glance() {
 }
 
 #[test]
-fn what_is_not_there_is_4_and_what_is_no_root_is_2() {
+fn a_missing_run_ends_with_exit_code_4_and_an_invalid_id_with_2() {
     let server = TestServer::start();
     for (root, code, words) in [("9", 4, "no root 9"), (ROOT, 4, "no root"), ("x/../..", 2, "is no root"), ("?x", 2, "is no root")] {
         let output = monitor(&["tree", root, "--server", &server.url]).assert().code(code).get_output().stderr.clone();
@@ -209,7 +209,7 @@ fn what_is_not_there_is_4_and_what_is_no_root_is_2() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     let server = TestServer::start();
     let mut events = vec![started(ROOT, 1, None, "root")];
     events.extend((2..=5_000).map(|id| started(ROOT, id, Some(1), "a child with a name that takes its place in the pipe")));

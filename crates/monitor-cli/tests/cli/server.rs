@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{ROOT, TestServer, end_of, monitor, started};
 
 #[test]
-fn a_second_server_says_what_is_in_use() {
+fn a_second_server_reports_which_resource_is_in_use() {
     let server = TestServer::start();
     let address = server.url.trim_start_matches("http://");
     let elsewhere = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ fn settings_come_from_flags_then_the_environment() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn data_goes_to_the_user_s_data_folder_by_default() {
+fn data_is_stored_in_the_data_folder_of_the_user_by_default() {
     let home = tempfile::tempdir().unwrap();
     for (xdg, folder) in [(None, "home/.local/share/monitor"), (Some(home.path().join("xdg")), "xdg/monitor")] {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
@@ -58,7 +58,7 @@ fn data_goes_to_the_user_s_data_folder_by_default() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_stops_it_in_good_order() {
+fn a_signal_stops_the_server_gracefully() {
     for signal in ["TERM", "INT"] {
         let mut server = TestServer::start();
         server.send(1, &[started(ROOT, 1, None, "kept")]);
@@ -70,7 +70,7 @@ fn a_signal_stops_it_in_good_order() {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
+fn closing_the_terminal_stops_the_server_unless_sighup_is_ignored() {
     // The signal disposition of the test process must not affect the result.
     for (hangup, outlives) in [("trap - HUP; exec env --default-signal=HUP", false), ("trap '' HUP; exec", true)] {
         let data = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
 
 #[cfg(unix)]
 #[test]
-fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
+fn a_data_folder_that_is_writable_by_others_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     for (mode, is_said) in [(0o777, true), (0o1777, true), (0o720, true), (0o755, false), (0o700, false)] {
         let data = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck() {
+fn systemd_is_notified_unless_the_writer_of_the_server_is_stuck() {
     use std::os::unix::net::UnixDatagram;
     let data = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(data.path().join("notify")).unwrap();
@@ -157,7 +157,7 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
 
 #[cfg(unix)]
 #[test]
-fn a_server_whose_output_nobody_reads_goes_on() {
+fn a_server_whose_output_is_not_read_continues_to_serve() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
     command

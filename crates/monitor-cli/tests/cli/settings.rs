@@ -12,7 +12,7 @@ fn folder(settings: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn the_flag_is_stronger_than_the_environment_that_than_the_profile_that_than_the_file() {
+fn flags_override_environment_profile_and_file_in_this_order() {
     let text = "max-connections = 1\nmax-batch-events = 2\nmax-body-bytes = \"3MiB\"\nstop-timeout = \"4s\"\n\
                 [profile.production]\nmax-connections = 5\nmax-batch-events = 6\nmax-body-bytes = 7\n";
     let (_folder, path) = folder(text);
@@ -44,7 +44,7 @@ fn the_flag_is_stronger_than_the_environment_that_than_the_profile_that_than_the
 }
 
 #[test]
-fn what_is_wrong_in_the_file_ends_the_server_with_file_line_and_key() {
+fn a_mistake_in_the_file_ends_the_server_with_file_line_and_key() {
     for (text, words) in [
         ("\nmax-connection = 5", ":2: max-connection: there is no such setting; did you mean max-connections?"),
         ("[profile.a]\ninsecure = \"yes\"", ":2: insecure: expected true or false, found string"),
@@ -67,7 +67,7 @@ fn what_is_wrong_in_the_file_ends_the_server_with_file_line_and_key() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_file_in_the_user_s_folder_is_read_without_a_word() {
+fn the_file_in_the_configuration_folder_of_the_user_is_read_by_default() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("monitor");
     std::fs::create_dir(&folder).unwrap();
@@ -108,7 +108,7 @@ fn help_shows_every_setting() {
 
 /// The file that packages install as /etc/monitor/server.toml.
 #[test]
-fn the_packaged_file_is_taken_without_a_complaint() {
+fn the_packaged_file_is_valid() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/server.toml");
     for (args, settings) in [
         (&[][..], ["listen = \"127.0.0.1:60010\"", "retention-age = \"90d\"", "retention-size = \"20GiB\""]),

@@ -36,7 +36,7 @@ fn a_command_of_a_script_does_not_read_the_script() {
 }
 
 #[test]
-fn what_is_no_command_is_named_and_the_shell_is_not_begun_within_itself() {
+fn unknown_commands_are_reported_and_a_nested_shell_is_refused() {
     let server = TestServer::start();
     for (line, words) in [("frobnicate", "unrecognized subcommand"), ("shell", "this is the shell already"), ("tree \\", "a backslash")] {
         let (_, errors, code) = script(&server, &[], line);

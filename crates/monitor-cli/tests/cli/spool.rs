@@ -64,7 +64,7 @@ fn damage(path: &Path) {
 }
 
 #[test]
-fn the_list_shows_who_left_what() {
+fn the_list_shows_programs_and_their_remaining_events() {
     let spool = TestSpool::new();
     spool.dead(1, "nightly");
     spool.dead(2, "\u{1b}[31mred\u{202e}");
@@ -88,7 +88,7 @@ fn the_list_shows_who_left_what() {
 }
 
 #[test]
-fn an_empty_spool_is_no_error_and_one_that_is_off_is() {
+fn an_empty_spool_is_no_error_but_a_disabled_spool_is() {
     let spool = TestSpool::new();
     for args in [&["list"][..], &["ship"], &["clear"], &["clear", "--yes"]] {
         spool.run(args).success();
@@ -100,7 +100,7 @@ fn an_empty_spool_is_no_error_and_one_that_is_off_is() {
 }
 
 #[test]
-fn what_is_shipped_arrives_once_and_goes() {
+fn shipped_events_arrive_once_and_are_removed_from_the_spool() {
     let (server, spool) = (TestServer::start(), TestSpool::new());
     spool.dead(1, "nightly");
     spool.dead(2, "weekly");
@@ -118,7 +118,7 @@ fn what_is_shipped_arrives_once_and_goes() {
 }
 
 #[test]
-fn one_that_left_nothing_is_told_to_be_gone_before_its_folder_goes() {
+fn a_program_without_pending_events_is_lost_before_its_folder_is_removed() {
     let (server, spool) = (TestServer::start(), TestSpool::new());
     server.send_as(1, 1, &[started(&format!("{:032x}", 2), 1, None, "x")]);
     let mut begun = spool.begin(1, "nightly");
@@ -149,7 +149,7 @@ fn without_a_server_nothing_is_lost() {
 }
 
 #[test]
-fn only_what_is_dead_is_cleared_unless_all_is_meant() {
+fn clear_removes_only_ended_programs_unless_all_is_given() {
     let spool = TestSpool::new();
     spool.dead(1, "nightly");
     let living = spool.begin(2, "watch");
@@ -166,7 +166,7 @@ fn only_what_is_dead_is_cleared_unless_all_is_meant() {
 }
 
 #[test]
-fn a_spool_that_others_may_write_to_is_refused_with_words() {
+fn a_spool_that_is_writable_by_others_is_refused_with_a_reason() {
     use std::os::unix::fs::PermissionsExt;
     let spool = TestSpool::new();
     spool.dead(1, "nightly");
@@ -179,7 +179,7 @@ fn a_spool_that_others_may_write_to_is_refused_with_words() {
 }
 
 #[test]
-fn a_server_takes_in_what_is_left_and_says_how_much() {
+fn a_server_imports_remaining_events_and_logs_their_number() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
     let (spool, data) = (TestSpool::new(), tempfile::tempdir().unwrap());

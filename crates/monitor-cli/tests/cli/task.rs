@@ -8,7 +8,7 @@ fn output(args: &[&str]) -> String {
 }
 
 #[test]
-fn next_shows_due_times_in_both_zones_and_what_a_change_of_the_clock_does() {
+fn next_shows_due_times_in_both_zones_and_effects_of_clock_changes() {
     let text = output(&["task", "next", "30 2 * * *", "--zone", "Europe/Berlin", "-n", "2", "--after", "2026-03-28T12:00Z"]);
     let expected = "\
 Sun 2026-03-29 03:00:00 CEST   here Sun 2026-03-29 09:00:00 CST   the clock skips 02:30:00: due at the first instant after
@@ -48,7 +48,7 @@ fn next_names_the_place_of_a_mistake_and_ends_with_2() {
 }
 
 #[test]
-fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
+fn check_lists_all_mistakes_with_file_line_and_column_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let write = |name: &str, text: &[u8]| std::fs::write(path(name), text).unwrap();

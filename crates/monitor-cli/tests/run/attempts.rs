@@ -42,7 +42,7 @@ fn a_run_that_waits_for_its_next_attempt_is_retrying() {
 }
 
 #[test]
-fn the_first_attempt_says_how_many_there_may_be() {
+fn the_first_attempt_includes_the_maximum_number_of_attempts() {
     let house = House::new();
     let mut child = house.run(&["--retry", "3"], &["sleep", "600"]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let root = wait_for("the first attempt", || {
@@ -60,7 +60,7 @@ fn the_first_attempt_says_how_many_there_may_be() {
 }
 
 #[test]
-fn each_attempt_has_its_error_its_time_and_its_log_and_the_run_has_the_whole_time() {
+fn each_attempt_has_its_own_error_time_and_log_and_the_run_the_total_time() {
     let house = House::new();
     let script = "echo x >> tries; n=$(wc -l < tries); echo try $n; [ $n -ge 3 ] || { echo \"no table $n\" >&2; exit $n; }";
     let out = output(house.run(&["--retry", "3", "--backoff", "20ms"], &["sh", "-c", script]), b"");
@@ -94,7 +94,7 @@ fn each_attempt_has_its_error_its_time_and_its_log_and_the_run_has_the_whole_tim
 }
 
 #[test]
-fn a_detached_run_that_waits_for_its_next_attempt_says_so() {
+fn a_detached_run_that_waits_for_its_next_attempt_is_listed_as_retrying() {
     let house = House::new();
     let id = said(&house, &["run", "--detach", "--retry", "1", "--backoff", "1h", "--", "sh", "-c", "exit 3"]);
     let listed = |args: &[&str], text: &str| {

@@ -39,7 +39,7 @@ pub(crate) fn text(args: &[&str], house: &House) -> (Option<i32>, String, String
 }
 
 #[test]
-fn a_detached_run_goes_on_and_is_found_again() {
+fn a_detached_run_continues_and_can_be_found_again() {
     let house = House::new();
     let id = detach(
         &house,
@@ -72,7 +72,7 @@ fn a_detached_run_goes_on_and_is_found_again() {
 }
 
 #[test]
-fn what_can_not_be_started_is_told_at_once() {
+fn a_command_that_cannot_be_started_is_reported_at_once() {
     let house = House::new();
     let out = output(house.run(&["--detach"], &["no-such-command"]), b"");
     assert_eq!(
@@ -91,7 +91,7 @@ fn what_can_not_be_started_is_told_at_once() {
 }
 
 #[test]
-fn kill_ends_all_that_it_has_started() {
+fn kill_ends_all_processes_of_the_run() {
     let house = House::new();
     let script =
         "(setsid sh -c 'echo $$ > far; exec sleep 600' &); trap 'echo told; exit 5' TERM; echo $$ > near; while :; do sleep 0.05; done";
@@ -111,7 +111,7 @@ fn kill_ends_all_that_it_has_started() {
 }
 
 #[test]
-fn kill_now_asks_nobody() {
+fn kill_now_sends_sigkill_without_a_grace_period() {
     let house = House::new();
     let id = detach(&house, &["--grace", "1h"], "trap '' TERM; echo $$ > near; while :; do sleep 0.05; done");
     line_of(house.folder.path().join("near"));
@@ -121,7 +121,7 @@ fn kill_now_asks_nobody() {
 
 /// The second kill ends a process at once, although the grace period of the first kill has not ended.
 #[test]
-fn kill_now_is_heard_while_another_kill_waits() {
+fn kill_now_takes_effect_while_another_kill_waits() {
     let house = House::new();
     let script = "(setsid bash -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); \
         trap 'echo told > told; exit 5' TERM; while :; do sleep 0.05; done";
@@ -136,7 +136,7 @@ fn kill_now_is_heard_while_another_kill_waits() {
 
 /// The process ids may belong to other processes since, started later or after another boot.
 #[test]
-fn a_pid_that_was_given_away_is_nobody_of_ours() {
+fn a_reused_pid_is_not_taken_for_a_process_of_the_run() {
     for (key, value) in [("start", Value::from(1)), ("boot", Value::from("an earlier one"))] {
         let house = House::new();
         let id = detach(&house, &[], "sleep 600");
@@ -159,7 +159,7 @@ fn a_pid_that_was_given_away_is_nobody_of_ours() {
 
 /// A detached run is not ended together with the run that started it.
 #[test]
-fn a_detached_run_outlives_the_run_that_asked_for_it() {
+fn a_detached_run_outlives_the_run_that_started_it() {
     let house = House::new();
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     let script = format!("{} run --detach --name inner -- sleep 600 > id; sleep 600", monitor.display());
@@ -173,7 +173,7 @@ fn a_detached_run_outlives_the_run_that_asked_for_it() {
 }
 
 #[test]
-fn a_run_that_is_not_there_or_damaged_is_answered_clearly() {
+fn a_missing_or_damaged_run_is_reported_clearly() {
     let house = House::new();
     let (code, _, why) = text(&["detached", "logs", "nothing"], &house);
     assert!(code == Some(4) && why.contains("there is no run \"nothing\""), "{why}");

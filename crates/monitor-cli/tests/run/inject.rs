@@ -21,7 +21,7 @@ fn outline(tree: &[Value]) -> String {
 }
 
 #[test]
-fn the_commands_of_a_script_are_processes_of_their_own() {
+fn the_commands_of_a_script_are_separate_processes() {
     let house = House::new();
     let script = "#!/bin/bash\nset -eu\nx=$(echo inner)\nfor n in 1 2; do\n  echo $n $x\ndone\nfalse || true\nbash below.sh\necho \"last $_ $?\" >&2\nexit 4\n";
     std::fs::write(house.folder.path().join("script.sh"), script).unwrap();
@@ -86,7 +86,7 @@ bash (script)
 
 /// The error of a run is that of the command that ended it; a handled failure is not its reason.
 #[test]
-fn a_list_says_why_a_script_failed_and_nothing_of_what_it_coped_with() {
+fn the_error_of_a_script_excludes_failures_that_it_handled() {
     let check = |script: &str, expected: Option<&str>, printed: &str| {
         let house = House::new();
         output(house.run(&["--inject", "shell"], &["bash", "-c", script]), b"");
@@ -177,7 +177,7 @@ fn shell_word(text: &str) -> String {
 }
 
 #[test]
-fn what_a_script_becomes_by_exec_is_its_last_command() {
+fn a_program_that_replaces_a_script_by_exec_is_its_last_command() {
     let house = House::new();
     std::fs::write(house.folder.path().join("it.sh"), "exec 3>&1 2> err\necho one >&3\nexec bash next.sh\n").unwrap();
     std::fs::write(house.folder.path().join("next.sh"), "echo two\nfalse\nexec sh -c 'exit 5'\n").unwrap();
@@ -243,7 +243,7 @@ fn the_last_command_of_each_script_ends_with_it() {
 
 /// After very many commands the trap is removed, and the script continues as if there had never been one.
 #[test]
-fn a_script_of_very_many_commands_is_let_alone_at_last() {
+fn the_trap_is_removed_from_a_script_after_very_many_commands() {
     let house = House::new();
     let script = "for ((n = 0; n < 5100; n++)); do :; done; echo a b; echo $_; trap -p DEBUG; echo $MONITOR_PARENT_ID";
     std::fs::write(house.folder.path().join("it.sh"), script).unwrap();
@@ -254,7 +254,7 @@ fn a_script_of_very_many_commands_is_let_alone_at_last() {
 
 /// Traces, traps, a closed feed and user settings are invisible to the script.
 #[test]
-fn a_script_does_the_same_with_and_without() {
+fn a_script_does_the_same_with_and_without_injection() {
     let house = House::new();
     let scripts = [
         "set -x; echo a; IFS=:; y='b:c'; echo $y; set +x; echo $IFS",

@@ -57,7 +57,7 @@ fn a_command_whose_launcher_was_killed_ends_with_its_own_code() {
 }
 
 #[test]
-fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended() {
+fn a_foreground_command_is_recorded_as_ended_after_its_launcher_was_killed() {
     let house = House::new();
     let script = "echo $$ > pid; while ! [ -e go ]; do sleep 0.02; done; exit 7";
     let mut launcher = house.run(&[], &["sh", "-c", script]).spawn().unwrap();
@@ -147,7 +147,7 @@ fn a_command_whose_helper_was_killed_ends_with_its_own_code() {
 }
 
 #[test]
-fn a_command_whose_helper_was_killed_while_nobody_looked_ends_with_its_own_code() {
+fn a_command_keeps_its_exit_code_if_its_helper_was_killed_unnoticed() {
     let house = House::new();
     let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done; exit 7");
     let (command, launcher) = (pid_of(&house, &id, "running"), pid_of(&house, &id, "launcher"));
@@ -161,7 +161,7 @@ fn a_command_whose_helper_was_killed_while_nobody_looked_ends_with_its_own_code(
 }
 
 #[test]
-fn a_run_without_its_helper_is_ended_with_what_has_left_its_session() {
+fn a_run_without_its_helper_is_ended_with_processes_outside_its_session() {
     for by_timeout in [false, true] {
         let house = House::new();
         let options: &[&str] = if by_timeout { &["--grace", "200ms", "--timeout", "2s"] } else { &["--grace", "200ms"] };
@@ -205,7 +205,7 @@ fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
 }
 
 #[test]
-fn a_run_that_has_lost_all_who_watch_it_is_lost_in_the_end() {
+fn a_run_without_any_supervisor_is_lost_once_it_has_ended() {
     let house = House::new();
     let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done");
     kill(pid_of(&house, &id, "launcher"), "STOP");
@@ -240,7 +240,7 @@ fn a_run_without_a_launcher_is_killed_by_its_helper() {
 
 /// By its cgroup, where it has one, and by the mark in its environment.
 #[test]
-fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() {
+fn a_run_without_launcher_and_helper_is_killed_including_other_sessions() {
     for has_group in [true, false] {
         let house = House::new();
         let id = detach(&house, &["--grace", "200ms"], STUBBORN);
@@ -264,7 +264,7 @@ fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() 
 
 /// The same applies if the processes that run it receive a signal to end.
 #[test]
-fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
+fn a_nested_detached_run_outlives_the_kill_of_an_unwatched_run() {
     let house = House::new();
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     let outer = detach(&house, &[], &format!("{} run --detach -- sleep 600 > id; sleep 600", monitor.display()));
@@ -280,7 +280,7 @@ fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
 
 /// Its descendants are ended, too, and the recorded end shows this.
 #[test]
-fn a_run_that_is_to_end_with_its_launcher_says_so() {
+fn a_run_that_ends_with_its_launcher_records_this_reason() {
     let house = House::new();
     let id = detach(&house, &["--on-launcher-death", "kill"], STUBBORN);
     let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();

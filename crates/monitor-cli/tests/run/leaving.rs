@@ -30,7 +30,7 @@ fn link(path: String) -> PathBuf {
 }
 
 #[test]
-fn a_server_that_never_answers_is_waited_for_by_somebody_else_who_holds_nothing() {
+fn a_detached_process_waits_for_an_unresponsive_server_without_open_pipes() {
     let house = House::new();
     // The kernel accepts the data, but no process reads it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,7 +67,7 @@ fn a_server_that_never_answers_is_waited_for_by_somebody_else_who_holds_nothing(
 }
 
 #[test]
-fn what_is_left_arrives_once_and_with_a_goodbye() {
+fn remaining_events_arrive_once_and_the_worker_goes_offline() {
     let house = House::new();
     // Long enough that some records are sent before the end.
     let script = "seq 200; while ! [ -e go ]; do sleep 0.02; done; seq 201 400";

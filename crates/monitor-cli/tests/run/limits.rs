@@ -18,7 +18,7 @@ fn pid_in(house: &House, file: &str) -> u32 {
 }
 
 #[test]
-fn a_timeout_ends_the_command_and_all_that_it_has_started() {
+fn a_timeout_ends_the_command_and_all_its_descendants() {
     let house = House::new();
     let script = format!("{} trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done", straggler(&house, "far"));
     let run = house.run(&["--timeout", "1s", "--grace", "300ms"], &["bash", "-c", &script]);
@@ -36,7 +36,7 @@ fn a_timeout_ends_the_command_and_all_that_it_has_started() {
 }
 
 #[test]
-fn one_that_ignores_sigterm_is_killed_after_its_grace() {
+fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period() {
     let house = House::new();
     let run = house.run(&["--timeout", "300ms", "--grace", "200ms"], &["bash", "-c", "trap '' TERM; while :; do sleep 0.05; done"]);
     assert_eq!(output(run, b"").status.code(), Some(137));
@@ -46,7 +46,7 @@ fn one_that_ignores_sigterm_is_killed_after_its_grace() {
 
 /// SIGTERM stays pending while a process is stopped.
 #[test]
-fn a_timeout_ends_one_that_is_stopped() {
+fn a_timeout_ends_a_stopped_command() {
     let house = House::new();
     let run = house.run(&["--timeout", "300ms", "--grace", "30s"], &["sh", "-c", "kill -STOP $$"]);
     assert_eq!(output(run, b"").status.code(), Some(143));
@@ -54,7 +54,7 @@ fn a_timeout_ends_one_that_is_stopped() {
 
 /// Without a limit, remaining processes are neither ended nor waited for.
 #[test]
-fn whoever_is_left_behind_lives_on() {
+fn remaining_processes_continue_without_a_limit() {
     let house = House::new();
     let script = format!("{} exit 3", straggler(&house, "far"));
     let mut child =
@@ -66,7 +66,7 @@ fn whoever_is_left_behind_lives_on() {
 }
 
 #[test]
-fn cpu_time_is_limited_and_what_limits_it_is_told() {
+fn cpu_time_is_limited_and_the_kind_of_limit_is_recorded() {
     let house = House::new();
     // Two processes at a time, which share the CPU time; an rlimit would apply to each separately.
     let run = house.run(&["--cpu", "1s", "--grace", "1s"], &["bash", "-c", "(while :; do :; done) & while :; do :; done"]);
@@ -100,7 +100,7 @@ fn may_make_memory_groups() -> bool {
 
 /// By the group for all together, which the kernel enforces by killing; else each allocation beyond fails.
 #[test]
-fn memory_is_limited_and_what_limits_it_is_told() {
+fn memory_is_limited_and_the_kind_of_limit_is_recorded() {
     let house = House::new();
     // Two of 120 MiB each, and one of 400 MiB.
     let two =
@@ -130,7 +130,7 @@ fn memory_is_limited_and_what_limits_it_is_told() {
 }
 
 #[test]
-fn it_may_be_nicer_than_its_launcher() {
+fn a_command_can_have_a_higher_niceness_than_its_launcher() {
     let house = House::new();
     // The tests may themselves be nicer than usual; 19 is as far as it goes.
     let own = rustix::process::getpriority_process(None).unwrap();
@@ -147,7 +147,7 @@ fn it_may_be_nicer_than_its_launcher() {
 }
 
 #[test]
-fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
+fn a_failed_command_is_retried_as_an_attempt_of_the_same_process() {
     let house = House::new();
     let script = "echo x >> tries; echo attempt $(wc -l < tries) >&2; [ $(wc -l < tries) -ge 3 ]";
     let out = output(house.run(&["--retry", "4", "--backoff", "10ms"], &["sh", "-c", script]), b"");
@@ -166,7 +166,7 @@ fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
 }
 
 #[test]
-fn whoever_waits_for_the_next_attempt_can_be_ended() {
+fn a_run_that_waits_for_its_next_attempt_can_be_ended() {
     let house = House::new();
     let after = "echo after $MONITOR_RUN_EXIT_CODE $MONITOR_RUN_ATTEMPTS > after";
     let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4", "--after", after];
@@ -185,7 +185,7 @@ fn whoever_waits_for_the_next_attempt_can_be_ended() {
 
 /// A signal that the command sends to its own group, or that it survives, is not a request to end the run.
 #[test]
-fn signals_of_the_commands_own_keep_no_attempt_away() {
+fn signals_that_a_command_sends_to_its_own_group_do_not_prevent_retries() {
     let house = House::new();
     let script = "trap '' TERM; kill -TERM 0; echo x >> tries; [ $(wc -l < tries) -ge 2 ]";
     let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);
@@ -216,7 +216,7 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
 
 /// The launcher does not wait for processes that don't read its output, neither at its normal end nor when it is ended.
 #[test]
-fn a_reader_that_does_not_read_holds_up_no_limit() {
+fn an_unread_output_pipe_does_not_delay_limits() {
     let house = House::new();
     let mut run = house.run(&["--timeout", "300ms", "--grace", "100ms"], &["yes"]);
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -228,7 +228,7 @@ fn a_reader_that_does_not_read_holds_up_no_limit() {
 }
 
 #[test]
-fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
+fn a_remaining_process_that_continues_to_write_is_not_awaited() {
     let house = House::new();
     let run = &mut house.run(&[], &["sh", "-c", "yes & echo $! > pid"]);
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -243,7 +243,7 @@ fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
 
 /// Output, terminal and exit code end with the launcher; the command continues.
 #[test]
-fn a_launcher_that_is_killed_leaves_the_command_alone() {
+fn a_killed_launcher_leaves_its_command_running() {
     let house = House::new();
     let script = "echo $$ > pid; while ! [ -e go ]; do sleep 0.02; done; seq 100000; echo end > ended";
     let mut child = house.run(&[], &["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -260,7 +260,7 @@ fn a_launcher_that_is_killed_leaves_the_command_alone() {
 }
 
 #[test]
-fn or_is_killed_with_it() {
+fn a_command_is_killed_with_its_launcher_if_configured() {
     let house = House::new();
     let script = format!("{} echo $$ > pid; while :; do sleep 0.05; done", straggler(&house, "far"));
     let mut child = house.run(&["--on-launcher-death", "kill"], &["bash", "-c", &script]).stdin(Stdio::null()).spawn().unwrap();

@@ -36,7 +36,7 @@ fn each_line_is_a_log_of_the_process_with_its_stream() {
 
 /// `2>&1`: one pipe, so the order is kept.
 #[test]
-fn what_is_written_to_one_place_stays_in_order() {
+fn output_of_both_streams_to_the_same_pipe_stays_in_order() {
     let house = House::new();
     let monitor = house.run(&[], &["sh", "-c", "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; done; exit 1"]);
     let mut shell = Command::new("sh");
@@ -70,7 +70,7 @@ fn log_file(house: &House) -> PathBuf {
 }
 
 #[test]
-fn a_log_file_has_every_byte_up_to_its_bound_and_then_the_first_and_the_last_ones() {
+fn a_log_file_beyond_its_limit_keeps_the_first_and_the_last_bytes() {
     let house = House::new();
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     output(house.run(&["--name", "a/b", "--log-dir", "logs"], &["cat"]), &bytes);
@@ -97,7 +97,7 @@ fn a_log_file_has_every_byte_up_to_its_bound_and_then_the_first_and_the_last_one
 
 /// A file system of 64 KiB in a separate namespace, where any user may mount file systems.
 #[test]
-fn a_full_disk_costs_the_file_and_nothing_else() {
+fn a_full_disk_truncates_only_the_log_file() {
     let may_mount = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).stderr(Stdio::null()).status();
     if !may_mount.is_ok_and(|status| status.success()) {
         eprintln!("nothing may be mounted here, not even in a namespace: the unit test of /dev/full has to do");

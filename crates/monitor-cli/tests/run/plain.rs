@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::harness::{House, end_of, kill, line_of, output, wait_for};
 
 #[test]
-fn a_command_is_recorded_with_all_that_is_known_of_it() {
+fn a_command_is_recorded_with_all_its_properties() {
     let house = House::new();
     let run = house.run(
         &["--name", "sort it", "--batch", "b7", "--mask", "key"],
@@ -55,7 +55,7 @@ fn input_and_output_go_through_as_they_are() {
 }
 
 #[test]
-fn exit_codes_are_the_commands_own_and_the_launchers_are_apart() {
+fn exit_codes_of_the_command_are_kept_and_those_of_the_launcher_differ() {
     let house = House::new();
     std::fs::write(house.folder.path().join("plain"), "no program").unwrap();
     std::fs::write(house.folder.path().join("headless"), "#!/no/such/interpreter\n").unwrap();
@@ -105,7 +105,7 @@ fn exit_codes_are_the_commands_own_and_the_launchers_are_apart() {
 
 /// A signal to the launcher is a request to end, however the command reacts. Any other end by a signal is a failure.
 #[test]
-fn one_that_was_asked_to_end_is_cancelled() {
+fn a_command_that_ends_on_request_is_cancelled() {
     for (to_launcher, command, state, signal, code) in [
         (true, "echo $$ > ready; exec sleep 600", "cancelled", Some(15), None),
         (true, "trap 'exit 4' TERM; echo $$ > ready; while :; do sleep 0.05; done", "cancelled", None, Some(4)),
@@ -128,7 +128,7 @@ fn one_that_was_asked_to_end_is_cancelled() {
 
 /// The same as without the launcher: a program that does not need its working folder runs in any.
 #[test]
-fn a_folder_that_was_removed_or_may_not_be_entered_is_none_of_the_launchers_business() {
+fn a_removed_or_inaccessible_working_folder_does_not_stop_the_launcher() {
     let house = House::new();
     let run = house.run(&[], &["printf", "ran"]);
     let own = {
@@ -158,7 +158,7 @@ fn a_folder_that_was_removed_or_may_not_be_entered_is_none_of_the_launchers_busi
 }
 
 #[test]
-fn a_command_that_is_written_wrong_gets_a_hint() {
+fn a_command_line_without_a_separator_gets_a_hint() {
     let house = House::new();
     for (args, code, hint) in [
         (&["run", "ls"][..], 2, "hint: the command stands behind `--`: monitor run -- ls\n"),
@@ -181,7 +181,7 @@ fn a_command_that_is_written_wrong_gets_a_hint() {
 }
 
 #[test]
-fn a_command_line_that_is_wrong_is_answered_before_anything_runs() {
+fn an_invalid_command_line_is_refused_before_the_command_runs() {
     let house = House::new();
     for (args, says) in [
         (&["run"][..], "COMMAND"),
@@ -201,7 +201,7 @@ fn a_command_line_that_is_wrong_is_answered_before_anything_runs() {
 }
 
 #[test]
-fn what_is_started_within_lands_below() {
+fn nested_runs_appear_below_the_outer_run() {
     let house = House::new();
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     let script = format!(
@@ -217,7 +217,7 @@ fn what_is_started_within_lands_below() {
 
 /// Output is passed on unchanged; only the end of stderr is kept.
 #[test]
-fn output_to_a_file_is_the_commands_own_unless_it_is_captured() {
+fn output_to_a_file_goes_there_directly_unless_it_is_captured() {
     let house = House::new();
     let path = house.folder.path().join("out");
     let script = "ls -l /proc/self/fd/1; echo why >&2; exit 1";
@@ -261,7 +261,7 @@ fn signals_are_passed_on() {
 
 /// With a signal that can't be handled, the launcher's own end shows it as well.
 #[test]
-fn the_launcher_ends_with_a_code_and_not_by_the_signal() {
+fn the_launcher_ends_with_an_exit_code_and_not_by_the_signal() {
     let house = House::new();
     let mut child = house.run(&[], &["sleep", "600"]).stdin(Stdio::null()).spawn().unwrap();
     let pid = wait_for("its pid", || house.trees().first().and_then(|tree| tree[0]["fields"]["pid"].as_u64()));
@@ -273,7 +273,7 @@ fn the_launcher_ends_with_a_code_and_not_by_the_signal() {
 
 /// Remaining processes may continue to write; the launcher does not wait for them.
 #[test]
-fn whoever_is_left_behind_keeps_its_output() {
+fn remaining_processes_keep_their_output() {
     let house = House::new();
     let go = house.folder.path().join("go");
     let script = format!("(while ! [ -e {} ]; do sleep 0.02; done; echo late) & echo early", go.display());
@@ -301,7 +301,7 @@ fn http_needs_no_certificates() {
 }
 
 #[test]
-fn a_server_that_is_away_changes_nothing() {
+fn an_unreachable_server_changes_nothing() {
     let mut house = House::new();
     let _ = (house.server.child.kill(), house.server.child.wait());
     let out = output(house.run(&[], &["sh", "-c", "cat; exit 5"]), b"through");
@@ -311,7 +311,7 @@ fn a_server_that_is_away_changes_nothing() {
 }
 
 #[test]
-fn two_hundred_at_once() {
+fn two_hundred_concurrent_runs_are_recorded() {
     let house = House::new();
     let children: Vec<_> = (0..200)
         .map(|number| {

@@ -276,7 +276,7 @@ fn python_calls_fold() {
 }
 
 #[test]
-fn nothing_that_matches_gets_a_word() {
+fn a_configuration_without_matches_causes_a_warning() {
     let house = House::new();
     std::fs::write(house.folder.path().join("app.py"), APP).unwrap();
     std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"ap.**\"\n").unwrap();

@@ -74,7 +74,7 @@ fn assert_tidy(house: &House) {
 }
 
 #[test]
-fn without_a_server_the_file_has_the_run_and_the_exit_code_is_the_commands() {
+fn without_a_server_the_report_has_the_run_and_the_exit_code_is_kept() {
     let house = House::new();
     let output = alone(&house, &["--report", "r.html"], &["sh", "-c", "echo a; echo why >&2; exit 3"]).output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..], &output.stderr[..]), (Some(3), &b"a\n"[..], &b"why\n"[..]));
@@ -93,7 +93,7 @@ fn without_a_server_the_file_has_the_run_and_the_exit_code_is_the_commands() {
 }
 
 #[test]
-fn what_runs_within_is_below_it() {
+fn a_report_contains_nested_runs() {
     let house = House::new();
     let nested = format!("{} run --name inner -- sh -c 'echo within'; exit 0", assert_cmd::cargo::cargo_bin!("monitor").display());
     let status = alone(&house, &["--report", "r.html", "--name", "outer"], &["sh", "-c", &nested]).status().unwrap();
@@ -106,7 +106,7 @@ fn what_runs_within_is_below_it() {
 }
 
 #[test]
-fn with_a_server_the_file_is_the_servers_and_the_run_is_there_too() {
+fn with_a_server_the_report_comes_from_its_data() {
     let house = House::new();
     let status = house.run(&["--report", "r.html", "--name", "both"], &["sh", "-c", "echo a; exit 4"]).status().unwrap();
     assert_eq!(status.code(), Some(4));
@@ -149,7 +149,7 @@ fn a_signal_leaves_a_whole_file() {
 }
 
 #[test]
-fn a_place_that_takes_no_file_is_refused_before_the_command_runs() {
+fn an_unwritable_report_path_is_refused_before_the_command_runs() {
     let house = House::new();
     let made = Command::new("mkfifo").arg(house.folder.path().join("pipe")).status().unwrap();
     assert!(made.success());
@@ -265,7 +265,7 @@ fn an_export_has_no_markup_of_names_and_nothing_that_is_redacted() {
 }
 
 #[test]
-fn what_only_an_html_file_takes_is_refused_elsewhere() {
+fn options_of_html_reports_are_refused_for_other_formats() {
     let server = talkative();
     for (args, code, words) in [
         (&["--compare", "1"][..], 2, "--compare needs --format html"),

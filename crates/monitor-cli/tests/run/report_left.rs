@@ -10,7 +10,7 @@ use crate::harness::{House, kill, line_of, wait_for};
 use crate::report::{File, alone};
 
 #[test]
-fn in_an_empty_folder_without_network_home_and_settings_the_file_is_written() {
+fn a_report_needs_neither_network_nor_home_nor_settings() {
     let within = |program: &Path| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net"]).arg(program).env_clear().env("PATH", std::env::var_os("PATH").expect("there is one"));

@@ -96,7 +96,7 @@ fn the_end_of_a_value_is_masked_when_the_launcher_was_killed_after_its_beginning
 }
 
 #[test]
-fn the_caller_gets_every_byte_and_what_is_recorded_is_masked() {
+fn the_caller_receives_every_byte_and_recorded_output_is_masked() {
     let house = House::new();
     let options = options(&house);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();

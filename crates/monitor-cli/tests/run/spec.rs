@@ -12,7 +12,7 @@ fn stdout(house: &House, options: &[&str], script: &str) -> String {
 }
 
 #[test]
-fn an_id_is_given_once() {
+fn an_id_can_be_used_only_once() {
     let house = House::new();
     let id = detach(&house, &["--id", "nightly-2026"], "exit 3");
     assert_eq!(id, "nightly-2026");
@@ -33,7 +33,7 @@ fn an_id_is_given_once() {
 }
 
 #[test]
-fn of_many_starts_of_one_id_one_runs() {
+fn only_the_first_of_concurrent_starts_with_the_same_id_runs() {
     let house = House::new();
     let start = || house.run(&["--detach", "--id", "once"], &["sh", "-c", "echo ran >> ran"]).spawn().unwrap();
     let children: Vec<_> = (0..6).map(|_| start()).collect();
@@ -90,7 +90,7 @@ fn a_secret_is_in_the_environment_and_in_no_file() {
 }
 
 #[test]
-fn the_token_is_the_launchers_own() {
+fn the_command_does_not_see_the_token_of_the_launcher() {
     let house = House::new();
     let mut run = house.run(&[], &["sh", "-c", "echo \"<$MONITOR_TOKEN>\""]);
     run.env("MONITOR_TOKEN", "pm_hush");
@@ -101,7 +101,7 @@ fn the_token_is_the_launchers_own() {
 }
 
 #[test]
-fn a_clean_environment_has_what_is_named_and_nothing_else() {
+fn a_clean_environment_contains_only_the_given_variables() {
     let house = House::new();
     let mut run =
         house.run(&["--clean-env", "--env", "GIVEN=1=2"], &["sh", "-c", "echo \"$LEFT_OVER,$GIVEN,${PATH:+path},${MONITOR_ROOT_ID:+id}\""]);
@@ -138,7 +138,7 @@ fn hooks_read_the_run_and_not_the_input_of_the_command() {
 }
 
 #[test]
-fn the_hook_after_it_runs_without_a_launcher_as_well() {
+fn the_after_hook_also_runs_without_a_launcher() {
     let house = House::new();
     let options = ["--after", "echo $MONITOR_RUN_EXIT_CODE > after"];
     let id = detach(&house, &options, "while ! [ -e go ]; do sleep 0.02; done; exit 7");
@@ -149,7 +149,7 @@ fn the_hook_after_it_runs_without_a_launcher_as_well() {
 }
 
 #[test]
-fn exit_codes_mean_what_they_are_said_to() {
+fn exit_codes_have_their_configured_meanings() {
     let state = |options: &[&str], code: &str, expected: i32| -> (Value, Value) {
         let house = House::new();
         let out = output(house.run(options, &["sh", "-c", &format!("echo ran >> ran; exit {code}")]), b"");
@@ -169,7 +169,7 @@ fn exit_codes_mean_what_they_are_said_to() {
 }
 
 #[test]
-fn what_takes_long_is_warned_of() {
+fn a_long_run_causes_a_warning() {
     let house = House::new();
     let log = |process: &Value| house.get(&format!("/roots/1/processes/{}/logs", process["id"].as_str().unwrap())).to_string();
     let id = detach(&house, &["--warn-after", "100ms"], "while ! [ -e go ]; do sleep 0.02; done");
@@ -182,7 +182,7 @@ fn what_takes_long_is_warned_of() {
 }
 
 #[test]
-fn streams_of_a_detached_run_are_told_apart() {
+fn streams_of_a_detached_run_are_distinguished() {
     let house = House::new();
     let id = detach(&house, &[], "echo out; echo err >&2; while ! [ -e go ]; do sleep 0.02; done; echo more");
     std::fs::write(house.folder.path().join("go"), "").unwrap();
@@ -197,7 +197,7 @@ fn streams_of_a_detached_run_are_told_apart() {
 
 /// Only a privileged user can run commands as another user; others get an error.
 #[test]
-fn a_command_runs_as_the_user_that_it_is_to() {
+fn a_command_runs_as_the_given_user() {
     let house = House::new();
     let out = output(house.run(&["--user", "nobody", "--cwd", "/"], &["sh", "-c", "id -un; echo $HOME $USER; id -G"]), b"");
     let said = String::from_utf8_lossy(&out.stdout);

@@ -131,7 +131,7 @@ fn a_terminal_that_is_closed_hangs_up() {
 
 /// A process that ignores SIGHUP reads the end of the input.
 #[test]
-fn a_terminal_that_goes_away_is_gone_for_the_command_too() {
+fn a_command_reads_the_end_of_input_after_its_terminal_is_gone() {
     let house = House::new();
     let run = house.run(&[], &["sh", "-c", "trap '' HUP; echo ready; cat; echo over > over"]);
     // A terminal emulator that crashes; the launcher ignores the signal as well.
@@ -171,7 +171,7 @@ fn control_c_ends_the_wait_for_the_next_attempt() {
 }
 
 #[test]
-fn one_that_is_ended_by_control_c_is_not_tried_again() {
+fn a_command_ended_by_control_c_is_not_retried() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut child = terminal.start(house.run(&["--retry", "3", "--backoff", "1ms"], &["sh", "-c", "echo tried; exec sleep 600"]));
@@ -197,7 +197,7 @@ fn control_z_without_a_shell_changes_nothing() {
 
 /// A container that was entered from outside: sessions and groups with leaders outside have no id inside.
 #[test]
-fn whoever_leads_the_session_may_be_out_of_sight() {
+fn the_session_leader_may_be_outside_the_pid_namespace() {
     let within = |program: &Path| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]).arg(program);
@@ -213,7 +213,7 @@ fn whoever_leads_the_session_may_be_out_of_sight() {
 }
 
 #[test]
-fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
+fn a_background_command_receives_keys_after_fg() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));
@@ -233,7 +233,7 @@ fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
 
 /// A shell edits input in terminal modes that only apply while it waits.
 #[test]
-fn one_that_began_in_the_background_leaves_and_has_the_modes_of_the_terminal() {
+fn a_background_command_has_and_leaves_normal_terminal_modes_after_fg() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));
@@ -364,7 +364,7 @@ print('polled', os.read(2, 100).decode().strip(), 'and', sys.stdin.read(), flush
 
 /// Its output is a terminal, but another program of the pipe reads the keys.
 #[test]
-fn keys_stay_with_the_one_who_reads_them() {
+fn keys_go_to_the_program_of_the_pipe_that_reads_them() {
     let house = House::new();
     let mut terminal = Terminal::new();
     let mut shell = terminal.start(shell(&house));
@@ -384,7 +384,7 @@ fn keys_stay_with_the_one_who_reads_them() {
 
 /// The error quotes the file of stderr, and not the output on the terminal.
 #[test]
-fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {
+fn the_error_quotes_stderr_even_if_it_is_redirected_to_a_file() {
     let house = House::new();
     let terminal = Terminal::new();
     let monitor = house.run(&[], &["sh", "-c", "echo seen; echo why >&2; exit 1"]);
@@ -418,7 +418,7 @@ fn a_pipe_into_a_terminal_still_looks_like_one() {
 
 /// Nothing but a yes deletes: not another word, not an empty line, not the end of the input, and not Ctrl-C.
 #[test]
-fn deleting_a_tree_asks_whoever_sits_there() {
+fn deleting_a_tree_on_a_terminal_requires_confirmation() {
     let house = House::new();
     assert!(output(house.run(&[], &["true"]), b"").status.success());
     house.process();

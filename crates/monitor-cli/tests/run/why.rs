@@ -22,7 +22,7 @@ fn in_one_pipe(house: &House, command: &[&str]) -> (Value, Vec<u8>) {
 }
 
 #[test]
-fn a_traceback_is_found_before_what_was_written_behind_it() {
+fn a_traceback_is_found_before_later_output() {
     let house = House::new();
     let script = "import sys\nfor n in range(4):\n    print(f'[ok] step {n} ✓')\ndef fetch():\n    raise TimeoutError('The read operation timed out')\nfetch()\n";
     let (error, out) = in_one_pipe(&house, &["python3", "-c", script]);
@@ -44,7 +44,7 @@ fn a_traceback_is_found_before_what_was_written_behind_it() {
 }
 
 #[test]
-fn stdout_says_why_if_stderr_does_not() {
+fn the_error_comes_from_stdout_if_stderr_has_none() {
     let house = House::new();
     let script = "echo a warning >&2; echo; echo 'src/x.ts(3,5): error TS2322: no such type'; echo done; exit 2";
     output(house.run(&[], &["sh", "-c", script]), b"");
@@ -55,7 +55,7 @@ fn stdout_says_why_if_stderr_does_not() {
 
 /// Without such a line, the error is the exit code, or a limit.
 #[test]
-fn what_no_line_says_is_said_by_the_end() {
+fn the_exit_status_is_the_error_if_no_output_line_explains_it() {
     for (script, message) in
         [("exit 3", "exit code 3"), ("echo all is well; exit 3", "exit code 3"), ("kill -9 $$", "killed by SIGKILL (9)")]
     {

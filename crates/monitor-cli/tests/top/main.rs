@@ -34,7 +34,7 @@ fn server() -> TestServer {
 }
 
 #[test]
-fn somebody_walks_to_a_tree_filters_resizes_and_quits() {
+fn trees_can_be_opened_filtered_and_resized_and_top_quits_cleanly() {
     let server = server();
     let mut screen = Screen::new(24, 80);
     let before = screen.modes();
@@ -72,7 +72,7 @@ fn somebody_walks_to_a_tree_filters_resizes_and_quits() {
 }
 
 #[test]
-fn what_happens_is_seen_and_the_selection_stays() {
+fn new_events_are_shown_and_the_selection_stays() {
     let server = server();
     let mut screen = Screen::new(24, 100);
     let mut child = screen.start(&server.url, &["1"]);
@@ -132,7 +132,7 @@ fn signals_give_the_terminal_back() {
 }
 
 #[test]
-fn control_z_leaves_the_terminal_to_the_shell_and_fg_comes_back() {
+fn control_z_returns_to_the_shell_and_fg_resumes_top() {
     let server = server();
     let mut screen = Screen::new(24, 80);
     let mut shell = Command::new("bash");
@@ -177,7 +177,7 @@ fn names_are_text_whatever_is_in_them() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_waited_for() {
+fn top_waits_for_a_server_that_is_restarted() {
     let server = server();
     let mut screen = Screen::new(24, 80);
     let (url, address) = (server.url.clone(), server.url.trim_start_matches("http://").to_owned());
@@ -196,7 +196,7 @@ fn a_server_that_goes_away_is_waited_for() {
 }
 
 #[test]
-fn one_that_was_never_there_is_waited_for_too() {
+fn top_waits_for_a_server_that_was_never_reached() {
     let mut screen = Screen::new(24, 80);
     let mut child = screen.start("http://127.0.0.1:1", &[]);
     screen.see("✗ away, trying again");
@@ -206,7 +206,7 @@ fn one_that_was_never_there_is_waited_for_too() {
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_use() {
+fn without_a_terminal_top_recommends_other_commands() {
     let output = monitor(&["top", "--server", "http://127.0.0.1:1"]).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deeds_are_paged_newest_first() {
+    fn audit_entries_are_paged_newest_first() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in accesses {
             deeds_are_paged(&access);

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_connection_changes_makes_grants_stale_and_what_ends_no_longer_holds() {
+    fn changes_by_other_connections_make_grants_stale_and_expiry_ends_them() {
         let (_folder, accesses) = super::super::both();
         for [access, other] in accesses {
             changes_make_stale(&access, &other);

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_is_known_by_the_provider_s_subject_and_may_what_the_last_login_said() {
+    fn a_user_is_identified_by_subject_and_has_the_role_of_the_last_login() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in &accesses {
             known_by_subject(access);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_without_a_password_gets_none_and_logs_in_by_none() {
+    fn a_user_without_a_password_can_neither_set_a_password_nor_log_in_with_it() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in &accesses {
             no_password(access);

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_lets_one_browser_in_once() {
+    fn a_link_logs_in_a_single_browser_once() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in accesses {
             link_lets_in_once(&access);

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_network_are_one_client() {
+    fn addresses_in_the_same_network_count_as_the_same_client() {
         let pace = Pace::new(Duration::from_secs(1), 1);
         let start = Instant::now();
         let count = |address: &str| pace.count(network(address.parse().unwrap()), start);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_remembered_within_bounds() {
+    fn the_number_of_remembered_clients_is_bounded() {
         let pace = Pace::new(Duration::from_secs(1), 1);
         let start = Instant::now();
         let client = |n: u32| IpAddr::from(n.to_be_bytes());

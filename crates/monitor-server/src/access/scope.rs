@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_include_each_other_as_told() {
+    fn scopes_include_each_other_as_documented() {
         for (text, has, role, shown) in [
             ("ingest", "ingest", None, "ingest"),
             ("read", "read", Some(Role::Viewer), "read"),

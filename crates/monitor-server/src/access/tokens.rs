@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_token_is_taken_until_it_is_revoked() {
+    fn only_the_complete_token_is_accepted_until_it_is_revoked() {
         let (_folder, accesses) = both();
         for [access, other] in accesses {
             only_the_whole_is_taken(&access, &other);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_when_it_was_told_to() {
+    fn a_token_expires_at_the_end_of_its_lifetime() {
         let (_folder, accesses) = both();
         for [access, _] in &accesses {
             tokens_end(access);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_harmless() {
+    fn names_are_unique_and_limited_to_safe_characters() {
         let (_folder, accesses) = both();
         for [access, _] in &accesses {
             names_are_checked(access);

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_known_by_one_user_until_the_password_changes() {
+    fn a_browser_is_recognized_for_its_user_until_the_password_changes() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in &accesses {
             browser_is_known(access);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_removed_or_gets_another_password_is_logged_out() {
+    fn removed_users_and_users_with_a_new_password_are_logged_out() {
         let (_folder, accesses) = super::super::both();
         for [access, _] in &accesses {
             logged_out(access);

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_setting_says_what_is_passed_on() {
+    fn the_setting_selects_the_forwarded_commands() {
         for (text, shown, passed) in [
             ("all", "all", [true, true, true]),
             (" off ", "off", [false, false, false]),

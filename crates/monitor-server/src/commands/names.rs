@@ -198,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_s_name_says_no_more_than_it_takes_to_tell_it_from_others() {
+    fn a_worker_gets_the_shortest_unambiguous_name() {
         assert_eq!(names(&workers()[..5]), ["a@h", "b@h:8", "b@h:9", "c@k:1#00000000", "c@k:1#00000000"]);
     }
 
     #[test]
-    fn a_command_is_for_those_that_are_named() {
+    fn a_command_selects_the_named_workers() {
         let all = ["a@h", "b@h:8", "b@h:9", "c@k:1#00000000", "c@k:1#00000000"];
         let gone = WorkerId::new(100).unwrap().to_string();
         let none: [&str; 0] = [];
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_durable_command_waits_for_whoever_has_the_name() {
+    fn a_durable_command_waits_for_any_worker_with_the_name() {
         assert_eq!(meant_by(&["agent@h"], None, true).unwrap(), ["agent@h"]);
         assert!(meant_by(&["agent"], None, true).is_err(), "no such name can ever come");
         assert_eq!(meant_by(&["b@h"], None, true).unwrap(), ["b@h"], "once, whoever comes first");

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_ids_are_in_messages_that_a_reader_takes() {
+    fn all_ids_fit_in_messages_of_an_accepted_size() {
         let mut revoked = Revocations::default();
         assert!(revoked.messages(0).is_none());
         let ids: Vec<String> = (0..50_000).map(|number| format!("{number}\n\u{1b}{}", "x".repeat(20))).collect();

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_line_and_key() {
+    fn mistakes_are_reported_with_line_and_key() {
         for (text, words) in [
             ("\nmax-connection = 5", "server.toml:2: max-connection: there is no such setting; did you mean max-connections?"),
             ("max_connections = 5", "did you mean max-connections?"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_is_stronger_than_the_top() {
+    fn a_profile_overrides_the_top_level() {
         let text = "max-connections = 5\nmax-body-bytes = \"1MiB\"\n[profile.production]\nmax-connections = 1_000\n";
         let file = File::parse(Path::new("a.toml"), text).unwrap();
         let top = file.values(None).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_one_of_three_names() {
+    fn every_setting_has_a_flag_a_variable_and_a_key() {
         for setting in SETTINGS {
             assert!(!setting.help.is_empty() && monitor_spool::settings::is_known(&setting.variable()) && !setting.key().contains('_'));
             let mut config = Config::new("data");

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn displayed_values_can_be_parsed_again() {
         for text in ["1ms", "999ms", "10s", "1m30s", "5m", "12h", "7d"] {
             let duration = (DURATION.read)(text).unwrap();
             assert_eq!((DURATION.show)(&duration), text);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_says_what_is_expected() {
+    fn errors_of_invalid_values_contain_the_expected_form() {
         for text in ["", "collector:4318", "4318", "grpc://a:4317", "http://a/?b", "http://a/#b", "http://"] {
             assert!((RECEIVER.read)(text).unwrap_err().contains("http://collector.example.com:4318"), "{text}");
         }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_is_read_again_and_nonsense_is_named() {
+    fn displayed_filters_can_be_parsed_again_and_invalid_filters_are_refused() {
         for text in ["", "name=db*", "name=db* kind!=span state={failed,lost}", "root=nightly* program=shop host=till-?"] {
             assert_eq!(OtlpFilter::read(text).unwrap().show(), text);
         }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_go_below_the_endpoint() {
+    fn spans_are_sent_to_a_path_below_the_endpoint() {
         for (endpoint, url) in [
             ("http://a:4318", "http://a:4318/v1/traces"),
             ("http://a:4318/", "http://a:4318/v1/traces"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_would_send_to_itself_is_found_out() {
+    fn an_endpoint_that_is_the_server_itself_is_detected() {
         for (listen, endpoint) in [
             ("127.0.0.1:60010", "http://127.0.0.1:60010"),
             ("127.0.0.1:60010", "http://localhost:60010/v1/traces"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_are_of_no_use_are_refused() {
+    fn useless_settings_are_refused() {
         assert!(Target::of(&Config::new("data")).unwrap().is_none());
         let filter = OtlpFilter::read("name=x").unwrap();
         let alone = Config { otlp_filter: filter, ..Config::new("data") };

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn answers_share_their_room_until_they_are_sent() {
+    async fn answers_share_a_memory_budget_until_they_are_sent() {
         let answers = Answers::new(10 << 10);
         let mut one = answers.room(8 << 10).await.unwrap();
         assert!(matches!(answers.room(3 << 10).await, Err(ApiError::TooManyAnswers { .. })));

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_request_likes_best_is_what_it_may_get() {
+    fn encodings_are_ordered_by_the_preferences_of_the_request() {
         for (said, expected) in [
             (&["gzip, deflate, br, zstd"][..], &["br", "zstd", "gzip"][..]),
             (&["gzip, deflate"], &["gzip"]),

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_machine_s_own_names_are_answered_to() {
+    fn only_requests_with_a_host_name_of_this_machine_are_answered() {
         let local = "127.0.0.1:60010";
         let public = Some("https://monitor.example.com");
         for (listen, public_url, host, expected) in [
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_host_reads_which_names_are_accepted() {
+    fn the_answer_to_a_refused_host_lists_the_accepted_names() {
         for (listen, is_tls, expected) in [
             ("0.0.0.0:60010", true, ["localhost, any IP address, port 60010:", "`--public-url https://NAME:PORT`"]),
             ("192.0.2.1:60010", false, ["localhost, 192.0.2.1:60010:", "`--public-url http://NAME:PORT`"]),

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_what_is_allowed() {
+    fn errors_of_parameters_contain_the_name_and_the_allowed_values() {
         for (query, name, words) in [
             ("nope=1", "nope", "allowed: `limit`, `q`, `root`, `each`"),
             ("limit=0", "limit", "\"0\": expected a whole number from 1 to 9. At most so many, 1 to 9."),
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_read() {
+    fn valid_parameters_are_read() {
         let read = |query| read_query::<Sample>(query).unwrap();
         assert_eq!(read("").limit.0, 50);
         assert_eq!(read("limit=&q=").q, None);

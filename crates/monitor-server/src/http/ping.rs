@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_says_one_of_few_words() {
+    fn a_ping_accepts_a_fixed_set_of_words_and_exit_codes() {
         for (text, expected) in [
             ("", Some(Said::Success)),
             ("start", Some(Said::Start)),

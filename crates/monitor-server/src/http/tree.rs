@@ -139,7 +139,7 @@ mod tests {
     use monitor_store::support::{root, script};
 
     #[test]
-    fn a_page_is_written_as_its_type_says() {
+    fn a_page_is_written_with_the_same_json_as_its_type() {
         let store = MemoryStore::open(&Memory::default());
         for batch in script::parse(
             "started 1 root=1 name=\"a\"\nstarted 2 root=1 parent=1\nended 2 root=1 failed error=wrong\nstarted 3 root=1 parent=9",

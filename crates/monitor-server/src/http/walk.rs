@@ -70,7 +70,7 @@ fn declared() -> Vec<(String, String, Rule)> {
 }
 
 #[test]
-fn every_route_wants_what_this_list_says() {
+fn each_route_requires_the_scope_in_the_expected_list() {
     let line = |(method, path, rule): (String, String, Rule)| {
         let wants = match rule.wants {
             Wants::Nothing => "nothing",
@@ -154,7 +154,7 @@ fn callers(access: &Access) -> Vec<Caller> {
 }
 
 #[tokio::test]
-async fn each_route_lets_in_whom_it_says_and_nobody_else() {
+async fn each_route_admits_only_callers_with_its_scope() {
     let walked = Walked::start().await;
     let Walked { own, client, access, .. } = &walked;
     let callers = callers(access);

@@ -143,7 +143,7 @@ async fn a_batch_is_answered_once_it_is_stored_and_then_published() {
 }
 
 #[tokio::test]
-async fn all_that_waits_becomes_one_transaction() {
+async fn waiting_batches_are_stored_in_the_same_transaction() {
     let bench = bench(1 << 20);
     let mut sent = vec![bench.send(batch(1, 1, vec![beat(1)])).await];
     assert_eq!(bench.entered.recv().unwrap(), 1);
@@ -160,7 +160,7 @@ async fn all_that_waits_becomes_one_transaction() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_said_to_be_busy_and_takes_again_later() {
+async fn a_full_queue_returns_busy_and_accepts_batches_again_later() {
     let bench = bench(1);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
@@ -173,7 +173,7 @@ async fn a_full_queue_is_said_to_be_busy_and_takes_again_later() {
 }
 
 #[tokio::test]
-async fn what_waits_is_counted_in_bytes_with_all_its_texts() {
+async fn waiting_batches_are_counted_in_bytes_including_their_texts() {
     let bench = bench(100_000);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
@@ -215,7 +215,7 @@ async fn a_batch_that_fails_fails_alone() {
 }
 
 #[tokio::test]
-async fn what_waits_is_stored_before_the_end() {
+async fn waiting_batches_are_stored_before_the_writer_stops() {
     let bench = bench(1 << 20);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
@@ -231,7 +231,7 @@ async fn what_waits_is_stored_before_the_end() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_writer_that_broke_off() {
+async fn requests_end_with_an_error_after_a_panic_of_the_writer() {
     let bench = bench(1 << 20);
     let first = bench.send(batch(1, 1, Vec::new())).await;
     bench.entered.recv().unwrap();

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_resumed_and_all_else_is_a_reset() {
+    fn a_reader_resumes_from_buffered_events_and_gets_a_reset_otherwise() {
         let cost = Part::new(changes(8..=9)).cost();
         let live = Live::new(7, 2 * cost, 9);
         assert_eq!(read(&live, 7), Ok(vec![]));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_counts_and_makes_older_ones_forgotten() {
+    fn encoded_frames_count_towards_the_buffer_and_evict_older_events() {
         let live = Live::new(0, 2 * Part::new(changes(1..=2)).cost(), 9);
         live.publish(changes(1..=2));
         live.publish(changes(3..=4));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_takes_a_part_at_once_and_only_what_it_wants() {
+    fn a_reader_gets_matching_events_in_parts_of_limited_size() {
         let live = Live::new(0, usize::MAX, 9);
         live.publish(changes(1..=5_000));
         live.publish(changes(5_001..=10_000));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_little_is_called_for_that_alone_and_forgets_nothing_by_what_came_between() {
+    fn a_filtered_reader_wakes_only_for_its_events_and_survives_evictions() {
         let live = Live::new(7, 1, 9);
         let [mut even, mut neither, mut all] =
             [of_type("even"), of_type("neither"), Wanted::default()].map(|wanted| live.subscribe(wanted));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_one_tree_is_told_of_it_and_of_what_is_of_none() {
+    fn a_reader_of_a_tree_gets_its_events_and_events_of_no_tree() {
         let root = |number| RootId::new(number).unwrap();
         let message = |of: Option<u128>| {
             let event = match of {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_who_wants_none_of_it_makes_but_a_part_of_it_json_at_once() {
+    fn a_reader_without_matching_events_encodes_only_a_part_at_a_time() {
         let live = Live::new(0, usize::MAX, 9);
         live.publish(changes(1..=20_000));
         let nobody = Wanted { name: Some("of nothing".to_owned()), ..Wanted::default() };

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_busy_while_many_events_come_in() {
+    fn a_server_is_busy_while_many_events_arrive() {
         let begun = Instant::now();
         let mut rate = Rate { since: begun, newest: 0, is_busy: false };
         let mut busy = |after_ms: u64, newest: u64| {

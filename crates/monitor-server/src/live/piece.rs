@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_want_the_same_share_pieces_and_others_have_their_own() {
+    async fn readers_with_equal_filters_share_pieces() {
         let live = Live::new(0, usize::MAX, 1_000);
         let readers: Vec<_> = (0..1_000).map(|_| live.subscribe(Wanted::default())).collect();
         let other = live.subscribe(Wanted { name: Some("of nothing".to_owned()), ..Wanted::default() });
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_readers_hold_and_what_is_kept_for_others_stays_within_the_budget() {
+    async fn pieces_of_readers_and_the_cache_stay_within_the_memory_budget() {
         let live = Live::new(0, usize::MAX, 4);
         let reader = live.subscribe(Wanted::default());
         live.publish(changes(1..=12_000, 1_000));
@@ -366,7 +366,7 @@ mod tests {
     /// While many events arrive, a reader of roots pauses after each piece. Events that arrive during the pause are delivered when it ends,
     /// even if no later event wakes the reader.
     #[tokio::test(start_paused = true)]
-    async fn what_comes_while_a_reader_of_roots_rests_is_told_afterwards() {
+    async fn events_during_a_pause_of_a_reader_of_roots_are_sent_afterwards() {
         const CROWD: u64 = 30_000;
         let live = Live::new(0, usize::MAX, 9).with_past(Arc::new(MemoryStore::open(&Memory::default())));
         let mut reader = live.subscribe(Wanted { each_root: true, ..Wanted::default() });

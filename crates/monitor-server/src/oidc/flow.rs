@@ -127,7 +127,7 @@ mod tests {
     const NOW: u64 = 1_763_600_000_000_000;
 
     #[test]
-    fn all_of_a_login_follows_from_its_cookie() {
+    fn a_login_can_be_restored_from_its_cookie() {
         let flow = Flow::begin("/tasks/7?view=tree", "zh", NOW).unwrap();
         let read = Flow::read(&flow.cookie).unwrap();
         assert_eq!((read.next(), read.lang()), ("/tasks/7?view=tree", "zh"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_taken_once_within_its_time_and_by_its_own_state() {
+    fn a_login_is_accepted_once_within_its_lifetime_and_with_its_own_state() {
         let (taken, flow) = (Taken::default(), Flow::begin("/", "en", NOW).unwrap());
         let other = Flow::begin("/", "en", NOW).unwrap();
         let lifetime = FLOW_LIFETIME.as_micros() as u64;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_is_for_this_machine_alone() {
+    fn plain_http_is_accepted_only_on_loopback() {
         for (url, expected) in [
             ("https://login.example.com", true),
             ("http://127.0.0.1:9000/realms/a", true),

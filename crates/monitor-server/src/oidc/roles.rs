@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_role_of_all_groups_counts_and_of_none_there_is_none() {
+    fn the_highest_role_of_all_groups_applies_and_no_group_gives_no_role() {
         let roles = RolesOfGroups::read("makers=operator, cn=ops%2Cou=people = admin ,guests=viewer").unwrap();
         for (groups, role) in [
             (&["guests"][..], Some(Role::Viewer)),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_role_of_a_group_says_what_is_expected() {
+    fn errors_of_invalid_group_roles_contain_the_expected_form() {
         for (text, words) in [
             ("", "expected GROUP=ROLE"),
             ("makers", "expected GROUP=ROLE"),

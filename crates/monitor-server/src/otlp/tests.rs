@@ -24,7 +24,7 @@ fn a_request_of_an_sdk_is_read() {
 }
 
 #[test]
-fn what_every_event_would_repeat_is_bounded_before_anything_is_made_of_it() {
+fn shared_attributes_are_limited_before_events_are_created() {
     // Small in the request, and repeated at its maximum size in each event.
     let request = |name: &str, spans: usize, events: usize| {
         let attribute = serde_json::json!({"key": name, "value": {"stringValue": "x".repeat(900_000)}});

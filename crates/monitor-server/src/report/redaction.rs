@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_matches_names_and_a_wrong_one_is_named() {
+    fn a_pattern_matches_names_and_an_invalid_pattern_is_refused() {
         let matching = |pattern: &str, name: &str| pattern.parse::<Redaction>().unwrap().is_match(name);
         assert!(matching("log{in,out}*", "logout of user") && matching("read a, b", "read a, b") && matching("*", "a/b"));
         assert!(!matching("log{in,out}", "login 1") && !matching("read a", "read a, b"));

@@ -186,7 +186,7 @@ mod tests {
     const BEGIN_US: u64 = 1_763_600_000_000_000;
 
     #[test]
-    fn a_clock_that_jumps_ahead_is_believed_after_a_day_or_when_it_is_confirmed() {
+    fn a_clock_that_jumps_ahead_is_trusted_after_a_day_or_a_confirmation() {
         for confirm in [false, true] {
             let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
             let age = AgeClock::open(folder.path(), None, hands.clock());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_none() {
+    fn an_unreadable_file_counts_as_missing() {
         let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
         for text in ["", "nonsense", "1", "1 x", "99999999999999999999999 1 -"] {
             std::fs::write(folder.path().join(FILE), text).unwrap();

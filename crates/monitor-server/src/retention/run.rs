@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_breaks_off_is_no_stop() {
+    async fn a_panic_during_a_check_is_an_error_and_not_a_stop() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn words_and_workers_go_with_the_trees_that_had_them() {
+    async fn texts_and_workers_are_deleted_with_their_last_tree() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let lines: Vec<_> = (1..=50).map(|id| format!("started {id} root={id} batch=mark_{id}\nended {id} root={id} ok")).collect();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_exceeds_a_cap_by_little_right_after_a_pass_does_not_wait_for_the_next_minute() {
+    async fn a_cap_exceeded_right_after_a_pass_is_enforced_within_a_minute() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));

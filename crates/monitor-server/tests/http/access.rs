@@ -22,7 +22,7 @@ fn request(server: &TestServer, method: Method, path: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn every_scope_opens_what_it_is_for_and_nothing_else() {
+async fn each_scope_permits_only_its_own_requests() {
     let server = TestServer::start().await;
     let tokens = ["ingest", "read", "operate", "admin"].map(|scope| (scope, server.token(scope)));
     let ingest = || server.post(tree().to_string());
@@ -81,7 +81,7 @@ async fn this_machine_records_and_reads_without_a_token_but_changes_nothing() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_nobody_is_taken_for_this_machine() {
+async fn behind_a_proxy_no_client_counts_as_local() {
     let data = tempfile::tempdir().unwrap();
     let access = monitor_server::access::Access::open(data.path()).unwrap();
     let new = NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
@@ -177,7 +177,7 @@ async fn wrong_passwords_are_slowed() {
 }
 
 #[tokio::test]
-async fn passwords_that_are_tried_at_once_are_slowed_as_well() {
+async fn concurrent_wrong_passwords_are_slowed_too() {
     let server = TestServer::start().await;
     server.access().add_user("ada", monitor_server::access::Role::Admin, "correct horse").unwrap();
     // Successful logins do not count.
@@ -195,7 +195,7 @@ async fn passwords_that_are_tried_at_once_are_slowed_as_well() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_each_client_is_paced_by_itself() {
+async fn behind_a_proxy_each_client_has_its_own_rate_limit() {
     let server = TestServer::with(|config| {
         config.public_url = Some("https://monitor.example.com".parse().unwrap());
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
@@ -287,7 +287,7 @@ async fn passwords_are_not_guessed_by_naming_other_addresses_and_their_owner_is_
 }
 
 #[tokio::test]
-async fn a_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
+async fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
     let server = TestServer::with(|config| {
         config.trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
     })
@@ -322,7 +322,7 @@ async fn a_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_browser_in() {
+async fn loopback_clients_can_be_required_to_log_in_by_token_or_single_use_link() {
     let server = TestServer::with(|config| config.loopback = monitor_server::Loopback::Token).await;
     let (ingest, reading) = (server.token("ingest"), server.token("read"));
     assert_eq!(status(server.post(tree().to_string())).await.0, 401);
@@ -359,7 +359,7 @@ async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_brow
 }
 
 #[tokio::test]
-async fn the_login_page_has_no_script_and_speaks_both_languages() {
+async fn the_login_page_has_no_script_and_exists_in_both_languages() {
     let server = TestServer::start().await;
     let response = server.get("/login?next=%2F%22%3E%3Cscript%3E").header("accept-language", "zh-CN,en;q=0.5").send().await.unwrap();
     let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -437,7 +437,7 @@ async fn browsers_are_bound_to_https_only_where_that_is_set() {
 }
 
 #[tokio::test]
-async fn what_changes_something_is_recorded_with_who_did_it() {
+async fn changes_are_audited_with_the_name_of_the_caller() {
     let server = TestServer::start().await;
     let (admin, operate) = (server.token("admin"), server.token("operate"));
     server.access().add_user("ada", monitor_server::access::Role::Viewer, "correct horse").unwrap();
@@ -465,7 +465,7 @@ async fn what_changes_something_is_recorded_with_who_did_it() {
 }
 
 #[tokio::test]
-async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
+async fn tokens_are_listed_with_scopes_and_expiry_but_without_their_secrets() {
     let server = TestServer::start().await;
     let (admin, ingest) = (server.token("admin"), server.token("ingest"));
     let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)) };
@@ -488,7 +488,7 @@ async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
 }
 
 #[tokio::test]
-async fn a_client_s_requests_are_paced() {
+async fn requests_of_a_client_are_rate_limited() {
     let server = TestServer::with(|config| config.max_requests_per_second = 5).await;
     let mut answers = Vec::new();
     while !answers.contains(&429) {

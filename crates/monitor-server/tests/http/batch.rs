@@ -22,7 +22,7 @@ fn gold() -> Value {
 }
 
 #[tokio::test]
-async fn a_task_is_added_changed_by_its_version_paused_and_deleted_and_each_is_told() {
+async fn adding_changing_pausing_and_deleting_a_task_each_send_an_event() {
     let server = TestServer::start().await;
     let mut stream = Reader::open(server.get("/api/v1/stream?types=batch-task-changed")).await;
     let (status, task) = ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
@@ -55,7 +55,7 @@ async fn a_task_is_added_changed_by_its_version_paused_and_deleted_and_each_is_t
 }
 
 #[tokio::test]
-async fn mistakes_of_definitions_are_told_at_once_and_by_place() {
+async fn mistakes_of_definitions_are_reported_together_with_their_places() {
     let server = TestServer::start().await;
     let wrong = json!({"name": "gold", "command": ["true"], "rules": ["0 25 * * *"], "ownr": "ada"});
     let (status, problem) = ask(&server, "POST", "batch-tasks", None, Some(wrong)).await;
@@ -132,7 +132,7 @@ async fn an_agent_gets_its_own_book_as_it_changes() {
 }
 
 #[tokio::test]
-async fn an_agent_gets_what_the_server_knows_of_it() {
+async fn an_agent_receives_its_known_state_from_the_server() {
     let server = TestServer::start().await;
     ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
     ask(&server, "POST", "batch-tasks", None, Some(json!({"name": "own", "command": ["true"]}))).await;
@@ -231,7 +231,7 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
 }
 
 #[tokio::test]
-async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
+async fn a_day_lists_due_times_and_their_outcomes_by_agent() {
     let server = TestServer::start().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
     let (second, hour) = (1_000_000, 3_600_000_000);

@@ -42,7 +42,7 @@ pub(crate) fn bare_deflate(body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_batch_is_taken_plain_and_compressed_and_counts_once() {
+async fn a_batch_is_accepted_plain_and_compressed_and_counts_once() {
     let server = TestServer::start().await;
     let body = tree().to_string().into_bytes();
     for (encoding, body) in [
@@ -65,13 +65,13 @@ async fn a_batch_is_taken_plain_and_compressed_and_counts_once() {
 }
 
 #[tokio::test]
-async fn a_batch_without_events_is_taken() {
+async fn a_batch_without_events_is_accepted() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[])).await;
 }
 
 #[tokio::test]
-async fn what_can_t_be_read_is_refused_with_where_and_why() {
+async fn invalid_batches_are_refused_with_place_and_reason() {
     let server = TestServer::start().await;
     let with = |key: &str, value: Value| {
         let mut batch = tree();
@@ -119,7 +119,7 @@ async fn a_body_cut_at_any_length_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_whole_compressed_body_is_refused() {
+async fn incomplete_compressed_bodies_are_refused() {
     let server = TestServer::start().await;
     let body = tree().to_string().into_bytes();
     let with_tail = |mut body: Vec<u8>| {
@@ -149,7 +149,7 @@ async fn what_is_no_whole_compressed_body_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_however_it_comes() {
+async fn bodies_that_are_too_large_are_refused_in_every_encoding() {
     let limit = 100_000;
     let server = TestServer::with(|config| config.max_body_bytes = limit).await;
     let name = "n".repeat(limit);
@@ -217,7 +217,7 @@ async fn only_json_in_known_encodings_is_read() {
 }
 
 #[tokio::test]
-async fn bodies_that_do_not_fit_in_memory_come_again() {
+async fn bodies_that_do_not_fit_in_memory_are_refused_with_retry_after() {
     let server = TestServer::with(|config| config.max_pending_bytes = 4096).await;
     let alone = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(8_192))]).to_string();
     refused(&server, server.post(alone), 413, &["4096 bytes", "split the batch"]).await;
@@ -239,7 +239,7 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_cut_and_an_event_too_large_is_refused_alone() {
+async fn long_texts_are_cut_and_an_event_that_is_too_large_is_refused() {
     let server = TestServer::with(|config| (config.max_name_bytes, config.max_text_bytes, config.max_event_bytes) = (20, 40, 1_000)).await;
     let huge = json!({"type": "of-another-kind", "root_id": ROOT, "payload": "x".repeat(2_000)});
     let body = batch(1, &[started(ROOT, PROCESS, None, "short"), huge]).to_string();
@@ -253,7 +253,7 @@ async fn what_is_too_long_is_cut_and_an_event_too_large_is_refused_alone() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_stalled_body_ends_with_a_timeout() {
     let server = TestServer::with(|config| config.stall_timeout = std::time::Duration::from_millis(50)).await;
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let answer = server.raw(head).await;
@@ -261,7 +261,7 @@ async fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[tokio::test]
-async fn names_are_stored_as_they_came() {
+async fn names_are_stored_unchanged() {
     let server = TestServer::start().await;
     let name = "<script>alert(1)</script> \"'`\u{0}\u{1b}[31m\u{202e}根; DROP TABLE";
     server.send(&batch(1, &[started(ROOT, "ffffffffffffffff", None, name)])).await;
@@ -272,7 +272,7 @@ async fn names_are_stored_as_they_came() {
 }
 
 #[tokio::test]
-async fn what_is_beyond_the_processes_of_a_root_is_counted_with_its_tree() {
+async fn events_beyond_the_process_limit_of_a_root_are_counted_with_its_tree() {
     let server = TestServer::with(|config| config.max_processes_per_root = 1).await;
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
     server.send(&batch(2, &[started(ROOT, CHILD, Some(PROCESS), "compile"), failed(ROOT, CHILD, "no"), failed(ROOT, PROCESS, "no")])).await;

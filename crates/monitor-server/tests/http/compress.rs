@@ -70,7 +70,7 @@ const SAID: [(&[u8], [&str; 2]); 15] = [
 ];
 
 #[tokio::test]
-async fn answers_come_by_the_coding_that_the_request_likes_best() {
+async fn answers_use_the_preferred_encoding_of_the_request() {
     let server = TestServer::start().await;
     fill(&server).await;
     let tree = format!("/api/v1/roots/{ROOT}/tree?limit=1000");
@@ -107,7 +107,7 @@ async fn answers_come_by_the_coding_that_the_request_likes_best() {
 }
 
 #[tokio::test]
-async fn a_tree_as_columns_comes_compressed_and_whole() {
+async fn a_tree_as_columns_is_compressed_and_complete() {
     let server = TestServer::start().await;
     fill(&server).await;
     let path = format!("/api/v1/roots/{ROOT}/tree");
@@ -123,7 +123,7 @@ async fn a_tree_as_columns_comes_compressed_and_whole() {
 }
 
 #[tokio::test]
-async fn files_come_as_they_were_compressed_when_they_were_built() {
+async fn files_are_served_as_compressed_at_build_time() {
     if monitor_web::missing().is_some() {
         return eprintln!("the page is not built here");
     }
@@ -174,7 +174,7 @@ async fn files_come_as_they_were_compressed_when_they_were_built() {
 }
 
 #[tokio::test]
-async fn what_is_short_live_or_tells_its_length_comes_as_it_is() {
+async fn short_live_and_fixed_length_responses_are_not_compressed() {
     let server = TestServer::start().await;
     let accept = ("accept-encoding", b"gzip, deflate, br, zstd".as_slice());
     let short = ask(&server, Method::GET, "/healthz", &[accept]).await;
@@ -197,7 +197,7 @@ async fn what_is_short_live_or_tells_its_length_comes_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_batch_is_taken_whatever_coding_its_answer_may_have() {
+async fn a_batch_is_accepted_with_any_accept_encoding_header() {
     let server = TestServer::start().await;
     for (number, said) in [(1, b"identity;q=0".as_slice()), (2, b"*;q=0"), (3, b"gzip;q=0, identity;q=0"), (4, b"\xff")] {
         let events = [

@@ -61,7 +61,7 @@ async fn processes(server: &TestServer) -> (Value, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn a_chain_as_deep_as_it_may_be_is_whole_however_it_comes() {
+async fn a_chain_of_the_maximum_depth_is_complete_in_any_order_of_arrival() {
     let most = Config::new("").max_depth;
     let mut first: Option<Vec<Value>> = None;
     for (events, together) in orders(most + 1) {
@@ -95,7 +95,7 @@ async fn everything_that_walks_it_gets_through(server: &TestServer, deepest: &st
 }
 
 #[tokio::test]
-async fn what_would_hang_deeper_is_kept_and_counted_however_it_comes() {
+async fn processes_beyond_the_maximum_depth_are_kept_and_counted_in_any_order() {
     let shown = [(1, 0, false), (5, 1, true), (6, 2, false), (7, 3, false), (2, 1, false), (3, 2, false), (4, 3, false)];
     let shown = shown.map(|(number, depth, orphan)| json!([id(number), depth, orphan]));
     for (mut events, _) in orders(7) {

@@ -37,7 +37,7 @@ fn stray(name: &str, thread: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_lost_parent_is_guessed_and_the_line_that_mends_it_is_said() {
+async fn the_doctor_guesses_a_lost_parent_and_suggests_a_line_of_code() {
     for (name, thread, fix, line) in [
         ("jobs::resize", "worker-1", "spawn_thread", "monitor_client::spawn_thread(move || jobs::resize(…))"),
         ("resize", "tokio-rt-worker", "tokio_spawn", "monitor_client::tokio::spawn(resize(…))"),
@@ -64,7 +64,7 @@ async fn a_lost_parent_is_guessed_and_the_line_that_mends_it_is_said() {
 }
 
 #[tokio::test]
-async fn what_nothing_ran_beside_and_what_names_an_unknown_parent_are_told_apart() {
+async fn isolated_processes_are_distinguished_from_those_with_an_unknown_parent() {
     let server = TestServer::start().await;
     let mut lone = begun(STRAY, "00000000000000e1", None, "tick", "timer", 0);
     lone["attachment"] = "unattached".into();

@@ -1,7 +1,7 @@
 use crate::support::{TestServer, read};
 
 #[tokio::test]
-async fn foreign_names_and_pages_are_refused_everywhere() {
+async fn requests_with_foreign_hosts_or_origins_are_refused_everywhere() {
     let server = TestServer::start().await;
     for path in ["/", "/tasks", "/api/v1/roots", "/api/v1/events", "/api/v1/stream", "/healthz", "/api/openapi.json", "/nope"] {
         for (header, value, status, words) in [
@@ -22,7 +22,7 @@ async fn foreign_names_and_pages_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn a_public_url_is_answered_to() {
+async fn requests_with_the_host_of_the_public_url_are_answered() {
     let server = TestServer::with(|config| {
         config.public_url = Some("https://monitor.example.com".parse().unwrap());
         config.insecure = true;
@@ -40,7 +40,7 @@ async fn a_public_url_is_answered_to() {
 }
 
 #[tokio::test]
-async fn what_the_names_disagree_on_is_refused() {
+async fn requests_with_missing_or_conflicting_hosts_are_refused() {
     let server = TestServer::start().await;
     for (request, status) in [
         ("GET /healthz HTTP/1.0\r\n\r\n", 421),

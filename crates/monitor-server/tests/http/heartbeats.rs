@@ -153,7 +153,7 @@ async fn deleting_a_heartbeat_ends_all_of_its_open_runs() {
 }
 
 #[tokio::test]
-async fn any_exit_code_ends_a_run_and_what_is_none_is_refused_with_words() {
+async fn any_exit_code_ends_a_run_and_other_words_are_refused_with_a_reason() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;
     for (number, code) in [(0, 256), (1, -1), (2, -1_073_741_510)] {
@@ -170,7 +170,7 @@ async fn any_exit_code_ends_a_run_and_what_is_none_is_refused_with_words() {
 }
 
 #[tokio::test]
-async fn each_bad_ping_is_refused_with_what_is_allowed_and_the_next_good_one_counts() {
+async fn invalid_pings_are_refused_with_the_allowed_form_and_later_pings_count() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;
     let (after_key, id) = ("expected nothing, start, fail, log, or an exit code", "parameter `rid`: expected one UUID, such as");
@@ -198,7 +198,7 @@ async fn each_bad_ping_is_refused_with_what_is_allowed_and_the_next_good_one_cou
 }
 
 #[tokio::test]
-async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
+async fn unknown_and_malformed_keys_get_the_same_answer_and_are_rate_limited() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;
     let endless = format!("/ping/{}", "a".repeat(2_000));
@@ -251,7 +251,7 @@ async fn a_large_or_hostile_body_is_kept_within_bounds_as_data() {
 }
 
 #[tokio::test]
-async fn keys_are_told_once_rolled_with_an_overlap_and_end_with_the_heartbeat() {
+async fn keys_are_shown_once_rolled_with_an_overlap_and_end_with_the_heartbeat() {
     let server = TestServer::with(|config| config.public_url = Some("http://localhost:8080".parse().unwrap())).await;
     let key = add(&server, "nightly").await;
     assert_eq!(ask(&server, "POST", "heartbeats", Some(json!({"name": "nightly", "every_ms": 1_000}))).await.0, 409);
@@ -290,7 +290,7 @@ async fn keys_are_told_once_rolled_with_an_overlap_and_end_with_the_heartbeat() 
 }
 
 #[tokio::test]
-async fn a_ping_that_does_not_come_is_told_once_and_the_next_one_ends_it() {
+async fn a_missing_ping_is_reported_once_and_the_next_ping_resolves_it() {
     let server = TestServer::start().await;
     let body = json!({"name": "nightly", "every_ms": 1_000, "grace_ms": 1_000, "agent": "db-1"});
     let (_, told) = ask(&server, "POST", "heartbeats", Some(body)).await;

@@ -15,7 +15,7 @@ async fn refusal(config: Config) -> String {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said_so() {
+async fn the_error_of_a_port_in_use_names_address_and_option() {
     let server = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let message = refusal(Config { listen: server.address, ..config(&folder) }).await;
@@ -23,7 +23,7 @@ async fn a_port_in_use_is_said_so() {
 }
 
 #[tokio::test]
-async fn a_folder_in_use_is_said_so_and_is_free_again_after_the_stop() {
+async fn a_folder_in_use_is_refused_and_is_free_again_after_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let second = config(&folder);
     let first = TestServer::on(folder, |_| {}).await;
@@ -34,7 +34,7 @@ async fn a_folder_in_use_is_said_so_and_is_free_again_after_the_stop() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_on_without_a_word() {
+async fn only_loopback_addresses_need_no_explicit_permission() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let config = Config { listen: address.parse().unwrap(), ..config(&folder) };
@@ -73,7 +73,7 @@ async fn the_link_leads_to_the_page() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_streams_and_idle_connections_and_keeps_what_was_taken() {
+async fn a_stop_ends_streams_and_idle_connections_and_keeps_accepted_events() {
     let server = TestServer::with(|config| config.stop_timeout = Duration::from_secs(60)).await;
     let stream = server.get("/api/v1/stream").send().await.unwrap();
     let mut idle = TcpStream::connect(server.address).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_request_that_never_ends_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn a_slow_head_is_given_up() {
+async fn a_slow_request_head_ends_with_a_timeout() {
     let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(50)).await;
     server.raw("GET /healthz HTTP/1.1\r\nhost: local").await;
     server.ask("/healthz").await;

@@ -34,7 +34,7 @@ async fn server() -> TestServer {
 }
 
 #[tokio::test]
-async fn what_processes_said_is_read_back() {
+async fn logs_of_processes_can_be_read() {
     let server = server().await;
     let page = server.ask("/api/v1/roots/1/logs").await;
     assert_eq!(messages(&page), ["begin", "details", "ÄRGER mit <b>Tabellen</b>", "disk full", "gave up"]);
@@ -74,7 +74,7 @@ async fn lines_are_found_by_level_and_text() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_answered_is_said() {
+async fn invalid_requests_for_logs_are_refused_with_a_reason() {
     let server = server().await;
     for (path, status, words) in [
         ("/api/v1/roots/2/logs", 404, "no root 2"),
@@ -93,14 +93,14 @@ async fn what_can_t_be_answered_is_said() {
 }
 
 #[tokio::test]
-async fn a_process_that_says_nothing_has_an_empty_log() {
+async fn a_process_without_output_has_an_empty_log() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "silent")])).await;
     assert_eq!(messages(&server.ask(&format!("/api/v1/roots/1/processes/{PROCESS}/logs")).await), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_log_is_followed_on_the_stream_and_what_repeats_is_told_once() {
+async fn log_lines_are_streamed_and_repeated_batches_are_streamed_once() {
     let server = TestServer::start().await;
     let mut reader = Reader::open(server.get("/api/v1/stream?types=process-logged")).await;
     let first = batch(1, &[started(ROOT, PROCESS, None, "nightly build"), said(PROCESS, 10, "info", "one")]);
@@ -114,7 +114,7 @@ async fn a_log_is_followed_on_the_stream_and_what_repeats_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_log_is_bounded_and_says_what_is_missing() {
+async fn a_log_is_bounded_and_counts_missing_lines() {
     let server = TestServer::with(|config| config.logs_kept = 2).await;
     let mut events = vec![started(ROOT, PROCESS, None, "talkative")];
     events.extend((1..=10).map(|n| said(PROCESS, n, "info", &n.to_string())));

@@ -41,7 +41,7 @@ async fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn what_has_an_empty_name_is_among_the_others_and_no_sample_comes_twice() {
+async fn processes_with_an_empty_name_count_as_others_without_duplicate_samples() {
     for most in [1, 100] {
         let server = TestServer::with(|config| config.metrics_names = most).await;
         let names = [("00000000000000f1", "a"), ("00000000000000f2", ""), ("00000000000000f3", "b"), ("00000000000000f4", "a")];
@@ -55,7 +55,7 @@ async fn what_has_an_empty_name_is_among_the_others_and_no_sample_comes_twice() 
 }
 
 #[tokio::test]
-async fn figures_are_told_as_openmetrics() {
+async fn metrics_are_served_as_openmetrics() {
     let server = TestServer::start().await;
     let _reader = Reader::open(server.get("/api/v1/stream")).await;
     server.send(&tree()).await;

@@ -153,7 +153,7 @@ async fn refused(response: Response, status: u16, words: &str) {
 }
 
 #[tokio::test]
-async fn whoever_the_provider_knows_comes_in_by_the_role_of_their_groups() {
+async fn users_of_the_provider_log_in_with_the_role_of_their_groups() {
     let provider = Provider::start(0).await;
     let server = provider.server(|config| config.loopback = monitor_server::Loopback::Token).await;
     server.access().add_user("bob", Role::Admin, "correct horse").unwrap();
@@ -214,7 +214,7 @@ async fn whoever_the_provider_knows_comes_in_by_the_role_of_their_groups() {
 }
 
 #[tokio::test]
-async fn what_a_login_may_is_what_the_last_login_of_that_person_said() {
+async fn all_sessions_of_a_user_have_the_role_of_the_last_login() {
     let provider = Provider::start(0).await;
     let server = provider.server(|config| config.loopback = monitor_server::Loopback::Token).await;
     let mut first = Browser::new();
@@ -239,7 +239,7 @@ async fn what_a_login_may_is_what_the_last_login_of_that_person_said() {
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
+async fn a_callback_is_accepted_once_and_only_from_the_browser_that_began() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     let mut ada = Browser::new();
@@ -299,7 +299,7 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
+async fn a_token_of_another_login_is_refused() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     for (change, words) in [
@@ -323,7 +323,7 @@ async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn logins_without_a_group_that_may_come_in_lock_nobody_out() {
+async fn logins_of_users_without_a_role_do_not_block_other_users() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     for _ in 0..12 {
@@ -333,7 +333,7 @@ async fn logins_without_a_group_that_may_come_in_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn keys_of_the_provider_are_asked_for_again_when_they_are_others() {
+async fn keys_of_the_provider_are_fetched_again_after_a_rotation() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
@@ -344,7 +344,7 @@ async fn keys_of_the_provider_are_asked_for_again_when_they_are_others() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_away_is_said_and_stops_nothing_else() {
+async fn an_unreachable_provider_is_reported_and_other_logins_still_work() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let data = tempfile::tempdir().unwrap();
     let secret = secret_file(data.path(), SECRET);
@@ -397,7 +397,7 @@ async fn a_login_begins_where_it_ends_and_by_https_its_cookie_is_secure() {
 }
 
 #[tokio::test]
-async fn without_a_provider_there_is_no_way_by_one() {
+async fn without_a_provider_its_routes_do_not_exist() {
     let server = TestServer::start().await;
     assert!(!server.get("/login").send().await.unwrap().text().await.unwrap().contains("oidc"));
     for path in ["/login/oidc", "/login/oidc/callback?code=x&state=y"] {
@@ -406,7 +406,7 @@ async fn without_a_provider_there_is_no_way_by_one() {
 }
 
 #[tokio::test]
-async fn settings_that_let_nobody_in_are_refused_at_the_start() {
+async fn settings_that_permit_no_login_are_refused_at_the_start() {
     let issuer = "https://login.example.com";
     let with = |change: fn(&mut Config)| async move {
         let data = tempfile::tempdir().unwrap();

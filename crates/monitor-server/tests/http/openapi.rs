@@ -161,7 +161,7 @@ async fn operations_have_names_of_their_own_and_their_parameters_words() {
 }
 
 #[tokio::test]
-async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
+async fn scopes_and_error_responses_of_operations_are_described() {
     let server = TestServer::start().await;
     let description = server.ask("/api/openapi.json").await;
     let schemes: Vec<_> = description["components"]["securitySchemes"].as_object().unwrap().keys().collect();

@@ -63,7 +63,7 @@ async fn send(server: &TestServer, token: &str, request: &Value) -> (u16, Value)
 }
 
 #[tokio::test]
-async fn agents_get_no_command_but_ping_from_anybody() {
+async fn commands_to_agents_other_than_ping_are_refused() {
     let server = TestServer::start().await;
     let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
     let token = server.access().create_token(&new).unwrap();

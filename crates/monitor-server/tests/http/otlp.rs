@@ -46,7 +46,7 @@ async fn tree(server: &TestServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn spans_of_an_sdk_hang_below_the_caller_that_sent_traceparent() {
+async fn spans_of_an_sdk_appear_below_the_caller_that_sent_traceparent() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
     let request = || post(&server, "/v1/traces", "application/x-protobuf", TRACES).header("content-encoding", "gzip");
@@ -97,7 +97,7 @@ async fn spans_of_an_sdk_hang_below_the_caller_that_sent_traceparent() {
 type Encode = fn(&[u8]) -> Vec<u8>;
 
 #[tokio::test]
-async fn spans_are_taken_in_every_encoding_that_exporters_send() {
+async fn spans_are_accepted_in_every_encoding_that_exporters_send() {
     let server = TestServer::start().await;
     let encodings: [(&str, Encode); 4] = [("deflate", deflate), ("deflate", bare_deflate), ("gzip", gzip), ("zstd", zstd)];
     for ((encoding, encode), id) in encodings.into_iter().zip(0xa1_u64..) {
@@ -155,7 +155,7 @@ async fn json_is_read_as_otlp_writes_it() {
 }
 
 #[tokio::test]
-async fn a_span_without_an_end_runs_and_one_that_was_cancelled_is_that() {
+async fn a_span_without_an_end_is_running_and_a_cancelled_span_is_cancelled() {
     let server = TestServer::start().await;
     let mut spans_ = ["00000000000000a1", "00000000000000a2"].map(span);
     spans_[0]["endTimeUnixNano"] = json!("0");
@@ -172,7 +172,7 @@ async fn a_span_without_an_end_runs_and_one_that_was_cancelled_is_that() {
 }
 
 #[tokio::test]
-async fn the_receiver_leaves_when_the_server_stops() {
+async fn the_otlp_receiver_goes_offline_when_the_server_stops() {
     let server = TestServer::start().await;
     send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await;
     let receivers = async |server: &TestServer| -> Vec<Value> {
@@ -187,7 +187,7 @@ async fn the_receiver_leaves_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_a_process_is_rejected_and_the_rest_is_taken() {
+async fn invalid_spans_are_rejected_and_the_other_spans_are_accepted() {
     let server = TestServer::start().await;
     let mut wrong =
         vec![span("00000000000000a1"), span("0000000000000000"), span("00a2"), span("00000000000000a3"), span("00000000000000a4")];
@@ -201,7 +201,7 @@ async fn what_can_t_be_a_process_is_rejected_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
+async fn errors_are_returned_in_the_encoding_of_the_request() {
     let server = TestServer::with(|config| (config.max_body_bytes, config.max_batch_events) = (3 << 20, 100)).await;
     for (body, words) in [
         ("[]", "the body can't be read"),
@@ -294,7 +294,7 @@ async fn a_span_that_can_t_be_read_is_counted_and_the_rest_is_stored() {
 }
 
 #[tokio::test]
-async fn a_span_that_would_take_more_than_an_event_may_costs_no_other() {
+async fn a_span_beyond_the_size_limit_does_not_affect_other_spans() {
     let server = TestServer::with(|config| config.max_event_bytes = 1 << 16).await;
     let mut large = span("00000000000000a1");
     large["links"] = json!(vec![json!({"traceId": ROOT, "spanId": "00000000000000a2"}); 5_000]);
@@ -322,7 +322,7 @@ async fn lines_of_a_trace_that_is_not_sampled_make_no_tree() {
 }
 
 #[tokio::test]
-async fn a_failure_without_words_has_the_status_of_its_answer_as_reason() {
+async fn a_failure_without_a_message_has_the_response_status_as_reason() {
     let server = TestServer::start().await;
     let attribute = |key: &str, value: Value| json!({"key": key, "value": value});
     let failed = |id: &str, message: &str, attributes: Value| {
@@ -350,7 +350,7 @@ async fn a_failure_without_words_has_the_status_of_its_answer_as_reason() {
 }
 
 #[tokio::test]
-async fn metrics_are_refused_in_words_that_say_what_to_set() {
+async fn refused_metrics_name_the_setting_that_turns_them_off() {
     let server = TestServer::start().await;
     let (status, content_type, answer) = read(post(&server, "/v1/metrics", "application/json", "{}")).await;
     let answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -396,7 +396,7 @@ async fn a_client_of_grpc_is_disconnected_in_tls_too() {
 }
 
 #[tokio::test]
-async fn one_span_may_be_large_but_not_too_large() {
+async fn a_single_span_can_be_large_up_to_the_limit() {
     let server = TestServer::start().await;
     let request = |sizes: &[usize]| {
         let span = |attributes: usize| Span {

@@ -17,7 +17,7 @@ async fn the_page_is_one_document_at_tasks_and_below() {
 }
 
 #[tokio::test]
-async fn its_files_are_cached_for_ever_and_it_is_asked_for_anew() {
+async fn files_of_the_page_are_cached_permanently_and_the_page_is_revalidated() {
     let server = TestServer::start().await;
     let html = String::from_utf8(monitor_web::index().bytes.into_owned()).unwrap();
     // Without Node, the page consists only of a notice.
@@ -43,7 +43,7 @@ async fn its_files_are_cached_for_ever_and_it_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn health_is_told_at_the_top_level() {
+async fn health_is_served_at_the_top_level() {
     let server = TestServer::start().await;
     let (status, health) = read(server.get("/healthz").send().await.unwrap()).await;
     assert_eq!((status, &health["status"]), (200, &"ok".into()));

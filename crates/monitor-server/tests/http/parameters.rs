@@ -1,7 +1,7 @@
 use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, read, tree};
 
 #[tokio::test]
-async fn a_wrong_parameter_is_named_with_what_is_allowed() {
+async fn errors_of_parameters_contain_the_name_and_the_allowed_values() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     for (path, parameter, words) in [
@@ -105,7 +105,7 @@ async fn a_wrong_parameter_is_named_with_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_that_says_where_to_look() {
+async fn missing_resources_return_a_404_with_a_hint() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let (other_root, other_process) = (ROOT.replace('9', "8"), PROCESS.replace('9', "8"));
@@ -128,7 +128,7 @@ async fn what_is_not_there_is_a_404_that_says_where_to_look() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_which_are_right() {
+async fn an_unsupported_method_returns_the_allowed_methods() {
     let server = TestServer::start().await;
     let token = server.token("operate");
     for (method, path, allowed) in [
@@ -145,7 +145,7 @@ async fn a_wrong_method_is_told_which_are_right() {
 }
 
 #[tokio::test]
-async fn right_parameters_are_taken() {
+async fn valid_parameters_are_accepted() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     for (path, list, expected) in [

@@ -21,7 +21,7 @@ fn ended() -> Value {
 }
 
 #[tokio::test]
-async fn a_pinned_tree_is_shown_told_of_and_not_deleted() {
+async fn a_pinned_tree_is_listed_and_streamed_as_pinned_and_not_deleted() {
     let server = TestServer::start().await;
     server.send(&ended()).await;
     let mut stream = Reader::open(server.get(&format!("/api/v1/stream?root={ROOT}"))).await;
@@ -39,7 +39,7 @@ async fn a_pinned_tree_is_shown_told_of_and_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_deleted_tree_is_gone_and_its_link_says_so() {
+async fn requests_for_a_deleted_tree_report_the_deletion() {
     let server = TestServer::start().await;
     server.send(&ended()).await;
     let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
@@ -87,7 +87,7 @@ async fn ask_and_leave(server: &TestServer, method: &str, path: &str, leave: imp
 }
 
 #[tokio::test]
-async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
+async fn changes_are_audited_even_if_the_client_disconnects() {
     let server = TestServer::start().await;
     let roots: Vec<_> = (1..=10).map(|n| format!("{n:032x}")).collect();
     let events: Vec<_> = roots.iter().flat_map(|root| [started(root, PROCESS, None, "a"), failed(root, PROCESS, "x")]).collect();
@@ -114,7 +114,7 @@ async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
 }
 
 #[tokio::test]
-async fn a_copy_that_nobody_waits_for_is_not_left() {
+async fn a_copy_is_removed_if_the_client_disconnects() {
     let server = TestServer::start().await;
     // Large enough that copying takes some time.
     let large = |n: u64| {
@@ -151,7 +151,7 @@ async fn a_copy_that_nobody_waits_for_is_not_left() {
 }
 
 #[tokio::test]
-async fn a_running_tree_is_deleted_only_when_that_is_said() {
+async fn a_running_tree_is_deleted_only_with_an_explicit_parameter() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let (status, problem) = request(&server, "DELETE", "/api/v1/roots/1").await;
@@ -167,7 +167,7 @@ async fn a_running_tree_is_deleted_only_when_that_is_said() {
 }
 
 #[tokio::test]
-async fn what_the_rules_say_is_dropped_while_the_server_runs() {
+async fn retention_rules_delete_trees_while_the_server_runs() {
     let server = TestServer::with(|config| {
         config.retention_age = Some(Duration::ZERO);
         config.retention_failed_age = Some(Duration::ZERO);

@@ -30,7 +30,7 @@ async fn server() -> TestServer {
 }
 
 #[tokio::test]
-async fn the_list_says_what_failed_and_why() {
+async fn the_list_shows_failed_runs_with_their_errors() {
     let server = server().await;
     let (status, page) = html(&server, "/tasks?plain", "en").await;
     assert_eq!(status, 200);
@@ -67,7 +67,7 @@ async fn a_tree_shows_the_failing_path_with_its_cause_first() {
 }
 
 #[tokio::test]
-async fn long_lists_go_on_at_the_next_page() {
+async fn long_lists_continue_on_the_next_page() {
     let server = TestServer::start().await;
     let events: Vec<_> = (1..=250_u64)
         .map(|number| started(&format!("{number:032x}"), &format!("{number:016x}"), None, &format!("job {number}.")))
@@ -89,7 +89,7 @@ async fn long_lists_go_on_at_the_next_page() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_in_the_same_form() {
+async fn missing_pages_are_reported_as_plain_pages() {
     let server = server().await;
     for (path, status, detail) in [
         ("/tasks/77?plain", 404, "there is no root 77"),

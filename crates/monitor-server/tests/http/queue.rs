@@ -32,7 +32,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_unknown_state_or_phase_is_answered_with_the_nearest() {
+async fn an_unknown_state_or_phase_is_answered_with_a_suggestion() {
     let server = filled().await;
     for (query, words) in [
         ("state=faild", "did you mean failed?"),
@@ -85,7 +85,7 @@ async fn tasks_are_listed_counted_and_found() {
 }
 
 #[tokio::test]
-async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
+async fn a_task_with_only_a_known_end_is_found_by_its_id() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[event("late", PROCESS, &json!({"type": "task-succeeded", "result": 7}))])).await;
     // A process with the same id that is not a task.
@@ -96,7 +96,7 @@ async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_result_tells_how_its_task_ended_and_if_it_was_recorded() {
+async fn a_result_shows_how_its_task_ended_and_if_the_result_was_recorded() {
     let server = TestServer::start().await;
     let received = json!({"type": "task-received", "name": "cut"});
     let retried = json!({"type": "task-retried", "exception": "no net", "traceback": "at 3"});
@@ -128,7 +128,7 @@ async fn a_result_tells_how_its_task_ended_and_if_it_was_recorded() {
 }
 
 #[tokio::test]
-async fn a_result_is_waited_for() {
+async fn a_request_can_wait_for_a_result() {
     let server = filled().await;
     let failed = server.ask("/api/v1/queue-tasks/two/result").await;
     assert_eq!((&failed["ended"], &failed["error"], &failed["traceback"]), (&json!(true), &json!("no disk"), &json!("at 7")));
@@ -145,7 +145,7 @@ async fn a_result_is_waited_for() {
 }
 
 #[tokio::test]
-async fn the_result_of_a_task_that_is_not_known_yet_is_waited_for() {
+async fn a_request_can_wait_for_the_result_of_a_task_that_is_not_known_yet() {
     let server = filled().await;
     let (status, problem) = read(server.get("/api/v1/queue-tasks/three/result?timeout=1").send().await.unwrap()).await;
     assert_eq!(status, 404, "{problem}");

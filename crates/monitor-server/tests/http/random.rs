@@ -9,7 +9,7 @@ proptest! {
     #![proptest_config(corpus::cases(16, 1))]
 
     #[test]
-    fn any_damaged_batch_is_read_alike_by_both_readers(bytes in corpus::damaged("server_batch")) {
+    fn both_parsers_return_the_same_for_any_damaged_batch(bytes in corpus::damaged("server_batch")) {
         fuzz::batch(&bytes);
     }
 
@@ -34,7 +34,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_fuzzer_found_is_read() {
+fn inputs_found_by_fuzzing_are_read_without_a_panic() {
     for (target, read) in [("server_batch", fuzz::batch as fn(&[u8])), ("server_otlp", fuzz::otlp), ("server_query", fuzz::query)] {
         for bytes in corpus::files(target) {
             read(&bytes);

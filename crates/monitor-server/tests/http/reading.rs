@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, read, started, tree};
 
 #[tokio::test]
-async fn a_tree_is_read_back_as_it_was_told() {
+async fn a_tree_is_returned_as_it_was_reported() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let page = server.ask("/api/v1/roots/1/tree").await;
@@ -77,7 +77,7 @@ async fn a_process_is_found_by_its_id_alone() {
 }
 
 #[tokio::test]
-async fn the_status_counts_what_is_there() {
+async fn the_status_counts_stored_items() {
     let server = TestServer::start().await;
     let mut batch = batch(
         1,
@@ -101,7 +101,7 @@ async fn the_status_counts_what_is_there() {
 }
 
 #[tokio::test]
-async fn what_was_taken_is_there_after_a_restart() {
+async fn accepted_events_are_present_after_a_restart() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let before = server.ask("/api/v1/roots/1/tree").await;
@@ -110,7 +110,7 @@ async fn what_was_taken_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn statistics_are_told_by_name_over_time_and_by_error() {
+async fn statistics_are_returned_by_name_over_time_and_by_error() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let stats = server.ask("/api/v1/stats").await;
@@ -135,7 +135,7 @@ async fn statistics_are_told_by_name_over_time_and_by_error() {
 }
 
 #[tokio::test]
-async fn a_tree_comes_as_columns_to_those_who_ask_for_them() {
+async fn a_tree_is_returned_as_columns_if_the_request_accepts_them() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let path = format!("/api/v1/roots/{ROOT}/tree");

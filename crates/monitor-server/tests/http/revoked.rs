@@ -47,7 +47,7 @@ async fn close_code(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> 
 }
 
 #[tokio::test]
-async fn whatever_ends_a_right_ends_the_streams_that_go_on_by_it() {
+async fn the_end_of_a_permission_ends_the_streams_that_use_it() {
     let server = TestServer::with(|config| config.stream_heartbeat = Duration::from_millis(100)).await;
     let kept = server.token("read");
     let stream = || server.get("/api/v1/stream");
@@ -104,7 +104,7 @@ async fn whatever_ends_a_right_ends_the_streams_that_go_on_by_it() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_cut_off_as_well() {
+async fn a_stream_whose_client_does_not_read_ends_with_its_token_too() {
     let server = TestServer::with(|config| config.stall_timeout = Duration::from_secs(600)).await;
     let token = server.token("read");
     let mut slow = TcpStream::connect(server.address).await.unwrap();
@@ -132,7 +132,7 @@ async fn who_does_not_read_is_cut_off_as_well() {
 }
 
 #[tokio::test]
-async fn an_export_under_way_breaks_off() {
+async fn a_running_export_is_interrupted_when_its_token_is_revoked() {
     let server = TestServer::start().await;
     let token = server.token("read");
     for sequence in 0..4_u64 {

@@ -36,7 +36,7 @@ fn events_of_agent(time_us: u64) -> [Value; 4] {
 }
 
 #[tokio::test]
-async fn what_an_agent_decides_is_accepted_from_its_own_token_and_from_admins_alone() {
+async fn decisions_of_an_agent_are_accepted_only_with_its_token_or_from_admins() {
     let server = TestServer::start().await;
     let tokens = [
         (None, 403),
@@ -110,7 +110,7 @@ async fn states(server: &TestServer) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_worker_that_reports_itself_is_there_whatever_others_say() {
+async fn the_state_of_a_reporting_worker_is_not_changed_by_other_senders() {
     let server = TestServer::start().await;
     let started_us = now_us() - 10_000_000;
     let started = json!({"type": "process-started", "root_id": crate::support::ROOT, "id": crate::support::PROCESS, "kind": "root",
@@ -170,7 +170,7 @@ async fn pinged(server: &TestServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_worker_that_takes_an_agent_s_name_is_not_asked_as_that_agent() {
+async fn a_worker_with_the_name_of_an_agent_gets_no_requests_for_that_agent() {
     let server = TestServer::start().await;
     let token = token(&server, "db-1", "agent");
     let online =

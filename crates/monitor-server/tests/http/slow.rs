@@ -27,7 +27,7 @@ async fn drip(server: &TestServer, head: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_drips_a_head_is_closed() {
+async fn a_connection_with_a_slowly_sent_head_is_closed() {
     let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(100)).await;
     drip(&server, "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
     // Also for the second request of a connection.
@@ -36,7 +36,7 @@ async fn who_drips_a_head_is_closed() {
 }
 
 #[tokio::test]
-async fn who_drips_a_body_is_told_so_and_closed() {
+async fn a_slowly_sent_body_is_refused_and_its_connection_closed() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(100);
         config.min_body_rate_bytes = 1 << 20;
@@ -71,7 +71,7 @@ async fn an_idle_connection_is_closed_but_a_stream_is_not() {
 }
 
 #[tokio::test]
-async fn who_idles_makes_room() {
+async fn idle_connections_are_closed_to_make_room() {
     let server = TestServer::with(|config| config.max_connections = 20).await;
     let mut crowd = Vec::new();
     for _ in 0..200 {
@@ -85,7 +85,7 @@ async fn who_idles_makes_room() {
 }
 
 #[tokio::test]
-async fn one_client_does_not_take_all_places() {
+async fn a_single_client_cannot_use_all_connections() {
     let server = TestServer::with(|config| config.max_connections_per_client = 2).await;
     let _busy = [endless(&server).await, endless(&server).await];
     let mut third = TcpStream::connect(server.address).await.unwrap();
@@ -101,7 +101,7 @@ async fn one_client_does_not_take_all_places() {
 }
 
 #[tokio::test]
-async fn requests_that_come_at_once_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let server = TestServer::start().await;
     let request = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
     let all = request("/healthz", "") + &request("/nope", "") + &request("/api/v1/roots", "connection: close\r\n");
@@ -111,7 +111,7 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_or_closed() {
+async fn malformed_requests_are_answered_or_their_connections_closed() {
     let server = TestServer::start().await;
     let post = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let headers = "x: y\r\n".repeat(1_000);
@@ -169,7 +169,7 @@ async fn ask_and_dawdle(server: &TestServer, path: &str, accept: &str) -> TcpStr
 }
 
 #[tokio::test]
-async fn who_dawdles_over_exports_leaves_others_their_turn_at_all_else() {
+async fn slow_readers_of_exports_do_not_block_other_requests() {
     let server = TestServer::start().await;
     send_large_tree(&server, 20_000).await;
     let export = format!("/api/v1/roots/{ROOT}/export?format=ndjson");
@@ -210,7 +210,7 @@ async fn trees_that_are_read_slowly_take_bounded_memory() {
 }
 
 #[tokio::test]
-async fn a_fast_start_buys_no_hours() {
+async fn a_fast_start_does_not_permit_hours_of_slow_sending() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(200);
         config.min_body_rate_bytes = 1 << 10;

@@ -52,7 +52,7 @@ fn states(tree: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
+async fn events_of_a_killed_program_are_imported_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let mut begun = begin(&spool, 7);
@@ -85,7 +85,7 @@ async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
 }
 
 #[tokio::test]
-async fn one_that_left_nothing_is_known_to_be_gone_and_found_if_it_is_not() {
+async fn a_program_without_pending_events_is_lost_and_found_again_if_it_reports() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let path = spool.clone();
@@ -118,7 +118,7 @@ async fn one_that_left_nothing_is_known_to_be_gone_and_found_if_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_living_program_is_let_alone_until_it_dies() {
+async fn the_spool_of_a_running_program_is_not_touched_until_it_ends() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let path = spool.clone();
@@ -139,7 +139,7 @@ async fn a_living_program_is_let_alone_until_it_dies() {
 }
 
 #[tokio::test]
-async fn an_event_that_can_not_be_is_given_up_alone() {
+async fn only_an_invalid_event_of_a_spool_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let mut begun = begin(&spool, 10);
@@ -158,7 +158,7 @@ async fn an_event_that_can_not_be_is_given_up_alone() {
 }
 
 #[tokio::test]
-async fn a_spool_of_somebody_else_does_not_keep_the_server_from_serving() {
+async fn a_spool_of_another_owner_does_not_prevent_the_server_from_serving() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     drop(begin(dir.path(), 11));

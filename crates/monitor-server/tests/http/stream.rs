@@ -78,7 +78,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn each_event_comes_with_what_it_made_of_things_once_it_is_stored() {
+async fn each_event_is_streamed_with_the_resulting_state_after_it_is_stored() {
     let server = TestServer::start().await;
     let mut reader = Reader::open(server.get("/api/v1/stream?types=process-started,process-ended")).await;
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
@@ -97,7 +97,7 @@ async fn each_event_comes_with_what_it_made_of_things_once_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_reader_goes_on_where_it_was() {
+async fn a_reader_resumes_after_its_last_event() {
     let server = TestServer::start().await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     server.send(&tree()).await;
@@ -126,7 +126,7 @@ async fn a_reader_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
+async fn an_unknown_position_causes_a_single_reset_and_the_stream_continues() {
     let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(0))).await;
     server.send(&tree()).await;
     let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
@@ -144,7 +144,7 @@ async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
 }
 
 #[tokio::test]
-async fn without_a_log_a_restarted_server_resumes_those_who_missed_nothing() {
+async fn without_a_log_a_restarted_server_resumes_readers_that_missed_nothing() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let seen = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
@@ -159,7 +159,7 @@ async fn without_a_log_a_restarted_server_resumes_those_who_missed_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_told_is_told_again_after_a_restart() {
+async fn streamed_events_can_be_replayed_after_a_restart() {
     let server = TestServer::start().await;
     let mut first = Reader::open(server.get("/api/v1/stream?after=0")).await;
     server.send(&tree()).await;
@@ -200,7 +200,7 @@ async fn what_was_told_is_told_again_after_a_restart() {
 }
 
 #[tokio::test]
-async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_later() {
+async fn filters_by_type_kind_task_and_worker_apply_to_past_and_new_events() {
     const TASK: &str = "00000000000000aa";
     let task = |event_type: &str| {
         json!({"type": event_type, "root_id": ROOT, "id": TASK, "time_us": 1_763_600_000_123_456_u64, "name": "render",
@@ -250,7 +250,7 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
 }
 
 #[tokio::test]
-async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
+async fn past_events_are_streamed_in_order_from_the_log_and_then_from_memory() {
     let server = TestServer::with(|config| config.stream_buffer_bytes = 200_000).await;
     let mut number = 1;
     for _ in 0..40 {
@@ -275,7 +275,7 @@ async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_the_log_or_no_number_of_it_is_one_reset() {
+async fn a_position_outside_of_the_log_causes_a_single_reset() {
     let keep = |config: &mut Config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(20_000));
     let server = TestServer::with(keep).await;
     for number in 0..100 {
@@ -302,7 +302,7 @@ async fn what_is_older_than_the_log_or_no_number_of_it_is_one_reset() {
 }
 
 #[tokio::test]
-async fn a_reader_gets_only_what_it_asked_for() {
+async fn a_reader_gets_only_matching_events() {
     let server = TestServer::start().await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     let unknown = json!({"type": "news\nevent: forged\r\u{0}", "root_id": ROOT});
@@ -329,7 +329,7 @@ async fn a_reader_gets_only_what_it_asked_for() {
 }
 
 #[tokio::test]
-async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_that_it_names() {
+async fn a_list_gets_each_tree_once_and_all_events_of_its_named_trees() {
     let server = TestServer::start().await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     let events = [
@@ -379,7 +379,7 @@ async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_tha
 /// While many events arrive, a reader of roots pauses between pieces. The end of a run that arrives during the pause must be sent even if
 /// no later event wakes the reader.
 #[tokio::test]
-async fn the_last_event_is_told_to_whoever_wants_roots_though_nothing_follows() {
+async fn a_reader_of_roots_gets_the_last_event_even_if_no_event_follows() {
     // From memory, and by a reader that must read the log of events.
     for buffer_bytes in [64 << 20, 1] {
         let change = |config: &mut Config| {
@@ -413,7 +413,7 @@ async fn the_last_event_is_told_to_whoever_wants_roots_though_nothing_follows() 
 }
 
 #[tokio::test]
-async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
+async fn a_quiet_stream_sends_heartbeats_with_its_position() {
     let server = TestServer::with(|config| config.stream_heartbeat = Duration::from_millis(20)).await;
     let mut reader = Reader::open(server.get("/api/v1/stream?types=process-ended")).await;
     let first = reader.block().await.unwrap();
@@ -430,7 +430,7 @@ async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn a_reader_slower_than_memory_is_told_to_load_anew() {
+async fn a_reader_that_falls_behind_the_buffer_gets_a_reset() {
     let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (100_000, Some(0))).await;
     let mut reader = Reader::open(server.get("/api/v1/stream")).await;
     // More data than the buffers of the sockets can hold, while the reader does not read.
@@ -453,7 +453,7 @@ async fn a_reader_slower_than_memory_is_told_to_load_anew() {
 }
 
 #[tokio::test]
-async fn what_a_reader_did_not_want_it_does_not_miss_when_it_is_forgotten() {
+async fn evicted_events_that_a_reader_filters_out_cause_no_reset() {
     let server = TestServer::with(|config| config.stream_buffer_bytes = 50_000).await;
     let mut ends = Reader::open(server.get("/api/v1/stream?types=process-ended")).await;
     server.send(&batch(1, &[started(OTHER, PROCESS, None, "another")])).await;
@@ -476,7 +476,7 @@ async fn what_a_reader_did_not_want_it_does_not_miss_when_it_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_reader_who_reads_nothing_is_cut_off() {
+async fn a_reader_that_does_not_read_is_disconnected() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(200);
         config.max_subscribers = 1;

@@ -45,7 +45,7 @@ async fn serve(folder: &Path) -> TestServer {
 }
 
 #[tokio::test]
-async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
+async fn the_server_uses_tls_and_loads_a_new_certificate_without_a_restart() {
     let files = tempfile::tempdir().unwrap();
     let first = Authority::new();
     first.write(files.path());
@@ -67,7 +67,7 @@ async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_renewed_is_seen_until_it_can() {
+async fn a_failed_certificate_reload_is_reported_until_it_succeeds() {
     let files = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.write(files.path());
@@ -96,7 +96,7 @@ async fn a_certificate_that_cannot_be_renewed_is_seen_until_it_can() {
 }
 
 #[tokio::test]
-async fn files_that_are_none_are_named() {
+async fn invalid_certificate_files_are_named() {
     let files = tempfile::tempdir().unwrap();
     Authority::new().write(files.path());
     let other = tempfile::tempdir().unwrap();

@@ -49,7 +49,7 @@ async fn connect(server: &TestServer, query: &str, origin: Option<&str>) -> Resu
 }
 
 #[tokio::test]
-async fn it_tells_what_the_lines_tell_and_resumes_without_gap_or_repeat() {
+async fn a_websocket_sends_the_events_of_the_sse_stream_and_resumes_exactly() {
     let server = TestServer::start().await;
     let mut socket = Socket::open(&server, "").await;
     server.send(&tree()).await;
@@ -71,7 +71,7 @@ async fn it_tells_what_the_lines_tell_and_resumes_without_gap_or_repeat() {
 }
 
 #[tokio::test]
-async fn it_tells_again_what_a_server_before_had_told() {
+async fn a_websocket_replays_events_of_a_previous_server() {
     let server = TestServer::start().await;
     let mut socket = Socket::open(&server, "").await;
     server.send(&tree()).await;
@@ -91,7 +91,7 @@ async fn it_tells_again_what_a_server_before_had_told() {
 }
 
 #[tokio::test]
-async fn filters_tell_only_what_is_meant() {
+async fn filters_select_matching_events() {
     let server = TestServer::start().await;
     let other = "5b0c00000000000000000000000000ff";
     let mut by_process = Socket::open(&server, &format!("?process={CHILD}")).await;
@@ -115,7 +115,7 @@ async fn filters_tell_only_what_is_meant() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_port_may_not_listen() {
+async fn a_page_of_another_port_cannot_open_a_websocket() {
     let server = TestServer::start().await;
     for (origin, allowed) in [
         (format!("http://{}", server.address), true),
@@ -131,7 +131,7 @@ async fn a_page_of_another_port_may_not_listen() {
 }
 
 #[tokio::test]
-async fn it_lives_longer_than_an_idle_connection_and_ends_with_the_server() {
+async fn a_websocket_outlives_the_idle_timeout_and_ends_with_the_server() {
     let server = TestServer::with(|config| {
         config.idle_timeout = Duration::from_millis(50);
         config.stream_heartbeat = Duration::from_millis(200);
@@ -154,7 +154,7 @@ async fn it_lives_longer_than_an_idle_connection_and_ends_with_the_server() {
 }
 
 #[tokio::test]
-async fn what_is_no_websocket_is_told_so() {
+async fn an_invalid_websocket_handshake_is_refused_with_a_reason() {
     let server = TestServer::start().await;
     let request =
         server.get("/api/v1/stream").header("connection", "upgrade").header("upgrade", "websocket").header("sec-websocket-version", "12");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_stand_in_columns_and_long_ones_below() {
+    fn answers_are_aligned_in_columns_and_long_answers_follow_below() {
         let answers = [
             line("a@h", "ok", json!("pong")),
             line("根\u{1b}@host:17", "unanswered", Value::Null),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_objects_within_an_answer_have_their_names() {
+    fn nested_lists_and_objects_are_shown_with_their_names() {
         let stats = json!({
             "pid": 7, "memory_bytes": 12_345_678, "cpu_user_ns": 1_500_000_000_u64, "dropped": {}, "more": 0,
             "pool": {"size": 8, "busy": 3, "paused": false},

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_and_nonsense_is_not() {
+    fn rates_are_read_and_invalid_rates_are_refused() {
         for (text, ms) in [("10/s", 100), ("30/m", 2_000), ("1/h", 3_600_000), ("0.5/s", 2_000), (" 2 / m ", 30_000)] {
             assert_eq!(read_rate(text), Ok(Duration::from_millis(ms)), "{text}");
         }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_are_read_and_others_named() {
+    fn cameras_are_read_and_unknown_kinds_are_refused() {
         let camera: CameraArg = "file:a:b".parse().unwrap();
         assert_eq!(camera, CameraArg { kind: Kind::File, target: "a:b".to_owned() });
         for text in ["", "file", "file:", "polaroid:x", ":x", "webhook:example.com", "mail: "] {

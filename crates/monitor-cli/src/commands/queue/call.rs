@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_what_was_typed() {
+    fn arguments_are_converted_to_a_call() {
         for (words, expected) in [
             (&["渲染"][..], json!({"name": "渲染"})),
             (&["a", "--args", "[1, \"b\"]", "--kwargs", "{\"c\": null}"], json!({"name": "a", "args": [1, "b"], "kwargs": {"c": null}})),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_call_is_said() {
+    fn errors_in_a_call_are_reported() {
         for (words, part) in [
             (&[][..], "NAME"),
             (&["a", "--args", "{}"], "expected a list as JSON"),

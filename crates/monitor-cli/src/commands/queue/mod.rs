@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_stand_in_columns_and_names_are_harmless() {
+    fn counts_are_aligned_in_columns_and_names_are_escaped() {
         let of = |name: &str, states: &[(&str, u64)]| QueueCounts {
             name: name.to_owned(),
             states: states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),

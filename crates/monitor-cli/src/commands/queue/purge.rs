@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queues_stand_in_columns_and_their_names_are_harmless() {
+    fn queues_are_aligned_in_columns_and_their_names_are_escaped() {
         let counts = PurgeAnswer::of([("视频\u{1b}[31m".to_owned(), 1_200), ("a".to_owned(), 0)].into());
         let text = render("w@h", &counts, "waiting", None);
         assert_eq!(text, "a                  0\n视频␛[31m      1,200\n1,200 waiting in 2 queues, by w@h\n");

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_became_of_each_task_stands_in_a_line() {
+    fn each_task_has_a_line_with_its_result() {
         let line = |id: &str, uuid: Option<&str>, error: Option<&str>| {
             ("w@h", RetryLine { id: id.to_owned(), uuid: uuid.map(str::to_owned), error: error.map(str::to_owned) })
         };

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_secrets_and_meanings_are_read_and_nonsense_is_refused() {
+    fn variables_secrets_and_exit_codes_are_read_and_invalid_values_refused() {
         assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
         assert_eq!(secret("T=file:/run/t"), Ok(("T".to_owned(), Secret::File("/run/t".into()))));
         assert_eq!(secret("T=env:X"), Ok(("T".to_owned(), Secret::Env("X".to_owned()))));

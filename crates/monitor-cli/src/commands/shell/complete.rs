@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_come_next_is_known_of_the_command_line_itself() {
+    fn completions_are_derived_from_the_command_line_definition() {
         for (line, expected) in [
             ("sta", &["status"][..]),
             ("task resu", &["resume"]),

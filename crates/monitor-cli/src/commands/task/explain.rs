@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_that_repeat_stand_together() {
+    fn repeated_explanations_are_grouped() {
         let of = |due_us: u64, decision: &str, run: Option<&str>| BatchExplained {
             due_us,
             count: 1,

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_align_and_names_are_harmless() {
+    fn columns_are_aligned_and_names_are_escaped() {
         let task = |name: &str, status: &str, on: serde_json::Value, outcomes: &[&str]| {
             let mark = |outcome: &&str| json!({"run": "r", "root_id": "00000000000000000000000000000001", "due_us": 1, "outcome": outcome});
             let runs: Vec<_> = outcomes.iter().map(mark).collect();

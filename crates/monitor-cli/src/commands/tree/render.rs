@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_stand_below_what_failed() {
+    fn causes_are_shown_below_the_failed_process() {
         let mut page = sample(&[(0, "", "failed"), (1, "a", "failed"), (2, "b", "succeeded"), (1, "c", "failed"), (50, "d", "failed")]);
         for (index, count) in [(0, 1), (1, 2), (3, 1), (4, 23)] {
             let error = page.processes[index].error.as_mut().expect("it failed");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_that_are_alike_have_one_line() {
+    fn similar_siblings_share_a_line() {
         let file = |inner: usize| std::iter::once((1, "file", "succeeded")).chain(std::iter::repeat_n((2, "line", "succeeded"), inner));
         let mut shape = vec![(0, "", "running")];
         shape.extend(file(3).chain(file(5)).chain(file(1)));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stands_below() {
+    fn missing_processes_are_counted_below_the_tree() {
         let dropped = json!([{"type": "process-started", "reason": "mem\u{1b}ory", "count": 12_345}]);
         let tree = TreePage {
             dropped: serde_json::from_value(dropped).expect("a list"),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fold_says_how_many_it_stands_for() {
+    fn a_fold_shows_how_many_processes_it_represents() {
         let mut page = sample(&[(0, "", "running"), (1, "load row", "failed")]);
         let fold = json!({
             "count": 1_240, "running": 2, "failed": 3, "cancelled": 0, "total_ns": 1, "min_ns": 1, "max_ns": 3_000_000_000_u64,

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_delivered_only_if_the_command_ended_well() {
+    fn a_message_counts_as_delivered_only_if_the_command_succeeded() {
         let line = |status: CommandStatus, value: Value, error: Option<&str>| CommandLine {
             worker_id: None,
             name: String::new(),

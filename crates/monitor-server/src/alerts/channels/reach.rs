@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_judged_by_what_it_stands_for_each_time() {
+    fn a_host_name_is_checked_by_its_resolved_addresses_each_time() {
         let ask = |found: &[&str]| public_of("evil.example", found.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)));
         assert_eq!(ask(&["1.1.1.1"]).unwrap().len(), 1);
         for found in [&["127.0.0.1"][..], &["169.254.169.254", "::1"], &[]] {

@@ -172,7 +172,7 @@ async fn a_webhook_is_signed_json_with_an_id_that_stays() {
 
 /// The responses are those in the documentation of the chats.
 #[tokio::test]
-async fn a_chat_that_answers_200_with_a_number_has_not_taken_the_message() {
+async fn a_chat_that_answers_200_with_an_error_code_has_refused_the_message() {
     let (receiver, url) = Receiver::start().await;
     let sender = sender();
     let url = || value(format!("{url}/robot/send?access_token=0123456789abcdef"));
@@ -261,7 +261,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
 }
 
 #[tokio::test]
-async fn a_private_address_is_reached_only_if_the_channel_says_so() {
+async fn a_private_address_is_reached_only_if_the_channel_allows_it() {
     let (receiver, url) = Receiver::start().await;
     let port = url.rsplit(':').next().unwrap();
     let sender = sender();
@@ -388,7 +388,7 @@ async fn mails_of_an_alert_are_one_thread_and_each_attempt_is_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unprotected() {
+async fn a_refused_mail_reports_the_reason_and_required_tls_is_never_skipped() {
     let sender = sender();
     let (refusing, _) = mail_server(&[], Some("451 4.7.1 come again")).await;
     let failed = sender.send(&channel(mail(&refusing, MailTls::None, &["ops@example.com"])), &message(), None).await.unwrap_err();
@@ -413,7 +413,7 @@ async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unpro
 }
 
 #[tokio::test]
-async fn a_login_goes_to_the_mail_server_and_into_no_message() {
+async fn a_login_is_sent_only_to_the_mail_server_and_appears_in_no_message() {
     let folder = tempfile::tempdir().unwrap();
     let (server, taken) = mail_server(&["AUTH PLAIN"], None).await;
     let password = Some(file(&folder, "password", "hunter22"));

@@ -129,7 +129,7 @@ fn mail(host: &str, port: u16, tls: MailTls, ca: Option<String>) -> Channel {
 }
 
 #[tokio::test]
-async fn mail_goes_with_its_login_over_tls_to_a_server_that_is_who_it_says() {
+async fn mail_and_login_are_sent_over_tls_to_a_server_with_a_valid_certificate() {
     let (ours, other, files) = (authority(), authority(), tempfile::tempdir().unwrap());
     let write = |name: &str, text: &str| {
         let file = files.path().join(name);
@@ -166,7 +166,7 @@ async fn mail_goes_with_its_login_over_tls_to_a_server_that_is_who_it_says() {
 }
 
 #[tokio::test]
-async fn a_mail_server_whose_offer_of_tls_is_taken_away_hears_no_login_and_no_mail() {
+async fn neither_login_nor_mail_is_sent_if_the_starttls_offer_is_stripped() {
     let (ours, said) = (authority(), Arc::default());
     let doing = Doing { tls: MailTls::Starttls, acceptor: acceptor(&ours, "localhost", false), strips: true, said };
     let port = start(doing.clone()).await;

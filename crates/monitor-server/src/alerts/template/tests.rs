@@ -7,14 +7,14 @@ fn made(template: &str, values: Value) -> Result<String, String> {
 }
 
 #[test]
-fn values_are_data_whatever_they_say() {
+fn values_are_not_interpreted_as_templates() {
     let hostile = json!({"error": "{{ 7 * 7 }} {% for i in range(9) %} <b>x</b>", "lines": ["a", "{{ error }}"]});
     let text = made("{{ error }}\n{% for line in lines %}{{ line }};{% endfor %}{{ missing.deep.inside }}", hostile).unwrap();
     assert_eq!(text, "{{ 7 * 7 }} {% for i in range(9) %} <b>x</b>\na;{{ error }};");
 }
 
 #[test]
-fn a_template_that_is_wrong_says_where() {
+fn errors_of_a_template_contain_the_line() {
     for (template, words) in [
         ("a\n{{ error", "line 2"),
         ("a\n{% include 'passwd' %}", "line 2"),

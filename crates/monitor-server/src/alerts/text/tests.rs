@@ -61,7 +61,7 @@ fn words(message: &Message, language: Language) -> Text {
 }
 
 #[test]
-fn a_message_says_what_is_needed_at_night() {
+fn a_message_contains_the_facts_of_a_failed_run() {
     let fired = message(MessageKind::Fired, Cause::Failed);
     expect![[r#"
         gold failed
@@ -162,7 +162,7 @@ fn an_exit_code_has_a_meaning() {
 }
 
 #[test]
-fn what_did_not_change_is_said_and_what_is_over_is_not_explained() {
+fn an_unchanged_definition_is_mentioned_except_after_the_alert_is_resolved() {
     let mut fired = message(MessageKind::Fired, Cause::Failed);
     let good = fired.facts.good.as_mut().unwrap();
     (good.version, good.elapsed_ns) = (5, Some(8_000_000_000));

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_the_same_way_within_five_minutes_stands_together() {
+    fn equal_outcomes_within_five_minutes_are_grouped() {
         let marks = vec![
             mark(0, "started", Some("succeeded"), Some(1)),
             mark(5, "started", Some("failed"), Some(6)),

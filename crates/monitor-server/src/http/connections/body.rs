@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_fast_may_be_slow_for_a_while_only() {
+    fn a_fast_client_may_be_slow_for_a_limited_time() {
         let begun = Instant::now();
         let (second, stall) = (Duration::from_secs(1), Duration::from_secs(15));
         let mut pace = Pace::new(stall, 1_000, begun);

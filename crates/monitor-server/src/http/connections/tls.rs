@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_an_authority_s_is_known() {
+    fn ca_certificates_are_recognized() {
         use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
         for (is_ca, expected) in [
             (IsCa::Ca(BasicConstraints::Unconstrained), true),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_leave_the_ones_before_them_in_place() {
+    fn a_mismatched_certificate_and_key_leave_the_previous_pair_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
         let write = || {

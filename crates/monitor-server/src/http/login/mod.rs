@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_led_elsewhere() {
+    fn a_login_does_not_redirect_to_other_sites() {
         for (next, expected) in [
             ("/tasks/7?view=tree", "/tasks/7?view=tree"),
             ("", "/tasks"),

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_came_in_is_markup() {
+    fn recorded_text_is_escaped_in_html() {
         assert_eq!(Text("<img src=x onerror='a(\"1\")'>&").to_string(), "&lt;img src=x onerror=&#39;a(&quot;1&quot;)&#39;&gt;&amp;");
         assert_eq!(Text("a\u{202e}b\0c\u{7f}\n导入").to_string(), "a‹U+202E›b␀c‹U+007F›\n导入");
     }

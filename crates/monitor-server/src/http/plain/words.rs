@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_language_that_there_is_is_spoken() {
+    fn the_first_supported_language_is_used() {
         for (accepted, language) in
             [("", "en"), ("zh-CN,zh;q=0.9", "zh-Hans"), ("fr, zh;q=0.5, en;q=0.1", "zh-Hans"), ("en-GB,zh", "en"), ("é", "en")]
         {
