@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monitor_core::record::TaskStep;
 use monitor_core::task::{self as core, ResultSlot, TaskIds, TaskRun};
-use monitor_core::{Context, Process, ProcessBuilder, Reported};
+use monitor_core::{Process, ProcessBuilder, Reported};
 use serde::Serialize;
 
 use super::work::Counted;
@@ -138,7 +138,7 @@ impl Received {
 
     /// Returns the id of the task in the queue, and its process.
     #[cfg(feature = "commands")]
-    pub(crate) fn ids(&self) -> (Option<String>, Option<Context>) {
+    pub(crate) fn ids(&self) -> (Option<String>, Option<monitor_core::Context>) {
         (self.ticket.uuid.clone(), self.ids.as_ref().map(|ids| ids.context))
     }
 
