@@ -28,7 +28,8 @@ pub(crate) struct Connection {
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
     /// Token for the server, from `monitor token create`. Other users of this machine can see it in the process list, so prefer
-    /// --token-file or `MONITOR_TOKEN` [default: the token of a server on this machine]
+    /// --token-file or `MONITOR_TOKEN` [default: the token of a server on this machine, in its data folder, which `MONITOR_DATA` names if
+    /// it is not the default one]
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
     /// File with the token in its first line

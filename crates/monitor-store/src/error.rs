@@ -127,7 +127,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// There is no database to copy or check.
-    #[error("there is no database at {}: say where with --data", path.display())]
+    #[error("there is no database at {}: check the path, or name the data folder with --data", path.display())]
     Missing {
         /// Path at which the database was expected.
         path: PathBuf,

@@ -11,7 +11,9 @@ use crate::text::{moment, visible};
 const EXAMPLES: &str = "\
 Examples:
   monitor audit
-  monitor audit --limit 1000 --json | jq '.entries[] | select(.outcome != \"done\")'";
+  monitor audit --limit 1000 --json | jq '.entries[] | select(.outcome != \"done\")'
+
+Each entry has the time, the caller, the change and its outcome. A server on another machine requires a token with the scope `admin`.";
 
 /// List changes made by people and tools, newest first
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,8 @@ Examples:
   monitor backup copy.db --data /var/lib/monitor        Copy without a server
 
 The copy is a consistent snapshot of the database, even if events are stored at the same time. If the command fails, it leaves no file. \
-`monitor check` checks a copy, and `monitor restore` installs it.";
+`monitor check` checks a copy, and `monitor restore` installs it. It contains runs and batch tasks; tokens and users \
+are in access.db in the data folder, which is copied separately. A server on another machine requires a token with the scope `admin`.";
 
 /// Copy the server's database into a file, while the server runs
 #[derive(Debug, clap::Args)]

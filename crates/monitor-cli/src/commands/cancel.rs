@@ -21,7 +21,9 @@ Examples:
 
 A program cancels its processes if its `MONITOR_COMMANDS` is `all` or contains `cancel`, such as `read,cancel`. Tasks of `spawn_task` \
 are aborted. Other code polls `monitor_client::cancel::requested()`. `monitor run` ends its command with SIGTERM, then SIGKILL. \
-Processes that continue are listed.";
+Processes that continue are listed.
+
+A server on another machine requires a token with the scope `operate`.";
 
 /// Minimum number of digits of a process id.
 const LEAST_DIGITS: usize = 6;

@@ -27,8 +27,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Database file to check instead of the one in the data folder
-    #[arg(conflicts_with = "data")]
+    /// Database file to check; takes precedence over --data and `MONITOR_DATA`
     file: Option<PathBuf>,
     /// Data folder of the server [default: as in the server's settings]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]

@@ -13,7 +13,8 @@ Examples:
   monitor clock confirm  Accept the clock after you have set it
 
 When the server's clock jumps ahead, the ages of runs do not include the jump for one day, so that a wrong clock deletes nothing. \
-`confirm` ends this day. `monitor audit` shows who confirmed it.";
+`confirm` ends this day. `monitor audit` shows who confirmed it. For `confirm`, a server on another machine requires \
+a token with the scope `operate`.";
 
 /// Show whether the server's clock jumped ahead, or accept it
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,8 @@ Examples:
   monitor delete 2106 --yes      Delete without asking, for scripts
   monitor delete 2106 --running  Delete a run that is still running
 
-Statistics still count the run. A pinned run can't be deleted: unpin it first.";
+Statistics still count the run. A pinned run can't be deleted: unpin it first. A server on another machine requires \
+a token with the scope `operate`.";
 
 /// Delete a run with all its processes and logs
 #[derive(Debug, clap::Args)]

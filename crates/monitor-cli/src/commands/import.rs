@@ -29,7 +29,8 @@ Examples:
   monitor import tree.ndjson  Import an export, in ndjson or json
   monitor import spans.json   Import OTLP JSON, one request or one per line
 
-A run keeps its ids and gets a new number. Data that the server already has is not changed, so importing a file twice has no effect.";
+A run keeps its ids and gets a new number. Data that the server already has is not changed, so importing a file twice has no effect. \
+A server on another machine requires a token with the scopes `read` and `ingest`.";
 
 /// Number of events or spans per request, and their approximate size.
 const AT_ONCE: usize = 1_000;

@@ -19,7 +19,10 @@ Examples:
   monitor list --name 'nightly build' --batch batch001
   monitor list --q 'no such table' --limit 5  Search names and errors
   monitor list --unattached=false             Hide runs without a context
-  monitor list --json | jq -r '.roots[].root_id'";
+  monitor list --json | jq -r '.roots[].root_id'
+
+A line has the state, the name with the batch mark and the number of the run, its start, its duration and its number of processes. Other \
+commands take the number: `monitor show 2106`.";
 
 /// Maximum width of a title, so that the other columns fit.
 const TITLE_COLUMNS: usize = 60;

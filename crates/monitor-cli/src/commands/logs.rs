@@ -17,7 +17,9 @@ Examples:
   monitor logs 2106                         Show the log of a run
   monitor logs 2106 a3ce929d0e0e4736 -f     Follow the log of one process
   monitor logs 2106 --level warn --tail 20  Show the last warnings and errors
-  monitor logs 2106 --json | jq .message    Print one JSON object per line";
+  monitor logs 2106 --json | jq .message    Print one JSON object per line
+
+Of each process, the server keeps the first and the last 5,000 lines (its setting `logs-kept`), and counts those in between.";
 
 /// Number of lines per request.
 const PAGE: usize = 1_000;

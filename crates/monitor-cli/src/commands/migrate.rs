@@ -20,7 +20,8 @@ Examples:
   monitor migrate https://old https://new --from-token-file a --to-token-file b
 
 Runs are copied with their ids, workers and logs, oldest first, and get new numbers. Runs that TO already has are skipped, so the same \
-command continues after an interruption, and copies new data while programs still use the old server.
+command continues after an interruption, and copies new data while programs still use the old server. Tokens, users, batch tasks, \
+heartbeats and alerts are not copied.
 
 FROM needs a token with the scope `read`, TO one with `read` and `ingest`. The token of a server on this machine is found automatically.";
 

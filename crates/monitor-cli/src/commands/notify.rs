@@ -57,7 +57,10 @@ fn severities() -> PossibleValuesParser {
 const PROGRESS_EXAMPLES: &str = "\
 Examples:
   monitor progress 40/100
-  monitor progress 12 --unit files";
+  monitor progress 12 --unit files
+
+The progress belongs to the process that started the command: a run of a batch task, or a process below `monitor run`. If the server is \
+unreachable, it is sent later.";
 
 /// Report the progress of a run from inside it
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ Examples:
   monitor pin 2106                                        Keep a run
   monitor list --json | jq '.roots[] | select(.pinned)'  List pinned runs
 
-A pinned run can't be deleted, either.";
+A pinned run can't be deleted, either. A server on another machine requires a token with the scope `operate`.";
 
 const UNPIN_EXAMPLES: &str = "\
 Examples:

@@ -26,7 +26,9 @@ Examples:
   monitor report /tmp/spool -o run.html
   monitor run --report run.html -- make        Record a command and write its report
 
-The spool is left unchanged.";
+The spool is left unchanged. It has the records that no server has stored yet, so use a folder of its own and no server, as above. Without \
+`MONITOR_SPOOL_DIR`, the spool is monitor/spool in the user's state folder, usually ~/.local/state. `monitor export --format html` writes \
+the same file for a run that a server has stored.";
 
 /// Maximum time until the server accepts a connection.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -14,7 +14,8 @@ Examples:
   monitor restore monitor-2026-11-20.db
   monitor restore copy.db --data /var/lib/monitor
 
-Stop the server first. The copy is checked before it is installed. The old database is kept next to it, with the time in its name.
+Stop the server first. The copy is checked before it is installed. The old database is kept next to it, with the time in its name. \
+Tokens and users, in access.db, stay as they are.
 
 Exit codes:
   0  success

@@ -32,6 +32,10 @@ Examples:
 The command keeps its input, output, terminal, signals and exit code. Output that is redirected to a file is not recorded unless --capture is given. \
 Instrumented programs and nested `monitor run` commands appear below it in the tree.
 
+The command is recorded whether or not `MONITOR_ENABLED` is set. If the server is not reached, the command runs all the same, and its \
+records are kept and sent later (`monitor spool`). A server that requires a token gets the one in `MONITOR_TOKEN`. Durations are written \
+500ms, 90s or 1h30m.
+
 Exit codes:
   the exit code of the command, or 128 + the number of the signal that ended it
   125  the launcher failed

@@ -46,6 +46,14 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_copy_is_checked_also_if_the_variable_names_a_data_folder() {
+    let server = TestServer::start();
+    let copy = server.data.path().join("copy.db");
+    backup(&server, &copy, 0);
+    monitor(&["check", text(&copy)]).env("MONITOR_DATA", server.data.path().join("none")).assert().success();
+}
+
+#[test]
 fn a_copy_in_the_data_folder_outlives_a_restart() {
     let server = TestServer::start();
     server.send(1, &tree(0));

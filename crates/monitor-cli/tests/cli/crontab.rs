@@ -170,3 +170,13 @@ fn cron_continues_until_an_agent_has_the_tasks() {
     let mut alone = monitor(&args);
     alone.env("XDG_STATE_HOME", agent.path("nobody")).assert().code(2);
 }
+
+#[test]
+fn tasks_are_printed_also_if_the_variable_names_a_folder_of_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (crontab, tasks) = (folder.path().join("crontab"), folder.path().join("tasks"));
+    fs::write(&crontab, "0 4 * * * ./gold.sh\n").unwrap();
+    let mut command = monitor(&["task", "import-crontab", crontab.to_str().unwrap(), "--print"]);
+    command.env("MONITOR_AGENT_TASKS", &tasks).assert().success();
+    assert!(!tasks.exists());
+}

@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Crontabs, and folders of crontabs such as /etc/cron.d; `-` reads standard input [default: your own crontab]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print the definitions without changing anything
+    /// Print the definitions without changing anything; --to has no effect then
     #[arg(long)]
     print: bool,
     /// Disable the lines in the crontabs, and resume the tasks
@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long)]
     system: bool,
     /// Folder of the files that this machine's agent reads, to write the tasks to [default: add them to the server]
-    #[arg(long, value_name = "FOLDER", conflicts_with = "print", env = "MONITOR_AGENT_TASKS")]
+    #[arg(long, value_name = "FOLDER", env = "MONITOR_AGENT_TASKS")]
     to: Option<PathBuf>,
     #[command(flatten)]
     whom: Whom,
