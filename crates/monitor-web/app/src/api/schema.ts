@@ -210,7 +210,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or hush
+         * Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or silence
          *     that decided it.
          */
         get: operations["get_alert_explanation"];
@@ -234,7 +234,7 @@ export interface paths {
         put?: never;
         /**
          * Starts a snooze or a maintenance window: no notifications are sent about the alerts it covers.
-         * @description Notifications about recoveries are still sent. Alerts that still fire at the end of the hush are sent then.
+         * @description Notifications about recoveries are still sent. Alerts that still fire at the end of the silence are sent then.
          */
         post: operations["post_hush"];
         delete?: never;
@@ -253,7 +253,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Ends a hush now, so that notifications are sent about alerts that still fire. */
+        /** Ends a silence now, so that notifications are sent about alerts that still fire. */
         delete: operations["delete_hush"];
         options?: never;
         head?: never;
@@ -313,7 +313,7 @@ export interface paths {
         };
         /**
          * Tries all rules in effect on past events.
-         * @description Returns the alerts that each rule alone would have raised, without hushes.
+         * @description Returns the alerts that each rule alone would have raised, without silences.
          */
         get: operations["get_trials"];
         put?: never;
@@ -337,7 +337,7 @@ export interface paths {
         };
         /**
          * Tries a rule on past events.
-         * @description Returns the alerts that this rule alone would have raised, without hushes.
+         * @description Returns the alerts that this rule alone would have raised, without silences.
          */
         get: operations["get_try"];
         put?: never;
@@ -943,7 +943,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the methods that workers can be asked to execute, with the workers that currently support each. */
+        /** Lists the methods that workers can execute, with the online workers that support each. */
         get: operations["get_methods"];
         put?: never;
         post?: never;
@@ -1469,7 +1469,7 @@ export interface paths {
         };
         /**
          * Counts queue tasks by queue and state.
-         * @description With a `timeout`, the server also asks the online workers for the number of tasks that wait in their queues.
+         * @description With a `timeout`, the server also requests the number of tasks that wait in the queues from the online workers.
          */
         get: operations["get_queues"];
         put?: never;
@@ -1566,7 +1566,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Writes a whole tree in a form in which it can be taken elsewhere. */
+        /** Exports a whole run in a format for other programs. */
         get: operations["get_export"];
         put?: never;
         post?: never;
@@ -2101,7 +2101,7 @@ export interface components {
             /** @description Decisions, the oldest first, at most 1,000. */
             notes: components["schemas"]["AlertNote"][];
         };
-        /** @description `GET /api/v1/alerts/explain`: the events of a tree, with the alerts and messages that followed from them. */
+        /** @description `GET /api/v1/alerts/explain`: the events of a run, with the alerts and messages that followed from them. */
         AlertExplanation: {
             /**
              * @description Alerts that these events raised or resolved, or that counted these events, the oldest first. Their `notes` contain only decisions that are
@@ -2561,7 +2561,7 @@ export interface components {
             due_us: number;
             /** @description State of the run: its outcome if it has ended. */
             outcome: components["schemas"]["State"];
-            /** @description The run's tree. */
+            /** @description Root id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Id of the run. */
             run: string;
@@ -2641,7 +2641,7 @@ export interface components {
             /** @description Target for files that a run has left. A publication is always published to its own target. */
             target?: string | null;
         };
-        /** @description A run of a batch task. Runs remain available for 400 days after they were due, even if their trees are deleted. */
+        /** @description A run of a batch task. Runs remain available for 400 days after they were due, even if the recorded processes are deleted. */
         BatchRun: {
             /** @description The agent that ran it. None if the agent is not known. */
             agent?: string | null;
@@ -2671,7 +2671,7 @@ export interface components {
              * @description Result code: the exit code of the command, or a code that the agent sets for a run that it ended or could not start.
              */
             result_code?: number | null;
-            /** @description The run's tree. */
+            /** @description Root id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Id of the run, such as `gold@20261121T023000Z.1`. */
             run: string;
@@ -2844,7 +2844,7 @@ export interface components {
             /** @description Number of processes to cancel: those that were running or pending. */
             meant: number;
             process?: components["schemas"]["ProcessId"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Number of these processes that have not ended. */
             running: number;
@@ -2882,9 +2882,9 @@ export interface components {
             /** @description End of the range that the server evaluated. */
             to_us: number;
         };
-        /** @description A forward jump of the server's clock, and the time until it counts for the ages of trees. */
+        /** @description A forward jump of the server's clock, and the time until it counts for the ages of runs. */
         ClockJump: {
-            /** @description Difference between the clock and the time that the ages of trees are based on, in seconds. */
+            /** @description Difference between the clock and the time that the ages of runs are based on, in seconds. */
             ahead_s: number;
             /** @description Number of seconds until the jump counts. An operator can confirm the jump earlier. */
             counts_in_s: number;
@@ -3043,7 +3043,7 @@ export interface components {
         };
         /** @description Result of a search for processes without parents. */
         Diagnosis: {
-            /** @description Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first. */
+            /** @description Processes without a parent. If the request names a run, they are in the order of its tree. Otherwise the newest are first. */
             findings: components["schemas"]["Finding"][];
             /** @description True if there are more processes without a parent, or may be more. */
             more: boolean;
@@ -3238,7 +3238,7 @@ export interface components {
             loss: components["schemas"]["Loss"];
             /** @description The process without a parent. */
             process: components["schemas"]["Process"];
-            /** @description Title of the process's tree. */
+            /** @description Title of the process's run. */
             title: string;
             /** @description Description of the finding and its fix. */
             words: string;
@@ -3455,27 +3455,27 @@ export interface components {
             /** @description The hosts. */
             hosts: components["schemas"]["HostDefinition"][];
         };
-        /** @description A hush: a period during which matching alerts send no messages, except recoveries. */
+        /** @description A silence: a period during which matching alerts send no messages, except recoveries. */
         Hush: {
             /** @description Start time. */
             from_us: number;
-            /** @description Number of the hush. */
+            /** @description Number of the silence. */
             id: number;
-            /** @description Kind of the hush: `snooze` or `maintenance`. */
+            /** @description Kind of the silence: `snooze` or `maintenance`. */
             kind: string;
             /** @description Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`. */
             scope: string;
             /** @description End time. */
             until_us: number;
-            /** @description User or token that created the hush. */
+            /** @description User or token that created the silence. */
             who: string;
             /** @description Reason. */
             why?: string | null;
         };
-        /** @description `POST /api/v1/alerts/hushes`: creates a hush. */
+        /** @description `POST /api/v1/alerts/hushes`: creates a silence. */
         HushRequest: {
             /**
-             * @description Length of the hush, such as `90m`, at most 90 days.
+             * @description Length of the silence, such as `90m`, at most 90 days.
              * @example 2h
              */
             for: string;
@@ -3491,9 +3491,9 @@ export interface components {
             /** @description Reason. */
             why?: string | null;
         };
-        /** @description `GET /api/v1/alerts/hushes`: hushes that have not ended. */
+        /** @description `GET /api/v1/alerts/hushes`: silences that have not ended. */
         Hushes: {
-            /** @description The hushes, the oldest first. */
+            /** @description The silences, the oldest first. */
             hushes: components["schemas"]["Hush"][];
         };
         /** @description The address of a host. */
@@ -3768,13 +3768,13 @@ export interface components {
         };
         /** @enum {string} */
         JobsState: "open" | "ended";
-        /** @description A retention rule: how long trees of some names and outcomes are kept. Without a limit they are kept permanently. */
+        /** @description A retention rule: how long runs of some names and outcomes are kept. Without a limit they are kept permanently. */
         KeepRule: {
-            /** @description Duration that a tree is kept after its last event, in seconds. */
+            /** @description Duration that a run is kept after its last event, in seconds. */
             age_s?: number | null;
-            /** @description Number of newest trees that are kept for each name. */
+            /** @description Number of newest runs that are kept for each name. */
             count?: number | null;
-            /** @description Names of the trees, as a shell pattern; `*` matches all names. */
+            /** @description Names of the runs, as a shell pattern; `*` matches all names. */
             name: string;
             /** @description States that the root has ended in; empty for any state. */
             states: components["schemas"]["State"][];
@@ -3819,7 +3819,7 @@ export interface components {
         Likely: {
             /** @description The process that may be the parent. */
             process: components["schemas"]["Process"];
-            /** @description Title of the process's tree. */
+            /** @description Title of the process's run. */
             title: string;
         };
         /** @description A relation to another process. */
@@ -3828,7 +3828,7 @@ export interface components {
             id: components["schemas"]["ProcessId"];
             /** @description Relation of the other process to this process, such as `triggered_by` or `retry_of`. */
             relation: string;
-            /** @description Tree of the other process. */
+            /** @description Run of the other process. */
             root_id: components["schemas"]["RootId"];
         };
         /** @description A link from another process, as the process that it leads to sees it. */
@@ -3839,18 +3839,18 @@ export interface components {
             name: string;
             /** @description Role of the linked process for the linking process, such as `triggered_by` or `retry_of`. */
             relation: string;
-            /** @description Tree of the linking process. */
+            /** @description Run of the linking process. */
             root_id: components["schemas"]["RootId"];
             /** @description State of the linking process. */
             state: components["schemas"]["State"];
-            /** @description Title of that tree. */
+            /** @description Title of that run. */
             title: string;
         };
-        /** @description Links that lead to a process from other trees. */
+        /** @description Links that lead to a process from other runs. */
         LinkedFrom: {
             /** @description Number of processes that link to the process. At most 1,000 are counted. */
             count: number;
-            /** @description Links of some of these processes. Links from the newest trees are first. */
+            /** @description Links of some of these processes. Links from the newest runs are first. */
             links: components["schemas"]["LinkFrom"][];
         };
         /** @description A line of a process's log. */
@@ -4059,7 +4059,7 @@ export interface components {
             attempts_of?: number | null;
             /** @description Number of reported ends whose outcome differs from the outcome of the end that counts. */
             contradictions?: number;
-            /** @description Depth in the tree, 0 for the root's own process. Set only in lists of a tree. */
+            /** @description Depth in the tree of the run, 0 for the root's own process. Set only in lists of the processes of a run. */
             depth?: number | null;
             /** @description Duration of the process, if it has ended. */
             elapsed_ns?: number | null;
@@ -4078,7 +4078,7 @@ export interface components {
             /** @description Fields that the process reported. */
             fields: Record<string, never>;
             fold?: components["schemas"]["Fold"] | null;
-            /** @description Id of the process, unique within its tree. */
+            /** @description Id of the process, unique within its run. */
             id: components["schemas"]["ProcessId"];
             /** @description Kind of the process; empty until its start is known. */
             kind: components["schemas"]["Kind"];
@@ -4101,7 +4101,7 @@ export interface components {
             progress?: components["schemas"]["Progress"] | null;
             /** @description Reason for the end, as one word. */
             reason?: string | null;
-            /** @description Id of its tree. */
+            /** @description Id of its run. */
             root_id: components["schemas"]["RootId"];
             /**
              * Format: int32
@@ -4118,9 +4118,9 @@ export interface components {
             thread?: string | null;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description A process and the links to it from other trees. */
+        /** @description A process and the links to it from other runs. */
         ProcessDetail: components["schemas"]["Process"] & {
-            /** @description Links that lead to the process from other trees; left out if there are none. */
+            /** @description Links that lead to the process from other runs; left out if there are none. */
             linked_from?: components["schemas"]["LinkedFrom"];
         };
         /** @description A process ended. */
@@ -4146,7 +4146,7 @@ export interface components {
             /** @description Reason for the outcome, in one word, such as `exited` or `timeout`. */
             reason?: string | null;
             retry?: components["schemas"]["Retry"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /**
              * Format: int32
@@ -4191,7 +4191,7 @@ export interface components {
             parent_id?: components["schemas"]["ProcessId"] | null;
             /** @description Increases with each event of this fold and shard. The event with the highest revision replaces earlier events. */
             revision: number;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Number of processes that are still running. */
             running: number;
@@ -4224,7 +4224,7 @@ export interface components {
             message: string;
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description `stdout` or `stderr` for a line of output. */
             stream?: string | null;
@@ -4246,7 +4246,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description `error`, `warn` or `info`. */
             severity: string;
@@ -4266,7 +4266,7 @@ export interface components {
             limit_ns: number;
             /** @description Origin of the limit: `timeout` if the process set it, `history` if it was computed from earlier processes of the same name. */
             reason: string;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event by the server's clock, in Unix microseconds. */
             time_us: number;
@@ -4286,7 +4286,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -4318,7 +4318,7 @@ export interface components {
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -4347,7 +4347,7 @@ export interface components {
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             source?: components["schemas"]["Source"] | null;
             /** @description Name of the thread that runs the process. */
@@ -4375,7 +4375,7 @@ export interface components {
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -4640,7 +4640,7 @@ export interface components {
          * @enum {string}
          */
         RollingMode: "pause-on-failure" | "ignore" | "ask";
-        /** @description A tree of processes, described by its root. */
+        /** @description A run: a tree of processes, described by its root. */
         Root: {
             /**
              * @description Current attempt of the root's own process, or the last one if the process waits for the next attempt. Not set for a first attempt, unless
@@ -4649,11 +4649,11 @@ export interface components {
             attempt?: number | null;
             /** @description Maximum number of attempts, if it is known. Set only together with `attempt`. */
             attempts_of?: number | null;
-            /** @description Batch mark of the tree, if it has one. */
+            /** @description Batch mark of the run, if it has one. */
             batch?: string | null;
             /** @description Time at which the root's own process was queued or ended, or was first reported. Set only if its start is not known. */
             begun_us?: number | null;
-            /** @description Number of processes in the tree, by state. */
+            /** @description Number of processes in the run, by state. */
             counts: components["schemas"]["Counts"];
             /** @description Duration of the root's own process, if it has ended. */
             elapsed_ns?: number | null;
@@ -4666,22 +4666,22 @@ export interface components {
             expected_p95_ns?: number | null;
             /**
              * @description Name of the root's own process. While that process is not known, this and the other fields describe the earliest known process of the
-             *     tree.
+             *     run.
              */
             name: string;
             /** @description Time at which the next attempt is planned to begin, while the root's own process waits for it. */
             next_attempt_us?: number | null;
-            /** @description Short number of the tree. The server assigns these numbers in ascending order. */
+            /** @description Short number of the run. The server assigns these numbers in ascending order. */
             number: number;
             /**
              * @description True if the root's own process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the
              *     99th percentile of at least 20 past runs of its name.
              */
             overdue?: boolean;
-            /** @description True if the tree is kept until it is unpinned, regardless of the retention rules. */
+            /** @description True if the run is kept until it is unpinned, regardless of the retention rules. */
             pinned?: boolean;
             progress?: components["schemas"]["Progress"] | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Start of the root's own process, if it is known. */
             started_us?: number | null;
@@ -4689,39 +4689,39 @@ export interface components {
             state: components["schemas"]["State"];
             /** @description Title for display: `name <batch:number>`, or `name <number>` without a batch mark. */
             title: string;
-            /** @description True if the root's own process was started without a context and was not meant to begin a tree. */
+            /** @description True if the root's own process was started without a context and was not meant to begin a run. */
             unattached?: boolean;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
         /** @description A root id: 32 lower-case hex digits, not all zero */
         RootId: string;
-        /** @description A tree in brief. */
+        /** @description A run in brief. */
         RootMark: {
             /** @description Duration of the root's own process. */
             elapsed_ns?: number | null;
-            /** @description Short number of the tree. */
+            /** @description Short number of the run. */
             number: number;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Start of the root's own process. */
             started_us?: number | null;
             /** @description State of the root's own process. */
             state: components["schemas"]["State"];
         };
-        /** @description Trees of a name. */
+        /** @description Runs of a name. */
         RootName: {
-            /** @description Number of trees by state. */
+            /** @description Number of runs by state. */
             counts: components["schemas"]["Counts"];
-            /** @description Name of the trees. */
+            /** @description Name of the runs. */
             name: string;
-            /** @description The newest 30 trees, newest first. */
+            /** @description The newest 30 runs, newest first. */
             roots: components["schemas"]["RootMark"][];
         };
         /** @description Answer of `GET /api/v1/roots/names`. */
         RootNamesPage: {
             /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Names. The name with the newest tree is first. */
+            /** @description Names. The name with the newest run is first. */
             names: components["schemas"]["RootName"][];
             /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
@@ -4732,7 +4732,7 @@ export interface components {
             as_of: number;
             /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
-            /** @description The trees. */
+            /** @description The runs. */
             roots: components["schemas"]["Root"][];
         };
         /** @description `POST /api/v1/alerts/trials`: rules to try before they are added. */
@@ -4900,7 +4900,7 @@ export interface components {
             database_bytes: number;
             /** @description Free space on the disk of the data folder, in bytes, if the operating system reports it. */
             disk_free_bytes?: number | null;
-            /** @description Data that the workers dropped, for all trees together. */
+            /** @description Data that the workers dropped, for all runs together. */
             dropped: components["schemas"]["Dropped"][];
             /** @description Tasks that the server repeats in the background, and their current state. */
             duties?: components["schemas"]["DutyState"][];
@@ -4915,9 +4915,9 @@ export interface components {
             free_bytes?: number;
             /** @description Agents of batch tasks that are paused or have mistakes in their files, so that they don't start all runs. */
             hindered_agents?: components["schemas"]["BatchAgent"][];
-            /** @description Retention rules. The first rule that matches a tree applies to it. Trees that match no rule are kept permanently. */
+            /** @description Retention rules. The first rule that matches a run applies to it. Runs that match no rule are kept permanently. */
             keeps?: components["schemas"]["KeepRule"][];
-            /** @description Maximum size of the database, in bytes. The server deletes the oldest trees while the database is larger. */
+            /** @description Maximum size of the database, in bytes. The server deletes the oldest runs while the database is larger. */
             keeps_bytes?: number | null;
             /** @description Minimum of free disk space, in bytes. The server refuses batches while less is free. */
             min_free_bytes?: number | null;
@@ -4945,7 +4945,7 @@ export interface components {
             };
             /** @description Version of the server. */
             version: string;
-            /** @description Number of events that wait for another event, because the tree of their process is not known yet. */
+            /** @description Number of events that wait for another event, because the run of their process is not known yet. */
             waiting_events?: number;
             /** @description Size of the database's write-ahead log on disk, in bytes. The server moves its contents into the database from time to time. */
             wal_bytes?: number;
@@ -5073,7 +5073,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -5108,7 +5108,7 @@ export interface components {
             queue?: string | null;
             /** @description Number of earlier attempts. An event without `attempt` is about attempt `retries` + 1. */
             retries?: number | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Routing key. */
             routing_key?: string | null;
@@ -5128,7 +5128,7 @@ export interface components {
             native_id?: string | null;
             /** @description True if the task was put back into its queue and waits there again. */
             requeued?: boolean;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -5148,7 +5148,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -5168,7 +5168,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /**
              * Format: int32
@@ -5208,7 +5208,7 @@ export interface components {
             queue?: string | null;
             /** @description Number of earlier attempts. An event without `attempt` is about attempt `retries` + 1. */
             retries?: number | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Routing key. */
             routing_key?: string | null;
@@ -5228,7 +5228,7 @@ export interface components {
             native_id?: string | null;
             /** @description Id of the operating-system process that executes the task. None if the worker itself executes it. */
             pid?: number | null;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Time of the event, in Unix microseconds. */
             time_us: number;
@@ -5246,7 +5246,7 @@ export interface components {
             native_id?: string | null;
             /** @description Return value: any JSON value including `null`, or a text if the sender only has its textual form. Absent if it was not recorded. */
             result?: unknown;
-            /** @description Id of the tree. */
+            /** @description Id of the run. */
             root_id: components["schemas"]["RootId"];
             /** @description Duration, measured by the monotonic clock, in nanoseconds. */
             runtime_ns?: number | null;
@@ -5279,19 +5279,19 @@ export interface components {
             /** @description Number of the newest change that the page includes. */
             as_of: number;
             /**
-             * @description Number of parents in the whole tree that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
+             * @description Number of parents in the whole run that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
              *     shown below the root's own process, as an orphan, with its descendants.
              */
             deep_parents?: number;
-            /** @description Data of the tree that its programs could not store or send, by type and reason. The sum over all programs. */
+            /** @description Data of the run that its programs could not store or send, by type and reason. The sum over all programs. */
             dropped?: components["schemas"]["Dropped"][];
-            /** @description Number of parents in the whole tree that are ignored because they would close a cycle. */
+            /** @description Number of parents in the whole run that are ignored because they would close a cycle. */
             ignored_parents?: number;
             /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
             /** @description Processes in pre-order, beginning with the root's own process. Siblings are ordered by their start. */
             processes: components["schemas"]["Process"][];
-            /** @description The tree. */
+            /** @description The run. */
             root: components["schemas"]["Root"];
         };
         /** @description A worker and its current state. A worker is a program that reports events. */
@@ -5646,7 +5646,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The agent
+                 * @description Name of the agent
                  * @example db-1
                  */
                 name: string;
@@ -5655,7 +5655,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its tasks */
+            /** @description The tasks of the agent */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5664,7 +5664,7 @@ export interface operations {
                     "application/json": components["schemas"]["AgentBook"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5682,7 +5682,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token is another agent's */
+            /** @description The token belongs to another agent */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5759,7 +5759,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobOrders"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5862,7 +5862,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5980,7 +5980,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6007,7 +6007,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6016,7 +6016,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6072,7 +6072,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The agent
+                 * @description Name of the agent
                  * @example db-1
                  */
                 name: string;
@@ -6085,7 +6085,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6094,7 +6094,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6121,7 +6121,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6130,7 +6130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6139,7 +6139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6148,7 +6148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6204,7 +6204,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The agent
+                 * @description Name of the agent
                  * @example db-1
                  */
                 name: string;
@@ -6213,7 +6213,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6222,7 +6222,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6249,7 +6249,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6258,7 +6258,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6267,7 +6267,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6276,7 +6276,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6350,7 +6350,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6421,7 +6421,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its name
+                 * @description Name of the channel
                  * @example ops
                  */
                 channel: string;
@@ -6430,7 +6430,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its text */
+            /** @description The text of the message */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6466,7 +6466,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such channel */
+            /** @description The channel does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6519,7 +6519,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its name
+                 * @description Name of the channel
                  * @example ops
                  */
                 channel: string;
@@ -6528,7 +6528,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What became of it */
+            /** @description The result */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6564,7 +6564,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such channel */
+            /** @description The channel does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6628,7 +6628,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events that may matter, with decisions */
+            /** @description The events that may raise alerts, with the decisions about them */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6637,7 +6637,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertExplanation"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6664,7 +6664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6720,7 +6720,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The silences */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6807,7 +6807,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description All hushes that are not over */
+            /** @description The silences that have not ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6816,7 +6816,7 @@ export interface operations {
                     "application/json": components["schemas"]["Hushes"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6843,7 +6843,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6852,7 +6852,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6905,7 +6905,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its number
+                 * @description Number of the silence
                  * @example 1
                  */
                 hush: number;
@@ -6914,7 +6914,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is over */
+            /** @description The silence has ended */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -6948,7 +6948,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such hush */
+            /** @description The silence does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7004,7 +7004,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The rules and channels */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7084,7 +7084,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its name
+                 * @description Name of the rule
                  * @example imports
                  */
                 rule: string;
@@ -7111,7 +7111,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Rules as they hold */
+            /** @description The rules and channels in effect */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7120,7 +7120,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertRules"];
                 };
             };
-            /** @description It has mistakes */
+            /** @description The rule is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7147,7 +7147,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A rule of that name stands in the file */
+            /** @description A rule with this name is defined in the file */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7156,7 +7156,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7165,7 +7165,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -7218,7 +7218,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its name
+                 * @description Name of the rule
                  * @example imports
                  */
                 rule: string;
@@ -7227,7 +7227,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Rules as they hold */
+            /** @description The rules and channels in effect */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7263,7 +7263,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such rule */
+            /** @description The rule does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7272,7 +7272,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It stands in the file */
+            /** @description The rule is defined in the file */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7331,7 +7331,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What they would have told */
+            /** @description The alerts that each rule would have raised */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7340,7 +7340,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertTrials"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7418,7 +7418,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What they would have told */
+            /** @description The alerts that each rule would have raised */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7427,7 +7427,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertTrials"];
                 };
             };
-            /** @description They have mistakes, a line each */
+            /** @description The rules are invalid. The error lists all mistakes, one per line */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7454,7 +7454,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description They are too large */
+            /** @description The rules are too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7463,7 +7463,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -7527,7 +7527,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What it would have told */
+            /** @description The alerts that the rule would have raised */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7536,7 +7536,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertTrial"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7563,7 +7563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such rule */
+            /** @description The rule does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7616,7 +7616,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its number
+                 * @description Number of the alert
                  * @example 1
                  */
                 alert: number;
@@ -7661,7 +7661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such alert */
+            /** @description The alert does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7714,7 +7714,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its number
+                 * @description Number of the alert
                  * @example 1
                  */
                 alert: number;
@@ -7759,7 +7759,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such alert */
+            /** @description The alert does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7768,7 +7768,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is over */
+            /** @description The alert is resolved */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7821,7 +7821,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its number
+                 * @description Number of the alert
                  * @example 1
                  */
                 alert: number;
@@ -7866,7 +7866,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such alert */
+            /** @description The alert does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7875,7 +7875,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is over already */
+            /** @description The alert is already resolved */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7945,7 +7945,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7954,7 +7954,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes a token or a login */
+            /** @description A token or a login is required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7963,7 +7963,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes `admin` */
+            /** @description The scope `admin` is required */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8019,7 +8019,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The copy */
+            /** @description The copy of the database */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8082,7 +8082,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another copy is being made, or there is no room for one */
+            /** @description Another copy is being made, or the disk has too little space */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8118,7 +8118,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTasksPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8197,7 +8197,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is there */
+            /** @description The new task */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -8206,7 +8206,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTask"];
                 };
             };
-            /** @description The definition has mistakes */
+            /** @description The definition is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8233,7 +8233,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is one of this name */
+            /** @description The name is already in use */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8242,7 +8242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8251,7 +8251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8311,7 +8311,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of each */
+            /** @description The change of each task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8320,7 +8320,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchApplied"];
                 };
             };
-            /** @description A definition has mistakes */
+            /** @description A definition is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8347,7 +8347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines one of them */
+            /** @description One of the tasks is defined in a file of an agent */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8356,7 +8356,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Somebody has changed one meanwhile */
+            /** @description A task has been changed since this version */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8365,7 +8365,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8374,7 +8374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8435,7 +8435,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What would have happened */
+            /** @description The simulated result */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8444,7 +8444,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchRehearsal"];
                 };
             };
-            /** @description The definition has mistakes */
+            /** @description The definition is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8471,7 +8471,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8480,7 +8480,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8559,7 +8559,7 @@ export interface operations {
                     "application/json": components["schemas"]["NextDues"];
                 };
             };
-            /** @description A rule or parameter can't be read */
+            /** @description A rule or parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8659,7 +8659,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchRunsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,7 +8742,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The day */
+            /** @description The runs and due times of the day */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8751,7 +8751,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchDay"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8825,7 +8825,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @description Id of the run, such as `gold@20261121T023000Z.1`
                  * @example a3ce929d0e0e4736
                  */
                 id: string;
@@ -8838,7 +8838,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8847,7 +8847,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8874,7 +8874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8883,7 +8883,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8892,7 +8892,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8901,7 +8901,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8957,7 +8957,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @description Id of the run, such as `gold@20261121T023000Z.1`
                  * @example a3ce929d0e0e4736
                  */
                 id: string;
@@ -8966,7 +8966,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A piece */
+            /** @description A part of the log */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8975,7 +8975,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchLog"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9002,7 +9002,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such run, or its log is gone */
+            /** @description The run does not exist, or its log has been deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9038,7 +9038,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Its agent is away, or doesn't answer */
+            /** @description The agent is not connected, or does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9058,7 +9058,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @description Id of the run, such as `gold@20261121T023000Z.1`
                  * @example a3ce929d0e0e4736
                  */
                 id: string;
@@ -9067,7 +9067,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9076,7 +9076,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9103,7 +9103,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9112,7 +9112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9121,7 +9121,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9130,7 +9130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9183,7 +9183,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9228,7 +9228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9279,12 +9279,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The task's version, like `"3"`; or `*` for whichever it is */
+                /** @description Version of the task that is replaced, such as `"3"`, or `*` for any version */
                 "If-Match": string;
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9298,7 +9298,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is so */
+            /** @description The changed task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9307,7 +9307,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTask"];
                 };
             };
-            /** @description The definition has mistakes */
+            /** @description The definition is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9334,7 +9334,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9343,7 +9343,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines it, and that agent is connected */
+            /** @description The task is defined in a file of an agent, and this agent is connected */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9352,7 +9352,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Somebody has changed it meanwhile */
+            /** @description The task has been changed since this version */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9361,7 +9361,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9370,7 +9370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9421,12 +9421,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The task's version, if it is to be that one */
+                /** @description Version of the task, such as `"3"`. If it is set, only this version is deleted */
                 "If-Match"?: string | null;
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9435,14 +9435,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The task is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Another task starts it when it has ended */
+            /** @description Another task starts this task at its end */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9469,7 +9469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9478,7 +9478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines it */
+            /** @description The task is defined in a file of an agent */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9487,7 +9487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Somebody has changed it meanwhile */
+            /** @description The task has been changed since this version */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9545,7 +9545,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9554,7 +9554,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its due times */
+            /** @description The due times and the decisions about them */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9590,7 +9590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There never was such a task */
+            /** @description The task has never existed */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9646,7 +9646,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9659,7 +9659,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9668,7 +9668,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9695,7 +9695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9704,7 +9704,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9713,7 +9713,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9722,7 +9722,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9778,7 +9778,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9791,7 +9791,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is paused */
+            /** @description The schedules are paused */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9800,7 +9800,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTask"];
                 };
             };
-            /** @description Its agent, whose file defines it, is away: it is paused if the agent comes within ten minutes */
+            /** @description The task is defined in a file of its agent, which is not connected. It is paused if the agent connects within ten minutes */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -9809,7 +9809,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTask"];
                 };
             };
-            /** @description The body can't be read */
+            /** @description The body is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9836,7 +9836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9845,7 +9845,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Its agent refuses */
+            /** @description The agent refuses the request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9854,7 +9854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9863,7 +9863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9921,7 +9921,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -9930,7 +9930,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What there is */
+            /** @description The publications and the runs that left files */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9939,7 +9939,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchPublications"];
                 };
             };
-            /** @description A parameter can't be read, or the agent is to be named */
+            /** @description A parameter is invalid, or the agent must be specified */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9966,7 +9966,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, publication or file, or the files are gone */
+            /** @description The task, publication or file does not exist, or the files have been deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10002,7 +10002,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The agent doesn't answer */
+            /** @description The agent does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10022,12 +10022,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
                 /**
-                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @description Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`
                  * @example 1
                  */
                 publication: string;
@@ -10036,7 +10036,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its files */
+            /** @description The files of the publication */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10045,7 +10045,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchFiles"];
                 };
             };
-            /** @description A parameter can't be read, or the agent is to be named */
+            /** @description A parameter is invalid, or the agent must be specified */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10072,7 +10072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, publication or file, or the files are gone */
+            /** @description The task, publication or file does not exist, or the files have been deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10108,7 +10108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The agent doesn't answer */
+            /** @description The agent does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10130,12 +10130,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
                 /**
-                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @description Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`
                  * @example 1
                  */
                 publication: string;
@@ -10144,7 +10144,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What differs */
+            /** @description The differences */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10153,7 +10153,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchComparison"];
                 };
             };
-            /** @description A parameter can't be read, or the agent is to be named */
+            /** @description A parameter is invalid, or the agent must be specified */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10180,7 +10180,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, publication or file, or the files are gone */
+            /** @description The task, publication or file does not exist, or the files have been deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10216,7 +10216,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The agent doesn't answer */
+            /** @description The agent does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10238,12 +10238,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
                 /**
-                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @description Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`
                  * @example 1
                  */
                 publication: string;
@@ -10252,7 +10252,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file */
+            /** @description The content of the file */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10261,7 +10261,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchFileText"];
                 };
             };
-            /** @description A parameter can't be read, or the agent is to be named */
+            /** @description A parameter is invalid, or the agent must be specified */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10288,7 +10288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, publication or file, or the files are gone */
+            /** @description The task, publication or file does not exist, or the files have been deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10324,7 +10324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The agent doesn't answer */
+            /** @description The agent does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10347,12 +10347,12 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
                 /**
-                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @description Number of the publication, or id of a run that left files, such as `gold@20261121T023000Z.1`
                  * @example 1
                  */
                 publication: string;
@@ -10365,7 +10365,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10374,7 +10374,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10401,7 +10401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10410,7 +10410,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10419,7 +10419,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10428,7 +10428,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10484,7 +10484,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -10493,7 +10493,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its rules start runs */
+            /** @description The schedules are resumed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10502,7 +10502,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchTask"];
                 };
             };
-            /** @description Its agent, whose file defines it, is away: it is resumed if the agent comes within ten minutes */
+            /** @description The task is defined in a file of its agent, which is not connected. It is resumed if the agent connects within ten minutes */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -10538,7 +10538,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10547,7 +10547,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Its agent refuses */
+            /** @description The agent refuses the request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10603,7 +10603,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -10616,7 +10616,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command: its lines wait as long as an agent is away */
+            /** @description The command, with a line for each agent. The line of an agent that is not connected is `waiting` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10625,7 +10625,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10652,7 +10652,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, run or agent */
+            /** @description The task, run or agent does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10661,7 +10661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10670,7 +10670,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10679,7 +10679,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10732,7 +10732,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The task
+                 * @description Name of the task
                  * @example gold
                  */
                 name: string;
@@ -10741,7 +10741,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its versions */
+            /** @description The versions of the task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10777,7 +10777,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There never was such a task */
+            /** @description The task has never existed */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10833,7 +10833,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The clock counts */
+            /** @description The clock is confirmed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10842,7 +10842,7 @@ export interface operations {
                     "application/json": components["schemas"]["Confirmed"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10934,7 +10934,7 @@ export interface operations {
                     "application/json": components["schemas"]["CommandsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11015,7 +11015,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of it */
+            /** @description The result */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11024,7 +11024,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read, or nobody knows the method */
+            /** @description The request is invalid, or no worker knows the method */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11042,7 +11042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            /** @description The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11051,7 +11051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11060,7 +11060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11069,7 +11069,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11078,7 +11078,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -11134,7 +11134,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Those that only tell something, then the others */
+            /** @description The methods. Those that only return information are first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11143,7 +11143,7 @@ export interface operations {
                     "application/json": components["schemas"]["CommandMethods"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11214,7 +11214,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The command
+                 * @description Id of the command
                  * @example a3ce929d0e0e4736
                  */
                 id: components["schemas"]["CommandId"];
@@ -11223,7 +11223,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it stands */
+            /** @description The command and its result for each worker */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11232,7 +11232,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11259,7 +11259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such command */
+            /** @description The command does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11310,12 +11310,12 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The key of the worker's channel */
+                /** @description Key of the worker's channel */
                 "Monitor-Channel-Key": string;
             };
             path: {
                 /**
-                 * @description The command
+                 * @description Id of the command
                  * @example a3ce929d0e0e4736
                  */
                 id: components["schemas"]["CommandId"];
@@ -11328,14 +11328,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is taken; that of a durable command is on the disk */
+            /** @description The reply is accepted. The reply to a durable command is stored on the disk */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11353,7 +11353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The command is not for this worker, or the key is another one's */
+            /** @description The command is for another worker, or the key belongs to another worker */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11362,7 +11362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such command */
+            /** @description The command does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11371,7 +11371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is answered, or taken by another worker */
+            /** @description The command has a reply, or was accepted by another worker */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11380,7 +11380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody waits for it any more */
+            /** @description The command has ended, and the reply is not needed any more */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -11389,7 +11389,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11398,7 +11398,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -11464,7 +11464,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What it finds */
+            /** @description The findings */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11473,7 +11473,7 @@ export interface operations {
                     "application/json": components["schemas"]["Diagnosis"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11500,7 +11500,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree or process */
+            /** @description The run or process does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11509,7 +11509,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -11579,7 +11579,7 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description Not a batch; `event_number` where one event is at fault */
+            /** @description The body is not a valid batch. If a single event is invalid, `event_number` identifies it */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11597,7 +11597,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An event, `event_number`, reports for an agent, and the token is neither that agent's nor an admin's */
+            /** @description The event `event_number` is from an agent, and the token belongs neither to this agent nor to an administrator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11606,7 +11606,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body stopped coming */
+            /** @description The body was not received completely in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -11615,7 +11615,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An agent's event, `event_number`, is dated more than a minute ahead of the server, whose clock is at `server_time_us`: send it again later */
+            /** @description The event `event_number` of an agent is more than a minute ahead of the server's clock, which is at `server_time_us`. Send it again later */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11624,7 +11624,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too large: split it */
+            /** @description The batch is too large. Split it */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11633,7 +11633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another type or encoding than is read */
+            /** @description The content type or encoding is not supported */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -11669,7 +11669,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Busy or stopping: send it again after `Retry-After` */
+            /** @description The server is busy or stopping. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11689,7 +11689,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The heartbeats */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11776,7 +11776,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Its key */
+            /** @description The key of the heartbeat */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -11785,7 +11785,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeartbeatKey"];
                 };
             };
-            /** @description The definition has mistakes, a line each */
+            /** @description The definition is invalid. The error lists all mistakes, one per line */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11812,7 +11812,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is one of this name */
+            /** @description The name is already in use */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11821,7 +11821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11830,7 +11830,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -11883,7 +11883,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The heartbeat
+                 * @description Name of the heartbeat
                  * @example gold
                  */
                 name: string;
@@ -11896,7 +11896,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is so */
+            /** @description The changed heartbeat */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11905,7 +11905,7 @@ export interface operations {
                     "application/json": components["schemas"]["Heartbeat"];
                 };
             };
-            /** @description The definition has mistakes, a line each */
+            /** @description The definition is invalid. The error lists all mistakes, one per line */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11932,7 +11932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such heartbeat */
+            /** @description The heartbeat does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11941,7 +11941,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11950,7 +11950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -12003,7 +12003,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The heartbeat
+                 * @description Name of the heartbeat
                  * @example gold
                  */
                 name: string;
@@ -12012,7 +12012,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The heartbeat is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -12046,7 +12046,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such heartbeat */
+            /** @description The heartbeat does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12099,7 +12099,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The heartbeat
+                 * @description Name of the heartbeat
                  * @example gold
                  */
                 name: string;
@@ -12112,7 +12112,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Its new key */
+            /** @description The new key */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12121,7 +12121,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeartbeatKey"];
                 };
             };
-            /** @description The body can't be read */
+            /** @description The body is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12148,7 +12148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such heartbeat */
+            /** @description The heartbeat does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12157,7 +12157,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12166,7 +12166,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -12345,7 +12345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12354,7 +12354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -12530,7 +12530,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12656,7 +12656,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12665,7 +12665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -13270,7 +13270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -13279,7 +13279,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -13537,7 +13537,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Somebody who is known, or needn't be */
+            /** @description The caller */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -13555,7 +13555,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody who is known */
+            /** @description The caller is not authenticated */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -13658,7 +13658,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProcessesPage"];
                 };
             };
-            /** @description A parameter can't be read, or too much would have to be searched */
+            /** @description A parameter is invalid, or the search would read too much data */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13729,7 +13729,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The process: its id, or six or more of the hex digits that it begins with
+                 * @description Id of the process, or at least the first six of its hex digits
                  * @example a3ce929d0e0e4736
                  */
                 id: string;
@@ -13738,7 +13738,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The processes, one for each run */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -13747,7 +13747,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProcessesPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13882,7 +13882,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueTasksPage"];
                 };
             };
-            /** @description A parameter can't be read: of a mistake in `q` the column is said */
+            /** @description A parameter is invalid. For a mistake in `q`, the error contains the column */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13963,7 +13963,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is in its queue */
+            /** @description The task is in its queue */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -13972,7 +13972,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueCalled"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13990,7 +13990,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            /** @description The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13999,7 +13999,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14008,7 +14008,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody offers it, or the worker refused: nothing was started. Or the Idempotency-Key is that of another request */
+            /** @description No online worker supports the task, or the worker refused it, and nothing was started. Or the `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14017,7 +14017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -14026,7 +14026,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -14071,7 +14071,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The worker did not answer in time: the task may have been started */
+            /** @description The worker did not answer in time. It may have started the task */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -14098,7 +14098,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of each task */
+            /** @description The result for each task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -14107,7 +14107,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueRetried"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14125,7 +14125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            /** @description The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14134,7 +14134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14143,7 +14143,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody offers it, or the Idempotency-Key is that of another request */
+            /** @description No online worker supports the request, or the `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14152,7 +14152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -14161,7 +14161,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -14224,7 +14224,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of it, a line for each worker */
+            /** @description The result, with a line for each worker */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -14233,7 +14233,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14251,7 +14251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            /** @description The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14260,7 +14260,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The Idempotency-Key is that of another request */
+            /** @description The `Idempotency-Key` belongs to another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14269,7 +14269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -14278,7 +14278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -14414,7 +14414,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its id in the queue
+                 * @description Id of the task in its queue
                  * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
                  */
                 uuid: string;
@@ -14423,7 +14423,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it stands */
+            /** @description The task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -14432,7 +14432,7 @@ export interface operations {
                     "application/json": components["schemas"]["Process"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14459,7 +14459,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description The task does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14518,7 +14518,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Its id in the queue
+                 * @description Id of the task in its queue
                  * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
                  */
                 uuid: string;
@@ -14527,7 +14527,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its result; `ended` is false if the time was over before */
+            /** @description The result. `ended` is false if the task had not ended within the time */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -14536,7 +14536,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueueTaskResult"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14563,7 +14563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task, and none has come in the time */
+            /** @description The task does not exist, and was not sent within the time */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14614,8 +14614,8 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
-                 *     no worker is asked.
+                 * @description Requests the numbers of the online workers, and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
+                 *     no worker receives a request.
                  * @example 1000
                  */
                 timeout?: number;
@@ -14635,7 +14635,7 @@ export interface operations {
                     "application/json": components["schemas"]["Queues"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14653,7 +14653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or the server's setting `commands` passes nothing on */
+            /** @description The caller is not allowed to send commands, or the server's setting `commands` forbids them */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14752,7 +14752,7 @@ export interface operations {
                     "application/json": components["schemas"]["RootsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14842,7 +14842,7 @@ export interface operations {
                     "application/json": components["schemas"]["RootNamesPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14913,7 +14913,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -14922,7 +14922,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The tree, seen from its root */
+            /** @description The run */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -14931,7 +14931,7 @@ export interface operations {
                     "application/json": components["schemas"]["Root"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14958,7 +14958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14967,7 +14967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15023,7 +15023,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15032,14 +15032,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is deleted */
+            /** @description The run is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15066,7 +15066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15075,7 +15075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is pinned, or it runs */
+            /** @description The run is pinned, or it is running */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -15084,7 +15084,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15137,7 +15137,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15150,7 +15150,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of it */
+            /** @description The result */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15159,7 +15159,7 @@ export interface operations {
                     "application/json": components["schemas"]["Cancelled"];
                 };
             };
-            /** @description It can't be read */
+            /** @description The request is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15177,7 +15177,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            /** @description The caller is not allowed to send this command, the request comes from a page of another site, or the server's setting `commands` forbids it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15186,7 +15186,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree or process */
+            /** @description The run or process does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15195,7 +15195,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15204,7 +15204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too large */
+            /** @description The body is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -15213,7 +15213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no JSON, or compressed */
+            /** @description The body is not JSON, or is compressed */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -15265,9 +15265,9 @@ export interface operations {
             query?: {
                 /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp`, `junit` (test results) or `html`. */
                 format?: components["schemas"]["ExportFormat"];
-                /** @description With `html`: another tree, by its id or number, that the file shows beside this one. */
+                /** @description With `html`: another run, by its id or number, that the file shows next to this run. */
                 compare?: string;
-                /** @description With `html`: up to 100 more trees that the file contains, by their ids or numbers, between commas. */
+                /** @description With `html`: up to 100 more runs to include in the file, by their ids or numbers, separated by commas. */
                 with?: string;
                 /**
                  * @description With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
@@ -15283,7 +15283,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15292,7 +15292,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The tree, as it is read; an answer that breaks off is not whole */
+            /** @description The run, sent while it is read from the database. An answer that breaks off is incomplete */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15304,7 +15304,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15331,7 +15331,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15340,7 +15340,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15349,7 +15349,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description With `html`: the processes alone are larger than `bytes`, or than the server's `max-answer-bytes` */
+            /** @description With `html`: the processes exceed `bytes` or the server's `max-answer-bytes`, even without logs */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -15385,7 +15385,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many are exported: again after `Retry-After` */
+            /** @description Too many exports are running. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15413,7 +15413,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15431,7 +15431,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15458,7 +15458,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15467,7 +15467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15520,7 +15520,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15529,7 +15529,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The tree, pinned */
+            /** @description The run, now pinned */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15538,7 +15538,7 @@ export interface operations {
                     "application/json": components["schemas"]["Root"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15565,7 +15565,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15574,7 +15574,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15627,7 +15627,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15636,7 +15636,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The tree, no longer pinned */
+            /** @description The run, no longer pinned */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15645,7 +15645,7 @@ export interface operations {
                     "application/json": components["schemas"]["Root"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15672,7 +15672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15681,7 +15681,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15734,12 +15734,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
                 /**
-                 * @description The process
+                 * @description Id of the process
                  * @example a3ce929d0e0e4736
                  */
                 id: components["schemas"]["ProcessId"];
@@ -15748,7 +15748,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it stands */
+            /** @description The process */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15757,7 +15757,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProcessDetail"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15784,7 +15784,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such process */
+            /** @description The process does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15793,7 +15793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15857,12 +15857,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
                 /**
-                 * @description The process
+                 * @description Id of the process
                  * @example a3ce929d0e0e4736
                  */
                 id: components["schemas"]["ProcessId"];
@@ -15880,7 +15880,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15907,7 +15907,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such process */
+            /** @description The process does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15916,7 +15916,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -15972,12 +15972,12 @@ export interface operations {
                 cursor?: string;
             };
             header?: {
-                /** @description `application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/internals/columns.md): `limit` and `cursor` don't apply */
+                /** @description `application/vnd.process-monitor.tree` requests the whole run as binary columns (docs/internals/columns.md); `limit` and `cursor` are ignored */
                 Accept?: string | null;
             };
             path: {
                 /**
-                 * @description The tree: its id, or its number
+                 * @description Id or number of the run
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
@@ -15986,7 +15986,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One page; or the whole tree as columns */
+            /** @description One page, or the whole run as columns */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -15996,7 +15996,7 @@ export interface operations {
                     "application/vnd.process-monitor.tree": number[];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16023,7 +16023,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16032,7 +16032,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is no longer kept */
+            /** @description The data has been deleted */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -16068,7 +16068,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much is read: again after `Retry-After` */
+            /** @description Too many large answers are being sent. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16114,7 +16114,7 @@ export interface operations {
                     "application/json": components["schemas"]["StatsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16195,7 +16195,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What was there last comes first */
+            /** @description The causes, most recent first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16204,7 +16204,7 @@ export interface operations {
                     "application/json": components["schemas"]["CausesPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16287,7 +16287,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The most frequent first */
+            /** @description The errors, most frequent first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16296,7 +16296,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorsPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16382,7 +16382,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The steps */
+            /** @description The outcomes in each step of the period */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16391,7 +16391,7 @@ export interface operations {
                     "application/json": components["schemas"]["StatsSeries"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16465,7 +16465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its version, and what it holds */
+            /** @description The version of the server, and the size of its data */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16519,7 +16519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store failed */
+            /** @description The database failed */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -16579,13 +16579,13 @@ export interface operations {
                 within?: number;
                 /**
                  * @description Also sends the number of firing alerts, the newest of them, and a version that increases with each change of an alert, a message, a
-                 *     hush, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
+                 *     silence, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
                  *     event and has no id.
                  */
                 alerts?: boolean;
             };
             header?: {
-                /** @description Goes on after this event */
+                /** @description Number of the last event that the client has received. The stream continues after it */
                 "Last-Event-ID"?: number | null;
             };
             path?: never;
@@ -16593,7 +16593,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description On `Upgrade: websocket` */
+            /** @description The connection is now a WebSocket, as requested by `Upgrade: websocket` */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -16609,7 +16609,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["StreamMessage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16636,7 +16636,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such tree */
+            /** @description The run does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16672,7 +16672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many read the stream: again after `Retry-After` */
+            /** @description Too many clients read the stream. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16692,7 +16692,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The tokens */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16710,7 +16710,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes a token or a login */
+            /** @description A token or a login is required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -16719,7 +16719,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes `admin` */
+            /** @description The scope `admin` is required */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -16789,7 +16789,7 @@ export interface operations {
                     "application/json": components["schemas"]["WorkersPage"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16860,7 +16860,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The worker
+                 * @description Id of the worker
                  * @example 5b0c00000000000000000000000000ff
                  */
                 id: components["schemas"]["WorkerId"];
@@ -16869,7 +16869,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it stands */
+            /** @description The worker */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16878,7 +16878,7 @@ export interface operations {
                     "application/json": components["schemas"]["Worker"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16905,7 +16905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16958,7 +16958,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The worker
+                 * @description Id of the worker
                  * @example 5b0c00000000000000000000000000ff
                  */
                 id: components["schemas"]["WorkerId"];
@@ -16967,7 +16967,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it stands */
+            /** @description The state of the channel */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16976,7 +16976,7 @@ export interface operations {
                     "application/json": components["schemas"]["WorkerChannel"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17003,7 +17003,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17057,12 +17057,12 @@ export interface operations {
                 methods?: string;
             };
             header: {
-                /** @description 32 to 128 letters and digits at random */
+                /** @description Secret of the worker for its channel: 32 to 128 random letters and digits */
                 "Monitor-Channel-Key": string;
             };
             path: {
                 /**
-                 * @description The worker, which has sent events
+                 * @description Id of the worker. The server must have accepted a batch from it
                  * @example 5b0c00000000000000000000000000ff
                  */
                 id: components["schemas"]["WorkerId"];
@@ -17071,7 +17071,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `event: open`, then `event: command` with this as `data` */
+            /** @description `event: open`, followed by an `event: command` for each order, with this object as its `data` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -17080,7 +17080,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["CommandOrder"];
                 };
             };
-            /** @description A parameter can't be read */
+            /** @description A parameter is invalid */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17098,7 +17098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is an agent's, and the token is not that agent's */
+            /** @description The worker is an agent, and the token does not belong to this agent */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -17107,7 +17107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such worker */
+            /** @description The worker does not exist */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17116,7 +17116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The channel belongs to another key */
+            /** @description The channel was opened with another key */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -17152,7 +17152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many channels are open: again after `Retry-After` */
+            /** @description Too many channels are open. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17172,7 +17172,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The server works */
+            /** @description The server stores and reads data */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -17226,7 +17226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It can't read its database */
+            /** @description The server can't read its database */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -17235,7 +17235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It stores no events now, and why */
+            /** @description The server can't store events at present, with the reason */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17309,7 +17309,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store failed */
+            /** @description The database failed */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -17338,7 +17338,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events are stored */
+            /** @description The server stores events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -17401,7 +17401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It stores no events now, and why */
+            /** @description The server can't store events at present, with the reason */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17427,7 +17427,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description `ExportLogsServiceResponse`: stored, but for what `partial_success` counts */
+            /** @description `ExportLogsServiceResponse`. All log records are stored except those counted in `partial_success` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -17436,7 +17436,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description No such request: `google.rpc.Status` */
+            /** @description The request is invalid (`google.rpc.Status`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17464,7 +17464,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too large: `google.rpc.Status` */
+            /** @description The body is too large (`google.rpc.Status`) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -17473,7 +17473,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description Another type or encoding than is read */
+            /** @description The content type or encoding is not supported */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -17509,7 +17509,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Busy or stopping: send it again after `Retry-After` */
+            /** @description The server is busy or stopping. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17536,7 +17536,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description `ExportTraceServiceResponse`: stored, but for what `partial_success` counts */
+            /** @description `ExportTraceServiceResponse`. All spans are stored except those counted in `partial_success` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -17545,7 +17545,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description No such request: `google.rpc.Status` */
+            /** @description The request is invalid (`google.rpc.Status`) */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17573,7 +17573,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too large: `google.rpc.Status` */
+            /** @description The body is too large (`google.rpc.Status`) */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -17582,7 +17582,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description Another type or encoding than is read */
+            /** @description The content type or encoding is not supported */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -17618,7 +17618,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Busy or stopping: send it again after `Retry-After` */
+            /** @description The server is busy or stopping. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
