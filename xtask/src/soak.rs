@@ -14,7 +14,7 @@ use crate::run::{cargo, command, step, target, workspace};
 /// Number of cases of a property test for each round, compared with 64 in `.cargo/config.toml`.
 const CASES: u32 = 256;
 /// Packages with property tests.
-const WITH_PROPERTIES: [&str; 11] = [
+const WITH_PROPERTIES: [&str; 12] = [
     "monitor-client",
     "monitor-core",
     "monitor-duration",

@@ -40,7 +40,7 @@ macro_rules! job_suite {
     };
 }
 
-/// Returns the request of a job with so many steps.
+/// Returns the request of a job with `steps` steps.
 pub fn request(name: &str, steps: usize) -> JobRequest {
     let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };
     JobRequest { name: Some(name.to_owned()), steps: vec![step; steps], ..JobRequest::default() }
