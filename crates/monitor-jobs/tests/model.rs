@@ -161,7 +161,9 @@ impl World {
             Event::Time(seconds, online) => {
                 self.now_us += seconds * 1_000_000;
                 let heard = self.contacts.iter_mut().filter(|(id, _)| online & (1 << **id) != 0);
-                heard.for_each(|(_, contact)| contact.last_us = self.now_us);
+                for (_, contact) in heard {
+                    contact.last_us = self.now_us;
+                }
             }
             Event::Report { host, step, back, what } => {
                 let (step, host) = (step % self.job.steps.len(), *host);
@@ -172,7 +174,9 @@ impl World {
                 let key = JobRunKey { job: 7, step: step as u64, host: id, attempt };
                 let told = JobReport { number: 1, key, at_us: self.now_us, event: report_event(*what) };
                 let changes = report(self.now_us, &self.job, &told);
-                changes.iter().for_each(|change| apply(&mut self.job, change));
+                for change in &changes {
+                    apply(&mut self.job, change);
+                }
                 if *back > 0 || run_was_never_ordered(&before, step, host) {
                     assert_eq!(self.job, before, "a report of an earlier attempt changes nothing");
                 }
@@ -183,7 +187,9 @@ impl World {
                 let operation = JobOperate { operation: OPERATIONS[*index], step_id: None, hosts: Vec::new() };
                 if let Ok(changes) = operate(self.now_us, &self.job, &operation) {
                     assert_ne!(changes, [], "an operation that is possible changes something");
-                    changes.iter().for_each(|change| apply(&mut self.job, change));
+                    for change in &changes {
+                        apply(&mut self.job, change);
+                    }
                 }
             }
         }
@@ -220,7 +226,9 @@ proptest! {
     ) {
         let mut world = World::new(job);
         world.plan();
-        events.iter().for_each(|event| world.happen(event));
+        for event in &events {
+            world.happen(event);
+        }
         // From now on all agents are silent, and a user continues whatever waits for a decision.
         for _ in 0..200 {
             if world.job.status.is_finished() {
