@@ -48,11 +48,11 @@ fn event() -> impl Strategy<Value = Event> {
 fn job() -> impl Strategy<Value = JobState> {
     let expression = prop_oneof![Just("1"), Just("2"), Just("1 +1"), Just("34%"), Just("1 *3")];
     let mode = prop_oneof![Just(RollingMode::PauseOnFailure), Just(RollingMode::Ignore), Just(RollingMode::Ask)];
-    let stop = proptest::option::of(prop_oneof![Just("1"), Just("50%")]);
-    let rolling = (expression, mode, stop, proptest::option::of(1..3u32)).prop_map(|(expression, mode, stop, parallel)| Rolling {
+    let limit = proptest::option::of(prop_oneof![Just("1"), Just("50%")]);
+    let rolling = (expression, mode, limit, proptest::option::of(1..3u32)).prop_map(|(expression, mode, limit, parallel)| Rolling {
         expression: expression.to_owned(),
         mode,
-        stop_after_failures: stop.map(str::to_owned),
+        stop_after_failures: limit.map(str::to_owned),
         parallel,
     });
     let targets = proptest::collection::vec(any::<bool>(), 0..6);
