@@ -17,6 +17,7 @@ use crate::forward::{self, Target};
 use crate::heartbeats;
 use crate::http::{Room, Tls, revoked};
 use crate::ingest::Ingest;
+use crate::jobs::Jobs;
 use crate::overdue;
 use crate::retention::{self, AgeClock, Keeper};
 #[cfg(target_os = "linux")]
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<Tls>,
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) commands: Arc<Commands>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) target: Option<Target>,
     /// Wakes the duty that deletes dropped runs.
     pub(crate) wake: Arc<Notify>,
@@ -68,6 +70,11 @@ pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
     duties.begin("commands", move |duty| {
         let commands = commands.clone();
         async move { commands.expire(&duty).await }
+    });
+    let jobs = parts.jobs.clone();
+    duties.begin("jobs", move |duty| {
+        let jobs = jobs.clone();
+        async move { jobs.run(&duty).await }
     });
     let of_forward = forward::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() };
     forward::begin(duties, parts.target.clone(), of_forward);

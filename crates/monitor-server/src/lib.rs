@@ -20,6 +20,7 @@ mod heartbeats;
 mod html;
 mod http;
 pub mod ingest;
+mod jobs;
 pub mod live;
 mod oidc;
 pub mod otlp;

@@ -24,6 +24,7 @@ use crate::duties::{Board, Duties, Duty};
 use crate::forward::{Target, TargetError};
 use crate::http::{self, App, Parts, Room, Tls, TlsError};
 use crate::ingest::{self, Ingest};
+use crate::jobs::{self, Jobs};
 use crate::live::Live;
 use crate::oidc::{Oidc, OidcError};
 use crate::retention::AgeClock;
@@ -41,6 +42,8 @@ pub struct Server {
     /// Clock for the ages of runs.
     ages: Arc<AgeClock>,
     commands: Arc<Commands>,
+    /// Databases and files of jobs on hosts.
+    jobs: jobs::Opened,
     /// Receiver that ended processes are forwarded to, as OTLP spans.
     target: Option<Target>,
     /// Cancelled when the server must stop.
@@ -163,6 +166,8 @@ impl Server {
         let allowed = config.commands.clone();
         let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels, allowed));
         let commands = Arc::new(opened.await??);
+        let (of_jobs, trees, times) = (config.jobs(), store.clone(), clock.clone());
+        let jobs = tokio::task::spawn_blocking(move || jobs::Opened::open(of_jobs, trees, &times)).await??;
         // On a full disk, return the part of the reserve that the start did not need, before other programs use the space.
         let of_store = store.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || of_store.look(true)).await? {
@@ -192,6 +197,7 @@ impl Server {
             oidc,
             ages,
             commands,
+            jobs,
             target,
             stopping,
             clock,
@@ -235,9 +241,10 @@ impl Server {
     async fn serve_until(self, shutdown: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = public_url(&self.config, self.tls.is_some());
-        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, target, stopping, clock, signal, board } =
+        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, jobs, target, stopping, clock, signal, board } =
             self;
         let ingest = Arc::new(ingest);
+        let jobs = Arc::new(Jobs::new(jobs, ingest.clone(), clock.clone(), stopping.clone()));
         let alerts = Arc::new(Alerts::new(alerts::Parts {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -258,6 +265,7 @@ impl Server {
             oidc,
             ages: ages.clone(),
             commands: commands.clone(),
+            jobs: jobs.clone(),
             alerts: alerts.clone(),
             board: board.clone(),
             stopping: stopping.clone(),
@@ -275,6 +283,7 @@ impl Server {
             tls: tls.clone(),
             alerts: alerts.clone(),
             commands,
+            jobs,
             target,
             wake: app.sweep.clone(),
             clock,

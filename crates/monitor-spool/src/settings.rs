@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Names of settings for other programs of this project, which may be set in the same environment.
-const OF_OTHERS: [&str; 42] = [
+const OF_OTHERS: [&str; 43] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -128,6 +128,7 @@ const OF_OTHERS: [&str; 42] = [
     "STEP",
     "PUBLISH_DIR",
     "LOG_DIR",
+    "JOB_OUTPUT_BYTES",
 ];
 
 /// Prefixes of such names, for groups with many settings.

@@ -20,6 +20,7 @@ mod host;
 mod ids;
 mod job;
 mod job_order;
+mod job_result;
 mod job_status;
 mod managed_host;
 mod method;
@@ -67,6 +68,7 @@ pub use job::{
     Language, PreviewedHost, Rolling, RollingMode, SecretSource, StepRequest, StepStarted, Targets,
 };
 pub use job_order::{JobKeys, JobOrder, JobOrders, JobReport, JobReportEvent, JobReports, JobRunKey, SignedJobOrder};
+pub use job_result::{HostMessage, JobResult, MessageLevel, OutputShape};
 pub use job_status::{HostStatus, JobStatus};
 pub use managed_host::{HostDefinition, HostReach, HostsChanged, HostsPut, ManagedHost, ManagedHosts};
 pub use method::{Argument, ArgumentKind, CHANGING_METHODS, Method, MethodGroup, MethodScope, READING_METHODS, SINGLE_METHODS};

@@ -104,6 +104,9 @@ settings! {
     mcp: Mcp = Mcp::Read, MCP;
     /// Number of log lines to keep from the start of each process, and the same number from the end; lines in between are only counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
+    /// Size of the output to keep of each run of a job on a host, half from the start and half from the end; the bytes in between are only
+    /// counted
+    job_output_bytes: usize = 10 << 20, BYTES;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted
@@ -287,6 +290,12 @@ impl Config {
     pub fn keeps(&self) -> Retention {
         let (age, failed_age) = (self.retention_age, self.retention_failed_age);
         Retention::new(self.retention.clone(), age, failed_age, self.retention_count, self.retention_size)
+    }
+
+    /// Returns the settings of jobs. A job is kept as long as the runs with the longest age.
+    pub(crate) fn jobs(&self) -> crate::jobs::Settings {
+        let age = self.retention_age.map(|age| age.max(self.retention_failed_age.unwrap_or_default()));
+        crate::jobs::Settings { data: self.data.clone(), output_bytes: self.job_output_bytes as u64, age }
     }
 
     /// Returns the limits on the log of events.

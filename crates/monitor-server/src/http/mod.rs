@@ -20,6 +20,8 @@ mod export;
 mod guard;
 mod health;
 mod heartbeats;
+mod hosts;
+mod jobs;
 mod login;
 mod logs;
 mod mcp;
@@ -74,6 +76,7 @@ use crate::commands::Commands;
 use crate::config::Config;
 use crate::duties::Board;
 use crate::ingest::Ingest;
+use crate::jobs::Jobs;
 use crate::live::Live;
 use crate::oidc::Oidc;
 use crate::retention::AgeClock;
@@ -133,6 +136,8 @@ pub(crate) struct Shared {
     ages: Arc<AgeClock>,
     /// Commands to workers.
     commands: Arc<Commands>,
+    /// Jobs on hosts.
+    jobs: Arc<Jobs>,
     /// Decisions about alerts.
     alerts: Arc<Alerts>,
     /// Notifies agents that wait for changes of their batch tasks.
@@ -154,6 +159,7 @@ pub(crate) struct Parts {
     pub(crate) oidc: Option<Oidc>,
     pub(crate) ages: Arc<AgeClock>,
     pub(crate) commands: Arc<Commands>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) board: Board,
     pub(crate) stopping: CancellationToken,
@@ -162,7 +168,7 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, store, ingest, live, access, oidc, ages, commands, alerts, board, stopping, clock } = parts;
+        let Parts { config, store, ingest, live, access, oidc, ages, commands, jobs, alerts, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let otlp = Arc::new(crate::otlp::Receiver::new(crate::otlp::Receiver::PROGRAM, clock.clone()));
@@ -199,6 +205,7 @@ impl App {
             exporting,
             ages,
             commands,
+            jobs,
             alerts,
             books: watch::Sender::new(()),
             board,
@@ -286,8 +293,8 @@ impl App {
 
 /// Returns all routes, each with the scope it requires.
 fn routes() -> Routes {
-    const LISTS: [fn(Routes) -> Routes; 9] =
-        [events_of_programs, trees, queues, workers, batch_tasks, heartbeats_and_alerts, figures, about, pages];
+    const LISTS: [fn(Routes) -> Routes; 10] =
+        [events_of_programs, trees, queues, workers, batch_tasks, jobs_on_hosts, heartbeats_and_alerts, figures, about, pages];
     let routes = LISTS.into_iter().fold(Routes::new(openapi::Api::openapi()), |routes, add| add(routes));
     // The page's files contain no data, so they need no scope.
     monitor_web::paths().fold(routes, |routes, path| routes.hidden(PUBLIC, MethodFilter::GET, &format!("/{path}"), page::get_asset))
@@ -373,6 +380,27 @@ fn batch_tasks(routes: Routes) -> Routes {
         .add(READ, routes!(batch::pause::get_agents))
         .add(change(Scope::Operate, "pause an agent"), routes!(batch::pause::post_agent_pause))
         .add(change(Scope::Operate, "resume an agent"), routes!(batch::pause::post_agent_resume))
+}
+
+fn jobs_on_hosts(routes: Routes) -> Routes {
+    routes
+        .add(READ, routes!(hosts::get_hosts))
+        .add(change(Scope::Admin, "add or change hosts"), routes!(hosts::put_hosts))
+        .add(change(Scope::Admin, "remove a host"), routes!(hosts::delete_host))
+        .add(READ, routes!(jobs::list::get_jobs))
+        .add(change(Scope::Admin, "start a job"), routes!(jobs::change::post_job))
+        // The public keys are no secret, and an agent needs them before it has a token.
+        .add(PUBLIC, routes!(jobs::key::get_key))
+        .add(change(Scope::Admin, "replace the key of jobs"), routes!(jobs::key::post_key))
+        .add(READ, routes!(jobs::list::get_job))
+        .add(READ, routes!(jobs::list::get_job_hosts))
+        .add(READ, routes!(jobs::output::get_output))
+        .add(READ, routes!(jobs::result::get_result))
+        .add(READ, routes!(jobs::list::get_wait))
+        .add(change(Scope::Admin, "operate a job"), routes!(jobs::change::post_operate))
+        .add(AGENT, routes!(jobs::agents::get_orders))
+        .add(AGENT, routes!(jobs::agents::post_reports))
+        .add(AGENT, routes!(jobs::agents::post_output))
 }
 
 fn heartbeats_and_alerts(routes: Routes) -> Routes {

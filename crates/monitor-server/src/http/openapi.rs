@@ -28,6 +28,7 @@ use crate::access::Scope;
         (name = "queues", description = "Tasks of queues"),
         (name = "workers", description = "Who reports"),
         (name = "batch tasks", description = "Tasks that agents run by rules of time, and their runs"),
+        (name = "jobs", description = "Scripts on many hosts, and the hosts"),
         (name = "alerts", description = "Who is told of what, and why"),
         (name = "heartbeats", description = "Jobs that run elsewhere, and tell that they ran by `GET`, `HEAD` or `POST /ping/KEY`"),
         (name = "commands", description = "What is asked of workers, and what they answer"),
@@ -39,6 +40,7 @@ use crate::access::Scope;
         Problem,
         StreamMessage,
         super::roots::Sort,
+        super::jobs::list::JobsState,
         super::export::ExportFormat, super::logs::Level,
         super::logs::LogOrder,
         monitor_wire::AlertWebhook,
@@ -197,6 +199,10 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
             parameter["schema"]["pattern"] = CHANNEL_KEY.into();
         } else if parameter["name"] == "name" && parameter["in"] == "path" {
             parameter["example"] = if path.contains("/agents/") { "db-1" } else { "gold" }.into();
+        } else if parameter["name"] == "id" && parameter["schema"]["type"] == "integer" {
+            parameter["example"] = 7.into();
+        } else if parameter["name"] == "host" && parameter["in"] == "path" {
+            parameter["example"] = "web-1".into();
         } else if parameter["name"] == "id" {
             let is_worker = path.contains("/workers/");
             parameter["example"] = if is_worker { "5b0c00000000000000000000000000ff" } else { "a3ce929d0e0e4736" }.into();

@@ -117,6 +117,14 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::commands::CommandsParams>(query);
     read::<super::commands::OrdersParams>(query);
     read::<super::export::ExportParams>(query);
+    read::<super::jobs::agents::JobOrdersParams>(query);
+    read::<super::jobs::agents::JobOutputParams>(query);
+    read::<super::jobs::change::StartParams>(query);
+    read::<super::jobs::list::JobHostsParams>(query);
+    read::<super::jobs::list::JobsParams>(query);
+    read::<super::jobs::list::WaitParams>(query);
+    read::<super::jobs::output::OutputParams>(query);
+    read::<super::jobs::result::JobResultParams>(query);
     read::<super::pins::DeleteParams>(query);
     read::<super::logs::LogsParams>(query);
     read::<super::me::AuditParams>(query);

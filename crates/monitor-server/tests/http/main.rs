@@ -10,6 +10,7 @@ mod deep;
 mod doctor;
 mod guard;
 mod heartbeats;
+mod jobs;
 mod lifecycle;
 mod logs;
 mod metrics;

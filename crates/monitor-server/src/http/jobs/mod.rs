@@ -1,0 +1,56 @@
+//! Jobs on many hosts: `/api/v1/jobs`, and the routes of agents for their orders.
+
+pub(super) mod agents;
+pub(super) mod change;
+pub(super) mod key;
+pub(super) mod list;
+pub(super) mod output;
+pub(super) mod result;
+
+use monitor_jobs::JobState;
+use monitor_store::StoreError;
+use monitor_wire::{JobStatus, Problem};
+use utoipa::IntoResponses;
+
+use super::problem::ApiError;
+use crate::jobs::JobError;
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Request(_) => Self::Body { detail: error.to_string() },
+            JobError::NoJob(_) => Self::Missing { detail: error.to_string() },
+            JobError::Refused(detail) | JobError::Misplaced(detail) => Self::Conflict { detail },
+            JobError::OtherHost(detail) => Self::Forbidden { detail },
+            JobError::Output(source) => {
+                Self::Store(StoreError::Disk { action: "read or write output in", path: "job-output".into(), source })
+            }
+            JobError::Store(error) => error.into(),
+            JobError::Ingest(error) => error.into(),
+            JobError::Broken(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Error responses of routes about a job.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers")]
+enum NoJob {
+    #[response(status = 400, description = "A parameter can't be read", content_type = "application/problem+json")]
+    Unreadable(Problem),
+    #[response(status = 404, description = "No such job", content_type = "application/problem+json")]
+    Missing(Problem),
+}
+
+/// Returns the position of a step: the one with this number, or otherwise the last one that has begun.
+fn step_of(job: &JobState, id: Option<u64>) -> Result<usize, ApiError> {
+    let has_begun = |status: JobStatus| ![JobStatus::WAITING, JobStatus::DISCARDED].contains(&status);
+    match id {
+        None => Ok(job.steps.iter().rposition(|step| has_begun(step.status)).unwrap_or(0)),
+        Some(id) => job.steps.iter().position(|step| step.id == id).ok_or_else(|| {
+            let ids: Vec<_> = job.steps.iter().map(|step| step.id.to_string()).collect();
+            let detail = format!("parameter `step`: job {} has no step {id}; it has {}", job.id, ids.join(", "));
+            ApiError::Parameter { name: "step".to_owned(), detail }
+        }),
+    }
+}

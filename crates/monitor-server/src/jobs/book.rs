@@ -1,0 +1,192 @@
+//! Open jobs in memory, their orders to agents, and the agents' contacts.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use monitor_jobs::{Contact, Contacts, Directive, JobState, Target, Transition, apply};
+use monitor_wire::JobRunKey;
+use tokio::sync::watch;
+
+/// Open jobs, the agents, and the messages for them.
+#[derive(Default)]
+pub(super) struct Book {
+    /// True once the open jobs were read from the store.
+    pub(super) is_loaded: bool,
+    jobs: HashMap<u64, Open>,
+    agents: HashMap<String, Agent>,
+    /// Names of agents that are known to be hosts.
+    hosts: HashSet<String>,
+}
+
+/// An open job.
+struct Open {
+    state: JobState,
+    /// Time of the next plan.
+    due_us: Option<u64>,
+    /// Messages for agents, with the positions of their hosts.
+    messages: BTreeMap<JobRunKey, (Message, usize)>,
+}
+
+/// A message to an agent about a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    Run,
+    Stop,
+}
+
+/// An agent that has connected, or that has messages.
+#[derive(Default)]
+struct Agent {
+    /// True if the agent has ever connected.
+    is_known: bool,
+    last_us: Option<u64>,
+    /// Messages, with the time at which each was sent last.
+    messages: BTreeMap<JobRunKey, (Message, Option<Duration>)>,
+    changed: watch::Sender<()>,
+}
+
+/// Messages for an agent.
+pub(super) struct Mail {
+    pub(super) messages: Vec<(JobRunKey, Message)>,
+    /// Time at which the next message is repeated.
+    pub(super) repeat: Option<Duration>,
+    pub(super) changed: watch::Receiver<()>,
+}
+
+impl Book {
+    /// Adds a job that is open, to be planned at once.
+    pub(super) fn open(&mut self, state: JobState) {
+        for (target, run) in state.steps.iter().flat_map(|step| state.targets.iter().zip(&step.hosts)) {
+            if run.accepted_us.is_some() {
+                self.agents.entry(target.name.clone()).or_default().is_known = true;
+            }
+        }
+        self.jobs.entry(state.id).or_insert(Open { state, due_us: Some(0), messages: BTreeMap::new() });
+    }
+
+    /// Notes that an agent has connected, now or earlier.
+    pub(super) fn know(&mut self, agent: String) {
+        self.agents.entry(agent).or_default().is_known = true;
+    }
+
+    pub(super) fn job(&self, id: u64) -> Option<&JobState> {
+        self.jobs.get(&id).map(|open| &open.state)
+    }
+
+    /// Returns whether a job in memory is open. None if it is not in memory.
+    pub(super) fn is_open(&self, id: u64) -> Option<bool> {
+        self.job(id).map(|job| !job.status.is_finished())
+    }
+
+    /// Applies changes that were stored. The job is to be planned at once.
+    pub(super) fn apply(&mut self, id: u64, changes: &[Transition]) {
+        if let Some(open) = self.jobs.get_mut(&id) {
+            changes.iter().for_each(|change| apply(&mut open.state, change));
+            open.due_us = Some(0);
+        }
+    }
+
+    /// Removes a job from memory, with its messages.
+    pub(super) fn close(&mut self, id: u64) {
+        self.send(id, &[], None);
+        self.jobs.remove(&id);
+    }
+
+    /// Returns the numbers of the jobs that have ended.
+    pub(super) fn ended(&self) -> Vec<u64> {
+        self.jobs.iter().filter(|(_, open)| open.state.status.is_finished()).map(|(id, _)| *id).collect()
+    }
+
+    /// Returns the numbers of the jobs that are to be planned, ascending.
+    pub(super) fn due(&self, now_us: u64) -> Vec<u64> {
+        let mut due: Vec<_> =
+            self.jobs.iter().filter(|(_, open)| open.due_us.is_some_and(|due| due <= now_us)).map(|(id, _)| *id).collect();
+        due.sort_unstable();
+        due
+    }
+
+    /// Returns the time of the next plan.
+    pub(super) fn next_us(&self) -> Option<u64> {
+        self.jobs.values().filter_map(|open| open.due_us).min()
+    }
+
+    /// Replaces the messages of a job and the time of its next plan.
+    pub(super) fn send(&mut self, id: u64, directives: &[Directive], due_us: Option<u64>) {
+        let Some(open) = self.jobs.get_mut(&id) else { return };
+        open.due_us = due_us;
+        let places: HashMap<u64, usize> =
+            open.state.targets.iter().enumerate().filter_map(|(place, target)| Some((target.host_id?, place))).collect();
+        let message = |directive: &Directive| {
+            let (key, message) = match directive {
+                Directive::Run(key) => (*key, Message::Run),
+                Directive::Stop(key) => (*key, Message::Stop),
+            };
+            Some((key, (message, *places.get(&key.host)?)))
+        };
+        let new: BTreeMap<_, _> = directives.iter().filter_map(message).collect();
+        for (key, (message, place)) in &open.messages {
+            if new.get(key).is_none_or(|(new, _)| new != message)
+                && let Some(agent) = self.agents.get_mut(&open.state.targets[*place].name)
+            {
+                agent.messages.remove(key);
+            }
+        }
+        for (key, (message, place)) in &new {
+            if open.messages.get(key).is_none_or(|(old, _)| old != message) {
+                let agent = self.agents.entry(open.state.targets[*place].name.clone()).or_default();
+                agent.messages.insert(*key, (*message, None));
+                agent.changed.send_replace(());
+            }
+        }
+        open.messages = new;
+    }
+
+    /// Returns the contacts with the agents of hosts. An agent that has connected before counts from the start of the server on.
+    pub(super) fn contacts(&self, targets: &[Target], started_us: u64) -> Contacts {
+        let contact = |target: &Target| {
+            let agent = self.agents.get(&target.name).filter(|agent| agent.is_known)?;
+            Some((target.host_id?, Contact { has_agent: true, last_us: agent.last_us.unwrap_or(0).max(started_us) }))
+        };
+        targets.iter().filter_map(contact).collect()
+    }
+
+    pub(super) fn last_contact(&self, agent: &str) -> Option<u64> {
+        self.agents.get(agent)?.last_us
+    }
+
+    /// Notes contact with an agent. Jobs are planned again if the agent had been silent.
+    pub(super) fn meet(&mut self, agent: &str, now_us: u64) {
+        let met = self.agents.entry(agent.to_owned()).or_default();
+        let was_silent = met.last_us.is_none_or(|last| now_us.saturating_sub(last) > monitor_jobs::CONTACT_US);
+        (met.is_known, met.last_us) = (true, Some(now_us));
+        if was_silent {
+            self.jobs.values_mut().for_each(|open| open.due_us = Some(0));
+        }
+    }
+
+    /// Returns whether the agent is known to be a host.
+    pub(super) fn is_host(&self, agent: &str) -> bool {
+        self.hosts.contains(agent)
+    }
+
+    pub(super) fn add_host(&mut self, agent: String) {
+        self.hosts.insert(agent);
+    }
+
+    pub(super) fn forget_hosts(&mut self) {
+        self.hosts.clear();
+    }
+
+    /// Returns up to `most` messages for an agent, none that was sent less than `pause` ago. Notes them as sent.
+    pub(super) fn mail(&mut self, agent: &str, most: usize, now: Duration, pause: Duration) -> Mail {
+        let agent = self.agents.entry(agent.to_owned()).or_default();
+        let is_due = |sent: &Option<Duration>| sent.is_none_or(|sent| sent + pause <= now);
+        let mut messages = Vec::new();
+        for (key, (message, sent)) in agent.messages.iter_mut().filter(|(_, (_, sent))| is_due(sent)).take(most) {
+            *sent = Some(now);
+            messages.push((*key, *message));
+        }
+        let repeat = agent.messages.values().filter_map(|(_, sent)| *sent).min().map(|sent| sent + pause);
+        Mail { messages, repeat, changed: agent.changed.subscribe() }
+    }
+}

@@ -1,0 +1,294 @@
+//! Jobs on many hosts: the hosts, the states of open jobs, and the engine that decides what happens next.
+//!
+//! Every change is stored before anything follows from it. Orders to agents are kept in memory only, because [`monitor_jobs::plan`] repeats them
+//! until the agent has reported.
+
+mod book;
+mod engine;
+mod error;
+mod ids;
+mod orders;
+mod output;
+mod record;
+mod shown;
+mod signing;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_jobs::{JobState, Target};
+use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
+use monitor_store_sqlite::SqliteJobs;
+use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::book::Book;
+pub(crate) use self::error::JobError;
+use self::output::Outputs;
+use self::record::Recorder;
+pub(crate) use self::shown::{shown, shown_row};
+use self::signing::Keys;
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+
+/// Time in microseconds within which requests with the same id start one job: a day.
+const REQUEST_US: u64 = 86_400_000_000;
+/// Maximum number of hosts.
+pub(crate) const MOST_HOSTS: usize = 100_000;
+
+/// Hosts and jobs of a server.
+pub(crate) struct Jobs {
+    jobs: Arc<dyn JobStore>,
+    /// The store of trees, which knows the agents that have connected.
+    trees: Arc<dyn Store>,
+    ingest: Arc<Ingest>,
+    recorder: Arc<Recorder>,
+    outputs: Outputs,
+    settings: Settings,
+    clock: Clock,
+    started_us: u64,
+    stopping: CancellationToken,
+    keys: Mutex<Keys>,
+    /// Open jobs, and the orders to agents. Whoever changes a job holds it, so that changes don't overtake each other.
+    book: tokio::sync::Mutex<Book>,
+    /// Wakes the engine.
+    wake: Notify,
+    /// Notifies clients that wait for the end of a job.
+    changed: watch::Sender<()>,
+}
+
+/// Settings of jobs.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Data folder.
+    pub(crate) data: PathBuf,
+    /// Most bytes of output to keep of each run.
+    pub(crate) output_bytes: u64,
+    /// Time after its end at which a job is removed. None to keep all jobs.
+    pub(crate) age: Option<Duration>,
+}
+
+/// The databases and files of jobs, open.
+pub(crate) struct Opened {
+    jobs: Arc<dyn JobStore>,
+    recorder: Recorder,
+    keys: Keys,
+    trees: Arc<dyn Store>,
+    settings: Settings,
+}
+
+impl Opened {
+    /// Opens the database of jobs and creates the key. This blocks.
+    pub(crate) fn open(settings: Settings, trees: Arc<dyn Store>, clock: &Clock) -> Result<Self, StoreError> {
+        let is_new = !settings.data.join("jobs.db").exists();
+        let jobs: Arc<dyn JobStore> = Arc::new(SqliteJobs::open(&settings.data)?);
+        let recorder = Recorder::open(&settings.data, is_new, trees.clone(), jobs.clone())?;
+        let keys = Keys::open(&settings.data, clock.wall_us())?;
+        Ok(Self { jobs, recorder, keys, trees, settings })
+    }
+}
+
+impl Jobs {
+    pub(crate) fn new(opened: Opened, ingest: Arc<Ingest>, clock: Clock, stopping: CancellationToken) -> Self {
+        let Opened { jobs, recorder, keys, trees, settings } = opened;
+        Self {
+            jobs,
+            trees,
+            ingest,
+            recorder: Arc::new(recorder),
+            outputs: Outputs::new(&settings.data, settings.output_bytes),
+            settings,
+            started_us: clock.wall_us(),
+            clock,
+            stopping,
+            keys: Mutex::new(keys),
+            book: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Queries or changes the store on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, JobError> {
+        let jobs = self.jobs.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&*jobs)).await??)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the public keys that orders are signed with.
+    pub(crate) fn public_keys(&self) -> JobKeys {
+        JobKeys { keys: self.keys().public(self.clock.wall_us()) }
+    }
+
+    /// Replaces the key that orders are signed with. The former key remains valid for a day.
+    pub(crate) fn rotate_key(&self) -> Result<JobKeys, StoreError> {
+        let now_us = self.clock.wall_us();
+        let mut keys = self.keys();
+        keys.rotate(now_us)?;
+        Ok(JobKeys { keys: keys.public(now_us) })
+    }
+
+    /// Returns all hosts by name.
+    pub(crate) async fn hosts(&self) -> Result<Vec<ManagedHost>, JobError> {
+        let rows = self.ask(|jobs| jobs.hosts()).await?;
+        let (now_us, book) = (self.clock.wall_us(), self.book.lock().await);
+        let managed = |HostRow { id, definition, created_us }: HostRow| {
+            let last_contact_us = book.last_contact(&definition.name);
+            let is_online = last_contact_us.is_some_and(|last| now_us.saturating_sub(last) <= monitor_jobs::CONTACT_US);
+            ManagedHost { id, definition, is_online, last_contact_us, created_us }
+        };
+        Ok(rows.into_iter().map(managed).collect())
+    }
+
+    /// Adds hosts, or changes the settings of those with the same names. Returns for each whether it was added.
+    pub(crate) async fn put_hosts(&self, definitions: Vec<HostDefinition>) -> Result<Vec<bool>, JobError> {
+        let now_us = self.clock.wall_us();
+        let put = move |jobs: &dyn JobStore| definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect();
+        self.ask(put).await
+    }
+
+    /// Removes a host. Returns false if there is none.
+    pub(crate) async fn remove_host(&self, id: u64) -> Result<bool, JobError> {
+        let mut book = self.book.lock().await;
+        let is_removed = self.ask(move |jobs| jobs.remove_host(id)).await?;
+        // An agent that connects adds its host again.
+        book.forget_hosts();
+        Ok(is_removed)
+    }
+
+    /// Checks a request and selects its hosts. The request gets its defaults.
+    async fn select(&self, request: &mut JobRequest) -> Result<Vec<Target>, JobError> {
+        let mut mistakes = monitor_jobs::check(request).err().unwrap_or_default();
+        if request.callback_url.is_some() {
+            mistakes
+                .push("callback_url: this server sends no callbacks: leave it out, and wait with GET /api/v1/jobs/{id}/wait".to_owned());
+        }
+        let rows = self.ask(|jobs| jobs.hosts()).await?;
+        let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
+        match monitor_jobs::select(&request.targets, &hosts) {
+            Ok(targets) if mistakes.is_empty() => Ok(targets),
+            Ok(_) => Err(JobError::Request(mistakes)),
+            Err(more) => Err(JobError::Request(mistakes.into_iter().chain(more).collect())),
+        }
+    }
+
+    /// Returns what a request would do.
+    pub(crate) async fn preview(&self, mut request: JobRequest) -> Result<JobPreview, JobError> {
+        let targets = self.select(&mut request).await?;
+        let mut book = self.book.lock().await;
+        self.load(&mut book).await?;
+        let contacts = book.contacts(&targets, self.started_us);
+        Ok(monitor_jobs::preview(self.clock.wall_us(), &targets, request.rolling.as_ref(), &contacts))
+    }
+
+    /// Starts a job, or returns the one that an earlier request with the same id has started.
+    pub(crate) async fn start(&self, mut request: JobRequest, by: String) -> Result<JobStarted, JobError> {
+        let targets = self.select(&mut request).await?;
+        let created_us = self.clock.wall_us();
+        let new = NewJob { request, by, targets, created_us };
+        let mut book = self.book.lock().await;
+        self.load(&mut book).await?;
+        let (job, is_new) = self.ask(move |jobs| jobs.add_job(&new, created_us.saturating_sub(REQUEST_US))).await?;
+        let steps = job.steps.iter().zip(&job.request.steps);
+        let started = JobStarted {
+            job_id: job.id,
+            root_id: ids::root_of(&job).to_string(),
+            steps: steps.map(|(step, request)| StepStarted { step_id: step.id, name: request.name.clone().unwrap_or_default() }).collect(),
+            is_repeated: !is_new,
+        };
+        if is_new {
+            book.open(job);
+            self.wake.notify_one();
+        }
+        Ok(started)
+    }
+
+    /// Returns a job.
+    pub(crate) async fn job(&self, id: u64) -> Result<JobState, JobError> {
+        self.ask(move |jobs| jobs.job(id)).await?.ok_or(JobError::NoJob(id))
+    }
+
+    /// Returns a page of jobs.
+    pub(crate) async fn list(&self, query: JobsQuery) -> Result<Vec<JobRow>, JobError> {
+        self.ask(move |jobs| jobs.jobs(&query)).await
+    }
+
+    /// Returns a page of the hosts of a job, each with its position.
+    pub(crate) async fn job_hosts(&self, query: JobHostsQuery) -> Result<Vec<(u64, JobHost)>, JobError> {
+        let outputs = self.outputs.clone();
+        self.ask(move |jobs| {
+            let rows = jobs.job_hosts(&query)?;
+            Ok(rows.into_iter().map(|(place, row)| (place, host_shown(&outputs, query.job, row))).collect())
+        })
+        .await
+    }
+
+    /// Returns up to `limit` bytes of a run's output from an offset on, and its total number of bytes.
+    pub(crate) async fn output(&self, key: JobRunKey, offset: u64, limit: u64) -> Result<(Vec<u8>, u64), JobError> {
+        let outputs = self.outputs.clone();
+        let read = tokio::task::spawn_blocking(move || outputs.read(&key, offset, limit));
+        read.await?.map_err(JobError::Output)
+    }
+
+    /// Waits until a job has ended, at most for this time.
+    pub(crate) async fn wait(&self, id: u64, wait: Duration) -> Result<JobState, JobError> {
+        let patience = self.clock.sleep(wait);
+        tokio::pin!(patience);
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let is_open = self.book.lock().await.is_open(id);
+            if is_open != Some(true) {
+                let job = self.job(id).await?;
+                if job.status.is_finished() {
+                    return Ok(job);
+                }
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = &mut patience => return self.job(id).await,
+                () = self.stopping.cancelled() => return self.job(id).await,
+            }
+        }
+    }
+
+    /// Carries out an operation of a user.
+    pub(crate) async fn operate(&self, id: u64, operate: JobOperate) -> Result<JobState, JobError> {
+        let mut book = self.book.lock().await;
+        self.load(&mut book).await?;
+        let job = self.open(&mut book, id).await?;
+        let changes = monitor_jobs::operate(self.clock.wall_us(), job, &operate).map_err(|refusal| JobError::Refused(refusal.0))?;
+        self.change(&mut book, id, changes).await?;
+        self.wake.notify_one();
+        book.job(id).cloned().ok_or(JobError::NoJob(id))
+    }
+}
+
+/// Returns a host of a job as a type of the API.
+fn host_shown(outputs: &Outputs, job: u64, JobHostRow { step_id, target, run }: JobHostRow) -> JobHost {
+    let key = target.host_id.map(|host| JobRunKey { job, step: step_id, host, attempt: run.attempt });
+    JobHost {
+        step_id,
+        host_id: target.host_id,
+        name: target.name,
+        ip: target.ip,
+        cloud_id: target.cloud_id,
+        status: run.status,
+        attempt: run.attempt,
+        exit_code: run.exit_code,
+        tag: run.tag,
+        reason: run.reason,
+        started_us: run.started_us,
+        ended_us: run.ended_us,
+        output_bytes: key.map_or(0, |key| outputs.length(&key)),
+        omitted_bytes: run.omitted_bytes,
+    }
+}

@@ -1,0 +1,159 @@
+//! Messages between the server and the agents of hosts: orders, reports and output.
+
+use std::time::Duration;
+
+use monitor_jobs::{JobState, ORDER_TTL_US, timeout_s};
+use monitor_wire::{HostDefinition, JobOrder, JobOrders, JobReport, JobRunKey, SignedJobOrder};
+
+use super::book::{Book, Message};
+use super::output::Unwritten;
+use super::{JobError, Jobs, ids};
+
+/// Longest time that a request for orders waits. A waiting agent counts as connected from its last request, so it must be less than the time
+/// after which an agent counts as lost.
+const LONGEST_WAIT: Duration = Duration::from_micros(monitor_jobs::HEARTBEAT_US);
+/// Pause before a message that the agent has not answered is sent again.
+const REPEAT: Duration = Duration::from_secs(5);
+/// Most messages in an answer.
+const MOST_MESSAGES: usize = 32;
+
+impl Jobs {
+    /// Returns the orders for an agent. Waits until there are some, at most for this time.
+    pub(crate) async fn orders(&self, agent: &str, wait: Duration) -> Result<JobOrders, JobError> {
+        let until = self.clock.running() + wait.min(LONGEST_WAIT);
+        self.meet(agent).await?;
+        loop {
+            let now = self.clock.running();
+            let (orders, mail) = {
+                let mut book = self.book.lock().await;
+                let mail = book.mail(agent, MOST_MESSAGES, now, REPEAT);
+                (self.signed(&book, agent, &mail.messages), mail)
+            };
+            if !mail.messages.is_empty() || now >= until {
+                return Ok(orders);
+            }
+            let mut changed = mail.changed;
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = self.clock.sleep_until(mail.repeat.map_or(until, |repeat| repeat.min(until))) => {}
+                () = self.stopping.cancelled() => return Ok(JobOrders::default()),
+            }
+        }
+    }
+
+    /// Notes that an agent is connected, and makes it a host if it isn't one.
+    async fn meet(&self, agent: &str) -> Result<(), JobError> {
+        let (mut book, now_us) = (self.book.lock().await, self.clock.wall_us());
+        self.load(&mut book).await?;
+        if !book.is_host(agent) {
+            let name = agent.to_owned();
+            let add = move |jobs: &dyn monitor_store::JobStore| {
+                if !jobs.hosts()?.iter().any(|host| host.definition.name == name) {
+                    jobs.put_host(&HostDefinition { name, ..HostDefinition::default() }, now_us)?;
+                }
+                Ok(())
+            };
+            self.ask(add).await?;
+            book.add_host(agent.to_owned());
+        }
+        book.meet(agent, now_us);
+        if book.next_us() == Some(0) {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    fn signed(&self, book: &Book, agent: &str, messages: &[(JobRunKey, Message)]) -> JobOrders {
+        let mut orders = JobOrders::default();
+        for (key, message) in messages {
+            match message {
+                Message::Stop => orders.stops.push(*key),
+                Message::Run => orders.orders.extend(book.job(key.job).and_then(|job| self.order(job, agent, *key))),
+            }
+        }
+        orders
+    }
+
+    /// Returns the signed order of a run.
+    fn order(&self, job: &JobState, agent: &str, key: JobRunKey) -> Option<SignedJobOrder> {
+        let step = job.steps.iter().position(|step| step.id == key.step)?;
+        let host = job.targets.iter().position(|target| target.host_id == Some(key.host))?;
+        let (request, root) = (job.request.steps.get(step)?.clone(), ids::root_of(job));
+        let order = JobOrder {
+            key,
+            agent: agent.to_owned(),
+            name: job.request.name.clone().unwrap_or_default(),
+            timeout_s: timeout_s(&request),
+            script: request.script,
+            language: request.language,
+            args: request.args,
+            env: request.env,
+            secrets: request.secrets,
+            is_param_sensitive: request.is_param_sensitive,
+            account: job.request.account.clone(),
+            output_bytes: self.settings.output_bytes,
+            root_id: root.to_string(),
+            process_id: ids::host(root, key.step, &job.targets[host]).to_string(),
+            by: job.by.clone(),
+            issued_us: self.clock.wall_us(),
+            expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
+        };
+        let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
+        let signature = self.keys().sign(&order);
+        Some(SignedJobOrder { order, signature })
+    }
+
+    /// Applies the reports of an agent. They are stored when this returns.
+    pub(crate) async fn report(&self, agent: &str, reports: &[JobReport]) -> Result<(), JobError> {
+        self.meet(agent).await?;
+        let mut book = self.book.lock().await;
+        for report in reports {
+            let job = match self.open(&mut book, report.key.job).await {
+                Ok(job) => job,
+                // The job was removed, so nothing depends on its reports.
+                Err(JobError::NoJob(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            check_host(job, agent, &report.key)?;
+            let changes = monitor_jobs::report(self.clock.wall_us(), job, report);
+            self.change(&mut book, report.key.job, changes).await?;
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Stores a part of the output of a run. It is stored durably when this returns.
+    pub(crate) async fn put_output(&self, agent: &str, key: JobRunKey, offset: u64, bytes: Vec<u8>) -> Result<(), JobError> {
+        {
+            let mut book = self.book.lock().await;
+            self.load(&mut book).await?;
+            let job = self.open(&mut book, key.job).await?;
+            check_host(job, agent, &key)?;
+        }
+        let outputs = self.outputs.clone();
+        let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;
+        written.map_err(|unwritten| match unwritten {
+            Unwritten::Gap(length) => JobError::Misplaced(format!(
+                "offset: {offset} is after the end of the output: {length} bytes are stored, send the next ones"
+            )),
+            Unwritten::TooLong(most) => JobError::Misplaced(format!("offset: the output would have more than {most} bytes: shorten it")),
+            Unwritten::Disk(error) => JobError::Output(error),
+        })
+    }
+}
+
+/// Checks that a run is one of the agent's own host, and that it was ordered.
+fn check_host(job: &JobState, agent: &str, key: &JobRunKey) -> Result<(), JobError> {
+    let place = job.targets.iter().position(|target| target.host_id == Some(key.host));
+    let is_own = place.is_some_and(|place| job.targets[place].name == agent);
+    let step = job.steps.iter().find(|step| step.id == key.step);
+    let run = place.zip(step).and_then(|(place, step)| step.hosts.get(place));
+    let was_ordered = run.is_some_and(|run| (1..=run.attempt).contains(&key.attempt) && run.ordered_us.is_some());
+    if is_own && was_ordered {
+        return Ok(());
+    }
+    let why =
+        format!("{} is no run of the host of agent {agent:?}: an agent reports only about runs that it was ordered to start", key.run_id());
+    tracing::warn!(agent, run = key.run_id(), "refused a report about a run that the agent was not ordered to start");
+    Err(JobError::OtherHost(why))
+}

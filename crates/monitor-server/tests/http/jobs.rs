@@ -1,0 +1,337 @@
+//! Tests of jobs on hosts over the API, with agents that speak the real protocol and run nothing.
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use monitor_server::access::NewToken;
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, read, until};
+
+async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let request = server.client.request(method.parse().unwrap(), format!("http://{}/api/v1/{path}", server.address));
+    let request = body.into_iter().fold(request.bearer_auth(server.local_token()), |request, body| request.json(&body));
+    let response = request.send().await.unwrap();
+    if response.status() == 204 { (204, Value::Null) } else { read(response).await }
+}
+
+/// An agent with its token.
+struct Agent {
+    name: &'static str,
+    token: String,
+}
+
+impl Agent {
+    /// Creates an agent, which connects.
+    async fn connect(server: &TestServer, name: &'static str) -> Self {
+        let new = NewToken { name: name.to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
+        let agent = Self { name, token: server.access().create_token(&new).unwrap() };
+        assert_eq!(agent.orders(server, 0).await, json!({"orders": [], "stops": []}));
+        agent
+    }
+
+    async fn call(&self, server: &TestServer, method: &str, path: &str, body: Option<reqwest::Body>) -> (u16, Value) {
+        let url = format!("http://{}/api/v1/agents/{path}", server.address);
+        let request = server.client.request(method.parse().unwrap(), url).bearer_auth(&self.token);
+        let request = body.into_iter().fold(request, |request, body| request.header("content-type", "application/json").body(body));
+        let response = request.send().await.unwrap();
+        if response.status() == 204 { (204, Value::Null) } else { read(response).await }
+    }
+
+    async fn orders(&self, server: &TestServer, wait_ms: u32) -> Value {
+        let (status, orders) = self.call(server, "GET", &format!("{}/job-orders?wait_ms={wait_ms}", self.name), None).await;
+        assert_eq!(status, 200, "{orders}");
+        orders
+    }
+
+    /// Waits for an order, and returns it after its signature was checked.
+    async fn order(&self, server: &TestServer) -> Value {
+        let orders = self.orders(server, 60_000).await;
+        let signed = &orders["orders"][0];
+        let text = signed["order"].as_str().unwrap_or_else(|| panic!("no order: {orders}"));
+        let (status, keys) = read(server.get("/api/v1/jobs/key").send().await.unwrap()).await;
+        let key = STANDARD.decode(keys["keys"][0].as_str().unwrap()).unwrap();
+        let signature = STANDARD.decode(signed["signature"].as_str().unwrap()).unwrap();
+        UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &signature).expect("the server's signature");
+        assert_eq!(status, 200);
+        serde_json::from_str(text).unwrap()
+    }
+
+    async fn report(&self, server: &TestServer, order: &Value, events: &[Value]) -> (u16, Value) {
+        let report = |(number, event): (usize, &Value)| {
+            let mut report = json!({"number": number + 1, "key": order["key"], "at_us": order["issued_us"]});
+            report.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+            report
+        };
+        let reports: Vec<_> = events.iter().enumerate().map(report).collect();
+        self.call(server, "POST", &format!("{}/job-reports", self.name), Some(json!({"reports": reports}).to_string().into())).await
+    }
+
+    async fn output(&self, server: &TestServer, order: &Value, offset: u64, bytes: &'static [u8]) -> (u16, Value) {
+        let key = &order["key"];
+        let path = format!(
+            "{}/job-output?job={}&step={}&host={}&attempt={}&offset={offset}",
+            self.name, key["job"], key["step"], key["host"], key["attempt"]
+        );
+        self.call(server, "POST", &path, Some(bytes.into())).await
+    }
+
+    /// Runs an order to its end.
+    async fn run(&self, server: &TestServer, status: u16) {
+        let order = self.order(server).await;
+        let ended = json!({"event": "ended", "status": status});
+        let reported = self.report(server, &order, &[json!({"event": "accepted"}), json!({"event": "started"}), ended]).await;
+        assert_eq!(reported, (204, Value::Null));
+    }
+}
+
+fn job(hosts: &[&str]) -> Value {
+    json!({"name": "check", "targets": {"hosts": hosts}, "steps": [{"name": "disks", "script": "#!/bin/sh\ndf\n", "timeout": "10m"}]})
+}
+
+async fn wait(server: &TestServer, id: &Value) -> Value {
+    let (status, job) = ask(server, "GET", &format!("jobs/{id}/wait?timeout_ms=60000"), None).await;
+    assert_eq!(status, 200, "{job}");
+    job
+}
+
+fn detail(problem: &Value) -> &str {
+    problem["detail"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_job_ends_with_a_status_for_every_target() {
+    let server = TestServer::start().await;
+    let (one, two) = (Agent::connect(&server, "web-1").await, Agent::connect(&server, "web-2").await);
+    let bare = json!({"hosts": [{"name": "web-3", "ip": "10.0.0.3", "tags": {"env": "test"}}]});
+    assert_eq!(ask(&server, "PUT", "hosts", Some(bare)).await, (200, json!({"added": ["web-3"], "changed": []})));
+    let (status, started) = ask(&server, "POST", "jobs", Some(job(&["web-*", "nowhere"]))).await;
+    assert_eq!((status, &started["is_repeated"]), (201, &json!(false)), "{started}");
+    let (id, root) = (&started["job_id"], started["root_id"].as_str().unwrap());
+
+    let order = one.order(&server).await;
+    assert_eq!((&order["agent"], &order["root_id"], &order["timeout_s"]), (&json!("web-1"), &started["root_id"], &json!(600)));
+    let begin = [json!({"event": "accepted"}), json!({"event": "started"})];
+    assert_eq!(one.report(&server, &order, &begin).await.0, 204);
+    assert_eq!(one.output(&server, &order, 0, b"used 80%\n").await.0, 204);
+    let (_, open) = ask(&server, "GET", &format!("jobs/{id}/wait?timeout_ms=1"), None).await;
+    assert_eq!(open["status"], 2, "{open}");
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{id}/hosts?status=7"), None).await;
+    assert_eq!((&hosts["hosts"][0]["name"], &hosts["hosts"][0]["output_bytes"]), (&json!("web-1"), &json!(9)), "{hosts}");
+    assert_eq!(one.report(&server, &order, &[json!({"event": "ended", "status": 9, "output_bytes": 9})]).await.0, 204);
+    let other = two.order(&server).await;
+    let ended = json!({"event": "ended", "status": 104, "exit_code": 3, "tag": "full", "output_bytes": 8});
+    assert_eq!(two.output(&server, &other, 0, b"used 99%\n").await.0, 204);
+    assert_eq!(two.report(&server, &other, &[begin[0].clone(), begin[1].clone(), ended]).await.0, 204);
+
+    let ended = wait(&server, id).await;
+    assert_eq!((&ended["status"], &ended["steps"][0]["counts"]), (&json!(4), &json!({"2": 1, "9": 1, "18": 1, "104": 1})), "{ended}");
+    let output = server.get(&format!("/api/v1/jobs/{id}/hosts/web-2/output?offset=5&limit=3")).send().await.unwrap();
+    assert_eq!(
+        (&output.headers()["monitor-output-bytes"], &output.headers()["x-content-type-options"]),
+        (&"9".parse().unwrap(), &"nosniff".parse().unwrap())
+    );
+    assert_eq!(output.bytes().await.unwrap(), b"99%"[..]);
+    let (_, result) = ask(&server, "GET", &format!("jobs/{id}/result"), None).await;
+    assert_eq!((&result["tags"], &result["shapes"][0]["hosts"]), (&json!({"full": 1}), &json!([1, 2])), "{result}");
+    let (_, list) = ask(&server, "GET", "jobs?state=ended&host=web-1&name=hec", None).await;
+    assert_eq!((&list["jobs"][0], &list["next"]), (&ended, &Value::Null));
+    assert_eq!(ask(&server, "GET", "jobs?state=open", None).await.1["jobs"], json!([]));
+
+    let path = format!("/api/v1/roots/{root}/tree");
+    until(async || server.get(&path).send().await.unwrap().json::<Value>().await.unwrap()["processes"][0]["state"] == "failed").await;
+    let tree = server.ask(&path).await;
+    let told = |process: &Value| format!("{} {} {}", process["kind"], process["name"], process["state"]).replace('"', "");
+    let mut processes: Vec<_> = tree["processes"].as_array().unwrap().iter().map(told).collect();
+    processes.sort();
+    let expected =
+        ["host nowhere failed", "host web-1 succeeded", "host web-2 failed", "host web-3 failed", "job check failed", "step disks failed"];
+    assert_eq!(processes, expected, "{tree}");
+    let message = &tree["processes"][0]["error"]["message"];
+    assert!(message.as_str().unwrap().starts_with("disks: 3 of 4 hosts have failed"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_restarted_continues_its_jobs_and_counts_each_event_once() {
+    let server = TestServer::start().await;
+    let (one, two) = (Agent::connect(&server, "web-1").await, Agent::connect(&server, "web-2").await);
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1", "web-2"]))).await;
+    let order = one.order(&server).await;
+    assert_eq!(one.report(&server, &order, &[json!({"event": "accepted"}), json!({"event": "started"})]).await.0, 204);
+    let offered = two.order(&server).await;
+    let keys = ask(&server, "GET", "jobs/key", None).await;
+
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    assert_eq!(ask(&server, "GET", "jobs/key", None).await, keys, "the key is kept");
+    assert_eq!(one.report(&server, &order, &[json!({"event": "ended", "status": 9})]).await.0, 204);
+    let again = two.order(&server).await;
+    assert_eq!(again["key"], offered["key"], "an order that was not accepted is offered again");
+    let ended = [json!({"event": "accepted"}), json!({"event": "started"}), json!({"event": "ended", "status": 9})];
+    assert_eq!(two.report(&server, &again, &ended).await.0, 204);
+    assert_eq!(two.report(&server, &again, &ended).await.0, 204, "reports may be repeated");
+    assert_eq!(wait(&server, &started["job_id"]).await["status"], 3);
+    let path = format!("/api/v1/roots/{}/tree", started["root_id"].as_str().unwrap());
+    until(async || server.ask(&path).await["processes"][0]["state"] == "succeeded").await;
+    let tree = server.ask(&path).await;
+    let states: Vec<_> = tree["processes"].as_array().unwrap().iter().map(|process| (&process["state"], &process["attempt"])).collect();
+    assert_eq!(states, vec![(&json!("succeeded"), &json!(1)); 4], "{tree}");
+}
+
+#[tokio::test]
+async fn requests_with_one_id_start_one_job_even_at_the_same_time() {
+    let server = TestServer::start().await;
+    Agent::connect(&server, "web-1").await;
+    let mut request = job(&["web-1"]);
+    request["request_id"] = json!("deploy-7");
+    let requests = (0..20).map(|_| ask(&server, "POST", "jobs", Some(request.clone())));
+    let answers = futures_util::future::join_all(requests).await;
+    let mut statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
+    statuses.sort_unstable();
+    assert_eq!((statuses[..19].to_vec(), statuses[19]), (vec![200; 19], 201));
+    assert!(answers.iter().all(|(_, started)| started["job_id"] == answers[0].1["job_id"]), "{answers:?}");
+    assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_mistakes_of_a_request_are_named_by_their_paths() {
+    let server = TestServer::start().await;
+    Agent::connect(&server, "web-1").await;
+    let with = |key: &str, value: Value| {
+        let mut request = job(&["web-1"]);
+        request[key] = value;
+        request
+    };
+    for (request, words) in [
+        (json!({}), "targets"),
+        (json!([]), "should be an object"),
+        (with("targets", json!({})), "targets"),
+        (with("targets", json!({"hosts": ["db-*"]})), "targets.hosts[0]"),
+        (with("targets", json!({"ips": [{"ip": "10.0.0"}]})), "targets.ips[0]"),
+        (with("steps", json!([])), "steps"),
+        (with("steps", json!([{"script": ""}])), "steps[0]"),
+        (with("steps", json!([{"script": "x", "timeout": "soon"}])), "steps[0].timeout"),
+        (with("steps", json!([{"script": "x", "shell": "zsh"}])), "steps[0].shell"),
+        (with("rolling", json!({"expression": "0"})), "rolling"),
+        (with("callback_url", json!("https://example.com/")), "callback_url"),
+    ] {
+        let (status, problem) = ask(&server, "POST", "jobs", Some(request)).await;
+        assert!(status == 400 && detail(&problem).contains(words), "{words}: {status} {problem}");
+    }
+    assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"], json!([]), "nothing was started");
+    for (path, status) in
+        [("jobs/7", 404), ("jobs/x", 400), ("jobs/7/wait", 404), ("jobs/7/hosts", 404), ("jobs/7/result", 404), ("jobs?host=none", 400)]
+    {
+        assert_eq!(ask(&server, "GET", path, None).await.0, status, "{path}");
+    }
+    assert_eq!(ask(&server, "POST", "jobs/7/operate", Some(json!({"operation": "stop"}))).await.0, 404);
+    assert_eq!(ask(&server, "POST", "jobs/7/operate", Some(json!({"operation": "halt"}))).await.0, 400);
+}
+
+#[tokio::test]
+async fn an_agent_reports_only_for_its_own_host() {
+    let server = TestServer::start().await;
+    let (one, two) = (Agent::connect(&server, "web-1").await, Agent::connect(&server, "web-2").await);
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let order = one.order(&server).await;
+    let ended = [json!({"event": "ended", "status": 9})];
+    let (status, problem) = two.report(&server, &order, &ended).await;
+    assert!(status == 403 && detail(&problem).contains("web-2"), "{problem}");
+    assert_eq!(two.output(&server, &order, 0, b"lies").await.0, 403);
+    let mut later = order.clone();
+    later["key"]["attempt"] = json!(2);
+    assert_eq!(one.report(&server, &later, &ended).await.0, 403, "no second attempt was ordered");
+    let under_other_name = Agent { name: "web-1", token: two.token.clone() };
+    assert_eq!(under_other_name.report(&server, &order, &ended).await.0, 403);
+    assert_eq!(under_other_name.call(&server, "GET", "web-1/job-orders", None).await.0, 403);
+    assert_eq!(one.output(&server, &order, 0, b"one").await.0, 204);
+    let (status, problem) = one.output(&server, &order, 7, b"three").await;
+    assert!(status == 409 && detail(&problem).contains("3 bytes"), "{problem}");
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{}/hosts", started["job_id"]), None).await;
+    assert_eq!(hosts["hosts"][0]["status"], 5, "what others reported changes nothing: {hosts}");
+    let many = json!({"reports": [{"number": 1, "key": {"job": 99, "step": 1, "host": 1, "attempt": 1}, "at_us": 1, "event": "accepted"}]});
+    assert_eq!(one.call(&server, "POST", "web-1/job-reports", Some(many.to_string().into())).await.0, 204, "of a job that was removed");
+}
+
+#[tokio::test]
+async fn a_preview_starts_nothing_and_names_the_hosts_that_cannot_run() {
+    let server = TestServer::start().await;
+    Agent::connect(&server, "web-1").await;
+    ask(&server, "PUT", "hosts", Some(json!({"hosts": [{"name": "web-2"}]}))).await;
+    let (status, preview) = ask(&server, "POST", "jobs?preview=true", Some(job(&["web-*", "web-9"]))).await;
+    let names = |key: &str| preview[key].as_array().unwrap().iter().map(|host| host["name"].clone()).collect::<Vec<_>>();
+    assert_eq!((status, names("able"), names("unable")), (200, vec![json!("web-1")], vec![json!("web-2"), json!("web-9")]), "{preview}");
+    assert!(preview["unable"].as_array().unwrap().iter().all(|host| host["reason"].is_string()), "{preview}");
+    assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn a_job_is_stopped_and_its_failed_hosts_are_retried() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let id = &started["job_id"];
+    let order = one.order(&server).await;
+    assert_eq!(one.report(&server, &order, &[json!({"event": "accepted"}), json!({"event": "started"})]).await.0, 204);
+    let operate = async |operation: &str| ask(&server, "POST", &format!("jobs/{id}/operate"), Some(json!({"operation": operation}))).await;
+    assert_eq!(operate("confirm").await.0, 409);
+    assert_eq!(operate("stop").await.0, 200);
+    assert_eq!(one.orders(&server, 60_000).await["stops"], json!([order["key"]]));
+    assert_eq!(one.report(&server, &order, &[json!({"event": "ended", "status": 403})]).await.0, 204);
+    assert_eq!(wait(&server, id).await["status"], 11);
+    let (status, job) = operate("retry-all").await;
+    assert_eq!((status, &job["steps"][0]["attempt"]), (200, &json!(2)), "{job}");
+    one.run(&server, 9).await;
+    assert_eq!(wait(&server, id).await["status"], 3);
+    let path = format!("/api/v1/roots/{}/tree", started["root_id"].as_str().unwrap());
+    until(async || server.ask(&path).await["processes"][0]["state"] == "succeeded").await;
+    assert!(server.ask(&path).await["processes"].as_array().unwrap().iter().all(|process| process["attempt"] == 2));
+    let (_, audit) = ask(&server, "GET", "audit", None).await;
+    let actions = audit["entries"].to_string();
+    assert!(actions.contains("start a job") && actions.contains("operate a job") && actions.contains("retry-all"), "{actions}");
+}
+
+#[tokio::test]
+async fn only_an_admin_starts_and_operates_jobs_on_this_machine_too() {
+    let server = TestServer::start().await;
+    Agent::connect(&server, "web-1").await;
+    for token in [None, Some(server.token("operate")), Some(server.token("read"))] {
+        for (path, body) in
+            [("jobs", job(&["web-1"])), ("jobs?preview=true", job(&["web-1"])), ("jobs/1/operate", json!({"operation": "stop"}))]
+        {
+            let request = server.client.post(format!("http://{}/api/v1/{path}", server.address)).json(&body);
+            let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+            let (status, problem) = read(request.send().await.unwrap()).await;
+            assert_eq!(status, if token.is_some() { 403 } else { 401 }, "{path}: {problem}");
+        }
+    }
+    assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn hosts_are_added_changed_and_removed_and_the_key_is_replaced() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let put = json!({"hosts": [{"name": "web-1", "ip": "10.0.0.1", "groups": ["front"]}, {"name": "db-1", "ipv6": "fd00::1"}]});
+    assert_eq!(ask(&server, "PUT", "hosts", Some(put)).await.1, json!({"added": ["db-1"], "changed": ["web-1"]}));
+    let (_, hosts) = ask(&server, "GET", "hosts", None).await;
+    let told: Vec<_> = hosts["hosts"].as_array().unwrap().iter().map(|host| (&host["name"], &host["is_online"])).collect();
+    assert_eq!(told, [(&json!("db-1"), &json!(false)), (&json!("web-1"), &json!(true))]);
+    let wrong = json!({"hosts": [{"name": "a b"}, {"name": "c", "ip": "10"}, {"name": "c", "tags": {"a,b": ""}}]});
+    let (status, problem) = ask(&server, "PUT", "hosts", Some(wrong)).await;
+    let lines: Vec<_> = detail(&problem).lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!((status, lines), (400, vec!["hosts.0.name", "hosts.1.ip", "hosts.2.tags", "hosts.2.name"]), "{problem}");
+    let id = &hosts["hosts"][0]["id"];
+    assert_eq!(ask(&server, "DELETE", &format!("hosts/{id}"), None).await.0, 204);
+    assert_eq!(ask(&server, "DELETE", &format!("hosts/{id}"), None).await.0, 404);
+    assert_eq!(ask(&server, "DELETE", &format!("hosts/{}", hosts["hosts"][1]["id"]), None).await.0, 204);
+    one.orders(&server, 0).await;
+    assert_eq!(ask(&server, "GET", "hosts", None).await.1["hosts"][0]["name"], "web-1", "an agent that connects is a host again");
+
+    let (_, before) = ask(&server, "GET", "jobs/key", None).await;
+    let (_, after) = ask(&server, "POST", "jobs/key", None).await;
+    assert_eq!(after["keys"][1], before["keys"][0], "the former key is still valid");
+    ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    one.run(&server, 9).await;
+    let kept = std::fs::read_to_string(server.data().join("job-keys")).unwrap();
+    assert_eq!(kept.lines().map(str::to_owned).collect::<Vec<_>>(), serde_json::from_value::<Vec<String>>(after["keys"].clone()).unwrap());
+}
