@@ -24,7 +24,7 @@ use super::App;
 use super::routes::{PUBLIC, READ, Routes, Rule, change};
 use crate::access::Scope;
 
-/// Beginnings of the paths: of the former gateway, and of the current one, in which `{env}` is the name of an environment.
+/// Beginnings of the paths at the former gateway and at the current one. `{env}` is the name of an environment.
 const PREFIXES: [&str; 3] = ["/api/c/compapi/v2/jobv3", "/api/bk-job/{env}/api/v3", "/api/bk-job/{env}/api/v3/system"];
 
 /// Maximum size of a body, in bytes.
