@@ -410,7 +410,7 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(READ, routes!(jobs::result::get_result))
         .add(READ, routes!(jobs::list::get_wait))
         .add(change(Scope::Admin, "operate a job"), routes!(jobs::change::post_operate))
-        .add(AGENT, routes!(jobs::agents::get_orders))
+        .add(AGENT, routes!(jobs::agents::get_job_orders))
         .add(AGENT, routes!(jobs::agents::post_reports))
         .add(AGENT, routes!(jobs::agents::post_output))
 }

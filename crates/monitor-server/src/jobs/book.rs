@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use monitor_jobs::{Contact, Contacts, Directive, JobState, Target, Transition, apply};
-use monitor_wire::JobRunKey;
+use monitor_wire::{HostStatus, JobRunKey};
 use tokio::sync::watch;
 
 /// Open jobs, the agents, and the messages for them.
@@ -56,8 +56,10 @@ pub(super) struct Mail {
 impl Book {
     /// Adds a job that is open, to be planned at once.
     pub(super) fn open(&mut self, state: JobState) {
-        for (target, run) in state.steps.iter().flat_map(|step| state.targets.iter().zip(&step.hosts)) {
-            if run.accepted_us.is_some() {
+        // When a step begins, the hosts without an agent end. All others have one, which may not have connected since the start of the server.
+        let begun = state.steps.iter().filter(|step| step.batches > 0);
+        for (target, run) in begun.flat_map(|step| state.targets.iter().zip(&step.hosts)) {
+            if ![HostStatus::NO_AGENT, HostStatus::NO_SUCH_HOST].contains(&run.status) {
                 self.agents.entry(target.name.clone()).or_default().is_known = true;
             }
         }
@@ -81,7 +83,9 @@ impl Book {
     /// Applies changes that were stored. The job is to be planned at once.
     pub(super) fn apply(&mut self, id: u64, changes: &[Transition]) {
         if let Some(open) = self.jobs.get_mut(&id) {
-            changes.iter().for_each(|change| apply(&mut open.state, change));
+            for change in changes {
+                apply(&mut open.state, change);
+            }
             open.due_us = Some(0);
         }
     }
@@ -160,7 +164,9 @@ impl Book {
         let was_silent = met.last_us.is_none_or(|last| now_us.saturating_sub(last) > monitor_jobs::CONTACT_US);
         (met.is_known, met.last_us) = (true, Some(now_us));
         if was_silent {
-            self.jobs.values_mut().for_each(|open| open.due_us = Some(0));
+            for open in self.jobs.values_mut() {
+                open.due_us = Some(0);
+            }
         }
     }
 

@@ -66,8 +66,12 @@ impl Jobs {
         let agents = tokio::task::spawn_blocking(move || trees.batch_agents()).await??;
         let open = |jobs: &dyn monitor_store::JobStore| jobs.open_jobs()?.into_iter().map(|id| jobs.job(id)).collect::<Result<Vec<_>, _>>();
         let jobs = self.ask(open).await?;
-        agents.into_iter().for_each(|agent| book.know(agent.name));
-        jobs.into_iter().flatten().for_each(|job| book.open(job));
+        for agent in agents {
+            book.know(agent.name);
+        }
+        for job in jobs.into_iter().flatten() {
+            book.open(job);
+        }
         book.is_loaded = true;
         Ok(())
     }

@@ -11,11 +11,13 @@ const ROUTES: &[&str] = &[
     "delete /api/v1/alerts/rules/{rule}",
     "delete /api/v1/batch-tasks/{name}",
     "delete /api/v1/heartbeats/{name}",
+    "delete /api/v1/hosts/{id}",
     "delete /api/v1/roots/{root}",
     "delete /api/v1/roots/{root}/pin",
     "get /api/openapi.json",
     "get /api/v1/agents",
     "get /api/v1/agents/{name}/book",
+    "get /api/v1/agents/{name}/job-orders",
     "get /api/v1/alerts",
     "get /api/v1/alerts/explain",
     "get /api/v1/alerts/hushes",
@@ -41,6 +43,14 @@ const ROUTES: &[&str] = &[
     "get /api/v1/commands/{id}",
     "get /api/v1/doctor",
     "get /api/v1/heartbeats",
+    "get /api/v1/hosts",
+    "get /api/v1/jobs",
+    "get /api/v1/jobs/key",
+    "get /api/v1/jobs/{id}",
+    "get /api/v1/jobs/{id}/hosts",
+    "get /api/v1/jobs/{id}/hosts/{host}/output",
+    "get /api/v1/jobs/{id}/result",
+    "get /api/v1/jobs/{id}/wait",
     "get /api/v1/me",
     "get /api/v1/processes",
     "get /api/v1/processes/{id}",
@@ -71,6 +81,8 @@ const ROUTES: &[&str] = &[
     "get /healthz",
     "get /metrics",
     "get /readyz",
+    "post /api/v1/agents/{name}/job-output",
+    "post /api/v1/agents/{name}/job-reports",
     "post /api/v1/agents/{name}/pause",
     "post /api/v1/agents/{name}/resume",
     "post /api/v1/alerts/channels/{channel}/preview",
@@ -96,6 +108,9 @@ const ROUTES: &[&str] = &[
     "post /api/v1/events",
     "post /api/v1/heartbeats",
     "post /api/v1/heartbeats/{name}/roll",
+    "post /api/v1/jobs",
+    "post /api/v1/jobs/key",
+    "post /api/v1/jobs/{id}/operate",
     "post /api/v1/queue-tasks",
     "post /api/v1/queue-tasks/retry",
     "post /api/v1/queue-tasks/revoke",
@@ -106,6 +121,7 @@ const ROUTES: &[&str] = &[
     "put /api/v1/alerts/rules/{rule}",
     "put /api/v1/batch-tasks/{name}",
     "put /api/v1/heartbeats/{name}",
+    "put /api/v1/hosts",
 ];
 
 #[tokio::test]
@@ -157,7 +173,7 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
                 assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
             }
             let wants = operation["security"].as_array().unwrap();
-            let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str());
+            let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str()) || (path == "/api/v1/jobs/key" && method == "get");
             let open = wants.contains(&json!({}));
             // Callers with `read` may also send commands that change nothing, and rehearse.
             let is_open = [
@@ -170,7 +186,8 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
                 "/api/v1/commands/{id}/replies",
             ];
             let is_change = method != "get" && !is_open.contains(&path.as_str());
-            let is_for_admins = ["/api/v1/agents/{name}/book", "/api/v1/audit", "/api/v1/tokens"].contains(&path.as_str());
+            let is_for_admins = ["/api/v1/agents/{name}/book", "/api/v1/agents/{name}/job-orders", "/api/v1/audit", "/api/v1/tokens"]
+                .contains(&path.as_str());
             let expected = (anybody, !anybody && !is_change && !is_for_admins);
             assert_eq!((wants.is_empty(), open), expected, "{method} {path}: {wants:?}");
         }

@@ -66,7 +66,7 @@ pub(in super::super) struct JobOrdersParams {
     params(("name" = String, Path, description = "The agent"), JobOrdersParams),
     responses((status = 200, description = "The orders", body = JobOrders), Unreadable, NotYours)
 )]
-pub(in super::super) async fn get_orders(
+pub(in super::super) async fn get_job_orders(
     State(app): State<App>,
     Extension(principal): Extension<Option<Principal>>,
     path: PathParts,

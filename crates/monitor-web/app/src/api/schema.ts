@@ -59,6 +59,64 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{name}/job-orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the orders for an agent: scripts to run, and runs to end.
+         * @description The request counts as contact: a host is online while its agent asks for orders. An order is repeated until the agent has reported that it is
+         *     accepted or refused.
+         */
+        get: operations["get_job_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{name}/job-output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stores a part of the output of a run. */
+        post: operations["post_output"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{name}/job-reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stores the reports of an agent.
+         * @description Reports that the server already has change nothing.
+         */
+        post: operations["post_reports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{name}/pause": {
         parameters: {
             query?: never;
@@ -1027,6 +1085,191 @@ export interface paths {
          *     cannot be read again.
          */
         post: operations["post_roll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists all hosts by name.
+         * @description An agent that connects is a host by itself.
+         */
+        get: operations["get_hosts"];
+        /** Adds hosts, or replaces the settings of hosts with the same names. */
+        put: operations["put_hosts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hosts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a host. Its jobs keep their data. */
+        delete: operations["delete_host"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists jobs, the newest first. */
+        get: operations["get_jobs"];
+        put?: never;
+        /**
+         * Starts a job: runs scripts on hosts.
+         * @description Within 24 hours, requests with the same `request_id` start one job. Requests of which the first is still in progress count as well.
+         */
+        post: operations["post_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the public keys that orders are signed with, the current one first. */
+        get: operations["get_key"];
+        put?: never;
+        /** Replaces the key that orders are signed with. The former key remains valid for a day. */
+        post: operations["post_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a job. */
+        get: operations["get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the hosts of a job, in the order of steps and targets. */
+        get: operations["get_job_hosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/hosts/{host}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the output of a script on a host, as its bytes.
+         * @description The header `Monitor-Output-Bytes` has the number of bytes of the whole output so far.
+         */
+        get: operations["get_output"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/operate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops, retries or continues a job. */
+        post: operations["post_operate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns the outcome of a step: counts, groups of hosts with similar output, and messages.
+         * @description Messages are lines of output of the form `{"status": true, "data": [{"module": "disk", "item": "/", "status": true, "message": "ok"}]}`.
+         */
+        get: operations["get_result"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/wait": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Waits until a job has ended, or the time is over. The job's `status` tells which. */
+        get: operations["get_wait"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3153,6 +3396,65 @@ export interface components {
             /** @description The heartbeats. */
             heartbeats: components["schemas"]["Heartbeat"][];
         };
+        /** @description The settings of a host. */
+        HostDefinition: {
+            /** @description Number of the network that the address belongs to. Two hosts may have the same address in different networks. */
+            cloud_id?: number;
+            /** @description Groups that the host belongs to. */
+            groups?: string[];
+            /** @description How the server reaches the host. */
+            how?: components["schemas"]["HostReach"];
+            /**
+             * @description IPv4 address.
+             * @example 10.0.0.7
+             */
+            ip?: string | null;
+            /** @description IPv6 address. */
+            ipv6?: string | null;
+            /**
+             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`.
+             * @example web-1
+             */
+            name: string;
+            /** @description Tags: names with a value, which may be empty. */
+            tags?: {
+                [key: string]: string;
+            };
+        };
+        /** @description A message in the output of a host. */
+        HostMessage: {
+            /** @description Name of the host. */
+            host: string;
+            /** @description Number of the host. */
+            host_id: number;
+            /** @description Item of the module; empty if the output names none. */
+            item: string;
+            /** @description Importance. */
+            level: components["schemas"]["MessageLevel"];
+            /** @description Module that the message is about; empty if the output names none. */
+            module: string;
+            /** @description The text. */
+            text: string;
+        };
+        /**
+         * @description How the server reaches a host.
+         * @enum {string}
+         */
+        HostReach: "agent";
+        /** @description Status of a host in one step of a job. */
+        HostStatus: number;
+        /** @description Answer of `PUT /api/v1/hosts`. */
+        HostsChanged: {
+            /** @description Names of hosts that were added. */
+            added: string[];
+            /** @description Names of hosts whose settings were changed. */
+            changed: string[];
+        };
+        /** @description Body of `PUT /api/v1/hosts`: adds each host, or changes the settings of the host with its name. */
+        HostsPut: {
+            /** @description The hosts. */
+            hosts: components["schemas"]["HostDefinition"][];
+        };
         /** @description A hush: a period during which matching alerts send no messages, except recoveries. */
         Hush: {
             /** @description Start time. */
@@ -3194,6 +3496,278 @@ export interface components {
             /** @description The hushes, the oldest first. */
             hushes: components["schemas"]["Hush"][];
         };
+        /** @description The address of a host. */
+        IpTarget: {
+            /** @description Number of the network that the address belongs to. */
+            cloud_id?: number;
+            /**
+             * @description IPv4 or IPv6 address.
+             * @example 10.0.0.7
+             */
+            ip: string;
+        };
+        /** @description A job. */
+        Job: {
+            /** @description Account that the scripts run as; none for the agents' own users. */
+            account?: string | null;
+            /** @description User or token that has started the job. */
+            by: string;
+            /** @description Time at which the job was created. */
+            created_us: number;
+            /** @description Time at which the job ended. */
+            ended_us?: number | null;
+            /** @description Number of the job. */
+            job_id: number;
+            /** @description Name of the job. */
+            name: string;
+            /** @description Id of the job's tree. */
+            root_id: string;
+            /** @description Time at which the first step began. */
+            started_us?: number | null;
+            /** @description Status of the job. */
+            status: components["schemas"]["JobStatus"];
+            /** @description The steps. */
+            steps: components["schemas"]["JobStep"][];
+        };
+        /** @description A host in a step of a job. */
+        JobHost: {
+            /** @description Number of the attempt, from 1. */
+            attempt: number;
+            /** @description Number of the network that the address belongs to. */
+            cloud_id: number;
+            /** @description Time at which the host ended. */
+            ended_us?: number | null;
+            /**
+             * Format: int32
+             * @description Exit code of the script, if it has one.
+             */
+            exit_code?: number | null;
+            /** @description Number of the host; none for a target that is no known host. */
+            host_id?: number | null;
+            /** @description Address of the host. */
+            ip?: string | null;
+            /** @description Name of the host, or the target as requested. */
+            name: string;
+            /** @description Number of bytes of output that were not kept. */
+            omitted_bytes: number;
+            /** @description Number of bytes of output that the server has. */
+            output_bytes: number;
+            /** @description Reason in a sentence, if the status alone doesn't tell it. */
+            reason?: string | null;
+            /** @description Time at which the script began. */
+            started_us?: number | null;
+            /** @description Status of the host. */
+            status: components["schemas"]["HostStatus"];
+            /** @description Number of the step. */
+            step_id: number;
+            /** @description Tag that the script has set with its last line. */
+            tag?: string | null;
+        };
+        /** @description Answer of `GET /api/v1/jobs/{id}/hosts`, in the order of the targets. */
+        JobHostsPage: {
+            /** @description The hosts. */
+            hosts: components["schemas"]["JobHost"][];
+            /** @description Value of `after` for the next page; none on the last page. */
+            next?: number | null;
+        };
+        /**
+         * @description Public keys that the server signs orders with, in base64: the current one, and a former one until it expires. Answer of
+         *     `GET /api/v1/jobs/key`.
+         */
+        JobKeys: {
+            /** @description The keys, the current one first. */
+            keys: string[];
+        };
+        /** @description Body of `POST /api/v1/jobs/{id}/operate`. */
+        JobOperate: {
+            /** @description Numbers of the hosts to retry. By default, all hosts that the operation applies to. */
+            hosts?: number[];
+            /** @description The operation. */
+            operation: components["schemas"]["JobOperation"];
+            /** @description Number of the step. By default, the step that runs or has failed. */
+            step_id?: number | null;
+        };
+        /**
+         * @description Something that a user does with a job.
+         * @enum {string}
+         */
+        JobOperation: "stop" | "retry-failed" | "retry-not-started" | "retry-all" | "skip" | "continue" | "ignore" | "confirm" | "refuse";
+        /** @description Answer of `GET /api/v1/agents/{name}/job-orders`. */
+        JobOrders: {
+            /** @description Orders that the agent has neither accepted nor refused. */
+            orders: components["schemas"]["SignedJobOrder"][];
+            /** @description Runs that the agent must end. */
+            stops: components["schemas"]["JobRunKey"][];
+        };
+        /** @description Answer of `POST /api/v1/jobs?preview=true`: what would happen, without starting anything. */
+        JobPreview: {
+            /** @description Hosts that can run the job now. */
+            able: components["schemas"]["PreviewedHost"][];
+            /** @description Numbers of hosts in the batches of a rolling job. */
+            batches: number[];
+            /** @description Hosts that can't, each with the reason. */
+            unable: components["schemas"]["PreviewedHost"][];
+        };
+        /** @description Something that happened to a run on a host. */
+        JobReport: components["schemas"]["JobReportEvent"] & {
+            /** @description Time at which it happened, by the clock of the host. */
+            at_us: number;
+            /** @description Identity of the run. */
+            key: components["schemas"]["JobRunKey"];
+            /** @description Number of the report. The reports of one agent ascend. */
+            number: number;
+        };
+        /** @description The events that an agent reports. */
+        JobReportEvent: {
+            /** @enum {string} */
+            event: "accepted";
+        } | {
+            /** @enum {string} */
+            event: "started";
+            /** @description Interpreter that replaces a missing one, such as `python3` for `python`; none if it was not replaced. */
+            interpreter?: string | null;
+        } | {
+            /** @enum {string} */
+            event: "ended";
+            /**
+             * Format: int32
+             * @description Exit code of the script, if it has one.
+             */
+            exit_code?: number | null;
+            /** @description Number of bytes of output that were not kept, because the output exceeds its limit. */
+            omitted_bytes?: number;
+            /** @description Number of bytes of output that the agent has sent to the server. */
+            output_bytes?: number;
+            /** @description Reason in a sentence, if the status alone doesn't tell it: the rule that refused the order, or the cause of a failed start. */
+            reason?: string | null;
+            /** @description Status of the host. */
+            status: components["schemas"]["HostStatus"];
+            /** @description Tag from a last line of output of the form `job_success:[TAG]` or `job_fail:[TAG]`. */
+            tag?: string | null;
+        } | {
+            /** @enum {string} */
+            event: "not-stopped";
+            /** @description The reason. */
+            reason: string;
+        };
+        /** @description Body of `POST /api/v1/agents/{name}/job-reports`, in ascending order. */
+        JobReports: {
+            /** @description The reports. */
+            reports: components["schemas"]["JobReport"][];
+        };
+        /** @description Body of `POST /api/v1/jobs`: scripts and the hosts that run them. */
+        JobRequest: {
+            /**
+             * @description Account that the scripts run as. By default, the user that the agent runs as.
+             * @example app
+             */
+            account?: string | null;
+            /** @description Address that is notified of each change of status. */
+            callback_url?: string | null;
+            /**
+             * @description Name of the job. By default, that of its first step.
+             * @example disk check
+             */
+            name?: string | null;
+            /** @description Id of the request. Within 24 hours, requests with the same id start one job. */
+            request_id?: string | null;
+            retry?: components["schemas"]["JobRetry"] | null;
+            rolling?: components["schemas"]["Rolling"] | null;
+            /** @description The steps. Each begins when the step before it has succeeded on all hosts. */
+            steps: components["schemas"]["StepRequest"][];
+            /** @description The hosts. Each host is selected once. */
+            targets: components["schemas"]["Targets"];
+        };
+        /** @description Answer of `GET /api/v1/jobs/{id}/result`: the outcome of one step. */
+        JobResult: {
+            /** @description Number of hosts with each status, by status. */
+            counts: {
+                [key: string]: number;
+            };
+            /** @description True if messages are missing, because there are too many. */
+            is_cut: boolean;
+            /** @description Number of the job. */
+            job_id: number;
+            /** @description Messages in the output of hosts that have ended, in the order of the targets. */
+            messages: components["schemas"]["HostMessage"][];
+            /** @description Hosts grouped by the shape of their output, the largest group first. */
+            shapes: components["schemas"]["OutputShape"][];
+            /** @description Status of the step. */
+            status: components["schemas"]["JobStatus"];
+            /** @description Number of the step. */
+            step_id: number;
+            /** @description Number of hosts with each tag, by tag. */
+            tags: {
+                [key: string]: number;
+            };
+        };
+        /** @description Retries for hosts that have not accepted the order. A host that has accepted it may have run the script, and is retried only by a user. */
+        JobRetry: {
+            /**
+             * @description Pause before a retry, such as `30s`.
+             * @example 30s
+             */
+            backoff?: string | null;
+            /** @description Maximum number of retries. */
+            times: number;
+        };
+        /**
+         * @description Identity of one start of a script on one host. The server never creates two orders with the same key, and an agent starts each key at most
+         *     once.
+         */
+        JobRunKey: {
+            /** @description Number of the attempt, from 1. */
+            attempt: number;
+            /** @description Number of the host. */
+            host: number;
+            /** @description Number of the job. */
+            job: number;
+            /** @description Number of the step. No other step of any job has it. */
+            step: number;
+        };
+        /** @description Answer of `POST /api/v1/jobs`. */
+        JobStarted: {
+            /** @description True if an earlier request with the same `request_id` has started the job. */
+            is_repeated: boolean;
+            /** @description Number of the job. */
+            job_id: number;
+            /** @description Id of the job's tree. */
+            root_id: string;
+            /** @description The steps. */
+            steps: components["schemas"]["StepStarted"][];
+        };
+        /** @description Status of a job or of one of its steps. */
+        JobStatus: number;
+        /** @description A step of a job. */
+        JobStep: {
+            /** @description Number of the latest attempt, from 1. */
+            attempt: number;
+            /** @description Position of the current batch, from 1, and the number of batches. `[1, 1]` if the job has no batches. */
+            batch: number[];
+            /** @description Number of hosts with each status, by status. */
+            counts: {
+                [key: string]: number;
+            };
+            /** @description Time at which the step ended. */
+            ended_us?: number | null;
+            /** @description Name of the step. */
+            name: string;
+            /** @description Time at which the step began. */
+            started_us?: number | null;
+            /** @description Status of the step. */
+            status: components["schemas"]["JobStatus"];
+            /** @description Number of the step. No other step of any job has it. */
+            step_id: number;
+        };
+        /** @description Answer of `GET /api/v1/jobs`: the newest jobs first. */
+        JobsPage: {
+            /** @description The jobs. */
+            jobs: components["schemas"]["Job"][];
+            /** @description Value of `before` for the next page; none on the last page. */
+            next?: number | null;
+        };
+        /** @enum {string} */
+        JobsState: "open" | "ended";
         /** @description A retention rule: how long trees of some names and outcomes are kept. Without a limit they are kept permanently. */
         KeepRule: {
             /** @description Duration that a tree is kept after its last event, in seconds. */
@@ -3231,6 +3805,11 @@ export interface components {
             /** @description Number of the newest version. */
             version: number;
         };
+        /**
+         * @description Language of a script, which decides its interpreter if the script doesn't begin with `#!`.
+         * @enum {string}
+         */
+        Language: "shell" | "bat" | "perl" | "python" | "powershell";
         /**
          * @description Severity of a log line.
          * @enum {string}
@@ -3321,6 +3900,45 @@ export interface components {
         };
         /** @description The reason why a process has no parent. */
         Loss: string;
+        /** @description A host and its current state. */
+        ManagedHost: {
+            /** @description Number of the network that the address belongs to. Two hosts may have the same address in different networks. */
+            cloud_id?: number;
+            /** @description Groups that the host belongs to. */
+            groups?: string[];
+            /** @description How the server reaches the host. */
+            how?: components["schemas"]["HostReach"];
+            /**
+             * @description IPv4 address.
+             * @example 10.0.0.7
+             */
+            ip?: string | null;
+            /** @description IPv6 address. */
+            ipv6?: string | null;
+            /**
+             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`.
+             * @example web-1
+             */
+            name: string;
+            /** @description Tags: names with a value, which may be empty. */
+            tags?: {
+                [key: string]: string;
+            };
+        } & {
+            /** @description Time at which the host was added. */
+            created_us: number;
+            /** @description Number of the host. */
+            id: number;
+            /** @description True if the host's agent is connected. */
+            is_online: boolean;
+            /** @description Time of the last contact with the host's agent; none if there was no contact. */
+            last_contact_us?: number | null;
+        };
+        /** @description Answer of `GET /api/v1/hosts`: all hosts, by name. */
+        ManagedHosts: {
+            /** @description The hosts. */
+            hosts: components["schemas"]["ManagedHost"][];
+        };
         /** @description `GET /api/v1/me`: identity and rights of the caller. */
         Me: {
             /** @description Method of authentication: `loopback`, `token`, `session` or `insecure`. */
@@ -3332,6 +3950,11 @@ export interface components {
             /** @description Name of the user or token. None if the caller needs no login. */
             user?: string | null;
         };
+        /**
+         * @description Importance of a message.
+         * @enum {string}
+         */
+        MessageLevel: "normal" | "warning" | "error";
         /** @description The reason why due runs were missed. */
         MissedReason: string;
         /**
@@ -3386,8 +4009,24 @@ export interface components {
         };
         /** @description The outcome of a process. */
         Outcome: string;
+        /** @description Hosts whose output is the same, apart from numbers. */
+        OutputShape: {
+            /** @description Beginning of the output of the first host. */
+            example: string;
+            /** @description Numbers of the hosts. */
+            hosts: number[];
+        };
         /** @description The phase of a queue task. */
         Phase: string;
+        /** @description A host in a preview. */
+        PreviewedHost: {
+            /** @description Number of the host; none for a target that is no known host. */
+            host_id?: number | null;
+            /** @description Name of the host, or the target as requested. */
+            name: string;
+            /** @description Reason why the host can't run the job. */
+            reason?: string | null;
+        };
         /** @description An error of the HTTP API (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description Description of the problem, its place, and a remedy. */
@@ -3978,6 +4617,29 @@ export interface components {
             /** @description Id of the task that runs it again: a new id, or the same id if this is the next attempt. */
             uuid?: string | null;
         };
+        /** @description Batches of hosts. */
+        Rolling: {
+            /**
+             * @description Sizes of the batches, between spaces: `10` hosts, `10%` of all hosts, `+5` more than the batch before, or `*2` times the batch before. The
+             *     last size repeats.
+             * @example 1 10% +10
+             */
+            expression: string;
+            /** @description What happens between two batches. */
+            mode?: components["schemas"]["RollingMode"];
+            /** @description Most hosts that run at the same time. */
+            parallel?: number | null;
+            /**
+             * @description Number of failed hosts, such as `3`, or share of all hosts, such as `5%`, that stops the job.
+             * @example 5%
+             */
+            stop_after_failures?: string | null;
+        };
+        /**
+         * @description What a rolling job does after a batch.
+         * @enum {string}
+         */
+        RollingMode: "pause-on-failure" | "ignore" | "ask";
         /** @description A tree of processes, described by its root. */
         Root: {
             /**
@@ -4135,6 +4797,14 @@ export interface components {
             /** @description Version of the task's definition. */
             version: number;
         };
+        /** @description Place on the host that contains the value of a secret. */
+        SecretSource: {
+            /** @description Path of a file, read with the rights of the job's account. */
+            file: string;
+        } | {
+            /** @description Name of an environment variable of the agent. The host's owner lists the permitted names. */
+            env: string;
+        };
         /** @description Numbers and durations of the processes that ended in one step of a series. */
         SeriesStep: {
             /** @description Number of processes that were cancelled. */
@@ -4156,6 +4826,13 @@ export interface components {
             succeeded: number;
             /** @description Sum of the durations of all processes that ended. */
             total_ns: number;
+        };
+        /** @description An order with the server's signature. */
+        SignedJobOrder: {
+            /** @description The [`JobOrder`] as JSON, exactly as it was signed. */
+            order: string;
+            /** @description Ed25519 signature of the bytes of `order`, in base64. */
+            signature: string;
         };
         /** @description The reason why a due run was skipped. */
         SkipReason: string;
@@ -4275,6 +4952,43 @@ export interface components {
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };
+        /** @description A step of a job: one script, run on all hosts. */
+        StepRequest: {
+            /** @description Arguments of the script. */
+            args?: string[];
+            /** @description Environment variables of the script. */
+            env?: {
+                [key: string]: string;
+            };
+            /** @description True to show arguments and environment nowhere. */
+            is_param_sensitive?: boolean;
+            /** @description Language of a script without `#!`. */
+            language?: components["schemas"]["Language"];
+            /** @description Name of the step. By default, `step` and its position. */
+            name?: string | null;
+            /**
+             * @description Text of the script.
+             * @example #!/bin/sh
+             *     df -h /
+             */
+            script: string;
+            /** @description Environment variables whose values the host reads from its own files or environment. */
+            secrets?: {
+                [key: string]: components["schemas"]["SecretSource"];
+            };
+            /**
+             * @description Longest duration of the script on a host, such as `10m`. By default 2 hours.
+             * @example 10m
+             */
+            timeout?: string | null;
+        };
+        /** @description A step of a started job. */
+        StepStarted: {
+            /** @description Name of the step. */
+            name: string;
+            /** @description Number of the step. No other step of any job has it. */
+            step_id: number;
+        };
         /** @description A process that has not ended although it was cancelled. */
         StillRunning: {
             /** @description Id of the process. */
@@ -4295,6 +5009,26 @@ export interface components {
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
+        };
+        /** @description Hosts that a job runs on. A host that is selected several times runs the job once. */
+        Targets: {
+            /** @description Groups of hosts. */
+            groups?: string[];
+            /**
+             * @description Numbers of hosts, names, or patterns of names with `*` and `?`.
+             * @example [
+             *       "web-*",
+             *       "7"
+             *     ]
+             */
+            hosts?: string[];
+            /** @description Addresses of hosts. */
+            ips?: components["schemas"]["IpTarget"][];
+            /**
+             * @description Conditions on tags, between commas, that a host must satisfy: `env=prod`, `canary`, or `!canary`.
+             * @example env=prod,!canary
+             */
+            tags?: string | null;
         };
         /** @description Details of a process that is a task of a queue. */
         Task: {
@@ -4950,6 +5684,340 @@ export interface operations {
             };
             /** @description The token is another agent's */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_job_orders: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Maximum time to wait for an order, in milliseconds, up to 60,000. The server may answer earlier. With 0 or without it, the response is
+                 *     immediate.
+                 */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The agent
+                 * @example db-1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The orders */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOrders"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `agent` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is another agent's, or the run is none of this agent's host */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_output: {
+        parameters: {
+            query: {
+                /** @description Number of the job. */
+                job: number;
+                /** @description Number of the step. */
+                step: number;
+                /** @description Number of the host. */
+                host: number;
+                /** @description Number of the attempt. */
+                attempt: number;
+                /** @description Position of the first byte in the output. */
+                offset: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The agent
+                 * @example db-1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description The bytes, up to 1 MiB */
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description It is stored */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `agent` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is another agent's, or the run is none of this agent's host */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The part begins after the end of the stored output, or the output would be too long */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The agent
+                 * @example db-1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobReports"];
+            };
+        };
+        responses: {
+            /** @description They are stored */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `agent` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is another agent's, or the run is none of this agent's host */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11100,6 +12168,1321 @@ export interface operations {
             };
             /** @description It is no JSON, or compressed */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_hosts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedHosts"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_hosts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostsPut"];
+            };
+        };
+        responses: {
+            /** @description Names of the hosts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostsChanged"];
+                };
+            };
+            /** @description The hosts have mistakes, a line each */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_host: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the host
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The number can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such host */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_jobs: {
+        parameters: {
+            query?: {
+                /** @description `open` for jobs that have not ended, `ended` for the others. */
+                state?: components["schemas"]["JobsState"];
+                /** @description Only jobs with this status, a number. */
+                status?: number;
+                /** @description Only jobs that run on this host: its name, or its number. */
+                host?: string;
+                /** @description Only jobs whose name contains this text. */
+                name?: string;
+                /** @description Only jobs that were created at or after this time, in Unix microseconds. */
+                from?: number;
+                /** @description Only jobs with a smaller number: `next` of the page before. */
+                before?: number;
+                /** @description Maximum number of jobs, 1 to 200. Default: 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_job: {
+        parameters: {
+            query?: {
+                /** @description `true` starts nothing, and returns the hosts that can run the job, and those that can't with the reasons. */
+                preview?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobRequest"];
+            };
+        };
+        responses: {
+            /** @description The job that an earlier request with this `request_id` has started (`JobStarted`), or the preview */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobPreview"];
+                };
+            };
+            /** @description The job, which begins at once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobStarted"];
+                };
+            };
+            /** @description The request has mistakes, a line each with its path */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobKeys"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobKeys"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_job_hosts: {
+        parameters: {
+            query?: {
+                /** @description Only hosts in this step, a number. Without it, each host is listed once for each step. */
+                step?: number;
+                /** @description Only hosts with this status, a number. */
+                status?: number;
+                /** @description Only hosts with this tag. */
+                tag?: string;
+                /** @description Only hosts after this position: `next` of the page before. */
+                after?: number;
+                /** @description Maximum number of hosts, 1 to 1,000. Default: 50. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of hosts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobHostsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_output: {
+        parameters: {
+            query?: {
+                /** @description Number of the step. By default, the last one that has begun. */
+                step?: number;
+                /** @description Number of the attempt. By default, the latest one. */
+                attempt?: number;
+                /** @description Number of bytes to skip. */
+                offset?: number;
+                /** @description Maximum number of bytes, up to 16 MiB. Default: 1 MiB. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+                /**
+                 * @description Number of the host, or its name
+                 * @example web-1
+                 */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_operate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobOperate"];
+            };
+        };
+        responses: {
+            /** @description The job after the operation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The operation isn't possible now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_result: {
+        parameters: {
+            query?: {
+                /** @description Number of the step. By default, the last one that has begun. */
+                step?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobResult"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_wait: {
+        parameters: {
+            query?: {
+                /** @description Maximum time to wait, in milliseconds, up to 600,000. Default: 60,000. */
+                timeout_ms?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands then */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
