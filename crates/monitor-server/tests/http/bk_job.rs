@@ -383,7 +383,7 @@ async fn a_job_is_stopped_retried_and_continued() {
     let again = post(&server, "operate_job_instance", json!({"job_instance_id": job, "operation_code": 1})).await;
     assert!(again["code"] == 1_240_003 && again["message"].as_str().unwrap().contains("can't be stopped"), "{again}");
     assert_eq!(operate(12).await["data"], both);
-    has_status(&server, job, 5).await;
+    has_status(&server, job, 6).await;
     let status = post(&server, "get_job_instance_status", json!({"job_instance_id": job, "return_ip_result": 1})).await;
     let step = &status["data"]["step_instance_list"][0];
     assert_eq!((&step["execute_count"], &step["step_ip_result_list"][1]["status"]), (&json!(1), &json!(3)), "{status}");

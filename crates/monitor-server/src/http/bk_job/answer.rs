@@ -43,7 +43,9 @@ pub(super) fn recorded(what: String, called: Result<(Value, String), Failure>) -
 fn envelope(code: u32, message: &str, data: Value) -> Json<Value> {
     // Without random numbers, the answer is still valid.
     let id = random(16).unwrap_or_default();
-    Json(json!({"result": code == 0, "code": code, "message": message, "data": data, "job_request_id": id}))
+    let mut answer = json!({"result": code == 0, "code": code, "message": message, "data": null, "job_request_id": id});
+    answer["data"] = data;
+    Json(answer)
 }
 
 /// Reads the token of a call where `BlueKing`'s clients send it, and gives errors of the server the form of these answers. Other routes are not
