@@ -57,10 +57,12 @@ fn ips(ips: &[&str]) -> Value {
 }
 
 fn script(target_server: Value) -> Value {
-    json!({
+    let mut request = json!({
         "bk_scope_type": "biz", "bk_scope_id": "2", "script_content": STANDARD.encode("#!/bin/sh\ndf\n"), "script_language": 1,
-        "account_alias": "app", "task_name": "disk check", "target_server": target_server,
-    })
+        "account_alias": "app", "task_name": "disk check",
+    });
+    request["target_server"] = target_server;
+    request
 }
 
 /// Accepts the next order of an agent, sends its output, and ends it.
