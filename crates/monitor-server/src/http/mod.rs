@@ -515,8 +515,8 @@ pub(crate) fn router(app: App) -> Router {
 /// Returns the tracing span of a request.
 fn span(request: &Request) -> tracing::Span {
     let (uri, shown) = (request.uri(), ping::shown_path(request.uri()));
-    // Query strings of logins contain links and codes, which are secrets. Older clients of BlueKing JOB put tokens there. Paths of pings contain
-    // keys.
+    // Query strings of logins contain links and codes, which are secrets. Older clients of BlueKing JOB put tokens there. Paths of pings
+    // contain keys.
     let is_secret = shown != uri.path() || shown.starts_with("/login") || bk_job::is_path(shown);
     let query = uri.query().filter(|_| !is_secret).map(|query| format!("?{query}")).unwrap_or_default();
     tracing::debug_span!("request", method = %request.method(), uri = format!("{shown}{query}"), version = ?request.version())

@@ -48,8 +48,8 @@ fn envelope(code: u32, message: &str, data: Value) -> Json<Value> {
     Json(answer)
 }
 
-/// Reads the token of a call where `BlueKing`'s clients send it, and gives errors of the server the form of these answers. Other routes are not
-/// affected.
+/// Reads the token of a call where `BlueKing`'s clients send it, and gives errors of the server the form of these answers. Other routes are
+/// not affected.
 pub(in super::super) async fn translate(State(app): State<App>, request: Request, next: Next) -> Response {
     if !super::is_path(request.uri().path()) {
         return next.run(request).await;

@@ -37,8 +37,8 @@ impl User {
     }
 }
 
-/// Moves the token into the header `Authorization`, where all routes expect it, and adds the user name to the extensions. A token that is already
-/// there takes precedence.
+/// Moves the token into the header `Authorization`, where all routes expect it, and adds the user name to the extensions. A token that is
+/// already there takes precedence.
 pub(super) async fn identified(app: &App, request: Request) -> Result<Request, Failure> {
     let claim = match request.headers().get(HEADER) {
         Some(value) => read(value)?,

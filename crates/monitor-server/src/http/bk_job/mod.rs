@@ -1,7 +1,7 @@
 //! Routes with the paths, names and codes of `BlueKing` JOB v3, for programs that were written for it.
 //!
-//! Each call is translated into one of [`Jobs`](crate::jobs::Jobs). Refusals have status 200 and a code in the body. Only 401, 429 and 503 keep
-//! their status.
+//! Each call is translated into one of [`Jobs`](crate::jobs::Jobs). Refusals have status 200 and a code in the body. Only 401, 429 and 503
+//! keep their status.
 
 mod answer;
 mod caller;

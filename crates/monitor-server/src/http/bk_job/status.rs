@@ -46,8 +46,8 @@ fn shown_step(job: &JobState, index: usize, step: &StepState, has_hosts: bool) -
 fn shown_host(target: &Target, run: &HostRun) -> Value {
     let is_failed = !run.status.is_open() && !run.status.is_success();
     let mut shown = json!({
-        "bk_host_id": number(target), "bk_cloud_id": target.cloud_id, "ip": target.ip.as_deref().unwrap_or_default(), "status": run.status.0,
-        "tag": run.tag.as_deref().unwrap_or_default(), "exit_code": run.exit_code,
+        "bk_host_id": number(target), "bk_cloud_id": target.cloud_id, "ip": target.ip.as_deref().unwrap_or_default(),
+        "status": run.status.0, "tag": run.tag.as_deref().unwrap_or_default(), "exit_code": run.exit_code,
         "error_code": if is_failed { run.status.0 } else { 0 },
     });
     add_times(&mut shown, run.started_us, run.ended_us);
