@@ -315,7 +315,6 @@ async fn tokens_are_read_where_clients_send_them_and_user_names_grant_nothing() 
     }
     assert!(!entries.contains(&token), "{entries}");
 
-    let jobs = ask(&server, "GET", "jobs", None).await.1;
     let mut as_admin = request.clone();
     as_admin["bk_username"] = json!("admin");
     for (token, status, code) in [
@@ -333,7 +332,7 @@ async fn tokens_are_read_where_clients_send_them_and_user_names_grant_nothing() 
     }
     let (status, answer) = told(server.client.post(&url).json(&request).header(HEADER, "{secret}")).await;
     assert!(status == 401 && answer["message"].as_str().unwrap().contains("X-Bkapi-Authorization"), "{answer}");
-    assert_eq!(ask(&server, "GET", "jobs", None).await.1, jobs, "nothing was started");
+    assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"].as_array().unwrap().len(), 4, "no other job was started");
 
     let status = format!("{NEW}/get_job_instance_status/");
     let body = || Some(json!({"job_instance_id": 1}));
