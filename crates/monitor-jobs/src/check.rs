@@ -131,10 +131,9 @@ impl Mistakes {
             self.add(path, format!("`args` and `env` have {bytes} bytes: at most {MOST_PARAM_BYTES} are possible"));
         }
         let timeout = format!("{path}.timeout");
-        if let Some(length) = step.timeout.as_deref().and_then(|text| self.duration(&timeout, text)) {
-            if length < Duration::from_secs(1) || length > Duration::from_secs(MOST_TIMEOUT_S) {
-                self.add(&timeout, "it must be from `1s` to `24h`");
-            }
+        let length = step.timeout.as_deref().and_then(|text| self.duration(&timeout, text));
+        if length.is_some_and(|length| length < Duration::from_secs(1) || length > Duration::from_secs(MOST_TIMEOUT_S)) {
+            self.add(&timeout, "it must be from `1s` to `24h`");
         }
     }
 

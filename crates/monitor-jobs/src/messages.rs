@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Maximum number of messages of one host.
+/// Maximum number of messages in one output.
 const MOST_MESSAGES: usize = 1_000;
 
 /// Importance of a message.

@@ -8,7 +8,7 @@ use crate::draft::{Draft, StepHead};
 use crate::plan::Transition;
 use crate::state::{HostRun, JobState};
 
-/// Reason why an operation isn't possible now, and what is possible instead.
+/// Reason why an operation isn't possible now, with the operations that are possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal(pub String);
 

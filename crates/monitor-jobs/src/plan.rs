@@ -34,7 +34,7 @@ pub struct Contact {
 /// Contacts by the number of the host.
 pub type Contacts = HashMap<u64, Contact>;
 
-/// What the engine does next.
+/// Changes, messages and the next time to plan: the answer of [`plan`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Changes of the job. The engine stores them before it follows the directives.
@@ -182,7 +182,9 @@ impl Planner<'_> {
                 }
                 self.draft.set_head(step, StepHead { batches: head.batches + 1, ..head });
             }
-            batch.iter().for_each(|host| self.judge(step, *host));
+            for host in batch {
+                self.judge(step, *host);
+            }
             let failed = batch.iter().filter(|host| self.draft.host(step, **host).has_failed()).count();
             failures += failed;
             if limit.is_some_and(|limit| failures >= limit) {

@@ -9,7 +9,7 @@ pub(crate) enum Size {
     Count(u32),
     /// A share of all hosts in percent, rounded up.
     Percent(u32),
-    /// So many hosts more than the batch before.
+    /// The size of the batch before, plus this number.
     Plus(u32),
     /// The size of the batch before, multiplied.
     Times(u32),
@@ -91,7 +91,7 @@ impl Iterator for BatchEnds {
     }
 }
 
-/// Returns the numbers of hosts in the batches of a job with so many hosts that can start.
+/// Returns the numbers of hosts in the batches of a job with `total` hosts that can start.
 #[must_use]
 pub fn batch_sizes(rolling: Option<&Rolling>, total: usize) -> Vec<u32> {
     let mut before = 0;

@@ -17,7 +17,7 @@ pub struct JobState {
     pub by: String,
     /// The selected hosts, each once. A host's position here is its position in [`StepState::hosts`].
     pub targets: Vec<Target>,
-    /// The steps, in the order in which they run.
+    /// The steps in their order.
     pub steps: Vec<StepState>,
     /// Time at which the job was created.
     pub created_us: u64,

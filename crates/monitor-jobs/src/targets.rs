@@ -39,7 +39,9 @@ pub fn select(targets: &Targets, hosts: &[(u64, HostDefinition)]) -> Result<Vec<
         if matching.is_empty() {
             selection.add_unknown(group.trim(), None, 0);
         }
-        matching.into_iter().for_each(|host| selection.add(host));
+        for host in matching {
+            selection.add(host);
+        }
     }
     let has_others = !(targets.hosts.is_empty() && targets.ips.is_empty() && targets.groups.is_empty());
     let Selection { mut selected, mut mistakes, .. } = selection;
@@ -115,7 +117,9 @@ impl<'a> Selection<'a> {
             if matching.is_empty() {
                 self.mistakes.push(format!("{place}: no host's name matches `{text}`"));
             }
-            matching.into_iter().for_each(|host| self.add(host));
+            for host in matching {
+                self.add(host);
+            }
         } else {
             self.add_unknown(text, None, 0);
         }

@@ -48,11 +48,11 @@ fn event() -> impl Strategy<Value = Event> {
 fn job() -> impl Strategy<Value = JobState> {
     let expression = prop_oneof![Just("1"), Just("2"), Just("1 +1"), Just("34%"), Just("1 *3")];
     let mode = prop_oneof![Just(RollingMode::PauseOnFailure), Just(RollingMode::Ignore), Just(RollingMode::Ask)];
-    let stop = proptest::option::of(prop_oneof![Just("1"), Just("50%")]);
-    let rolling = (expression, mode, stop, proptest::option::of(1..3u32)).prop_map(|(expression, mode, stop, parallel)| Rolling {
+    let limit = proptest::option::of(prop_oneof![Just("1"), Just("50%")]);
+    let rolling = (expression, mode, limit, proptest::option::of(1..3u32)).prop_map(|(expression, mode, limit, parallel)| Rolling {
         expression: expression.to_owned(),
         mode,
-        stop_after_failures: stop.map(str::to_owned),
+        stop_after_failures: limit.map(str::to_owned),
         parallel,
     });
     let targets = proptest::collection::vec(any::<bool>(), 0..6);
@@ -118,9 +118,13 @@ impl World {
             apply(&mut self.job, transition);
             assert_eq!(self.job, once, "a change that is applied twice is the same as once");
         }
+        let mut newly_ordered = Vec::new();
         for directive in &next.directives {
             let Directive::Run(key) = directive else { continue };
             let ordered = self.run(key).ordered_us;
+            if !self.offered.contains_key(key) {
+                newly_ordered.push(*key);
+            }
             let first = *self.offered.entry(*key).or_insert(ordered);
             assert_eq!(first, ordered, "{key:?} was ordered twice");
         }
@@ -128,7 +132,7 @@ impl World {
         assert_eq!((again.transitions.as_slice(), &again.directives), (&[][..], &next.directives), "a plan decides all at once");
         self.wake_at_us = again.wake_at_us;
         assert!(self.wake_at_us.is_none_or(|at| at > self.now_us));
-        self.check();
+        self.check(&newly_ordered);
     }
 
     fn run(&self, key: &JobRunKey) -> &HostRun {
@@ -136,7 +140,7 @@ impl World {
         &self.job.steps[key.step as usize].hosts[host]
     }
 
-    fn check(&self) {
+    fn check(&self, newly_ordered: &[JobRunKey]) {
         let rolling = self.job.request.rolling.as_ref();
         for step in &self.job.steps {
             let in_batches = |run: &&HostRun| !matches!(run.status, HostStatus::NO_SUCH_HOST | HostStatus::NO_AGENT);
@@ -144,8 +148,11 @@ impl World {
             let sizes = batch_sizes(rolling, hosts.len());
             let active = hosts.iter().filter(|run| run.status.is_open() && run.ordered_us.is_some() && run.not_before_us.is_none()).count();
             let current = sizes.get((step.batches as usize).saturating_sub(1)).copied().unwrap_or(0) as usize;
-            let most = rolling.and_then(|rolling| rolling.parallel).map_or(current, |parallel| current.min(parallel as usize));
-            assert!(step.batches == 0 || active <= most, "{active} hosts run in a batch of {most}: {step:?}");
+            assert!(step.batches == 0 || active <= current, "{active} hosts run in a batch of {current}: {step:?}");
+            // A host that waits for its retry may turn out to have started already, so the limit holds for new orders only.
+            let is_ordering = newly_ordered.iter().any(|key| key.step == step.id);
+            let most = rolling.and_then(|rolling| rolling.parallel).map_or(usize::MAX, |parallel| parallel as usize);
+            assert!(!is_ordering || active <= most, "{active} hosts run at once: {step:?}");
             if step.status.is_finished() {
                 assert!(step.hosts.iter().all(|run| !run.status.is_open()), "a host is left open: {step:?}");
             }
@@ -161,7 +168,9 @@ impl World {
             Event::Time(seconds, online) => {
                 self.now_us += seconds * 1_000_000;
                 let heard = self.contacts.iter_mut().filter(|(id, _)| online & (1 << **id) != 0);
-                heard.for_each(|(_, contact)| contact.last_us = self.now_us);
+                for (_, contact) in heard {
+                    contact.last_us = self.now_us;
+                }
             }
             Event::Report { host, step, back, what } => {
                 let (step, host) = (step % self.job.steps.len(), *host);
@@ -172,7 +181,9 @@ impl World {
                 let key = JobRunKey { job: 7, step: step as u64, host: id, attempt };
                 let told = JobReport { number: 1, key, at_us: self.now_us, event: report_event(*what) };
                 let changes = report(self.now_us, &self.job, &told);
-                changes.iter().for_each(|change| apply(&mut self.job, change));
+                for change in &changes {
+                    apply(&mut self.job, change);
+                }
                 if *back > 0 || run_was_never_ordered(&before, step, host) {
                     assert_eq!(self.job, before, "a report of an earlier attempt changes nothing");
                 }
@@ -183,7 +194,9 @@ impl World {
                 let operation = JobOperate { operation: OPERATIONS[*index], step_id: None, hosts: Vec::new() };
                 if let Ok(changes) = operate(self.now_us, &self.job, &operation) {
                     assert_ne!(changes, [], "an operation that is possible changes something");
-                    changes.iter().for_each(|change| apply(&mut self.job, change));
+                    for change in &changes {
+                        apply(&mut self.job, change);
+                    }
                 }
             }
         }
@@ -211,8 +224,6 @@ fn report_event(what: u8) -> JobReportEvent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn a_job_orders_each_key_once_keeps_its_batches_and_ends_with_explicit_outcomes(
         job in job(),
@@ -220,7 +231,9 @@ proptest! {
     ) {
         let mut world = World::new(job);
         world.plan();
-        events.iter().for_each(|event| world.happen(event));
+        for event in &events {
+            world.happen(event);
+        }
         // From now on all agents are silent, and a user continues whatever waits for a decision.
         for _ in 0..200 {
             if world.job.status.is_finished() {

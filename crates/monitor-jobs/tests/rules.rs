@@ -63,7 +63,9 @@ impl World {
 
     fn plan(&mut self) -> &mut Self {
         self.plan = plan(self.now_us, &self.job, &self.contacts);
-        self.plan.transitions.iter().for_each(|transition| apply(&mut self.job, transition));
+        for transition in &self.plan.transitions {
+            apply(&mut self.job, transition);
+        }
         self
     }
 
@@ -84,7 +86,9 @@ impl World {
     fn tell_step(&mut self, step: usize, host: u64, attempt: u32, event: JobReportEvent) -> usize {
         let key = JobRunKey { job: 7, step: self.job.steps[step].id, host, attempt };
         let changes = report(self.now_us, &self.job, &JobReport { number: 1, key, at_us: self.now_us, event });
-        changes.iter().for_each(|change| apply(&mut self.job, change));
+        for change in &changes {
+            apply(&mut self.job, change);
+        }
         changes.len()
     }
 
@@ -101,7 +105,9 @@ impl World {
     fn operate_on(&mut self, operation: JobOperation, hosts: &[u64]) -> Result<&mut Self, String> {
         let operation = JobOperate { operation, step_id: None, hosts: hosts.to_vec() };
         let changes = operate(self.now_us, &self.job, &operation).map_err(|refusal| refusal.0)?;
-        changes.iter().for_each(|change| apply(&mut self.job, change));
+        for change in &changes {
+            apply(&mut self.job, change);
+        }
         Ok(self.plan())
     }
 

@@ -7,6 +7,7 @@ mod alerts;
 mod answers;
 mod backup;
 mod batch;
+mod bk_job;
 mod body;
 mod cancel;
 mod clock;
@@ -293,8 +294,19 @@ impl App {
 
 /// Returns all routes, each with the scope it requires.
 fn routes() -> Routes {
-    const LISTS: [fn(Routes) -> Routes; 10] =
-        [events_of_programs, trees, queues, workers, batch_tasks, jobs_on_hosts, heartbeats_and_alerts, figures, about, pages];
+    const LISTS: [fn(Routes) -> Routes; 11] = [
+        events_of_programs,
+        trees,
+        queues,
+        workers,
+        batch_tasks,
+        jobs_on_hosts,
+        bk_job::routes,
+        heartbeats_and_alerts,
+        figures,
+        about,
+        pages,
+    ];
     let routes = LISTS.into_iter().fold(Routes::new(openapi::Api::openapi()), |routes, add| add(routes));
     // The page's files contain no data, so they need no scope.
     monitor_web::paths().fold(routes, |routes, path| routes.hidden(PUBLIC, MethodFilter::GET, &format!("/{path}"), page::get_asset))
@@ -487,6 +499,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(gate, access::check))
+        .layer(middleware::from_fn_with_state(app.clone(), bk_job::translate))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check));
     all.clone()
         .layer(axum::Extension(mcp::Api::new(all, &app)))
@@ -502,9 +515,10 @@ pub(crate) fn router(app: App) -> Router {
 /// Returns the tracing span of a request.
 fn span(request: &Request) -> tracing::Span {
     let (uri, shown) = (request.uri(), ping::shown_path(request.uri()));
-    // Query strings of logins contain links and codes, which are secrets. Paths of pings contain keys.
-    let query =
-        uri.query().filter(|_| shown == uri.path() && !shown.starts_with("/login")).map(|query| format!("?{query}")).unwrap_or_default();
+    // Query strings of logins contain links and codes, which are secrets. Older clients of BlueKing JOB put tokens there. Paths of pings
+    // contain keys.
+    let is_secret = shown != uri.path() || shown.starts_with("/login") || bk_job::is_path(shown);
+    let query = uri.query().filter(|_| !is_secret).map(|query| format!("?{query}")).unwrap_or_default();
     tracing::debug_span!("request", method = %request.method(), uri = format!("{shown}{query}"), version = ?request.version())
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestServer, read, until};
 
-async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+pub(crate) async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let request = server.client.request(method.parse().unwrap(), format!("http://{}/api/v1/{path}", server.address));
     let request = body.into_iter().fold(request.bearer_auth(server.local_token()), |request, body| request.json(&body));
     let response = request.send().await.unwrap();
@@ -16,14 +16,14 @@ async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>)
 }
 
 /// An agent with its token.
-struct Agent {
+pub(crate) struct Agent {
     name: &'static str,
     token: String,
 }
 
 impl Agent {
     /// Creates an agent, which connects.
-    async fn connect(server: &TestServer, name: &'static str) -> Self {
+    pub(crate) async fn connect(server: &TestServer, name: &'static str) -> Self {
         let new = NewToken { name: name.to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
         let agent = Self { name, token: server.access().create_token(&new).unwrap() };
         assert_eq!(agent.orders(server, 0).await, json!({"orders": [], "stops": []}));
@@ -38,14 +38,14 @@ impl Agent {
         if response.status() == 204 { (204, Value::Null) } else { read(response).await }
     }
 
-    async fn orders(&self, server: &TestServer, wait_ms: u32) -> Value {
+    pub(crate) async fn orders(&self, server: &TestServer, wait_ms: u32) -> Value {
         let (status, orders) = self.call(server, "GET", &format!("{}/job-orders?wait_ms={wait_ms}", self.name), None).await;
         assert_eq!(status, 200, "{orders}");
         orders
     }
 
     /// Waits for an order, and returns it after its signature was checked.
-    async fn order(&self, server: &TestServer) -> Value {
+    pub(crate) async fn order(&self, server: &TestServer) -> Value {
         let orders = self.orders(server, 60_000).await;
         let signed = &orders["orders"][0];
         let text = signed["order"].as_str().unwrap_or_else(|| panic!("no order: {orders}"));
@@ -57,7 +57,7 @@ impl Agent {
         serde_json::from_str(text).unwrap()
     }
 
-    async fn report(&self, server: &TestServer, order: &Value, events: &[Value]) -> (u16, Value) {
+    pub(crate) async fn report(&self, server: &TestServer, order: &Value, events: &[Value]) -> (u16, Value) {
         let report = |(number, event): (usize, &Value)| {
             let mut report = json!({"number": number + 1, "key": order["key"], "at_us": order["issued_us"]});
             report.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
@@ -67,7 +67,7 @@ impl Agent {
         self.call(server, "POST", &format!("{}/job-reports", self.name), Some(json!({"reports": reports}).to_string().into())).await
     }
 
-    async fn output(&self, server: &TestServer, order: &Value, offset: u64, bytes: &'static [u8]) -> (u16, Value) {
+    pub(crate) async fn output(&self, server: &TestServer, order: &Value, offset: u64, bytes: &'static [u8]) -> (u16, Value) {
         let key = &order["key"];
         let path = format!(
             "{}/job-output?job={}&step={}&host={}&attempt={}&offset={offset}",

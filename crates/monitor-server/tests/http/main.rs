@@ -2,6 +2,7 @@
 
 mod access;
 mod batch;
+mod bk_job;
 mod bodies;
 mod compress;
 #[path = "../../../../fuzz/corpus.rs"]

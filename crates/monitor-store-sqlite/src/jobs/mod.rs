@@ -261,7 +261,9 @@ mod tests {
         let planned = plan(1, &job, &contacts);
         assert_eq!(planned.directives.len() as u64, HOSTS);
         store.change_job(job.id, &planned.transitions).unwrap();
-        planned.transitions.iter().for_each(|transition| apply(&mut job, transition));
+        for transition in &planned.transitions {
+            apply(&mut job, transition);
+        }
         assert_eq!(store.job(job.id).unwrap().unwrap(), job);
         let sums = |from: &Connection| {
             let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));

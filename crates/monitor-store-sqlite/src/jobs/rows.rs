@@ -60,7 +60,7 @@ pub(super) fn step_head(row: &Row<'_>) -> rusqlite::Result<StepState> {
     })
 }
 
-/// Reads a target from four columns, of which `first` is the first.
+/// Reads a target from four columns that begin at `first`.
 pub(super) fn target(row: &Row<'_>, first: usize) -> rusqlite::Result<Target> {
     Ok(Target {
         host_id: row.get::<_, Option<i64>>(first)?.map(|id| id as u64),

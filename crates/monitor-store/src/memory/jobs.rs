@@ -10,10 +10,10 @@ use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, New
 
 /// In-memory store of hosts and jobs. A clone has the same data.
 #[derive(Clone, Default)]
-pub struct MemoryJobs(Arc<Mutex<Jobs>>);
+pub struct MemoryJobs(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Jobs {
+struct State {
     hosts: BTreeMap<String, HostRow>,
     jobs: BTreeMap<u64, JobState>,
     changes: Vec<(u64, u64, Transition)>,
@@ -24,7 +24,7 @@ struct Jobs {
 }
 
 impl MemoryJobs {
-    fn state(&self) -> MutexGuard<'_, Jobs> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 }
@@ -131,7 +131,7 @@ impl JobStore for MemoryJobs {
 
     fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError> {
         let mut state = self.state();
-        let Jobs { jobs, changes: all, last_change, .. } = &mut *state;
+        let State { jobs, changes: all, last_change, .. } = &mut *state;
         if let Some(job) = jobs.get_mut(&id) {
             for change in changes {
                 apply(job, change);

@@ -40,7 +40,7 @@ macro_rules! job_suite {
     };
 }
 
-/// Returns the request of a job with so many steps.
+/// Returns the request of a job with `steps` steps.
 pub fn request(name: &str, steps: usize) -> JobRequest {
     let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };
     JobRequest { name: Some(name.to_owned()), steps: vec![step; steps], ..JobRequest::default() }
@@ -59,7 +59,9 @@ fn add(store: &impl JobStore, name: &str, hosts: &[u64], created_us: u64) -> Job
 
 fn change(store: &impl JobStore, job: &mut JobState, changes: &[Transition]) {
     store.change_job(job.id, changes).unwrap();
-    changes.iter().for_each(|change| apply(job, change));
+    for change in changes {
+        apply(job, change);
+    }
 }
 
 /// Starts the first step, and reports the end of each host in `ends`.
