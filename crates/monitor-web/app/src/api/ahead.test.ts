@@ -24,7 +24,7 @@ afterEach(() => {
 test("a tree and the whole list are read ahead, other screens and filtered lists are not", () => {
   expect(askedAt("/tasks/2106", "?tab=logs")).toEqual(["/api/v1/roots/2106/tree?limit=250"]);
   expect(askedAt("/tasks")).toEqual(["/api/v1/roots?limit=100", `/api/v1/stats/causes?from=${hourBefore(Date.now() * 1000, 24)}&limit=50`]);
-  for (const [path, search] of [["/tasks", "?name=x"], ["/tasks/workers", ""], ["/tasks/batch", ""], ["/tasks/alerts", ""], ["/tasks/statistics", ""], ["/tasks/about", ""], ["/tasks/2106/x", ""], ["/", ""]]) expect(askedAt(path as string, search)).toEqual([]);
+  for (const [path, search] of [["/tasks", "?name=x"], ["/tasks/workers", ""], ["/tasks/batch", ""], ["/tasks/jobs", "?job=1"], ["/tasks/alerts", ""], ["/tasks/statistics", ""], ["/tasks/about", ""], ["/tasks/2106/x", ""], ["/", ""]]) expect(askedAt(path as string, search)).toEqual([]);
 });
 
 test("what was read ahead is taken once, and by the same request only", async () => {
