@@ -1,19 +1,19 @@
 /** Requests about jobs on many hosts, and about the hosts. */
 import { client, unwrap } from "./client.ts";
-import type { HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost } from "./jobTypes.ts";
+import type { operations } from "./schema.ts";
+import type { HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost } from "./types.ts";
 
-type Untyped = Record<"GET" | "POST" | "PUT" | "DELETE", (path: string, options: object) => Promise<{ data?: unknown; error?: unknown; response: Response }>>;
-const api = client as unknown as Untyped;
+export type JobsQuery = NonNullable<operations["get_jobs"]["parameters"]["query"]>;
 
 /** Number of hosts in one answer. */
 const HOSTS_LIMIT = 1000;
 
-export function fetchJobs(query: { state?: string; name?: string; before?: number; limit: number }, signal: AbortSignal): Promise<JobsPage> {
-  return unwrap(api.GET("/api/v1/jobs", { params: { query }, signal }));
+export function fetchJobs(query: JobsQuery, signal: AbortSignal): Promise<JobsPage> {
+  return unwrap(client.GET("/api/v1/jobs", { params: { query }, signal }));
 }
 
 export function fetchJob(id: number, signal: AbortSignal): Promise<Job> {
-  return unwrap(api.GET("/api/v1/jobs/{id}", { params: { path: { id } }, signal }));
+  return unwrap(client.GET("/api/v1/jobs/{id}", { params: { path: { id } }, signal }));
 }
 
 /** Returns all hosts of a step, in the order of the targets. */
@@ -21,7 +21,7 @@ export async function fetchJobHosts(id: number, step: number, signal: AbortSigna
   const hosts: JobHost[] = [];
   for (let after: number | null | undefined; ; ) {
     const query = { step, limit: HOSTS_LIMIT, ...(after != null && { after }) };
-    const page: JobHostsPage = await unwrap(api.GET("/api/v1/jobs/{id}/hosts", { params: { path: { id }, query }, signal }));
+    const page: JobHostsPage = await unwrap(client.GET("/api/v1/jobs/{id}/hosts", { params: { path: { id }, query }, signal }));
     hosts.push(...page.hosts);
     after = page.next;
     if (after == null) return hosts;
@@ -30,7 +30,7 @@ export async function fetchJobHosts(id: number, step: number, signal: AbortSigna
 
 /** Returns a part of a host's output, from an offset. It is empty at the end. */
 export async function fetchJobOutput(id: number, host: number, query: { step: number; attempt: number; offset: number }, signal: AbortSignal): Promise<Uint8Array> {
-  const answer = await api.GET("/api/v1/jobs/{id}/hosts/{host}/output", { params: { path: { id, host }, query }, parseAs: "arrayBuffer", signal });
+  const answer = await client.GET("/api/v1/jobs/{id}/hosts/{host}/output", { params: { path: { id, host: String(host) }, query }, parseAs: "arrayBuffer", signal });
   // An empty answer has no data.
   if (answer.response.ok && answer.data === undefined) return new Uint8Array();
   return new Uint8Array(await unwrap<ArrayBuffer>(Promise.resolve(answer)));
@@ -42,27 +42,27 @@ export function jobOutputAddress(id: number, host: number, query: { step: number
 }
 
 export function previewJob(body: JobRequest, signal: AbortSignal): Promise<JobPreview> {
-  return unwrap(api.POST("/api/v1/jobs", { params: { query: { preview: true } }, body, signal }));
+  return unwrap(client.POST("/api/v1/jobs", { params: { query: { preview: true } }, body, signal }));
 }
 
 export function startJob(body: JobRequest): Promise<JobStarted> {
-  return unwrap(api.POST("/api/v1/jobs", { body }));
+  return unwrap(client.POST("/api/v1/jobs", { body }));
 }
 
 export function operateJob(id: number, body: JobOperate): Promise<Job> {
-  return unwrap(api.POST("/api/v1/jobs/{id}/operate", { params: { path: { id } }, body }));
+  return unwrap(client.POST("/api/v1/jobs/{id}/operate", { params: { path: { id } }, body }));
 }
 
 export function fetchHosts(signal: AbortSignal): Promise<{ hosts: ManagedHost[] }> {
-  return unwrap(api.GET("/api/v1/hosts", { signal }));
+  return unwrap(client.GET("/api/v1/hosts", { signal }));
 }
 
 /** Adds a host, or changes the settings of the host with this name. */
 export async function putHost(host: HostDefinition): Promise<void> {
-  await unwrap(api.PUT("/api/v1/hosts", { body: { hosts: [host] } }));
+  await unwrap(client.PUT("/api/v1/hosts", { body: { hosts: [host] } }));
 }
 
 export async function removeHost(id: number): Promise<void> {
-  const answer = await api.DELETE("/api/v1/hosts/{id}", { params: { path: { id } } });
+  const answer = await client.DELETE("/api/v1/hosts/{id}", { params: { path: { id } } });
   if (!answer.response.ok) await unwrap(Promise.resolve(answer));
 }

@@ -146,3 +146,16 @@ export type Hushes = With<Schemas["Hushes"], { hushes: Written<Schemas["Hush"]>[
 export type HeartbeatDefinition = Schemas["HeartbeatDefinition"];
 export type HeartbeatKey = Schemas["HeartbeatKey"];
 export type Heartbeats = With<Schemas["Heartbeats"], { heartbeats: Written<Schemas["Heartbeat"]>[] }>;
+/** Jobs on many hosts, and the hosts. */
+export type JobRequest = Schemas["JobRequest"];
+export type JobStarted = Schemas["JobStarted"];
+export type PreviewedHost = Schemas["PreviewedHost"];
+export type JobPreview = Schemas["JobPreview"];
+export type JobStep = Written<Schemas["JobStep"]>;
+export type Job = With<Schemas["Job"], { steps: JobStep[] }>;
+export type JobsPage = With<Schemas["JobsPage"], { jobs: Job[] }>;
+export type JobHost = Written<Schemas["JobHost"]>;
+export type JobHostsPage = With<Schemas["JobHostsPage"], { hosts: JobHost[] }>;
+export type JobOperate = Schemas["JobOperate"];
+export type HostDefinition = Omit<Schemas["HostDefinition"], "how">;
+export type ManagedHost = With<Schemas["ManagedHost"], Pick<HostDefinition, "ip" | "ipv6" | "tags" | "groups">>;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { EMPTY, missingOf, mistakesOf, readTags, requestOf, tagsText } from "./job-draft.ts";
+import { EMPTY, type JobDraft, missingOf, mistakesOf, readTags, requestOf, tagsText } from "./job-draft.ts";
 
 test("a form with a script and a host is complete, and says what is missing before", () => {
   expect(missingOf(EMPTY)).toEqual(["script", "targets"]);
@@ -8,7 +8,7 @@ test("a form with a script and a host is complete, and says what is missing befo
 });
 
 test("names and addresses of hosts are told apart, and each line is an argument", () => {
-  const draft = { ...EMPTY, name: " disk ", script: "x", language: "python", args: "--path\n/var/my logs\n", hosts: "web-1, 10.0.0.7\n7 fe80::1", groups: "eu, us east", account: "app", timeout: "10m", rolling: "1 10%", mode: "ask", stopAfter: "5%" };
+  const draft: JobDraft = { ...EMPTY, name: " disk ", script: "x", language: "python", args: "--path\n/var/my logs\n", hosts: "web-1, 10.0.0.7\n7 fe80::1", groups: "eu, us east", account: "app", timeout: "10m", rolling: "1 10%", mode: "ask", stopAfter: "5%" };
   expect(requestOf(draft)).toEqual({
     name: "disk",
     targets: { hosts: ["web-1", "7"], ips: [{ ip: "10.0.0.7" }, { ip: "fe80::1" }], groups: ["eu", "us east"] },

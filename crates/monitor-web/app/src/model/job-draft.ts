@@ -1,5 +1,5 @@
 /** The form for a new job. */
-import type { JobRequest } from "../api/jobTypes.ts";
+import type { JobRequest } from "../api/types.ts";
 
 export const LANGUAGES = ["shell", "python", "perl", "powershell", "bat"] as const;
 export const MODES = ["pause-on-failure", "ignore", "ask"] as const;
@@ -7,7 +7,7 @@ export const MODES = ["pause-on-failure", "ignore", "ask"] as const;
 export interface JobDraft {
   name: string;
   script: string;
-  language: string;
+  language: NonNullable<JobRequest["steps"][number]["language"]>;
   /** One argument per line. */
   args: string;
   /** Names, patterns, numbers or addresses of hosts, between spaces, commas or line breaks. */
@@ -17,7 +17,7 @@ export interface JobDraft {
   account: string;
   timeout: string;
   rolling: string;
-  mode: string;
+  mode: NonNullable<NonNullable<JobRequest["rolling"]>["mode"]>;
   stopAfter: string;
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Job, JobHost, JobStep } from "../api/jobTypes.ts";
+import type { Job, JobHost, JobStep } from "../api/types.ts";
 import { canRetry, currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, possible, showsHost } from "./jobs.ts";
 
 function step(status: number, counts: Record<string, number>, started_us: number | null = 5): JobStep {

@@ -1,5 +1,5 @@
 /** Jobs on many hosts: the outcome of each host, groups of hosts, and possible operations. */
-import type { Job, JobHost, JobOperate, JobStep } from "../api/jobTypes.ts";
+import type { Job, JobHost, JobOperate, JobStep } from "../api/types.ts";
 
 export type Operation = JobOperate["operation"];
 

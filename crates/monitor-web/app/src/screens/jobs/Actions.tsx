@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { Job, JobOperate, JobStep } from "../../api/jobTypes.ts";
+import type { Job, JobOperate, JobStep } from "../../api/types.ts";
 import { operateJob } from "../../api/jobs.ts";
 import { t } from "../../i18n.ts";
 import { type Operation, type Possible, canRetry, possible } from "../../model/jobs.ts";

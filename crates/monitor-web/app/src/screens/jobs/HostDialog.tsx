@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { ManagedHost } from "../../api/jobTypes.ts";
+import type { ManagedHost } from "../../api/types.ts";
 import { putHost } from "../../api/jobs.ts";
 import { t } from "../../i18n.ts";
 import { readNames, readTags, tagsText } from "../../model/job-draft.ts";

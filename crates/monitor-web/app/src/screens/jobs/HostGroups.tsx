@@ -1,5 +1,5 @@
 import { memo, type MouseEvent } from "react";
-import type { JobHost, JobStep } from "../../api/jobTypes.ts";
+import type { JobHost, JobStep } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { type Group, keyOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";

@@ -1,6 +1,6 @@
 import { memo, type MouseEvent, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
-import type { JobHost } from "../../api/jobTypes.ts";
+import type { JobHost } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { hostState, keyOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useReducer, useRef, useState } from "react";
 import { ApiError } from "../../api/client.ts";
 import { fetchJobOutput, jobOutputAddress } from "../../api/jobs.ts";
-import type { JobHost } from "../../api/jobTypes.ts";
+import type { JobHost } from "../../api/types.ts";
 import { bytes, count, t } from "../../i18n.ts";
 import { RunLog } from "../../model/batch-log.ts";
 import { LogLines } from "../../ui/LogLines.tsx";

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 import { operateJob } from "../../api/jobs.ts";
-import type { Job, JobHost, JobStep } from "../../api/jobTypes.ts";
+import type { Job, JobHost, JobStep } from "../../api/types.ts";
 import { bytes, count, t } from "../../i18n.ts";
 import { canRetry, hostState } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { removeHost } from "../../api/jobs.ts";
-import type { ManagedHost } from "../../api/jobTypes.ts";
+import type { ManagedHost } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { tagsText } from "../../model/job-draft.ts";
 import { visible } from "../../model/text.ts";

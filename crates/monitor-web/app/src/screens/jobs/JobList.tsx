@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import type { Job } from "../../api/jobTypes.ts";
+import type { Job } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { currentStep, isFinished, jobState, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from "react";
-import type { JobPreview } from "../../api/jobTypes.ts";
+import type { JobPreview } from "../../api/types.ts";
 import { previewJob, startJob } from "../../api/jobs.ts";
 import { count, t } from "../../i18n.ts";
 import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { ApiError } from "../../api/client.ts";
-import type { Job, JobHost, JobStep } from "../../api/jobTypes.ts";
+import type { Job, JobHost, JobStep } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { OUTCOMES, type Outcome, currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, showsHost, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import { fetchHosts, fetchJob, fetchJobHosts, fetchJobs } from "../../api/jobs.ts";
+import { fetchHosts, fetchJob, fetchJobHosts, fetchJobs, type JobsQuery } from "../../api/jobs.ts";
 import { isFinished } from "../../model/jobs.ts";
 
 /** Intervals of reading, while the page is visible: the stream has no event for each host of a job. */
@@ -12,7 +12,7 @@ const LIMIT = 50;
 export function useJobList(state: string | undefined, name: string | undefined) {
   return useInfiniteQuery({
     queryKey: ["jobs", state, name],
-    queryFn: ({ pageParam, signal }) => fetchJobs({ limit: LIMIT, ...(state && { state }), ...(name && { name }), ...(pageParam > 0 && { before: pageParam }) }, signal),
+    queryFn: ({ pageParam, signal }) => fetchJobs({ limit: LIMIT, ...(state && { state: state as NonNullable<JobsQuery["state"]> }), ...(name && { name }), ...(pageParam > 0 && { before: pageParam }) }, signal),
     initialPageParam: 0,
     getNextPageParam: (page) => page.next,
     refetchInterval: LIST_MS,
