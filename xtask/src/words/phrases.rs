@@ -22,14 +22,14 @@ const CODE: &str = r"(?s)```.*?```|`[^`]*`|\]\([^)]*\)|https?://\S+";
 /// Compiled patterns.
 pub(super) struct Phrases {
     opening: Regex,
-    phrases: Regex,
+    odd: Regex,
     code: Regex,
 }
 
 impl Phrases {
     pub(super) fn new() -> Self {
         let compiled = |pattern| Regex::new(pattern).expect("a pattern");
-        Self { opening: compiled(OPENING), phrases: compiled(PHRASES), code: compiled(CODE) }
+        Self { opening: compiled(OPENING), odd: compiled(PHRASES), code: compiled(CODE) }
     }
 }
 
@@ -51,7 +51,7 @@ impl Count {
             return 0;
         }
         let opening = usize::from(has_opening && of.opening.is_match(plain.trim()));
-        let phrases = of.phrases.find_iter(&plain).count();
+        let phrases = of.odd.find_iter(&plain).count();
         self.words += words;
         self.blocks += 1;
         self.openings += opening;

@@ -89,7 +89,9 @@ impl Kind {
     /// Returns the texts of this kind in a file.
     pub(super) fn texts(self, file: &str, text: &str) -> Vec<Text> {
         match self {
-            Self::Comments if file.ends_with(".rs") => blocks(file, text, &["///", "//!", "//"]),
+            Self::Comments if Path::new(file).extension().is_some_and(|extension| extension == "rs") => {
+                blocks(file, text, &["///", "//!", "//"])
+            }
             Self::Comments => blocks(file, text, &["//", "/**", "*/", "*"]),
             Self::PublicDocs => blocks(file, text, &["///", "//!"]),
             Self::Errors => found(file, text, &ERROR, |words| PLACEHOLDER.replace_all(words, " X ").into_owned()),

@@ -127,7 +127,7 @@ impl Jobs {
             match self.client.job_orders(&self.agent, WAIT).await {
                 Ok(answer) => {
                     trouble.is_over("the server sends orders of jobs again");
-                    let is_new = self.take(answer);
+                    let is_new = self.take(&answer);
                     self.flush().await;
                     if is_new {
                         repeats.reset();

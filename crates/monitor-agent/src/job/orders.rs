@@ -24,7 +24,7 @@ struct Keyed {
 
 impl Jobs {
     /// Handles an answer of the server. Returns true if it contains an order or a stop that the agent had not handled.
-    pub(super) fn take(self: &Arc<Self>, answer: JobOrders) -> bool {
+    pub(super) fn take(self: &Arc<Self>, answer: &JobOrders) -> bool {
         let mut is_new = false;
         for signed in &answer.orders {
             match self.take_order(signed) {
@@ -64,7 +64,7 @@ impl Jobs {
             Ok(order) => order,
             Err(error) => {
                 let why = format!("this version of the agent can't read the order: {error}; update the agent");
-                return self.end_unstarted(&key, u64::MAX, End::new(HostStatus::REFUSED, why)).map(|()| true);
+                return self.end_unstarted(&key, u64::MAX, &End::new(HostStatus::REFUSED, why)).map(|()| true);
             }
         };
         // An order for another agent has no row here: this host's own order may have the same key only by a mistake of the server.
@@ -73,7 +73,7 @@ impl Jobs {
         }
         if let Some((status, why)) = self.refusal(&order, now_us)? {
             tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
-            return self.end_unstarted(&key, order.expires_us, End::new(status, why)).map(|()| true);
+            return self.end_unstarted(&key, order.expires_us, &End::new(status, why)).map(|()| true);
         }
         tracing::info!(run = key.run_id(), name = order.name, by = order.by, "accepts an order of a job");
         self.database().write(|to| store::write_accepted(to, &order, Some(&signed.order), now_us))?;
@@ -140,7 +140,7 @@ impl Jobs {
     }
 
     /// Stores the end of a run that was not started.
-    pub(super) fn end_unstarted(&self, key: &JobRunKey, expires_us: u64, end: End) -> Result<(), AgentError> {
+    pub(super) fn end_unstarted(&self, key: &JobRunKey, expires_us: u64, end: &End) -> Result<(), AgentError> {
         self.database().write(|to| store::write_ended(to, key, (end.at_us, expires_us), end.clone().event(None, 0, 0)))?;
         self.unsent.notify_one();
         Ok(())
@@ -157,7 +157,7 @@ impl Jobs {
             }
             None => {
                 let end = End::lost("this agent has no record of the run: its database was lost, or it never got the order");
-                self.end_unstarted(key, u64::MAX, end).map(|()| true)
+                self.end_unstarted(key, u64::MAX, &end).map(|()| true)
             }
         }
     }
@@ -238,9 +238,9 @@ impl Jobs {
             }
             if self.database().is_job_stopped(&run.key)? {
                 let end = End { reason: None, ..End::new(HostStatus::STOPPED, "") };
-                self.end_unstarted(&run.key, run.expires_us, end)?;
+                self.end_unstarted(&run.key, run.expires_us, &end)?;
             } else if run.expires_us <= now_us() {
-                self.end_unstarted(&run.key, run.expires_us, End::new(HostStatus::JOB_TIME_OVER, super::run::TOO_LATE))?;
+                self.end_unstarted(&run.key, run.expires_us, &End::new(HostStatus::JOB_TIME_OVER, super::run::TOO_LATE))?;
             } else if active.running.len() < self.policy.max_runs as usize {
                 self.spawn(&run, &mut active);
             }
@@ -266,7 +266,7 @@ impl Jobs {
         for key in keys {
             match Run::open(self.folder(&key)).map(|run| run.remove()) {
                 Ok(Err(error)) => {
-                    tracing::warn!(run = key.run_id(), %error, "the folder of an old run can't be removed: remove it by hand")
+                    tracing::warn!(run = key.run_id(), %error, "the folder of an old run can't be removed: remove it by hand");
                 }
                 Ok(Ok(())) | Err(_) => self.database().write(|to| store::drop_run(to, &key))?,
             }

@@ -130,7 +130,7 @@ impl Jobs {
         let Some(age) = self.settings.age else { return Ok(()) };
         let before_us = self.clock.wall_us().saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let outputs = self.outputs.clone();
-        let jobs = self.jobs.clone();
+        let jobs = self.store.clone();
         let removed = tokio::task::spawn_blocking(move || {
             for job in jobs.remove_jobs(before_us, REMOVED)? {
                 outputs.remove(job).map_err(JobError::Output)?;

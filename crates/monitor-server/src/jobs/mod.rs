@@ -40,7 +40,7 @@ pub(crate) const MOST_HOSTS: usize = 100_000;
 
 /// Hosts and jobs of a server.
 pub(crate) struct Jobs {
-    jobs: Arc<dyn JobStore>,
+    store: Arc<dyn JobStore>,
     /// The store of trees, which knows the agents that have connected.
     trees: Arc<dyn Store>,
     ingest: Arc<Ingest>,
@@ -94,7 +94,7 @@ impl Jobs {
     pub(crate) fn new(opened: Opened, ingest: Arc<Ingest>, clock: Clock, stopping: CancellationToken) -> Self {
         let Opened { jobs, recorder, keys, trees, settings } = opened;
         Self {
-            jobs,
+            store: jobs,
             trees,
             ingest,
             recorder: Arc::new(recorder),
@@ -115,7 +115,7 @@ impl Jobs {
         &self,
         ask: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, JobError> {
-        let jobs = self.jobs.clone();
+        let jobs = self.store.clone();
         Ok(tokio::task::spawn_blocking(move || ask(&*jobs)).await??)
     }
 
@@ -138,7 +138,7 @@ impl Jobs {
 
     /// Returns all hosts by name.
     pub(crate) async fn hosts(&self) -> Result<Vec<ManagedHost>, JobError> {
-        let rows = self.ask(|jobs| jobs.hosts()).await?;
+        let rows = self.ask(JobStore::hosts).await?;
         let (now_us, book) = (self.clock.wall_us(), self.book.lock().await);
         let managed = |HostRow { id, definition, created_us }: HostRow| {
             let last_contact_us = book.last_contact(&definition.name);
@@ -171,7 +171,7 @@ impl Jobs {
             mistakes
                 .push("callback_url: this server sends no callbacks: leave it out, and wait with GET /api/v1/jobs/{id}/wait".to_owned());
         }
-        let rows = self.ask(|jobs| jobs.hosts()).await?;
+        let rows = self.ask(JobStore::hosts).await?;
         let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
         match monitor_jobs::select(&request.targets, &hosts) {
             Ok(targets) if mistakes.is_empty() => Ok(targets),

@@ -69,15 +69,14 @@ impl Recorder {
     pub(super) fn open(folder: &Path, is_new: bool, store: Arc<dyn Store>, jobs: Arc<dyn JobStore>) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
         let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<WorkerId>().ok());
-        let id = match known.filter(|_| !is_new) {
-            Some(id) => id,
-            None => {
-                let disk = |source| StoreError::Disk { action: "write the id of the worker for jobs to", path: path.clone(), source };
-                let id = random(16).ok().and_then(|hex| hex.parse::<WorkerId>().ok());
-                let id = id.ok_or_else(|| disk(std::io::Error::other("the operating system gives no random numbers")))?;
-                write_private(&path, &format!("{id}\n")).map_err(disk)?;
-                id
-            }
+        let id = if let Some(id) = known.filter(|_| !is_new) {
+            id
+        } else {
+            let disk = |source| StoreError::Disk { action: "write the id of the worker for jobs to", path: path.clone(), source };
+            let id = random(16).ok().and_then(|hex| hex.parse::<WorkerId>().ok());
+            let id = id.ok_or_else(|| disk(std::io::Error::other("the operating system gives no random numbers")))?;
+            write_private(&path, &format!("{id}\n")).map_err(disk)?;
+            id
         };
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
         Ok(Self { worker: WorkerRef { id, hostname, pid: 0, program: "jobs".to_owned() }, store, jobs })

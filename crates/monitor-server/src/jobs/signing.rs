@@ -61,7 +61,7 @@ impl Keys {
 
     fn write(&self, now_us: u64) -> Result<(), StoreError> {
         let former = self.former.as_ref().map(|(key, until_us)| format!("{key} {until_us}\n")).unwrap_or_default();
-        let public: String = self.public(now_us).into_iter().map(|key| format!("{key}\n")).collect();
+        let public = self.public(now_us).join("\n") + "\n";
         for (name, text) in [(PRIVATE, format!("{}\n{former}", STANDARD.encode(self.seed))), (PUBLIC, public)] {
             let path = self.folder.join(name);
             if !std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
