@@ -32,7 +32,7 @@ struct Cli {
 enum Command {
     Server(commands::server::Args),
     #[cfg(target_os = "linux")]
-    Agent(commands::agent::Args),
+    Agent(Box<commands::agent::Args>),
     #[cfg(target_os = "linux")]
     Run(Box<commands::run::Args>),
     #[cfg(target_os = "linux")]
@@ -118,7 +118,7 @@ fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Server(args) => commands::server::run(args),
         #[cfg(target_os = "linux")]
-        Command::Agent(args) => commands::agent::run(args),
+        Command::Agent(args) => commands::agent::run(*args),
         #[cfg(target_os = "linux")]
         Command::Run(args) => return commands::run::run(*args),
         #[cfg(target_os = "linux")]

@@ -90,12 +90,11 @@ pub(crate) fn join(args: &Args) -> anyhow::Result<()> {
         bail!("{} exists: change it, and run `monitor agent trust`, or move it away", config.display());
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).with_context(|| format!("{} can't be used", path.display()));
-    let (token, given, token_file) = match &args.token_file {
-        Some(file) => (Token::from_file(file)?, None, absolute(file)?),
-        None => {
-            let text = token_of_stdin()?;
-            (Token::new(&text)?, Some(text), data.join("token"))
-        }
+    let (token, given, token_file) = if let Some(file) = &args.token_file {
+        (Token::from_file(file)?, None, absolute(file)?)
+    } else {
+        let text = token_of_stdin()?;
+        (Token::new(&text)?, Some(text), data.join("token"))
     };
     let server_cert = args.server_cert.as_ref().map(absolute).transpose()?;
     let client = Client::new(crate::client::settings_of(args.server.clone(), Some(token), server_cert.clone()));
@@ -169,7 +168,10 @@ fn token_of_stdin() -> anyhow::Result<String> {
     let mut text = String::new();
     io::stdin().take(4_096).read_to_string(&mut text).context("the token can't be read from stdin")?;
     let token = text.lines().next().unwrap_or_default().trim().to_owned();
-    if token.is_empty() { bail!("there is no token: {REMEDY}") } else { Ok(token) }
+    if token.is_empty() {
+        bail!("there is no token: {REMEDY}");
+    }
+    Ok(token)
 }
 
 /// Writes a file. Only its owner can read it. Replaces an existing file if `may_replace`.

@@ -133,7 +133,7 @@ fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D
 impl Settings {
     /// Settings with a settings file and values of flags, for commands that need only the server and the folder.
     pub(super) fn of_server(config: Option<PathBuf>, server: Option<Url>, data: Option<PathBuf>, token_file: Option<PathBuf>) -> Self {
-        Self { config, server, data, token_file, ..Self::default() }
+        Self { config, data, server, token_file, ..Self::default() }
     }
 
     /// Adds the settings in `agent.toml` to those of flags and environment.

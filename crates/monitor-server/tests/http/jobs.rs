@@ -299,7 +299,7 @@ async fn only_an_admin_starts_and_operates_jobs_on_this_machine_too() {
             [("jobs", job(&["web-1"])), ("jobs?preview=true", job(&["web-1"])), ("jobs/1/operate", json!({"operation": "stop"}))]
         {
             let request = server.client.post(format!("http://{}/api/v1/{path}", server.address)).json(&body);
-            let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+            let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
             let (status, problem) = read(request.send().await.unwrap()).await;
             assert_eq!(status, if token.is_some() { 403 } else { 401 }, "{path}: {problem}");
         }

@@ -113,7 +113,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let bytes = bytes.with_context(|| format!("could not read {shown}"))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        Misused(format!("{shown}:{}: the text is not UTF-8", 1 + good.iter().filter(|byte| **byte == b'\n').count()))
+        Misused(format!("{shown}:{}: the text is not UTF-8", 1 + String::from_utf8_lossy(good).matches('\n').count()))
     })?;
     let text = text.trim_start_matches('\u{feff}');
     let Some(format) = args.format.or_else(|| guess(text)) else {

@@ -38,7 +38,7 @@ pub(super) fn read(text: &str) -> Content {
                 }
             }
             "include" => {
-                content.warnings.push(Mistake { line: number, text: "included files are not read: import them as well".to_owned() })
+                content.warnings.push(Mistake { line: number, text: "included files are not read: import them as well".to_owned() });
             }
             _ => {}
         }

@@ -72,7 +72,7 @@ struct Hosts {
     tags: Option<String>,
     /// Name or number of a host, or a pattern such as "web-*"; can be repeated
     #[arg(long = "host", value_name = "HOST")]
-    hosts: Vec<String>,
+    names: Vec<String>,
     /// Group of hosts; can be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
@@ -102,11 +102,11 @@ impl What {
             is_param_sensitive: self.sensitive,
             timeout: self.timeout.map(typed),
         };
-        let Hosts { tags, hosts, groups, ips } = &self.hosts;
+        let Hosts { tags, names, groups, ips } = &self.hosts;
         Ok(JobRequest {
             name: self.name.clone().or(script_name),
             request_id: self.request_id.clone(),
-            targets: Targets { hosts: hosts.clone(), ips: ips.clone(), groups: groups.clone(), tags: tags.clone() },
+            targets: Targets { hosts: names.clone(), ips: ips.clone(), groups: groups.clone(), tags: tags.clone() },
             account: self.account.clone(),
             steps: vec![step],
             rolling: self.rolling(),
