@@ -120,8 +120,8 @@ fn build(folder: &Path, variant: &Variant) -> Result<f64> {
     ensure!(output.status.success(), "the program with {} does not build", variant.name);
     let said = String::from_utf8(output.stdout)?;
     // The second line contains the times of the shell's children: user and system, each as 1m2.3s.
-    let times = said.lines().nth(1).with_context(|| format!("times said {said:?}"))?;
-    times.split_whitespace().map(|time| seconds(time).with_context(|| format!("times said {time:?}"))).sum()
+    let times = said.lines().nth(1).with_context(|| format!("`times` printed no second line: {said:?}"))?;
+    times.split_whitespace().map(|time| seconds(time).with_context(|| format!("unreadable time: {time:?}"))).sum()
 }
 
 fn seconds(time: &str) -> Option<f64> {

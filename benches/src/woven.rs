@@ -40,7 +40,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
                 samples.add(run_us(program, settings)?);
             }
             // Remove the records of the previous run.
-            fs::remove_dir_all(&spool).context("what is recorded lies in the spool")?;
+            fs::remove_dir_all(&spool).context("the spool of the previous run can't be removed")?;
         }
         let rows = ways.iter().zip(&samples).map(|((name, ..), samples)| Row {
             name: (*name).to_owned(),

@@ -88,7 +88,7 @@ fn soon(options: &Options) -> Result<Section> {
         let told = receiver.told();
         let mut samples = Samples::default();
         for (name, stored) in sent {
-            let first = told.get(&name).and_then(|messages| messages.first()).with_context(|| format!("nobody was told of {name}"))?;
+            let first = told.get(&name).and_then(|messages| messages.first()).with_context(|| format!("no message about {name}"))?;
             // The message may overtake the answer.
             samples.add(first.at.saturating_duration_since(stored).as_secs_f64() * 1e3);
         }

@@ -97,7 +97,7 @@ fn take(socket: &TcpStream, messages: &Mutex<Vec<Message>>) -> Result<()> {
                 _ => {}
             }
         }
-        let mut body = vec![0; length.context("a message says how long it is")?];
+        let mut body = vec![0; length.context("a message has no header `content-length`")?];
         reader.read_exact(&mut body)?;
         let at = Instant::now();
         let message = read(&serde_json::from_slice(&body)?, at, id);

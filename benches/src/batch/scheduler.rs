@@ -77,7 +77,7 @@ impl Scheduler {
         let marks = Marks::new(folder.path())?;
         let (monitor, rivals) = (monitor.to_owned(), std::path::absolute(rivals)?);
         let mut scheduler = Self { kind, tasks: tasks.len(), rivals, monitor, marks, server, child: None, folder };
-        scheduler.tell(tasks).with_context(|| format!("{} can't be told its tasks", kind.name()))?;
+        scheduler.tell(tasks).with_context(|| format!("the tasks of {} can't be written", kind.name()))?;
         scheduler.start_again()?;
         scheduler.wait().with_context(|| format!("{} did not start", kind.name()))?;
         Ok(scheduler)

@@ -219,7 +219,7 @@ impl Running {
     /// Waits for the result.
     pub(crate) fn end(&mut self) -> Result<Value> {
         let said = self.line()?;
-        serde_json::from_str(&said).with_context(|| format!("a role said {said:?}"))
+        serde_json::from_str(&said).with_context(|| format!("a role printed a line that is not JSON: {said:?}"))
     }
 
     fn line(&mut self) -> Result<String> {

@@ -54,7 +54,7 @@ impl Worker {
         let mut line = String::new();
         loop {
             line.clear();
-            if self.orders.read_line(&mut line).context("a channel says nothing")? == 0 {
+            if self.orders.read_line(&mut line).context("a channel can't be read")? == 0 {
                 bail!("a channel has ended");
             }
             if let Some(rest) = line.strip_prefix(beginning) {

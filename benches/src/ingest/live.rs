@@ -119,7 +119,7 @@ pub(super) fn heard(server: &Server, subscribers: usize, query: &str, events: u6
         let since: &Instant = times.get(&number).context("a probe that was never sent")?;
         samples.add((at - *since).as_secs_f64() * 1e3);
     }
-    ensure!(!samples.is_empty(), "no probe was heard of");
+    ensure!(!samples.is_empty(), "no probe was received");
     Ok((samples, ack))
 }
 

@@ -119,7 +119,7 @@ impl Project {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let settings = settings(&env::current_dir()?);
         let rustc_version = rustc_version(&root)?;
-        let host = rustc_version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc doesn't tell its host")?.to_owned();
+        let host = rustc_version.lines().find_map(|line| line.strip_prefix("host: ")).context("`rustc -vV` prints no host")?.to_owned();
         let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
         let uses_client = lock.contains("name = \"monitor-client\"")
             || metadata.packages.iter().any(|package| package.dependencies.iter().any(|dependency| dependency.name == "monitor-client"));

@@ -39,7 +39,7 @@ pub(crate) fn build(project: &Project, is_quiet: bool) -> anyhow::Result<Runtime
         cargo(project, &folder, true, is_quiet).map_err(|_| error)
     })?;
     // Use the copy in `deps`, next to its dependencies: its file name contains a hash, so it is unique.
-    let deps = library.parent().context("a library stands in a folder")?.join("deps");
+    let deps = library.parent().context("the path of the built library has no folder")?.join("deps");
     let woven = fs::read_dir(&deps)?.flatten().map(|entry| entry.path()).filter(|path| is_woven(path));
     let newest = woven.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     let of_host = folder.join("target/release/deps");
@@ -94,7 +94,7 @@ fn cargo(project: &Project, folder: &Path, is_offline: bool, is_quiet: bool) -> 
             env!("CARGO_PKG_RUST_VERSION")
         );
     }
-    library.context("cargo has told of no library")
+    library.context("cargo's messages name no library of the package monitor-woven")
 }
 
 /// Compiler wrapper for the runtime's build: keeps the bitcode, so that the library can be linked with LTO, and adds metadata, so that its

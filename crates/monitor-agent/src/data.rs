@@ -235,7 +235,7 @@ impl Database {
                 let (task, state): (String, String) = (row.get(0)?, row.get(1)?);
                 match serde_json::from_str(&state) {
                     Ok(state) => drop(ledger.tasks.insert(task, state)),
-                    Err(error) => tracing::error!(task, %error, "what was decided of a task can't be read: it is begun anew"),
+                    Err(error) => tracing::error!(task, %error, "the state of a task can't be read: the task starts without it"),
                 }
             }
             let paused = value(connection, "paused")?.and_then(|paused| serde_json::from_str(&paused).ok());

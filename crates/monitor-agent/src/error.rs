@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum AgentError {
     /// Another agent uses the folder.
-    #[error("another agent works with {path}: a folder has one agent; stop that one first, or give this one a folder of its own (--data)")]
+    #[error("another agent works with {path}: a folder has one agent; stop it first, or give this agent a folder of its own (--data)")]
     Locked {
         /// Path of the folder.
         path: PathBuf,

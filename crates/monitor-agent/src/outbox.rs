@@ -301,7 +301,7 @@ impl<'a> Outbox<'a> {
     }
 
     fn change<T>(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Option<T> {
-        let changed = self.database.write(change).inspect_err(|error| tracing::error!(%error, "what the server is to be told waits"));
+        let changed = self.database.write(change).inspect_err(|error| tracing::error!(%error, "events for the server wait in the outbox"));
         self.is_stuck = changed.is_err();
         changed.ok()
     }
@@ -378,7 +378,7 @@ fn give_up(transaction: &Transaction<'_>, condition: &str, number: i64, reason: 
     let given_up: Vec<(String, String)> =
         transaction.prepare_cached(&sql)?.query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     for (worker, event_type) in &given_up {
-        tracing::error!(event = event_type, reason, "an event is given up: the server will never be told of it");
+        tracing::error!(event = event_type, reason, "an event is given up: it will never be sent to the server");
         let dropped: Option<String> =
             transaction.prepare_cached("SELECT dropped FROM teller WHERE worker = ?")?.query_row([worker], |row| row.get(0))?;
         let mut dropped: Vec<Dropped> = dropped.and_then(|dropped| serde_json::from_str(&dropped).ok()).unwrap_or_default();

@@ -110,7 +110,7 @@ async fn empty(database: &mut Database, client: &Client, told: &mut Telling, clo
                 outbox.limit_times(way.now_us());
             }
             Answer::Unreadable { why, .. } | Answer::TooLarge { why } => {
-                tracing::warn!("the server can't take a part of what it is told: {why}");
+                tracing::warn!("the server refused a part of the agent's events: {why}");
             }
             Answer::Busy { why, .. } | Answer::Refused { why } | Answer::Away { why } => tell(told, why),
         }
@@ -148,7 +148,7 @@ async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
         }
         let events = replay.accepted();
         replay.finish()?;
-        tracing::debug!(%worker, events, "sent what a program had left in the spool");
+        tracing::debug!(%worker, events, "sent the events of a program from the spool");
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ impl ClockAlert {
 
 fn tell(told: &mut Telling, why: &str) {
     if told.is_due(why, Instant::now()) {
-        tracing::warn!("the server doesn't take what the agent tells, which waits: {why}");
+        tracing::warn!("the server doesn't accept the agent's events, so they wait: {why}");
     }
 }
 

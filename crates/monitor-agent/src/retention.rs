@@ -220,7 +220,7 @@ fn tell(path: &Path, result: io::Result<()>) -> bool {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "what is no longer to be kept can't be removed");
+            tracing::warn!(path = %path.display(), %error, "retention can't remove a path");
             false
         }
     }

@@ -46,7 +46,7 @@ pub(crate) fn look(data: &Path, agent: &str, by: &str, order: AgentOrder) -> Res
                 (Err(_), None) => return Err(format!("say to which target what {publication} has left is to be published")),
             };
             let done = done.map_err(|error| error.to_string())?;
-            tracing::warn!(task, publication, by, target = done.target, "published again: somebody asked for it");
+            tracing::warn!(task, publication, by, target = done.target, "published again on request");
             serde_json::to_value(done.told(agent))
         }
         other => return Err(format!("{} is an order for the agent's main loop", other.name())),

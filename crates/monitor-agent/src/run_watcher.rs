@@ -224,7 +224,7 @@ impl Runner {
         let (kept, unkept) = match publish::keep(&own, folder, &Zoned::new(began, self.zone.clone())) {
             Ok(kept) => (kept, None),
             Err(error) => {
-                tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");
+                tracing::error!(run = %id, %error, "the published files of the run can't be moved to the history");
                 (publish::Kept { files: publish::count(&own.join("publish")), folder: None }, Some(error.to_string()))
             }
         };

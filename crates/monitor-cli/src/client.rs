@@ -155,7 +155,7 @@ impl Connection {
 
     /// Writes the answer into a new file, which is either complete or absent. Returns its size in bytes.
     pub(crate) fn save(&self, call: Call<Download>, file: &Path) -> anyhow::Result<u64> {
-        anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move that one away", file.display());
+        anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move the existing file away", file.display());
         let name = file.file_name().with_context(|| format!("{} is no file's name", file.display()))?;
         let mut part = name.to_owned();
         part.push(".part");

@@ -30,7 +30,7 @@ impl Settings {
             (None, default) => {
                 if let Some(profile) = self.profile {
                     let looked = default.map(|path| format!(", and there is no {}", path.display())).unwrap_or_default();
-                    anyhow::bail!("--profile {profile}: profiles stand in the settings file{looked}: name one with --config");
+                    anyhow::bail!("--profile {profile}: profiles are defined in the settings file{looked}: name one with --config");
                 }
                 None
             }
@@ -70,7 +70,7 @@ pub(crate) fn data_folder() -> anyhow::Result<PathBuf> {
 
 fn default_data() -> anyhow::Result<PathBuf> {
     let folders =
-        etcetera::base_strategy::choose_native_strategy().context("there is no home folder: say where to keep the data with --data")?;
+        etcetera::base_strategy::choose_native_strategy().context("there is no home folder: set the folder of the data with --data")?;
     Ok(folders.data_dir().join("monitor"))
 }
 

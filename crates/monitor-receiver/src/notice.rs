@@ -89,7 +89,7 @@ fn warning(notice: &Notice<'_>) -> Option<String> {
 
 fn trace(notice: &Notice<'_>) {
     match notice {
-        Notice::Connected { after } => tracing::debug!(after, "the server tells events from here on"),
+        Notice::Connected { after } => tracing::debug!(after, "the server sends events from here on"),
         Notice::Interrupted { error, pause } => tracing::warn!(error = error.causes(), ?pause, "events are read again after a pause"),
         Notice::Gap { after, until } => tracing::warn!(after, until, "the server has forgotten events that were not yet received"),
         Notice::Unreadable { error } => tracing::error!(error = error.causes(), "an event can't be read and is passed by"),

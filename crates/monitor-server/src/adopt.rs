@@ -80,7 +80,7 @@ impl Taker {
         let (of, path) = (replay.worker().clone(), replay.path().display().to_string());
         replay.finish()?;
         let Taken { events, damaged, dropped } = taken;
-        tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a dead program had left");
+        tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in the remaining events of a dead program");
         if damaged > 0 || dropped > 0 {
             tracing::warn!(worker = %of.id, damaged, dropped, "not all of it could be kept or read: {path}");
         }
@@ -99,7 +99,7 @@ impl Taker {
                 // A part that waits can be sent again later. A part that was refused for good falls through to the last arm and is given
                 // up.
                 Answer::Refused { why } if settled == Settled::Waits => {
-                    tracing::warn!(%worker, "what a dead program had left is not taken in now: {why}");
+                    tracing::warn!(%worker, "the remaining events of a dead program are not taken in now: {why}");
                     return Next::Stop;
                 }
                 Answer::Busy { .. } => _ = self.stopping.run_until_cancelled(self.clock.sleep(PAUSE)).await,

@@ -62,8 +62,8 @@ pub enum ServeError {
     /// Other machines could reach the server, and it has no tokens or users.
     #[error(
         "refused to listen on {address}{}: others than this machine reach it, and there are no tokens or users in {folder} yet. Make one \
-         with `monitor token create NAME --scope ingest,read --data {folder}` or `monitor user add NAME --role admin --data {folder}`, listen on 127.0.0.1, or say --insecure \
-         if everybody on the network may record and read", public(public_url.as_ref()), folder = folder.display()
+         with `monitor token create NAME --scope ingest,read --data {folder}` or `monitor user add NAME --role admin --data {folder}`, listen on 127.0.0.1, or pass --insecure \
+         if every client on the network may record and read", public(public_url.as_ref()), folder = folder.display()
     )]
     NotLoopback {
         /// The address.
@@ -74,7 +74,7 @@ pub enum ServeError {
         folder: PathBuf,
     },
     /// Another program uses the port.
-    #[error("{address} is in use by another program, maybe by another server: stop that one, or choose another address with --listen")]
+    #[error("{address} is in use by another program, maybe by another server: stop that program, or choose another address with --listen")]
     PortInUse {
         /// The address.
         address: SocketAddr,
@@ -302,7 +302,7 @@ impl Server {
         tokio::join!(serve, stop, duties.ended());
         changing.close();
         if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
-            tracing::warn!("what was to be changed took longer than `stop-timeout`");
+            tracing::warn!("changes in progress took longer than `stop-timeout`");
         }
         for sender in senders {
             sender.leave(&ingest).await;

@@ -54,6 +54,6 @@ pub(crate) async fn works(ingest: &Ingest, store: &Arc<dyn Queries>) -> bool {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "could not tell systemd how the server is");
+        tracing::warn!(%error, "could not send the server's state to systemd");
     }
 }

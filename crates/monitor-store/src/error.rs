@@ -34,7 +34,7 @@ pub enum StoreError {
         oldest: u32,
     },
     /// The data folder is in use by another server.
-    #[error("the data folder {} is in use by another server: stop that one, or choose another --data folder", path.display())]
+    #[error("the data folder {} is in use by another server: stop that server, or choose another --data folder", path.display())]
     Locked {
         /// Path of the data folder.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum StoreError {
     #[error(
         "{} has changes up to number {found}, and {acknowledged} were acknowledged: it, or the file of the same name with `-wal`, was \
          deleted, damaged, or replaced by an older one. Nothing was changed. Put a backup in its place with `monitor restore`, get out what \
-         can be read with `monitor salvage`, or delete {} to go on with what is left", path.display(), mark.display()
+         can be read with `monitor salvage`, or delete {} to go on with the changes that it has", path.display(), mark.display()
     )]
     Behind {
         /// Path of the database.
@@ -91,7 +91,7 @@ pub enum StoreError {
     },
     /// There is not enough disk space for the copy that is made before a migration.
     #[error(
-        "the database is to be brought from schema {found} up to date, and the copy of it that is made before, {}, needs {}, where {} are \
+        "the database must be brought from schema {found} up to date, and the copy of it that is made before, {}, needs {}, where {} are \
          free: free some space, or copy it elsewhere with `monitor backup` and set `migration-copy` to false", path.display(), bytes(*needed), bytes(*free)
     )]
     NoRoomToCopy {
@@ -106,7 +106,7 @@ pub enum StoreError {
     },
     /// There is not enough disk space for a copy next to the database.
     #[error(
-        "a copy of the database takes {}, and {} are free in {folder}, of which {} have to stay free (the server's setting \
+        "a copy of the database takes {}, and {} are free in {folder}, where {} have to stay free (the server's setting \
          `min-free-bytes`): free some space there, or copy it onto another disk with `monitor backup FILE --data {folder}`",
         bytes(*needed), bytes(*free), bytes(*least), folder = path.parent().unwrap_or(path).display()
     )]
@@ -121,7 +121,7 @@ pub enum StoreError {
         least: u64,
     },
     /// The target file exists already.
-    #[error("{} is there already: name another file, or move that one away", path.display())]
+    #[error("{} is there already: name another file, or move the existing file away", path.display())]
     Exists {
         /// Path of the file.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub enum StoreError {
     },
     /// The disk has less free space than must stay free.
     #[error(
-        "the disk of {} has {} left, {} have to stay free (the server's setting `min-free-bytes`), and storing what was sent may take {}: \
+        "the disk of {} has {} left, {} have to stay free (the server's setting `min-free-bytes`), and storing the sent data may take {}: \
          free some space there, delete trees, or set it lower", path.display(), bytes(*free), bytes(*least), bytes(*needed)
     )]
     NoRoom {

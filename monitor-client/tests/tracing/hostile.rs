@@ -153,7 +153,7 @@ struct Echo;
 impl<S: Subscriber> Layer<S> for Echo {
     fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
         monitor_client::log(Level::Info, format!("echo of {}", attributes.metadata().name()));
-        Process::builder("echo").run_any(|_| tracing::info!("nobody hears a layer that speaks to its own subscriber"));
+        Process::builder("echo").run_any(|_| tracing::info!("an event from inside a layer of its own subscriber is not recorded"));
     }
 
     fn on_event(&self, _: &tracing::Event<'_>, _: layer::Context<'_, S>) {

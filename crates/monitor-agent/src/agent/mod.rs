@@ -512,6 +512,6 @@ impl Agent {
 
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "could not tell systemd how the agent is");
+        tracing::debug!(%error, "could not send the agent's state to systemd");
     }
 }

@@ -87,7 +87,7 @@ impl Agent {
         let order = match request {
             Request::Order(order) => order,
             Request::Stop => {
-                tracing::info!(by, "ends: somebody asked for it");
+                tracing::info!(by, "the agent stops on request");
                 self.is_stopping = true;
                 return Answer::Done { runs: Vec::new() };
             }
@@ -144,7 +144,7 @@ impl Agent {
         };
         match self.ledger.repeat(&self.book, of, version, last, (by, args)) {
             Some(run) => {
-                tracing::info!(%run, %of, by, "a run is to be repeated");
+                tracing::info!(%run, %of, by, "a run will be repeated on request");
                 self.dirty.insert(of.task.clone());
                 self.expected(&run)
             }
@@ -162,7 +162,7 @@ impl Agent {
             };
         }
         for run in &runs {
-            tracing::warn!(%run, by, "ends a run: somebody asked for it");
+            tracing::warn!(%run, by, "ends a run on request");
             self.runner.kill(run, now, false);
         }
         Answer::Done { runs: runs.iter().map(ToString::to_string).collect() }

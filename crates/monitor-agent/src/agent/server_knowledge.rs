@@ -123,7 +123,7 @@ impl Agent {
     /// Lets tasks from files start if they have waited for [`PATIENCE`].
     pub(super) fn check_patience(&mut self) {
         if self.waits_until.is_some_and(|until| Instant::now() >= until) {
-            tracing::warn!("the server hasn't answered what it knows of this agent: the tasks of files start without that");
+            tracing::warn!("the server hasn't sent its state of this agent in time: the tasks of files start without it");
             self.stop_waiting();
             self.settle_tasks();
         }

@@ -40,7 +40,7 @@ pub enum PublishError {
         run: String,
     },
     /// The run has ended.
-    #[error("{run} has ended: what it left is in the history, from which `monitor task restore-publication` and the page publish")]
+    #[error("{run} has ended: its files are in the history; publish them with `monitor task restore-publication` or on the page")]
     Ended {
         /// Id of the run.
         run: String,
@@ -66,7 +66,7 @@ pub enum PublishError {
         number: i64,
     },
     /// The history contains no files of the run, or the run doesn't exist.
-    #[error("{task} has nothing in its history of a run {run:?}: `monitor task history {task}` lists what runs have left")]
+    #[error("{task} has nothing in its history of a run {run:?}: `monitor task history {task}` lists the runs that have files there")]
     NothingLeft {
         /// Name of the task.
         task: String,

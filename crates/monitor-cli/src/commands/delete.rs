@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let is_running = matches!(&root.state, state if *state == State::RUNNING || *state == State::PENDING);
     anyhow::ensure!(args.running || !is_running, "{title} is running: wait until it has ended, or delete it all the same with --running");
     if !args.yes {
-        anyhow::ensure!(std::io::stdin().is_terminal(), "nobody is there to be asked: say --yes to delete {title}");
+        anyhow::ensure!(std::io::stdin().is_terminal(), "stdin is no terminal: pass --yes to delete {title}");
         let mut err = anstream::stderr();
         write!(err, "Delete {title} and all that is known of its {} processes? [y/N] ", thousands(root.counts.total()))?;
         err.flush()?;

@@ -140,7 +140,7 @@ impl<'a> Import<'a> {
         }
         self.flush()?;
         ensure!(end.is_some(), "the file breaks off: it has no line of type `end`");
-        ensure!(end == Some((self.processes, self.logs)), "the file has not as many processes and lines of logs as its end says");
+        ensure!(end == Some((self.processes, self.logs)), "the file has not as many processes and lines of logs as its line `end` counts");
         self.close()?;
         Ok((self.processes, self.logs))
     }

@@ -215,7 +215,7 @@ impl Wanted {
         if let Some(server) = named.filter(is_reached) {
             return Ok(Self { file, contents, place: Place::Server(server) });
         }
-        let folder = TempDir::with_prefix("monitor-run-").context("--report: could not make a folder for what is recorded")?.keep();
+        let folder = TempDir::with_prefix("monitor-run-").context("--report: could not create a folder for the records")?.keep();
         Ok(Self { file, contents, place: Place::Folder(folder) })
     }
 

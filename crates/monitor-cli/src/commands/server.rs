@@ -136,7 +136,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     drop(out);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving");
     if is_open {
-        tracing::warn!("--insecure: whoever reaches {} can read everything and record", server.local_addr());
+        tracing::warn!("--insecure: every client that reaches {} can read everything and record", server.local_addr());
     }
     let ended = CancellationToken::new();
     let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };

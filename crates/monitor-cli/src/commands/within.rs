@@ -47,7 +47,7 @@ impl Within {
         // This program is a worker for a single batch, so it reports its end at once.
         let events = json!([event, { "type": "worker-offline", "time_us": now_us() }]);
         let json = events.to_string();
-        let events: Vec<Event> = serde_json::from_value(events).context("this can't be told")?;
+        let events: Vec<Event> = serde_json::from_value(events).context("the event is not valid")?;
         let worker = worker()?;
         let batch = Batch { version: 1, worker: worker.clone(), sequence: 1, sent_us: now_us(), dropped: Vec::new(), lost: false, events };
         let client: &Client = connection.client()?;

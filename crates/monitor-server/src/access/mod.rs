@@ -92,7 +92,7 @@ impl How {
 #[non_exhaustive]
 pub enum AccessError {
     /// The name is in use.
-    #[error("there is a {what} named {name:?} already: choose another name, or remove that one first")]
+    #[error("there is a {what} named {name:?} already: choose another name, or remove the existing one first")]
     Exists {
         /// `token` or `user`.
         what: &'static str,

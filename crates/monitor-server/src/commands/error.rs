@@ -48,7 +48,7 @@ pub(crate) enum CommandError {
     UnknownCommand(CommandId),
 
     /// The server's setting `commands` doesn't allow the method.
-    #[error("this server passes no {method:?} on to programs: its setting `commands` is `{setting}`, which whoever runs it has chosen")]
+    #[error("this server passes no {method:?} on to programs: its setting `commands` is `{setting}`, which its operator has chosen")]
     NotPassedOn {
         /// The method or its beginning.
         method: String,
@@ -105,7 +105,7 @@ pub(crate) enum CommandError {
     #[error("the command {0} has its answer from this worker already")]
     Answered(CommandId),
     /// The command ended before the reply arrived.
-    #[error("the command {0} is over: nobody waits for this answer any more")]
+    #[error("the command {0} is over: this answer arrived too late")]
     Late(CommandId),
 
     /// The maximum number of channels is open.

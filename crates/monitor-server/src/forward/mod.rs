@@ -118,7 +118,7 @@ impl Work<'_> {
             return Ok(cursor.seq);
         }
         let next = status.stream_log_from.map_or(status.as_of, |oldest| oldest.saturating_sub(1));
-        tracing::warn!(events = next - cursor.seq, "what ended longest ago is no longer in the log of events and is not sent on by OTLP");
+        tracing::warn!(events = next - cursor.seq, "the oldest ended processes left the log of events and are not sent on by OTLP");
         self.move_cursor(Some(cursor.seq), next).await?;
         Ok(next)
     }

@@ -27,7 +27,7 @@ pub enum TargetError {
     },
     /// The log of events is off, so spans can't be read from it.
     #[error(
-        "otlp-endpoint: what is sent on is read from the log of events, and `stream-keep-bytes` is `off`: set it, or leave out `otlp-endpoint`"
+        "otlp-endpoint: the sent spans are read from the log of events, and `stream-keep-bytes` is `off`: set it, or leave out `otlp-endpoint`"
     )]
     NoLog,
     /// A setting has no effect without an endpoint.

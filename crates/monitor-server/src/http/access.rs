@@ -338,7 +338,7 @@ async fn record(
     let outcome = if status.is_success() || status.is_redirection() { done } else { status.as_u16().to_string() };
     let recorded = app.ask_access(move |access| access.record(&Deed { who: &who, how, address, action: &action, outcome: &outcome })).await;
     if let Err(error) = recorded {
-        tracing::error!(%error, "what was changed could not be recorded");
+        tracing::error!(%error, "a change could not be recorded in the audit log");
     }
 }
 

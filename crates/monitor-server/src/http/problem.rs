@@ -32,7 +32,7 @@ pub(super) enum ApiError {
     },
     /// The run was deleted.
     #[error(
-        "root {root} is no longer kept: a rule of retention dropped it, or somebody deleted it; what became of its processes is still \
+        "root {root} is no longer kept: a rule of retention dropped it, or it was deleted; what became of its processes is still \
          counted in `GET /api/v1/stats`"
     )]
     Gone {
@@ -96,7 +96,7 @@ pub(super) enum ApiError {
     )]
     NoMetrics,
     /// The path does not support the method.
-    #[error("{method} is not possible at {path}: the header `Allow` names what is, /api/openapi.json describes it")]
+    #[error("{method} is not possible at {path}: the header `Allow` lists the methods that are, /api/openapi.json describes them")]
     Method {
         /// The method.
         method: String,

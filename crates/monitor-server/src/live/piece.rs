@@ -223,7 +223,7 @@ impl Live {
     fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<Written, Unwritten> {
         let begun = Instant::now();
         let failed = |error: StoreError| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the stream can't tell what happened");
+            tracing::error!(error = &error as &dyn std::error::Error, "the events of the stream can't be read");
             Unwritten::Failed
         };
         let (frames, until, rest) = match self.read(after, wanted).map_err(failed)? {

@@ -223,7 +223,7 @@ impl Receiver {
         if self.next.load(Ordering::Relaxed) > 1 {
             let offline = Event::WorkerOffline(WorkerOffline { time_us: self.clock.wall_us(), worker: None });
             if let Err(error) = self.store(ingest, vec![offline]).await {
-                tracing::warn!(%error, "the worker {:?} could not say that it stops", self.worker.program);
+                tracing::warn!(%error, "the worker {:?} could not report that it stops", self.worker.program);
             }
         }
     }

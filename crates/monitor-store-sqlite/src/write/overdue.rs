@@ -91,7 +91,7 @@ impl Watch {
     fn push(&mut self, due: Due) {
         if self.running.len() >= MAX_WATCHED {
             if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!("more than {MAX_WATCHED} processes run at a time: of those beyond nobody is told when they are overdue");
+                tracing::warn!("more than {MAX_WATCHED} processes run at a time: further processes are not reported when they are overdue");
             }
             return;
         }

@@ -174,7 +174,7 @@ impl Transaction<'_> {
             self.connection.prepare_cached(sql)?.execute(*key)?;
         }
         self.count(tally::WAITING, 0, -(old.len() as i64));
-        tracing::warn!(events = old.len(), "gave up events without a tree: no other event told in a day where their processes are");
+        tracing::warn!(events = old.len(), "gave up events without a tree: within a day, no other event named their tree");
         Ok(())
     }
 }

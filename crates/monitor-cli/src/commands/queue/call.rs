@@ -90,7 +90,7 @@ pub(crate) fn call(args: &CallArgs) -> anyhow::Result<()> {
     }
     let Some((line, CallAnswer { uuid })) = super::first_answer(&command) else {
         show_lines(&args.whom, &answer, &command)?;
-        anyhow::bail!("the worker did not say the id of the task: `monitor queue tasks` lists the newest");
+        anyhow::bail!("the worker's answer contains no id of the task: `monitor queue tasks` lists the newest");
     };
     let worker = visible(&line.name);
     let Some(wait) = args.wait else {

@@ -51,7 +51,7 @@ pub(crate) fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
     let Some((line, counted)) = super::first_answer::<PurgeAnswer>(&command) else {
         show_lines(&args.whom, &answer, &command)?;
         judge(&command)?;
-        anyhow::bail!("the worker did not say how many tasks wait: nothing was thrown away");
+        anyhow::bail!("the worker's answer contains no count of waiting tasks: nothing was thrown away");
     };
     let is_over = args.whom.dry_run || counted.count == 0;
     // With --json, only the last answer is printed.

@@ -71,7 +71,7 @@ fn summary(found: &[Found]) -> String {
 }
 
 fn is_wanted(found: &[Found]) -> anyhow::Result<bool> {
-    anyhow::ensure!(std::io::stdin().is_terminal(), "nothing is removed: say --yes where nobody can be asked");
+    anyhow::ensure!(std::io::stdin().is_terminal(), "nothing is removed: stdin is no terminal, so pass --yes to confirm");
     let living = found.iter().filter(|found| found.life == Life::Living).count();
     let of_living = if living > 0 { format!(" ({living} of them living)") } else { String::new() };
     write!(anstream::stderr(), "remove {}{of_living}, which no server has? [y/N] ", summary(found))?;

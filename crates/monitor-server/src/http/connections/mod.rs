@@ -141,7 +141,7 @@ async fn serve_one(
 fn limit_unsent(socket: &TcpStream) {
     const UNSENT_BYTES: u32 = 128 << 10;
     if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        tracing::debug!(%error, "could not bound what a socket holds unsent");
+        tracing::debug!(%error, "could not limit the unsent bytes of a socket");
     }
 }
 

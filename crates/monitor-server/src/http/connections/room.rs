@@ -46,7 +46,7 @@ impl Room {
         let client = client.map(network);
         let of_client = client.and_then(|client| self.lock().clients.get(&client).copied()).unwrap_or_default();
         if of_client >= self.max_of_client && self.evict(|of| of == client) == 0 {
-            tracing::debug!(?client, "a connection too many of one client");
+            tracing::debug!(?client, "refused a connection: its client has too many");
             return None;
         }
         if self.slots.available_permits() == 0 {

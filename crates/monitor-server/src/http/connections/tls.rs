@@ -136,7 +136,7 @@ impl Files {
         }
         if is_authority(&chain[0]) {
             tracing::warn!(
-                "the certificate in {} says of itself that it is an authority's, as `openssl req -x509` makes them: monitored programs and \
+                "the certificate in {} is marked as an authority's, as `openssl req -x509` makes them: monitored programs and \
                  `monitor` refuse it (CaUsedAsEndEntity). Make it with `-addext basicConstraints=critical,CA:FALSE`",
                 self.certificate.display()
             );

@@ -110,7 +110,7 @@ impl<'a> Keeper<'a> {
                     let Some(waiting) = waiting else { return Ok(()) };
                     ensure!(
                         begun.elapsed() < std::time::Duration::from_secs(20),
-                        "the agent doesn't take {}: are the files in {} those that it reads, and what does its log say?",
+                        "the agent doesn't take {}: check that it reads the files in {}, and read its log",
                         waiting.name,
                         folder.display()
                     );
