@@ -1,4 +1,4 @@
-//! The HTTP client of one server: sends requests and reads answers.
+//! The HTTP client of a server: sends requests and reads answers.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +20,7 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 /// Maximum wait for the answer to a batch. The batch should be sent again afterwards; the server counts its events once.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client of one server.
+/// A client of a single server.
 ///
 /// Its methods create [`Call`]s, one for each route of the API. Clones share the connections, which are opened by the first request.
 ///

@@ -361,7 +361,7 @@ narrowed!(RootsPage {
     name("name": &str) => r#"client.roots().name("nightly build")"#;
     /// Selects runs with exactly this batch mark.
     batch("batch": &str) => r#"client.roots().batch("batch001")"#;
-    /// Selects runs in which this worker executes a process.
+    /// Selects runs with a process that this worker executes.
     worker("worker": WorkerId) => r#"client.roots().worker("0199a3ce929d0e0e47360199a3ce929d".parse().expect("an id"))"#;
     /// Selects runs that began because a call had no context (`true`), or excludes them (`false`).
     unattached("unattached": bool) => "client.roots().unattached(false)";

@@ -181,7 +181,7 @@ impl StreamRequest {
         self.parameter("subject", "roots".to_owned())
     }
 
-    /// Starts with the event after this one: an `as_of` of any answer, or the number of an event. By default,
+    /// Starts with the event after this number: an `as_of` of any answer, or the number of an event. By default,
     /// the stream starts with new events.
     ///
     /// # Examples
@@ -273,7 +273,7 @@ impl StreamRequest {
 pub enum StreamItem {
     /// The server sends events from here on. Occurs again after each interruption.
     Connected {
-        /// The next events have greater numbers than this one.
+        /// The next events have numbers greater than this value.
         after: u64,
     },
     /// An event.
@@ -484,7 +484,7 @@ impl EventStream {
     fn take(&mut self, block: Sse) -> Result<(), Error> {
         let number = block.id.as_deref().and_then(|id| id.parse::<u64>().ok());
         let Some(data) = block.data else {
-            // The first message of the connection, or the number up to which there are no new events.
+            // The first message of the connection, or a message that there are no new events up to a number.
             let Some(number) = number else { return Ok(()) };
             self.backoff.reset();
             let after = *self.position.insert(self.position.unwrap_or(number).max(number));

@@ -1,4 +1,4 @@
-//! Applies a change to a job. The engine and every store use this one function, so that all have the same state.
+//! Applies a change to a job. The engine and every store use this function, so that all have the same state.
 
 use monitor_wire::JobStatus;
 

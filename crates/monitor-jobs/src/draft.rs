@@ -1,4 +1,4 @@
-//! The state of a job while it is being changed. It remembers the changes and copies only what has changed.
+//! The state of a job while it is being changed. It remembers the changes and copies only the changed parts.
 
 use std::collections::HashMap;
 

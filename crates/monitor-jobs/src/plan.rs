@@ -239,7 +239,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Ends a host whose agent is silent, or schedules its retry. Otherwise remembers the time at which it is to be judged again.
+    /// Ends a host whose agent is silent, or schedules its retry. Otherwise remembers the time at which it must be judged again.
     fn judge(&mut self, step: usize, host: usize) {
         let run = self.draft.host(step, host);
         if !run.status.is_open() {

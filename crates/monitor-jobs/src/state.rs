@@ -86,7 +86,7 @@ pub struct HostRun {
     pub exit_code: Option<i32>,
     /// Tag that the script has set with its last line.
     pub tag: Option<String>,
-    /// Reason in a sentence, if the status alone doesn't tell it.
+    /// Reason in a sentence, if the status alone doesn't show it.
     pub reason: Option<String>,
     /// Number of bytes of output that the agent has sent.
     pub output_bytes: u64,

@@ -103,7 +103,7 @@ struct World {
 }
 
 impl World {
-    /// Returns a world in which the host 4 has no agent.
+    /// Returns a world where the host 4 has no agent.
     fn new(job: JobState) -> Self {
         let now_us = 1_000_000_000;
         let contacts = (0..6).map(|id| (id, Contact { has_agent: id != 4, last_us: now_us })).collect();

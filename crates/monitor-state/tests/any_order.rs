@@ -73,7 +73,7 @@ proptest! {
     }
 }
 
-/// However many fields and links a process is told to have, in whatever order: the same are kept.
+/// Sends more fields and links than a process may have, in different orders, and compares those that are kept.
 #[test]
 fn the_same_fields_and_links_above_the_limit_are_kept_in_any_order() {
     use monitor_state::{MAX_FIELDS, ProcessEvent, ProcessFacts};
@@ -106,7 +106,7 @@ fn the_same_fields_and_links_above_the_limit_are_kept_in_any_order() {
     assert_eq!((shown.fields.len(), &shown.fields[monitor_wire::CUT_FIELDS]), (MAX_FIELDS + 1, &true.into()));
 }
 
-/// However many attempts a process has, in whatever order they are told: the first and the last ones are kept.
+/// Sends more attempts than are kept, in different orders: the first and the last attempts are kept.
 #[test]
 fn the_same_attempts_above_the_limit_are_kept_in_any_order() {
     use monitor_state::{MAX_ATTEMPTS, ProcessEvent, ProcessFacts};

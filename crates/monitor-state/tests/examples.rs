@@ -1,4 +1,4 @@
-//! What follows from which events, one rule a test.
+//! Examples of events and the resulting trees, with a rule per test.
 
 mod support;
 
@@ -59,7 +59,7 @@ fn the_maximum_number_of_attempts_is_known_from_the_first_start() {
 fn a_process_between_attempts_is_retrying_while_its_worker_is_there() {
     check("started 1\nended 1 failed error=boom next=9 of=3", expect![["1 retrying error=boom attempts=1:failed/3 next=9"]]);
     check("started 1\nended 1 failed next=9\nlost worker=A", expect![["1 lost attempts=1:failed"]]);
-    // Whoever was to begin the next attempt has gone: the last one stands.
+    // The worker that should begin the next attempt is offline, so the last attempt decides the state.
     check("started 1\nended 1 failed next=9\noffline", expect![["1 failed ended=2 attempts=1:failed"]]);
     check(
         "started 1\nended 1 failed error=boom next=9 of=3\nstarted 1 attempt=2\nended 1 ok attempt=2",

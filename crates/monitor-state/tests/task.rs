@@ -1,4 +1,4 @@
-//! Tasks of a queue: what is shown of what was told of them.
+//! Tasks of a queue: their events, and the resulting states.
 
 mod support;
 
@@ -7,7 +7,7 @@ use monitor_wire::{Event, Process};
 use serde_json::{Value, json};
 use support::{batch, process, root};
 
-/// An event of the one task, told by worker A unless it says `by`. Of times only the order matters.
+/// Returns an event of the task, sent by worker A unless `by` is set. Only the order of the times matters.
 fn event(number: usize, of: &Value) -> (char, Event) {
     let mut event = json!({"root_id": root(1).to_string(), "id": process(1).to_string(), "time_us": 10 * (number + 1)});
     event.as_object_mut().unwrap().extend(of.as_object().unwrap().clone());
@@ -30,7 +30,7 @@ fn shown(told: &[Value]) -> Process {
     facts(told).tree(root(1), 7).unwrap().1.remove(0)
 }
 
-/// What was told, and what is shown: state, reason, phase, attempt.
+/// Each case has events, and the expected state, reason, phase and attempt.
 #[test]
 fn each_event_updates_the_state_of_the_task() {
     let sent = json!({"type": "task-sent", "name": "render"});

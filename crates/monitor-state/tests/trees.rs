@@ -1,4 +1,4 @@
-//! Trees as they are shown: deep ones, roots, errors.
+//! The order of processes in trees: deep trees, roots, errors.
 
 mod support;
 
@@ -56,14 +56,14 @@ fn a_parent_named_by_the_roots_id_alone_is_the_roots_own_process() {
         |root| order(&nodes, root, u32::MAX).placed.iter().map(|place| (place.index, place.depth, place.is_orphan)).collect::<Vec<_>>();
     assert_eq!(shown(stands_for_own), [(0, 0, false), (2, 1, false), (1, 1, false)]);
     assert_eq!(shown(root()), [(0, 0, false), (2, 1, true), (1, 1, false)], "any other that isn't there is unknown");
-    // As long as the root's own process is unknown, so is what it stands for.
+    // While the root's own process is unknown, a parent that is named by the root's id is unknown as well.
     let ordered = order(&nodes[1..], stands_for_own, u32::MAX);
     assert!(ordered.own.is_none() && ordered.placed.iter().all(|place| place.is_orphan));
 }
 
 #[test]
 fn a_branch_below_the_depth_limit_without_a_root_moves_to_the_top() {
-    // The first one's parent is not there: each hangs below one that nobody knows the root of.
+    // The parent of the first process is missing, so every process is in a branch without a known root.
     let nodes = &chain(7)[1..];
     let ordered = order(nodes, root(), 2);
     assert_eq!((ordered.own, ordered.deep_parents), (None, 1));

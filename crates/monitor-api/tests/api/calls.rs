@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{TestServer, WORKER, batch, ended, process, root, started};
 
-/// Asks by type and as it came, which must say the same.
+/// Sends the call twice, and compares the typed answer with the raw JSON: both must have the same fields.
 async fn same<T: DeserializeOwned + Serialize>(call: monitor_api::Call<T>) -> T {
     let answer = call.clone().send().await.unwrap_or_else(|error| panic!("{call:?}: {}", error.causes()));
     let raw = call.clone().json().await.unwrap();

@@ -1,4 +1,4 @@
-//! The client against the real server and against what may stand in its place, by real sockets.
+//! Tests the client against the real server and against faulty servers, by real sockets.
 
 mod calls;
 mod hostile;

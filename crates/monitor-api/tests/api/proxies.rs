@@ -1,4 +1,4 @@
-//! Proxies of the environment are asked for what is elsewhere, and never for what is on this machine.
+//! Tests the proxies of the environment: they are used for other hosts, and never for this machine.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::support::{Raw, answer};
 
 const IS_CHILD: &str = "API_TEST_IS_CHILD";
 
-/// What the process with a proxy in its environment does.
+/// Code of the child process, which has a proxy in its environment: sends a request.
 #[test]
 fn child() {
     if std::env::var_os(IS_CHILD).is_none() {

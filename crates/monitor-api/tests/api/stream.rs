@@ -4,7 +4,7 @@ use monitor_api::{Client, Error, EventStream, StreamItem};
 
 use crate::support::{Front, TestServer, batch, ended, process, root, settings, started};
 
-/// The next event, with whatever else is told before it.
+/// Returns the number and type of the next event. Adds the names of all other items before it to `others`.
 async fn next(stream: &mut EventStream, others: &mut Vec<&'static str>) -> (u64, String) {
     loop {
         match stream.next().await.unwrap_or_else(|error| panic!("{}", error.causes())) {
@@ -97,7 +97,7 @@ async fn forgotten_events_are_one_gap() {
         assert!(matches!(stream.next().await, Ok(StreamItem::Connected { after }) if after == until));
         assert_eq!(stream.position(), Some(until));
     }
-    // Whoever reads too little at a time to catch up asks for it.
+    // A stream that is further behind than `within` starts with a gap.
     let server = TestServer::start().await;
     let client = server.client();
     client.events(&batch(1, &events)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What may stand in the place of the server's stream.
+//! Tests streams that a faulty server or a proxy may send.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn stream(text: &str) -> Deed {
     Deed::Say(format!("{HEAD}{text}").into_bytes())
 }
 
-/// Reads so many things that are told, each as a word.
+/// Reads `count` items of the stream, each as a word.
 async fn read(client: &Client, request: monitor_api::StreamRequest, count: usize) -> String {
     let (mut stream, mut words) = (request.open(), String::new());
     for _ in 0..count {
@@ -110,7 +110,7 @@ async fn a_message_without_an_end_is_refused() {
         let client = Client::new(settings(raw.address).max_answer_bytes(1 << 20));
         assert_eq!(read(&client, client.stream(), 1).await, "oversized", "{begin:?}");
     }
-    // Many small ones are no large one.
+    // The limit applies to each message, not to their sum.
     let many: String = (1..=2_000).map(message).collect();
     let raw = Raw::start([stream(&many)]).await;
     let client = Client::new(settings(raw.address).max_answer_bytes(1 << 10));
@@ -123,7 +123,7 @@ async fn a_silent_stream_is_given_up() {
     let client = Client::new(settings(raw.address).silence_timeout(Duration::from_millis(200)));
     let mut stream = client.stream().open();
     assert!(matches!(stream.next().await, Ok(StreamItem::Connected { after: 4 })));
-    // However often whoever reads is called away.
+    // The silence ends the stream although the caller drops `next` many times.
     let told = loop {
         match tokio::time::timeout(Duration::from_millis(20), stream.next()).await {
             Ok(told) => break told,

@@ -1,4 +1,4 @@
-//! A server of its own for every test, and sockets that answer whatever they are told to.
+//! A separate server for every test, and sockets with given answers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,7 @@ impl TestServer {
         Client::new(self.settings().token(Token::new(&token).expect("a token")))
     }
 
-    /// A client that may do what this scope says.
+    /// Returns a client with a token of this scope.
     pub(crate) fn may(&self, scope: &str) -> Client {
         let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
         let token = self.access().create_token(&new).expect("a token");
@@ -91,7 +91,7 @@ pub(crate) fn process(number: u64) -> ProcessId {
     ProcessId::new(number).expect("not zero")
 }
 
-/// A batch of one worker, its events made by [`started`] and [`ended`].
+/// Returns a batch of [`WORKER`] with events from [`started`] and [`ended`].
 pub(crate) fn batch(sequence: u64, events: &[Value]) -> Batch {
     let events: Vec<Event> = events.iter().map(|event| serde_json::from_value(event.clone()).expect("an event")).collect();
     let batch = json!({
@@ -113,7 +113,7 @@ pub(crate) fn ended(of: RootId, id: ProcessId) -> Value {
     })
 }
 
-/// What a [`Raw`] server does with one connection, once it has read a request.
+/// Answer of a [`Raw`] server to a request, one per connection.
 #[derive(Clone)]
 pub(crate) enum Deed {
     /// Writes these bytes and closes.
@@ -124,12 +124,12 @@ pub(crate) enum Deed {
     SayForever(Vec<u8>, Vec<u8>),
 }
 
-/// An answer with this body, whose length it says.
+/// Returns an answer with this body and its `content-length`.
 pub(crate) fn answer(head: &str, body: &str) -> Deed {
     Deed::Say(format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).into_bytes())
 }
 
-/// A socket that answers one request after the other, each as the next deed says, and the last one again and again.
+/// A socket that answers each connection with the next deed. The last deed is repeated.
 pub(crate) struct Raw {
     pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -175,7 +175,7 @@ async fn serve(mut socket: TcpStream, deed: Deed, seen: Arc<Mutex<Vec<String>>>)
         }
     };
     seen.lock().expect("no panic").push(String::from_utf8_lossy(&bytes[..end]).into_owned());
-    // Whoever has heard enough may go before all is said.
+    // The client may close the connection before it has read everything.
     let _ = match deed {
         Deed::Say(text) => socket.write_all(&text).await,
         Deed::SayAndStay(text) => {

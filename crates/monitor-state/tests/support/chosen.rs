@@ -1,17 +1,17 @@
-//! Bytes as what is said of a few processes, and in which order it comes: what a fuzzer varies.
+//! Converts the bytes of a fuzzer to events of a few processes and their order of arrival.
 
 use monitor_wire::Batch;
 
 use super::script::parse;
 
-/// Of one event.
+/// Number of bytes per event.
 const BYTES: usize = 12;
 const VERBS: [&str; 13] =
     ["started", "started", "ended", "ended", "updated", "queued", "folded", "progressed", "logged", "online", "offline", "lost", "found"];
 const NAMES: [&str; 4] = ["a", "b", "<script>\0\"%_\\", "一个测试根任务"];
 const OUTCOMES: [&str; 5] = ["ok", "failed", "failed", "cancelled", "evaporated"];
 
-/// The batches, one event each, in the order in which they come; some come twice.
+/// Returns the batches in their order of arrival. Each has one event, and some arrive twice.
 pub fn delivered(bytes: &[u8]) -> Vec<Batch> {
     let events = bytes.as_chunks::<BYTES>().0;
     let mut batches: Vec<_> = parse(&script(bytes)).into_iter().zip(events.iter().map(|bytes| bytes[BYTES - 1])).collect();
@@ -21,7 +21,7 @@ pub fn delivered(bytes: &[u8]) -> Vec<Batch> {
     batches.into_iter().map(|(batch, _)| batch).collect()
 }
 
-/// The same as lines: see [`super::script`].
+/// Returns the events as lines of [`super::script`].
 pub fn script(bytes: &[u8]) -> String {
     bytes.as_chunks().0.iter().map(line).collect()
 }

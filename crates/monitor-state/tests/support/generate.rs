@@ -49,7 +49,7 @@ fn error() -> impl Strategy<Value = Option<Error>> {
     option::of(error)
 }
 
-/// What all events about processes have; mostly nothing special.
+/// Fields that all events about processes have, mostly with their default values.
 type Common = (u8, ProcessId, u64, u32, Option<WorkerRef>, Option<String>, Vec<Link>);
 
 fn common() -> impl Strategy<Value = Common> {
@@ -78,7 +78,8 @@ macro_rules! with_common {
 /// Processes of another system, whose ids follow from `q` and their native ids.
 const NAMED: [(u64, &str); 2] = [(0x208f_e506_3c6a_9d7d, "n-1"), (0xa3d6_7807_1ab3_3cf4, "n-2")];
 
-/// An event about a process of another system, with or without its tree. Each of these is in one tree, and who says so says its native id.
+/// Generates an event about a process of another system, with or without its tree. Each of these processes is in one tree, and its events
+/// contain its native id.
 fn named_event() -> impl Strategy<Value = Event> {
     (event(), select(&[0, 1][..]), 0..4_u8).prop_filter_map("an event about a process", |(event, which, how)| {
         let (id, native_id) = NAMED[which];
@@ -99,7 +100,7 @@ fn named_event() -> impl Strategy<Value = Event> {
     })
 }
 
-/// As [`history`], and some of what is told doesn't say in which tree it is.
+/// Like [`history`], but some of the events don't name their tree.
 pub fn unplaced_history() -> impl Strategy<Value = BTreeMap<char, Vec<Event>>> {
     let some = prop_oneof![2 => event().boxed(), 3 => named_event().boxed()];
     btree_map(select(WORKERS.as_slice()), vec(some, 0..14), 1..4)
@@ -239,12 +240,12 @@ fn worker_event() -> impl Strategy<Value = Event> {
     })
 }
 
-/// What each of the workers says, in its own order.
+/// Generates the events of each worker, in the worker's own order.
 pub fn history() -> impl Strategy<Value = BTreeMap<char, Vec<Event>>> {
     btree_map(select(WORKERS.as_slice()), vec(event(), 0..14), 1..4)
 }
 
-/// A way in which a history may arrive: cut into batches, some events more than once, in any order.
+/// Generates an order of arrival for a history: cut into batches, some events more than once, in any order.
 pub fn delivery(history: &BTreeMap<char, Vec<Event>>) -> BoxedStrategy<Vec<Batch>> {
     let mut parts = Just(Vec::new()).boxed();
     for (letter, events) in history.clone() {

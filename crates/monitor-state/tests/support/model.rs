@@ -1,4 +1,4 @@
-//! The rules as they are told, looked up among all events at once: slow, and simple enough to be right.
+//! A simple and slow model of the rules: it reads all events at once for each value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use monitor_state::{Facts, about_worker};
 use monitor_wire::{Batch, Event, Root, WorkerId};
 use serde_json::{Map, Value, json};
 
-/// What must be shown of these batches is shown of them, and of the same in another order.
+/// Asserts that the facts of these batches agree with the model, and don't depend on the order of the batches.
 pub fn check(batches: &[Batch]) {
     let facts = Facts::of(batches);
     assert_eq!(facts, Facts::of(batches.iter().rev()), "the order of batches matters");
@@ -38,14 +38,14 @@ fn check_root(shown: &Root, processes: &[Value]) {
     }
 }
 
-/// Tells events apart and orders them: time, worker of the batch, number.
+/// Key that identifies and orders events: time, worker of the batch, number.
 type Stamp = (u64, Value, u64);
 
 /// One event, each once.
 #[derive(Debug)]
 struct Said {
     stamp: Stamp,
-    /// Whom it is about: its own worker, or else the batch's.
+    /// Worker that the event is about: its own worker, or else the batch's.
     worker: Value,
     json: Value,
 }
@@ -83,7 +83,7 @@ impl Said {
     }
 }
 
-/// All that was said, by stamp.
+/// All events, ordered by stamp.
 struct History {
     said: Vec<Said>,
     /// Workers that sent batches themselves.
@@ -124,7 +124,7 @@ impl History {
         ids.iter().map(|id| serde_json::from_str(id).expect("it was JSON")).collect()
     }
 
-    /// Whether a worker is lost, and when it went offline.
+    /// Returns true if a worker is lost, and the time at which it went offline.
     fn gone(&self, worker: &Value) -> (bool, Option<u64>) {
         let reports_itself = self.senders.iter().any(|sender| json!(sender) == *worker);
         // Nothing counts that others relay about a worker that reports itself.
@@ -146,7 +146,7 @@ impl History {
         let tops = nodes.iter().filter(|(_, node)| node.is_defined && node.shown["parent_id"].is_null());
         let own = tops.map(|(id, _)| id.clone()).min_by_key(place);
         let told = |id: &String| Some(nodes[id].shown["parent_id"].to_string()).filter(|parent| nodes.contains_key(parent));
-        // Of a cycle the parent of its first is ignored.
+        // In a cycle, the parent of the first process is ignored.
         let known = |id: &String| {
             let mut cycle = vec![id.clone()];
             while let Some(next) = told(&cycle[cycle.len() - 1]) {
@@ -184,7 +184,7 @@ impl History {
         shown.into_iter().map(|(_, process)| process).collect()
     }
 
-    /// One process, by all that was said of it.
+    /// Returns a process, computed from all events about it.
     #[expect(clippy::too_many_lines, reason = "each line is something that is shown")]
     fn process(&self, said: &[&Said]) -> Node {
         let attempt = said.iter().map(|said| said.reaches()).max().expect("something was said");
@@ -196,7 +196,7 @@ impl History {
         let started = said.iter().copied().filter(current).find(|said| said.is_start());
         let ended = said.iter().copied().filter(current).find(|said| said.is_end());
         let queued = said.iter().copied().find(|said| said.waits() == Some(attempt));
-        // What a queue has started again runs there.
+        // A task that a queue has started again runs on the worker of the newest start.
         let running = all("task-started").rfind(|said| said.attempt() == attempt).or_else(|| now("process-started"));
         let requeued = said.iter().copied().filter(current).rfind(|said| said.is_requeueing());
         let last_start =
@@ -208,7 +208,7 @@ impl History {
         let shards = shards(said);
 
         let waits = queued.is_some() || !shards.is_empty();
-        // Whoever told the end of an attempt that is to be repeated is to begin the next one.
+        // If an attempt ends with a retry, the worker that reported this end must begin the next attempt.
         let retried = ended.filter(|said| !said.json["retry"].is_null());
         let runs = running
             .or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits))
@@ -356,7 +356,7 @@ fn attempts<'a>(said: &[&'a Said]) -> Vec<(u64, Option<&'a Said>, Option<&'a Sai
     numbers.into_iter().map(|number| (number, first(number, Said::is_start), first(number, Said::is_end))).collect()
 }
 
-/// What a queue tells of a task besides. `requeued`: what put it back into the queue last.
+/// Returns the fields of a task that only events of queues set. `requeued` is the last event that put it back into the queue.
 fn shown_task(said: &[&Said], attempt: u64, (outcome, reason): (&Value, &Value), (is_begun, requeued): (bool, Option<&Said>)) -> Value {
     let all = |what: &'static str| said.iter().copied().filter(move |said| said.is(what));
     let newest = |what: &'static str| all(what).min_by_key(|said| std::cmp::Reverse(said.attempt()));
@@ -419,7 +419,7 @@ fn is_same(one: Option<&Said>, other: &Said) -> bool {
     one.is_some_and(|one| one.stamp == other.stamp)
 }
 
-/// An event of a queue that ends an attempt, with what it says as an end.
+/// Adds the fields of an end to an event of a queue that ends an attempt. Other events are returned unchanged.
 fn as_end(mut json: Value) -> Value {
     let revoked = match (&json["terminated"], &json["expired"]) {
         (Value::Bool(true), _) => "terminated",
@@ -440,7 +440,7 @@ fn as_end(mut json: Value) -> Value {
     json
 }
 
-/// The messages that count, that of the higher attempt first, and of one attempt the received one.
+/// Returns the messages that count, the higher attempt first. Within an attempt, the received message is first.
 fn messages<'a>(said: &[&'a Said]) -> Vec<&'a Said> {
     let sent = said.iter().copied().filter(|said| said.is("task-sent")).min_by_key(|said| std::cmp::Reverse(said.attempt()));
     let mut both: Vec<_> = last_received(said).into_iter().chain(sent).collect();
@@ -473,7 +473,7 @@ fn error_of(fold: Option<&(Value, &'static str)>) -> Value {
     if texts.is_empty() { Value::Null } else { json!({"kind": "error", "message": texts.join("\n")}) }
 }
 
-/// Of each shard of a fold the highest revision, ascending by (worker, shard).
+/// Returns the highest revision of each shard of a fold, ascending by (worker, shard).
 fn shards<'a>(said: &[&'a Said]) -> Vec<&'a Said> {
     let mut newest = BTreeMap::<_, &Said>::new();
     for shard in said.iter().copied().filter(|said| said.is("process-folded")) {

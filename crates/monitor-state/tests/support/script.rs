@@ -1,6 +1,6 @@
 //! Events as lines: `started 2 parent=1 at=5`, `ended 1 failed error=boom`, `B: offline`, `lost worker=B at=9`.
 //!
-//! Times are line numbers unless `at=` says otherwise, the worker is A, the tree 1, the attempt 1, the parent none, the name `p<id>`.
+//! Times are line numbers unless `at=` is set, the worker is A, the tree 1, the attempt 1, the parent none, the name `p<id>`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{batch, process, root, worker, worker_ref};
 
-/// One batch of one event per line, numbered per worker.
+/// Returns a batch for each line, numbered per worker. Each batch has one event.
 pub fn parse(script: &str) -> Vec<Batch> {
     let mut numbers = BTreeMap::<char, u64>::new();
     let lines = script.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -98,7 +98,7 @@ fn event(line: &str, at: u64) -> Event {
     serde_json::from_value(Value::Object(json)).unwrap()
 }
 
-/// A tree as lines: `1 succeeded`, children indented, with what is special about them.
+/// Returns a tree as lines: `1 succeeded`, children indented, with the values that differ from the defaults.
 pub fn show(processes: &[Process]) -> String {
     let mut text = String::new();
     for process in processes {
