@@ -34,7 +34,7 @@ fn an_agent_ahead_of_the_server_keeps_its_events_raises_an_alert_and_sends_them_
     wait_for("what the agent has decided", || {
         server.get("/agents")["agents"].as_array()?.iter().any(|of| of["name"] == "db-1").then_some(())
     });
-    agent.wait_for_log("the server takes what the agent tells again");
+    agent.wait_for_log("the server accepts the agent's events again");
     let dropped = server.get("/status")["dropped"].clone();
     assert!(dropped.as_array().is_none_or(Vec::is_empty), "{dropped}");
 }

@@ -154,7 +154,7 @@ fn a_token_of_another_agent_can_neither_read_tasks_nor_report() {
     agent.start_again();
     agent.wait_for_log("the server tells no tasks: those that it has told before hold: ");
     agent.wait_for_log("is of the agent \"db-1\"");
-    assert!(agent.log().contains("told to a token of that name"), "{}", agent.log());
+    assert!(agent.log().contains("only a token with the agent's name"), "{}", agent.log());
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn programs_answer_commands_and_the_exit_code_shows_if_all_succeeded() {
     // A worker that reports events but has never opened a channel, like woven programs and programs of OpenTelemetry.
     let _mute = Raw::online(&server, 7, "mute");
     let (code, text, errors) = inspect(&server, &["ping", "-d", "mute@h", "-t", "200ms"]);
-    assert!(code == Some(5) && text.contains("unanswered") && errors.contains("nobody answered"), "{text}{errors}");
+    assert!(code == Some(5) && text.contains("unanswered") && errors.contains("no reply"), "{text}{errors}");
     let (code, text, errors) = inspect(&server, &["ping", "-t", "200ms"]);
     assert!(code == Some(6) && text.contains("pong") && errors.contains("2 of 3"), "{text}{errors}");
     let (code, _, errors) = inspect(&server, &["ping", "-d", "mute@i"]);

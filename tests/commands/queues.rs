@@ -77,7 +77,7 @@ fn commands(server: &Server) -> usize {
 fn a_task_is_started_by_the_worker_that_consumes_its_queue() {
     let server = Server::start();
     let (code, _, errors) = monitor(&server, &["call", "render"]);
-    assert!(code == 5 && errors.contains("nobody does \"call\"") && errors.contains("MONITOR_COMMANDS"), "{code} {errors}");
+    assert!(code == 5 && errors.contains("no worker supports \"call\"") && errors.contains("MONITOR_COMMANDS"), "{code} {errors}");
     let mut workers = ["video", "sound,声音", "mail"].map(|queues| Worker::start(&server, queues, "all"));
 
     let uuid = says(&server, &["call", "混音", "--args", "[7, {\"a\": null}]", "--kwargs", "{\"size\": \"4k\"}", "-Q", "声音"]);

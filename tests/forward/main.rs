@@ -269,7 +269,7 @@ fn invalid_settings_are_refused_with_a_reason() {
     server.stop();
     let endpoint = "MONITOR_OTLP_ENDPOINT";
     for (env, words) in [
-        (vec![(endpoint, &*own)], "is this server itself, which would receive what it sends"),
+        (vec![(endpoint, &*own)], "is this server itself, which would receive its own spans"),
         (vec![(endpoint, "http://0.0.0.0:PORT/v1/traces")], "is this server itself"),
         (vec![(endpoint, "collector:4318")], "expected a URL of http or https"),
         (vec![(endpoint, "http://me:hush@collector:4318")], "those belong into otlp-headers"),

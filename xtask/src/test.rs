@@ -24,6 +24,7 @@ pub(crate) fn test() -> Result<()> {
     }
     steps.run("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]));
     advisories(&mut steps, &cargo);
+    steps.run("words", &mut cargo(&["xtask", "words"]));
     let npm_in = |folder: &str, args: &[&str]| {
         let mut line = command("npm", args);
         line.current_dir(workspace().join(folder));

@@ -100,7 +100,7 @@ async fn empty(database: &mut Database, client: &Client, told: &mut Telling, clo
             Answer::Accepted => {
                 clock.is_raised = false;
                 if told.is_over() {
-                    tracing::info!("the server takes what the agent tells again");
+                    tracing::info!("the server accepts the agent's events again");
                 }
             }
             Answer::Refused { .. } if way.server_time_us.get().is_some() => {

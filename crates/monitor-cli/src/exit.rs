@@ -34,13 +34,13 @@ pub(crate) const HELP: &str = codes!(
 /// Workers did not answer, or did not all do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
-    #[error("nobody answered: no worker is meant")]
+    #[error("no reply: no worker matches the request")]
     NobodyMeant,
-    #[error("nobody answered: {asked} were asked")]
+    #[error("no reply: {asked} were asked")]
     Nobody { asked: usize },
     #[error("{done} of {asked} workers did it")]
     NotAll { done: usize, asked: usize },
-    #[error("nobody answered: {0}")]
+    #[error("no reply: {0}")]
     NobodyDoes(String),
     #[error("{done} of {meant} tasks run again")]
     NotAllTasks { done: usize, meant: usize },

@@ -152,7 +152,7 @@ mod tests {
         for (statuses, expected) in [
             (&["ok", "ok"][..], None),
             (&[], Some("nobody")),
-            (&["unanswered", "gone"], Some("nobody answered: 2")),
+            (&["unanswered", "gone"], Some("no reply: 2")),
             (&["ok", "unanswered"], Some("1 of 2")),
             (&["refused"], Some("0 of 1")),
             (&["ok", "unsupported"], Some("1 of 2")),

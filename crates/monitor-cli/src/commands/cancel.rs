@@ -163,7 +163,7 @@ mod tests {
         let goes_on = Cancelled { running: 2, still: vec![still], ..ended.clone() };
         let text = render(&goes_on, false, None);
         assert_eq!(text, "1 of 3 processes ended; these go on:\n  00000000000000a3  running  deaf␛\n  and 1 more\n");
-        assert!(judge(&goes_on).unwrap_err().to_string().starts_with("nobody answered"));
+        assert!(judge(&goes_on).unwrap_err().to_string().starts_with("no reply"));
         let line = |status| CommandLine {
             worker_id: None,
             name: "a@h".to_owned(),

@@ -140,7 +140,10 @@ impl<'a> Import<'a> {
         }
         self.flush()?;
         ensure!(end.is_some(), "the file breaks off: it has no line of type `end`");
-        ensure!(end == Some((self.processes, self.logs)), "the file has not as many processes and lines of logs as its line `end` counts");
+        ensure!(
+            end == Some((self.processes, self.logs)),
+            "the file has other numbers of processes and log lines than its line `end` states, so it is incomplete"
+        );
         self.close()?;
         Ok((self.processes, self.logs))
     }

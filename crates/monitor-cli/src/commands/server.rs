@@ -142,13 +142,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     // One task waits for both signals, so that a second signal immediately after the first one counts as the second.
     let stop = CancellationToken::new();
-    let told_twice = async {
+    let second_signal = async {
         signals.next().await;
         stop.cancel();
         signals.next().await;
     };
     let result = tokio::select! {
-        () = told_twice => Err(anyhow::anyhow!("told twice to stop, it did not wait for the requests that were going on")),
+        () = second_signal => Err(anyhow::anyhow!("after a second signal to stop, the server did not wait for the requests in progress")),
         result = server.run(stop.cancelled()) => result.map_err(anyhow::Error::from),
     };
     ended.cancel();

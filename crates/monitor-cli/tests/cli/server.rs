@@ -202,6 +202,6 @@ fn a_second_signal_does_not_wait_for_requests() {
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(log.any(|line| line.contains("stopping")));
     stop(child.id());
-    assert!(log.any(|line| line.contains("told twice to stop")));
+    assert!(log.any(|line| line.contains("a second signal to stop")));
     assert_eq!(end_of(&mut child).code(), Some(1));
 }

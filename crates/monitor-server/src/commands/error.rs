@@ -75,13 +75,15 @@ pub(crate) enum CommandError {
         worker: WorkerId,
     },
     /// A program without the agent's token tries to open the agent's channel.
-    #[error("the commands of the agent {0:?} are told to a token of that name, of scope `agent`: the token's name is the agent's")]
+    #[error(
+        "only a token with the agent's name {0:?} and the scope `agent` receives its commands: create one with `monitor token create {0} --scope agent`"
+    )]
     NotTheAgent(String),
 
     /// No target supports the method.
     #[error(
-        "nobody does {method:?}: {who}. A worker does with a queue that can (`TaskControl::on_{method}`, or a `TaskSource` with this \
-         method), started with MONITOR_COMMANDS=all or read,{method}; `GET /api/v1/commands/methods` names those that do"
+        "no worker supports {method:?}: {who}. A worker supports it with a queue that can do it (`TaskControl::on_{method}`, or a `TaskSource` with this \
+         method), started with MONITOR_COMMANDS=all or read,{method}; `GET /api/v1/commands/methods` names those that support it"
     )]
     NotOffered {
         /// The method.

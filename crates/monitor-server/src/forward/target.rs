@@ -20,7 +20,7 @@ pub(crate) struct Target {
 #[non_exhaustive]
 pub enum TargetError {
     /// The endpoint is this server itself.
-    #[error("otlp-endpoint: {url} is this server itself, which would receive what it sends: name another receiver, or leave it out")]
+    #[error("otlp-endpoint: {url} is this server itself, which would receive its own spans: name another receiver, or leave it out")]
     Loop {
         /// URL of the endpoint.
         url: Url,

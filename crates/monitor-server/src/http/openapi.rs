@@ -175,7 +175,7 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
         ("403", "Whoever asks may not, or a page of another site asks".to_owned()),
         ("421", "`Host` is no name that this server answers to".to_owned()),
         ("429", "Too many requests or failures of this address: again after `Retry-After`".to_owned()),
-        ("500", "The server failed; its log says more".to_owned()),
+        ("500", "The server failed; its log contains the cause".to_owned()),
         ("503", "Busy or stopping, or its disk has no room: again after `Retry-After`".to_owned()),
     ] {
         let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});

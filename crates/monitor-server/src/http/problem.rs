@@ -154,7 +154,7 @@ pub(super) enum ApiError {
         detail: String,
     },
     /// Tokens and users can't be read.
-    #[error("the server could not read or write its tokens and users; its log says more")]
+    #[error("the server could not read or write its tokens and users; the server's log contains the cause")]
     Access(#[source] AccessError),
     /// The content type or encoding of the body is not supported.
     #[error("{detail}")]
@@ -239,10 +239,10 @@ pub(super) enum ApiError {
     #[error("the server is stopping: send the same batch again once it is back")]
     Stopping,
     /// The store failed.
-    #[error("the server could not read or write its database: {}; its log says more", with_causes(.0))]
+    #[error("the server could not read or write its database: {}; the server's log contains the cause", with_causes(.0))]
     Store(#[source] StoreError),
     /// A task of the server panicked or was cancelled.
-    #[error("the server failed while it answered; its log says more")]
+    #[error("the server failed while it answered; the server's log contains the cause")]
     Failed(#[from] tokio::task::JoinError),
 }
 

@@ -136,7 +136,7 @@ impl Pace {
                 trees = state.dropped,
                 held,
                 share = format!("{:.0} %", 100.0 * state.share),
-                "still drops what is no longer kept"
+                "still drops runs by the rules of retention"
             );
         }
     }
@@ -160,9 +160,9 @@ impl Pace {
         let took = state.begun.elapsed();
         state.untold += if took >= LONG { 0 } else { dropped };
         if took >= LONG {
-            tracing::info!(trees = dropped, seconds = took.as_secs(), "dropped what is no longer kept, which took long");
+            tracing::info!(trees = dropped, seconds = took.as_secs(), "dropped runs by the rules of retention, which took long");
         } else if state.untold > 0 && state.told.is_none_or(|told| told.elapsed() >= LONG) {
-            tracing::info!(trees = state.untold, "dropped what is no longer kept");
+            tracing::info!(trees = state.untold, "dropped runs by the rules of retention");
             (state.told, state.untold) = (state.ended, 0);
         }
     }
@@ -221,7 +221,7 @@ mod tests {
             pace.look(900, 500);
             pace.end(500);
         });
-        assert!(brief.lines().count() == 1 && brief.contains("dropped what is no longer kept trees=500"), "{brief}");
+        assert!(brief.lines().count() == 1 && brief.contains("dropped runs by the rules of retention trees=500"), "{brief}");
         let briefs = logged(|| {
             for _ in 0..3 {
                 pace.begin();
@@ -230,7 +230,7 @@ mod tests {
             pace.lock().told = Instant::now().checked_sub(LONG);
             pace.end(10);
         });
-        assert!(briefs.lines().count() == 1 && briefs.contains("dropped what is no longer kept trees=40"), "{briefs}");
+        assert!(briefs.lines().count() == 1 && briefs.contains("dropped runs by the rules of retention trees=40"), "{briefs}");
         let long = logged(|| {
             pace.begin();
             pace.look(1_000, 0);
@@ -246,7 +246,10 @@ mod tests {
         let [waits, first, second, end] = lines[..] else { panic!("{long}") };
         assert!(waits.contains(" WARN ") && waits.contains("batches wait longer"), "{waits}");
         for (line, trees, held) in [(first, 250, 1_100), (second, 270, 1_300)] {
-            assert!(line.contains(&format!("still drops what is no longer kept seconds=10 trees={trees} held={held} share=")), "{line}");
+            assert!(
+                line.contains(&format!("still drops runs by the rules of retention seconds=10 trees={trees} held={held} share=")),
+                "{line}"
+            );
         }
         assert!(end.contains("which took long trees=300 seconds=10"), "{end}");
         assert!(!logged(|| pace.look(1_400, 270)).contains("batches wait"), "it is not said again within a minute");

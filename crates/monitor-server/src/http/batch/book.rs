@@ -57,8 +57,9 @@ pub(in super::super) async fn get_book(
 ) -> Answer<AgentBook> {
     let name = path.text("name").to_owned();
     if !is_agent(principal.as_ref(), &name) {
-        let detail =
-            format!("the tasks of the agent {name:?} are told to a token of that name, of scope `agent`: the token's name is the agent's");
+        let detail = format!(
+            "only a token with the agent's name {name:?} and the scope `agent` receives its tasks: create one with `monitor token create {name} --scope agent`"
+        );
         return Err(ApiError::Forbidden { detail });
     }
     let mut after = params.after.unwrap_or_default();
