@@ -141,7 +141,7 @@ pub struct Rolling {
     /// last size repeats.
     #[cfg_attr(feature = "openapi", schema(example = "1 10% +10"))]
     pub expression: String,
-    /// Behaviour after each batch.
+    /// Behavior after each batch.
     #[serde(default)]
     pub mode: RollingMode,
     /// Number of failed hosts, such as `3`, or share of all hosts, such as `5%`, that stops the job.
@@ -153,7 +153,7 @@ pub struct Rolling {
     pub parallel: Option<u32>,
 }
 
-/// Behaviour of a rolling job after a batch.
+/// Behavior of a rolling job after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]

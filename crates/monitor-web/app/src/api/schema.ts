@@ -4625,7 +4625,7 @@ export interface components {
              * @example 1 10% +10
              */
             expression: string;
-            /** @description Behaviour after each batch. */
+            /** @description Behavior after each batch. */
             mode?: components["schemas"]["RollingMode"];
             /** @description Maximum number of hosts that run at the same time. */
             parallel?: number | null;
@@ -4636,7 +4636,7 @@ export interface components {
             stop_after_failures?: string | null;
         };
         /**
-         * @description Behaviour of a rolling job after a batch.
+         * @description Behavior of a rolling job after a batch.
          * @enum {string}
          */
         RollingMode: "pause-on-failure" | "ignore" | "ask";
