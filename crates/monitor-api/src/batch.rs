@@ -366,7 +366,7 @@ impl Client {
     }
 }
 
-fn body(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn body(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data with text keys is JSON")
 }
 

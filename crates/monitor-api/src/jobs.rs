@@ -6,8 +6,8 @@ use monitor_wire::{
     HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobStarted, JobsPage, ManagedHosts,
 };
 use reqwest::Method;
-use serde::Serialize;
 
+use crate::batch::body;
 use crate::call::{Call, Download};
 use crate::calls::narrowed;
 use crate::client::Client;
@@ -77,14 +77,10 @@ impl Client {
         self.v1(Method::POST, &["jobs", &id.to_string(), "operate"]).json_body(body(operate))
     }
 
-    /// `POST /api/v1/jobs/key`: replaces the key that the server signs orders with. The former key remains valid for a day.
+    /// `POST /api/v1/jobs/key`: replaces the key that the server signs orders with. Hosts refuse new orders until they trust the new key.
     pub fn rotate_job_key(&self) -> Call<JobKeys> {
         self.v1(Method::POST, &["jobs", "key"])
     }
-}
-
-fn body(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain data with text keys is JSON")
 }
 
 narrowed!(JobsPage {

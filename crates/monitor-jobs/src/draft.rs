@@ -1,4 +1,5 @@
-//! The state of a job while it is being changed. It remembers the changes and copies only the changed parts.
+//! The state of a job while a plan, an operation or a report changes it: the unchanged job, and copies of the steps and hosts that differ.
+//! Collects the [`Transition`]s that lead from one to the other.
 
 use std::collections::HashMap;
 

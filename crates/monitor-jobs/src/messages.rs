@@ -1,4 +1,4 @@
-//! Reads the messages in the output of a script. A script can write one JSON object per line, of the form
+//! Reads the messages in the output of a script, for `GET /api/v1/jobs/{id}/result`. A script can write one JSON object per line, of the form
 //! `{"status": false, "data": [{"module": "disk", "item": "/", "status": false, "message": "full"}]}`.
 
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,6 @@
-//! Applies the operations of users to a job.
+//! Applies the operations of users to a job: stop, skip, continue, confirm, refuse and retry.
+//!
+//! The page shows the operations that these rules permit (`possible` in `monitor-web/app/src/model/jobs.ts`), so a change here needs one there.
 
 use std::collections::HashSet;
 
@@ -39,7 +41,7 @@ pub fn operate(now_us: u64, job: &JobState, operation: &JobOperate) -> Result<Ve
     Ok(draft.transitions)
 }
 
-/// Ends the runs of the current step, and begins nothing else.
+/// Stops the current step: ends the hosts that wait, and marks the others, so that the next plan sends stops to their agents.
 fn stop(draft: &mut Draft<'_>, step: usize) -> Result<(), Refusal> {
     if draft.status.is_finished() || draft.status == JobStatus::STOPPING || draft.current() != Some(step) {
         return Err(refusal(draft, step, "stopped"));

@@ -1,4 +1,7 @@
 //! Decides what happens next in a job: begins steps and batches, orders hosts to start, and ends hosts whose agents are silent.
+//!
+//! The engine calls [`plan`] after each change of a job and when `wake_at_us` has passed, until the plan has no more transitions. All waiting for
+//! time is in `wake_at_us`, so a job whose agents are silent depends on it to continue.
 
 use std::collections::HashMap;
 
@@ -91,7 +94,7 @@ pub enum Directive {
     Stop(JobRunKey),
 }
 
-/// Decides what happens next in a job.
+/// Decides what happens next in a job. A job that has ended gets no transitions.
 #[must_use]
 pub fn plan(now_us: u64, job: &JobState, contacts: &Contacts) -> Plan {
     let mut planner = Planner { draft: Draft::new(now_us, job), contacts, wake_at_us: None };
@@ -239,7 +242,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Ends a host whose agent is silent, or schedules its retry. Otherwise remembers the time at which it must be judged again.
+    /// Ends a host whose agent is silent, or schedules its retry. Otherwise sets the time at which the host must be checked again.
     fn judge(&mut self, step: usize, host: usize) {
         let run = self.draft.host(step, host);
         if !run.status.is_open() {

@@ -6,7 +6,8 @@ use crate::plan::{CONTACT_US, Contacts};
 use crate::rolling::batch_sizes;
 use crate::state::Target;
 
-/// Returns the hosts that can run a job now, the others with their reasons, and the sizes of the batches.
+/// Returns the hosts that can run a job now, the others with their reasons, and the sizes of the batches. Hosts whose agents are silent are in
+/// the batches, as in [`plan`](crate::plan); they are ended when their turn comes.
 #[must_use]
 pub fn preview(now_us: u64, targets: &[Target], rolling: Option<&Rolling>, contacts: &Contacts) -> JobPreview {
     let mut preview = JobPreview::default();

@@ -27,7 +27,7 @@ pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition
     draft.transitions
 }
 
-/// Returns the new state of a host, or none if the report contains nothing new.
+/// Returns the new state of a host, or `None` if the report changes nothing: it is a repetition, or the status of the host is final.
 fn changed(now_us: u64, before: &HostRun, report: &JobReport) -> Option<HostRun> {
     let is_open = before.status.is_open();
     if !is_open && !is_provisional(before.status) {
@@ -91,7 +91,7 @@ fn accept(run: &mut HostRun, now_us: u64) {
     }
 }
 
-/// True for the statuses of a host whose end has not been observed yet.
+/// Returns true for the statuses of a host whose end was not observed. A later report replaces them.
 fn is_provisional(status: HostStatus) -> bool {
     matches!(status, HostStatus::UNREACHABLE | HostStatus::LOST | HostStatus::NOT_STOPPED)
 }

@@ -32,7 +32,7 @@ pub struct JobRequest {
     /// Retries for hosts that did not accept the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<JobRetry>,
-    /// Address that is notified of each change of status.
+    /// Address that is notified of each change of status. A server that sends no callbacks refuses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
 }
@@ -141,19 +141,19 @@ pub struct Rolling {
     /// last size repeats.
     #[cfg_attr(feature = "openapi", schema(example = "1 10% +10"))]
     pub expression: String,
-    /// What happens between two batches.
+    /// Behavior after each batch.
     #[serde(default)]
     pub mode: RollingMode,
     /// Number of failed hosts, such as `3`, or share of all hosts, such as `5%`, that stops the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "5%"))]
     pub stop_after_failures: Option<String>,
-    /// Most hosts that run at the same time.
+    /// Maximum number of hosts that run at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u32>,
 }
 
-/// What a rolling job does after a batch.
+/// Behavior of a rolling job after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -331,7 +331,7 @@ pub struct JobHostsPage {
     pub next: Option<u64>,
 }
 
-/// Something that a user does with a job.
+/// Operation of a user on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -61,7 +61,7 @@ pub struct JobOrder {
     pub account: Option<String>,
     /// Longest duration of the script, in seconds.
     pub timeout_s: u64,
-    /// Most bytes of output to keep: half from the beginning and half from the end.
+    /// Maximum number of bytes of output to keep: half from the beginning and half from the end.
     pub output_bytes: u64,
     /// Id of the job's tree.
     pub root_id: String,

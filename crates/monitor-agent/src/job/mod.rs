@@ -38,7 +38,7 @@ use crate::link::Trouble;
 
 pub use self::signature::pin_job_keys;
 
-/// Time that the server waits for orders before it replies.
+/// Requested time that the server waits for orders. The server replies earlier, because each request counts as a heartbeat.
 const WAIT: Duration = Duration::from_secs(30);
 /// Shortest and longest pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! Decides about orders and stores the decisions.
+//! Accepts or refuses orders, stores the decisions durably before they are reported, and starts the threads of accepted runs.
 
 use std::fs;
 use std::sync::Arc;
@@ -197,7 +197,7 @@ impl Jobs {
                     });
                 }
                 Ok(run) if run.step() > Step::Claimed => return Ok(None),
-                // The run's thread doesn't start a run that is to be ended.
+                // The run's thread does not start a stopped run, and ends it in the database.
                 Ok(_) | Err(_) => std::thread::sleep(LOOK),
             }
         }

@@ -1,4 +1,4 @@
-//! Judges the end of a script.
+//! Translates the outcome that a launcher has recorded into the status of a host, for the report to the server.
 
 use monitor_runs::Outcome;
 use monitor_wire::{HostStatus, JobReportEvent};
@@ -23,7 +23,7 @@ impl End {
         Self::new(HostStatus::LOST, reason)
     }
 
-    /// Judges the outcome that the launcher has recorded. `is_stopped` is true if the server has stopped the run.
+    /// Translates the outcome that the launcher has recorded. `is_stopped` is true if the server has stopped the run.
     pub(super) fn of(outcome: &Outcome, is_stopped: bool) -> Self {
         let words = || Some(outcome.why.clone().filter(|_| outcome.error.is_none()).unwrap_or_else(|| outcome.words()));
         let (status, exit_code, reason) = match (outcome.reason.as_deref(), outcome.code, outcome.signal) {

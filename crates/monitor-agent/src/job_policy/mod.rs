@@ -1,4 +1,5 @@
-//! Rules of the host's owner for jobs.
+//! Rules of the host's owner for jobs. They apply to valid orders of the server as well, so that an administrator of the server can't run
+//! every script as every account.
 
 mod account;
 

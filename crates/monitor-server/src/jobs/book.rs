@@ -54,7 +54,7 @@ pub(super) struct Mail {
 }
 
 impl Book {
-    /// Adds a job that is open, to be planned at once.
+    /// Adds an open job. The next pass plans it.
     pub(super) fn open(&mut self, state: JobState) {
         // When a step begins, the hosts without an agent end. All others have one, which may not have connected since the start of the server.
         let begun = state.steps.iter().filter(|step| step.batches > 0);
@@ -75,12 +75,12 @@ impl Book {
         self.jobs.get(&id).map(|open| &open.state)
     }
 
-    /// Returns whether a job in memory is open. None if it is not in memory.
+    /// Returns true if a job is open. `None` if it is not in memory.
     pub(super) fn is_open(&self, id: u64) -> Option<bool> {
         self.job(id).map(|job| !job.status.is_finished())
     }
 
-    /// Applies changes that were stored. The job is to be planned at once.
+    /// Applies changes that were stored. The next pass plans the job.
     pub(super) fn apply(&mut self, id: u64, changes: &[Transition]) {
         if let Some(open) = self.jobs.get_mut(&id) {
             for change in changes {
@@ -101,7 +101,7 @@ impl Book {
         self.jobs.iter().filter(|(_, open)| open.state.status.is_finished()).map(|(id, _)| *id).collect()
     }
 
-    /// Returns the numbers of the jobs that are to be planned, ascending.
+    /// Returns the numbers of the jobs whose time to plan has come, ascending.
     pub(super) fn due(&self, now_us: u64) -> Vec<u64> {
         let mut due: Vec<_> =
             self.jobs.iter().filter(|(_, open)| open.due_us.is_some_and(|due| due <= now_us)).map(|(id, _)| *id).collect();
@@ -170,7 +170,7 @@ impl Book {
         }
     }
 
-    /// Returns whether the agent is known to be a host.
+    /// Returns true if the agent is known to be a host.
     pub(super) fn is_host(&self, agent: &str) -> bool {
         self.hosts.contains(agent)
     }

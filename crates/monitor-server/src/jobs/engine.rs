@@ -13,7 +13,7 @@ use crate::ingest::IngestError;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Pause after a pass that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
-/// Most plans of a job in one pass. A plan without changes is the last one.
+/// Maximum number of plans of a job in one pass. A plan without changes is the last one.
 const MOST_PLANS: usize = 1_000;
 /// Number of jobs that are removed at a time.
 const REMOVED: usize = 100;

@@ -4,7 +4,7 @@ use monitor_store::StoreError;
 
 use crate::ingest::IngestError;
 
-/// Reason why something with jobs failed.
+/// Reason why a request about hosts or jobs, or a pass of the engine, failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
     /// The request has mistakes, each with its path.

@@ -51,7 +51,8 @@ pub(crate) struct Jobs {
     started_us: u64,
     stopping: CancellationToken,
     keys: Mutex<Keys>,
-    /// Open jobs, and the orders to agents. Whoever changes a job holds it, so that changes don't overtake each other.
+    /// Open jobs, and the orders to agents. Each change of a job holds this lock from its decision until it is stored and applied. Otherwise two
+    /// changes could be decided for the same state.
     book: tokio::sync::Mutex<Book>,
     /// Wakes the engine.
     wake: Notify,
@@ -64,7 +65,7 @@ pub(crate) struct Jobs {
 pub(crate) struct Settings {
     /// Data folder.
     pub(crate) data: PathBuf,
-    /// Most bytes of output to keep of each run.
+    /// Maximum number of bytes of output to keep of each run.
     pub(crate) output_bytes: u64,
     /// Time after its end at which a job is removed. None to keep all jobs.
     pub(crate) age: Option<Duration>,
@@ -128,7 +129,7 @@ impl Jobs {
         JobKeys { keys: self.keys().public(self.clock.wall_us()) }
     }
 
-    /// Replaces the key that orders are signed with. The former key remains valid for a day.
+    /// Replaces the key that orders are signed with. The former key is listed for a day, but signs no more orders.
     pub(crate) fn rotate_key(&self) -> Result<JobKeys, StoreError> {
         let now_us = self.clock.wall_us();
         let mut keys = self.keys();
@@ -148,7 +149,7 @@ impl Jobs {
         Ok(rows.into_iter().map(managed).collect())
     }
 
-    /// Adds hosts, or changes the settings of those with the same names. Returns for each whether it was added.
+    /// Adds hosts, or changes the settings of those with the same names. Returns true for each host that was added.
     pub(crate) async fn put_hosts(&self, definitions: Vec<HostDefinition>) -> Result<Vec<bool>, JobError> {
         let now_us = self.clock.wall_us();
         let put = move |jobs: &dyn JobStore| definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect();

@@ -14,7 +14,7 @@ use super::{JobError, Jobs, ids};
 const LONGEST_WAIT: Duration = Duration::from_micros(monitor_jobs::HEARTBEAT_US);
 /// Pause before a message that the agent has not answered is sent again.
 const REPEAT: Duration = Duration::from_secs(5);
-/// Most messages in an answer.
+/// Maximum number of messages in an answer.
 const MOST_MESSAGES: usize = 32;
 
 impl Jobs {

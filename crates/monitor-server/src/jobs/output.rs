@@ -1,10 +1,10 @@
 //! Output of scripts, in files below the data folder: `job-output/JOB/STEP-ATTEMPT-HOST.log`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use monitor_store_sqlite::create_private;
+use monitor_store_sqlite::{create_private, open_private};
 use monitor_wire::JobRunKey;
 
 const FOLDER: &str = "job-output";
@@ -15,7 +15,7 @@ const MARGIN: u64 = 4 << 10;
 #[derive(Debug, Clone)]
 pub(super) struct Outputs {
     folder: PathBuf,
-    /// Most bytes of a run.
+    /// Maximum number of bytes of a run.
     most: u64,
 }
 
@@ -47,11 +47,7 @@ impl Outputs {
         let path = self.path(key);
         let written = || {
             create_private(path.parent().unwrap_or(&self.folder))?;
-            let mut options = OpenOptions::new();
-            options.create(true).truncate(false).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&path)?;
+            let mut file = open_private(&path)?;
             let length = file.metadata()?.len();
             if offset > length {
                 return Ok(Some(length));

@@ -14,7 +14,7 @@ use monitor_store_sqlite::write_private;
 const PRIVATE: &str = "job-key";
 /// File of the public keys, one per line, the current one first.
 const PUBLIC: &str = "job-keys";
-/// Time in microseconds during which the former key remains valid after a rotation: a day.
+/// Time in microseconds during which the former key is still listed after a rotation: a day. New orders are signed with the new key only.
 const OVERLAP_US: u64 = 86_400_000_000;
 /// Number of bytes of a private key.
 const SEED_BYTES: usize = 32;
@@ -71,7 +71,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Replaces the key. The former key remains valid for a day.
+    /// Replaces the key. Orders are signed with the new key at once, so hosts refuse them until they trust it. The former key is listed for a
+    /// day.
     pub(super) fn rotate(&mut self, now_us: u64) -> Result<(), StoreError> {
         let path = self.folder.join(PRIVATE);
         let disk = |source| StoreError::Disk { action: "create a key of jobs in", path: path.clone(), source };

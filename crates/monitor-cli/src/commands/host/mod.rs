@@ -63,7 +63,7 @@ enum Command {
     Remove(Which),
     /// Add the hosts of a CSV file, an Ansible inventory or an ssh configuration
     Import(import::Args),
-    /// Replace the key that the server signs orders with; agents accept the former key for a day
+    /// Replace the key that the server signs orders with; hosts refuse jobs until `monitor agent trust` has been run there
     RotateKey {
         #[command(flatten)]
         connection: Connection,

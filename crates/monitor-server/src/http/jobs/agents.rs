@@ -57,7 +57,7 @@ pub(in super::super) struct JobOrdersParams {
 
 /// Returns the orders for an agent: scripts to run, and runs to end.
 ///
-/// The request counts as contact: a host is online while its agent asks for orders. An order is repeated until the agent has reported that it is
+/// The request counts as contact: a host is online while its agent fetches orders. An order is repeated until the agent has reported that it is
 /// accepted or refused.
 #[utoipa::path(
     get,

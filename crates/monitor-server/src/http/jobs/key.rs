@@ -1,4 +1,5 @@
-//! The keys that sign orders: `/api/v1/jobs/key`.
+//! The keys that sign orders: `/api/v1/jobs/key`. `monitor agent join` and `monitor agent trust` store the public keys on a host, which then
+//! accepts orders; `monitor host rotate-key` replaces the key.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +14,7 @@ pub(in super::super) async fn get_key(State(app): State<App>, Strict(NoParams {}
     Ok(Json(app.jobs.public_keys()))
 }
 
-/// Replaces the key that orders are signed with. The former key remains valid for a day.
+/// Replaces the key that orders are signed with. The former key is listed for a day, but signs no more orders.
 #[utoipa::path(post, path = "/api/v1/jobs/key", tag = "jobs", responses((status = 200, description = "The keys", body = JobKeys)))]
 pub(in super::super) async fn post_key(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<JobKeys> {
     let jobs = app.jobs.clone();

@@ -145,7 +145,7 @@ pub(in super::super) struct WaitParams {
     timeout_ms: Option<u64>,
 }
 
-/// Waits until a job has ended, or the time is over. The job's `status` tells which.
+/// Waits until a job has ended, or the time is over. The job's `status` shows which.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{id}/wait",

@@ -68,7 +68,7 @@ export interface paths {
         };
         /**
          * Returns the orders for an agent: scripts to run, and runs to end.
-         * @description The request counts as contact: a host is online while its agent asks for orders. An order is repeated until the agent has reported that it is
+         * @description The request counts as contact: a host is online while its agent fetches orders. An order is repeated until the agent has reported that it is
          *     accepted or refused.
          */
         get: operations["get_job_orders"];
@@ -1160,7 +1160,7 @@ export interface paths {
         /** Returns the public keys that orders are signed with, the current one first. */
         get: operations["get_key"];
         put?: never;
-        /** Replaces the key that orders are signed with. The former key remains valid for a day. */
+        /** Replaces the key that orders are signed with. The former key is listed for a day, but signs no more orders. */
         post: operations["post_key"];
         delete?: never;
         options?: never;
@@ -1266,7 +1266,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Waits until a job has ended, or the time is over. The job's `status` tells which. */
+        /** Waits until a job has ended, or the time is over. The job's `status` shows which. */
         get: operations["get_wait"];
         put?: never;
         post?: never;
@@ -3588,7 +3588,7 @@ export interface components {
             step_id?: number | null;
         };
         /**
-         * @description Something that a user does with a job.
+         * @description Operation of a user on a job.
          * @enum {string}
          */
         JobOperation: "stop" | "retry-failed" | "retry-not-started" | "retry-all" | "skip" | "continue" | "ignore" | "confirm" | "refuse";
@@ -3662,7 +3662,7 @@ export interface components {
              * @example app
              */
             account?: string | null;
-            /** @description Address that is notified of each change of status. */
+            /** @description Address that is notified of each change of status. A server that sends no callbacks refuses it. */
             callback_url?: string | null;
             /**
              * @description Name of the job. By default, that of its first step.
@@ -4625,9 +4625,9 @@ export interface components {
              * @example 1 10% +10
              */
             expression: string;
-            /** @description What happens between two batches. */
+            /** @description Behavior after each batch. */
             mode?: components["schemas"]["RollingMode"];
-            /** @description Most hosts that run at the same time. */
+            /** @description Maximum number of hosts that run at the same time. */
             parallel?: number | null;
             /**
              * @description Number of failed hosts, such as `3`, or share of all hosts, such as `5%`, that stops the job.
@@ -4636,7 +4636,7 @@ export interface components {
             stop_after_failures?: string | null;
         };
         /**
-         * @description What a rolling job does after a batch.
+         * @description Behavior of a rolling job after a batch.
          * @enum {string}
          */
         RollingMode: "pause-on-failure" | "ignore" | "ask";

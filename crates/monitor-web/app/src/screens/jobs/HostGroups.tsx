@@ -40,7 +40,7 @@ export function HostGroups({ groups, step, opened, onOpen }: Props) {
   );
 }
 
-/** Returns the number of hosts of a group, and what its status is about: since when, how long, or which batch comes next. */
+/** Returns the number of hosts of a group, and facts: time of the first loss, median duration, current batch, or number of hosts with the same reason. */
 function factsOf({ hosts, status, state, same, medianUs }: Group, step: JobStep | undefined): string {
   const facts = [t("jobs.count", { count: hosts.length })];
   const ends = hosts.flatMap(({ ended_us }) => ended_us ?? []);

@@ -75,7 +75,7 @@ export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: 
   );
 }
 
-/** Reads an output to its end, and follows it until the host has ended and nothing more comes. */
+/** Reads an output to its end, and follows it until the host has ended and no more output arrives. */
 async function follow(log: RunLog, read: (offset: number) => Promise<Uint8Array>, newest: () => JobHost, signal: AbortSignal, onChange: () => void): Promise<void> {
   let decoder = new TextDecoder();
   for (let pause = SOON_MS; ; ) {

@@ -142,7 +142,7 @@ function Start({ missing, able, isSending, onStart }: { missing: ReturnType<type
   );
 }
 
-/** Asks the server who could run the job, once the reader pauses. */
+/** Requests a preview of the job after the user has stopped typing. */
 function usePreview(draft: JobDraft) {
   const [settled, setSettled] = useState(draft);
   useEffect(() => {

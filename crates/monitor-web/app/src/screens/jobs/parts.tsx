@@ -97,7 +97,7 @@ export function FilterField({ value, label, onChange }: { value: string | undefi
   return <input ref={field} type="search" className="filter-field" value={text} placeholder={label} aria-label={label} onChange={(event) => setText(event.target.value)} />;
 }
 
-/** A command that works as it stands, with a button that copies it. */
+/** A complete command, with a button that copies it. */
 export function CommandLine({ text }: { text: string }) {
   return (
     <div className="command">
