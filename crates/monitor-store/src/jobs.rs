@@ -24,14 +24,11 @@ pub trait JobStore: Send + Sync + 'static {
     /// and false.
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError>;
 
-    /// Returns the numbers of all jobs that have not ended, ascending.
+    /// Returns the numbers of all jobs that have not ended or have a lost host that must be stopped when it returns, ascending.
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError>;
 
     /// Returns the whole state of a job.
     fn job(&self, id: u64) -> Result<Option<JobState>, StoreError>;
-
-    /// Returns the number of the job that a step belongs to.
-    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError>;
 
     /// Returns up to `query.limit` jobs that match, newest first, without their targets and hosts. Each step has the number of its hosts by status.
     fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError>;

@@ -19,7 +19,7 @@ pub enum HostReach {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostDefinition {
-    /// Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`.
+    /// Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
     #[cfg_attr(feature = "openapi", schema(example = "web-1"))]
     pub name: String,
     /// IPv4 address.

@@ -34,8 +34,8 @@ fn a_changed_misdirected_expired_or_outdated_order_is_refused_with_the_reason() 
         assert!(end.reason.contains(words), "{end:?}");
     };
     let changed = order(&script);
-    let SignedJobOrder { order: text, signature } = host.server.sign(&changed);
-    host.server.offer_signed(changed.key, SignedJobOrder { order: text.replace("check", "other"), signature });
+    let signed = host.server.sign(&changed);
+    host.server.offer_signed(changed.key, SignedJobOrder { order: signed.order.replace("check", "other"), ..signed });
     refused(changed.key, "monitor agent trust");
     // A forged order doesn't block the genuine one with the same key.
     host.server.change(|data| data.reports.clear());

@@ -96,9 +96,10 @@ fn mistakes(place: usize, host: &HostDefinition) -> Vec<String> {
     let mut mistakes = Vec::new();
     let mut wrong = |key: &str, why: String| mistakes.push(format!("hosts.{place}.{key}: {why}"));
     let short = |text: &str| text.chars().take(80).collect::<String>();
-    let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    // As for tokens, because an agent has the name of its token.
+    let is_name = |name: &str| (1..=64).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || ".-_@".contains(c));
     if !is_name(&host.name) {
-        wrong("name", format!("{:?} can't be a name: use 1 to 64 letters, digits and `.`, `-`, `_`", short(&host.name)));
+        wrong("name", format!("{:?} can't be a name: use 1 to 64 letters, digits and `.`, `-`, `_`, `@`", short(&host.name)));
     }
     if let Some(ip) = host.ip.as_deref().filter(|ip| ip.parse::<std::net::Ipv4Addr>().is_err()) {
         wrong("ip", format!("{:?} is no IPv4 address, such as 10.0.0.7", short(ip)));

@@ -96,9 +96,11 @@ impl Book {
         self.jobs.remove(&id);
     }
 
-    /// Returns the numbers of the jobs that have ended.
+    /// Returns the numbers of the jobs that have ended, except those with messages for hosts: a host that was away when the job was stopped
+    /// must end its script when it returns.
     pub(super) fn ended(&self) -> Vec<u64> {
-        self.jobs.iter().filter(|(_, open)| open.state.status.is_finished()).map(|(id, _)| *id).collect()
+        let is_over = |open: &Open| open.state.status.is_finished() && open.messages.is_empty();
+        self.jobs.iter().filter(|(_, open)| is_over(open)).map(|(id, _)| *id).collect()
     }
 
     /// Returns the numbers of the jobs whose time to plan has come, ascending.

@@ -129,7 +129,8 @@ impl Jobs {
         JobKeys { keys: self.keys().public(self.clock.wall_us()) }
     }
 
-    /// Replaces the key that orders are signed with. The former key is listed for a day, but signs no more orders.
+    /// Replaces the key that orders are signed with. Orders are also signed with the former key for a day, until the agents trust
+    /// the new one.
     pub(crate) fn rotate_key(&self) -> Result<JobKeys, StoreError> {
         let now_us = self.clock.wall_us();
         let mut keys = self.keys();

@@ -99,8 +99,8 @@ impl Jobs {
             expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
         };
         let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
-        let signature = self.keys().sign(&order);
-        Some(SignedJobOrder { order, signature })
+        let (signature, former_signature) = self.keys().sign(&order, self.clock.wall_us());
+        Some(SignedJobOrder { order, signature, former_signature })
     }
 
     /// Applies the reports of an agent. They are stored when this returns.

@@ -10,11 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use monitor_store::StoreError;
 use monitor_store_sqlite::write_private;
 
-/// File of the private key, and of the former public key until it expires.
+/// File of the private key, and of the former one until it expires.
 const PRIVATE: &str = "job-key";
 /// File of the public keys, one per line, the current one first.
 const PUBLIC: &str = "job-keys";
-/// Time in microseconds during which the former key is still listed after a rotation: a day. New orders are signed with the new key only.
+/// Time in microseconds after a rotation during which orders are also signed with the former key: a day, for agents that don't trust the new
+/// key yet.
 const OVERLAP_US: u64 = 86_400_000_000;
 /// Number of bytes of a private key.
 const SEED_BYTES: usize = 32;
@@ -22,10 +23,44 @@ const SEED_BYTES: usize = 32;
 /// The current key, and the former one until it expires.
 pub(super) struct Keys {
     folder: PathBuf,
+    current: Key,
+    /// Former key, and the time from which it is invalid.
+    former: Option<(Key, u64)>,
+}
+
+/// A private key.
+struct Key {
     seed: [u8; SEED_BYTES],
     pair: Ed25519KeyPair,
-    /// Former public key, and the time from which it is invalid.
-    former: Option<(String, u64)>,
+}
+
+impl Key {
+    fn of(seed: [u8; SEED_BYTES]) -> io::Result<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Self { seed, pair })
+    }
+
+    fn create() -> io::Result<Self> {
+        let mut seed = [0; SEED_BYTES];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        Self::of(seed)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::of(STANDARD.decode(text).ok()?.try_into().ok()?).ok()
+    }
+
+    fn private(&self) -> String {
+        STANDARD.encode(self.seed)
+    }
+
+    fn public(&self) -> String {
+        STANDARD.encode(self.pair.public_key().as_ref())
+    }
+
+    fn sign(&self, text: &str) -> String {
+        STANDARD.encode(self.pair.sign(text.as_bytes()).as_ref())
+    }
 }
 
 impl Keys {
@@ -39,30 +74,33 @@ impl Keys {
                     "it is not a key: restore the file from a backup, or remove it to create a new key, which every agent must then trust";
                 disk(io::Error::new(io::ErrorKind::InvalidData, why))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::of(folder, random_seed().map_err(disk)?, None).map_err(disk)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self { folder: folder.to_owned(), current: Key::create().map_err(disk)?, former: None }
+            }
             Err(error) => return Err(disk(error)),
         };
         keys.write(now_us)?;
         Ok(keys)
     }
 
-    fn of(folder: &Path, seed: [u8; SEED_BYTES], former: Option<(String, u64)>) -> io::Result<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Self { folder: folder.to_owned(), seed, pair, former })
-    }
-
-    /// Reads the text of the private file: the seed in base64, and a line with the former public key and the end of its validity.
+    /// Reads the text of the private file: the seed in base64, and a line with the former seed and the end of its validity.
     fn parse(folder: &Path, text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let seed = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
-        let former = lines.next().map(|line| line.split_once(' ').and_then(|(key, until)| Some((key.to_owned(), until.parse().ok()?))));
-        Self::of(folder, seed, former.map_or(Some(None), |former| former.map(Some))?).ok()
+        let current = Key::read(lines.next()?)?;
+        let former = match lines.next() {
+            Some(line) => {
+                let (key, until_us) = line.split_once(' ')?;
+                Some((Key::read(key)?, until_us.parse().ok()?))
+            }
+            None => None,
+        };
+        Some(Self { folder: folder.to_owned(), current, former })
     }
 
     fn write(&self, now_us: u64) -> Result<(), StoreError> {
-        let former = self.former.as_ref().map(|(key, until_us)| format!("{key} {until_us}\n")).unwrap_or_default();
+        let former = self.valid_former(now_us).map(|(key, until_us)| format!("{} {until_us}\n", key.private())).unwrap_or_default();
         let public = self.public(now_us).join("\n") + "\n";
-        for (name, text) in [(PRIVATE, format!("{}\n{former}", STANDARD.encode(self.seed))), (PUBLIC, public)] {
+        for (name, text) in [(PRIVATE, format!("{}\n{former}", self.current.private())), (PUBLIC, public)] {
             let path = self.folder.join(name);
             if !std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
                 write_private(&path, &text).map_err(|source| StoreError::Disk { action: "write the key of jobs to", path, source })?;
@@ -71,13 +109,13 @@ impl Keys {
         Ok(())
     }
 
-    /// Replaces the key. Orders are signed with the new key at once, so hosts refuse them until they trust it. The former key is listed for a
-    /// day.
+    /// Replaces the key. Orders are signed with both keys for a day.
     pub(super) fn rotate(&mut self, now_us: u64) -> Result<(), StoreError> {
         let path = self.folder.join(PRIVATE);
         let disk = |source| StoreError::Disk { action: "create a key of jobs in", path: path.clone(), source };
-        let former = Some((STANDARD.encode(self.pair.public_key().as_ref()), now_us.saturating_add(OVERLAP_US)));
-        let new = Self::of(&self.folder, random_seed().map_err(disk)?, former).map_err(disk)?;
+        let former = Key::of(self.current.seed).map_err(disk)?;
+        let former = Some((former, now_us.saturating_add(OVERLAP_US)));
+        let new = Self { folder: self.folder.clone(), current: Key::create().map_err(disk)?, former };
         new.write(now_us)?;
         *self = new;
         Ok(())
@@ -85,20 +123,18 @@ impl Keys {
 
     /// Returns the valid public keys in base64, the current one first.
     pub(super) fn public(&self, now_us: u64) -> Vec<String> {
-        let former = self.former.iter().filter(|(_, until_us)| now_us < *until_us).map(|(key, _)| key.clone());
-        std::iter::once(STANDARD.encode(self.pair.public_key().as_ref())).chain(former).collect()
+        let former = self.valid_former(now_us).map(|(key, _)| key.public());
+        std::iter::once(self.current.public()).chain(former).collect()
     }
 
-    /// Returns the signature of a text, in base64.
-    pub(super) fn sign(&self, text: &str) -> String {
-        STANDARD.encode(self.pair.sign(text.as_bytes()).as_ref())
+    /// Returns the signatures of a text in base64: with the current key, and with the former one until it expires.
+    pub(super) fn sign(&self, text: &str, now_us: u64) -> (String, Option<String>) {
+        (self.current.sign(text), self.valid_former(now_us).map(|(key, _)| key.sign(text)))
     }
-}
 
-fn random_seed() -> io::Result<[u8; SEED_BYTES]> {
-    let mut seed = [0; SEED_BYTES];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    Ok(seed)
+    fn valid_former(&self, now_us: u64) -> Option<&(Key, u64)> {
+        self.former.as_ref().filter(|(_, until_us)| now_us < *until_us)
+    }
 }
 
 #[cfg(test)]
@@ -117,16 +153,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut keys = Keys::open(folder.path(), 5).unwrap();
         let first = keys.public(5);
-        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order")));
-        assert!(!is_signed(&first[0], "orders", &keys.sign("order")));
+        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order", 5).0));
+        assert!(!is_signed(&first[0], "orders", &keys.sign("order", 5).0) && keys.sign("order", 5).1.is_none());
         assert_eq!(Keys::open(folder.path(), 5).unwrap().public(5), first);
         keys.rotate(7).unwrap();
         let both = keys.public(7);
         assert!(both.len() == 2 && both[1] == first[0] && both[0] != first[0]);
-        assert!(is_signed(&both[0], "order", &keys.sign("order")));
+        let (signature, former) = keys.sign("order", 7);
+        assert!(is_signed(&both[0], "order", &signature) && is_signed(&first[0], "order", &former.unwrap()));
+        let (signature, former) = Keys::open(folder.path(), 8).unwrap().sign("order", 8);
+        assert!(is_signed(&both[0], "order", &signature) && is_signed(&first[0], "order", &former.unwrap()), "also after a restart");
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n{}\n", both[0], both[1]));
         let later = Keys::open(folder.path(), 7 + OVERLAP_US).unwrap();
-        assert_eq!(later.public(7 + OVERLAP_US), both[..1]);
+        assert!(later.public(7 + OVERLAP_US) == both[..1] && later.sign("order", 7 + OVERLAP_US).1.is_none());
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n", both[0]));
         #[cfg(unix)]
         {

@@ -291,6 +291,27 @@ async fn a_job_is_stopped_and_its_failed_hosts_are_retried() {
 }
 
 #[tokio::test]
+async fn a_host_that_returns_after_the_end_of_a_stopped_job_receives_the_stop() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let id = &started["job_id"];
+    let order = one.order(&server).await;
+    assert_eq!(one.report(&server, &order, &[json!({"event": "accepted"}), json!({"event": "started"})]).await.0, 204);
+    assert_eq!(ask(&server, "POST", &format!("jobs/{id}/operate"), Some(json!({"operation": "stop"}))).await.0, 200);
+    // The agent is silent for longer than two heartbeats.
+    assert_eq!(wait(&server, id).await["status"], 11);
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{id}/hosts"), None).await;
+    assert_eq!(hosts["hosts"][0]["status"], 310, "{hosts}");
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    assert_eq!(one.orders(&server, 60_000).await["stops"], json!([order["key"]]), "also after a restart of the server");
+    assert_eq!(one.report(&server, &order, &[json!({"event": "ended", "status": 403})]).await.0, 204);
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{id}/hosts"), None).await;
+    assert_eq!(hosts["hosts"][0]["status"], 403, "{hosts}");
+    until(async || one.orders(&server, 0).await["stops"] == json!([])).await;
+}
+
+#[tokio::test]
 async fn only_an_admin_starts_and_operates_jobs_on_this_machine_too() {
     let server = TestServer::start().await;
     Agent::connect(&server, "web-1").await;
@@ -331,6 +352,10 @@ async fn hosts_are_added_changed_and_removed_and_the_key_is_replaced() {
     let (_, after) = ask(&server, "POST", "jobs/key", None).await;
     assert_eq!(after["keys"][1], before["keys"][0], "the former key is still valid");
     ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let signed = one.orders(&server, 60_000).await["orders"][0].clone();
+    let former = STANDARD.decode(signed["former_signature"].as_str().unwrap()).unwrap();
+    let key = UnparsedPublicKey::new(&ED25519, STANDARD.decode(before["keys"][0].as_str().unwrap()).unwrap());
+    key.verify(signed["order"].as_str().unwrap().as_bytes(), &former).expect("the signature with the former key");
     one.run(&server, 9).await;
     let kept = std::fs::read_to_string(server.data().join("job-keys")).unwrap();
     assert_eq!(kept.lines().map(str::to_owned).collect::<Vec<_>>(), serde_json::from_value::<Vec<String>>(after["keys"].clone()).unwrap());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
-use monitor_wire::{HostDefinition, JobStatus};
+use monitor_wire::{HostDefinition, HostStatus, JobStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use self::rows::{JOB_COLUMNS, from_json, host_row, int, job_head, step_head, target, to_json};
@@ -72,8 +72,11 @@ impl JobStore for SqliteJobs {
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
-        let sql = "SELECT id FROM job WHERE ended IS NULL ORDER BY id";
-        self.0.read(|from| from.prepare_cached(sql)?.query_map([], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect())
+        let sql = "SELECT id FROM job WHERE ended IS NULL \
+                   UNION SELECT job FROM run WHERE status = ?1 AND state ->> 'is_stopping' ORDER BY 1";
+        self.0.read(|from| {
+            from.prepare_cached(sql)?.query_map([HostStatus::UNREACHABLE.0], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect()
+        })
     }
 
     fn job(&self, id: u64) -> Result<Option<JobState>, StoreError> {
@@ -82,12 +85,6 @@ impl JobStore for SqliteJobs {
             let snapshot = from.unchecked_transaction()?;
             read_job(&snapshot, id)
         })
-    }
-
-    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT job FROM step WHERE id = ?";
-        let job = self.0.read(|from| from.prepare_cached(sql)?.query_row([int(step)], |row| row.get::<_, i64>(0)).optional())?;
-        Ok(job.map(|job| job as u64))
     }
 
     fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError> {

@@ -90,15 +90,13 @@ impl JobStore for MemoryJobs {
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
-        Ok(self.state().jobs.values().filter(|job| job.ended_us.is_none()).map(|job| job.id).collect())
+        let is_lost = |run: &HostRun| run.is_stopping && run.status == HostStatus::UNREACHABLE;
+        let is_open = |job: &&JobState| job.ended_us.is_none() || job.steps.iter().any(|step| step.hosts.iter().any(is_lost));
+        Ok(self.state().jobs.values().filter(is_open).map(|job| job.id).collect())
     }
 
     fn job(&self, id: u64) -> Result<Option<JobState>, StoreError> {
         Ok(self.state().jobs.get(&id).cloned())
-    }
-
-    fn job_of_step(&self, step: u64) -> Result<Option<u64>, StoreError> {
-        Ok(self.state().jobs.values().find(|job| job.steps.iter().any(|of| of.id == step)).map(|job| job.id))
     }
 
     fn jobs(&self, query: &JobsQuery) -> Result<Vec<JobRow>, StoreError> {

@@ -63,7 +63,7 @@ enum Command {
     Remove(Which),
     /// Add the hosts of a CSV file, an Ansible inventory or an ssh configuration
     Import(import::Args),
-    /// Replace the key that the server signs orders with; hosts refuse jobs until `monitor agent trust` has been run there
+    /// Replace the key that the server signs orders with; run `monitor agent trust` on each host within a day
     RotateKey {
         #[command(flatten)]
         connection: Connection,
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             for (key, state) in keys.keys.iter().zip(["new", "former"]) {
                 writeln!(out, "{state:<8}{}", visible(key))?;
             }
-            Ok(writeln!(out, "run `monitor agent trust` on each host within a day")?)
+            Ok(writeln!(out, "run `monitor agent trust` on each host within a day: until then, orders are signed with both keys")?)
         }),
     }
 }
@@ -201,11 +201,11 @@ fn find(connection: &Connection, host: &str) -> anyhow::Result<ManagedHost> {
 
 /// Checks the name of a host.
 fn read_name(name: &str) -> Result<String, String> {
-    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if is_plain && (1..=64).contains(&name.len()) {
+    let is_plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@'));
+    if is_plain && (1..=64).contains(&name.chars().count()) {
         return Ok(name.to_owned());
     }
-    Err(format!("{name:?} can't be the name of a host: expected 1 to 64 letters, digits, `.`, `-` and `_`"))
+    Err(format!("{name:?} can't be the name of a host: expected 1 to 64 letters, digits, `.`, `-`, `_` and `@`"))
 }
 
 /// Reads a tag, whose value may be missing.

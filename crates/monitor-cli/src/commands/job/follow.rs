@@ -149,7 +149,7 @@ impl Follower<'_> {
                 }
             }
         }
-        let needs_user = job.status == JobStatus::NEEDS_USER;
+        let needs_user = matches!(job.status, JobStatus::NEEDS_USER | JobStatus::NEXT_BATCH);
         if needs_user && !self.is_told {
             self.clear()?;
             let id = self.job;

@@ -18,7 +18,6 @@ use super::caller::User;
 use super::failure::{Failure, code};
 use super::params::Params;
 use crate::access::Principal;
-use crate::jobs::JobError;
 
 /// Name of a job without one.
 const NAME: &str = "fast_execute_script";
@@ -56,10 +55,7 @@ async fn execute(app: &App, params: &Params, by: String) -> Result<(Value, Strin
     if params.flag("start_task")? == Some(false) {
         return Err(params.illegal("start_task", "a job of this server begins at once: leave it out, or send true"));
     }
-    let started = app.jobs.start(request, by).await.map_err(|error| match error {
-        JobError::Refused(detail) => Failure::new(code::DANGEROUS, detail),
-        error => error.into(),
-    })?;
+    let started = app.jobs.start(request, by).await?;
     let step = started.steps.first().map(|step| step.step_id);
     let data = json!({"job_instance_id": started.job_id, "job_instance_name": name, "step_instance_id": step});
     Ok((data, format!("started job {}", started.job_id)))

@@ -27,8 +27,6 @@ pub(super) mod code {
     pub(in super::super) const NO_ACCOUNT: u32 = 1_244_003;
     pub(in super::super) const NO_JOB: u32 = 1_244_006;
     pub(in super::super) const NO_STEP: u32 = 1_244_007;
-    /// A rule refuses the command.
-    pub(in super::super) const DANGEROUS: u32 = 1_244_019;
     pub(in super::super) const TOO_MANY: u32 = 1_244_022;
     pub(in super::super) const ROLLING: u32 = 1_244_026;
 }

@@ -3412,7 +3412,7 @@ export interface components {
             /** @description IPv6 address. */
             ipv6?: string | null;
             /**
-             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`.
+             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
              * @example web-1
              */
             name: string;
@@ -3916,7 +3916,7 @@ export interface components {
             /** @description IPv6 address. */
             ipv6?: string | null;
             /**
-             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`.
+             * @description Name of the host, and of its agent. No other host has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
              * @example web-1
              */
             name: string;
