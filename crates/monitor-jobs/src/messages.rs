@@ -97,7 +97,7 @@ fn warning(text: String) -> Message {
 
 /// True for a line that sets the host's tag.
 fn is_tag(line: &str) -> bool {
-    line.starts_with("job_success:[") || line.starts_with("job_fail:[")
+    line.starts_with("job_success:") || line.starts_with("job_fail:")
 }
 
 fn shortened(line: &str) -> String {
