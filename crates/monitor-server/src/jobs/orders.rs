@@ -103,23 +103,38 @@ impl Jobs {
         Some(SignedJobOrder { order, signature })
     }
 
-    /// Applies the reports of an agent. They are stored when this returns.
+    /// Applies the reports of an agent. They are stored when this returns. Reports about other hosts are ignored, and refused if the agent has
+    /// sent no others: such a report must not hold up those that follow it.
     pub(crate) async fn report(&self, agent: &str, reports: &[JobReport]) -> Result<(), JobError> {
-        self.meet(agent).await?;
+        let (mut is_any_taken, mut refused) = (false, None);
         let mut book = self.book.lock().await;
+        self.load(&mut book).await?;
         for report in reports {
             let job = match self.open(&mut book, report.key.job).await {
                 Ok(job) => job,
                 // The job was removed, so nothing depends on its reports.
-                Err(JobError::NoJob(_)) => continue,
+                Err(JobError::NoJob(_)) => {
+                    is_any_taken = true;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
-            check_host(job, agent, &report.key)?;
+            if let Err(error) = check_host(job, agent, &report.key) {
+                refused = Some(error);
+                continue;
+            }
             let changes = monitor_jobs::report(self.clock.wall_us(), job, report);
             self.change(&mut book, report.key.job, changes).await?;
+            is_any_taken = true;
         }
+        drop(book);
+        // Only now, because an agent that is in contact gets the retries that were due. One of these reports may be the acceptance of such a run.
+        self.meet(agent).await?;
         self.wake.notify_one();
-        Ok(())
+        match refused {
+            Some(error) if !is_any_taken => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Stores a part of the output of a run. It is stored durably when this returns.

@@ -248,7 +248,12 @@ async fn an_agent_reports_only_for_its_own_host() {
     assert!(status == 409 && detail(&problem).contains("3 bytes"), "{problem}");
     let (_, hosts) = ask(&server, "GET", &format!("jobs/{}/hosts", started["job_id"]), None).await;
     assert_eq!(hosts["hosts"][0]["status"], 5, "what others reported changes nothing: {hosts}");
-    let many = json!({"reports": [{"number": 1, "key": {"job": 99, "step": 1, "host": 1, "attempt": 1}, "at_us": 1, "event": "accepted"}]});
+    let report = |key: &Value| json!({"number": 1, "key": key, "at_us": 1, "event": "accepted"});
+    let mixed = json!({"reports": [report(&later["key"]), report(&order["key"])]});
+    assert_eq!(one.call(&server, "POST", "web-1/job-reports", Some(mixed.to_string().into())).await.0, 204, "the second one is its own");
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{}/hosts", started["job_id"]), None).await;
+    assert_eq!((&hosts["hosts"][0]["attempt"], one.orders(&server, 0).await), (&json!(1), json!({"orders": [], "stops": []})), "{hosts}");
+    let many = json!({"reports": [report(&json!({"job": 99, "step": 1, "host": 1, "attempt": 1}))]});
     assert_eq!(one.call(&server, "POST", "web-1/job-reports", Some(many.to_string().into())).await.0, 204, "of a job that was removed");
 }
 
