@@ -99,12 +99,12 @@ impl Jobs {
             expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
         };
         let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
-        let signature = self.keys().sign(&order);
+        let signature = self.keys().sign(&order, self.clock.wall_us());
         Some(SignedJobOrder { order, signature })
     }
 
-    /// Applies the reports of an agent. They are stored when this returns. Reports about other hosts are ignored, and refused if the agent has
-    /// sent no others: such a report must not hold up those that follow it.
+    /// Applies the reports of an agent. They are stored when this returns. Reports about other hosts are ignored, and refused if the agent
+    /// has sent no others: such a report must not hold up those that follow it.
     pub(crate) async fn report(&self, agent: &str, reports: &[JobReport]) -> Result<(), JobError> {
         let (mut is_any_taken, mut refused) = (false, None);
         let mut book = self.book.lock().await;
@@ -128,7 +128,7 @@ impl Jobs {
             is_any_taken = true;
         }
         drop(book);
-        // Only now, because an agent that is in contact gets the retries that were due. One of these reports may be the acceptance of such a run.
+        // Only now: an agent in contact gets the retries that are due, and one of these reports may be the acceptance of such a run.
         self.meet(agent).await?;
         self.wake.notify_one();
         match refused {

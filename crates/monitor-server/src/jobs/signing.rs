@@ -1,5 +1,7 @@
 //! Keys that sign orders: Ed25519. The private key is the file `job-key` in the data folder, which only its owner can read. The file `job-keys`
 //! has the public keys for the agent of this machine.
+//!
+//! After a rotation, the former key signs for another day, because agents accept orders of the new key only after they were told to trust it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use monitor_store::StoreError;
 use monitor_store_sqlite::write_private;
 
-/// File of the private key, and of the former public key until it expires.
+/// File of the private key, and of the former one until it expires.
 const PRIVATE: &str = "job-key";
 /// File of the public keys, one per line, the current one first.
 const PUBLIC: &str = "job-keys";
@@ -22,10 +24,37 @@ const SEED_BYTES: usize = 32;
 /// The current key, and the former one until it expires.
 pub(super) struct Keys {
     folder: PathBuf,
+    current: Key,
+    /// Former key, and the time from which it is invalid.
+    former: Option<(Key, u64)>,
+}
+
+struct Key {
     seed: [u8; SEED_BYTES],
     pair: Ed25519KeyPair,
-    /// Former public key, and the time from which it is invalid.
-    former: Option<(String, u64)>,
+}
+
+impl Key {
+    fn of(seed: [u8; SEED_BYTES]) -> io::Result<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Self { seed, pair })
+    }
+
+    fn random() -> io::Result<Self> {
+        let mut seed = [0; SEED_BYTES];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        Self::of(seed)
+    }
+
+    /// Reads a seed in base64.
+    fn parse(text: &str) -> Option<Self> {
+        Self::of(STANDARD.decode(text).ok()?.try_into().ok()?).ok()
+    }
+
+    /// Returns the public key in base64.
+    fn public(&self) -> String {
+        STANDARD.encode(self.pair.public_key().as_ref())
+    }
 }
 
 impl Keys {
@@ -39,30 +68,34 @@ impl Keys {
                     "it is not a key: restore the file from a backup, or remove it to create a new key, which every agent must then trust";
                 disk(io::Error::new(io::ErrorKind::InvalidData, why))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::of(folder, random_seed().map_err(disk)?, None).map_err(disk)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self { folder: folder.to_owned(), current: Key::random().map_err(disk)?, former: None }
+            }
             Err(error) => return Err(disk(error)),
         };
         keys.write(now_us)?;
         Ok(keys)
     }
 
-    fn of(folder: &Path, seed: [u8; SEED_BYTES], former: Option<(String, u64)>) -> io::Result<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Self { folder: folder.to_owned(), seed, pair, former })
-    }
-
-    /// Reads the text of the private file: the seed in base64, and a line with the former public key and the end of its validity.
+    /// Reads the text of the private file: the seed in base64, and a line with the former seed and the end of its validity.
     fn parse(folder: &Path, text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let seed = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
-        let former = lines.next().map(|line| line.split_once(' ').and_then(|(key, until)| Some((key.to_owned(), until.parse().ok()?))));
-        Self::of(folder, seed, former.map_or(Some(None), |former| former.map(Some))?).ok()
+        let current = Key::parse(lines.next()?)?;
+        let former = match lines.next() {
+            Some(line) => {
+                let (seed, until_us) = line.split_once(' ')?;
+                Some((Key::parse(seed)?, until_us.parse().ok()?))
+            }
+            None => None,
+        };
+        Some(Self { folder: folder.to_owned(), current, former })
     }
 
     fn write(&self, now_us: u64) -> Result<(), StoreError> {
-        let former = self.former.as_ref().map(|(key, until_us)| format!("{key} {until_us}\n")).unwrap_or_default();
+        let former = self.valid_former(now_us).map(|(key, until_us)| format!("{} {until_us}\n", STANDARD.encode(key.seed)));
+        let private = format!("{}\n{}", STANDARD.encode(self.current.seed), former.unwrap_or_default());
         let public = self.public(now_us).join("\n") + "\n";
-        for (name, text) in [(PRIVATE, format!("{}\n{former}", STANDARD.encode(self.seed))), (PUBLIC, public)] {
+        for (name, text) in [(PRIVATE, private), (PUBLIC, public)] {
             let path = self.folder.join(name);
             if !std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
                 write_private(&path, &text).map_err(|source| StoreError::Disk { action: "write the key of jobs to", path, source })?;
@@ -71,33 +104,36 @@ impl Keys {
         Ok(())
     }
 
-    /// Replaces the key. The former key remains valid for a day.
+    /// Replaces the key. The key that signs now remains valid for a day.
     pub(super) fn rotate(&mut self, now_us: u64) -> Result<(), StoreError> {
         let path = self.folder.join(PRIVATE);
         let disk = |source| StoreError::Disk { action: "create a key of jobs in", path: path.clone(), source };
-        let former = Some((STANDARD.encode(self.pair.public_key().as_ref()), now_us.saturating_add(OVERLAP_US)));
-        let new = Self::of(&self.folder, random_seed().map_err(disk)?, former).map_err(disk)?;
+        let former = (Key::of(self.signing(now_us).seed).map_err(disk)?, now_us.saturating_add(OVERLAP_US));
+        let new = Self { folder: self.folder.clone(), current: Key::random().map_err(disk)?, former: Some(former) };
         new.write(now_us)?;
         *self = new;
         Ok(())
     }
 
+    fn valid_former(&self, now_us: u64) -> Option<&(Key, u64)> {
+        self.former.as_ref().filter(|(_, until_us)| now_us < *until_us)
+    }
+
+    /// Returns the key that signs now.
+    fn signing(&self, now_us: u64) -> &Key {
+        self.valid_former(now_us).map_or(&self.current, |(key, _)| key)
+    }
+
     /// Returns the valid public keys in base64, the current one first.
     pub(super) fn public(&self, now_us: u64) -> Vec<String> {
-        let former = self.former.iter().filter(|(_, until_us)| now_us < *until_us).map(|(key, _)| key.clone());
-        std::iter::once(STANDARD.encode(self.pair.public_key().as_ref())).chain(former).collect()
+        let former = self.valid_former(now_us).map(|(key, _)| key.public());
+        std::iter::once(self.current.public()).chain(former).collect()
     }
 
     /// Returns the signature of a text, in base64.
-    pub(super) fn sign(&self, text: &str) -> String {
-        STANDARD.encode(self.pair.sign(text.as_bytes()).as_ref())
+    pub(super) fn sign(&self, text: &str, now_us: u64) -> String {
+        STANDARD.encode(self.signing(now_us).pair.sign(text.as_bytes()).as_ref())
     }
-}
-
-fn random_seed() -> io::Result<[u8; SEED_BYTES]> {
-    let mut seed = [0; SEED_BYTES];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    Ok(seed)
 }
 
 #[cfg(test)]
@@ -116,16 +152,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut keys = Keys::open(folder.path(), 5).unwrap();
         let first = keys.public(5);
-        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order")));
-        assert!(!is_signed(&first[0], "orders", &keys.sign("order")));
+        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order", 5)));
+        assert!(!is_signed(&first[0], "orders", &keys.sign("order", 5)));
         assert_eq!(Keys::open(folder.path(), 5).unwrap().public(5), first);
         keys.rotate(7).unwrap();
         let both = keys.public(7);
         assert!(both.len() == 2 && both[1] == first[0] && both[0] != first[0]);
-        assert!(is_signed(&both[0], "order", &keys.sign("order")));
+        assert!(is_signed(&first[0], "order", &keys.sign("order", 7)), "agents that trust only the former key accept orders");
+        let again = Keys::open(folder.path(), 7).unwrap();
+        assert!(again.public(7) == both && is_signed(&first[0], "order", &again.sign("order", 7)));
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n{}\n", both[0], both[1]));
         let later = Keys::open(folder.path(), 7 + OVERLAP_US).unwrap();
         assert_eq!(later.public(7 + OVERLAP_US), both[..1]);
+        assert!(is_signed(&both[0], "order", &later.sign("order", 7 + OVERLAP_US)));
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n", both[0]));
         #[cfg(unix)]
         {

@@ -50,7 +50,8 @@ impl Agent {
         let signed = &orders["orders"][0];
         let text = signed["order"].as_str().unwrap_or_else(|| panic!("no order: {orders}"));
         let (status, keys) = read(server.get("/api/v1/jobs/key").send().await.unwrap()).await;
-        let key = STANDARD.decode(keys["keys"][0].as_str().unwrap()).unwrap();
+        // The oldest valid key signs, so that agents accept orders that trust only this one.
+        let key = STANDARD.decode(keys["keys"].as_array().unwrap().last().unwrap().as_str().unwrap()).unwrap();
         let signature = STANDARD.decode(signed["signature"].as_str().unwrap()).unwrap();
         UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &signature).expect("the server's signature");
         assert_eq!(status, 200);

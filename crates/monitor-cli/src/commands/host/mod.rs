@@ -63,7 +63,7 @@ enum Command {
     Remove(Which),
     /// Add the hosts of a CSV file, an Ansible inventory or an ssh configuration
     Import(import::Args),
-    /// Replace the key that the server signs orders with; agents accept the former key for a day
+    /// Replace the key that the server signs orders with; the former key signs for another day
     RotateKey {
         #[command(flatten)]
         connection: Connection,
