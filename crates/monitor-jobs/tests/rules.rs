@@ -256,6 +256,17 @@ fn an_agent_cant_report_a_status_that_only_the_server_knows_or_an_order_it_wasnt
 }
 
 #[test]
+fn long_texts_of_an_agent_are_cut() {
+    let mut world = World::new(1, 1, |_| {});
+    world.plan();
+    let (status, text) = (HostStatus::EXIT_CODE, Some("é".repeat(100_000)));
+    let event = JobReportEvent::Ended { status, exit_code: Some(1), reason: text.clone(), tag: text, output_bytes: 0, omitted_bytes: 0 };
+    assert_eq!(world.tell(1, 1, event), 1);
+    let run = &world.job.steps[0].hosts[0];
+    assert_eq!((run.tag.as_ref().unwrap().len(), run.reason.as_ref().unwrap().len()), (2 * 255, 2 * 2_000));
+}
+
+#[test]
 fn a_rolling_job_pauses_after_a_failure_until_a_user_continues() {
     let mut world = World::rolling(4, "1 2", RollingMode::PauseOnFailure);
     assert_eq!(world.plan().offered(), [(1, 1)]);
