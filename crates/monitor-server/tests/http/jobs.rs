@@ -202,6 +202,7 @@ async fn the_mistakes_of_a_request_are_named_by_their_paths() {
         request[key] = value;
         request
     };
+    let many: Vec<_> = (0..5_001).map(|number| format!("db-{number}")).collect();
     for (request, words) in [
         (json!({}), "targets"),
         (json!([]), "should be an object"),
@@ -214,6 +215,7 @@ async fn the_mistakes_of_a_request_are_named_by_their_paths() {
         (with("steps", json!([{"script": "x", "shell": "zsh"}])), "steps[0].shell"),
         (with("rolling", json!({"expression": "0"})), "rolling"),
         (with("callback_url", json!("https://example.com/")), "callback_url"),
+        (json!({"targets": {"hosts": many}, "steps": vec![json!({"script": "x"}); 100]}), "steps: 100 steps on 5001 hosts"),
     ] {
         let (status, problem) = ask(&server, "POST", "jobs", Some(request)).await;
         assert!(status == 400 && detail(&problem).contains(words), "{words}: {status} {problem}");
