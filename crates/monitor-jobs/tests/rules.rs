@@ -215,6 +215,16 @@ fn a_host_that_never_accepted_is_retried_with_the_next_attempt_after_its_order_h
 }
 
 #[test]
+fn a_retry_waits_for_reports_of_an_agent_that_has_not_connected_since_the_start_of_the_server() {
+    let mut world = World::new(1, 1, |request| request.retry = Some(JobRetry { times: 1, backoff: Some("0s".to_owned()) }));
+    // The server was killed after the order. The time of its start counts as contact.
+    world.plan().pass(ORDER_TTL_US, &[1]);
+    assert_eq!((world.offered(), world.job.steps[0].hosts[0].not_before_us), (vec![], Some(world.now_us + CONTACT_US + 1)));
+    assert_eq!(world.tell(1, 1, JobReportEvent::Accepted), 1);
+    assert_eq!(world.pass(CONTACT_US + 1, &[1]).offered(), []);
+}
+
+#[test]
 fn a_host_that_turns_out_to_have_accepted_is_not_retried() {
     let mut world = World::new(2, 1, |request| request.retry = Some(JobRetry { times: 3, backoff: None }));
     world.plan();
