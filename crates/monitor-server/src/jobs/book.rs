@@ -96,8 +96,8 @@ impl Book {
         self.jobs.remove(&id);
     }
 
-    /// Returns the numbers of the jobs that have ended and have no messages. A host that was lost while it was being stopped may return later,
-    /// and is told to end its script then.
+    /// Returns the numbers of the jobs that have ended and have no messages. A host that was lost while it was being stopped may return
+    /// later, and gets the message to end its script then.
     pub(super) fn ended(&self) -> Vec<u64> {
         self.jobs.iter().filter(|(_, open)| open.state.status.is_finished() && open.messages.is_empty()).map(|(id, _)| *id).collect()
     }

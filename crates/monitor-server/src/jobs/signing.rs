@@ -1,7 +1,7 @@
 //! Keys that sign orders: Ed25519. The private key is the file `job-key` in the data folder, which only its owner can read. The file `job-keys`
 //! has the public keys for the agent of this machine.
 //!
-//! After a rotation, the former key signs for another day, because agents accept orders of the new key only after they were told to trust it.
+//! After a rotation, the former key signs for another day: agents accept orders of the new key only after `monitor agent trust`.
 
 use std::io;
 use std::path::{Path, PathBuf};
