@@ -34,8 +34,8 @@ Examples:
   monitor agent trust                               Trust the server in agent.toml
   monitor agent trust https://monitor.example.com   Trust this server
 
-Run it on the machine of an agent that was installed before its server had jobs, and after the server has got a new key. The server \
-shows the same fingerprints.
+Run it on the machine of an agent that was installed before its server had jobs, and after the server has got a new key. Use https: \
+this machine trusts the keys that it receives.
 
 Exit codes:
   0  the keys are written
