@@ -131,10 +131,9 @@ impl Jobs {
         // Only now: an agent in contact gets the retries that are due, and one of these reports may be the acceptance of such a run.
         self.meet(agent).await?;
         self.wake.notify_one();
-        match refused {
-            Some(error) if !is_any_taken => Err(error),
-            _ => Ok(()),
-        }
+        let Some(error) = refused else { return Ok(()) };
+        tracing::warn!(agent, %error, "refused reports about a run");
+        if is_any_taken { Ok(()) } else { Err(error) }
     }
 
     /// Stores a part of the output of a run. It is stored durably when this returns.
@@ -143,7 +142,7 @@ impl Jobs {
             let mut book = self.book.lock().await;
             self.load(&mut book).await?;
             let job = self.open(&mut book, key.job).await?;
-            check_host(job, agent, &key)?;
+            check_host(job, agent, &key).inspect_err(|error| tracing::warn!(agent, %error, "refused output of a run"))?;
         }
         let outputs = self.outputs.clone();
         let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;
@@ -169,6 +168,5 @@ fn check_host(job: &JobState, agent: &str, key: &JobRunKey) -> Result<(), JobErr
     }
     let why =
         format!("{} is no run of the host of agent {agent:?}: an agent reports only about runs that it was ordered to start", key.run_id());
-    tracing::warn!(agent, run = key.run_id(), "refused a report about a run that the agent was not ordered to start");
     Err(JobError::OtherHost(why))
 }
