@@ -162,7 +162,9 @@ fn check_host(job: &JobState, agent: &str, key: &JobRunKey) -> Result<(), JobErr
     let is_own = place.is_some_and(|place| job.targets[place].name == agent);
     let step = job.steps.iter().find(|step| step.id == key.step);
     let run = place.zip(step).and_then(|(place, step)| step.hosts.get(place));
-    let was_ordered = run.is_some_and(|run| (1..=run.attempt).contains(&key.attempt) && run.ordered_us.is_some());
+    // A retry that waits for its order doesn't make the attempts before it invalid.
+    let was_ordered =
+        run.is_some_and(|run| (1..run.attempt).contains(&key.attempt) || (key.attempt == run.attempt && run.ordered_us.is_some()));
     if is_own && was_ordered {
         return Ok(());
     }
