@@ -293,7 +293,8 @@ impl Planner<'_> {
         let backoff_us = u64::try_from(backoff.as_micros()).unwrap_or(u64::MAX);
         // The order that was offered expires first, so that the agent can't start both.
         let expired_at = run.ordered_us.map_or(0, |ordered| ordered.saturating_add(ORDER_TTL_US));
-        let not_before = self.draft.now_us.saturating_add(backoff_us.max(1)).max(expired_at);
+        // After a start of the server, the agent has time to report that it has accepted the order.
+        let not_before = self.draft.now_us.saturating_add(backoff_us.max(CONTACT_US + 1)).max(expired_at);
         let mut run = run.clone();
         run.retries += 1;
         run.not_before_us = Some(not_before);

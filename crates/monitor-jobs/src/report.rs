@@ -6,6 +6,10 @@ use crate::draft::Draft;
 use crate::plan::Transition;
 use crate::state::{HostRun, JobState};
 
+/// Maximum number of characters of a tag, and of a reason. An agent can send any text.
+const MOST_TAG: usize = 255;
+const MOST_REASON: usize = 2_000;
+
 /// Returns the changes that a report of an agent causes. A report of an earlier attempt, or one that was applied before, causes none.
 #[must_use]
 pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition> {
@@ -80,7 +84,17 @@ fn changed(now_us: u64, before: &HostRun, report: &JobReport) -> Option<HostRun>
             run.reason = Some(reason.clone());
         }
     }
+    shorten(&mut run.tag, MOST_TAG);
+    shorten(&mut run.reason, MOST_REASON);
     Some(run)
+}
+
+fn shorten(text: &mut Option<String>, most: usize) {
+    if let Some(text) = text
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+    }
 }
 
 /// Records that the agent has the order. It may have run, so it is not retried automatically.

@@ -215,6 +215,16 @@ fn a_host_that_never_accepted_is_retried_with_the_next_attempt_after_its_order_h
 }
 
 #[test]
+fn a_retry_waits_for_reports_of_an_agent_that_has_not_connected_since_the_start_of_the_server() {
+    let mut world = World::new(1, 1, |request| request.retry = Some(JobRetry { times: 1, backoff: Some("0s".to_owned()) }));
+    // The server was killed after the order. The time of its start counts as contact.
+    world.plan().pass(ORDER_TTL_US, &[1]);
+    assert_eq!((world.offered(), world.job.steps[0].hosts[0].not_before_us), (vec![], Some(world.now_us + CONTACT_US + 1)));
+    assert_eq!(world.tell(1, 1, JobReportEvent::Accepted), 1);
+    assert_eq!(world.pass(CONTACT_US + 1, &[1]).offered(), []);
+}
+
+#[test]
 fn a_host_that_turns_out_to_have_accepted_is_not_retried() {
     let mut world = World::new(2, 1, |request| request.retry = Some(JobRetry { times: 3, backoff: None }));
     world.plan();
@@ -253,6 +263,17 @@ fn an_agent_cant_report_a_status_that_only_the_server_knows_or_an_order_it_wasnt
     world.plan();
     world.tell(2, 1, ended(HostStatus(777)));
     assert_eq!(world.statuses(), [500, 777]);
+}
+
+#[test]
+fn long_texts_of_an_agent_are_cut() {
+    let mut world = World::new(1, 1, |_| {});
+    world.plan();
+    let (status, text) = (HostStatus::EXIT_CODE, Some("é".repeat(100_000)));
+    let event = JobReportEvent::Ended { status, exit_code: Some(1), reason: text.clone(), tag: text, output_bytes: 0, omitted_bytes: 0 };
+    assert_eq!(world.tell(1, 1, event), 1);
+    let run = &world.job.steps[0].hosts[0];
+    assert_eq!((run.tag.as_ref().unwrap().len(), run.reason.as_ref().unwrap().len()), (2 * 255, 2 * 2_000));
 }
 
 #[test]

@@ -174,7 +174,7 @@ pub enum RollingMode {
 pub struct JobRetry {
     /// Maximum number of retries.
     pub times: u32,
-    /// Pause before a retry, such as `30s`.
+    /// Pause before a retry, such as `30s`. At least 20 seconds, so that reports of the host arrive before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "30s"))]
     pub backoff: Option<String>,

@@ -83,9 +83,6 @@ pub struct SignedJobOrder {
     pub order: String,
     /// Ed25519 signature of the bytes of `order`, in base64.
     pub signature: String,
-    /// Signature with the server's former key, for a day after the key was replaced. Agents that trust the former key only accept it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub former_signature: Option<String>,
 }
 
 /// Answer of `GET /api/v1/agents/{name}/job-orders`.

@@ -47,6 +47,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_secs(60);
 /// Maximum time to wait for the sending of reports before orders are fetched again.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Maximum time to wait for it after a failure: more than the longest pause between two tries to send them.
+const FLUSH_AFTER_FAILURE: Duration = Duration::from_secs(12);
 /// Stack size of a run's thread.
 const STACK: usize = 256 << 10;
 
@@ -117,6 +119,7 @@ impl Jobs {
             tracing::error!(error = monitor_http::with_causes(&error), "the runs of jobs can't be continued");
         }
         let (mut trouble, mut repeats, mut tidied) = (Trouble::default(), monitor_wire::Backoff::default(), None::<Instant>);
+        self.flush(FLUSH).await;
         loop {
             if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY) {
                 tidied = Some(Instant::now());
@@ -128,23 +131,27 @@ impl Jobs {
                 Ok(answer) => {
                     trouble.is_over("the server sends orders of jobs again");
                     let is_new = self.take(&answer);
-                    self.flush().await;
+                    self.flush(FLUSH).await;
                     if is_new {
                         repeats.reset();
                     } else if asked.elapsed() < FLUSH {
                         tokio::time::sleep(repeats.next(FIRST_PAUSE, LONGEST_PAUSE)).await;
                     }
                 }
-                Err(error) => trouble.wait("the server sends no orders of jobs", &error).await,
+                Err(error) => {
+                    trouble.wait("the server sends no orders of jobs", &error).await;
+                    // The server would order a run again whose acceptance is among these reports.
+                    self.flush(FLUSH_AFTER_FAILURE).await;
+                }
             }
         }
     }
 
-    /// Waits until the server has all reports, at most for [`FLUSH`].
-    async fn flush(&self) {
+    /// Waits until the server has all reports, at most for this time.
+    async fn flush(&self, most: Duration) {
         let sent = self.sent.notified();
         if self.database().job_reports(1).is_ok_and(|reports| !reports.is_empty()) {
-            let _ = tokio::time::timeout(FLUSH, sent).await;
+            let _ = tokio::time::timeout(most, sent).await;
         }
     }
 

@@ -16,6 +16,8 @@ use super::{FIRST_PAUSE, LONGEST_PAUSE};
 const AT_ONCE: u64 = 1 << 20;
 /// Number of bytes at the end of the output that are searched for a tag.
 const TAIL: u64 = 4_096;
+/// Maximum number of characters of a tag.
+const MOST_TAG: usize = 255;
 
 /// The output of a run, and the part of it that the server has.
 #[derive(Debug)]
@@ -120,7 +122,7 @@ fn tag_of(text: &str) -> Option<String> {
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     let tag = line.strip_prefix("job_success:").or_else(|| line.strip_prefix("job_fail:"))?.trim();
     let tag = tag.strip_prefix('[').and_then(|tag| tag.strip_suffix(']')).unwrap_or(tag);
-    (!tag.is_empty()).then(|| tag.to_owned())
+    (!tag.is_empty()).then(|| tag.chars().take(MOST_TAG).collect())
 }
 
 #[cfg(test)]

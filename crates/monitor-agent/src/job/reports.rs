@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Jobs, store};
 use crate::link::Trouble;
 
-/// Maximum number of reports in a request.
-const AT_ONCE: usize = 500;
+/// Maximum number of reports in a request. The server takes up to 1 MiB, and a report has a tag of up to 255 characters and a reason of up
+/// to 1,000, each of up to 6 bytes in JSON.
+const AT_ONCE: usize = 100;
 
 impl Jobs {
     /// Sends reports in a loop.

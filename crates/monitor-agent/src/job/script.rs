@@ -1,4 +1,5 @@
-//! Files of scripts. Each has its own folder, which only the script's account can enter.
+//! Files of scripts. Each has its own folder, in which no other account than the agent's can create files. Otherwise a script could leave so
+//! many nested folders that their removal ends the agent.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -61,7 +62,8 @@ impl Scripts {
             return Ok(());
         }
         chown(path, Some(account.uid), Some(account.gid))?;
-        chown(run, Some(account.uid), Some(account.gid))
+        chown(run, None, Some(account.gid))?;
+        fs::set_permissions(run, Permissions::from_mode(0o750))
     }
 
     /// Removes the script of a run.

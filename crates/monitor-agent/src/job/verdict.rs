@@ -3,6 +3,9 @@
 use monitor_runs::Outcome;
 use monitor_wire::{HostStatus, JobReportEvent};
 
+/// Maximum number of characters of a reported reason.
+const MOST_REASON: usize = 1_000;
+
 /// The end of a run: status, exit code and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct End {
@@ -49,6 +52,7 @@ impl End {
     /// Returns the event that reports this end.
     pub(super) fn event(self, tag: Option<String>, output_bytes: u64, omitted_bytes: u64) -> JobReportEvent {
         let Self { status, exit_code, reason, .. } = self;
+        let reason = reason.map(|reason| reason.chars().take(MOST_REASON).collect());
         JobReportEvent::Ended { status, exit_code, reason, tag, output_bytes, omitted_bytes }
     }
 }

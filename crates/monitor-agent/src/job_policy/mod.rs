@@ -18,9 +18,9 @@ pub struct JobPolicy {
     pub is_enabled: bool,
     /// Names of the accounts that scripts may run as. By default the user that the agent runs as, unless that is root.
     pub accounts: Option<Vec<String>>,
-    /// SHA-256 values of the permitted scripts, in hexadecimal digits. `None` to permit all.
+    /// SHA-256 values of the permitted scripts, in hexadecimal digits. They get no variables from orders. `None` to permit all.
     pub scripts: Option<Vec<String>>,
-    /// Patterns of scripts that are refused.
+    /// Patterns of scripts, arguments and values of variables that are refused.
     pub refuse: Vec<Regex>,
     /// Maximum number of scripts at the same time. Further orders wait.
     pub max_runs: u32,
@@ -56,9 +56,19 @@ impl JobPolicy {
                     "the script is not among the scripts of this host: add {sha:?} to `scripts` in [jobs] of its agent.toml"
                 ));
             }
+            // Variables such as `BASH_ENV` and `LD_PRELOAD` make a permitted script run other code.
+            if let Some(name) = order.env.keys().next() {
+                return Some(format!(
+                    "the order sets the variable {name:?}: this host runs only the `scripts` in [jobs] of its agent.toml, without variables"
+                ));
+            }
         }
-        if let Some(rule) = self.refuse.iter().find(|rule| rule.is_match(&order.script)) {
-            return Some(format!("the script matches {:?} in `refuse` in [jobs] of this host's agent.toml", rule.as_str()));
+        let mut texts = std::iter::once(&order.script).chain(&order.args).chain(order.env.values());
+        if let Some(rule) = texts.find_map(|text| self.refuse.iter().find(|rule| rule.is_match(text))) {
+            return Some(format!(
+                "the script, an argument or a variable matches {:?} in `refuse` in [jobs] of this host's agent.toml",
+                rule.as_str()
+            ));
         }
         order.secrets.values().find_map(|source| match source {
             SecretSource::Env(name) if !self.secret_env.contains(name) => Some(format!(
@@ -137,7 +147,19 @@ mod tests {
             (policy(), plain.clone(), &Account { is_own: false, ..app.clone() }, Some("accounts")),
             (JobPolicy { scripts: listed(&[&sha.to_uppercase()]), ..policy() }, plain.clone(), &app, None),
             (JobPolicy { scripts: listed(&["00"]), ..policy() }, plain.clone(), &app, Some(sha.as_str())),
+            (
+                JobPolicy { scripts: listed(&[&sha]), ..policy() },
+                JobOrder { env: [("BASH_ENV".to_owned(), "$(id)".to_owned())].into(), ..order() },
+                &app,
+                Some("BASH_ENV"),
+            ),
             (JobPolicy { refuse: refuse.clone(), ..policy() }, plain.clone(), &app, None),
+            (
+                JobPolicy { refuse: refuse.clone(), ..policy() },
+                JobOrder { args: vec!["-c".to_owned(), "rm -rf /".to_owned()], ..order() },
+                &app,
+                Some("(?i)RM -RF"),
+            ),
             (JobPolicy { refuse, ..policy() }, JobOrder { script: "rm -rf /".to_owned(), ..order() }, &app, Some("(?i)RM -RF")),
             (policy(), JobOrder { secrets: secret("A"), ..order() }, &app, Some("secret-env")),
             (JobPolicy { secret_env: vec!["A".to_owned()], ..policy() }, JobOrder { secrets: secret("A"), ..order() }, &app, None),

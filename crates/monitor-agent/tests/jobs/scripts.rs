@@ -93,10 +93,11 @@ fn a_script_of_another_account_has_only_the_rights_of_that_account() {
         secrets: [("DB".to_owned(), SecretSource::File(file.to_str().unwrap().to_owned()))].into(),
         ..order(script)
     };
-    let good = with(&of_nobody, "id -un; stat -c '%U %a' \"$0\" \"$(dirname \"$0\")\"; echo $DB; echo \"$0\"");
+    let good =
+        with(&of_nobody, "id -un; stat -c '%U %a' \"$0\" \"$(dirname \"$0\")\"; mkdir \"$0-x\" 2>/dev/null || echo $DB; echo \"$0\"");
     let end = host.run(&good);
     let output = host.server.output(good.key);
-    assert!(output.starts_with("nobody\nnobody 700\nnobody 700\n***\n"), "{output} {end:?}");
+    assert!(output.starts_with("nobody\nnobody 700\nroot 750\n***\n"), "{output} {end:?}");
     assert!(!std::path::Path::new(output.lines().last().unwrap()).exists());
     let end = host.run(&with(&of_root, "true"));
     assert_eq!(end.status, HostStatus::NOT_STARTED, "{end:?}");

@@ -53,7 +53,7 @@ impl Server {
     pub(crate) fn sign(&self, order: &JobOrder) -> SignedJobOrder {
         let order = serde_json::to_string(order).unwrap();
         let signature = STANDARD.encode(self.pair.sign(order.as_bytes()));
-        SignedJobOrder { order, signature, former_signature: None }
+        SignedJobOrder { order, signature }
     }
 
     /// Offers an order until the agent has accepted or ended it.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -34,8 +34,8 @@ Examples:
   monitor agent trust                               Trust the server in agent.toml
   monitor agent trust https://monitor.example.com   Trust this server
 
-Run it on the machine of an agent that was installed before its server had jobs, and after the server has got a new key. The server \
-shows the same fingerprints.
+Run it on the machine of an agent that was installed before its server had jobs, and after the server has got a new key. Use https: \
+this machine trusts the keys that it receives.
 
 Exit codes:
   0  the keys are written
@@ -178,6 +178,10 @@ fn token_of_stdin() -> anyhow::Result<String> {
 fn write_new(path: &Path, text: &str, may_replace: bool) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600).create(may_replace).truncate(may_replace).create_new(!may_replace);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options.open(path).and_then(|mut file| {
+        // The mode above is only for new files.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    });
     written.with_context(|| format!("{} can't be written", path.display()))
 }

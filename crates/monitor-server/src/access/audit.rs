@@ -7,8 +7,8 @@ use super::{Access, AccessError, How};
 
 /// Maximum number of entries. Older entries are deleted, so that failed attempts can't fill the disk.
 const KEPT: u64 = 100_000;
-/// Maximum length of an action, in bytes.
-const MOST_ACTION: usize = 2_048;
+/// Maximum length of an action and of an outcome, in bytes.
+const MOST_WORDS: usize = 2_048;
 
 /// Action that was done or attempted.
 #[derive(Debug, Clone)]
@@ -38,8 +38,8 @@ impl Access {
             who: (*who).to_owned(),
             how: how.as_str().to_owned(),
             address: address.clone(),
-            action: cut(deed.action, MOST_ACTION),
-            outcome: (*outcome).to_owned(),
+            action: cut(deed.action, MOST_WORDS),
+            outcome: cut(outcome, MOST_WORDS),
         };
         self.records.add_deed(&entry, KEPT)
     }

@@ -132,12 +132,18 @@ impl Jobs {
         let outputs = self.outputs.clone();
         let jobs = self.store.clone();
         let removed = tokio::task::spawn_blocking(move || {
-            for job in jobs.remove_jobs(before_us, REMOVED)? {
-                outputs.remove(job).map_err(JobError::Output)?;
+            let removed = jobs.remove_jobs(before_us, REMOVED)?;
+            for job in &removed {
+                outputs.remove(*job).map_err(JobError::Output)?;
             }
-            Ok(())
+            Ok::<_, JobError>(removed)
         });
-        removed.await?
+        let removed = removed.await??;
+        if !removed.is_empty() {
+            let mut book = self.book.lock().await;
+            removed.into_iter().for_each(|id| book.close(id));
+        }
+        Ok(())
     }
 }
 

@@ -37,6 +37,8 @@ use crate::ingest::Ingest;
 const REQUEST_US: u64 = 86_400_000_000;
 /// Maximum number of hosts.
 pub(crate) const MOST_HOSTS: usize = 100_000;
+/// Maximum number of hosts in all steps of a job. The states of all are in memory at once.
+const MOST_RUNS: usize = 500_000;
 
 /// Hosts and jobs of a server.
 pub(crate) struct Jobs {
@@ -129,8 +131,7 @@ impl Jobs {
         JobKeys { keys: self.keys().public(self.clock.wall_us()) }
     }
 
-    /// Replaces the key that orders are signed with. Orders are also signed with the former key for a day, until the agents trust
-    /// the new one.
+    /// Replaces the key that orders are signed with. The former key signs for another day.
     pub(crate) fn rotate_key(&self) -> Result<JobKeys, StoreError> {
         let now_us = self.clock.wall_us();
         let mut keys = self.keys();
@@ -176,7 +177,14 @@ impl Jobs {
         let rows = self.ask(JobStore::hosts).await?;
         let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
         match monitor_jobs::select(&request.targets, &hosts) {
-            Ok(targets) if mistakes.is_empty() => Ok(targets),
+            Ok(targets) if mistakes.is_empty() => {
+                let (hosts, steps) = (targets.len(), request.steps.len());
+                if hosts.saturating_mul(steps) > MOST_RUNS {
+                    let why = format!("steps: {steps} steps on {hosts} hosts are too many: hosts times steps may be {MOST_RUNS}");
+                    return Err(JobError::Request(vec![why]));
+                }
+                Ok(targets)
+            }
             Ok(_) => Err(JobError::Request(mistakes)),
             Err(more) => Err(JobError::Request(mistakes.into_iter().chain(more).collect())),
         }

@@ -99,27 +99,41 @@ impl Jobs {
             expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
         };
         let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
-        let (signature, former_signature) = self.keys().sign(&order, self.clock.wall_us());
-        Some(SignedJobOrder { order, signature, former_signature })
+        let signature = self.keys().sign(&order, self.clock.wall_us());
+        Some(SignedJobOrder { order, signature })
     }
 
-    /// Applies the reports of an agent. They are stored when this returns.
+    /// Applies the reports of an agent. They are stored when this returns. Reports about other hosts are ignored, and refused if the agent
+    /// has sent no others: such a report must not hold up those that follow it.
     pub(crate) async fn report(&self, agent: &str, reports: &[JobReport]) -> Result<(), JobError> {
-        self.meet(agent).await?;
+        let (mut is_any_taken, mut refused) = (false, None);
         let mut book = self.book.lock().await;
+        self.load(&mut book).await?;
         for report in reports {
             let job = match self.open(&mut book, report.key.job).await {
                 Ok(job) => job,
                 // The job was removed, so nothing depends on its reports.
-                Err(JobError::NoJob(_)) => continue,
+                Err(JobError::NoJob(_)) => {
+                    is_any_taken = true;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
-            check_host(job, agent, &report.key)?;
+            if let Err(error) = check_host(job, agent, &report.key) {
+                refused = Some(error);
+                continue;
+            }
             let changes = monitor_jobs::report(self.clock.wall_us(), job, report);
             self.change(&mut book, report.key.job, changes).await?;
+            is_any_taken = true;
         }
+        drop(book);
+        // Only now: an agent in contact gets the retries that are due, and one of these reports may be the acceptance of such a run.
+        self.meet(agent).await?;
         self.wake.notify_one();
-        Ok(())
+        let Some(error) = refused else { return Ok(()) };
+        tracing::warn!(agent, %error, "refused reports about a run");
+        if is_any_taken { Ok(()) } else { Err(error) }
     }
 
     /// Stores a part of the output of a run. It is stored durably when this returns.
@@ -128,7 +142,7 @@ impl Jobs {
             let mut book = self.book.lock().await;
             self.load(&mut book).await?;
             let job = self.open(&mut book, key.job).await?;
-            check_host(job, agent, &key)?;
+            check_host(job, agent, &key).inspect_err(|error| tracing::warn!(agent, %error, "refused output of a run"))?;
         }
         let outputs = self.outputs.clone();
         let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;
@@ -148,12 +162,13 @@ fn check_host(job: &JobState, agent: &str, key: &JobRunKey) -> Result<(), JobErr
     let is_own = place.is_some_and(|place| job.targets[place].name == agent);
     let step = job.steps.iter().find(|step| step.id == key.step);
     let run = place.zip(step).and_then(|(place, step)| step.hosts.get(place));
-    let was_ordered = run.is_some_and(|run| (1..=run.attempt).contains(&key.attempt) && run.ordered_us.is_some());
+    // A retry that waits for its order doesn't make the attempts before it invalid.
+    let was_ordered =
+        run.is_some_and(|run| (1..run.attempt).contains(&key.attempt) || (key.attempt == run.attempt && run.ordered_us.is_some()));
     if is_own && was_ordered {
         return Ok(());
     }
     let why =
         format!("{} is no run of the host of agent {agent:?}: an agent reports only about runs that it was ordered to start", key.run_id());
-    tracing::warn!(agent, run = key.run_id(), "refused a report about a run that the agent was not ordered to start");
     Err(JobError::OtherHost(why))
 }

@@ -78,7 +78,7 @@ impl Outputs {
         };
         let length = file.metadata()?.len();
         let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(offset))?;
+        file.seek(SeekFrom::Start(offset.min(length)))?;
         file.take(limit).read_to_end(&mut bytes)?;
         Ok((bytes, length))
     }
@@ -107,7 +107,9 @@ mod tests {
         assert!(matches!(outputs.write(&key, 5, b"x"), Err(Unwritten::Gap(4))));
         outputs.write(&key, 4, b"two\xff").unwrap();
         assert_eq!(outputs.read(&key, 4, 2).unwrap(), (b"tw".to_vec(), 8));
-        assert_eq!(outputs.read(&key, 99, 2).unwrap(), (Vec::new(), 8));
+        for after in [99, u64::MAX] {
+            assert_eq!(outputs.read(&key, after, 2).unwrap(), (Vec::new(), 8));
+        }
         assert!(matches!(outputs.write(&key, 8, &[0; 5_000]), Err(Unwritten::TooLong(_))));
         assert_eq!(outputs.length(&key), 8);
         outputs.remove(1).unwrap();

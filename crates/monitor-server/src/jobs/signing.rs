@@ -1,5 +1,7 @@
 //! Keys that sign orders: Ed25519. The private key is the file `job-key` in the data folder, which only its owner can read. The file `job-keys`
 //! has the public keys for the agent of this machine.
+//!
+//! After a rotation, the former key signs for another day: agents accept orders of the new key only after `monitor agent trust`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +16,7 @@ use monitor_store_sqlite::write_private;
 const PRIVATE: &str = "job-key";
 /// File of the public keys, one per line, the current one first.
 const PUBLIC: &str = "job-keys";
-/// Time in microseconds after a rotation during which orders are also signed with the former key: a day, for agents that don't trust the new
-/// key yet.
+/// Time in microseconds during which the former key remains valid after a rotation: a day.
 const OVERLAP_US: u64 = 86_400_000_000;
 /// Number of bytes of a private key.
 const SEED_BYTES: usize = 32;
@@ -28,7 +29,6 @@ pub(super) struct Keys {
     former: Option<(Key, u64)>,
 }
 
-/// A private key.
 struct Key {
     seed: [u8; SEED_BYTES],
     pair: Ed25519KeyPair,
@@ -40,26 +40,20 @@ impl Key {
         Ok(Self { seed, pair })
     }
 
-    fn create() -> io::Result<Self> {
+    fn random() -> io::Result<Self> {
         let mut seed = [0; SEED_BYTES];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Self::of(seed)
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// Reads a seed in base64.
+    fn parse(text: &str) -> Option<Self> {
         Self::of(STANDARD.decode(text).ok()?.try_into().ok()?).ok()
     }
 
-    fn private(&self) -> String {
-        STANDARD.encode(self.seed)
-    }
-
+    /// Returns the public key in base64.
     fn public(&self) -> String {
         STANDARD.encode(self.pair.public_key().as_ref())
-    }
-
-    fn sign(&self, text: &str) -> String {
-        STANDARD.encode(self.pair.sign(text.as_bytes()).as_ref())
     }
 }
 
@@ -75,7 +69,7 @@ impl Keys {
                 disk(io::Error::new(io::ErrorKind::InvalidData, why))
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Self { folder: folder.to_owned(), current: Key::create().map_err(disk)?, former: None }
+                Self { folder: folder.to_owned(), current: Key::random().map_err(disk)?, former: None }
             }
             Err(error) => return Err(disk(error)),
         };
@@ -86,11 +80,11 @@ impl Keys {
     /// Reads the text of the private file: the seed in base64, and a line with the former seed and the end of its validity.
     fn parse(folder: &Path, text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let current = Key::read(lines.next()?)?;
+        let current = Key::parse(lines.next()?)?;
         let former = match lines.next() {
             Some(line) => {
-                let (key, until_us) = line.split_once(' ')?;
-                Some((Key::read(key)?, until_us.parse().ok()?))
+                let (seed, until_us) = line.split_once(' ')?;
+                Some((Key::parse(seed)?, until_us.parse().ok()?))
             }
             None => None,
         };
@@ -98,9 +92,10 @@ impl Keys {
     }
 
     fn write(&self, now_us: u64) -> Result<(), StoreError> {
-        let former = self.valid_former(now_us).map(|(key, until_us)| format!("{} {until_us}\n", key.private())).unwrap_or_default();
+        let former = self.valid_former(now_us).map(|(key, until_us)| format!("{} {until_us}\n", STANDARD.encode(key.seed)));
+        let private = format!("{}\n{}", STANDARD.encode(self.current.seed), former.unwrap_or_default());
         let public = self.public(now_us).join("\n") + "\n";
-        for (name, text) in [(PRIVATE, format!("{}\n{former}", self.current.private())), (PUBLIC, public)] {
+        for (name, text) in [(PRIVATE, private), (PUBLIC, public)] {
             let path = self.folder.join(name);
             if !std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
                 write_private(&path, &text).map_err(|source| StoreError::Disk { action: "write the key of jobs to", path, source })?;
@@ -109,16 +104,24 @@ impl Keys {
         Ok(())
     }
 
-    /// Replaces the key. Orders are signed with both keys for a day.
+    /// Replaces the key. The key that signs now remains valid for a day.
     pub(super) fn rotate(&mut self, now_us: u64) -> Result<(), StoreError> {
         let path = self.folder.join(PRIVATE);
         let disk = |source| StoreError::Disk { action: "create a key of jobs in", path: path.clone(), source };
-        let former = Key::of(self.current.seed).map_err(disk)?;
-        let former = Some((former, now_us.saturating_add(OVERLAP_US)));
-        let new = Self { folder: self.folder.clone(), current: Key::create().map_err(disk)?, former };
+        let former = (Key::of(self.signing(now_us).seed).map_err(disk)?, now_us.saturating_add(OVERLAP_US));
+        let new = Self { folder: self.folder.clone(), current: Key::random().map_err(disk)?, former: Some(former) };
         new.write(now_us)?;
         *self = new;
         Ok(())
+    }
+
+    fn valid_former(&self, now_us: u64) -> Option<&(Key, u64)> {
+        self.former.as_ref().filter(|(_, until_us)| now_us < *until_us)
+    }
+
+    /// Returns the key that signs now.
+    fn signing(&self, now_us: u64) -> &Key {
+        self.valid_former(now_us).map_or(&self.current, |(key, _)| key)
     }
 
     /// Returns the valid public keys in base64, the current one first.
@@ -127,13 +130,9 @@ impl Keys {
         std::iter::once(self.current.public()).chain(former).collect()
     }
 
-    /// Returns the signatures of a text in base64: with the current key, and with the former one until it expires.
-    pub(super) fn sign(&self, text: &str, now_us: u64) -> (String, Option<String>) {
-        (self.current.sign(text), self.valid_former(now_us).map(|(key, _)| key.sign(text)))
-    }
-
-    fn valid_former(&self, now_us: u64) -> Option<&(Key, u64)> {
-        self.former.as_ref().filter(|(_, until_us)| now_us < *until_us)
+    /// Returns the signature of a text, in base64.
+    pub(super) fn sign(&self, text: &str, now_us: u64) -> String {
+        STANDARD.encode(self.signing(now_us).pair.sign(text.as_bytes()).as_ref())
     }
 }
 
@@ -153,19 +152,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut keys = Keys::open(folder.path(), 5).unwrap();
         let first = keys.public(5);
-        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order", 5).0));
-        assert!(!is_signed(&first[0], "orders", &keys.sign("order", 5).0) && keys.sign("order", 5).1.is_none());
+        assert!(first.len() == 1 && is_signed(&first[0], "order", &keys.sign("order", 5)));
+        assert!(!is_signed(&first[0], "orders", &keys.sign("order", 5)));
         assert_eq!(Keys::open(folder.path(), 5).unwrap().public(5), first);
         keys.rotate(7).unwrap();
         let both = keys.public(7);
         assert!(both.len() == 2 && both[1] == first[0] && both[0] != first[0]);
-        let (signature, former) = keys.sign("order", 7);
-        assert!(is_signed(&both[0], "order", &signature) && is_signed(&first[0], "order", &former.unwrap()));
-        let (signature, former) = Keys::open(folder.path(), 8).unwrap().sign("order", 8);
-        assert!(is_signed(&both[0], "order", &signature) && is_signed(&first[0], "order", &former.unwrap()), "also after a restart");
+        assert!(is_signed(&first[0], "order", &keys.sign("order", 7)), "agents that trust only the former key accept orders");
+        let again = Keys::open(folder.path(), 7).unwrap();
+        assert!(again.public(7) == both && is_signed(&first[0], "order", &again.sign("order", 7)));
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n{}\n", both[0], both[1]));
         let later = Keys::open(folder.path(), 7 + OVERLAP_US).unwrap();
-        assert!(later.public(7 + OVERLAP_US) == both[..1] && later.sign("order", 7 + OVERLAP_US).1.is_none());
+        assert_eq!(later.public(7 + OVERLAP_US), both[..1]);
+        assert!(is_signed(&both[0], "order", &later.sign("order", 7 + OVERLAP_US)));
         assert_eq!(std::fs::read_to_string(folder.path().join(PUBLIC)).unwrap(), format!("{}\n", both[0]));
         #[cfg(unix)]
         {

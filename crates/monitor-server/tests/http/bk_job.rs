@@ -195,6 +195,7 @@ async fn illegal_parameters_are_refused_with_their_codes_and_start_nothing() {
         (with("script_content", Value::Null), 1_241_004, "script_content"),
         (with("script_content", json!("%%%")), 1_241_005, "script_content: it is not base64"),
         (with("script_content", json!("ZGY")), 1_241_005, "script_content: it is not base64"),
+        (with("script_param", json!(["hunter2"])), 1_241_005, "script_param: a list is not a text"),
         (with("script_content", json!(STANDARD.encode([0xff]))), 1_241_005, "not UTF-8"),
         (with("script_content", json!(STANDARD.encode("a\0b"))), 1_241_005, "script_content"),
         (with("script_content", json!({})), 1_241_005, "script_content"),

@@ -63,7 +63,7 @@ enum Command {
     Remove(Which),
     /// Add the hosts of a CSV file, an Ansible inventory or an ssh configuration
     Import(import::Args),
-    /// Replace the key that the server signs orders with; run `monitor agent trust` on each host within a day
+    /// Replace the key that the server signs orders with; the former key signs for another day
     RotateKey {
         #[command(flatten)]
         connection: Connection,
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             for (key, state) in keys.keys.iter().zip(["new", "former"]) {
                 writeln!(out, "{state:<8}{}", visible(key))?;
             }
-            Ok(writeln!(out, "run `monitor agent trust` on each host within a day: until then, orders are signed with both keys")?)
+            Ok(writeln!(out, "run `monitor agent trust` on each host within a day: until then, orders are signed with the former key")?)
         }),
     }
 }

@@ -14,8 +14,7 @@ pub(in super::super) async fn get_key(State(app): State<App>, Strict(NoParams {}
     Ok(Json(app.jobs.public_keys()))
 }
 
-/// Replaces the key that orders are signed with. Orders are also signed with the former key for a day, until the agents trust
-/// the new one.
+/// Replaces the key that orders are signed with. The former key signs for another day.
 #[utoipa::path(post, path = "/api/v1/jobs/key", tag = "jobs", responses((status = 200, description = "The keys", body = JobKeys)))]
 pub(in super::super) async fn post_key(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<JobKeys> {
     let jobs = app.jobs.clone();

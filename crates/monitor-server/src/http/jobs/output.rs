@@ -64,6 +64,7 @@ pub(in super::super) async fn get_output(
     })?;
     let attempt = params.attempt.or_else(|| job.steps[step].hosts.get(place).map(|run| run.attempt)).unwrap_or(1);
     let limit = params.limit.unwrap_or(DEFAULT_BYTES).min(MAX_BYTES);
+    let room = app.answers.room(limit as usize).await?;
     let (bytes, total) = match job.targets[place].host_id {
         Some(host) => {
             let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt };
@@ -73,7 +74,7 @@ pub(in super::super) async fn get_output(
     };
     Ok((
         [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::HeaderName::from_static(TOTAL), total.to_string())],
-        bytes,
+        room.body(bytes),
     )
         .into_response())
 }

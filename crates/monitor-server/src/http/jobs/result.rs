@@ -7,6 +7,7 @@ use axum::extract::State;
 use monitor_jobs::{JobState, Level, messages};
 use monitor_wire::{HostMessage, JobResult, JobRunKey, MessageLevel, OutputShape};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
 use super::super::params::{PathParts, Strict};
@@ -17,8 +18,9 @@ use super::{NoJob, step_of};
 const READ_BYTES: u64 = 1 << 20;
 /// Number of characters of an example.
 const EXAMPLE_CHARS: usize = 2_000;
-/// Maximum number of messages.
+/// Maximum number of messages, and of bytes in their texts.
 const MOST_MESSAGES: usize = 10_000;
+const MOST_MESSAGE_BYTES: usize = 8 << 20;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -45,16 +47,21 @@ pub(in super::super) async fn get_result(
     let job = app.jobs.job(path.read("id")?).await?;
     let step = step_of(&job, params.step)?;
     let mut result = counted(&job, step);
-    let mut shapes = HashMap::<String, OutputShape>::new();
+    let (mut shapes, mut message_bytes) = (HashMap::<[u8; 32], OutputShape>::new(), 0);
     for (target, run) in job.targets.iter().zip(&job.steps[step].hosts) {
         let (Some(host), false, Some(_)) = (target.host_id, run.status.is_open(), run.accepted_us) else { continue };
         let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.attempt };
         let (output, total) = app.jobs.output(key, 0, READ_BYTES).await?;
         let text = String::from_utf8_lossy(&output);
         let new = || OutputShape { hosts: Vec::new(), example: text.chars().take(EXAMPLE_CHARS).collect() };
-        shapes.entry(shape(&text)).or_insert_with(new).hosts.push(host);
+        // Texts of all hosts together could fill the memory.
+        shapes.entry(Sha256::digest(shape(&text)).into()).or_insert_with(new).hosts.push(host);
+        if result.is_cut {
+            continue;
+        }
         for message in messages(&output, run.omitted_bytes > 0 || total > output.len() as u64) {
-            if result.messages.len() == MOST_MESSAGES {
+            message_bytes += message.module.len() + message.item.len() + message.text.len();
+            if result.messages.len() == MOST_MESSAGES || message_bytes > MOST_MESSAGE_BYTES {
                 result.is_cut = true;
                 break;
             }

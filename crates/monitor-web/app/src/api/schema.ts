@@ -3704,7 +3704,7 @@ export interface components {
         /** @description Retries for hosts that have not accepted the order. A host that has accepted it may have run the script, and is retried only by a user. */
         JobRetry: {
             /**
-             * @description Pause before a retry, such as `30s`.
+             * @description Pause before a retry, such as `30s`. At least 20 seconds, so that reports of the host arrive before.
              * @example 30s
              */
             backoff?: string | null;
