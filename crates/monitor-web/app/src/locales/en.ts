@@ -382,6 +382,7 @@ export const en = {
   "duty.alert messages": "Send alerts",
   "duty.rights": "Close connections that are no longer allowed",
   "duty.commands": "Send commands to workers",
+  "duty.jobs": "Continue jobs on hosts",
   "duty.certificate": "Renew the certificate",
   "duty.systemd": "Notify systemd",
   "duty.agent": "Keep the agent running and connected",

@@ -383,6 +383,7 @@ export const zh: Messages = {
   "duty.alert messages": "发送告警",
   "duty.rights": "关闭不再允许的连接",
   "duty.commands": "向工作进程发送命令",
+  "duty.jobs": "推进主机作业",
   "duty.certificate": "更新证书",
   "duty.systemd": "通知 systemd",
   "duty.agent": "保持代理运行并连接",

@@ -40,7 +40,7 @@ export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: 
   }, [job, id, step, attempt, log, again]);
   const found = log.found("");
   return (
-    <section className="host-output">
+    <section className={found.length === 0 && log.isWhole ? "host-output empty" : "host-output"}>
       <h3>
         {t("jobs.output")}{" "}
         <span className="dim" role="status">

@@ -75,6 +75,7 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
           </>
         )}
       </div>
+      {search.host !== undefined && !hosts && !read.error && <aside className="host-panel" aria-busy="true" />}
       {opened && step && <HostPanel key={`${step.step_id} ${search.host}`} job={job} step={step} host={opened} hosts={hosts ?? []} act={act} onClose={() => search.set({ host: undefined })} />}
     </div>
   );
