@@ -269,7 +269,7 @@ mod tests {
         let rows = || store.0.read(sums).unwrap();
         let before = rows();
         let mut run = job.steps[0].hosts[7].clone();
-        run.status = monitor_wire::HostStatus::RUNNING;
+        run.status = HostStatus::RUNNING;
         store.change_job(job.id, &[Transition::Host { step: 0, host: 7, run: Box::new(run), at_us: 2 }]).unwrap();
         assert_eq!(rows(), (before.0 + 2, HOSTS as i64));
         assert_eq!(store.job_changes(planned.transitions.len() as u64, 10).unwrap().len(), 1);

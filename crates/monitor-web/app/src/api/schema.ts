@@ -1160,7 +1160,7 @@ export interface paths {
         /** Returns the public keys that orders are signed with, the current one first. */
         get: operations["get_key"];
         put?: never;
-        /** Replaces the key that orders are signed with. The former key is listed for a day, but signs no more orders. */
+        /** Replaces the key that orders are signed with. The former key signs for another day. */
         post: operations["post_key"];
         delete?: never;
         options?: never;
