@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use monitor_api::{Client, Error};
-use monitor_runs::Output;
+use monitor_runs::{Origin, Output, Run};
 use monitor_runs::bounded::Part;
 use monitor_wire::{Backoff, JobRunKey};
 use tokio::runtime::Handle;
@@ -104,16 +104,12 @@ impl Sending {
     }
 }
 
-/// Returns the tag from the last line of the output of the run in `folder`: `job_success:[TAG]` or `job_fail:[TAG]`.
+/// Returns the tag from the last line that the run in `folder` has written to standard output: `job_success:[TAG]` or `job_fail:[TAG]`.
 pub(super) fn tag(folder: &Path) -> Option<String> {
-    let mut output = Output::open(folder).ok()?;
-    let (mut position, mut tail) = (output.length.saturating_sub(TAIL), Vec::new());
-    loop {
-        match output.part(&mut position, output.length, TAIL).ok()? {
-            Part::Bytes(bytes) if bytes.is_empty() => break,
-            Part::Bytes(bytes) => tail.extend(bytes),
-            Part::Missing(_) => tail.clear(),
-        }
+    let run = Run::open(folder.to_owned()).ok()?;
+    let (mut position, mut tail) = (Output::open(folder).ok()?.length.saturating_sub(TAIL), Vec::new());
+    while let Some(bytes) = run.output(&mut position, Some(Origin::Stdout)).ok()?.filter(|bytes| !bytes.is_empty()) {
+        tail.extend(bytes);
     }
     tag_of(&String::from_utf8_lossy(&tail))
 }
