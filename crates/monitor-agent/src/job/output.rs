@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use monitor_api::{Client, Error};
-use monitor_runs::{Origin, Output, Run};
 use monitor_runs::bounded::Part;
+use monitor_runs::{Origin, Output, Run};
 use monitor_wire::{Backoff, JobRunKey};
 use tokio::runtime::Handle;
 
