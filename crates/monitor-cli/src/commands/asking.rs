@@ -151,7 +151,7 @@ mod tests {
     fn the_exit_code_shows_if_all_workers_succeeded() {
         for (statuses, expected) in [
             (&["ok", "ok"][..], None),
-            (&[], Some("nobody")),
+            (&[], Some("no worker matches")),
             (&["unanswered", "gone"], Some("no reply: 2")),
             (&["ok", "unanswered"], Some("1 of 2")),
             (&["refused"], Some("0 of 1")),
