@@ -45,7 +45,7 @@ fn inspect(server: &Server, args: &[&str]) -> (Option<i32>, String, String) {
 fn programs_answer_commands_and_the_exit_code_shows_if_all_succeeded() {
     let server = Server::start();
     let nobody = inspect(&server, &["ping"]);
-    assert!(nobody.0 == Some(5) && nobody.2.contains("nobody"), "{nobody:?}");
+    assert!(nobody.0 == Some(5) && nobody.2.contains("no reply"), "{nobody:?}");
 
     let _programs = [begin(&server, &["hang"], "read"), begin(&server, &["hang"], "")];
     wait_for_channels(&server, 2);

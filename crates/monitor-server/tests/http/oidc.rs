@@ -372,9 +372,9 @@ async fn the_client_s_secret_is_read_at_every_login() {
     secret_file(server.folder(), "another secret");
     refused(Browser::new().log_in(&server, "ada").await, 401, "The login provider has issued no token").await;
     secret_file(server.folder(), "");
-    refused(Browser::new().log_in(&server, "ada").await, 500, "can&#39;t read its client&#39;s secret").await;
+    refused(Browser::new().log_in(&server, "ada").await, 500, "can&#39;t read its client secret").await;
     std::fs::remove_file(server.folder().join("secret")).unwrap();
-    refused(Browser::new().log_in(&server, "ada").await, 500, "can&#39;t read its client&#39;s secret").await;
+    refused(Browser::new().log_in(&server, "ada").await, 500, "can&#39;t read its client secret").await;
     secret_file(server.folder(), SECRET);
     assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
     let kept = std::fs::read(server.folder().join("access.db")).unwrap();
