@@ -212,6 +212,8 @@ fn vanished_runs_and_runs_of_deleted_tasks_block_no_other_run() {
     agent.wait_for_log("a task is new or has changed");
     let first = agent.done(&["run", "gone"]);
     let pid = wait_for("the command", || agent.lines("pid").first().cloned());
+    // Until the start is known, the agent reads the folder to find out whether the launcher has started the command.
+    wait_for("the start", || agent.runs("gone").iter().any(|run| run["started_us"].is_i64()).then_some(()));
     // The run's folder is removed, and all processes that supervise the run are killed.
     let folder = agent.path("data/runs").join(&first);
     wait_for("its folder to be gone, into which the launcher still writes", || {
