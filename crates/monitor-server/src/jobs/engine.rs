@@ -141,7 +141,9 @@ impl Jobs {
         let removed = removed.await??;
         if !removed.is_empty() {
             let mut book = self.book.lock().await;
-            removed.into_iter().for_each(|id| book.close(id));
+            for id in removed {
+                book.close(id);
+            }
         }
         Ok(())
     }
