@@ -62,7 +62,7 @@ pub(crate) enum Measurement {
     Duties,
     /// 50,000 events per second.
     Paced,
-    /// The same while a million processes are dropped.
+    /// 50,000 events per second while a million processes are dropped.
     Dropping,
     /// Highest rate while the server keeps only 40 runs.
     Caps,

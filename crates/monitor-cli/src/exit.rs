@@ -63,9 +63,9 @@ impl JobNotDone {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(_) => 6,
-            // As the command `timeout`.
+            // The exit code of the command `timeout`.
             Self::TimedOut { .. } => 124,
-            // As shells do after SIGINT.
+            // The exit code of shells after SIGINT.
             Self::Left { .. } => 130,
         }
     }

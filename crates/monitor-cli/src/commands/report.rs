@@ -183,7 +183,7 @@ pub(crate) struct Wanted {
     place: Place,
 }
 
-/// Where the run is recorded.
+/// Place where the run is recorded.
 #[derive(Debug)]
 enum Place {
     Server(Url),

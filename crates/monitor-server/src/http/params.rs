@@ -331,7 +331,7 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize, IntoParams)]
     struct Sample {
-        /// At most so many, 1 to 9.
+        /// Maximum number of entries, 1 to 9.
         #[serde(default)]
         #[param(value_type = Option<usize>)]
         limit: Limit<9>,
