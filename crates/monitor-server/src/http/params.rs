@@ -350,7 +350,7 @@ mod tests {
     fn errors_of_parameters_contain_the_name_and_the_allowed_values() {
         for (query, name, words) in [
             ("nope=1", "nope", "allowed: `limit`, `q`, `root`, `each`"),
-            ("limit=0", "limit", "\"0\": expected a whole number from 1 to 9. At most so many, 1 to 9."),
+            ("limit=0", "limit", "\"0\": expected a whole number from 1 to 9. Maximum number of entries, 1 to 9."),
             ("limit=10", "limit", "1 to 9"),
             ("limit=-1", "limit", "1 to 9"),
             ("limit=x", "limit", "\"x\""),
