@@ -1,13 +1,14 @@
 //! Bodies of requests: their size, encoding and content are checked before anything is stored.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use monitor_store::packed::{Packed, Refused};
+use monitor_wire::DecodeError;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,6 +16,7 @@ use super::App;
 use super::connections::is_stalled;
 use super::encoding::{Encoding, decompress, encoding};
 use super::problem::ApiError;
+use crate::access::Principal;
 use crate::ingest::IngestError;
 
 /// Batch that was read from a request's body.
@@ -28,6 +30,7 @@ impl FromRequest<App> for Wire {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let token = request.extensions().get::<Option<Principal>>().and_then(|by| by.as_ref()?.name.clone());
         let Received { encoding, body, mut memory, .. } = received(request, app, is_json).await?;
         let limit = app.config.max_body_bytes;
         let max_events = app.config.max_batch_events;
@@ -45,7 +48,34 @@ impl FromRequest<App> for Wire {
             tracing::debug!(target: "monitor_server::duties", decompress_us, decode_us);
             Ok(Self { batch, memory })
         });
-        decoded.await?
+        let decoded = decoded.await?;
+        if let Err(ApiError::Batch(error)) = &decoded
+            && error.wrong_version
+        {
+            app.other_wires.warn(token.as_deref(), error);
+        }
+        decoded
+    }
+}
+
+/// Time between two warnings about senders with another version of the wire format. Such senders repeat their batches.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Warnings about senders with another version of the wire format.
+#[derive(Default)]
+pub(super) struct OtherWires {
+    /// Time of the last warning.
+    warned: Mutex<Option<Instant>>,
+}
+
+impl OtherWires {
+    /// Logs a refused batch of another version, at most one each minute.
+    fn warn(&self, token: Option<&str>, error: &DecodeError) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|warned| warned.elapsed() >= AGAIN) {
+            *warned = Some(Instant::now());
+            tracing::warn!(%error, ?token, "a program or agent uses another wire version: upgrade the older side; the sender keeps its data until then");
+        }
     }
 }
 

@@ -114,6 +114,7 @@ pub(crate) struct Shared {
     /// Permits to hash a password, which needs much memory.
     hashing: Arc<Semaphore>,
     bodies: body::Bodies,
+    other_wires: body::OtherWires,
     /// Permits to subscribe to the event stream.
     subscribers: Arc<Semaphore>,
     pub(crate) otlp: Arc<crate::otlp::Receiver>,
@@ -198,6 +199,7 @@ impl App {
             otlp,
             pings,
             decoding,
+            other_wires: body::OtherWires::default(),
             asking,
             changing: TaskTracker::new(),
             copying,
