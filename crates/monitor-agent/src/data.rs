@@ -33,6 +33,8 @@ const APPLICATION: i64 = 0x504d_6167;
 const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("jobs.sql")];
 /// Number of the oldest supported schema.
 const FIRST: usize = 4;
+/// Number of the newest schema of an agent's database, which this build reads and writes.
+pub const NEWEST_SCHEMA: usize = FIRST + SCHEMA.len() - 1;
 /// Maximum time to wait for a database that another connection has locked.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -401,7 +403,7 @@ pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), AgentE
     }
     steps.iter().try_for_each(|step| connection.execute_batch(step)).map_err(failed)?;
     connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-    connection.pragma_update(None, "user_version", (FIRST + SCHEMA.len() - 1) as i64).map_err(failed)
+    connection.pragma_update(None, "user_version", NEWEST_SCHEMA as i64).map_err(failed)
 }
 
 /// Number of the steps of [`SCHEMA`] that a database contains. 0 for an empty file.
@@ -414,11 +416,11 @@ pub(crate) fn steps_done(connection: &Connection, path: &Path) -> Result<usize, 
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
     keep_log(true)?;
     let is_empty = connection.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
-    let (found, newest) = (pragma("user_version")? as usize, FIRST + SCHEMA.len() - 1);
+    let found = pragma("user_version")? as usize;
     if !is_empty && pragma("application_id")? != APPLICATION {
         return Err(foreign("is the database of another program: move it away, or give the agent another folder (--data)".to_owned()));
     }
-    if !is_empty && found > newest {
+    if !is_empty && found > NEWEST_SCHEMA {
         let why = "was written by a newer version of the agent: run that version, or give this one another folder (--data)";
         return Err(foreign(why.to_owned()));
     }

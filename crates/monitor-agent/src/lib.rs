@@ -50,7 +50,7 @@ mod watch;
 pub use agent::{Agent, End};
 pub use commands::ChannelCommands;
 pub use config::Config;
-pub use data::{Database, RunRow, TaskRow};
+pub use data::{Database, NEWEST_SCHEMA, RunRow, TaskRow};
 pub use defaults::Defaults;
 pub use error::AgentError;
 pub use folder::{DATABASE, default_data, is_running};

@@ -91,6 +91,7 @@ enum Command {
     Shell(commands::shell::Args),
     Completions(commands::completions::Completions),
     Man(commands::completions::Man),
+    Version(commands::version::Args),
     Help(commands::help::Args),
 }
 
@@ -178,6 +179,7 @@ fn main() -> std::process::ExitCode {
         },
         Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
         Command::Man(args) => commands::completions::man(&args, Cli::command()),
+        Command::Version(args) => commands::version::run(&args),
         Command::Help(args) => commands::help::run(&args, commands::help::with_overview(Cli::command())),
     };
     exit::report(result)

@@ -27,6 +27,7 @@ pub mod otlp;
 mod overdue;
 pub mod report;
 mod retention;
+mod schemas;
 mod server;
 #[cfg(target_os = "linux")]
 mod watchdog;
@@ -38,4 +39,5 @@ pub use duties::Duty;
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
 pub use oidc::{OidcError, RolesOfGroups};
+pub use schemas::schemas;
 pub use server::{ServeError, Server};

@@ -66,12 +66,12 @@ pub use self::copies::{Checked, Restored, backup, check, restore};
 use self::failed::{failed, failed_to_open, is_damage};
 pub use self::folder::{create_private, open_private, serve_at, served_at, write_private};
 use self::house::{DropTrees, House};
-pub use self::jobs::SqliteJobs;
+pub use self::jobs::{SCHEMA as JOBS, SqliteJobs};
 use self::mark::{Files, Mark};
 pub use self::pool::MAX_READERS;
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
-pub use self::schema::Schema;
+pub use self::schema::{Schema, TREES};
 pub use self::subject::{Durability, SubjectFile};
 use self::write::Writer;
 use crate::space::{Outlook, Reserve, Space, with_reserve};
@@ -123,7 +123,7 @@ impl SqliteStore {
     /// # Errors
     /// Returns the errors of [`SqliteStore::open`], and an error if there is no room for the copy.
     pub fn open_with(folder: &Path, keeps_copy: bool) -> Result<Self, StoreError> {
-        Self::open_by(folder, keeps_copy, &schema::TREES)
+        Self::open_by(folder, keeps_copy, &TREES)
     }
 
     fn open_by(folder: &Path, keeps_copy: bool, schema: &Schema) -> Result<Self, StoreError> {

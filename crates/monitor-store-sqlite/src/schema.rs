@@ -20,8 +20,8 @@ pub struct Schema {
     pub steps: &'static [&'static str],
 }
 
-/// The schema of the trees, in `monitor.db`.
-pub(super) const TREES: Schema = Schema {
+/// The schema of the runs, in `monitor.db`.
+pub const TREES: Schema = Schema {
     // `PMon`.
     application_id: 0x504d_6f6e,
     first: 26,
@@ -30,7 +30,7 @@ pub(super) const TREES: Schema = Schema {
 
 impl Schema {
     /// Number of the newest schema, which this build reads and writes.
-    pub(super) fn known(&self) -> u32 {
+    pub const fn known(&self) -> u32 {
         self.first + self.steps.len() as u32 - 1
     }
 

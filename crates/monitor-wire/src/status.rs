@@ -15,6 +15,12 @@ use crate::words::State;
 pub struct Status {
     /// Version of the server.
     pub version: String,
+    /// Version of the wire format that the server reads. 0 if the server is too old to state it.
+    #[serde(default)]
+    pub wire: u32,
+    /// Number of the schema of each database in the data folder, by the name of the file.
+    #[serde(default)]
+    pub schemas: BTreeMap<String, u32>,
     /// Time at which the server started.
     pub started_us: u64,
     /// Number of the newest change.

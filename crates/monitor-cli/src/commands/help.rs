@@ -29,7 +29,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Alerts", &["alert", "heartbeat", "notify"]),
     ("Queues and workers", &["queue", "call", "result", "retry", "purge", "workers", "inspect", "control"]),
     ("Server and data", &["server", "status", "spool", "backup", "restore", "salvage", "check", "clock", "audit"]),
-    ("Setup", &["open", "token", "user", "mcp", "shell", "completions", "man", "help"]),
+    ("Setup", &["open", "token", "user", "mcp", "shell", "completions", "man", "version", "help"]),
 ];
 
 /// Template of `monitor --help`. The lists are in `before-help`, because clap can't group commands.

@@ -63,5 +63,6 @@ pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod user;
+pub(crate) mod version;
 mod within;
 pub(crate) mod workers;

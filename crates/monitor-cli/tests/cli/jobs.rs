@@ -98,10 +98,10 @@ fn a_job_names_hosts_that_do_not_exist_or_have_no_agent() {
     assert_eq!(run(&server, &["job", "show", "999"]).0, 4);
 }
 
-/// An agent with its own folder.
-struct Agent {
+/// An agent with its own folder, which contains its `data`.
+pub(crate) struct Agent {
     child: Child,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Drop for Agent {
@@ -117,7 +117,7 @@ fn user() -> String {
 }
 
 /// Joins the server as `name`, starts the agent, and waits until the server is in contact with it.
-fn agent(server: &Tasks, name: &str) -> Agent {
+pub(crate) fn agent(server: &Tasks, name: &str) -> Agent {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let token = server.run(&["token", "create", name, "--scope", "agent"]);
@@ -133,7 +133,7 @@ fn agent(server: &Tasks, name: &str) -> Agent {
     }
     command.args(["agent", "--config", &config]).env("MONITOR_SPOOL_DIR", "off").env("XDG_STATE_HOME", folder.path());
     let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    let agent = Agent { child, _folder: folder };
+    let agent = Agent { child, folder };
     let is_online = |hosts: &Value| hosts["hosts"].as_array().unwrap().iter().any(|host| host["name"] == name && host["is_online"] == true);
     wait_for("the agent to connect", || is_online(&server.json(&["host", "list"])).then_some(()));
     agent

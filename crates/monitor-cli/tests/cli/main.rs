@@ -26,3 +26,5 @@ mod shell;
 mod spool;
 mod support;
 mod task;
+#[cfg(target_os = "linux")]
+mod version;

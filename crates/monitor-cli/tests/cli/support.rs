@@ -120,7 +120,7 @@ impl TestServer {
 }
 
 /// Sends a request that must succeed; returns the result.
-fn ask<T>(request: impl AsyncFnOnce(reqwest::Client) -> reqwest::Result<T>) -> T {
+pub(crate) fn ask<T>(request: impl AsyncFnOnce(reqwest::Client) -> reqwest::Result<T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     runtime.block_on(request(client)).expect("taken")

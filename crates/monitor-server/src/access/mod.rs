@@ -32,6 +32,7 @@ pub(crate) use self::pace::{Pace, network};
 use self::records::Records;
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
 pub(crate) use self::secret::{hash, hex, random};
+pub(crate) use self::sqlite::SCHEMA;
 use self::sqlite::SqliteRecords;
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;

@@ -10,7 +10,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::records::{Hash, Records};
 use super::{AccessError, Identity, Role, Token, User};
 
-const SCHEMA: Schema = Schema {
+/// The schema of users, tokens and the audit, in `access.db`.
+pub(crate) const SCHEMA: Schema = Schema {
     // `PMac`.
     application_id: 0x504d_6163,
     first: 5,

@@ -9,7 +9,8 @@ use monitor_store_sqlite::{Durability, Schema, SubjectFile};
 use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-const SCHEMA: Schema = Schema {
+/// The schema of commands and their answers, in `commands.db`.
+pub(crate) const SCHEMA: Schema = Schema {
     // `PMco`.
     application_id: 0x504d_636f,
     first: 5,

@@ -37,6 +37,7 @@ use self::channels::Channel;
 pub(crate) use self::channels::key_hash;
 pub(crate) use self::error::CommandError;
 pub(crate) use self::figures::{Figures, Reply};
+pub(crate) use self::ledger::SCHEMA;
 use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
 pub(crate) use self::newest::CommandsQuery;

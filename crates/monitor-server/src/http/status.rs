@@ -26,6 +26,8 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
     let (retention, figures) = (app.config.keeps(), app.ingest.figures());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        wire: monitor_wire::VERSION,
+        schemas: crate::schemas(),
         started_us: app.started_us,
         can_tell: !ruleset.settings.channels.is_empty(),
         alert_mistakes: ruleset.mistakes.clone(),

@@ -16,7 +16,8 @@ use crate::{Schema, SubjectFile};
 /// Name of the database in the data folder.
 const FILE: &str = "jobs.db";
 
-const SCHEMA: Schema = Schema {
+/// The schema of the hosts and jobs, in `jobs.db`.
+pub const SCHEMA: Schema = Schema {
     // `PMjb`.
     application_id: 0x504d_6a62,
     first: 1,

@@ -4931,6 +4931,10 @@ export interface components {
             retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
+            /** @description Number of the schema of each database in the data folder, by the name of the file. */
+            schemas?: {
+                [key: string]: number;
+            };
             /** @description Time at which the server started. */
             started_us: number;
             /** @description Part of the database that stores past events for readers of the stream, in bytes. */
@@ -4949,6 +4953,8 @@ export interface components {
             waiting_events?: number;
             /** @description Size of the database's write-ahead log on disk, in bytes. The server moves its contents into the database from time to time. */
             wal_bytes?: number;
+            /** @description Version of the wire format that the server reads. 0 if the server is too old to state it. */
+            wire?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };

@@ -178,6 +178,8 @@ export const en = {
   "about.title": "Settings",
   "about.server": "Server",
   "about.version": "Version",
+  "about.wire": "Wire format",
+  "about.schema": "{file}: schema {schema}",
   "about.since": "Running since",
   "about.database": "Database",
   "about.events": "Events stored",

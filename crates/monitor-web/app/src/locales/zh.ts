@@ -179,6 +179,8 @@ export const zh: Messages = {
   "about.title": "设置",
   "about.server": "服务器",
   "about.version": "版本",
+  "about.wire": "传输格式",
+  "about.schema": "{file}：模式 {schema}",
   "about.since": "运行自",
   "about.database": "数据库",
   "about.events": "已存事件",

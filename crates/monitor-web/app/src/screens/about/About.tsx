@@ -48,6 +48,12 @@ function Figures({ status }: { status: Status }) {
       )}
       <Part title={t("about.server")}>
         <Figure label={t("about.version")}>{status.version}</Figure>
+        {status.wire !== undefined && status.wire > 0 && (
+          <Figure label={t("about.wire")}>
+            {status.wire}
+            <div className="dim">{Object.entries(status.schemas ?? {}).map(([file, schema]) => t("about.schema", { file, schema })).join(", ")}</div>
+          </Figure>
+        )}
         <Figure label={t("about.since")}>
           <span title={zoneName(status.started_us)}>{absolute(status.started_us).slice(0, 19)}</span> · {duration((nowUs - status.started_us) * 1000, locale)}
         </Figure>
