@@ -62,6 +62,12 @@ impl JobPolicy {
                     "the order sets the variable {name:?}: this host runs only the `scripts` in [jobs] of its agent.toml, without variables"
                 ));
             }
+            if let Some(name) = order.secrets.keys().find(|name| changes_programs(name)) {
+                return Some(format!(
+                    "the order puts a secret into the variable {name:?}, which can make a script run other code: this host runs only the \
+                     `scripts` in [jobs] of its agent.toml; use another name"
+                ));
+            }
         }
         let mut texts = std::iter::once(&order.script).chain(&order.args).chain(order.env.values());
         if let Some(rule) = texts.find_map(|text| self.refuse.iter().find(|rule| rule.is_match(text))) {
@@ -77,6 +83,32 @@ impl JobPolicy {
             SecretSource::Env(_) | SecretSource::File(_) => None,
         })
     }
+}
+
+/// Variables that make shells, interpreters or the dynamic linker run other code, and beginnings of the names of such variables.
+const RISKY: [&str; 16] = [
+    "BASHOPTS",
+    "CDPATH",
+    "ENV",
+    "GLOBIGNORE",
+    "HOME",
+    "IFS",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PATH",
+    "POSIXLY_CORRECT",
+    "PROMPT_COMMAND",
+    "PS4",
+    "SHELL",
+    "SHELLOPTS",
+    "TMPDIR",
+    "ZDOTDIR",
+];
+const RISKY_BEGINNINGS: [&str; 8] = ["BASH_", "DYLD_", "GCONV_", "GIT_", "LD_", "PERL", "PYTHON", "RUBY"];
+
+/// True if the value of the variable can change what a program does that doesn't read it on purpose.
+fn changes_programs(name: &str) -> bool {
+    RISKY.contains(&name) || RISKY_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// Returns the SHA-256 value of some bytes in hexadecimal digits.
@@ -152,6 +184,18 @@ mod tests {
                 JobOrder { env: [("BASH_ENV".to_owned(), "$(id)".to_owned())].into(), ..order() },
                 &app,
                 Some("BASH_ENV"),
+            ),
+            (
+                JobPolicy { scripts: listed(&[&sha]), secret_env: vec!["A".to_owned()], ..policy() },
+                JobOrder { secrets: [("LD_PRELOAD".to_owned(), SecretSource::Env("A".to_owned()))].into(), ..order() },
+                &app,
+                Some("LD_PRELOAD"),
+            ),
+            (
+                JobPolicy { scripts: listed(&[&sha]), secret_env: vec!["A".to_owned()], ..policy() },
+                JobOrder { secrets: secret("A"), ..order() },
+                &app,
+                None,
             ),
             (JobPolicy { refuse: refuse.clone(), ..policy() }, plain.clone(), &app, None),
             (
