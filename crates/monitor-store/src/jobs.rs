@@ -24,6 +24,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// and false.
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError>;
 
+    /// Returns the job that a request with this id has started at or after `since_us`.
+    fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError>;
+
     /// Returns the numbers of all jobs that have not ended or have a lost host that must be stopped when it returns, ascending.
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError>;
 

@@ -24,7 +24,7 @@ pub struct JobResult {
     pub shapes: Vec<OutputShape>,
     /// Messages in the output of hosts that have ended, in the order of the targets.
     pub messages: Vec<HostMessage>,
-    /// True if messages are missing, because there are too many.
+    /// True if messages, or hosts in `shapes`, are missing because there are too many.
     pub is_cut: bool,
 }
 

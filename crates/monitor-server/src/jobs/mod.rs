@@ -21,7 +21,7 @@ use monitor_jobs::{JobState, Target};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
 use monitor_store_sqlite::SqliteJobs;
 use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::book::Book;
@@ -35,6 +35,8 @@ use crate::ingest::Ingest;
 
 /// Time in microseconds within which requests with the same id start one job: a day.
 const REQUEST_US: u64 = 86_400_000_000;
+/// Maximum number of questions to the store at the same time. The answers can be large.
+const MOST_ASKED: usize = 8;
 /// Maximum number of hosts.
 pub(crate) const MOST_HOSTS: usize = 100_000;
 /// Maximum number of hosts in all steps of a job. The states of all are in memory at once.
@@ -43,6 +45,8 @@ const MOST_RUNS: usize = 500_000;
 /// Hosts and jobs of a server.
 pub(crate) struct Jobs {
     store: Arc<dyn JobStore>,
+    /// Permits to query or change the store.
+    asking: Arc<Semaphore>,
     /// The store of trees, which knows the agents that have connected.
     trees: Arc<dyn Store>,
     ingest: Arc<Ingest>,
@@ -98,6 +102,7 @@ impl Jobs {
         let Opened { jobs, recorder, keys, trees, settings } = opened;
         Self {
             store: jobs,
+            asking: Arc::new(Semaphore::new(MOST_ASKED)),
             trees,
             ingest,
             recorder: Arc::new(recorder),
@@ -118,8 +123,12 @@ impl Jobs {
         &self,
         ask: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, JobError> {
-        let jobs = self.store.clone();
-        Ok(tokio::task::spawn_blocking(move || ask(&*jobs)).await??)
+        let (jobs, turn) = (self.store.clone(), self.asking.clone().acquire_owned().await);
+        let asked = move || {
+            let _turn = turn;
+            ask(&*jobs)
+        };
+        Ok(tokio::task::spawn_blocking(asked).await??)
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -201,19 +210,19 @@ impl Jobs {
 
     /// Starts a job, or returns the one that an earlier request with the same id has started.
     pub(crate) async fn start(&self, mut request: JobRequest, by: String) -> Result<JobStarted, JobError> {
-        let targets = self.select(&mut request).await?;
         let created_us = self.clock.wall_us();
+        // Hosts may have been removed since, so the targets are not selected again.
+        if let Some(id) = request.request_id.clone()
+            && let Some(job) = self.ask(move |jobs| jobs.job_of_request(&id, created_us.saturating_sub(REQUEST_US))).await?
+        {
+            return Ok(started(&job, false));
+        }
+        let targets = self.select(&mut request).await?;
         let new = NewJob { request, by, targets, created_us };
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let (job, is_new) = self.ask(move |jobs| jobs.add_job(&new, created_us.saturating_sub(REQUEST_US))).await?;
-        let steps = job.steps.iter().zip(&job.request.steps);
-        let started = JobStarted {
-            job_id: job.id,
-            root_id: ids::root_of(&job).to_string(),
-            steps: steps.map(|(step, request)| StepStarted { step_id: step.id, name: request.name.clone().unwrap_or_default() }).collect(),
-            is_repeated: !is_new,
-        };
+        let started = started(&job, is_new);
         if is_new {
             book.open(job);
             self.wake.notify_one();
@@ -279,6 +288,17 @@ impl Jobs {
         self.change(&mut book, id, changes).await?;
         self.wake.notify_one();
         book.job(id).cloned().ok_or(JobError::NoJob(id))
+    }
+}
+
+/// Returns the answer to the request that started a job, or to its repetition.
+fn started(job: &JobState, is_new: bool) -> JobStarted {
+    let steps = job.steps.iter().zip(&job.request.steps);
+    JobStarted {
+        job_id: job.id,
+        root_id: ids::root_of(job).to_string(),
+        steps: steps.map(|(step, request)| StepStarted { step_id: step.id, name: request.name.clone().unwrap_or_default() }).collect(),
+        is_repeated: !is_new,
     }
 }
 

@@ -16,6 +16,8 @@ const LONGEST_WAIT: Duration = Duration::from_micros(monitor_jobs::HEARTBEAT_US)
 const REPEAT: Duration = Duration::from_secs(5);
 /// Maximum number of messages in an answer.
 const MOST_MESSAGES: usize = 32;
+/// Number of bytes after which an answer gets no further orders. One order has up to about 8 MiB.
+const MOST_ORDER_BYTES: usize = 8 << 20;
 
 impl Jobs {
     /// Returns the orders for an agent. Waits until there are some, at most for this time.
@@ -64,11 +66,17 @@ impl Jobs {
     }
 
     fn signed(&self, book: &Book, agent: &str, messages: &[(JobRunKey, Message)]) -> JobOrders {
-        let mut orders = JobOrders::default();
+        let (mut orders, mut bytes) = (JobOrders::default(), 0);
         for (key, message) in messages {
             match message {
                 Message::Stop => orders.stops.push(*key),
-                Message::Run => orders.orders.extend(book.job(key.job).and_then(|job| self.order(job, agent, *key))),
+                // The agent gets the rest when the message is repeated.
+                Message::Run if bytes >= MOST_ORDER_BYTES => {}
+                Message::Run => {
+                    let order = book.job(key.job).and_then(|job| self.order(job, agent, *key));
+                    bytes += order.as_ref().map_or(0, |order| order.order.len());
+                    orders.orders.extend(order);
+                }
             }
         }
         orders
@@ -142,7 +150,11 @@ impl Jobs {
             let mut book = self.book.lock().await;
             self.load(&mut book).await?;
             let job = self.open(&mut book, key.job).await?;
-            check_host(job, agent, &key).inspect_err(|error| tracing::warn!(agent, %error, "refused output of a run"))?;
+            check_host(job, agent, &key).map_err(|error| {
+                tracing::warn!(agent, %error, "refused output of a run");
+                // With 403, the agent would wait for another token.
+                JobError::Misplaced(error.to_string())
+            })?;
         }
         let outputs = self.outputs.clone();
         let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;

@@ -191,6 +191,44 @@ async fn requests_with_one_id_start_one_job_even_at_the_same_time() {
     assert_eq!((statuses[..19].to_vec(), statuses[19]), (vec![200; 19], 201));
     assert!(answers.iter().all(|(_, started)| started["job_id"] == answers[0].1["job_id"]), "{answers:?}");
     assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"].as_array().unwrap().len(), 1);
+    // The target matches no host any more.
+    request["targets"] = json!({"hosts": ["web-*"]});
+    let host = ask(&server, "GET", "hosts", None).await.1["hosts"][0]["id"].clone();
+    assert_eq!(ask(&server, "DELETE", &format!("hosts/{host}"), None).await.0, 204);
+    let (status, started) = ask(&server, "POST", "jobs", Some(request.clone())).await;
+    assert_eq!((status, &started["job_id"]), (200, &answers[0].1["job_id"]), "{started}");
+    request["request_id"] = json!("deploy-8");
+    assert_eq!(ask(&server, "POST", "jobs", Some(request)).await.0, 400);
+}
+
+#[tokio::test]
+async fn an_answer_has_only_so_many_bytes_of_orders() {
+    let server = TestServer::start().await;
+    let agent = Agent::connect(&server, "web-1").await;
+    let mut request = job(&["web-1"]);
+    request["steps"][0]["script"] = json!(format!("#!/bin/sh\n{}\n", "#".repeat(4 << 20)));
+    for _ in 0..4 {
+        assert_eq!(ask(&server, "POST", "jobs", Some(request.clone())).await.0, 201);
+    }
+    until(async || {
+        let jobs = ask(&server, "GET", "jobs", None).await.1;
+        jobs["jobs"].as_array().unwrap().iter().filter(|job| job["status"] == 2).count() == 4
+    })
+    .await;
+    let mut keys = std::collections::BTreeSet::new();
+    until(async || {
+        let (status, answer) = agent.call(&server, "GET", "web-1/job-orders?wait_ms=1000", None).await;
+        let orders = answer["orders"].as_array().unwrap();
+        assert!(status == 200 && orders.len() <= 2, "{} orders", orders.len());
+        for order in orders {
+            let order: Value = serde_json::from_str(order["order"].as_str().unwrap()).unwrap();
+            keys.insert(order["key"].to_string());
+            let refused = json!({"event": "ended", "status": 12});
+            assert_eq!(agent.report(&server, &order, &[json!({"event": "accepted"}), refused]).await.0, 204);
+        }
+        keys.len() == 4
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -239,7 +277,7 @@ async fn an_agent_reports_only_for_its_own_host() {
     let ended = [json!({"event": "ended", "status": 9})];
     let (status, problem) = two.report(&server, &order, &ended).await;
     assert!(status == 403 && detail(&problem).contains("web-2"), "{problem}");
-    assert_eq!(two.output(&server, &order, 0, b"lies").await.0, 403);
+    assert_eq!(two.output(&server, &order, 0, b"lies").await.0, 409, "the agent sends it no more");
     let mut later = order.clone();
     later["key"]["attempt"] = json!(2);
     assert_eq!(one.report(&server, &later, &ended).await.0, 403, "no second attempt was ordered");

@@ -61,15 +61,17 @@ impl JobStore for SqliteJobs {
 
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {
         self.0.write(|to| {
-            if let Some(request_id) = &new.request.request_id {
-                let sql = "SELECT id FROM job WHERE request_id = ? AND created >= ? ORDER BY id LIMIT 1";
-                let kept = to.query_row(sql, params![request_id, int(since_us)], |row| row.get::<_, i64>(0)).optional()?;
-                if let Some(job) = kept.map(|id| read_job(to, id as u64)).transpose()?.flatten() {
-                    return Ok((job, false));
-                }
+            if let Some(request_id) = &new.request.request_id
+                && let Some(job) = job_of_request(to, request_id, since_us)?
+            {
+                return Ok((job, false));
             }
             Ok((insert_job(to, new)?, true))
         })
+    }
+
+    fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError> {
+        self.0.read(|from| job_of_request(&*from.unchecked_transaction()?, request_id, since_us))
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
@@ -192,6 +194,12 @@ fn read_head(from: &Connection, id: u64) -> rusqlite::Result<Option<JobState>> {
 fn steps(from: &Connection, job: u64) -> rusqlite::Result<Vec<StepState>> {
     let sql = "SELECT id, status, attempt, batches, started, ended FROM step WHERE job = ? ORDER BY position";
     from.prepare_cached(sql)?.query_map([int(job)], step_head)?.collect()
+}
+
+fn job_of_request(from: &Connection, request_id: &str, since_us: u64) -> rusqlite::Result<Option<JobState>> {
+    let sql = "SELECT id FROM job WHERE request_id = ? AND created >= ? ORDER BY id LIMIT 1";
+    let id = from.query_row(sql, params![request_id, int(since_us)], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(id.map(|id| read_job(from, id as u64)).transpose()?.flatten())
 }
 
 fn read_job(from: &Connection, id: u64) -> rusqlite::Result<Option<JobState>> {

@@ -23,6 +23,13 @@ struct State {
     last_change: u64,
 }
 
+impl State {
+    fn job_of_request(&self, request_id: &str, since_us: u64) -> Option<JobState> {
+        let is_its = |job: &&JobState| job.request.request_id.as_deref() == Some(request_id) && job.created_us >= since_us;
+        self.jobs.values().find(is_its).cloned()
+    }
+}
+
 impl MemoryJobs {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
@@ -55,11 +62,10 @@ impl JobStore for MemoryJobs {
 
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {
         let mut state = self.state();
-        let is_repeated = |job: &&JobState| {
-            job.request.request_id.is_some() && job.request.request_id == new.request.request_id && job.created_us >= since_us
-        };
-        if let Some(job) = state.jobs.values().find(is_repeated) {
-            return Ok((job.clone(), false));
+        if let Some(request_id) = &new.request.request_id
+            && let Some(job) = state.job_of_request(request_id, since_us)
+        {
+            return Ok((job, false));
         }
         state.last_job += 1;
         let mut job = JobState {
@@ -87,6 +93,10 @@ impl JobStore for MemoryJobs {
         }
         state.jobs.insert(job.id, job.clone());
         Ok((job, true))
+    }
+
+    fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError> {
+        Ok(self.state().job_of_request(request_id, since_us))
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {

@@ -126,6 +126,9 @@ pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
     assert_eq!((again, is_new), (first.clone(), false));
     let (late, is_new) = store.add_job(&new(Some("a"), 300), 101).unwrap();
     assert!(is_new && late.id != first.id);
+    for (id, since, expected) in [("a", 100, Some(&first)), ("a", 101, Some(&late)), ("a", 301, None), ("b", 0, None)] {
+        assert_eq!(store.job_of_request(id, since).unwrap().as_ref(), expected, "{id} since {since}");
+    }
     let (one, _) = store.add_job(&new(None, 300), 0).unwrap();
     let (other, is_new) = store.add_job(&new(None, 300), 0).unwrap();
     assert!(is_new && one.id != other.id && one.steps[0].id != other.steps[0].id);

@@ -127,7 +127,7 @@ pub(in super::super) struct JobOutputParams {
         Unreadable,
         NotYours,
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The part begins after the end of the stored output, or the output would be too long", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The part begins after the end of the stored output, the output would be too long, or the run is not one of this agent", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
     )
 )]

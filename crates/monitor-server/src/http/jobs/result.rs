@@ -18,6 +18,8 @@ use super::{NoJob, step_of};
 const READ_BYTES: u64 = 1 << 20;
 /// Number of characters of an example.
 const EXAMPLE_CHARS: usize = 2_000;
+/// Maximum number of groups of hosts with similar output.
+const MOST_SHAPES: usize = 1_000;
 /// Maximum number of messages, and of bytes in their texts.
 const MOST_MESSAGES: usize = 10_000;
 const MOST_MESSAGE_BYTES: usize = 8 << 20;
@@ -47,15 +49,13 @@ pub(in super::super) async fn get_result(
     let job = app.jobs.job(path.read("id")?).await?;
     let step = step_of(&job, params.step)?;
     let mut result = counted(&job, step);
-    let (mut shapes, mut message_bytes) = (HashMap::<[u8; 32], OutputShape>::new(), 0);
+    let (mut shapes, mut message_bytes) = (Shapes::default(), 0);
     for (target, run) in job.targets.iter().zip(&job.steps[step].hosts) {
         let (Some(host), false, Some(_)) = (target.host_id, run.status.is_open(), run.accepted_us) else { continue };
         let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.attempt };
         let (output, total) = app.jobs.output(key, 0, READ_BYTES).await?;
         let text = String::from_utf8_lossy(&output);
-        let new = || OutputShape { hosts: Vec::new(), example: text.chars().take(EXAMPLE_CHARS).collect() };
-        // Texts of all hosts together could fill the memory.
-        shapes.entry(Sha256::digest(shape(&text)).into()).or_insert_with(new).hosts.push(host);
+        shapes.add(host, &text);
         if result.is_cut {
             continue;
         }
@@ -74,9 +74,31 @@ pub(in super::super) async fn get_result(
             result.messages.push(HostMessage { host_id, host, level, module: message.module, item: message.item, text: message.text });
         }
     }
-    result.shapes = shapes.into_values().collect();
+    result.is_cut |= shapes.is_cut;
+    result.shapes = shapes.groups.into_values().collect();
     result.shapes.sort_by_key(|shape| (std::cmp::Reverse(shape.hosts.len()), shape.hosts.first().copied()));
     Ok(Json(result))
+}
+
+/// Groups of hosts with similar output.
+#[derive(Default)]
+struct Shapes {
+    /// Groups by the digest of their shape. The texts of all hosts together could fill the memory.
+    groups: HashMap<[u8; 32], OutputShape>,
+    /// True if hosts are missing, because there are too many groups.
+    is_cut: bool,
+}
+
+impl Shapes {
+    fn add(&mut self, host: u64, output: &str) {
+        let digest = Sha256::digest(shape(output)).into();
+        if self.groups.len() == MOST_SHAPES && !self.groups.contains_key(&digest) {
+            self.is_cut = true;
+            return;
+        }
+        let new = || OutputShape { hosts: Vec::new(), example: output.chars().take(EXAMPLE_CHARS).collect() };
+        self.groups.entry(digest).or_insert_with(new).hosts.push(host);
+    }
 }
 
 fn counted(job: &JobState, step: usize) -> JobResult {
@@ -115,5 +137,17 @@ mod tests {
     fn outputs_that_differ_in_numbers_only_have_the_same_shape() {
         assert_eq!(shape("used 80% of 100 GB\n"), shape("used 7% of 4096 GB\n"));
         assert_ne!(shape("used 80%"), shape("free 80%"));
+    }
+
+    #[test]
+    fn further_groups_are_left_out_and_known_ones_still_grow() {
+        let mut shapes = Shapes::default();
+        for host in 0..=MOST_SHAPES {
+            shapes.add(host as u64, &"x".repeat(host + 1));
+            assert_eq!(shapes.is_cut, host == MOST_SHAPES);
+        }
+        shapes.add(7_777, "x");
+        let hosts: Vec<_> = shapes.groups.values().map(|group| group.hosts.len()).collect();
+        assert_eq!((hosts.len(), hosts.iter().sum()), (MOST_SHAPES, MOST_SHAPES + 1));
     }
 }

@@ -3684,7 +3684,7 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
-            /** @description True if messages are missing, because there are too many. */
+            /** @description True if messages, or hosts in `shapes`, are missing because there are too many. */
             is_cut: boolean;
             /** @description Number of the job. */
             job_id: number;
@@ -5904,7 +5904,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The part begins after the end of the stored output, or the output would be too long */
+            /** @description The part begins after the end of the stored output, the output would be too long, or the run is not one of this agent */
             409: {
                 headers: {
                     [name: string]: unknown;
