@@ -1,6 +1,7 @@
 //! The help of each command. The commands are those that the help itself lists.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -31,7 +32,7 @@ fn below(help: &str) -> Vec<&str> {
 /// Appends the help of a command, and of all commands below it. Returns the number of commands.
 fn append(text: &mut String, words: &[&str]) -> usize {
     let help = printed(&[words, &["--help"]].concat());
-    text.push_str(&format!("$ {} --help\n{}\n\n", words.join(" "), help.trim_end()));
+    let _ = writeln!(text, "$ {} --help\n{}\n", words.join(" "), help.trim_end());
     1 + below(&help).into_iter().map(|name| append(text, &[words, &[name]].concat())).sum::<usize>()
 }
 
