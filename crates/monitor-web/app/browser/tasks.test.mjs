@@ -540,7 +540,6 @@ test("pages far away are let go and come again, in a list that is as long as one
   const trees = await history(worker, `long ${unique}`, 3000);
   const newest = trees.toReversed();
   await onPage(`${server}/tasks?name=long+${unique}`, async (page) => {
-    page.setDefaultTimeout(60_000);
     await row(page, newest[0]).waitFor();
     await row(page, newest[0]).getByRole("checkbox").check();
     await page.waitForFunction((rootId) => {

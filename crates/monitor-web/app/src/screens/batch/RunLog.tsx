@@ -80,12 +80,17 @@ export function RunLog({ run, agent, isKnown }: Props) {
   );
 }
 
-/** Reads a log to its end, and follows it while the run lasts. Retries if the agent is away (503) or answers too late (504). */
+/** True if a later attempt can succeed: the server or the agent is away, is busy, or answers too late. */
+function isPassing(error: unknown): error is ApiError {
+  return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+}
+
+/** Reads a log to its end, and follows it while the run lasts. Retries after passing errors. */
 async function follow(run: string, log: Log, signal: AbortSignal, onChange: () => void, onAway: (why: ApiError) => void): Promise<void> {
   for (let pause = SOON_MS; ; ) {
     const before = log.next;
     const piece = await fetchRunLog(run, log.next, signal).catch((error: unknown) => {
-      if (error instanceof ApiError && (error.status === 503 || error.status === 504)) return error;
+      if (isPassing(error)) return error;
       throw error;
     });
     if (signal.aborted) return;
