@@ -48,10 +48,14 @@ function Figures({ status }: { status: Status }) {
       )}
       <Part title={t("about.server")}>
         <Figure label={t("about.version")}>{status.version}</Figure>
-        {status.wire !== undefined && status.wire > 0 && (
-          <Figure label={t("about.wire")}>
-            {status.wire}
-            <div className="dim">{Object.entries(status.schemas ?? {}).map(([file, schema]) => t("about.schema", { file, schema })).join(", ")}</div>
+        {status.wire !== undefined && status.wire > 0 && <Figure label={t("about.wire")}>{status.wire}</Figure>}
+        {status.schemas && Object.keys(status.schemas).length > 0 && (
+          <Figure label={t("about.schemas")}>
+            <span translate="no">
+              {Object.entries(status.schemas)
+                .map(([file, schema]) => `${file} ${schema}`)
+                .join(", ")}
+            </span>
           </Figure>
         )}
         <Figure label={t("about.since")}>
