@@ -14,6 +14,7 @@ mod preview;
 mod report;
 mod rolling;
 mod state;
+mod tags;
 mod targets;
 
 pub use apply::apply;
@@ -25,4 +26,5 @@ pub use preview::preview;
 pub use report::report;
 pub use rolling::batch_sizes;
 pub use state::{HostRun, JobState, StepState, Target};
+pub use tags::TagConditions;
 pub use targets::select;

@@ -7,6 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use monitor_wire::{HostDefinition, Targets};
 
 use crate::state::Target;
+use crate::tags::TagConditions;
 
 type Host = (u64, HostDefinition);
 
@@ -46,13 +47,13 @@ pub fn select(targets: &Targets, hosts: &[(u64, HostDefinition)]) -> Result<Vec<
     let has_others = !(targets.hosts.is_empty() && targets.ips.is_empty() && targets.groups.is_empty());
     let Selection { mut selected, mut mistakes, .. } = selection;
     if let Some(tags) = &targets.tags {
-        match conditions(tags) {
+        match tags.parse::<TagConditions>() {
             Ok(conditions) => {
                 if !has_others {
                     selected = hosts.iter().map(target).collect();
                 }
                 let by_id: HashMap<u64, &HostDefinition> = hosts.iter().map(|(id, definition)| (*id, definition)).collect();
-                let satisfies = |id: u64| conditions.iter().all(|condition| condition.is_satisfied(by_id[&id]));
+                let satisfies = |id: u64| conditions.are_satisfied_by(by_id[&id]);
                 selected.retain(|target| target.host_id.is_none_or(satisfies));
             }
             Err(mistake) => mistakes.push(format!("targets.tags: {mistake}")),
@@ -148,31 +149,4 @@ fn matcher(text: &str) -> Option<GlobMatcher> {
 fn target((id, definition): &Host) -> Target {
     let HostDefinition { name, ip, ipv6, cloud_id, .. } = definition;
     Target { host_id: Some(*id), name: name.clone(), ip: ip.clone().or_else(|| ipv6.clone()), cloud_id: *cloud_id }
-}
-
-/// A condition on a host's tags.
-struct Condition<'a> {
-    name: &'a str,
-    value: Option<&'a str>,
-    is_negated: bool,
-}
-
-impl Condition<'_> {
-    fn is_satisfied(&self, definition: &HostDefinition) -> bool {
-        let has_tag = definition.tags.get(self.name).is_some_and(|value| self.value.is_none_or(|expected| expected == value));
-        has_tag != self.is_negated
-    }
-}
-
-fn conditions(text: &str) -> Result<Vec<Condition<'_>>, String> {
-    let mut conditions = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (is_negated, rest) = part.strip_prefix('!').map_or((false, part), |rest| (true, rest));
-        let (name, value) = rest.split_once('=').map_or((rest, None), |(name, value)| (name, Some(value.trim())));
-        if name.trim().is_empty() {
-            return Err(format!("`{part}` is not a condition on a tag: use `env=prod`, `canary` or `!canary`, with commas between them"));
-        }
-        conditions.push(Condition { name: name.trim(), value, is_negated });
-    }
-    Ok(conditions)
 }

@@ -14,6 +14,20 @@ pub struct Me {
     pub how: String,
     /// Scopes of the caller: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all).
     pub scopes: Vec<String>,
+    /// Grant to run jobs on hosts. None if there is none. A caller with the scope `admin` needs no grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<JobGrant>,
+}
+
+/// Grant to run jobs, which a caller with the scope `operate` needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobGrant {
+    /// Conditions on the tags of the hosts, or `*` for all hosts.
+    #[cfg_attr(feature = "openapi", schema(example = "env=test,!canary"))]
+    pub on: String,
+    /// Accounts that the scripts may run as. Empty: only the default account of each host, so the job names no account.
+    pub accounts: Vec<String>,
 }
 
 /// An action that was performed or attempted.
@@ -62,6 +76,9 @@ pub struct TokenState {
     pub expires_us: Option<u64>,
     /// Time at which the token was last used, in Unix microseconds, accurate to a minute. None if it was never used.
     pub used_us: Option<u64>,
+    /// Grant to run jobs on hosts, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<JobGrant>,
 }
 
 /// `GET /api/v1/tokens`: all tokens, by name.

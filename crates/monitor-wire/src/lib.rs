@@ -42,7 +42,7 @@ mod webhook;
 mod words;
 mod worker_event;
 
-pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
+pub use access::{AuditEntry, AuditPage, JobGrant, Me, TokenState, Tokens};
 pub use agent_order::{AgentMethod, AgentOrder, NamedPublication};
 pub use alert::{
     Alert, AlertChannel, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertPreview, AlertRule, AlertRules, AlertTrial,

@@ -61,7 +61,7 @@ impl TestServer {
 
     /// Returns a client with a token of this scope.
     pub(crate) fn may(&self, scope: &str) -> Client {
-        let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
+        let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None, jobs: None };
         let token = self.access().create_token(&new).expect("a token");
         Client::new(self.settings().token(Token::new(&token).expect("a token")))
     }

@@ -22,6 +22,7 @@ a token with the scope `operate`.";
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     /// Do not ask for confirmation
     #[arg(long)]

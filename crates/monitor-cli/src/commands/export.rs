@@ -29,6 +29,7 @@ Examples:
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// The run: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     /// File to create, which must not exist [default: stdout]
     #[arg(short, long, value_name = "FILE")]

@@ -29,6 +29,7 @@ const PAGE: usize = 1_000;
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     /// Only this process of the run: its id (16 hex digits)
     process: Option<ProcessId>,

@@ -34,6 +34,7 @@ pub(crate) mod host;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod job;
+mod job_grant;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod mcp;

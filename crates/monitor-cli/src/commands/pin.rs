@@ -39,6 +39,7 @@ pub(crate) struct Unpin {
 #[derive(Debug, clap::Args)]
 struct Which {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     #[command(flatten)]
     connection: Connection,

@@ -20,6 +20,7 @@ Examples:
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// The run: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     /// Form of the summary
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]

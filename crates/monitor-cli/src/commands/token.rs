@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Subcommand;
-use monitor_server::access::{NewToken, Scope, Token};
+use monitor_server::access::{Holder, NewToken, Scope, Token};
 use serde_json::json;
 
 use super::access_folder::{Folder, when};
+use super::job_grant::{GrantArgs, changed_words, words};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::visible;
@@ -17,6 +18,8 @@ Examples:
   monitor token create build-7 --scope ingest  For programs (MONITOR_TOKEN)
   monitor token create local --scope agent     For an agent (MONITOR_TOKEN_FILE)
   monitor token create dashboard --scope read --expires 90d
+  monitor token create deploy --scope operate --jobs-on env=test --accounts app
+  monitor token grant deploy --jobs-on env=test,!canary
   monitor token list
   monitor token revoke build-7
 
@@ -44,6 +47,8 @@ enum Command {
         #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
         expires: Option<Duration>,
         #[command(flatten)]
+        grant: GrantArgs,
+        #[command(flatten)]
         folder: Folder,
     },
     /// List all tokens with their scopes and last use
@@ -51,6 +56,18 @@ enum Command {
         /// Print JSON instead of text
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Replace or remove the grant of a token to run jobs on hosts
+    Grant {
+        /// Name of the token
+        name: String,
+        #[command(flatten)]
+        grant: GrantArgs,
+        /// Remove the grant
+        #[arg(long, required_unless_present = "jobs_on", conflicts_with = "jobs_on")]
+        none: bool,
         #[command(flatten)]
         folder: Folder,
     },
@@ -65,11 +82,11 @@ enum Command {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
-        Command::Create { name, scopes, expires, folder } => {
+        Command::Create { name, scopes, expires, grant, folder } => {
             let access = folder.open()?;
-            let new = NewToken { name, scopes: scopes.into_iter().collect(), lifetime: expires };
+            let new = NewToken { name, scopes: scopes.into_iter().collect(), lifetime: expires, jobs: grant.into_grant() };
             let token = access.create_token(&new)?;
-            folder.record(&access, &format!("token create {} --scope {}", new.name, new.scopes));
+            folder.record(&access, &format!("token create {} --scope {}{}", new.name, new.scopes, words(new.jobs.as_ref())));
             let mut out = anstream::stdout().lock();
             writeln!(out, "{token}")?;
             Ok(out.flush()?)
@@ -80,13 +97,24 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 return print_json(&tokens.iter().map(as_json).collect());
             }
             let mut out = anstream::stdout().lock();
-            for Token { id, name, scopes, created_us, expires_us, used_us } in &tokens {
+            for Token { id, name, scopes, created_us, expires_us, used_us, jobs } in &tokens {
                 let (created, used) = (when(Some(*created_us)), when(*used_us));
                 let (name, scopes) = (visible(name), scopes.to_string());
                 let ends = if expires_us.is_some_and(|at| at <= crate::text::now_us()) { "ended" } else { "until" };
-                writeln!(out, "{name:<24}{scopes:<16}{id:<14}made {created}  used {used}  {ends} {}", when(*expires_us))?;
+                writeln!(
+                    out,
+                    "{name:<24}{scopes:<16}{id:<14}made {created}  used {used}  {ends} {}{}",
+                    when(*expires_us),
+                    words(jobs.as_ref())
+                )?;
             }
             Ok(out.flush()?)
+        }
+        Command::Grant { name, grant, none: _, folder } => {
+            let (access, grant) = (folder.open()?, grant.into_grant());
+            access.set_job_grant(Holder::Token, &name, grant.as_ref())?;
+            folder.record(&access, &format!("token grant {name}{}", changed_words(grant.as_ref())));
+            Ok(())
         }
         Command::Revoke { name, folder } => {
             let access = folder.open()?;
@@ -98,6 +126,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn as_json(token: &Token) -> serde_json::Value {
-    let Token { id, name, scopes, created_us, expires_us, used_us } = token;
-    json!({"id": id, "name": name, "scopes": scopes.words(), "created_us": created_us, "expires_us": expires_us, "used_us": used_us})
+    let Token { id, name, scopes, created_us, expires_us, used_us, jobs } = token;
+    json!({"id": id, "name": name, "scopes": scopes.words(), "created_us": created_us, "expires_us": expires_us, "used_us": used_us, "jobs": jobs})
 }

@@ -29,6 +29,7 @@ const PAGE: usize = 100_000;
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
 pub(crate) struct Args {
     /// Number of the run, such as 2106 in `name <batch001:2106>`, or its id (32 hex digits)
+    #[arg(value_name = "RUN")]
     root: String,
     /// Show a line for each process; by default, similar siblings that succeeded share one
     #[arg(long)]

@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Write as _};
 
 use anyhow::Context;
 use clap::Subcommand;
-use monitor_server::access::Role;
+use monitor_server::access::{Holder, Role};
 use serde_json::json;
 
 use super::access_folder::{Folder, when};
+use super::job_grant::{GrantArgs, changed_words, words};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::visible;
@@ -16,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor user add ada --role admin         Ask for the password
   monitor user password ada < password.txt  Read the password from a file
+  monitor user grant ada --jobs-on env=test --accounts app
   monitor user list
   monitor user remove ada
 
@@ -59,6 +61,18 @@ enum Command {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Replace or remove the grant of a user to run jobs on hosts
+    Grant {
+        /// Login name of the user
+        name: String,
+        #[command(flatten)]
+        grant: GrantArgs,
+        /// Remove the grant
+        #[arg(long, required_unless_present = "jobs_on", conflicts_with = "jobs_on")]
+        none: bool,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Change a user's password and end their sessions
     Password {
         /// Login name of the user
@@ -79,14 +93,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::List { json, folder } => {
             let users = folder.open()?.users()?;
             if json {
-                let as_json = |user: &monitor_server::access::User| json!({"name": user.name, "role": user.role.as_str(), "created_us": user.created_us, "issuer": user.issuer});
+                let as_json = |user: &monitor_server::access::User| json!({"name": user.name, "role": user.role.as_str(), "created_us": user.created_us, "issuer": user.issuer, "jobs": user.jobs});
                 return print_json(&users.iter().map(as_json).collect());
             }
             let mut out = anstream::stdout().lock();
             for user in &users {
                 let name = visible(&user.name);
                 let by = user.issuer.as_deref().map(|issuer| format!("  by {}", visible(issuer))).unwrap_or_default();
-                writeln!(out, "{name:<24}{:<10}added {}{by}", user.role.as_str(), when(Some(user.created_us)))?;
+                writeln!(
+                    out,
+                    "{name:<24}{:<10}added {}{by}{}",
+                    user.role.as_str(),
+                    when(Some(user.created_us)),
+                    words(user.jobs.as_ref())
+                )?;
             }
             Ok(out.flush()?)
         }
@@ -94,6 +114,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             let access = folder.open()?;
             access.remove_user(&name)?;
             folder.record(&access, &format!("user remove {name}"));
+            Ok(())
+        }
+        Command::Grant { name, grant, none: _, folder } => {
+            let (access, grant) = (folder.open()?, grant.into_grant());
+            access.set_job_grant(Holder::User, &name, grant.as_ref())?;
+            folder.record(&access, &format!("user grant {name}{}", changed_words(grant.as_ref())));
             Ok(())
         }
         Command::Password { name, folder } => {

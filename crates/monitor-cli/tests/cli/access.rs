@@ -49,6 +49,61 @@ fn tokens_are_created_listed_and_revoked_while_a_server_runs() {
 }
 
 #[test]
+fn grants_for_jobs_are_given_shown_changed_and_removed() {
+    let server = TestServer::start();
+    let (code, token, _) =
+        run(&server, &["token", "create", "deploy", "--scope", "operate", "--jobs-on", "env=test,!canary", "--accounts", "app,www"], "");
+    assert_eq!(code, 0);
+    assert_eq!(run(&server, &["user", "add", "ada", "--role", "operator"], "correct horse\n").0, 0);
+    assert_eq!(run(&server, &["user", "grant", "ada", "--jobs-on", "*"], "").0, 0);
+    let listed = |of: &str| run(&server, &[of, "list"], "").1;
+    let json = |of: &str, name: &str| {
+        let list: Value = serde_json::from_str(&run(&server, &[of, "list", "--json"], "").1).unwrap();
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()["jobs"].clone()
+    };
+    assert!(listed("token").contains("--jobs-on env=test,!canary --accounts app,www"), "{}", listed("token"));
+    assert!(listed("user").contains("--jobs-on *"), "{}", listed("user"));
+    assert_eq!(json("token", "deploy"), serde_json::json!({"on": "env=test,!canary", "accounts": ["app", "www"]}));
+    // The grant is used: without hosts of this kind, the job is refused.
+    let script = server.data.path().join("check.sh");
+    std::fs::write(&script, "#!/bin/sh\ntrue\n").unwrap();
+    let started = |token: &str| {
+        let args = ["job", "run", "--server", &server.url, "--host", "web-1", "--account", "app", script.to_str().unwrap()];
+        let output = monitor(&args).env("MONITOR_TOKEN", token).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, message) = started(token.trim());
+    assert!(code == 1 && message.contains("deploy may run jobs on hosts with the tags `env=test,!canary` only"), "{message}");
+    for (args, expected) in [
+        (&["token", "create", "boss", "--scope", "admin", "--jobs-on", "env"][..], (1, "needs no grant")),
+        (&["token", "create", "reader", "--scope", "read", "--jobs-on", "env"], (1, "without the scope `operate`")),
+        (&["token", "grant", "deploy", "--jobs-on", "!canary"], (1, "a new host without tags satisfies these conditions")),
+        (&["token", "grant", "deploy", "--jobs-on", ","], (1, "not a condition on a tag")),
+        (&["token", "grant", "nobody", "--none"], (1, "`monitor token list`")),
+        (&["user", "grant", "ada"], (2, "--none")),
+        (&["user", "grant", "ada", "--accounts", "app"], (2, "--jobs-on")),
+        (&["user", "grant", "ada", "--jobs-on", "env", "--none"], (2, "--none")),
+    ] {
+        let (code, _, message) = run(&server, args, "");
+        assert!(code == expected.0 && message.contains(expected.1), "{args:?}: {code} {message}");
+    }
+    assert!(!listed("token").contains("boss") && !listed("token").contains("reader"), "{}", listed("token"));
+    assert_eq!(run(&server, &["token", "grant", "deploy", "--none"], "").0, 0);
+    assert_eq!(json("token", "deploy"), Value::Null);
+    let (code, message) = started(token.trim());
+    assert!(code == 1 && message.contains("monitor token grant"), "{message}");
+    let audit = monitor(&["audit", "--server", &server.url]).env("MONITOR_DATA", server.data.path()).output().unwrap();
+    let audit = String::from_utf8(audit.stdout).unwrap();
+    for deed in [
+        "token create deploy --scope operate --jobs-on env=test,!canary --accounts app,www",
+        "user grant ada --jobs-on *",
+        "token grant deploy --none",
+    ] {
+        assert!(audit.contains(deed), "{deed}: {audit}");
+    }
+}
+
+#[test]
 fn a_stream_ends_when_another_process_revokes_its_token_or_removes_its_user() {
     let server = TestServer::start();
     let address = server.url.strip_prefix("http://").unwrap();

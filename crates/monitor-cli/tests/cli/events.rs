@@ -97,7 +97,7 @@ fn errors_are_reported_with_their_exit_codes() {
         (&[&["events"][..], &away[..]].concat()[..], 3, "was not reached"),
         (&["events", "--worker", "1"], 2, "`worker`"),
         (&["events", "--types", "task-["], 2, "`types`"),
-        (&["events", "--root", "99"], 4, "no root 99"),
+        (&["events", "--root", "99"], 4, "no run 99"),
         (&["events", "--camera", "polaroid:x"], 2, "file, sqlite, webhook, command, mail"),
         (&["events", "--camera", "mail:ops@example.com"], 1, "MONITOR_SMTP_URL"),
         (&["events", "--maxrate", "often"], 2, "30/m"),

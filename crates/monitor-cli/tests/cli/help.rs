@@ -64,7 +64,7 @@ fn an_invalid_command_line_ends_with_exit_code_2_and_a_reason() {
         (&["roots", "--nope"], "--nope"),
         (&["roots", "--limit", "0"], "1..=1000"),
         (&["roots", "--server", "localhost:60010"], "http://127.0.0.1:60010"),
-        (&["tree"], "<ROOT>"),
+        (&["tree"], "<RUN>"),
         (&["logs", "1", "--level", "loud"], "error, warn, info"),
         (&["logs", "1", "xyz"], "PROCESS"),
         (&["server", "--logs-kept", "0"], "from 1 on"),

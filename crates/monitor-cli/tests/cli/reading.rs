@@ -201,7 +201,7 @@ fn the_status_is_a_glance() {
 #[test]
 fn a_missing_run_ends_with_exit_code_4_and_an_invalid_id_with_2() {
     let server = TestServer::start();
-    for (root, code, words) in [("9", 4, "no root 9"), (ROOT, 4, "no root"), ("x/../..", 2, "is no root"), ("?x", 2, "is no root")] {
+    for (root, code, words) in [("9", 4, "no run 9"), (ROOT, 4, "no run"), ("x/../..", 2, "is not a run"), ("?x", 2, "is not a run")] {
         let output = monitor(&["tree", root, "--server", &server.url]).assert().code(code).get_output().stderr.clone();
         let message = String::from_utf8(output).unwrap();
         assert!(message.contains(words), "{root}: {message}");

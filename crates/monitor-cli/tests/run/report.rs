@@ -273,7 +273,7 @@ fn options_of_html_reports_are_refused_for_other_formats() {
         (&["--format", "html", "--redact", "a", "--redact", "[a"], 2, "'[a' for '--redact <GLOB>': \"[a\" is not a pattern"),
         (&["--format", "html", "--redact", ""], 2, "'--redact <GLOB>': the pattern is empty"),
         (&[&["--format", "html"][..], &["--redact=a"; 101]].concat(), 2, "--redact: 101 patterns: give at most 100"),
-        (&["--format", "html", "--compare", "77"], 4, "no root 77"),
+        (&["--format", "html", "--compare", "77"], 4, "no run 77"),
         (&["--format", "html", "--report-bytes", "100"], 1, "--report-bytes"),
         (&["--format", "html", "--report-bytes", "x"], 2, "500M"),
     ] {

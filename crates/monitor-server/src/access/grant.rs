@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn changes_make_stale(access: &Access, other: &Access) {
-        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Read].into_iter().collect(), lifetime: None };
+        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Read].into_iter().collect(), lifetime: None, jobs: None };
         let token = Credential::Token(access.create_token(&new).unwrap().into());
         access.add_user("ada", Role::Operator, "correct horse").unwrap();
         let session = Credential::Session(access.begin_session("ada", Duration::from_hours(1)).unwrap().into());

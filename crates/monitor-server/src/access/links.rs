@@ -28,7 +28,7 @@ impl Access {
         let Some(role) = self.records.take_link(&hash(secret), BROWSER, self.clock.wall_us())? else { return Ok(None) };
         let name = format!("{BROWSER}{}", random(4)?);
         let scopes = [role.scope()].into_iter().collect();
-        let token = self.put_token(&NewToken { name: name.clone(), scopes, lifetime: Some(lifetime) })?;
+        let token = self.put_token(&NewToken { name: name.clone(), scopes, lifetime: Some(lifetime), jobs: None })?;
         Ok(Some((name, token)))
     }
 
@@ -70,7 +70,7 @@ mod tests {
         assert!(principal.how == How::Session && principal.scopes.has(Scope::Operate) && !principal.scopes.has(Scope::Admin));
         assert_eq!(principal.name, Some(name.clone()));
         assert!(!access.has_any().unwrap(), "who has the folder is nobody from outside");
-        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None };
+        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None, jobs: None };
         let other = access.create_token(&new).unwrap();
         assert_eq!(access.by_session(&other).unwrap(), None, "no other token is a cookie");
         assert!(matches!(access.create_token(&NewToken { name, ..new }), Err(AccessError::Reserved { .. })));

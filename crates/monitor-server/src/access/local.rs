@@ -53,7 +53,7 @@ impl Access {
             {
                 return Err(error);
             }
-            self.put_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
+            self.put_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None, jobs: None })?
         };
         let path = self.folder.join(FILE);
         let text = format!("{url}\n{token}\n");

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use monitor_wire::AuditEntry;
+use monitor_wire::{AuditEntry, JobGrant};
 
 use super::records::{Hash, Records};
-use super::{AccessError, Identity, Role, Token, User};
+use super::{AccessError, Holder, Identity, Role, Token, User};
 
 /// Records that are not persistent. A clone is another connection to the same records.
 #[derive(Clone, Default)]
@@ -97,7 +97,7 @@ impl Records for MemoryRecords {
         let key = (identity.issuer.clone(), identity.subject.clone());
         let free = if rows.users.contains_key(&names[0]) { &names[1] } else { &names[0] };
         let name = rows.identities.entry(key).or_insert_with(|| free.clone()).clone();
-        let new = User { name: name.clone(), role, created_us: now_us, issuer: Some(identity.issuer.clone()) };
+        let new = User { name: name.clone(), role, created_us: now_us, issuer: Some(identity.issuer.clone()), jobs: None };
         rows.users.entry(name.clone()).or_insert((new, String::new())).0.role = role;
         Ok(name)
     }
@@ -112,6 +112,15 @@ impl Records for MemoryRecords {
         rows.identities.retain(|_, user| user != name);
         rows.sessions.retain(|_, (user, _)| user != name);
         Ok(rows.users.remove(name).is_some())
+    }
+
+    fn set_job_grant(&self, holder: Holder, name: &str, grant: Option<&JobGrant>) -> Result<bool, AccessError> {
+        let mut rows = self.write();
+        let jobs = match holder {
+            Holder::Token => rows.tokens.get_mut(name).map(|(token, _)| &mut token.jobs),
+            Holder::User => rows.users.get_mut(name).map(|(user, _)| &mut user.jobs),
+        };
+        Ok(jobs.map(|jobs| *jobs = grant.cloned()).is_some())
     }
 
     fn add_session(&self, hash: &Hash, user: &str, expires_us: u64, now_us: u64) -> Result<(), AccessError> {

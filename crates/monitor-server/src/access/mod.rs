@@ -1,10 +1,12 @@
 //! Authentication and authorization: tokens, users, sessions and the audit log. The data is stored behind the trait `Records`, in
 //! `access.db` of the data folder, which the command line opens next to a running server. Every request reads it, so a revoked token is
-//! refused at once. Requests that are still being answered are checked again after each change (`grant`).
+//! refused at once. Requests that are still being answered are checked again after each change (`grant`). Jobs on hosts need a grant in
+//! addition (`job_grant`).
 
 mod audit;
 mod grant;
 mod identities;
+mod job_grant;
 mod links;
 mod local;
 #[cfg(test)]
@@ -26,6 +28,8 @@ use monitor_store::StoreError;
 pub use self::audit::Deed;
 pub(crate) use self::grant::{Credential, Grant};
 pub(crate) use self::identities::Identity;
+pub use self::job_grant::Holder;
+pub(crate) use self::job_grant::{ALL_HOSTS, JobRights};
 pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
@@ -127,6 +131,12 @@ pub enum AccessError {
         name: String,
         /// Issuer of the user's provider.
         issuer: String,
+    },
+    /// The grant to run jobs has a mistake, or its holder can't have one.
+    #[error("{detail}")]
+    Grant {
+        /// Mistake and remedy.
+        detail: String,
     },
     /// The password is too short or too long.
     #[error("a password has from {} to {} characters", users::PASSWORD.start(), users::PASSWORD.end())]

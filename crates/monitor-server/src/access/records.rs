@@ -1,9 +1,9 @@
 //! Storage interface for tokens, users, sessions and the audit log. Of secrets, only hashes are stored. The rights are evaluated by the
 //! callers.
 
-use monitor_wire::AuditEntry;
+use monitor_wire::{AuditEntry, JobGrant};
 
-use super::{AccessError, Identity, Role, Token, User};
+use super::{AccessError, Holder, Identity, Role, Token, User};
 
 /// Hash of a random secret.
 pub(super) type Hash = [u8; 32];
@@ -48,6 +48,9 @@ pub(super) trait Records: Send + Sync {
 
     /// Removes a user with all sessions. Returns false if the user does not exist.
     fn remove_user(&self, name: &str) -> Result<bool, AccessError>;
+
+    /// Sets or removes the grant of the token or user with this name. Returns false if there is none.
+    fn set_job_grant(&self, holder: Holder, name: &str, grant: Option<&JobGrant>) -> Result<bool, AccessError>;
 
     /// Adds a session of a user, and removes expired sessions.
     fn add_session(&self, hash: &Hash, user: &str, expires_us: u64, now_us: u64) -> Result<(), AccessError>;

@@ -4,18 +4,19 @@ use std::path::Path;
 
 use monitor_store::StoreError;
 use monitor_store_sqlite::{Schema, SubjectFile};
-use monitor_wire::AuditEntry;
+use monitor_wire::{AuditEntry, JobGrant};
 use rusqlite::{OptionalExtension, Row, params};
+use serde_json::json;
 
 use super::records::{Hash, Records};
-use super::{AccessError, Identity, Role, Token, User};
+use super::{AccessError, Holder, Identity, Role, Token, User};
 
 /// The schema of users, tokens and the audit, in `access.db`.
 pub(crate) const SCHEMA: Schema = Schema {
     // `PMac`.
     application_id: 0x504d_6163,
     first: 5,
-    steps: &[include_str!("schema.sql")],
+    steps: &[include_str!("schema.sql"), include_str!("job-grants.sql")],
 };
 
 /// Records in a file, which the command line opens next to a running server.
@@ -39,20 +40,21 @@ impl Records for SqliteRecords {
     }
 
     fn add_token(&self, token: &Token, hash: &Hash) -> Result<bool, AccessError> {
-        let sql = "INSERT INTO token(id, name, hash, scopes, created, expires) VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
+        let sql =
+            "INSERT INTO token(id, name, hash, scopes, created, expires, jobs) VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
         let (created, expires) = (token.created_us as i64, token.expires_us.map(|expires| expires as i64));
-        let row = params![token.id, token.name, hash, token.scopes.to_string(), created, expires];
+        let row = params![token.id, token.name, hash, token.scopes.to_string(), created, expires, grant_text(token.jobs.as_ref())];
         Ok(self.0.write(|to| to.execute(sql, row))? > 0)
     }
 
     fn tokens(&self) -> Result<Vec<Token>, AccessError> {
-        let sql = "SELECT id, name, scopes, created, expires, used FROM token ORDER BY name";
+        let sql = "SELECT id, name, scopes, created, expires, used, jobs FROM token ORDER BY name";
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_map([], token)?.collect())?)
     }
 
     fn token(&self, id: &str) -> Result<Option<(Token, Hash)>, AccessError> {
-        let sql = "SELECT id, name, scopes, created, expires, used, hash FROM token WHERE id = ?";
-        Ok(self.0.read(|from| from.prepare_cached(sql)?.query_row([id], |row| Ok((token(row)?, row.get(6)?))).optional())?)
+        let sql = "SELECT id, name, scopes, created, expires, used, jobs, hash FROM token WHERE id = ?";
+        Ok(self.0.read(|from| from.prepare_cached(sql)?.query_row([id], |row| Ok((token(row)?, row.get(7)?))).optional())?)
     }
 
     fn use_token(&self, id: &str, at_us: u64) -> Result<(), AccessError> {
@@ -71,7 +73,7 @@ impl Records for SqliteRecords {
     }
 
     fn users(&self) -> Result<Vec<User>, AccessError> {
-        let sql = "SELECT name, role, created, issuer FROM user ORDER BY name";
+        let sql = "SELECT name, role, created, issuer, jobs FROM user ORDER BY name";
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_map([], user)?.collect())?)
     }
 
@@ -115,6 +117,14 @@ impl Records for SqliteRecords {
         Ok(self.0.write(|to| to.execute("DELETE FROM user WHERE name = ?", [name]))? > 0)
     }
 
+    fn set_job_grant(&self, holder: Holder, name: &str, grant: Option<&JobGrant>) -> Result<bool, AccessError> {
+        let sql = match holder {
+            Holder::Token => "UPDATE token SET jobs = ?2 WHERE name = ?1",
+            Holder::User => "UPDATE user SET jobs = ?2 WHERE name = ?1",
+        };
+        Ok(self.0.write(|to| to.execute(sql, params![name, grant_text(grant)]))? > 0)
+    }
+
     fn add_session(&self, hash: &Hash, user: &str, expires_us: u64, now_us: u64) -> Result<(), AccessError> {
         let sql = "INSERT INTO session(hash, user, expires) VALUES(?, ?, ?)";
         let added = self.0.write(|to| {
@@ -125,8 +135,8 @@ impl Records for SqliteRecords {
     }
 
     fn session(&self, hash: &Hash, now_us: u64) -> Result<Option<(User, u64)>, AccessError> {
-        let sql = "SELECT name, role, created, issuer, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
-        let read = |row: &Row<'_>| Ok((user(row)?, row.get::<_, i64>(4)? as u64));
+        let sql = "SELECT name, role, created, issuer, jobs, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
+        let read = |row: &Row<'_>| Ok((user(row)?, row.get::<_, i64>(5)? as u64));
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_row(params![hash, now_us as i64], read).optional())?)
     }
 
@@ -192,12 +202,23 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
         created_us: time(3)?.unwrap_or_default(),
         expires_us: time(4)?,
         used_us: time(5)?,
+        jobs: job_grant(row, 6)?,
     })
 }
 
 fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     let role = role(&row.get::<_, String>(1)?);
-    Ok(User { name: row.get(0)?, role, created_us: row.get::<_, i64>(2)? as u64, issuer: row.get(3)? })
+    Ok(User { name: row.get(0)?, role, created_us: row.get::<_, i64>(2)? as u64, issuer: row.get(3)?, jobs: job_grant(row, 4)? })
+}
+
+fn grant_text(grant: Option<&JobGrant>) -> Option<String> {
+    grant.map(|grant| json!(grant).to_string())
+}
+
+/// An unreadable grant permits nothing.
+fn job_grant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<JobGrant>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// An unreadable role is the lowest one.
@@ -214,7 +235,7 @@ mod tests {
     fn nothing_of_a_secret_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let access = Access::open(folder.path()).unwrap();
-        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None };
+        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None, jobs: None };
         let text = access.create_token(&new).unwrap();
         let secret = text.rsplit('_').next().unwrap().as_bytes();
         for entry in std::fs::read_dir(folder.path()).unwrap() {

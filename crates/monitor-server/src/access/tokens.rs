@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use monitor_wire::JobGrant;
+
+use super::job_grant::check_grant;
 use super::secret::{hash, is_same, random};
 use super::{Access, AccessError, How, Principal, Scopes, check_name};
 
@@ -23,6 +26,8 @@ pub struct Token {
     pub expires_us: Option<u64>,
     /// Time of the last use, with a resolution of a minute.
     pub used_us: Option<u64>,
+    /// Grant to run jobs on hosts.
+    pub jobs: Option<JobGrant>,
 }
 
 /// Parameters of a new token.
@@ -34,15 +39,20 @@ pub struct NewToken {
     pub scopes: Scopes,
     /// Lifetime. `None` if the token does not expire.
     pub lifetime: Option<Duration>,
+    /// Grant to run jobs on hosts.
+    pub jobs: Option<JobGrant>,
 }
 
 impl Access {
     /// Creates a token and returns it. Only its hash is stored, so the token can't be read again.
     ///
     /// # Errors
-    /// Returns an error if the name is in use or reserved for the server, or the database fails.
+    /// Returns an error if the name is in use or reserved for the server, the grant has a mistake, or the database fails.
     pub fn create_token(&self, new: &NewToken) -> Result<String, AccessError> {
         check_name(&new.name)?;
+        if let Some(grant) = &new.jobs {
+            check_grant("token", &new.name, new.scopes, grant)?;
+        }
         if new.name.starts_with(super::links::BROWSER) {
             return Err(AccessError::Reserved { name: new.name.clone() });
         }
@@ -59,6 +69,7 @@ impl Access {
             created_us: now,
             expires_us: new.lifetime.map(|lifetime| now.saturating_add(lifetime.as_micros() as u64)),
             used_us: None,
+            jobs: new.jobs.clone(),
         };
         if !self.records.add_token(&token, &hash(&secret))? {
             return Err(AccessError::Exists { what: "token", name: new.name.clone() });
@@ -115,7 +126,7 @@ mod tests {
     use super::*;
 
     fn new(name: &str, scope: Scope) -> NewToken {
-        NewToken { name: name.to_owned(), scopes: [scope].into_iter().collect(), lifetime: None }
+        NewToken { name: name.to_owned(), scopes: [scope].into_iter().collect(), lifetime: None, jobs: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use monitor_wire::JobGrant;
 
 use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
@@ -26,6 +27,8 @@ pub struct User {
     pub created_us: u64,
     /// OpenID Connect issuer for the login. `None` for users with a password.
     pub issuer: Option<String>,
+    /// Grant to run jobs on hosts.
+    pub jobs: Option<JobGrant>,
 }
 
 impl Access {
@@ -36,7 +39,7 @@ impl Access {
     pub fn add_user(&self, name: &str, role: Role, password: &str) -> Result<(), AccessError> {
         check_name(name)?;
         let password = hash(password)?;
-        let user = User { name: name.to_owned(), role, created_us: self.clock.wall_us(), issuer: None };
+        let user = User { name: name.to_owned(), role, created_us: self.clock.wall_us(), issuer: None, jobs: None };
         let exists = || AccessError::Exists { what: "user", name: name.to_owned() };
         self.records.add_user(&user, &password)?.then_some(()).ok_or_else(exists)
     }

@@ -1,14 +1,13 @@
 //! Bodies of requests: their size, encoding and content are checked before anything is stored.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use monitor_store::packed::{Packed, Refused};
-use monitor_wire::DecodeError;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -55,27 +54,6 @@ impl FromRequest<App> for Wire {
             app.other_wires.warn(token.as_deref(), error);
         }
         decoded
-    }
-}
-
-/// Time between two warnings about senders with another version of the wire format. Such senders repeat their batches.
-const AGAIN: Duration = Duration::from_secs(60);
-
-/// Warnings about senders with another version of the wire format.
-#[derive(Default)]
-pub(super) struct OtherWires {
-    /// Time of the last warning.
-    warned: Mutex<Option<Instant>>,
-}
-
-impl OtherWires {
-    /// Logs a refused batch of another version, at most one each minute.
-    fn warn(&self, token: Option<&str>, error: &DecodeError) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|warned| warned.elapsed() >= AGAIN) {
-            *warned = Some(Instant::now());
-            tracing::warn!(%error, ?token, "a program or agent uses another wire version: upgrade the older side; the sender keeps its data until then");
-        }
     }
 }
 

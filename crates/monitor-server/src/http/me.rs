@@ -22,10 +22,17 @@ use crate::access::{Access, Principal, Token};
         (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_me(Extension(principal): Extension<Option<Principal>>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Me> {
+pub(super) async fn get_me(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<Me> {
     let detail = "nobody is logged in here: log in at /login, or send `Authorization: Bearer TOKEN`";
     let principal = principal.ok_or_else(|| ApiError::Unauthorized { detail: detail.to_owned() })?;
+    let caller = principal.clone();
+    let jobs = app.ask_access(move |access| access.job_grant(&caller)).await?;
     Ok(Json(Me {
+        jobs,
         role: principal.scopes.role().map(|role| role.as_str().to_owned()),
         how: principal.how.as_str().to_owned(),
         scopes: principal.scopes.words().into_iter().map(str::to_owned).collect(),
@@ -78,13 +85,14 @@ pub(super) async fn get_audit(State(app): State<App>, Strict(params): Strict<Aud
 )]
 pub(super) async fn get_tokens(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Tokens> {
     let tokens = app.ask_access(Access::tokens).await?;
-    let state = |Token { id, name, scopes, created_us, expires_us, used_us }| TokenState {
+    let state = |Token { id, name, scopes, created_us, expires_us, used_us, jobs }| TokenState {
         scopes: scopes.words().into_iter().map(str::to_owned).collect(),
         id,
         name,
         created_us,
         expires_us,
         used_us,
+        jobs,
     };
     Ok(Json(Tokens { tokens: tokens.into_iter().map(state).collect() }))
 }

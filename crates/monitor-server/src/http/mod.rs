@@ -30,6 +30,7 @@ mod me;
 mod metrics;
 mod names;
 mod openapi;
+mod other_wires;
 mod otlp;
 mod page;
 mod params;
@@ -114,7 +115,7 @@ pub(crate) struct Shared {
     /// Permits to hash a password, which needs much memory.
     hashing: Arc<Semaphore>,
     bodies: body::Bodies,
-    other_wires: body::OtherWires,
+    other_wires: other_wires::OtherWires,
     /// Permits to subscribe to the event stream.
     subscribers: Arc<Semaphore>,
     pub(crate) otlp: Arc<crate::otlp::Receiver>,
@@ -199,7 +200,7 @@ impl App {
             otlp,
             pings,
             decoding,
-            other_wires: body::OtherWires::default(),
+            other_wires: other_wires::OtherWires::default(),
             asking,
             changing: TaskTracker::new(),
             copying,
@@ -402,7 +403,7 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(change(Scope::Admin, "add or change hosts"), routes!(hosts::put_hosts))
         .add(change(Scope::Admin, "remove a host"), routes!(hosts::delete_host))
         .add(READ, routes!(jobs::list::get_jobs))
-        .add(change(Scope::Admin, "start a job"), routes!(jobs::change::post_job))
+        .add(change(Scope::Operate, "start a job"), routes!(jobs::change::post_job))
         // The public keys are no secret, and an agent needs them before it has a token.
         .add(PUBLIC, routes!(jobs::key::get_key))
         .add(change(Scope::Admin, "replace the key of jobs"), routes!(jobs::key::post_key))
@@ -411,7 +412,7 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(READ, routes!(jobs::output::get_output))
         .add(READ, routes!(jobs::result::get_result))
         .add(READ, routes!(jobs::list::get_wait))
-        .add(change(Scope::Admin, "operate a job"), routes!(jobs::change::post_operate))
+        .add(change(Scope::Operate, "operate a job"), routes!(jobs::change::post_operate))
         .add(AGENT, routes!(jobs::agents::get_job_orders))
         .add(AGENT, routes!(jobs::agents::post_reports))
         .add(AGENT, routes!(jobs::agents::post_output))

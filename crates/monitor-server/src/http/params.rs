@@ -191,7 +191,7 @@ impl FromStr for RootName {
         let number = text.parse().ok().filter(|number| is_number && i64::try_from(*number).is_ok());
         number.map(|number| Self(RootKey::Number(number))).ok_or_else(|| {
             let found: String = text.chars().take(40).collect();
-            format!("{found:?} is no root: give its id (32 lower-case hex digits, not all zero) or its number")
+            format!("{found:?} is not a run: give its id (32 lower-case hex digits, not all zero) or its number")
         })
     }
 }
@@ -358,8 +358,8 @@ mod tests {
             ("q=%FF", "q", "not UTF-8"),
             ("%FF=1", "%FF", "not UTF-8"),
             ("root=abc", "root", "its id (32 lower-case hex digits, not all zero) or its number"),
-            ("root=00000000000000000000000000000000000000000000001x", "root", "is no root"),
-            ("root=99999999999999999999", "root", "is no root"),
+            ("root=00000000000000000000000000000000000000000000001x", "root", "is not a run"),
+            ("root=99999999999999999999", "root", "is not a run"),
         ] {
             let Err(ApiError::Parameter { name: found, detail }) = read_query::<Sample>(query) else { panic!("{query} was taken") };
             assert_eq!(found, name, "{query}");

@@ -25,14 +25,14 @@ pub(super) enum ApiError {
         detail: String,
     },
     /// The run does not exist.
-    #[error("there is no root {root}: `GET /api/v1/roots` lists those that there are")]
+    #[error("there is no run {root}: `monitor list` and `GET /api/v1/roots` list those that there are")]
     NoRoot {
         /// Id or number from the request.
         root: String,
     },
     /// The run was deleted.
     #[error(
-        "root {root} is no longer kept: a rule of retention dropped it, or it was deleted; what became of its processes is still \
+        "the run {root} is no longer kept: a rule of retention dropped it, or it was deleted; what became of its processes is still \
          counted in `GET /api/v1/stats`"
     )]
     Gone {

@@ -143,7 +143,7 @@ fn callers(access: &Access) -> Vec<Caller> {
         ("agent", &[Scope::Ingest, Scope::Agent]),
         ("admin", &[Scope::Ingest, Scope::Agent, Scope::Read, Scope::Operate, Scope::Admin]),
     ] {
-        let new = NewToken { name: name.to_owned(), scopes: name.parse::<Scopes>().unwrap(), lifetime: None };
+        let new = NewToken { name: name.to_owned(), scopes: name.parse::<Scopes>().unwrap(), lifetime: None, jobs: None };
         callers.push(Caller { name, scopes, by: By::Token(access.create_token(&new).unwrap()) });
     }
     for (name, role, scopes) in [

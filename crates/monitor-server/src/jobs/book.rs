@@ -197,4 +197,14 @@ impl Book {
         let repeat = agent.messages.values().filter_map(|(_, sent)| *sent).min().map(|sent| sent + pause);
         Mail { messages, repeat, changed: agent.changed.subscribe() }
     }
+
+    /// Notes that messages were not sent after all. The next request of the agent gets them.
+    pub(super) fn put_back(&mut self, agent: &str, keys: &[JobRunKey]) {
+        let Some(agent) = self.agents.get_mut(agent) else { return };
+        for key in keys {
+            if let Some((_, sent)) = agent.messages.get_mut(key) {
+                *sent = None;
+            }
+        }
+    }
 }

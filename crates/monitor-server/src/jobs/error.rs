@@ -16,6 +16,9 @@ pub(crate) enum JobError {
     /// The operation isn't possible in the current state of the job.
     #[error("{0}")]
     Refused(String),
+    /// The caller's grant does not cover the job.
+    #[error("{0}")]
+    NotAllowed(String),
     /// An agent reports for a host that isn't its own.
     #[error("{0}")]
     OtherHost(String),

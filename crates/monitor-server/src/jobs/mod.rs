@@ -3,6 +3,7 @@
 //! Every change is stored before anything follows from it. Orders to agents are kept in memory only, because [`monitor_jobs::plan`] repeats them
 //! until the agent has reported.
 
+mod allowed;
 mod book;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, Job
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::allowed::JobCaller;
 use self::book::Book;
 pub(crate) use self::error::JobError;
 use self::output::Outputs;
@@ -35,8 +37,8 @@ use crate::ingest::Ingest;
 
 /// Time in microseconds within which requests with the same id start one job: a day.
 const REQUEST_US: u64 = 86_400_000_000;
-/// Maximum number of questions to the store at the same time. The answers can be large.
-const MOST_ASKED: usize = 8;
+/// Maximum number of pages that are read from the store at the same time. Each can need the memory of many scripts.
+const MOST_READ: usize = 4;
 /// Maximum number of hosts.
 pub(crate) const MOST_HOSTS: usize = 100_000;
 /// Maximum number of hosts in all steps of a job. The states of all are in memory at once.
@@ -45,8 +47,8 @@ const MOST_RUNS: usize = 500_000;
 /// Hosts and jobs of a server.
 pub(crate) struct Jobs {
     store: Arc<dyn JobStore>,
-    /// Permits to query or change the store.
-    asking: Arc<Semaphore>,
+    /// Permits to read a page from the store.
+    reading: Arc<Semaphore>,
     /// The store of trees, which knows the agents that have connected.
     trees: Arc<dyn Store>,
     ingest: Arc<Ingest>,
@@ -102,7 +104,7 @@ impl Jobs {
         let Opened { jobs, recorder, keys, trees, settings } = opened;
         Self {
             store: jobs,
-            asking: Arc::new(Semaphore::new(MOST_ASKED)),
+            reading: Arc::new(Semaphore::new(MOST_READ)),
             trees,
             ingest,
             recorder: Arc::new(recorder),
@@ -123,12 +125,21 @@ impl Jobs {
         &self,
         ask: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, JobError> {
-        let (jobs, turn) = (self.store.clone(), self.asking.clone().acquire_owned().await);
-        let asked = move || {
+        let jobs = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&*jobs)).await??)
+    }
+
+    /// Reads a page from the store, when few others do. Must not be called with the lock of the book: agents would wait for readers.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, JobError> {
+        let turn = self.reading.clone().acquire_owned().await;
+        self.ask(move |jobs| {
             let _turn = turn;
-            ask(&*jobs)
-        };
-        Ok(tokio::task::spawn_blocking(asked).await??)
+            read(jobs)
+        })
+        .await
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -176,15 +187,15 @@ impl Jobs {
         Ok(is_removed)
     }
 
-    /// Checks a request and selects its hosts. The request gets its defaults.
-    async fn select(&self, request: &mut JobRequest) -> Result<Vec<Target>, JobError> {
+    /// Checks a request and the rights of its caller, and selects its hosts. The request gets its defaults.
+    async fn select(&self, request: &mut JobRequest, caller: &JobCaller) -> Result<Vec<Target>, JobError> {
         let mut mistakes = monitor_jobs::check(request).err().unwrap_or_default();
         if request.callback_url.is_some() {
             mistakes
                 .push("callback_url: this server sends no callbacks: leave it out, and wait with GET /api/v1/jobs/{id}/wait".to_owned());
         }
         let rows = self.ask(JobStore::hosts).await?;
-        let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
+        let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
         match monitor_jobs::select(&request.targets, &hosts) {
             Ok(targets) if mistakes.is_empty() => {
                 let (hosts, steps) = (targets.len(), request.steps.len());
@@ -192,6 +203,7 @@ impl Jobs {
                     let why = format!("steps: {steps} steps on {hosts} hosts are too many: hosts times steps may be {MOST_RUNS}");
                     return Err(JobError::Request(vec![why]));
                 }
+                allowed::allow(caller, request.account.as_deref(), &targets, &rows)?;
                 Ok(targets)
             }
             Ok(_) => Err(JobError::Request(mistakes)),
@@ -199,9 +211,9 @@ impl Jobs {
         }
     }
 
-    /// Returns what a request would do.
-    pub(crate) async fn preview(&self, mut request: JobRequest) -> Result<JobPreview, JobError> {
-        let targets = self.select(&mut request).await?;
+    /// Returns a preview of a request: the hosts that can run it, and the reasons why others can't.
+    pub(crate) async fn preview(&self, mut request: JobRequest, caller: &JobCaller) -> Result<JobPreview, JobError> {
+        let targets = self.select(&mut request, caller).await?;
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let contacts = book.contacts(&targets, self.started_us);
@@ -209,16 +221,17 @@ impl Jobs {
     }
 
     /// Starts a job, or returns the one that an earlier request with the same id has started.
-    pub(crate) async fn start(&self, mut request: JobRequest, by: String) -> Result<JobStarted, JobError> {
+    pub(crate) async fn start(&self, mut request: JobRequest, caller: JobCaller) -> Result<JobStarted, JobError> {
         let created_us = self.clock.wall_us();
         // Hosts may have been removed since, so the targets are not selected again.
         if let Some(id) = request.request_id.clone()
             && let Some(job) = self.ask(move |jobs| jobs.job_of_request(&id, created_us.saturating_sub(REQUEST_US))).await?
         {
+            self.allow_existing(&caller, &job).await?;
             return Ok(started(&job, false));
         }
-        let targets = self.select(&mut request).await?;
-        let new = NewJob { request, by, targets, created_us };
+        let targets = self.select(&mut request, &caller).await?;
+        let new = NewJob { request, by: caller.name.clone(), targets, created_us };
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let (job, is_new) = self.ask(move |jobs| jobs.add_job(&new, created_us.saturating_sub(REQUEST_US))).await?;
@@ -226,6 +239,9 @@ impl Jobs {
         if is_new {
             book.open(job);
             self.wake.notify_one();
+        } else {
+            drop(book);
+            self.allow_existing(&caller, &job).await?;
         }
         Ok(started)
     }
@@ -237,13 +253,13 @@ impl Jobs {
 
     /// Returns a page of jobs.
     pub(crate) async fn list(&self, query: JobsQuery) -> Result<Vec<JobRow>, JobError> {
-        self.ask(move |jobs| jobs.jobs(&query)).await
+        self.read(move |jobs| jobs.jobs(&query)).await
     }
 
     /// Returns a page of the hosts of a job, each with its position.
     pub(crate) async fn job_hosts(&self, query: JobHostsQuery) -> Result<Vec<(u64, JobHost)>, JobError> {
         let outputs = self.outputs.clone();
-        self.ask(move |jobs| {
+        self.read(move |jobs| {
             let rows = jobs.job_hosts(&query)?;
             Ok(rows.into_iter().map(|(place, row)| (place, host_shown(&outputs, query.job, row))).collect())
         })
@@ -280,10 +296,11 @@ impl Jobs {
     }
 
     /// Carries out an operation of a user.
-    pub(crate) async fn operate(&self, id: u64, operate: JobOperate) -> Result<JobState, JobError> {
+    pub(crate) async fn operate(&self, id: u64, operate: JobOperate, caller: &JobCaller) -> Result<JobState, JobError> {
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let job = self.open(&mut book, id).await?;
+        self.allow_existing(caller, job).await?;
         let changes = monitor_jobs::operate(self.clock.wall_us(), job, &operate).map_err(|refusal| JobError::Refused(refusal.0))?;
         self.change(&mut book, id, changes).await?;
         self.wake.notify_one();

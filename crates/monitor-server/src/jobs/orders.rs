@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_micros(monitor_jobs::HEARTBEAT_US)
 const REPEAT: Duration = Duration::from_secs(5);
 /// Maximum number of messages in an answer.
 const MOST_MESSAGES: usize = 32;
-/// Number of bytes after which an answer gets no further orders. One order has up to about 8 MiB.
+/// Number of bytes of orders from which on an answer gets no further ones. It can have twice as many, because one order has up to 8 MiB.
 const MOST_ORDER_BYTES: usize = 8 << 20;
 
 impl Jobs {
@@ -29,7 +29,9 @@ impl Jobs {
             let (orders, mail) = {
                 let mut book = self.book.lock().await;
                 let mail = book.mail(agent, MOST_MESSAGES, now, REPEAT);
-                (self.signed(&book, agent, &mail.messages), mail)
+                let (orders, left) = self.signed(&book, agent, &mail.messages);
+                book.put_back(agent, &left);
+                (orders, mail)
             };
             if !mail.messages.is_empty() || now >= until {
                 return Ok(orders);
@@ -65,13 +67,13 @@ impl Jobs {
         Ok(())
     }
 
-    fn signed(&self, book: &Book, agent: &str, messages: &[(JobRunKey, Message)]) -> JobOrders {
-        let (mut orders, mut bytes) = (JobOrders::default(), 0);
+    /// Returns the answer with these messages, and the runs whose orders no longer fit.
+    fn signed(&self, book: &Book, agent: &str, messages: &[(JobRunKey, Message)]) -> (JobOrders, Vec<JobRunKey>) {
+        let (mut orders, mut left, mut bytes) = (JobOrders::default(), Vec::new(), 0);
         for (key, message) in messages {
             match message {
                 Message::Stop => orders.stops.push(*key),
-                // The agent gets the rest when the message is repeated.
-                Message::Run if bytes >= MOST_ORDER_BYTES => {}
+                Message::Run if bytes >= MOST_ORDER_BYTES => left.push(*key),
                 Message::Run => {
                     let order = book.job(key.job).and_then(|job| self.order(job, agent, *key));
                     bytes += order.as_ref().map_or(0, |order| order.order.len());
@@ -79,7 +81,7 @@ impl Jobs {
                 }
             }
         }
-        orders
+        (orders, left)
     }
 
     /// Returns the signed order of a run.

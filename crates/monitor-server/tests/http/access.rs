@@ -84,7 +84,7 @@ async fn this_machine_records_and_reads_without_a_token_but_changes_nothing() {
 async fn behind_a_proxy_no_client_counts_as_local() {
     let data = tempfile::tempdir().unwrap();
     let access = monitor_server::access::Access::open(data.path()).unwrap();
-    let new = NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None, jobs: None };
     let token = access.create_token(&new).unwrap();
     let server = TestServer::on(data, |config| config.public_url = Some("https://monitor.example.com".parse().unwrap())).await;
     assert_eq!(status(server.get("/api/v1/roots")).await.0, 401);
@@ -468,7 +468,8 @@ async fn changes_are_audited_with_the_name_of_the_caller() {
 async fn tokens_are_listed_with_scopes_and_expiry_but_without_their_secrets() {
     let server = TestServer::start().await;
     let (admin, ingest) = (server.token("admin"), server.token("ingest"));
-    let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)) };
+    let brief =
+        NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)), jobs: None };
     server.access().create_token(&brief).unwrap();
     server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap();
     // The use of a token is recorded asynchronously.

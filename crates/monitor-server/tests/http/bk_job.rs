@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use monitor_server::access::NewToken;
+use monitor_server::access::{Holder, NewToken};
+use monitor_wire::JobGrant;
 use serde_json::{Value, json};
 
 use crate::jobs::{Agent, ask};
@@ -294,7 +295,7 @@ async fn tokens_are_read_where_clients_send_them_and_user_names_grant_nothing() 
     hosts(&server, [("web-1", "10.0.0.1")]).await;
     let (path, request) = (format!("{OLD}/fast_execute_script/"), script(json!({"host_id_list": [1]})));
     let url = format!("http://{}{path}", server.address);
-    let new = NewToken { name: "log-platform".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "log-platform".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None, jobs: None };
     let token = server.access().create_token(&new).unwrap();
     let mut in_body = request.clone();
     (in_body["bk_app_secret"], in_body["bk_username"]) = (json!(token), json!("li \"the\" admin"));
@@ -324,21 +325,39 @@ async fn tokens_are_read_where_clients_send_them_and_user_names_grant_nothing() 
         (Some("line\u{a0}break"), 401, 1_238_001),
         (None, 401, 1_238_001),
         (Some(server.token("read").as_str()), 200, 9_900_403),
-        (Some(server.token("operate").as_str()), 200, 9_900_403),
     ] {
         for name in ["fast_execute_script/", "operate_job_instance", "operate_step_instance/"] {
             let (found, answer) = call(&server, &format!("{OLD}/{name}"), token, Some(as_admin.clone())).await;
             assert_eq!((found, &answer["code"], &answer["data"]), (status, &json!(code), &Value::Null), "{token:?} {name}: {answer}");
         }
     }
+    let without_grant = call(&server, &path, Some(&server.token("operate")), Some(as_admin.clone())).await.1;
+    assert_eq!(without_grant["code"], 9_900_403, "{without_grant}");
+    let granted = |on: &str| Some(JobGrant { on: on.to_owned(), accounts: vec!["app".to_owned()] });
+    let new = NewToken { name: "deploy".to_owned(), scopes: "operate".parse().unwrap(), lifetime: None, jobs: granted("env") };
+    let deploy = server.access().create_token(&new).unwrap();
+    let (stop, ignore) =
+        (json!({"job_instance_id": 1, "operation_code": 1}), json!({"job_instance_id": 1, "step_instance_id": 1, "operation_code": 3}));
+    let calls = [("fast_execute_script/", &request), ("operate_job_instance", &stop), ("operate_step_instance/", &ignore)];
+    for (name, body) in calls {
+        let (status, answer) = call(&server, &format!("{OLD}/{name}"), Some(&deploy), Some(body.clone())).await;
+        assert_eq!((status, &answer["code"]), (200, &json!(9_900_403)), "{name}: {answer}");
+        assert!(answer["message"].as_str().unwrap().contains("these are others: web-1"), "{answer}");
+    }
     let (status, answer) = told(server.client.post(&url).json(&request).header(HEADER, "{secret}")).await;
     assert!(status == 401 && answer["message"].as_str().unwrap().contains("X-Bkapi-Authorization"), "{answer}");
     assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"].as_array().unwrap().len(), 4, "no other job was started");
 
+    server.access().set_job_grant(Holder::Token, "deploy", granted("*").as_ref()).unwrap();
+    for (name, body) in [calls[0], calls[1]] {
+        let (_, answer) = call(&server, &format!("{OLD}/{name}"), Some(&deploy), Some(body.clone())).await;
+        assert_eq!(answer["code"], 0, "{name}: {answer}");
+    }
+
     let status = format!("{NEW}/get_job_instance_status/");
     let body = || Some(json!({"job_instance_id": 1}));
     assert_eq!(call(&server, &status, None, body()).await.1["code"], 0, "this machine may read");
-    let ingest = NewToken { name: "sender".to_owned(), scopes: "ingest".parse().unwrap(), lifetime: None };
+    let ingest = NewToken { name: "sender".to_owned(), scopes: "ingest".parse().unwrap(), lifetime: None, jobs: None };
     let ingest = server.access().create_token(&ingest).unwrap();
     assert_eq!(call(&server, &status, Some(&ingest), body()).await.1["code"], 9_900_403);
     let forwarded = server.client.post(format!("http://{}{status}", server.address)).header("x-forwarded-for", "192.0.2.7").json(&body());

@@ -46,7 +46,7 @@ async fn only_loopback_addresses_need_no_explicit_permission() {
     let message = refusal(public.clone()).await;
     assert!(message.contains("https://monitor.example.com"), "{message}");
     let access = Access::open(folder.path()).unwrap();
-    let new = NewToken { name: "a".to_owned(), scopes: "ingest".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "a".to_owned(), scopes: "ingest".parse().unwrap(), lifetime: None, jobs: None };
     access.create_token(&new).unwrap();
     drop(Server::bind(public).await.expect("who has a token may come in"));
     let server = TestServer::with(|config| {

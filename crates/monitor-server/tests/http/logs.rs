@@ -77,7 +77,7 @@ async fn lines_are_found_by_level_and_text() {
 async fn invalid_requests_for_logs_are_refused_with_a_reason() {
     let server = server().await;
     for (path, status, words) in [
-        ("/api/v1/roots/2/logs", 404, "no root 2"),
+        ("/api/v1/roots/2/logs", 404, "no run 2"),
         ("/api/v1/roots/1/processes/00000000000000ff/logs", 404, "no process 00000000000000ff"),
         ("/api/v1/roots/1/processes/xyz/logs", 400, "`id` in the path"),
         ("/api/v1/roots/1/logs?level=loud", 400, "`level`: \"loud\""),

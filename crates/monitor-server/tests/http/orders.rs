@@ -65,7 +65,7 @@ async fn send(server: &TestServer, token: &str, request: &Value) -> (u16, Value)
 #[tokio::test]
 async fn commands_to_agents_other_than_ping_are_refused() {
     let server = TestServer::start().await;
-    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None, jobs: None };
     let token = server.access().create_token(&new).unwrap();
     let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
     let pid = "monitor-agent@db-1:4121";
@@ -229,7 +229,7 @@ async fn an_order_waits_longer_for_an_agent_that_is_there_and_is_one_by_its_key(
     let run = json!({"args": ["--again"]});
     let (status, away) = post("batch-tasks/gold/run", "first", &run).await;
     assert_eq!((status, &away["timeout_ms"], &away["done"]), (200, &json!(1_000), &json!(false)), "{away}");
-    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None, jobs: None };
     let token = server.access().create_token(&new).unwrap();
     let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
     // A command that has waited for the agent arrives with its channel, and the same request is the same command.

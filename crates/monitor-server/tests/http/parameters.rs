@@ -110,11 +110,11 @@ async fn missing_resources_return_a_404_with_a_hint() {
     server.send(&tree()).await;
     let (other_root, other_process) = (ROOT.replace('9', "8"), PROCESS.replace('9', "8"));
     for (path, words) in [
-        ("/api/v1/roots/2/tree".to_owned(), "no root 2"),
+        ("/api/v1/roots/2/tree".to_owned(), "no run 2"),
         (format!("/api/v1/roots/{other_root}/tree"), "/api/v1/roots"),
         (format!("/api/v1/roots/{other_root}/processes/{PROCESS}"), "no process"),
         (format!("/api/v1/roots/{ROOT}/processes/{other_process}"), "no process"),
-        (format!("/api/v1/stream?root={other_root}"), "no root"),
+        (format!("/api/v1/stream?root={other_root}"), "no run"),
         (format!("/api/v1/workers/{}", WORKER.replace('5', "6")), "no worker"),
         ("/api/v1/nope".to_owned(), "/api/openapi.json"),
         ("/api".to_owned(), "/api/openapi.json"),

@@ -92,7 +92,7 @@ async fn long_lists_continue_on_the_next_page() {
 async fn missing_pages_are_reported_as_plain_pages() {
     let server = server().await;
     for (path, status, detail) in [
-        ("/tasks/77?plain", 404, "there is no root 77"),
+        ("/tasks/77?plain", 404, "there is no run 77"),
         ("/tasks/about?plain", 404, "there is nothing at /tasks/about"),
         ("/tasks/..%2f%00?plain", 404, "there is nothing at"),
         ("/tasks?plain&cursor=%3Cx%3E", 400, "&lt;x&gt;"),

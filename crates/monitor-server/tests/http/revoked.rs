@@ -87,7 +87,7 @@ async fn the_end_of_a_permission_ends_the_streams_that_use_it() {
     assert_eq!(close_code(&mut socket).await, 1008);
 
     for name in ["brief", "briefer"] {
-        let brief = NewToken { name: name.to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(2)) };
+        let brief = NewToken { name: name.to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(2)), jobs: None };
         let brief = server.access().create_token(&brief).unwrap();
         if name == "brief" {
             Reader::open(stream().bearer_auth(&brief)).await.end().await;

@@ -12,7 +12,7 @@ fn now_us() -> u64 {
 }
 
 fn token(server: &TestServer, name: &str, scope: &str) -> String {
-    let new = NewToken { name: name.to_owned(), scopes: scope.parse().unwrap(), lifetime: None };
+    let new = NewToken { name: name.to_owned(), scopes: scope.parse().unwrap(), lifetime: None, jobs: None };
     server.access().create_token(&new).unwrap()
 }
 

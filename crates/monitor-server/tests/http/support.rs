@@ -81,7 +81,7 @@ impl TestServer {
 
     /// Creates a token.
     pub(crate) fn token(&self, scope: &str) -> String {
-        let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
+        let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None, jobs: None };
         self.access().create_token(&new).expect("a token")
     }
 

@@ -116,5 +116,5 @@ test("what can't be compared says so", async () => {
   const alone = new Tree(`alone ${newId()}`);
   await worker.send(alone.own, alone.end(alone.own, 5));
   await onPage(`${alone.address}?tab=compare`, (page) => hasText(page.locator(".compare .notice"), /^No earlier run of this name succeeded/));
-  await onPage(`${alone.address}?tab=compare&with=999999999`, (page) => hasText(page.locator(".compare .notice .detail"), /there is no root 999999999/), { expected: /status of 404/ });
+  await onPage(`${alone.address}?tab=compare&with=999999999`, (page) => hasText(page.locator(".compare .notice .detail"), /there is no run 999999999/), { expected: /status of 404/ });
 });

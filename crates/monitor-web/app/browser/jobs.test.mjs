@@ -5,7 +5,7 @@ import { skip, until } from "./agent.mjs";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { newId, server } from "./events.mjs";
 import { addHosts, asAdmin, JobAgent, startJob } from "./jobs.mjs";
-import { addUser, logIn } from "./users.mjs";
+import { addUser, grantJobs, logIn } from "./users.mjs";
 
 useBrowser();
 
@@ -68,13 +68,33 @@ test("an operator retries the selected host, and the new attempt is shown", { sk
   });
 });
 
+test("an operator with a grant starts a job on its hosts and is refused on others", { skip }, async () => {
+  const [agent, other] = [await new JobAgent().connect(), await new JobAgent().connect()];
+  const env = `env-${newId()}`;
+  await addHosts([{ name: agent.name, tags: { [env]: "test" } }]);
+  const user = addUser("operator");
+  grantJobs(user, env);
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=new`);
+    const field = (name) => page.getByRole("textbox", { name, exact: true }).or(page.getByRole("combobox", { name, exact: true }));
+    await field("Script").fill("#!/bin/sh\ntrue\n");
+    await field("Hosts").fill(`${agent.name} ${other.name}`);
+    await hasText(page.locator("main"), new RegExp(`may run jobs on hosts with the tags.*${other.name}`));
+    await field("Hosts").fill(agent.name);
+    await page.getByRole("button", { name: "Start on 1 host" }).click();
+    await page.waitForURL(/job=\d+/);
+    await agent.end(await agent.begin(), 9);
+    await hasText(page.locator('.host-group[data-status="9"]'), /1 host/);
+  }, { expected: /403/ });
+});
+
 test("a reader without the right is told so, and starts nothing", { skip }, async () => {
   const { job_id } = await startJob(["nobody-there"]);
   await until(`jobs/${job_id}`, isEnded);
   const user = addUser("viewer");
   await onPage("about:blank", async (page) => {
     await logIn(page, user, `${list}?tab=new`);
-    await hasText(page.locator(".title .refused"), /Only administrators may do this/);
+    await hasText(page.locator(".title .refused"), /Only administrators and users with a grant for jobs may do this/);
     await page.goto(`${list}?tab=hosts`);
     assert.equal(await page.getByRole("button", { name: "Add host" }).getAttribute("aria-disabled"), "true");
   });

@@ -17,6 +17,12 @@ export function addUser(role) {
   return user;
 }
 
+/** Permits a user to run jobs on the hosts with this tag. */
+export function grantJobs(user, tag) {
+  const granted = spawnSync(monitor, ["user", "grant", user, "--jobs-on", tag, "--data", data]);
+  assert.equal(granted.status, 0, granted.stderr.toString());
+}
+
 /** Fills the form of the login that the page shows, and sends it. */
 export async function enter(page, user) {
   await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);

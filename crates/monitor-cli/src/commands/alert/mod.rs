@@ -58,6 +58,7 @@ enum Command {
     /// Explain which alerts a run raised, who was notified, who was not, and why
     Explain {
         /// Number or id of the run
+        #[arg(value_name = "RUN")]
         root: String,
         /// Only this process: its id (16 hex digits)
         #[arg(long)]

@@ -12,7 +12,6 @@ use monitor_wire::{IpTarget, JobRequest, Language, Rolling, RollingMode, StepReq
 use serde_json::{Value, json};
 
 use super::super::App;
-use super::super::batch::who;
 use super::answer::recorded;
 use super::caller::User;
 use super::failure::{Failure, code};
@@ -31,13 +30,13 @@ pub(super) async fn post_execute(
     let params = Params::from_request(request, &app).await;
     let what = user.words(params.as_ref().ok());
     let started = match params {
-        Ok(params) => execute(&app, &params, who(principal)).await,
+        Ok(params) => execute(&app, &params, principal).await,
         Err(failure) => Err(failure),
     };
     recorded(what, started)
 }
 
-async fn execute(app: &App, params: &Params, by: String) -> Result<(Value, String), Failure> {
+async fn execute(app: &App, params: &Params, principal: Option<Principal>) -> Result<(Value, String), Failure> {
     let targets = targets(params)?;
     check_numbers(app, &targets).await?;
     let name = params.text("task_name")?.unwrap_or_else(|| NAME.to_owned());
@@ -55,7 +54,7 @@ async fn execute(app: &App, params: &Params, by: String) -> Result<(Value, Strin
     if params.flag("start_task")? == Some(false) {
         return Err(params.illegal("start_task", "a job of this server begins at once: leave it out, or send true"));
     }
-    let started = app.jobs.start(request, by).await?;
+    let started = app.jobs.start(request, app.job_caller(principal).await?).await?;
     let step = started.steps.first().map(|step| step.step_id);
     let data = json!({"job_instance_id": started.job_id, "job_instance_name": name, "step_instance_id": step});
     Ok((data, format!("started job {}", started.job_id)))

@@ -90,6 +90,7 @@ impl From<JobError> for Failure {
             JobError::NoJob(id) => Self::no_job(id),
             JobError::Request(mistakes) => Self::of_mistakes(&mistakes),
             JobError::Refused(detail) => Self::new(code::BAD_REQUEST, detail),
+            JobError::NotAllowed(detail) => Self::new(code::FORBIDDEN, detail),
             error => Self::Api(error.into()),
         }
     }

@@ -42,9 +42,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let routes = add(routes, READ, &[GET, POST], "get_job_instance_status", status::get_status);
     let routes = add(routes, READ, &[GET, POST], "batch_get_job_instance_ip_log", logs::get_logs);
     let routes = add(routes, READ, &[GET, POST], "get_job_instance_ip_log", logs::get_log);
-    let start = change(Scope::Admin, "start a job by bk-job");
+    let start = change(Scope::Operate, "start a job by bk-job");
     let routes = add(routes, start, &[POST], "fast_execute_script", execute::post_execute);
-    let operate = change(Scope::Admin, "operate a job by bk-job");
+    let operate = change(Scope::Operate, "operate a job by bk-job");
     let routes = add(routes, operate, &[POST], "operate_job_instance", operate::post_operate_job);
     let routes = add(routes, operate, &[POST], "operate_step_instance", operate::post_operate_step);
     // The answer is the same for every caller.

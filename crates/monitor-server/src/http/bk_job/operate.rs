@@ -11,41 +11,52 @@ use super::answer::recorded;
 use super::caller::User;
 use super::failure::{Failure, code};
 use super::params::Params;
+use crate::access::Principal;
 
 /// Code of the operation on a job.
 const STOP: u64 = 1;
 /// Code of a request to ask again after a confirmation was refused.
 const ASK_AGAIN: u64 = 10;
 
-pub(super) async fn post_operate_job(State(app): State<App>, Extension(user): Extension<User>, request: Request) -> Response {
+pub(super) async fn post_operate_job(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Extension(user): Extension<User>,
+    request: Request,
+) -> Response {
     let params = Params::from_request(request, &app).await;
     let what = user.words(params.as_ref().ok());
     let operated = match params {
-        Ok(params) => operate_job(&app, &params).await,
+        Ok(params) => operate_job(&app, &params, principal).await,
         Err(failure) => Err(failure),
     };
     recorded(what, operated)
 }
 
-async fn operate_job(app: &App, params: &Params) -> Result<(Value, String), Failure> {
+async fn operate_job(app: &App, params: &Params, principal: Option<Principal>) -> Result<(Value, String), Failure> {
     let id = params.needed_number("job_instance_id")?;
     match params.needed_number("operation_code")? {
-        STOP => operate(app, id, JobOperation::Stop, None).await,
+        STOP => operate(app, principal, id, (JobOperation::Stop, None)).await,
         other => Err(params.illegal("operation_code", &format!("{other} is not 1 (stop)"))),
     }
 }
 
-pub(super) async fn post_operate_step(State(app): State<App>, Extension(user): Extension<User>, request: Request) -> Response {
+pub(super) async fn post_operate_step(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Extension(user): Extension<User>,
+    request: Request,
+) -> Response {
     let params = Params::from_request(request, &app).await;
     let what = user.words(params.as_ref().ok());
     let operated = match params {
-        Ok(params) => operate_step(&app, &params).await,
+        Ok(params) => operate_step(&app, &params, principal).await,
         Err(failure) => Err(failure),
     };
     recorded(what, operated)
 }
 
-async fn operate_step(app: &App, params: &Params) -> Result<(Value, String), Failure> {
+async fn operate_step(app: &App, params: &Params, principal: Option<Principal>) -> Result<(Value, String), Failure> {
     let (id, step) = (params.needed_number("job_instance_id")?, params.needed_number("step_instance_id")?);
     let operation = match params.needed_number("operation_code")? {
         2 => JobOperation::RetryFailed,
@@ -67,17 +78,22 @@ async fn operate_step(app: &App, params: &Params) -> Result<(Value, String), Fai
             return Err(params.illegal("operation_code", &why));
         }
     };
-    operate(app, id, operation, Some(step)).await
+    operate(app, principal, id, (operation, Some(step))).await
 }
 
-async fn operate(app: &App, id: u64, operation: JobOperation, step_id: Option<u64>) -> Result<(Value, String), Failure> {
+async fn operate(
+    app: &App,
+    principal: Option<Principal>,
+    id: u64,
+    (operation, step_id): (JobOperation, Option<u64>),
+) -> Result<(Value, String), Failure> {
     let job = super::job(app, id).await?;
     if let Some(step) = step_id {
         super::step(&job, step)?;
     }
     let operate = JobOperate { operation, step_id, hosts: Vec::new() };
     let what = json!(operation);
-    let job = app.jobs.operate(id, operate).await?;
+    let job = app.jobs.operate(id, operate, &app.job_caller(principal).await?).await?;
     let mut data = json!({"job_instance_id": id});
     if let Some(step) = step_id {
         data["step_instance_id"] = json!(step);

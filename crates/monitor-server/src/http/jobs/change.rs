@@ -10,7 +10,6 @@ use utoipa::IntoParams;
 
 use super::super::App;
 use super::super::access::DeedWords;
-use super::super::batch::who;
 use super::super::commands::Small;
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
@@ -33,6 +32,7 @@ pub(in super::super) struct StartParams {
 
 /// Starts a job: runs scripts on hosts.
 ///
+/// A caller without the scope `admin` needs a grant for all of the job's hosts and its account, as shown by `GET /api/v1/me`.
 /// Within 24 hours, requests with the same `request_id` start one job. Requests of which the first is still in progress count as well.
 #[utoipa::path(
     post,
@@ -53,18 +53,21 @@ pub(in super::super) async fn post_job(
     Strict(params): Strict<StartParams>,
     Small(request): Small<JobRequest, MAX_BYTES>,
 ) -> Result<Response, ApiError> {
+    let caller = app.job_caller(principal).await?;
     if params.preview == Some(true) {
-        let preview = app.jobs.preview(request).await?;
+        let preview = app.jobs.preview(request, &caller).await?;
         let outcome = format!("{} hosts can run it, {} can't", preview.able.len(), preview.unable.len());
         return Ok(DeedWords { what: "preview".to_owned(), outcome }.recorded(Json(preview)));
     }
-    let started = app.jobs.start(request, who(principal)).await?;
+    let started = app.jobs.start(request, caller).await?;
     let what = format!("job {}", started.job_id);
     let (status, outcome) = if started.is_repeated { (StatusCode::OK, "was started before") } else { (StatusCode::CREATED, "started") };
     Ok(DeedWords { what, outcome: outcome.to_owned() }.recorded((status, Json(started))))
 }
 
 /// Stops, retries or continues a job.
+///
+/// A caller without the scope `admin` needs a grant for all of the job's hosts and its account.
 #[utoipa::path(
     post,
     path = "/api/v1/jobs/{id}/operate",
@@ -80,13 +83,15 @@ pub(in super::super) async fn post_job(
 )]
 pub(in super::super) async fn post_operate(
     State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
     Small(operate): Small<JobOperate, MAX_BYTES>,
 ) -> Result<Response, ApiError> {
     let id = path.read("id")?;
     let what = serde_json::to_string(&operate).unwrap_or_default();
-    let job = app.jobs.operate(id, operate).await?;
+    let caller = app.job_caller(principal).await?;
+    let job = app.jobs.operate(id, operate, &caller).await?;
     let words = DeedWords { what, outcome: format!("job {id} is {}", job.status.as_str()) };
     Ok(words.recorded(Json(shown(&job)).into_response()))
 }

@@ -12,8 +12,11 @@ use monitor_store::StoreError;
 use monitor_wire::{JobStatus, Problem};
 use utoipa::IntoResponses;
 
+use super::App;
+use super::batch::who;
 use super::problem::ApiError;
-use crate::jobs::JobError;
+use crate::access::Principal;
+use crate::jobs::{JobCaller, JobError};
 
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
@@ -21,7 +24,7 @@ impl From<JobError> for ApiError {
             JobError::Request(_) => Self::Body { detail: error.to_string() },
             JobError::NoJob(_) => Self::Missing { detail: error.to_string() },
             JobError::Refused(detail) | JobError::Misplaced(detail) => Self::Conflict { detail },
-            JobError::OtherHost(detail) => Self::Forbidden { detail },
+            JobError::OtherHost(detail) | JobError::NotAllowed(detail) => Self::Forbidden { detail },
             JobError::Output(source) => {
                 Self::Store(StoreError::Disk { action: "read or write output in", path: "job-output".into(), source })
             }
@@ -29,6 +32,15 @@ impl From<JobError> for ApiError {
             JobError::Ingest(error) => error.into(),
             JobError::Broken(error) => Self::Failed(error),
         }
+    }
+}
+
+impl App {
+    /// Returns the caller with its rights to run jobs, which can have changed since the request began.
+    pub(super) async fn job_caller(&self, principal: Option<Principal>) -> Result<JobCaller, ApiError> {
+        let name = who(principal.clone());
+        let rights = self.ask_access(move |access| access.job_rights(principal.as_ref())).await?;
+        Ok(JobCaller { name, rights })
     }
 }
 

@@ -178,7 +178,7 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
 
     let walked = Walked::start().await;
     let Walked { data, own, access, client, .. } = &walked;
-    let new = NewToken { name: "walk".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "walk".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None, jobs: None };
     let token = access.create_token(&new).unwrap();
     // The calls raise alerts. With the built-in rules, these would be sent once there is a channel, and repeatedly, because the agent
     // refuses them.

@@ -1141,7 +1141,8 @@ export interface paths {
         put?: never;
         /**
          * Starts a job: runs scripts on hosts.
-         * @description Within 24 hours, requests with the same `request_id` start one job. Requests of which the first is still in progress count as well.
+         * @description A caller without the scope `admin` needs a grant for all of the job's hosts and its account, as shown by `GET /api/v1/me`.
+         *     Within 24 hours, requests with the same `request_id` start one job. Requests of which the first is still in progress count as well.
          */
         post: operations["post_job"];
         delete?: never;
@@ -1231,7 +1232,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stops, retries or continues a job. */
+        /**
+         * Stops, retries or continues a job.
+         * @description A caller without the scope `admin` needs a grant for all of the job's hosts and its account.
+         */
         post: operations["post_operate"];
         delete?: never;
         options?: never;
@@ -3529,6 +3533,16 @@ export interface components {
             /** @description The steps. */
             steps: components["schemas"]["JobStep"][];
         };
+        /** @description Grant to run jobs, which a caller with the scope `operate` needs. */
+        JobGrant: {
+            /** @description Accounts that the scripts may run as. Empty: only the default account of each host, so the job names no account. */
+            accounts: string[];
+            /**
+             * @description Conditions on the tags of the hosts, or `*` for all hosts.
+             * @example env=test,!canary
+             */
+            on: string;
+        };
         /** @description A host in a step of a job. */
         JobHost: {
             /** @description Number of the attempt, from 1. */
@@ -3943,6 +3957,7 @@ export interface components {
         Me: {
             /** @description Method of authentication: `loopback`, `token`, `session` or `insecure`. */
             how: string;
+            jobs?: components["schemas"]["JobGrant"] | null;
             /** @description `viewer`, `operator` or `admin`. None if the caller may not read. */
             role?: string | null;
             /** @description Scopes of the caller: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all). */
@@ -5268,6 +5283,7 @@ export interface components {
             expires_us?: number | null;
             /** @description Public part of the token, which identifies it. */
             id: string;
+            jobs?: components["schemas"]["JobGrant"] | null;
             /** @description Unique name of the token. */
             name: string;
             /** @description Scopes of the token, as in [`Me::scopes`]. */
@@ -12644,7 +12660,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -13240,7 +13256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -19,6 +19,11 @@ export function AdminButton(props: Props) {
   return <GuardedButton right="admin" {...props} />;
 }
 
+/** A button that starts or changes jobs on hosts. The server also checks that the reader's grant covers the job. */
+export function JobButton(props: Props) {
+  return <GuardedButton right="jobs" {...props} />;
+}
+
 function GuardedButton({ right, onClick, ...rest }: Props & { right: Right }) {
   const isRefused = useMay(right) === false;
   const act = (event: MouseEvent) => {
@@ -35,7 +40,7 @@ export function WhyRefused({ right = "operate" }: { right?: Right }) {
   return (
     <span className="refused dim">
       {t(`tasks.refused.${right}`)}{" "}
-      {right === "admin" && (
+      {right !== "operate" && (
         <>
           {t("tasks.refused.remedy")} <code translate="no">{LINK}</code>{" "}
         </>

@@ -5,7 +5,7 @@ import { t } from "../../i18n.ts";
 import { type Operation, type Possible, canRetry, possible } from "../../model/jobs.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
-import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 
 /** Operations that happen at once; the others ask first. */
@@ -34,29 +34,29 @@ export function Actions({ job, step, chosen, act }: Props) {
   return (
     <>
       {stop && (
-        <AdminButton className="quiet" onClick={() => go(stop)}>
+        <JobButton className="quiet" onClick={() => go(stop)}>
           {t("jobs.do.stop")}
-        </AdminButton>
+        </JobButton>
       )}
       {rest.length > 0 && (
         <Menu className="quiet" label={<><Icon d={ICONS.more} /> <span className="hidden">{t("batch.more")}</span></>}>
           {rest.map((of) => (
-            <AdminButton key={of.operation} data-choice onClick={() => go(of)}>
+            <JobButton key={of.operation} data-choice onClick={() => go(of)}>
               {operationText(of)}
-            </AdminButton>
+            </JobButton>
           ))}
-          <WhyRefused right="admin" />
+          <WhyRefused right="jobs" />
         </Menu>
       )}
       {chosen.length > 0 && canRetry(job, step) ? (
-        <AdminButton className="primary" onClick={() => send({ operation: "retry-all", step_id: step.step_id, hosts: [...chosen] })}>
+        <JobButton className="primary" onClick={() => send({ operation: "retry-all", step_id: step.step_id, hosts: [...chosen] })}>
           {t("jobs.do.retry-chosen", { count: chosen.length })}
-        </AdminButton>
+        </JobButton>
       ) : (
         beside.map((of) => (
-          <AdminButton key={of.operation} className={isMain(of) ? "primary" : "quiet"} onClick={() => go(of)}>
+          <JobButton key={of.operation} className={isMain(of) ? "primary" : "quiet"} onClick={() => go(of)}>
             {operationText(of)}
-          </AdminButton>
+          </JobButton>
         ))
       )}
       {asking && (

@@ -7,7 +7,7 @@ import { canRetry, hostState } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
-import { AdminButton } from "../../ui/OperatorButton.tsx";
+import { JobButton } from "../../ui/OperatorButton.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Duration } from "../../ui/Time.tsx";
@@ -53,9 +53,9 @@ export function HostPanel({ job, step, host, hosts, act, onClose }: Props) {
       <Reason host={host} hosts={hosts} />
       <p className="panel-deeds">
         {isRetryable && (
-          <AdminButton className="quiet" onClick={() => act(() => operateJob(job.job_id, { operation: "retry-all", step_id: step.step_id, hosts: [host_id] }).then(() => undefined))}>
+          <JobButton className="quiet" onClick={() => act(() => operateJob(job.job_id, { operation: "retry-all", step_id: step.step_id, hosts: [host_id] }).then(() => undefined))}>
             {t("jobs.panel.retry")}
-          </AdminButton>
+          </JobButton>
         )}
         <Link to="/tasks/$root" params={{ root: job.root_id }} search={{ filter: host.name }} className="quiet">
           {t("jobs.panel.tree")}

@@ -124,7 +124,7 @@ function Empty() {
           {t("jobs.none.hosts")}
         </Link>
       </p>
-      <WhyRefused right="admin" />
+      <WhyRefused right="jobs" />
     </div>
   );
 }

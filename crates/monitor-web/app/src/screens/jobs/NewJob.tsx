@@ -7,7 +7,7 @@ import { count, t } from "../../i18n.ts";
 import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
-import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { useHosts } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
@@ -67,7 +67,7 @@ export function NewJob() {
           <Icon d={ICONS.back} />
         </Link>
         <h1>{t("jobs.new")}</h1>
-        <WhyRefused right="admin" />
+        <WhyRefused right="jobs" />
       </header>
       <div className="two">
         <form
@@ -134,9 +134,9 @@ export function NewJob() {
 function Start({ missing, able, isSending, onStart }: { missing: ReturnType<typeof missingOf>; able: number | undefined; isSending: boolean; onStart: () => void }) {
   return (
     <p className="buttons">
-      <AdminButton className="primary" disabled={missing.length > 0 || isSending} onClick={onStart}>
+      <JobButton className="primary" disabled={missing.length > 0 || isSending} onClick={onStart}>
         {able === undefined ? t("jobs.start") : t("jobs.start.on", { count: able })}
-      </AdminButton>
+      </JobButton>
       {missing.length > 0 && <span className="dim">{missing.map((each) => t(`jobs.missing.${each}`)).join(" ")}</span>}
     </p>
   );
