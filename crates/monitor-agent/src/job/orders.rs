@@ -80,18 +80,22 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Reports that an order is refused which may not be from the server, or not for this agent. Its key is not stored, so that such an order
-    /// can't prevent a valid one.
+    /// Reports that an order is refused which may not be from the server, or not for this agent.
     fn refuse_unproven(&self, key: &JobRunKey, why: String) -> Result<bool, AgentError> {
+        tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
+        self.report_unstored(key, End::new(HostStatus::REFUSED, why)).map(|()| false)
+    }
+
+    /// Reports the end of a run that this agent does not know. Its key is not stored, so that a message without a valid signature can't
+    /// prevent a valid order.
+    fn report_unstored(&self, key: &JobRunKey, end: End) -> Result<(), AgentError> {
         let mut database = self.database();
         if database.has_job_report(key)? || database.job_run(key)?.is_some() {
-            return Ok(false);
+            return Ok(());
         }
-        tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
-        let end = End::new(HostStatus::REFUSED, why);
         database.write(|to| store::write_report(to, key, end.at_us, end.clone().event(None, 0, 0)))?;
         self.unsent.notify_one();
-        Ok(false)
+        Ok(())
     }
 
     fn report_again(&self, key: &JobRunKey, state: RunState, changed_us: u64) -> Result<(), AgentError> {
@@ -156,8 +160,9 @@ impl Jobs {
                 Ok(self.stop(key))
             }
             None => {
+                // Stops are not signed.
                 let end = End::lost("this agent has no record of the run: its database was lost, or it never got the order");
-                self.end_unstarted(key, u64::MAX, &end).map(|()| true)
+                self.report_unstored(key, end).map(|()| false)
             }
         }
     }

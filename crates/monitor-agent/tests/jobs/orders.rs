@@ -57,6 +57,20 @@ fn a_changed_misdirected_expired_or_outdated_order_is_refused_with_the_reason() 
 }
 
 #[test]
+fn a_stop_of_an_unknown_run_is_answered_and_blocks_no_later_order() {
+    let host = Host::start("");
+    let order = order("true");
+    host.server.change(|data| data.stops.push(order.key));
+    let end = host.ended(order.key);
+    assert!(end.status == HostStatus::LOST && end.reason.contains("no record of the run"), "{end:?}");
+    host.server.change(|data| {
+        data.stops.clear();
+        data.reports.clear();
+    });
+    assert_eq!(host.run(&order).status, HostStatus::SUCCEEDED);
+}
+
+#[test]
 fn without_a_trusted_key_no_order_is_accepted() {
     let host = Host::start("");
     std::fs::remove_file(host.path("data/job-keys")).unwrap();
