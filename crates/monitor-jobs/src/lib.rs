@@ -13,6 +13,7 @@ mod plan;
 mod preview;
 mod report;
 mod rolling;
+mod rules;
 mod state;
 mod tags;
 mod targets;
@@ -25,6 +26,7 @@ pub use plan::{CONTACT_US, Contact, Contacts, Directive, HEARTBEAT_US, ORDER_TTL
 pub use preview::preview;
 pub use report::report;
 pub use rolling::batch_sizes;
+pub use rules::{JobRule, RuleAction, Verdict, judge};
 pub use state::{HostRun, JobState, StepState, Target};
 pub use tags::TagConditions;
 pub use targets::select;

@@ -103,7 +103,9 @@ fn confirm(draft: &mut Draft<'_>, step: usize, operation: JobOperation) -> Resul
 
 fn next_batch(draft: &mut Draft<'_>, step: usize) {
     let head = draft.step(step);
-    draft.set_head(step, StepHead { status: JobStatus::RUNNING, batches: head.batches + 1, ..head });
+    // A job that a user must confirm before it begins has no batch yet. The plan begins its first one.
+    let batches = if head.batches == 0 { 0 } else { head.batches + 1 };
+    draft.set_head(step, StepHead { status: JobStatus::RUNNING, batches, ..head });
     draft.set_job(JobStatus::RUNNING);
 }
 

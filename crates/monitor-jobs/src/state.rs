@@ -15,6 +15,8 @@ pub struct JobState {
     pub request: JobRequest,
     /// User or token that has started the job.
     pub by: String,
+    /// A sentence for each rule of the server that the job matches.
+    pub warnings: Vec<String>,
     /// The selected hosts, each once. A host's position here is its position in [`StepState::hosts`].
     pub targets: Vec<Target>,
     /// The steps in their order.

@@ -84,6 +84,7 @@ fn job() -> impl Strategy<Value = JobState> {
                 ..JobRequest::default()
             },
             by: "ada".to_owned(),
+            warnings: Vec::new(),
             steps: (0..steps as u64).map(state).collect(),
             targets,
             created_us: 0,

@@ -45,6 +45,7 @@ impl World {
             status: JobStatus::WAITING,
             request,
             by: "ada".to_owned(),
+            warnings: Vec::new(),
             targets,
             steps,
             created_us: NOW,

@@ -1,7 +1,7 @@
 //! Jobs on many hosts, and the hosts: the operations of a store.
 
-use monitor_jobs::{HostRun, JobState, Target, Transition};
-use monitor_wire::{HostDefinition, HostStatus, JobRequest, JobStatus};
+use monitor_jobs::{HostRun, JobState, Target, Transition, Verdict};
+use monitor_wire::{HostDefinition, HostStatus, JobRequest, JobStatus, StepRequest};
 
 use super::StoreError;
 
@@ -72,8 +72,18 @@ pub struct NewJob {
     pub by: String,
     /// The selected hosts, each once.
     pub targets: Vec<Target>,
+    /// Result of the server's rules. The first step of a job that needs a confirmation waits for a user.
+    pub verdict: Verdict,
     /// Time at which the job is created, in Unix microseconds.
     pub created_us: u64,
+}
+
+impl NewJob {
+    /// Returns the status of the step at this position before the job begins.
+    #[must_use]
+    pub fn first_status(&self, position: usize) -> JobStatus {
+        if position == 0 && self.verdict.needs_confirmation { JobStatus::NEEDS_USER } else { JobStatus::WAITING }
+    }
 }
 
 /// Conditions on jobs.
@@ -98,10 +108,22 @@ pub struct JobsQuery {
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRow {
-    /// The job. Its targets and the hosts of its steps are empty.
+    /// The job. Its targets and the hosts of its steps are empty, and its request has only what [`listed`] keeps.
     pub job: JobState,
     /// For each step, the number of hosts with each status.
     pub counts: Vec<Vec<(HostStatus, u32)>>,
+}
+
+/// Returns the part of a request that lists of jobs show. Scripts and arguments can have 8 MiB.
+#[must_use]
+pub fn listed(request: &JobRequest) -> JobRequest {
+    JobRequest {
+        name: request.name.clone(),
+        account: request.account.clone(),
+        rolling: request.rolling.clone(),
+        steps: request.steps.iter().map(|step| StepRequest { name: step.name.clone(), ..StepRequest::default() }).collect(),
+        ..JobRequest::default()
+    }
 }
 
 /// Conditions on the hosts of a job.

@@ -192,6 +192,9 @@ pub struct JobStarted {
     pub steps: Vec<StepStarted>,
     /// True if an earlier request with the same `request_id` has started the job.
     pub is_repeated: bool,
+    /// A sentence for each rule of the server that the job matches.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A step of a started job.
@@ -214,6 +217,9 @@ pub struct JobPreview {
     pub unable: Vec<PreviewedHost>,
     /// Numbers of hosts in the batches of a rolling job.
     pub batches: Vec<u32>,
+    /// A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A host in a preview.
@@ -245,6 +251,9 @@ pub struct Job {
     pub by: String,
     /// Account that the scripts run as; none for the agents' own users.
     pub account: Option<String>,
+    /// A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Time at which the job was created.
     pub created_us: u64,
     /// Time at which the first step began.

@@ -140,7 +140,7 @@ impl Reader<'_> {
                 Form::Text | Form::Secret => "a string in quotes",
                 Form::Number => "a whole number",
                 Form::Switch => "true or false",
-                Form::Tables => "tables, each under [[retention]]",
+                Form::Tables => "tables, each under its name in double brackets",
             };
             self.wrong(value.span().start, format!("{name}: expected {expected}, found {}", value.get_ref().type_str()))
         })?;

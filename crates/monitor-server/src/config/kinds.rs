@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use monitor_jobs::JobRule;
 use monitor_store::retention::{self, Rule};
 use url::Url;
 
+use super::job_rules::{read_job_rules, show_job_rules};
 use super::{Loopback, Mcp, StartAgent};
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
@@ -279,6 +281,9 @@ optional!(SOME_BYTES: u64 = BYTES as usize);
 
 pub(super) const RULES: Kind<Vec<Rule>> =
     Kind { placeholder: "RULES", form: Form::Tables, read: retention::read_rules, show: |rules| retention::show_rules(rules) };
+
+pub(super) const JOB_RULES: Kind<Vec<JobRule>> =
+    Kind { placeholder: "RULES", form: Form::Tables, read: read_job_rules, show: |rules| show_job_rules(rules) };
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Settings of a server. One table defines the fields, their defaults, flags, environment variables and keys in the file.
 
 mod file;
+mod job_rules;
 mod kinds;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use monitor_jobs::JobRule;
 use monitor_store::KeepEvents;
 use monitor_store::packed::Limits;
 use monitor_store::retention::{Retention, Rule};
@@ -19,8 +21,8 @@ use crate::forward::{OtlpFilter, OtlpHeaders};
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, LOOPBACK, MCP,
-    NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, JOB_RULES,
+    LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::oidc::RolesOfGroups;
 
@@ -107,6 +109,9 @@ settings! {
     /// Size of the output to keep of each run of a job on a host, half from the start and half from the end; the bytes in between are only
     /// counted
     job_output_bytes: usize = 10 << 20, BYTES;
+    /// Rules for dangerous commands in jobs on hosts, such as `[{ pattern = "rm -rf /", action = "refuse" }]`: `refuse` the job, `confirm`
+    /// it by a user before it begins, or `warn`
+    job_rule: Vec<JobRule> = Vec::new(), JOB_RULES;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted
@@ -295,7 +300,7 @@ impl Config {
     /// Returns the settings of jobs. A job is kept as long as the runs with the longest age.
     pub(crate) fn jobs(&self) -> crate::jobs::Settings {
         let age = self.retention_age.map(|age| age.max(self.retention_failed_age.unwrap_or_default()));
-        crate::jobs::Settings { data: self.data.clone(), output_bytes: self.job_output_bytes as u64, age }
+        crate::jobs::Settings { data: self.data.clone(), output_bytes: self.job_output_bytes as u64, age, rules: self.job_rule.clone() }
     }
 
     /// Returns the limits on the log of events.

@@ -19,6 +19,9 @@ pub(crate) enum JobError {
     /// The caller's grant does not cover the job.
     #[error("{0}")]
     NotAllowed(String),
+    /// Rules of the server refuse the job, each with a sentence.
+    #[error("{}", .0.join("\n"))]
+    Dangerous(Vec<String>),
     /// An agent reports for a host that isn't its own.
     #[error("{0}")]
     OtherHost(String),

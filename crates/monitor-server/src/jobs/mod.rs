@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_jobs::{JobState, Target};
+use monitor_jobs::{JobRule, JobState, Target, Verdict};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
 use monitor_store_sqlite::SqliteJobs;
 use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted};
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) output_bytes: u64,
     /// Time after its end at which a job is removed. None to keep all jobs.
     pub(crate) age: Option<Duration>,
+    /// Rules for dangerous commands.
+    pub(crate) rules: Vec<JobRule>,
 }
 
 /// The databases and files of jobs, open.
@@ -187,8 +189,8 @@ impl Jobs {
         Ok(is_removed)
     }
 
-    /// Checks a request and the rights of its caller, and selects its hosts. The request gets its defaults.
-    async fn select(&self, request: &mut JobRequest, caller: &JobCaller) -> Result<Vec<Target>, JobError> {
+    /// Checks a request and the rights of its caller, selects its hosts, and applies the rules. The request gets its defaults.
+    async fn select(&self, request: &mut JobRequest, caller: &JobCaller) -> Result<(Vec<Target>, Verdict), JobError> {
         let mut mistakes = monitor_jobs::check(request).err().unwrap_or_default();
         if request.callback_url.is_some() {
             mistakes
@@ -204,7 +206,8 @@ impl Jobs {
                     return Err(JobError::Request(vec![why]));
                 }
                 allowed::allow(caller, request.account.as_deref(), &targets, &rows)?;
-                Ok(targets)
+                let verdict = monitor_jobs::judge(&self.settings.rules, request).map_err(JobError::Dangerous)?;
+                Ok((targets, verdict))
             }
             Ok(_) => Err(JobError::Request(mistakes)),
             Err(more) => Err(JobError::Request(mistakes.into_iter().chain(more).collect())),
@@ -213,11 +216,12 @@ impl Jobs {
 
     /// Returns a preview of a request: the hosts that can run it, and the reasons why others can't.
     pub(crate) async fn preview(&self, mut request: JobRequest, caller: &JobCaller) -> Result<JobPreview, JobError> {
-        let targets = self.select(&mut request, caller).await?;
+        let (targets, verdict) = self.select(&mut request, caller).await?;
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let contacts = book.contacts(&targets, self.started_us);
-        Ok(monitor_jobs::preview(self.clock.wall_us(), &targets, request.rolling.as_ref(), &contacts))
+        let preview = monitor_jobs::preview(self.clock.wall_us(), &targets, request.rolling.as_ref(), &contacts);
+        Ok(JobPreview { warnings: verdict.warnings, ..preview })
     }
 
     /// Starts a job, or returns the one that an earlier request with the same id has started.
@@ -230,8 +234,8 @@ impl Jobs {
             self.allow_existing(&caller, &job).await?;
             return Ok(started(&job, false));
         }
-        let targets = self.select(&mut request, &caller).await?;
-        let new = NewJob { request, by: caller.name.clone(), targets, created_us };
+        let (targets, verdict) = self.select(&mut request, &caller).await?;
+        let new = NewJob { request, by: caller.name.clone(), targets, verdict, created_us };
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let (job, is_new) = self.ask(move |jobs| jobs.add_job(&new, created_us.saturating_sub(REQUEST_US))).await?;
@@ -316,6 +320,7 @@ fn started(job: &JobState, is_new: bool) -> JobStarted {
         root_id: ids::root_of(job).to_string(),
         steps: steps.map(|(step, request)| StepStarted { step_id: step.id, name: request.name.clone().unwrap_or_default() }).collect(),
         is_repeated: !is_new,
+        warnings: job.warnings.clone(),
     }
 }
 

@@ -51,6 +51,7 @@ fn with_counts(job: &JobState, counts: Vec<BTreeMap<u16, u32>>) -> Job {
         status: job.status,
         by: job.by.clone(),
         account: job.request.account.clone(),
+        warnings: job.warnings.clone(),
         created_us: job.created_us,
         started_us: job.started_us,
         ended_us: job.ended_us,

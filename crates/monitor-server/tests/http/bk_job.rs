@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use monitor_jobs::JobRule;
 use monitor_server::access::{Holder, NewToken};
 use monitor_wire::JobGrant;
 use serde_json::{Value, json};
@@ -287,6 +288,17 @@ async fn jobs_steps_and_calls_that_do_not_exist_have_their_own_codes() {
         let (status, answer) = call(&server, &path, None, None).await;
         assert_eq!((status, &answer["code"]), (200, &json!(code)), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_rule_for_dangerous_commands_refuses_a_script() {
+    let server = TestServer::with(|config| config.job_rule = vec![JobRule::new("rm -rf", "refuse", None).unwrap()]).await;
+    hosts(&server, [("web-1", "10.0.0.1")]).await;
+    let mut request = script(json!({"host_id_list": [1]}));
+    request["script_content"] = json!(STANDARD.encode("rm -rf /"));
+    let (status, answer) = call(&server, &format!("{OLD}/fast_execute_script/"), Some(&server.local_token()), Some(request)).await;
+    assert_eq!((status, &answer["code"], &answer["data"]), (200, &json!(1_244_019), &Value::Null), "{answer}");
+    assert_eq!(answer["message"], "script_content matches the rule `rm -rf`: the server refuses this job");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use monitor_jobs::JobRule;
 use monitor_server::access::{Holder, NewToken};
 use monitor_wire::JobGrant;
 use serde_json::{Value, json};
@@ -333,6 +334,53 @@ async fn a_job_is_stopped_and_its_failed_hosts_are_retried() {
     let (_, audit) = ask(&server, "GET", "audit", None).await;
     let actions = audit["entries"].to_string();
     assert!(actions.contains("start a job") && actions.contains("operate a job") && actions.contains("retry-all"), "{actions}");
+}
+
+#[tokio::test]
+async fn rules_refuse_a_job_let_a_user_confirm_it_or_warn() {
+    let server = TestServer::with(|config| {
+        let rules = [("shutdown", "refuse", Some("ask the owner")), ("rm -rf", "confirm", None), ("^sudo", "warn", None)];
+        config.job_rule = rules.map(|(pattern, action, message)| JobRule::new(pattern, action, message.map(str::to_owned)).unwrap()).into();
+    })
+    .await;
+    let one = Agent::connect(&server, "web-1").await;
+    let of =
+        |script: &str| json!({"name": "clean", "targets": {"hosts": ["web-1", "web-9"]}, "steps": [{"script": script}, {"script": "df"}]});
+    for path in ["jobs", "jobs?preview=true"] {
+        let (status, problem) = ask(&server, "POST", path, Some(of("sudo shutdown now"))).await;
+        assert_eq!(status, 403, "{path}: {problem}");
+        assert_eq!(detail(&problem), "steps[0].script matches the rule `shutdown` (ask the owner): the server refuses this job");
+    }
+    let (_, preview) = ask(&server, "POST", "jobs?preview=true", Some(of("sudo true"))).await;
+    assert_eq!(preview["warnings"], json!(["steps[0].script matches the rule `^sudo`: check this job"]), "{preview}");
+    let expected = json!(["steps[0].script matches the rule `rm -rf`: a user must confirm this job before it begins"]);
+
+    // One is confirmed, the other is refused by the user.
+    let (_, confirmed) = ask(&server, "POST", "jobs", Some(of("rm -rf /tmp/a"))).await;
+    let (_, refused) = ask(&server, "POST", "jobs", Some(of("rm -rf /tmp/b"))).await;
+    assert_eq!((&confirmed["warnings"], &refused["warnings"]), (&expected, &expected));
+    for started in [&confirmed, &refused] {
+        let path = format!("jobs/{}", started["job_id"]);
+        until(async || ask(&server, "GET", &path, None).await.1["status"] == 7).await;
+    }
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    assert_eq!(one.orders(&server, 0).await["orders"], json!([]), "nothing begins, also after a restart");
+    let operate = async |started: &Value, operation: &str| {
+        ask(&server, "POST", &format!("jobs/{}/operate", started["job_id"]), Some(json!({"operation": operation}))).await
+    };
+    assert_eq!(operate(&refused, "refuse").await.0, 200);
+    assert_eq!(wait(&server, &refused["job_id"]).await["status"], 13);
+    let (_, hosts) = ask(&server, "GET", &format!("jobs/{}/hosts?step={}", refused["job_id"], refused["steps"][0]["step_id"]), None).await;
+    assert!(hosts["hosts"].as_array().unwrap().iter().all(|host| host["status"] == 13), "{hosts}");
+    let (status, job) = operate(&confirmed, "confirm").await;
+    assert_eq!((status, &job["warnings"]), (200, &expected), "{job}");
+    one.run(&server, 9).await;
+    let path = format!("jobs/{}/hosts?step={}", confirmed["job_id"], confirmed["steps"][0]["step_id"]);
+    until(async || ask(&server, "GET", &path, None).await.1["hosts"][0]["status"] == 9).await;
+    let (_, hosts) = ask(&server, "GET", &path, None).await;
+    assert_eq!(hosts["hosts"][1]["status"], 2, "a target that is no host is found after the confirmation: {hosts}");
+    let (_, audit) = ask(&server, "GET", "audit", None).await;
+    assert!(audit["entries"].to_string().contains("started; steps[0].script matches the rule `rm -rf`"), "{audit}");
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ use monitor_store::{JobHostRow, JobHostsQuery, JobRow, JobsQuery};
 use monitor_wire::HostStatus;
 use rusqlite::{Connection, Row, named_params, params};
 
-use super::rows::{JOB_COLUMNS, from_json, int, job_head, target};
+use super::rows::{LISTED_COLUMNS, from_json, int, job_head, target};
 use super::steps;
 
 pub(super) fn jobs(from: &Connection, query: &JobsQuery) -> rusqlite::Result<Vec<JobRow>> {
     let sql = format!(
-        "SELECT {JOB_COLUMNS} FROM job WHERE (:status IS NULL OR status = :status) AND (:open IS NULL OR (ended IS NULL) = :open)
+        "SELECT {LISTED_COLUMNS} FROM job WHERE (:status IS NULL OR status = :status) AND (:open IS NULL OR (ended IS NULL) = :open)
          AND (:name IS NULL OR instr(name, :name) > 0) AND (:from IS NULL OR created >= :from) AND (:before IS NULL OR id < :before)
          AND (:host IS NULL OR EXISTS (SELECT 1 FROM target WHERE target.host = :host AND target.job = job.id))
          ORDER BY id DESC LIMIT :limit"

@@ -21,7 +21,7 @@ pub const SCHEMA: Schema = Schema {
     // `PMjb`.
     application_id: 0x504d_6a62,
     first: 1,
-    steps: &[include_str!("schema.sql")],
+    steps: &[include_str!("schema.sql"), include_str!("warnings.sql")],
 };
 
 /// Hosts and jobs in a database of their own.
@@ -145,18 +145,20 @@ impl JobStore for SqliteJobs {
 }
 
 fn insert_job(to: &Connection, new: &NewJob) -> rusqlite::Result<JobState> {
-    let NewJob { request, by, targets, created_us } = new;
-    let sql = "INSERT INTO job(status, name, request_id, request, by, created) VALUES(?, ?, ?, ?, ?, ?)";
+    let NewJob { request, by, targets, verdict, created_us } = new;
+    let sql = "INSERT INTO job(status, name, request_id, request, by, created, warnings) VALUES(?, ?, ?, ?, ?, ?, ?)";
     let name = request.name.as_deref().unwrap_or_default();
-    to.execute(sql, params![JobStatus::WAITING.0, name, request.request_id, to_json(request), by, int(*created_us)])?;
+    let warnings = to_json(&verdict.warnings);
+    to.execute(sql, params![JobStatus::WAITING.0, name, request.request_id, to_json(request), by, int(*created_us), warnings])?;
     let id = to.last_insert_rowid();
     let mut steps = Vec::new();
     for position in 0..request.steps.len() {
         let sql = "INSERT INTO step(job, position, status, attempt, batches) VALUES(?, ?, ?, 1, 0)";
-        to.prepare_cached(sql)?.execute(params![id, int(position as u64), JobStatus::WAITING.0])?;
+        let status = new.first_status(position);
+        to.prepare_cached(sql)?.execute(params![id, int(position as u64), status.0])?;
         steps.push(StepState {
             id: to.last_insert_rowid() as u64,
-            status: JobStatus::WAITING,
+            status,
             attempt: 1,
             batches: 0,
             started_us: None,
@@ -174,6 +176,7 @@ fn insert_job(to: &Connection, new: &NewJob) -> rusqlite::Result<JobState> {
         status: JobStatus::WAITING,
         request: request.clone(),
         by: by.clone(),
+        warnings: verdict.warnings.clone(),
         targets: targets.clone(),
         steps,
         created_us: *created_us,
@@ -234,8 +237,10 @@ fn write_head(to: &Connection, job: &JobState) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use monitor_jobs::{Contact, Contacts, Target, plan};
+    use monitor_jobs::{Contact, Contacts, Target, Verdict, plan};
+    use monitor_store::jobs::listed;
     use monitor_store::suite::jobs::{JobPlace, request};
+    use monitor_wire::{JobRequest, Rolling, StepRequest};
 
     use super::*;
 
@@ -256,12 +261,38 @@ mod tests {
     monitor_store::job_suite!(InFolder);
 
     #[test]
+    fn a_list_contains_the_small_part_of_each_request() {
+        let place = InFolder::new();
+        let store = place.open();
+        let whole = JobRequest {
+            account: Some("app".to_owned()),
+            rolling: Some(Rolling { expression: "1 10%".to_owned(), parallel: Some(3), ..Rolling::default() }),
+            ..request("a \"b\"", 12)
+        };
+        let named = |(number, step): (usize, StepRequest)| StepRequest { name: Some(format!("step {number}")), ..step };
+        let whole = JobRequest { steps: whole.steps.iter().cloned().enumerate().map(named).collect(), ..whole };
+        for request in [whole.clone(), request("plain", 1)] {
+            let new = NewJob { request, by: "ada".to_owned(), targets: Vec::new(), verdict: Verdict::default(), created_us: 1 };
+            store.add_job(&new, 0).unwrap();
+        }
+        let rows = store.jobs(&JobsQuery { limit: 9, ..JobsQuery::default() }).unwrap();
+        let requests: Vec<_> = rows.into_iter().map(|row| row.job.request).collect();
+        assert_eq!(requests, [listed(&request("plain", 1)), listed(&whole)]);
+    }
+
+    #[test]
     fn a_job_with_100_000_hosts_is_stored_and_a_change_writes_only_its_rows() {
         const HOSTS: u64 = 100_000;
         let place = InFolder::new();
         let store = place.open();
         let target = |id| Target { host_id: Some(id), name: format!("web-{id}"), ip: None, cloud_id: 0 };
-        let new = NewJob { request: request("big", 1), by: "ada".to_owned(), targets: (1..=HOSTS).map(target).collect(), created_us: 1 };
+        let new = NewJob {
+            request: request("big", 1),
+            by: "ada".to_owned(),
+            targets: (1..=HOSTS).map(target).collect(),
+            verdict: Verdict::default(),
+            created_us: 1,
+        };
         let (mut job, _) = store.add_job(&new, 0).unwrap();
         let contacts: Contacts = (1..=HOSTS).map(|id| (id, Contact { has_agent: true, last_us: 1 })).collect();
         let planned = plan(1, &job, &contacts);

@@ -9,7 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The columns that [`job_head`] reads.
-pub(super) const JOB_COLUMNS: &str = "job.id, job.status, job.request, job.by, job.created, job.started, job.ended";
+pub(super) const JOB_COLUMNS: &str = "job.id, job.status, job.request, job.by, job.created, job.started, job.ended, job.warnings";
+
+/// The columns that [`job_head`] reads for a list. SQLite reads one request at a time, and returns the small part that lists show.
+pub(super) const LISTED_COLUMNS: &str = "job.id, job.status,
+    json_object('name', job.request ->> 'name', 'account', job.request ->> 'account', 'rolling', json(job.request -> 'rolling'),
+        'targets', json('{}'), 'steps', json((SELECT json_group_array(json_object('name', value ->> 'name', 'script', '')) FROM
+            (SELECT value FROM json_each(job.request, '$.steps') ORDER BY id)))),
+    job.by, job.created, job.started, job.ended, job.warnings";
 
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -39,6 +46,7 @@ pub(super) fn job_head(row: &Row<'_>) -> rusqlite::Result<JobState> {
         status: JobStatus(row.get(1)?),
         request: from_json(row, 2)?,
         by: row.get(3)?,
+        warnings: from_json(row, 7)?,
         targets: Vec::new(),
         steps: Vec::new(),
         created_us: row.get::<_, i64>(4)? as u64,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
 use monitor_wire::{HostDefinition, HostStatus, JobStatus};
 
+use crate::jobs::listed;
 use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
 
 /// In-memory store of hosts and jobs. A clone has the same data.
@@ -73,17 +74,18 @@ impl JobStore for MemoryJobs {
             status: JobStatus::WAITING,
             request: new.request.clone(),
             by: new.by.clone(),
+            warnings: new.verdict.warnings.clone(),
             targets: new.targets.clone(),
             steps: Vec::new(),
             created_us: new.created_us,
             started_us: None,
             ended_us: None,
         };
-        for _ in &new.request.steps {
+        for position in 0..new.request.steps.len() {
             state.last_step += 1;
             job.steps.push(StepState {
                 id: state.last_step,
-                status: JobStatus::WAITING,
+                status: new.first_status(position),
                 attempt: 1,
                 batches: 0,
                 started_us: None,
@@ -178,6 +180,7 @@ fn row(job: &JobState) -> JobRow {
     });
     let counts = counts.collect();
     let mut job = job.clone();
+    job.request = listed(&job.request);
     job.targets.clear();
     job.steps.iter_mut().for_each(|step| step.hosts.clear());
     JobRow { job, counts }

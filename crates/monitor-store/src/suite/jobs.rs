@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, apply, plan, report};
+use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, Verdict, apply, plan, report};
 use monitor_wire::{HostDefinition, HostStatus, JobReport, JobReportEvent, JobRequest, JobRunKey, JobStatus, StepRequest};
 
+use crate::jobs::listed;
 use crate::{JobHostsQuery, JobStore, JobsQuery, NewJob};
 
 /// Storage of hosts and jobs under test. Opening a store there again simulates a restart.
@@ -51,7 +52,7 @@ fn add(store: &impl JobStore, name: &str, hosts: &[u64], created_us: u64) -> Job
     let target = |id: &u64| Target { host_id: Some(*id), name: format!("web-{id}"), ip: Some(format!("10.0.0.{id}")), cloud_id: 3 };
     let mut targets: Vec<Target> = hosts.iter().map(target).collect();
     targets.push(Target { host_id: None, name: "gone".to_owned(), ip: None, cloud_id: 0 });
-    let new = NewJob { request: request(name, 2), by: "ada".to_owned(), targets, created_us };
+    let new = NewJob { request: request(name, 2), by: "ada".to_owned(), targets, verdict: Verdict::default(), created_us };
     let (job, is_new) = store.add_job(&new, 0).unwrap();
     assert!(is_new);
     job
@@ -118,6 +119,7 @@ pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
         request: JobRequest { request_id: id.map(str::to_owned), ..request("check", 1) },
         by: "ada".to_owned(),
         targets: Vec::new(),
+        verdict: Verdict { needs_confirmation: created_us == 300, warnings: vec![format!("at {created_us}")] },
         created_us,
     };
     let (first, is_new) = store.add_job(&new(Some("a"), 100), 0).unwrap();
@@ -126,6 +128,9 @@ pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
     assert_eq!((again, is_new), (first.clone(), false));
     let (late, is_new) = store.add_job(&new(Some("a"), 300), 101).unwrap();
     assert!(is_new && late.id != first.id);
+    assert_eq!((first.steps[0].status, late.steps[0].status), (JobStatus::WAITING, JobStatus::NEEDS_USER));
+    assert_eq!(store.job(late.id).unwrap().unwrap(), late);
+    assert_eq!(late.warnings, ["at 300"]);
     for (id, since, expected) in [("a", 100, Some(&first)), ("a", 101, Some(&late)), ("a", 301, None), ("b", 0, None)] {
         assert_eq!(store.job_of_request(id, since).unwrap().as_ref(), expected, "{id} since {since}");
     }
@@ -206,6 +211,7 @@ pub fn jobs_are_filtered_and_paged<P: JobPlace>() {
     assert_eq!(rows[0].counts, [[(HostStatus::WAITING, 3)], [(HostStatus::WAITING, 3)]]);
     let first = vec![(HostStatus::NO_SUCH_HOST, 1), (HostStatus::SUCCEEDED, 1), (HostStatus::EXIT_CODE, 2)];
     assert_eq!(rows[1].counts, [first, vec![(HostStatus::JOB_TIME_OVER, 4)]]);
+    disk.request = listed(&disk.request);
     disk.targets.clear();
     disk.steps.iter_mut().for_each(|step| step.hosts.clear());
     assert_eq!(rows[1].job, disk);

@@ -49,6 +49,9 @@ fn render(preview: &JobPreview, columns: Option<usize>) -> String {
         line.text(&one_line(host.reason.as_deref().unwrap_or("no reason known")));
         text.push_str(&line.finish(columns));
     }
+    for warning in &preview.warnings {
+        text.push_str(&Line::default().styled(AnsiColor::Yellow.on_default(), &visible(warning)).finish(columns));
+    }
     if preview.batches.len() > 1 {
         let sizes: Vec<String> = preview.batches.iter().map(u32::to_string).collect();
         text.push_str(&Line::default().text(&format!("batches: {}", sizes.join(", "))).finish(columns));
@@ -70,9 +73,14 @@ mod tests {
             able: vec![host("web-1", None), host("web-2", None)],
             unable: vec![host("nope\u{1b}", Some("there is no such host"))],
             batches: vec![1, 2],
+            warnings: vec!["steps[0].script matches the rule `rm`: check this job".to_owned()],
         };
         let text = anstream::adapter::strip_str(&render(&preview, None)).to_string();
         assert!(text.starts_with("2 hosts can run it\n  web-1\n  web-2\n1 host can't\n  nope"), "{text}");
-        assert!(text.ends_with("  there is no such host\nbatches: 1, 2\n") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.ends_with("  there is no such host\nsteps[0].script matches the rule `rm`: check this job\nbatches: 1, 2\n")
+                && !text.contains('\u{1b}'),
+            "{text}"
+        );
     }
 }

@@ -52,6 +52,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return print_json(&serde_json::to_value(&started)?);
     }
     let id = started.job_id;
+    for warning in &started.warnings {
+        writeln!(anstream::stderr(), "monitor: {}", visible(warning))?;
+    }
     if !connection.json {
         let mut out = anstream::stdout().lock();
         writeln!(

@@ -164,6 +164,9 @@ pub(super) fn job(job: &Job, columns: Option<usize>, now_us: u64) -> String {
     }
     text.push_str(&line.finish(columns));
     text.push_str(&Line::default().text(&visible(&format!("tree {}", job.root_id))).finish(columns));
+    for warning in &job.warnings {
+        text.push_str(&Line::default().styled(AnsiColor::Yellow.on_default(), &visible(warning)).finish(columns));
+    }
     for step in &job.steps {
         let mut line = Line::default();
         line.text(&format!("step {}  {}  ", step.step_id, visible(&step.name))).styled(job_style(step.status), &job_words(step.status));
@@ -225,6 +228,7 @@ pub(super) mod tests {
             status,
             by: "ada".to_owned(),
             account: None,
+            warnings: Vec::new(),
             created_us: 1_000_000,
             started_us: Some(1_000_000),
             ended_us: None,

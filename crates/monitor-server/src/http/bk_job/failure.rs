@@ -27,6 +27,8 @@ pub(super) mod code {
     pub(in super::super) const NO_ACCOUNT: u32 = 1_244_003;
     pub(in super::super) const NO_JOB: u32 = 1_244_006;
     pub(in super::super) const NO_STEP: u32 = 1_244_007;
+    /// A rule refuses the script.
+    pub(in super::super) const DANGEROUS: u32 = 1_244_019;
     pub(in super::super) const TOO_MANY: u32 = 1_244_022;
     pub(in super::super) const ROLLING: u32 = 1_244_026;
 }
@@ -65,14 +67,16 @@ impl Failure {
 
     /// Translates mistakes of a request for a job. The code is that of the first one.
     pub(super) fn of_mistakes(mistakes: &[String]) -> Self {
-        let translated = |mistake: &String| {
-            let place = PLACES.iter().find_map(|(place, name, code)| Some((*code, format!("{name}{}", mistake.strip_prefix(place)?))));
-            place.unwrap_or_else(|| (code::ILLEGAL, mistake.clone()))
-        };
-        let all: Vec<_> = mistakes.iter().map(translated).collect();
+        let all: Vec<_> = mistakes.iter().map(|mistake| translated(mistake)).collect();
         let messages: Vec<_> = all.iter().map(|(_, message)| message.as_str()).collect();
         Self::new(all.first().map_or(code::BAD_REQUEST, |(code, _)| *code), messages.join("\n"))
     }
+}
+
+/// Translates the place at the beginning of a message. Returns the code for a mistake there as well.
+fn translated(message: &str) -> (u32, String) {
+    let place = PLACES.iter().find_map(|(place, name, code)| Some((*code, format!("{name}{}", message.strip_prefix(place)?))));
+    place.unwrap_or_else(|| (code::ILLEGAL, message.to_owned()))
 }
 
 impl fmt::Display for Failure {
@@ -91,6 +95,10 @@ impl From<JobError> for Failure {
             JobError::Request(mistakes) => Self::of_mistakes(&mistakes),
             JobError::Refused(detail) => Self::new(code::BAD_REQUEST, detail),
             JobError::NotAllowed(detail) => Self::new(code::FORBIDDEN, detail),
+            JobError::Dangerous(rules) => {
+                let messages: Vec<_> = rules.iter().map(|rule| translated(rule).1).collect();
+                Self::new(code::DANGEROUS, messages.join("\n"))
+            }
             error => Self::Api(error.into()),
         }
     }

@@ -62,7 +62,8 @@ pub(in super::super) async fn post_job(
     let started = app.jobs.start(request, caller).await?;
     let what = format!("job {}", started.job_id);
     let (status, outcome) = if started.is_repeated { (StatusCode::OK, "was started before") } else { (StatusCode::CREATED, "started") };
-    Ok(DeedWords { what, outcome: outcome.to_owned() }.recorded((status, Json(started))))
+    let outcome = std::iter::once(outcome).chain(started.warnings.iter().map(String::as_str)).collect::<Vec<_>>().join("; ");
+    Ok(DeedWords { what, outcome }.recorded((status, Json(started))))
 }
 
 /// Stops, retries or continues a job.

@@ -22,6 +22,7 @@ impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         match error {
             JobError::Request(_) => Self::Body { detail: error.to_string() },
+            JobError::Dangerous(_) => Self::Forbidden { detail: error.to_string() },
             JobError::NoJob(_) => Self::Missing { detail: error.to_string() },
             JobError::Refused(detail) | JobError::Misplaced(detail) => Self::Conflict { detail },
             JobError::OtherHost(detail) | JobError::NotAllowed(detail) => Self::Forbidden { detail },

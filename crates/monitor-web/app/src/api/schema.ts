@@ -3532,6 +3532,8 @@ export interface components {
             status: components["schemas"]["JobStatus"];
             /** @description The steps. */
             steps: components["schemas"]["JobStep"][];
+            /** @description A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins. */
+            warnings?: string[];
         };
         /** @description Grant to run jobs, which a caller with the scope `operate` needs. */
         JobGrant: {
@@ -3621,6 +3623,8 @@ export interface components {
             batches: number[];
             /** @description Hosts that can't, each with the reason. */
             unable: components["schemas"]["PreviewedHost"][];
+            /** @description A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins. */
+            warnings?: string[];
         };
         /** @description Something that happened to a run on a host. */
         JobReport: components["schemas"]["JobReportEvent"] & {
@@ -3749,6 +3753,8 @@ export interface components {
             root_id: string;
             /** @description The steps. */
             steps: components["schemas"]["StepStarted"][];
+            /** @description A sentence for each rule of the server that the job matches. */
+            warnings?: string[];
         };
         /** @description Status of a job or of one of its steps. */
         JobStatus: number;

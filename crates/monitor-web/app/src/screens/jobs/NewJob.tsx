@@ -9,6 +9,7 @@ import { visible, visibleLines } from "../../model/text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
+import { Warnings } from "./parts.tsx";
 import { useHosts } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
 
@@ -191,10 +192,11 @@ function Field({ name, mistake, children }: { name: keyof JobDraft; mistake: str
   );
 }
 
-/** The hosts that can't run the job with the reason, the hosts that can, and the batches. */
-function Preview({ of: { able, unable, batches } }: { of: JobPreview }) {
+/** The rules that the job matches, the hosts that can't run it with the reason, the hosts that can, and the batches. */
+function Preview({ of: { able, unable, batches, warnings } }: { of: JobPreview }) {
   return (
     <>
+      <Warnings of={warnings} />
       {unable.length > 0 && (
         <>
           <h3 className="bad">{t("jobs.preview.unable", { count: unable.length })}</h3>

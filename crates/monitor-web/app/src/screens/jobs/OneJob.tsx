@@ -16,7 +16,7 @@ import { Actions } from "./Actions.tsx";
 import { HostGroups } from "./HostGroups.tsx";
 import { HostList } from "./HostList.tsx";
 import { HostPanel } from "./HostPanel.tsx";
-import { FilterField, JobState, timesOf } from "./parts.tsx";
+import { FilterField, JobState, Warnings, timesOf } from "./parts.tsx";
 import { useJob, useJobHosts } from "./useJobs.ts";
 import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
 
@@ -63,6 +63,7 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
       <div className="pane jobs one-job">
         <Title job={job} step={step} chosen={chosenOf(hosts, chosen)} act={act} />
         <DeedSaid said={said} />
+        <Warnings of={job.warnings} />
         {step && job.steps.length > 1 && <Steps job={job} current={step} search={search} />}
         {step && <Outcomes step={step} search={search} />}
         {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}

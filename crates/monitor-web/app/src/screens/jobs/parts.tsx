@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { OUTCOMES, jobState, outcomesOf, totalOf } from "../../model/jobs.ts";
+import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
@@ -106,5 +107,15 @@ export function CommandLine({ text }: { text: string }) {
       </pre>
       <CopyButton text={text} />
     </div>
+  );
+}
+
+/** A sentence for each rule of the server that a job matches. */
+export function Warnings({ of }: { of: string[] | undefined }) {
+  if (of === undefined || of.length === 0) return null;
+  return (
+    <p className="notice lines" translate="no">
+      {of.map(visible).join("\n")}
+    </p>
   );
 }
