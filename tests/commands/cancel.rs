@@ -138,7 +138,7 @@ fn processes_that_still_run_are_listed_and_an_unknown_id_gets_a_suggestion() {
     let (code, _, errors) = cancel(&server, &[&near]);
     assert!(code == Some(4) && errors.contains(&format!("did you mean {}", &id[..14])), "{errors}");
     let (code, _, errors) = cancel(&server, &[&(number + 7).to_string()]);
-    assert!(code == Some(4) && errors.contains("did you mean deaf"), "{errors}");
+    assert!(code == Some(4) && errors.contains("there is no run") && errors.contains("`monitor list`"), "{errors}");
     assert_eq!(cancel(&server, &["no id"]).0, Some(2));
     drop(deaf.0.stdin.take());
     assert!(deaf.0.wait().unwrap().success());

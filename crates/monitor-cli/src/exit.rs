@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use monitor_api::Error;
+use monitor_server::access::AccessError;
 
 use crate::text::visible;
 
@@ -19,6 +20,9 @@ pub(crate) use codes;
 
 /// Exit codes of commands that use no server.
 pub(crate) const LOCAL: &str = codes!();
+
+/// Exit codes of commands about named tokens and users, which use no server.
+pub(crate) const NAMED: &str = codes!("4  not found");
 
 /// Exit codes of commands that use a server, but no workers.
 pub(crate) const SERVER: &str = codes!("3  server not reached", "4  not found");
@@ -106,7 +110,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     // If stderr is closed, the message is lost.
     let _ = anstream::stderr().write_all(message.as_bytes());
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
-    let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
+    let no_name = error.downcast_ref::<AccessError>().filter(|error| matches!(error, AccessError::Missing { .. })).map(|_| 4);
+    let not_there = error.downcast_ref::<NotThere>().map(|_| 4).or(no_name);
     let no_terminal = error.downcast_ref::<monitor_top::Error>().filter(|error| matches!(error, monitor_top::Error::NoTerminal)).map(|_| 2);
     let misused = error.downcast_ref::<Misused>().map(|_| 2);
     let of_job = error.downcast_ref::<JobNotDone>().map(JobNotDone::exit_code);

@@ -31,7 +31,7 @@ pub enum Error {
     )]
     NoTerminal,
     /// The file to replay can't be read.
-    #[error("could not replay {}: {source}", path.display())]
+    #[error("could not replay {}", path.display())]
     Replay {
         /// Path of the file.
         path: PathBuf,

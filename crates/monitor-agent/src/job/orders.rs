@@ -83,12 +83,12 @@ impl Jobs {
     /// Reports that an order is refused which may not be from the server, or not for this agent.
     fn refuse_unproven(&self, key: &JobRunKey, why: String) -> Result<bool, AgentError> {
         tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
-        self.report_unstored(key, End::new(HostStatus::REFUSED, why)).map(|()| false)
+        self.report_unstored(key, &End::new(HostStatus::REFUSED, why)).map(|()| false)
     }
 
     /// Reports the end of a run that this agent does not know. Its key is not stored, so that a message without a valid signature can't
     /// prevent a valid order.
-    fn report_unstored(&self, key: &JobRunKey, end: End) -> Result<(), AgentError> {
+    fn report_unstored(&self, key: &JobRunKey, end: &End) -> Result<(), AgentError> {
         let mut database = self.database();
         if database.has_job_report(key)? || database.job_run(key)?.is_some() {
             return Ok(());
@@ -162,7 +162,7 @@ impl Jobs {
             None => {
                 // Stops are not signed.
                 let end = End::lost("this agent has no record of the run: its database was lost, or it never got the order");
-                self.report_unstored(key, end).map(|()| false)
+                self.report_unstored(key, &end).map(|()| false)
             }
         }
     }

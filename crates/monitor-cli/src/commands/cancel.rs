@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use monitor_api::{Call, Method};
-use monitor_wire::{CancelRequest, Cancelled, CommandLine, CommandStatus, Process, ProcessesPage, Root};
+use monitor_wire::{CancelRequest, Cancelled, CommandLine, CommandStatus, Process, ProcessesPage};
 
 use super::asking::{self, read_timeout};
 use crate::client::{Connection, print_json, read};
@@ -71,8 +71,7 @@ fn find(connection: &Connection, id: &str) -> anyhow::Result<(String, Option<Pro
             // The first digits of a process id may all be decimal.
             Err(error) if error.status() == Some(404) && is_process => {}
             Err(error) if error.status() == Some(404) => {
-                let near = nearest_root(connection, id)?.map(|root| format!(" (did you mean {}?)", visible(&root.title)));
-                return Err(NotThere(format!("there is no tree {id:?}{}", near.unwrap_or_default())).into());
+                return Err(NotThere(format!("there is no run {id:?}: `monitor list` shows those that there are")).into());
             }
             Err(error) => return Err(error.into()),
         }
@@ -97,13 +96,6 @@ fn find(connection: &Connection, id: &str) -> anyhow::Result<(String, Option<Pro
 fn processes(connection: &Connection, id: &str) -> anyhow::Result<Vec<Process>> {
     let call: Call<ProcessesPage> = connection.client()?.call(Method::GET, &["api", "v1", "processes", id]);
     Ok(connection.ask(call)?.processes)
-}
-
-/// The tree with the most similar number among the newest trees.
-fn nearest_root(connection: &Connection, id: &str) -> anyhow::Result<Option<Root>> {
-    let roots = connection.ask(connection.client()?.roots())?.roots;
-    let Ok(number) = id.parse::<u64>() else { return Ok(None) };
-    Ok(roots.into_iter().min_by_key(|root| root.number.abs_diff(number)))
 }
 
 /// Returns an error if processes continue.

@@ -27,7 +27,7 @@ Tokens are stored as hashes in the server's data folder. Changes take effect imm
 
 /// Create, list and revoke access tokens
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::NAMED))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -28,7 +28,7 @@ groups at the provider decide whether the user can log in again (docs/guides/ope
 
 /// Manage users who can log in to the page
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::LOCAL))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::NAMED))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

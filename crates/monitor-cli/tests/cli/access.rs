@@ -43,7 +43,7 @@ fn tokens_are_created_listed_and_revoked_while_a_server_runs() {
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && message.contains("monitor token create"), "{message}");
     let (code, _, message) = run(&server, &["token", "revoke", "build-7"], "");
-    assert!(code == 1 && message.contains("monitor token list"), "{message}");
+    assert!(code == 4 && message.contains("monitor token list"), "{message}");
     let (code, _, message) = run(&server, &["token", "create", "a", "--scope", "write"], "");
     assert!(code == 2 && message.contains("`ingest`, `agent`, `read`, `operate` and `admin`"), "{message}");
 }
@@ -79,7 +79,8 @@ fn grants_for_jobs_are_given_shown_changed_and_removed() {
         (&["token", "create", "reader", "--scope", "read", "--jobs-on", "env"], (1, "without the scope `operate`")),
         (&["token", "grant", "deploy", "--jobs-on", "!canary"], (1, "a new host without tags satisfies these conditions")),
         (&["token", "grant", "deploy", "--jobs-on", ","], (1, "not a condition on a tag")),
-        (&["token", "grant", "nobody", "--none"], (1, "`monitor token list`")),
+        (&["token", "grant", "nobody", "--none"], (4, "`monitor token list`")),
+        (&["user", "remove", "nobody"], (4, "`monitor user list`")),
         (&["user", "grant", "ada"], (2, "--none")),
         (&["user", "grant", "ada", "--accounts", "app"], (2, "--jobs-on")),
         (&["user", "grant", "ada", "--jobs-on", "env", "--none"], (2, "--none")),

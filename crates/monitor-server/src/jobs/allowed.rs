@@ -56,12 +56,15 @@ pub(super) fn allow(caller: &JobCaller, account: Option<&str>, targets: &[Target
     if refused.is_empty() {
         return Ok(());
     }
-    let more = refused.len().saturating_sub(MOST_NAMED);
-    let mut named = refused[..refused.len().min(MOST_NAMED)].join(", ");
-    if more > 0 {
-        named += &format!(" and {more} more");
-    }
-    Err(JobError::NotAllowed(format!("{name} may run jobs on hosts with the tags `{}` only, and these are others: {named}", grant.on)))
+    let named = refused[..refused.len().min(MOST_NAMED)].join(", ");
+    let more = match refused.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(JobError::NotAllowed(format!(
+        "{name} may run jobs on hosts with the tags `{}` only, and these are others: {named}{more}",
+        grant.on
+    )))
 }
 
 fn check_account(name: &str, grant: &JobGrant, account: Option<&str>) -> Result<(), JobError> {

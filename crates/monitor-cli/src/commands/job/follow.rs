@@ -153,7 +153,12 @@ impl Follower<'_> {
         if needs_user && !self.is_told {
             self.clear()?;
             let id = self.job;
-            let ways = format!("`monitor job continue {id}`, `retry {id}`, `ignore {id}`, `skip {id}` or `stop {id}`");
+            let has_begun = current(job).is_some_and(|step| step.started_us.is_some());
+            let ways = if has_begun {
+                format!("`monitor job continue {id}`, `retry {id}`, `ignore {id}`, `skip {id}` or `stop {id}`")
+            } else {
+                format!("`monitor job confirm {id}` or `refuse {id}`")
+            };
             writeln!(anstream::stderr(), "monitor: job {id} waits for a user: {ways}")?;
         }
         self.is_told = needs_user;

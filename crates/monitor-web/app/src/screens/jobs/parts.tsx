@@ -114,7 +114,7 @@ export function CommandLine({ text }: { text: string }) {
 export function Warnings({ of }: { of: string[] | undefined }) {
   if (of === undefined || of.length === 0) return null;
   return (
-    <p className="notice lines" translate="no">
+    <p className="warnings" translate="no">
       {of.map(visible).join("\n")}
     </p>
   );
