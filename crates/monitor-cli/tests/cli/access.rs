@@ -192,7 +192,7 @@ fn users_are_added_with_a_password_from_standard_input() {
     assert!(run(&server, &["user", "list"], "").1.starts_with("ada "));
     assert_eq!(run(&server, &["user", "password", "ada"], "another horse").0, 0);
     assert_eq!(run(&server, &["user", "remove", "ada"], "").0, 0);
-    assert_eq!(run(&server, &["user", "remove", "ada"], "").0, 1);
+    assert_eq!(run(&server, &["user", "remove", "ada"], "").0, 4);
     assert_eq!(run(&server, &["user", "list", "--json"], "").1, "[]\n");
 }
 
