@@ -104,7 +104,7 @@ fn check(grant: &JobGrant) -> Result<(), String> {
     if grant.on.len() > MOST_CONDITION_BYTES {
         return Err(format!("the conditions have {} bytes: at most {MOST_CONDITION_BYTES} are possible", grant.on.len()));
     }
-    if grant.on.trim() != ALL_HOSTS && !grant.on.parse::<TagConditions>()?.require_a_tag() {
+    if grant.on != ALL_HOSTS && !grant.on.parse::<TagConditions>()?.require_a_tag() {
         let why = "a new host without tags satisfies these conditions: name a tag that a host must have, such as `env=test`";
         return Err(format!("`{}`: {why}, or give `{ALL_HOSTS}` for all hosts", grant.on));
     }
