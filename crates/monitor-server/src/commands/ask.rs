@@ -292,7 +292,8 @@ impl Commands {
             }
         };
         let lines: Vec<CommandLine> = targets.iter().map(line).collect();
-        if request.until_us.is_none() {
+        // The server knows the methods of agents, also while no channel lists them because all agents are away.
+        if request.until_us.is_none() && caller.origin == Origin::Client {
             self.check_method(&request.method, &lines)?;
         }
         let command = Command {

@@ -210,6 +210,9 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
     let log = async |run: &str| ask(&server, "GET", &format!("batch-tasks/runs/{run}/log"), None, None).await;
     let (status, away) = log("gold@20261121T023000Z.1").await;
     assert!(status == 503 && away["detail"].as_str().unwrap().contains("db-1, which did not answer"), "{away}");
+    server.send_of_agent(&batch(9, &[json!({"type": "worker-offline", "time_us": DUE + 10})])).await;
+    let (status, ended) = log("gold@20261121T023000Z.1").await;
+    assert!(status == 503 && ended["detail"].as_str().unwrap().contains("db-1"), "{ended}");
     assert_eq!((log("gold").await.0, log("tin@20261121T023000Z.1").await.0), (404, 404));
     assert_eq!(server.ask("/api/v1/batch-tasks?q=GOL").await["tasks"][0]["runs"][0]["outcome"], "failed");
     let path = format!("/api/v1/batch-tasks/gold/explain?from={DUE}&to={}", DUE + 240_000_001);

@@ -16,7 +16,7 @@ test("the log of a run is followed while it runs, searched and downloaded, and w
   const [live, bad, long] = ["live", "bad", "long"].map((name) => `${name}-${newId()}`);
   const tasks = {
     [live]: `shell = "echo begin; while [ -d $MONITOR_PUBLISH_DIR ] && [ ! -e $MONITOR_PUBLISH_DIR/go ]; do sleep 0.1; done; echo 终点; printf '\\\\033[31mred\\\\033[0m\\\\n'"\nrules = ["@every 1s"]`,
-    [bad]: `shell = "echo fine; echo 'no prices: gold, silver' >&2; echo 'see the log' >&2; exit 3"\nrules = ["@every 1s"]`,
+    [bad]: `shell = "echo fine; echo 'no prices: gold, silver' >&2; echo 'see the log' >&2; exit 3"\nrules = ["@every 5s"]`,
     [long]: `shell = "seq 1 200000"\nrules = ["@every 5s"]`,
   };
   await withAgent(tasks, async (agent) => {

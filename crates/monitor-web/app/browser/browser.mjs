@@ -8,8 +8,8 @@ import { Worker } from "./events.mjs";
 
 /** Maximum wait for one condition, in milliseconds: a busy machine may need minutes. */
 const PATIENCE = 180_000;
-/** Maximum number of characters of a page that are printed when its test fails. */
-const MOST_TOLD = 4000;
+/** Maximum number of characters from the beginning and from the end of a page that are printed when its test fails. */
+const MOST_TOLD = 2000;
 
 let browser;
 
@@ -85,7 +85,8 @@ export async function onPage(address, test, { expected, ...options } = {}) {
 /** Prints the page's text when its test fails, for debugging. */
 async function tellShown(page, errors) {
   const shown = await page.evaluate(() => document.body.innerText).catch((error) => `nothing can be read: ${error.message}`);
-  console.log(`${page.url()} shows:\n${shown.slice(0, MOST_TOLD)}\nerrors: ${JSON.stringify(errors)}`);
+  const told = shown.length <= 2 * MOST_TOLD ? shown : `${shown.slice(0, MOST_TOLD)}\n[…]\n${shown.slice(-MOST_TOLD)}`;
+  console.log(`${page.url()} shows:\n${told}\nerrors: ${JSON.stringify(errors)}`);
 }
 
 /** Waits until a locator's text equals or matches `expected`. */
