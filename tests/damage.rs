@@ -232,6 +232,7 @@ fn a_database_of_a_development_version_is_refused_and_left_as_it_is() {
     for (name, schema, oldest) in [("monitor.db", 25, 26), ("access.db", 4, 5), ("commands.db", 4, 5)] {
         let path = server.data().join(name);
         let set = |schema: u32| rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", schema).unwrap();
+        let newest = rusqlite::Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         set(schema);
         let bytes = fs::read(&path).unwrap();
         let said = server.fail_to_start();
@@ -241,7 +242,7 @@ fn a_database_of_a_development_version_is_refused_and_left_as_it_is() {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(fs::read(&path).unwrap() == bytes, "{name}");
-        set(oldest);
+        set(newest);
     }
     server.start_again();
     assert_eq!(server.roots().len(), 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobStarted, JobsPage, ManagedHosts,
+    HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobResult, JobStarted, JobsPage, ManagedHosts,
 };
 use reqwest::Method;
 
@@ -66,6 +66,11 @@ impl Client {
         call.parameter("step", &step).parameter("attempt", &attempt).parameter("offset", &offset)
     }
 
+    /// `GET /api/v1/jobs/{id}/result`: returns the outcome of a step: counts, groups of hosts with the same output, and messages.
+    pub fn job_result(&self, id: u64) -> Call<JobResult> {
+        self.get(&["jobs", &id.to_string(), "result"])
+    }
+
     /// `GET /api/v1/jobs/{id}/wait`: returns a job when it has ended, or after this time.
     pub fn wait_job(&self, id: u64, timeout: Duration) -> Call<Job> {
         let call = self.get(&["jobs", &id.to_string(), "wait"]);
@@ -98,6 +103,11 @@ narrowed!(JobsPage {
     before("before": u64);
     /// Sets the maximum number of jobs in the page.
     at_most("limit": u32);
+});
+
+narrowed!(JobResult {
+    /// Selects a step. By default, the last one that has begun.
+    step("step": u64);
 });
 
 narrowed!(JobHostsPage {

@@ -185,6 +185,26 @@ fn a_script_runs_on_each_host_and_every_outcome_is_known() {
 }
 
 #[test]
+fn a_result_groups_the_hosts_by_output_and_shows_their_messages() {
+    let server = Tasks::start();
+    let (_first, _second) = (agent(&server, "web-1"), agent(&server, "web-2"));
+    let scripts = Scripts::new();
+    let message = r#"{"status": false, "data": [{"module": "disk", "item": "/data", "status": false, "message": "92 % full"}]}"#;
+    let script = scripts.write("check.sh", &format!("echo '{message}'\n"));
+    let (code, out, said) = run(&server, &["job", "run", "--host", "web-*", &script]);
+    assert_eq!(code, 0, "{out} {said}");
+    let job = newest(&server);
+    let text = server.run(&["job", "result", &job]);
+    assert!(text.contains("2 hosts: 2 succeeded\noutput of 2 hosts: web-1, web-2\n  {"), "{text}");
+    assert!(text.contains("error    web-1            disk  /data  92 % full\nerror    web-2 "), "{text}");
+    let result = server.json(&["job", "result", &job]);
+    assert_eq!((&result["counts"]["9"], &result["messages"][0]["level"]), (&2.into(), &"error".into()), "{result}");
+    let (code, _, said) = run(&server, &["job", "result", &job, "--step", "999"]);
+    assert!(code == 2 && said.contains("has no step 999"), "{code} {said}");
+    assert_eq!(run(&server, &["job", "result", "999"]).0, 4);
+}
+
+#[test]
 fn a_job_is_stopped_and_its_failed_hosts_are_retried() {
     let server = Tasks::start();
     let _agent = agent(&server, "db-1");

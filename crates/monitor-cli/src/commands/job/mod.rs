@@ -7,6 +7,7 @@ mod operate;
 mod output;
 mod preview;
 mod request;
+mod result;
 mod run;
 mod text;
 mod wait;
@@ -26,6 +27,7 @@ Examples:
   monitor job run --host \"web-*\" --rolling \"1 10%\" ./restart.sh -- --fast
   monitor job hosts 7 --status failed                  List the hosts that did not succeed
   monitor job output 7 web-1                           Show the output of a host
+  monitor job result 7                                 Group the hosts by their output
   monitor job retry 7 --failed                         Start the failed hosts again
   monitor job stop 7                                   End the scripts of a job
 
@@ -59,6 +61,7 @@ enum Command {
     Show(list::Show),
     Hosts(list::Hosts),
     Output(output::Args),
+    Result(result::Args),
     Wait(wait::Args),
     /// End the scripts that run, and start no others
     Stop(operate::Plain),
@@ -83,6 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Show(args) => list::show(args),
         Command::Hosts(args) => list::hosts(args),
         Command::Output(args) => output::run(args),
+        Command::Result(args) => result::run(args),
         Command::Wait(args) => wait::run(args),
         Command::Stop(args) => operate::stop(args),
         Command::Retry(args) => operate::retry(args),
