@@ -87,7 +87,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("monitor-runs", &["monitor-duration", "etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-alerts", &["monitor-duration", "monitor-tasks", "jiff", "serde", "serde_json"]),
-    ("monitor-jobs", &["monitor-duration", "monitor-wire", "globset", "serde", "serde_json"]),
+    ("monitor-jobs", &["monitor-duration", "monitor-wire", "globset", "regex", "serde", "serde_json"]),
     ("monitor-tasks", &["monitor-duration", "croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-duration", "monitor-client", "monitor-runs", "*"]),
     (
