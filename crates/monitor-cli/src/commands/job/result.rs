@@ -92,10 +92,10 @@ fn render(result: &JobResult, hosts: &[JobHost], columns: Option<usize>) -> Stri
 
 /// A group of hosts with the same output, and the beginning of this output.
 fn group(OutputShape { hosts, example }: &OutputShape, names: &HashMap<u64, &str>, columns: Option<usize>) -> String {
-    let named = hosts.iter().take(MOST_NAMES).map(|id| names.get(id).map_or_else(|| id.to_string(), |name| visible(name).into_owned()));
+    let shown = hosts.iter().take(MOST_NAMES).map(|id| names.get(id).map_or_else(|| id.to_string(), |name| visible(name).into_owned()));
     let more = hosts.len().saturating_sub(MOST_NAMES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let head = format!("output of {}: {}{more}", counted(hosts.len() as u64, "host"), named.collect::<Vec<_>>().join(", "));
+    let head = format!("output of {}: {}{more}", counted(hosts.len() as u64, "host"), shown.collect::<Vec<_>>().join(", "));
     let mut text = Line::default().text(&head).finish(columns);
     let lines: Vec<&str> = example.lines().collect();
     for line in lines.iter().take(MOST_LINES) {
