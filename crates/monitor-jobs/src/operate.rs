@@ -27,6 +27,10 @@ pub fn operate(now_us: u64, job: &JobState, operation: &JobOperate) -> Result<Ve
         })?,
         None => draft.current().or(job.steps.len().checked_sub(1)).ok_or_else(|| Refusal("The job has no steps.".to_owned()))?,
     };
+    let decides = matches!(operation.operation, JobOperation::Confirm | JobOperation::Refuse | JobOperation::Stop);
+    if is_unconfirmed(draft.step(0)) && !decides {
+        return Err(refusal(&draft, step, "changed"));
+    }
     let is_retry = matches!(operation.operation, JobOperation::RetryFailed | JobOperation::RetryNotStarted | JobOperation::RetryAll);
     if !operation.hosts.is_empty() && !is_retry {
         return Err(Refusal("Only retries apply to single hosts. Leave `hosts` out.".to_owned()));
@@ -45,6 +49,9 @@ pub fn operate(now_us: u64, job: &JobState, operation: &JobOperate) -> Result<Ve
 fn stop(draft: &mut Draft<'_>, step: usize) -> Result<(), Refusal> {
     if draft.status.is_finished() || draft.status == JobStatus::STOPPING || draft.current() != Some(step) {
         return Err(refusal(draft, step, "stopped"));
+    }
+    if is_unconfirmed(draft.step(step)) {
+        return confirm(draft, step, JobOperation::Refuse);
     }
     draft.set_job(JobStatus::STOPPING);
     draft.set_step(step, JobStatus::STOPPING);
@@ -165,6 +172,12 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
     Ok(())
 }
 
+/// True if a rule demands a confirmation of the job before its first step begins, and there is none. After a refusal, nothing can begin it:
+/// a retry or a skipped step would be a way around the rule.
+fn is_unconfirmed(first: StepHead) -> bool {
+    first.batches == 0 && matches!(first.status, JobStatus::NEEDS_USER | JobStatus::CONFIRMATION_REFUSED)
+}
+
 fn waits_for_user(status: JobStatus) -> bool {
     matches!(status, JobStatus::NEEDS_USER | JobStatus::NEXT_BATCH)
 }
@@ -175,6 +188,8 @@ fn refusal(draft: &Draft<'_>, step: usize, what: &str) -> Refusal {
     let has_later_begun = (step + 1..draft.job.steps.len())
         .any(|later| !matches!(draft.step(later).status, JobStatus::WAITING | JobStatus::DISCARDED | JobStatus::SKIPPED));
     let possible = match status {
+        _ if is_unconfirmed(draft.step(0)) && draft.status.is_finished() => "The job was refused before it began. Start a new one.",
+        _ if is_unconfirmed(draft.step(0)) => "`confirm`, `refuse` and `stop` are possible.",
         _ if has_later_begun => "A later step has begun, so only that one can be changed.",
         JobStatus::WAITING if draft.status == JobStatus::STOPPING => "Wait until the job has stopped.",
         JobStatus::WAITING => "`skip` is possible.",

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use monitor_wire::HostDefinition;
 
-/// Conditions of which a host must satisfy all.
+/// Conditions on the tags of a host, which must satisfy all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagConditions(Vec<Condition>);
 

@@ -385,6 +385,44 @@ fn a_failed_step_is_ignored_skipped_or_retried_and_the_later_steps_follow() {
     assert!(start().operate(JobOperation::Confirm).unwrap_err().contains("`ignore`"));
 }
 
+#[test]
+fn a_job_that_needs_a_confirmation_begins_in_no_other_way() {
+    const OTHERS: [JobOperation; 6] = [
+        JobOperation::Skip,
+        JobOperation::Continue,
+        JobOperation::Ignore,
+        JobOperation::RetryFailed,
+        JobOperation::RetryNotStarted,
+        JobOperation::RetryAll,
+    ];
+    let start = || {
+        let mut world = World::new(2, 2, |_| {});
+        world.job.steps[0].status = JobStatus::NEEDS_USER;
+        world.job.targets[1].host_id = None;
+        world.plan();
+        assert_eq!((world.progress(), world.offered()), (vec![7, 7, 1], vec![]));
+        world
+    };
+    for operation in OTHERS {
+        assert!(start().operate(operation).unwrap_err().contains("`confirm`, `refuse` and `stop` are possible"), "{operation:?}");
+        for end in [JobOperation::Refuse, JobOperation::Stop] {
+            let mut world = start();
+            assert_eq!(world.operate(end).unwrap().progress(), [13, 13, 14], "{end:?}");
+            assert_eq!((world.statuses(), world.offered()), (vec![13, 13], vec![]));
+            assert!(world.operate(operation).unwrap_err().contains("Start a new one"), "{end:?} {operation:?}");
+            let later = JobOperate { operation, step_id: Some(101), hosts: vec![] };
+            assert!(operate(NOW, &world.job, &later).is_err(), "{end:?} {operation:?}");
+        }
+    }
+    let mut world = start();
+    assert_eq!(world.operate(JobOperation::Confirm).unwrap().offered(), [(1, 1)]);
+    assert_eq!(world.statuses(), [5, 2], "a target that is no host is found after the confirmation");
+    // After the beginning, all is as in other jobs.
+    world.end(1, HostStatus::EXIT_CODE);
+    assert_eq!(world.operate(JobOperation::RetryFailed).unwrap().offered(), [(1, 2)]);
+    assert!(start().operate(JobOperation::Refuse).unwrap().operate(JobOperation::Confirm).is_err());
+}
+
 fn hosts() -> Vec<(u64, HostDefinition)> {
     let host = |id, name: &str, ip: &str, tags: &[(&str, &str)], groups: &[&str]| {
         let definition = HostDefinition {

@@ -15,6 +15,11 @@ impl Tasks {
         Self(TestServer::start())
     }
 
+    /// Starts a server with further options.
+    pub(crate) fn with(args: &[&str]) -> Self {
+        Self(TestServer::with(&[&["--listen", "127.0.0.1:0"], args].concat(), tempfile::tempdir().unwrap()))
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> assert_cmd::Command {
         let mut command = monitor(args);
         command.env("MONITOR_SERVER_URL", &self.0.url).env("MONITOR_DATA", self.0.data.path());

@@ -185,6 +185,37 @@ fn a_script_runs_on_each_host_and_every_outcome_is_known() {
 }
 
 #[test]
+fn a_rule_lets_a_user_confirm_a_job_before_it_begins() {
+    let server = Tasks::with(&["--job-rule", r#"[{ pattern = "rm -rf", action = "confirm", message = "ask ada" }]"#]);
+    let _agent = agent(&server, "web-1");
+    let scripts = Scripts::new();
+    let mark = scripts.0.path().join("mark");
+    let script = scripts.write("clean.sh", &format!("echo x >> {}; rm -rf /nothing-of-this-name\n", mark.display()));
+    let rule = "steps[0].script matches the rule `rm -rf` (ask ada): a user must confirm this job before it begins";
+    assert!(server.run(&["job", "preview", "--host", "web-1", &script]).contains(rule));
+    let start = || {
+        let (code, _, said) = run(&server, &["job", "run", "--host", "web-1", "--wait", "1s", &script]);
+        let job = newest(&server);
+        assert!(code == 124 && said.contains(rule), "{code} {said}");
+        assert!(said.contains(&format!("job {job} waits for a user: `monitor job confirm {job}` or `refuse {job}`")), "{said}");
+        job
+    };
+    for end in ["refuse", "stop"] {
+        let job = start();
+        assert_eq!(run(&server, &["job", end, &job]).0, 0);
+        assert_eq!(run(&server, &["job", "wait", &job]).0, 6);
+        let (code, _, said) = run(&server, &["job", "retry", &job, "--all"]);
+        assert!(code == 1 && said.contains("Start a new one"), "{code} {said}");
+    }
+    assert!(!mark.exists(), "nothing has begun");
+    let job = start();
+    assert!(server.run(&["job", "show", &job]).contains(rule));
+    assert_eq!(run(&server, &["job", "confirm", &job]).0, 0);
+    assert_eq!(run(&server, &["job", "wait", &job]).0, 0);
+    assert_eq!(lines(&mark), 1);
+}
+
+#[test]
 fn a_result_groups_the_hosts_by_output_and_shows_their_messages() {
     let server = Tasks::start();
     let (_first, _second) = (agent(&server, "web-1"), agent(&server, "web-2"));

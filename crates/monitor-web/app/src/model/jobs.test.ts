@@ -66,6 +66,18 @@ test("a failed job is retried, ignored or skipped", () => {
   expect(names(job(step(4, { 310: 3, 9: 4 })))).toEqual(["retry-failed", "retry-all", "ignore", "skip"]);
 });
 
+test("a job that waits for its confirmation is confirmed, refused or stopped, and never begins after a refusal", () => {
+  const waiting = job(step(7, { 5: 4 }, null), { ...step(1, { 5: 4 }, null), step_id: 8 });
+  expect(possible(waiting, waiting.steps[0]!)).toEqual([{ operation: "confirm" }, { operation: "refuse" }, { operation: "stop" }]);
+  expect(possible(waiting, waiting.steps[1]!)).toEqual([]);
+  expect(names(job(step(13, { 13: 4 }, null)))).toEqual([]);
+});
+
+test("a step that waits for a user after a batch is continued, retried, refused or skipped", () => {
+  expect(names(job(step(7, { 5: 4, 104: 1, 9: 2 })))).toEqual(["continue", "retry-failed", "retry-all", "refuse", "skip", "stop"]);
+  expect(names(job(step(13, { 9: 2, 13: 4 })))).toEqual(["retry-failed", "retry-all", "skip"]);
+});
+
 test("a job that succeeded or was stopped can run again", () => {
   expect(names(job(step(3, { 9: 4 })))).toEqual(["retry-all"]);
   expect(names(job(step(11, { 403: 2, 310: 1, 9: 4 })))).toEqual(["retry-failed", "retry-not-started", "retry-all", "skip"]);
@@ -77,10 +89,4 @@ test("a step is not retried after a later one has begun", () => {
   expect(possible(later, later.steps[0]!)).toEqual([]);
   const last = job(step(3, { 9: 4 }), { ...step(4, { 104: 4 }), step_id: 8 }, { ...step(1, { 5: 4 }, null), step_id: 9 });
   expect(last.steps.map((each) => canRetry(last, each))).toEqual([false, true, false]);
-});
-
-test("a job that waits for a user is confirmed before it begins, and continued afterwards", () => {
-  expect(names(job(step(7, { 5: 4 }, null)))).toEqual(["confirm", "refuse", "skip", "stop"]);
-  expect(names(job(step(7, { 5: 4, 104: 1, 9: 2 })))).toEqual(["continue", "retry-failed", "retry-all", "refuse", "skip", "stop"]);
-  expect(names(job(step(13, { 13: 4 }, null)))).toEqual(["retry-failed", "retry-all", "skip"]);
 });

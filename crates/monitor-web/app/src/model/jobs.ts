@@ -137,8 +137,15 @@ export function showsHost({ name, ip, tag, reason, status, exit_code }: JobHost,
   return [name, ip, tag, reason].some((part) => part?.toLowerCase().includes(wanted)) || [status, exit_code].some((number) => String(number) === wanted);
 }
 
+/** Returns true if a rule demands a confirmation before the job begins, and there is none: it waits for a user, or was refused. */
+function isUnconfirmed(job: Job): boolean {
+  const first = job.steps[0];
+  return first !== undefined && first.started_us === null && (first.status === 7 || first.status === 13);
+}
+
 /** Returns true if hosts of a step can be retried now: it is idle, and no later step has begun. */
 export function canRetry(job: Job, step: JobStep): boolean {
+  if (isUnconfirmed(job)) return false;
   const later = job.steps.slice(job.steps.indexOf(step) + 1);
   return !BUSY.has(step.status) && later.every(({ status }) => status === 1 || status === 14);
 }
@@ -151,16 +158,16 @@ export interface Possible {
 
 /** Returns the possible operations for a step of a job, the most likely first. The rules are those of `operate` in `monitor-jobs`. */
 export function possible(job: Job, step: JobStep): Possible[] {
+  if (isUnconfirmed(job)) return isFinished(job.status) || currentStep(job) !== step ? [] : [{ operation: "confirm" }, { operation: "refuse" }, { operation: "stop" }];
   const { status, counts } = step;
   const isWaiting = WAITS_FOR_USER.has(status);
-  const hasBegun = step.started_us !== null;
   const count = (has: (status: number) => boolean) => Object.entries(counts).reduce((sum, [each, of]) => sum + (has(Number(each)) ? of : 0), 0);
   const failed = count((each) => each !== NO_SUCH_HOST && !["succeeded", "pending", "running"].includes(hostState(each)));
   const notStarted = count((each) => NOT_STARTED.has(each));
   const ended = count((each) => each !== NO_SUCH_HOST && !["pending", "running"].includes(hostState(each)));
   const isIdle = canRetry(job, step);
   const list: (Possible | false)[] = [
-    isWaiting && { operation: hasBegun ? "continue" : "confirm" },
+    isWaiting && { operation: "continue" },
     isIdle && failed > 0 && { operation: "retry-failed", count: failed },
     isIdle && notStarted > 0 && notStarted !== failed && { operation: "retry-not-started", count: notStarted },
     isIdle && ended > 0 && { operation: "retry-all", count: ended },
