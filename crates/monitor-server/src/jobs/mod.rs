@@ -22,7 +22,7 @@ use monitor_jobs::{JobRule, JobState, Target, Verdict};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
 use monitor_store_sqlite::SqliteJobs;
 use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::allowed::JobCaller;
@@ -37,8 +37,6 @@ use crate::ingest::Ingest;
 
 /// Time in microseconds within which requests with the same id start one job: a day.
 const REQUEST_US: u64 = 86_400_000_000;
-/// Maximum number of pages that are read from the store at the same time. Each can need the memory of many scripts.
-const MOST_READ: usize = 4;
 /// Maximum number of hosts.
 pub(crate) const MOST_HOSTS: usize = 100_000;
 /// Maximum number of hosts in all steps of a job. The states of all are in memory at once.
@@ -47,8 +45,6 @@ const MOST_RUNS: usize = 500_000;
 /// Hosts and jobs of a server.
 pub(crate) struct Jobs {
     store: Arc<dyn JobStore>,
-    /// Permits to read a page from the store.
-    reading: Arc<Semaphore>,
     /// The store of trees, which knows the agents that have connected.
     trees: Arc<dyn Store>,
     ingest: Arc<Ingest>,
@@ -106,7 +102,6 @@ impl Jobs {
         let Opened { jobs, recorder, keys, trees, settings } = opened;
         Self {
             store: jobs,
-            reading: Arc::new(Semaphore::new(MOST_READ)),
             trees,
             ingest,
             recorder: Arc::new(recorder),
@@ -129,19 +124,6 @@ impl Jobs {
     ) -> Result<T, JobError> {
         let jobs = self.store.clone();
         Ok(tokio::task::spawn_blocking(move || ask(&*jobs)).await??)
-    }
-
-    /// Reads a page from the store, when few others do. Must not be called with the lock of the book: agents would wait for readers.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, JobError> {
-        let turn = self.reading.clone().acquire_owned().await;
-        self.ask(move |jobs| {
-            let _turn = turn;
-            read(jobs)
-        })
-        .await
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -257,13 +239,13 @@ impl Jobs {
 
     /// Returns a page of jobs.
     pub(crate) async fn list(&self, query: JobsQuery) -> Result<Vec<JobRow>, JobError> {
-        self.read(move |jobs| jobs.jobs(&query)).await
+        self.ask(move |jobs| jobs.jobs(&query)).await
     }
 
     /// Returns a page of the hosts of a job, each with its position.
     pub(crate) async fn job_hosts(&self, query: JobHostsQuery) -> Result<Vec<(u64, JobHost)>, JobError> {
         let outputs = self.outputs.clone();
-        self.read(move |jobs| {
+        self.ask(move |jobs| {
             let rows = jobs.job_hosts(&query)?;
             Ok(rows.into_iter().map(|(place, row)| (place, host_shown(&outputs, query.job, row))).collect())
         })
