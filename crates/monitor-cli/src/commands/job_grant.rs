@@ -1,8 +1,24 @@
-//! Options of `monitor token` and `monitor user` about grants to run jobs on hosts.
+//! `monitor token grant` and `monitor user grant`, and the options for a new token's grant.
 
+use monitor_server::access::Holder;
 use monitor_wire::JobGrant;
 
+use super::access_folder::Folder;
 use crate::text::visible;
+
+/// Replace or remove the grant to run jobs on hosts
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Name of the token or user
+    name: String,
+    #[command(flatten)]
+    grant: GrantArgs,
+    /// Remove the grant
+    #[arg(long, required_unless_present = "jobs_on", conflicts_with = "jobs_on")]
+    none: bool,
+    #[command(flatten)]
+    folder: Folder,
+}
 
 /// Grant of a token or user.
 #[derive(Debug, clap::Args)]
@@ -21,14 +37,18 @@ impl GrantArgs {
     }
 }
 
+/// Replaces or removes the grant of a token or user.
+pub(super) fn run(holder: Holder, Args { name, grant, none, folder }: Args) -> anyhow::Result<()> {
+    let (access, grant) = (folder.open()?, grant.into_grant());
+    access.set_job_grant(holder, &name, grant.as_ref())?;
+    let options = if none { " --none".to_owned() } else { words(grant.as_ref()) };
+    folder.record(&access, &format!("{} grant {name}{options}", holder.as_str()));
+    Ok(())
+}
+
 /// Returns the options that lead to a grant, for lists and the audit log.
 pub(super) fn words(grant: Option<&JobGrant>) -> String {
     let Some(JobGrant { on, accounts }) = grant else { return String::new() };
     let accounts = if accounts.is_empty() { String::new() } else { format!(" --accounts {}", accounts.join(",")) };
     visible(&format!(" --jobs-on {on}{accounts}")).to_string()
-}
-
-/// Returns the options of a changed grant, for the audit log.
-pub(super) fn changed_words(grant: Option<&JobGrant>) -> String {
-    if grant.is_none() { " --none".to_owned() } else { words(grant) }
 }

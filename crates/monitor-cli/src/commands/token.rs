@@ -8,7 +8,7 @@ use monitor_server::access::{Holder, NewToken, Scope, Token};
 use serde_json::json;
 
 use super::access_folder::{Folder, when};
-use super::job_grant::{GrantArgs, changed_words, words};
+use super::job_grant::{self, GrantArgs, words};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::visible;
@@ -60,17 +60,7 @@ enum Command {
         folder: Folder,
     },
     /// Replace or remove the grant of a token to run jobs on hosts
-    Grant {
-        /// Name of the token
-        name: String,
-        #[command(flatten)]
-        grant: GrantArgs,
-        /// Remove the grant
-        #[arg(long, required_unless_present = "jobs_on", conflicts_with = "jobs_on")]
-        none: bool,
-        #[command(flatten)]
-        folder: Folder,
-    },
+    Grant(job_grant::Args),
     /// Revoke a token immediately
     Revoke {
         /// Name or id of the token
@@ -110,12 +100,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             }
             Ok(out.flush()?)
         }
-        Command::Grant { name, grant, none: _, folder } => {
-            let (access, grant) = (folder.open()?, grant.into_grant());
-            access.set_job_grant(Holder::Token, &name, grant.as_ref())?;
-            folder.record(&access, &format!("token grant {name}{}", changed_words(grant.as_ref())));
-            Ok(())
-        }
+        Command::Grant(args) => job_grant::run(Holder::Token, args),
         Command::Revoke { name, folder } => {
             let access = folder.open()?;
             access.revoke_token(&name)?;

@@ -8,7 +8,7 @@ use monitor_server::access::{Holder, Role};
 use serde_json::json;
 
 use super::access_folder::{Folder, when};
-use super::job_grant::{GrantArgs, changed_words, words};
+use super::job_grant::{self, words};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::visible;
@@ -62,17 +62,7 @@ enum Command {
         folder: Folder,
     },
     /// Replace or remove the grant of a user to run jobs on hosts
-    Grant {
-        /// Login name of the user
-        name: String,
-        #[command(flatten)]
-        grant: GrantArgs,
-        /// Remove the grant
-        #[arg(long, required_unless_present = "jobs_on", conflicts_with = "jobs_on")]
-        none: bool,
-        #[command(flatten)]
-        folder: Folder,
-    },
+    Grant(job_grant::Args),
     /// Change a user's password and end their sessions
     Password {
         /// Login name of the user
@@ -116,12 +106,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             folder.record(&access, &format!("user remove {name}"));
             Ok(())
         }
-        Command::Grant { name, grant, none: _, folder } => {
-            let (access, grant) = (folder.open()?, grant.into_grant());
-            access.set_job_grant(Holder::User, &name, grant.as_ref())?;
-            folder.record(&access, &format!("user grant {name}{}", changed_words(grant.as_ref())));
-            Ok(())
-        }
+        Command::Grant(args) => job_grant::run(Holder::User, args),
         Command::Password { name, folder } => {
             let access = folder.open()?;
             access.set_password(&name, &password()?)?;

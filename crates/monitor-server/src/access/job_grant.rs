@@ -22,7 +22,9 @@ pub enum Holder {
 }
 
 impl Holder {
-    pub(super) fn as_str(self) -> &'static str {
+    /// Returns the name of the kind, as in the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::User => "user",
