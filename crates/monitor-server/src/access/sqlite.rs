@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn tokens_and_users_of_the_first_schema_have_no_grant() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Schema { steps: &SCHEMA.steps[..1], ..SCHEMA };
+        let old = SubjectFile::open(folder.path(), "access.db", &first).unwrap();
+        let rows = "INSERT INTO token VALUES('id', 'deploy', zeroblob(32), 'operate', 1, NULL, NULL);
+                    INSERT INTO user VALUES('ada', '', 'operator', 1, NULL, NULL)";
+        old.write(|to| to.execute_batch(rows)).unwrap();
+        drop(old);
+        let access = Access::open(folder.path()).unwrap();
+        let (tokens, users) = (access.tokens().unwrap(), access.users().unwrap());
+        assert_eq!((tokens[0].name.as_str(), &tokens[0].jobs, users[0].name.as_str(), &users[0].jobs), ("deploy", &None, "ada", &None));
+        let grant = JobGrant { on: "env".to_owned(), accounts: Vec::new() };
+        access.set_job_grant(Holder::Token, "deploy", Some(&grant)).unwrap();
+        assert_eq!(access.tokens().unwrap()[0].jobs, Some(grant));
+    }
+
+    #[test]
     fn another_programs_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let other = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();

@@ -137,10 +137,10 @@ impl Reader<'_> {
         };
         let text = words(setting, value.get_ref()).ok_or_else(|| {
             let expected = match setting.form {
-                Form::Text | Form::Secret => "a string in quotes",
-                Form::Number => "a whole number",
-                Form::Switch => "true or false",
-                Form::Tables => "tables, each under its name in double brackets",
+                Form::Text | Form::Secret => "a string in quotes".to_owned(),
+                Form::Number => "a whole number".to_owned(),
+                Form::Switch => "true or false".to_owned(),
+                Form::Tables => format!("tables, each under [[{name}]]"),
             };
             self.wrong(value.span().start, format!("{name}: expected {expected}, found {}", value.get_ref().type_str()))
         })?;
@@ -215,6 +215,8 @@ mod tests {
             ("\n\nlisten = \"60010\"", "server.toml:3: listen: \"60010\": expected an address and a port"),
             ("stop-timeout = \"5\"", "stop-timeout: \"5\": expected a duration"),
             ("otlp-headers = \"hush\"", "server.toml:1: otlp-headers: header 1: expected NAME=VALUE"),
+            ("job-rule = 1", "server.toml:1: job-rule: expected tables, each under [[job-rule]], found integer"),
+            ("[[job-rule]]\npattern = \"(\"\naction = \"warn\"", "job-rule: "),
             ("listen = ", "server.toml:1: "),
             ("listen = 1\nlisten = 2", "server.toml:2: "),
             ("profile = 1", "server.toml:1: profile: expected tables like [profile.production]"),

@@ -118,7 +118,7 @@ mod tests {
             ("env=test", &["app", "www"], None, &[Some(1)], Some("as app, www only: name the account")),
             ("env=test", &["app"], Some("root"), &[Some(1)], Some("and not as root")),
             ("*", &[], Some("root"), &[Some(1)], Some("leave out the account root")),
-            // Somebody has changed the database.
+            // The stored conditions are invalid.
             ("", &[], None, &[Some(1)], Some("not a condition")),
         ] {
             let found = tested(on, accounts, account, targets);

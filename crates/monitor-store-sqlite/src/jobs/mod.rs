@@ -261,6 +261,17 @@ mod tests {
     monitor_store::job_suite!(InFolder);
 
     #[test]
+    fn a_job_of_the_first_schema_has_no_warnings() {
+        let place = InFolder::new();
+        let old = SubjectFile::open(place.0.path(), FILE, &Schema { steps: &SCHEMA.steps[..1], ..SCHEMA }).unwrap();
+        let sql = "INSERT INTO job(status, name, request, by, created) VALUES(1, 'check', ?, 'ada', 1)";
+        old.write(|to| to.execute(sql, [to_json(&request("check", 1))])).unwrap();
+        drop(old);
+        let job = place.open().job(1).unwrap().unwrap();
+        assert_eq!((job.request, job.warnings), (request("check", 1), Vec::new()));
+    }
+
+    #[test]
     fn a_list_contains_the_small_part_of_each_request() {
         let place = InFolder::new();
         let store = place.open();
