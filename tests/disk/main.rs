@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monitor_tests::{Server, SmallDisk, rounds, wait_for};
 use serde_json::{Value, json};
@@ -364,6 +364,11 @@ fn a_failing_disk_is_reported_once_and_the_server_recovers_by_itself() {
     disk.tell(2);
     posters.wait_for("batches to be refused", |seen| &seen.refused, 40);
     wait_for("it to be told", || (health(&server) == (503, 503)).then_some(()));
+    // The server tries to write each second, and never succeeds.
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        assert_eq!(health(&server), (503, 503));
+    }
     posters.stop();
     assert!(server.get("/status")["refused_batches"].as_u64().unwrap() >= 40);
     disk.tell(WELL);

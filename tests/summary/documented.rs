@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use monitor_tests::{Finished, Server, run};
+use monitor_tests::{Finished, Server, run, wait_for};
 use serde_json::Value;
 
 use crate::Job;
@@ -61,6 +61,13 @@ fn shell(job: &Job, line: &str, variables: &[(&str, &Path)]) -> Finished {
     run(shell)
 }
 
+/// Waits until the server lists this number of ended runs. A command that succeeds ends before the server has stored its run.
+fn wait_for_runs(job: &Job, count: usize) {
+    let server = job.server.as_ref().expect("there is one");
+    let has_ended = |root: &&Value| root["ended_us"].is_u64();
+    wait_for("the runs", || (server.roots().iter().filter(has_ended).count() == count).then_some(()));
+}
+
 #[test]
 fn the_workflow_for_github_works_as_documented() {
     let job = job();
@@ -70,8 +77,12 @@ fn the_workflow_for_github_works_as_documented() {
     let workflow = yaml(block("GitHub, Gitea and Forgejo", "yaml"));
     let steps = workflow["jobs"]["build"]["steps"].as_array().expect("a list");
     let commands: Vec<_> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
-    let codes: Vec<_> =
-        commands.iter().map(|line| shell(&job, line, &variables)).map(|finished| (finished.code, finished.stderr)).collect();
+    let mut codes = Vec::new();
+    for (runs, line) in commands.iter().enumerate() {
+        wait_for_runs(&job, runs);
+        let finished = shell(&job, line, &variables);
+        codes.push((finished.code, finished.stderr));
+    }
     let expected = [(Some(3), "error: no such table\n".to_owned()), (Some(0), String::new()), (Some(0), String::new())];
     assert_eq!(codes, expected, "{commands:?}");
     let step = fs::read_to_string(step).expect("a file");
@@ -79,6 +90,7 @@ fn the_workflow_for_github_works_as_documented() {
     assert!(!step.contains("check"), "{step}");
     assert!(job.text().contains("- `build` failed: `error: no such table`"), "{}", job.text());
     assert_eq!(shell(&job, "monitor run --name 'tests of x' -- true", &[]).code, Some(0));
+    wait_for_runs(&job, 3);
     let exported = shell(&job, block("GitHub, Gitea and Forgejo", "sh"), &[]);
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
     let is_result = |entry: &fs::DirEntry| {

@@ -21,6 +21,9 @@ pub fn call(n: u32) -> Result<u32, String> {
 #[test]
 fn passes() {
     assert!(call(3).is_ok());
+    if std::env::var("FATE").is_ok_and(|fate| fate == "waits") {
+        std::fs::write("passed", "").unwrap();
+    }
 }
 
 #[test]
@@ -169,11 +172,14 @@ fn a_signal_ends_the_tests_and_leaves_a_report() {
     let shop = Shop::new("reported-early");
     assert_eq!(run(shop.monitor("test --no-run", None)).code, Some(0));
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let _ = fs::remove_file(shop.project.path("waits"));
+        for file in ["passed", "waits"] {
+            let _ = fs::remove_file(shop.project.path(file));
+        }
         let mut tests = shop.monitor("test --report r.html -- --test-threads=2", None);
         tests.env("FATE", "waits").stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut tests = tests.spawn().expect("it starts");
-        wait_for("the test", || shop.project.path("waits").exists().then_some(()));
+        let have_run = || ["passed", "waits"].iter().all(|file| shop.project.path(file).exists());
+        wait_for("both tests", || have_run().then_some(()));
         // Ctrl-C reaches all programs of a terminal, and SIGTERM this one alone.
         let target = if signal == "INT" { format!("-{}", tests.id()) } else { tests.id().to_string() };
         assert!(Command::new("kill").args([&format!("-{signal}"), "--", &target]).status().expect("kill").success());

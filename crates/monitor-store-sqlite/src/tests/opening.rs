@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use monitor_store::{Queries as _, StoreError};
+use monitor_store::{Intake as _, Queries as _, StoreError};
 use rusqlite::Connection;
 
 use super::super::schema::{self, Schema};
@@ -169,4 +169,18 @@ fn a_restore_that_was_killed_begins_no_empty_database_and_can_be_repeated() {
     assert!(!database.exists());
     restore(&copy, folder.path()).unwrap();
     assert_eq!(page(&SqliteStore::open(folder.path()).unwrap()).processes.len(), 1);
+}
+
+#[test]
+fn a_check_of_a_store_in_trouble_really_writes() {
+    let (folder, store) = open();
+    let written = || folder.path().join("monitor.db-wal").metadata().unwrap().len();
+    for _ in 0..2 {
+        let before = written();
+        store.look(false).unwrap();
+        assert!(written() > before);
+    }
+    let before = written();
+    store.look(true).unwrap();
+    assert_eq!(written(), before);
 }

@@ -197,9 +197,15 @@ impl Writer {
         }
     }
 
-    /// Tests whether the database is writable, with an update that changes no value.
+    /// Tests whether the database is writable, with a transaction that changes a value and restores it.
+    ///
+    /// SQLite writes nothing for an update by the same value, and then reports success on a full disk.
     pub(in super::super) fn try_to_write(&mut self) -> Result<()> {
-        self.connection.execute("UPDATE counter SET seq = seq", []).map(drop)
+        let transaction = rusqlite::Transaction::new_unchecked(&self.connection, rusqlite::TransactionBehavior::Immediate)?;
+        for change in [1, -1] {
+            transaction.prepare_cached("UPDATE counter SET seq = seq + ?1")?.execute([change])?;
+        }
+        transaction.commit()
     }
 }
 

@@ -40,8 +40,9 @@ for (const where of ["page", "file"]) {
       async (page) => {
         await page.locator(".panel .failure").waitFor();
         const scroller = page.locator(".tree .scroller");
-        // The failed step, which is the last, has been scrolled into view.
+        // The failed step, which is the last, is scrolled into view.
         await page.locator('.node[aria-selected="true"]').waitFor();
+        await page.waitForFunction(() => document.querySelector(".tree .scroller").scrollTop > 0);
         const before = await scroller.evaluate((element) => element.scrollTop);
         assert.ok(before > 0 && (await nodes(page)) < 100);
         const pdf = await print(page);
