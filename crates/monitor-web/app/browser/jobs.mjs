@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { after } from "node:test";
 import { newId, nowUs, server } from "./events.mjs";
 
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
@@ -32,10 +33,20 @@ export function startJob(hosts, more = {}) {
   return asAdmin("POST", "jobs", { targets: { hosts }, steps: [{ name: "disks", script: "#!/bin/sh\ndf\n" }], ...more });
 }
 
-/** An agent, which is a host as soon as it connects. */
+const agents = [];
+
+after(() => Promise.all(agents.map((agent) => agent.close())));
+
+/** An agent, which is a host as soon as it connects. It stays in contact as a real one, so a slow test doesn't lose it. */
 export class JobAgent {
   #token;
   #number = 0;
+  #isClosed = false;
+  #polls;
+  #seen = new Set();
+  /** Orders that were not begun, and those who wait for one. */
+  #orders = [];
+  #waiting = [];
 
   constructor(name = `web-${newId()}`) {
     this.name = name;
@@ -45,19 +56,37 @@ export class JobAgent {
   }
 
   async connect() {
-    await this.#orders(0);
+    await this.#poll(0);
+    this.#polls = this.#stayInContact();
+    agents.push(this);
     return this;
   }
 
-  #orders(waitMs) {
-    return ask(this.#token, "GET", `agents/${this.name}/job-orders?wait_ms=${waitMs}`);
+  async close() {
+    this.#isClosed = true;
+    await this.#polls;
+  }
+
+  async #stayInContact() {
+    while (!this.#isClosed) await this.#poll(2_000);
+  }
+
+  /** Fetches orders. One that comes again is the same. */
+  async #poll(waitMs) {
+    const { orders } = await ask(this.#token, "GET", `agents/${this.name}/job-orders?wait_ms=${waitMs}`);
+    for (const { key } of orders.map(({ order }) => JSON.parse(order))) {
+      const id = JSON.stringify(key);
+      if (this.#seen.has(id)) continue;
+      this.#seen.add(id);
+      const next = this.#waiting.shift();
+      if (next) next(key);
+      else this.#orders.push(key);
+    }
   }
 
   /** Waits for the next order, accepts it and starts. Returns its key. */
   async begin() {
-    const { orders } = await this.#orders(60_000);
-    assert.equal(orders.length, 1);
-    const { key } = JSON.parse(orders[0].order);
+    const key = this.#orders.shift() ?? (await new Promise((resolve) => this.#waiting.push(resolve)));
     await this.report(key, { event: "accepted" });
     await this.report(key, { event: "started" });
     return key;

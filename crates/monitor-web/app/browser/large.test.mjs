@@ -36,7 +36,6 @@ function hasRowCount(page, count) {
 
 test("it opens, unfolds, scrolls to its end and folds again", () =>
   onPage(tree.address, async (page) => {
-    page.setDefaultTimeout(60_000);
     await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
     await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
 
@@ -61,7 +60,6 @@ test("it opens, unfolds, scrolls to its end and folds again", () =>
 
 test("a process deep in it is a link", () =>
   onPage(`${tree.address}?process=${lastItem.id}`, async (page) => {
-    page.setDefaultTimeout(60_000);
     await hasText(page.locator('.node[aria-selected="true"] .name'), `item ${STAGES - 1}.${ITEMS - 1}`);
   }));
 
@@ -77,7 +75,6 @@ test("rows beyond what browsers let an element be are reached by wheel, keys and
   onPage(tree.address, scrollFar, { deviceScaleFactor: 4, viewport: { width: 800, height: 600 } }));
 
 async function scrollFar(page) {
-  page.setDefaultTimeout(60_000);
   await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
   await page.getByRole("button", { name: "Expand all" }).click();
   await hasRowCount(page, TOTAL);
@@ -125,7 +122,6 @@ async function scrollFar(page) {
 
 test("it is cut into lanes and folded there without a wait", () =>
   onPage(`${tree.address}?lanes=thread`, async (page) => {
-    page.setDefaultTimeout(60_000);
     await hasText(page.locator(".toolbar .dim").first(), `${TOTAL.toLocaleString("en")} processes`);
     await hasRowCount(page, 2);
     await page.getByRole("button", { name: "Expand all" }).click();
