@@ -41,7 +41,9 @@ fn passes(file: &str) {
         app().join("node_modules").is_dir(),
         "the page's packages are not installed: `npm ci` in crates/monitor-web/app, or `cargo xtask test`"
     );
-    let server = Server::start();
+    // No program listens there.
+    let callbacks = "[{ url = \"http://127.0.0.1:9/hooks\", private = true }]";
+    let server = Server::start_with(vec![("MONITOR_JOB_CALLBACK", callbacks.into())]);
     let pipeline = example("pipeline", None);
     let mut browser = Command::new("node");
     browser.arg("--test").arg(format!("browser/{}.test.mjs", file.replace('_', "-"))).current_dir(app());

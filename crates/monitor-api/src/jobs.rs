@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobResult, JobStarted, JobsPage, ManagedHosts,
+    CallbacksPage, HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobResult, JobStarted, JobsPage,
+    ManagedHosts,
 };
 use reqwest::Method;
 
@@ -71,6 +72,11 @@ impl Client {
         self.get(&["jobs", &id.to_string(), "result"])
     }
 
+    /// `GET /api/v1/jobs/{id}/callbacks`: lists the callbacks of a job and their deliveries, newest first.
+    pub fn job_callbacks(&self, id: u64) -> Call<CallbacksPage> {
+        self.get(&["jobs", &id.to_string(), "callbacks"])
+    }
+
     /// `GET /api/v1/jobs/{id}/wait`: returns a job when it has ended, or after this time.
     pub fn wait_job(&self, id: u64, timeout: Duration) -> Call<Job> {
         let call = self.get(&["jobs", &id.to_string(), "wait"]);
@@ -102,6 +108,13 @@ narrowed!(JobsPage {
     /// Selects jobs with a lower number: the `next` of another page.
     before("before": u64);
     /// Sets the maximum number of jobs in the page.
+    at_most("limit": u32);
+});
+
+narrowed!(CallbacksPage {
+    /// Selects deliveries with a lower number: the `next` of another page.
+    before("before": u64);
+    /// Sets the maximum number of deliveries in the page.
     at_most("limit": u32);
 });
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod callback;
 mod check;
 mod draft;
 mod messages;
@@ -19,6 +20,7 @@ mod tags;
 mod targets;
 
 pub use apply::apply;
+pub use callback::callback;
 pub use check::{MOST_SCRIPT_BYTES, MOST_STEPS, MOST_TARGETS, MOST_TIMEOUT_S, check, timeout_s};
 pub use messages::{Level, Message, messages};
 pub use operate::{Refusal, operate};

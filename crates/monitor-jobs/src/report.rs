@@ -106,7 +106,7 @@ fn accept(run: &mut HostRun, now_us: u64) {
 }
 
 /// Returns true for the statuses of a host whose end was not observed. A later report replaces them.
-fn is_provisional(status: HostStatus) -> bool {
+pub(crate) fn is_provisional(status: HostStatus) -> bool {
     matches!(status, HostStatus::UNREACHABLE | HostStatus::LOST | HostStatus::NOT_STOPPED)
 }
 

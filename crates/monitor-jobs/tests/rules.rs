@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use monitor_jobs::{
-    CONTACT_US, Contact, Contacts, Directive, HostRun, JobState, ORDER_TTL_US, Plan, StepState, Target, apply, check, operate, plan,
-    preview, report, select,
+    CONTACT_US, Contact, Contacts, Directive, HostRun, JobState, ORDER_TTL_US, Plan, StepState, Target, Transition, apply, callback, check,
+    operate, plan, preview, report, select,
 };
 use monitor_wire::{
     HostDefinition, HostStatus, IpTarget, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus,
@@ -187,6 +187,32 @@ fn two_missed_heartbeats_end_a_host_alone_and_a_late_report_corrects_it() {
     assert!(world.job.steps[0].hosts[1].is_corrected && !world.job.steps[0].hosts[2].is_corrected);
     assert_eq!(world.job.ended_us, ended_us);
     assert_eq!(world.tell(2, 1, ended(HostStatus::EXIT_CODE)), 0, "an end that an agent has reported stays");
+}
+
+#[test]
+fn a_callback_is_made_for_each_change_of_a_status_and_for_late_corrections() {
+    let told = |world: &World, changes: &[Transition]| {
+        callback("root".to_owned(), &world.job, changes).map(|told| (told.status.0, told.step_instances[0].status.0, told.corrected))
+    };
+    let mut world = World::new(2, 1, |request| request.callback_url = Some("https://example.com".to_owned()));
+    let begin = plan(world.now_us, &world.job, &world.contacts).transitions;
+    assert_eq!(told(&world, &begin), Some((2, 2, false)));
+    world.plan();
+    let run = |world: &World, host: u64, event| {
+        let key = JobRunKey { job: 7, step: 100, host, attempt: 1 };
+        report(world.now_us, &world.job, &JobReport { number: 1, key, at_us: world.now_us, event })
+    };
+    assert_eq!(told(&world, &run(&world, 1, ended(HostStatus::SUCCEEDED))), None, "the step goes on");
+    world.pass(CONTACT_US + 1, &[]);
+    assert_eq!((world.statuses(), world.progress()), (vec![310, 310], vec![4, 4]));
+    assert_eq!(told(&world, &run(&world, 1, ended(HostStatus::SUCCEEDED))), Some((4, 4, true)), "no status but that of the host changes");
+    world.tell(1, 1, ended(HostStatus::SUCCEEDED));
+    assert_eq!(told(&world, &run(&world, 2, ended(HostStatus::SUCCEEDED))), Some((3, 3, true)));
+    let retry = JobOperate { operation: JobOperation::RetryFailed, step_id: None, hosts: Vec::new() };
+    let changes = operate(world.now_us, &world.job, &retry).unwrap();
+    assert_eq!(told(&world, &changes).map(|(_, _, is_corrected)| is_corrected), Some(false), "a retry is no correction");
+    world.job.request.callback_url = None;
+    assert_eq!(told(&world, &begin), None);
 }
 
 #[test]

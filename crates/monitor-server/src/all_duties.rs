@@ -76,6 +76,11 @@ pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
         let jobs = jobs.clone();
         async move { jobs.run(&duty).await }
     });
+    let jobs = parts.jobs.clone();
+    duties.begin("callbacks", move |duty| {
+        let jobs = jobs.clone();
+        async move { jobs.call_back(&duty).await }
+    });
     let of_forward = forward::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() };
     forward::begin(duties, parts.target.clone(), of_forward);
     if let Some(tls) = parts.tls.clone() {

@@ -38,6 +38,7 @@ pub use config::{Config, File, FileError, Form, Loopback, Mcp, SETTINGS, Setting
 pub use duties::Duty;
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
+pub use jobs::CallbackTarget;
 pub use oidc::{OidcError, RolesOfGroups};
 pub use schemas::schemas;
 pub use server::{ServeError, Server};

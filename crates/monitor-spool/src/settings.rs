@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Names of settings for other programs of this project, which may be set in the same environment.
-const OF_OTHERS: [&str; 44] = [
+const OF_OTHERS: [&str; 45] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -129,6 +129,7 @@ const OF_OTHERS: [&str; 44] = [
     "PUBLISH_DIR",
     "LOG_DIR",
     "JOB_OUTPUT_BYTES",
+    "JOB_CALLBACK",
     "JOB_RULE",
 ];
 

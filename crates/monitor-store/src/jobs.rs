@@ -1,7 +1,7 @@
 //! Jobs on many hosts, and the hosts: the operations of a store.
 
 use monitor_jobs::{HostRun, JobState, Target, Transition, Verdict};
-use monitor_wire::{HostDefinition, HostStatus, JobRequest, JobStatus, StepRequest};
+use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobRequest, JobStatus, StepRequest};
 
 use super::StoreError;
 
@@ -40,13 +40,23 @@ pub trait JobStore: Send + Sync + 'static {
     fn job_hosts(&self, query: &JobHostsQuery) -> Result<Vec<(u64, JobHostRow)>, StoreError>;
 
     /// Applies changes of a job, in one transaction. Each change gets the next number of the store, and stays until [`forget_changes`](Self::forget_changes).
-    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError>;
+    /// Adds a delivery of `callback`, which waits, unless the job's newest delivery tells the same and was not tried yet.
+    fn change_job(&self, id: u64, changes: &[Transition], callback: Option<&JobCallback>) -> Result<(), StoreError>;
 
     /// Returns up to `limit` changes with a number above `after`, ascending: the number, the job, and the change.
     fn job_changes(&self, after: u64, limit: usize) -> Result<Vec<(u64, u64, Transition)>, StoreError>;
 
     /// Removes the changes up to a number, after they have been recorded as events.
     fn forget_changes(&self, until: u64) -> Result<(), StoreError>;
+
+    /// Returns the oldest waiting delivery of up to `limit` jobs, each with the job's callback address. The one to try first comes first.
+    fn waiting_callbacks(&self, limit: usize) -> Result<Vec<(String, CallbackDelivery)>, StoreError>;
+
+    /// Stores the progress of a delivery. Its callback doesn't change.
+    fn put_delivery(&self, delivery: &CallbackDelivery) -> Result<(), StoreError>;
+
+    /// Returns up to `limit` deliveries of a job with a number below `before`, newest first.
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError>;
 
     /// Removes jobs that ended before `before_us`. Returns their numbers, so that the caller can remove their output.
     fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
@@ -124,6 +134,13 @@ pub fn listed(request: &JobRequest) -> JobRequest {
         steps: request.steps.iter().map(|step| StepRequest { name: step.name.clone(), ..StepRequest::default() }).collect(),
         ..JobRequest::default()
     }
+}
+
+/// Returns a delivery of a callback that was not tried yet.
+#[must_use]
+pub fn new_delivery(id: u64, callback: &JobCallback) -> CallbackDelivery {
+    let next_us = Some(callback.time_us);
+    CallbackDelivery { id, callback: callback.clone(), state: DeliveryState::Waiting, attempts: 0, answer: None, tried_us: None, next_us }
 }
 
 /// Conditions on the hosts of a job.

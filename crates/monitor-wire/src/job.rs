@@ -32,7 +32,7 @@ pub struct JobRequest {
     /// Retries for hosts that did not accept the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<JobRetry>,
-    /// Address that is notified of each change of status. A server that sends no callbacks refuses it.
+    /// Address that gets a `JobCallback` by POST after each change of a status. The server's setting `job-callback` must allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
 }

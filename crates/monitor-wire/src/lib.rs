@@ -19,6 +19,7 @@ mod heartbeat;
 mod host;
 mod ids;
 mod job;
+mod job_callback;
 mod job_order;
 mod job_result;
 mod job_status;
@@ -67,6 +68,7 @@ pub use job::{
     IpTarget, Job, JobHost, JobHostsPage, JobOperate, JobOperation, JobPreview, JobRequest, JobRetry, JobStarted, JobStep, JobsPage,
     Language, PreviewedHost, Rolling, RollingMode, SecretSource, StepRequest, StepStarted, Targets,
 };
+pub use job_callback::{CallbackDelivery, CallbacksPage, DeliveryState, JobCallback, StepCallback};
 pub use job_order::{JobKeys, JobOrder, JobOrders, JobReport, JobReportEvent, JobReports, JobRunKey, SignedJobOrder};
 pub use job_result::{HostMessage, JobResult, MessageLevel, OutputShape};
 pub use job_status::{HostStatus, JobStatus};

@@ -9,10 +9,12 @@ use monitor_jobs::JobRule;
 use monitor_store::retention::{self, Rule};
 use url::Url;
 
+use super::job_callbacks::{read_job_callbacks, show_job_callbacks};
 use super::job_rules::{read_job_rules, show_job_rules};
 use super::{Loopback, Mcp, StartAgent};
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
+use crate::jobs::CallbackTarget;
 use crate::oidc::{self, RolesOfGroups};
 
 /// Type of a value in the settings file.
@@ -284,6 +286,9 @@ pub(super) const RULES: Kind<Vec<Rule>> =
 
 pub(super) const JOB_RULES: Kind<Vec<JobRule>> =
     Kind { placeholder: "RULES", form: Form::Tables, read: read_job_rules, show: |rules| show_job_rules(rules) };
+
+pub(super) const JOB_CALLBACKS: Kind<Vec<CallbackTarget>> =
+    Kind { placeholder: "ADDRESSES", form: Form::Tables, read: read_job_callbacks, show: |targets| show_job_callbacks(targets) };
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Settings of a server. One table defines the fields, their defaults, flags, environment variables and keys in the file.
 
 mod file;
+mod job_callbacks;
 mod job_rules;
 mod kinds;
 
@@ -21,9 +22,10 @@ use crate::forward::{OtlpFilter, OtlpHeaders};
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, JOB_RULES,
-    LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, JOB_CALLBACKS,
+    JOB_RULES, LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
+use crate::jobs::CallbackTarget;
 use crate::oidc::RolesOfGroups;
 
 /// Generates [`Config`] and [`SETTINGS`] from entries of the form `field: Type = default, kind;`. The doc comment of an entry is also its
@@ -112,6 +114,9 @@ settings! {
     /// Rules for dangerous commands in jobs on hosts, such as `[{ pattern = "rm -rf /", action = "refuse" }]`: `refuse` the job, `confirm`
     /// it by a user before it begins, or `warn`
     job_rule: Vec<JobRule> = Vec::new(), JOB_RULES;
+    /// Addresses that callbacks of jobs may be sent to, with all paths below, such as `[{ url = "https://hooks.example.com/jobs" }]`;
+    /// `private = true` permits addresses of this machine and of private networks
+    job_callback: Vec<CallbackTarget> = Vec::new(), JOB_CALLBACKS;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted
@@ -300,7 +305,13 @@ impl Config {
     /// Returns the settings of jobs. A job is kept as long as the runs with the longest age.
     pub(crate) fn jobs(&self) -> crate::jobs::Settings {
         let age = self.retention_age.map(|age| age.max(self.retention_failed_age.unwrap_or_default()));
-        crate::jobs::Settings { data: self.data.clone(), output_bytes: self.job_output_bytes as u64, age, rules: self.job_rule.clone() }
+        crate::jobs::Settings {
+            data: self.data.clone(),
+            output_bytes: self.job_output_bytes as u64,
+            age,
+            rules: self.job_rule.clone(),
+            callbacks: self.job_callback.clone(),
+        }
     }
 
     /// Returns the limits on the log of events.

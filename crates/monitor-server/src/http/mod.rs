@@ -411,6 +411,7 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(READ, routes!(jobs::list::get_job_hosts))
         .add(READ, routes!(jobs::output::get_output))
         .add(READ, routes!(jobs::result::get_result))
+        .add(READ, routes!(jobs::callbacks::get_callbacks))
         .add(READ, routes!(jobs::list::get_wait))
         .add(change(Scope::Operate, "operate a job"), routes!(jobs::change::post_operate))
         .add(AGENT, routes!(jobs::agents::get_job_orders))

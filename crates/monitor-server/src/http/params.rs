@@ -120,6 +120,7 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::jobs::agents::JobOrdersParams>(query);
     read::<super::jobs::agents::JobOutputParams>(query);
     read::<super::jobs::change::StartParams>(query);
+    read::<super::jobs::callbacks::CallbacksParams>(query);
     read::<super::jobs::list::JobHostsParams>(query);
     read::<super::jobs::list::JobsParams>(query);
     read::<super::jobs::list::WaitParams>(query);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_jobs::{JobState, Transition, plan};
 
 use super::book::Book;
-use super::{JobError, Jobs};
+use super::{JobError, Jobs, ids};
 use crate::duties::Duty;
 use crate::ingest::IngestError;
 
@@ -89,7 +89,9 @@ impl Jobs {
         if changes.is_empty() {
             return Ok(());
         }
-        let stored = self.ask(move |jobs| jobs.change_job(id, &changes).map(|()| changes)).await;
+        let callback = book.job(id).and_then(|job| monitor_jobs::callback(ids::root_of(job).to_string(), job, &changes));
+        let is_called = callback.is_some();
+        let stored = self.ask(move |jobs| jobs.change_job(id, &changes, callback.as_ref()).map(|()| changes)).await;
         let changes = stored.inspect_err(|_| {
             // It is unknown whether the changes were stored, so the job is read again.
             book.close(id);
@@ -97,6 +99,9 @@ impl Jobs {
         })?;
         book.apply(id, &changes);
         self.changed.send_replace(());
+        if is_called {
+            self.has_callbacks.notify_one();
+        }
         Ok(())
     }
 

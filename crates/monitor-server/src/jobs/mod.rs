@@ -5,6 +5,7 @@
 
 mod allowed;
 mod book;
+mod callbacks;
 mod engine;
 mod error;
 mod ids;
@@ -27,11 +28,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::allowed::JobCaller;
 use self::book::Book;
+pub use self::callbacks::CallbackTarget;
 pub(crate) use self::error::JobError;
 use self::output::Outputs;
 use self::record::Recorder;
 pub(crate) use self::shown::{shown, shown_row};
 use self::signing::Keys;
+use crate::alerts::channels::Requests;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
 
@@ -60,6 +63,10 @@ pub(crate) struct Jobs {
     book: tokio::sync::Mutex<Book>,
     /// Wakes the engine.
     wake: Notify,
+    /// Wakes the duty that sends callbacks.
+    has_callbacks: Notify,
+    /// Sends callbacks.
+    requests: Requests,
     /// Notifies clients that wait for the end of a job.
     changed: watch::Sender<()>,
 }
@@ -75,6 +82,8 @@ pub(crate) struct Settings {
     pub(crate) age: Option<Duration>,
     /// Rules for dangerous commands.
     pub(crate) rules: Vec<JobRule>,
+    /// Addresses that callbacks may be sent to.
+    pub(crate) callbacks: Vec<CallbackTarget>,
 }
 
 /// The databases and files of jobs, open.
@@ -113,6 +122,8 @@ impl Jobs {
             keys: Mutex::new(keys),
             book: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            has_callbacks: Notify::new(),
+            requests: Requests::new(),
             changed: watch::Sender::new(()),
         }
     }
@@ -174,9 +185,11 @@ impl Jobs {
     /// Checks a request and the rights of its caller, selects its hosts, and applies the rules. The request gets its defaults.
     async fn select(&self, request: &mut JobRequest, caller: &JobCaller) -> Result<(Vec<Target>, Verdict), JobError> {
         let mut mistakes = monitor_jobs::check(request).err().unwrap_or_default();
-        if request.callback_url.is_some() {
-            mistakes
-                .push("callback_url: this server sends no callbacks: leave it out, and wait with GET /api/v1/jobs/{id}/wait".to_owned());
+        if mistakes.is_empty()
+            && let Some(url) = &request.callback_url
+            && let Err(mistake) = callbacks::target(&self.settings.callbacks, url)
+        {
+            mistakes.push(format!("callback_url: {mistake}"));
         }
         let rows = self.ask(JobStore::hosts).await?;
         let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();

@@ -11,6 +11,7 @@ mod deep;
 mod doctor;
 mod guard;
 mod heartbeats;
+mod job_callbacks;
 mod jobs;
 mod lifecycle;
 mod logs;

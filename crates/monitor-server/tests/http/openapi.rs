@@ -47,6 +47,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/jobs",
     "get /api/v1/jobs/key",
     "get /api/v1/jobs/{id}",
+    "get /api/v1/jobs/{id}/callbacks",
     "get /api/v1/jobs/{id}/hosts",
     "get /api/v1/jobs/{id}/hosts/{host}/output",
     "get /api/v1/jobs/{id}/result",

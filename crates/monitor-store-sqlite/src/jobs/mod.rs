@@ -1,5 +1,6 @@
 //! Hosts and jobs in `jobs.db` of the data folder.
 
+mod callbacks;
 mod lists;
 mod rows;
 
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
-use monitor_wire::{HostDefinition, HostStatus, JobStatus};
+use monitor_wire::{CallbackDelivery, HostDefinition, HostStatus, JobCallback, JobStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use self::rows::{JOB_COLUMNS, from_json, host_row, int, job_head, step_head, target, to_json};
@@ -21,7 +22,7 @@ pub const SCHEMA: Schema = Schema {
     // `PMjb`.
     application_id: 0x504d_6a62,
     first: 1,
-    steps: &[include_str!("schema.sql"), include_str!("warnings.sql")],
+    steps: &[include_str!("schema.sql"), include_str!("warnings.sql"), include_str!("callbacks.sql")],
 };
 
 /// Hosts and jobs in a database of their own.
@@ -98,7 +99,7 @@ impl JobStore for SqliteJobs {
         self.0.read(|from| lists::hosts(&*from.unchecked_transaction()?, query))
     }
 
-    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError> {
+    fn change_job(&self, id: u64, changes: &[Transition], callback: Option<&JobCallback>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -117,8 +118,23 @@ impl JobStore for SqliteJobs {
                 }
                 add_change.execute(params![int(id), to_json(change)])?;
             }
+            if let Some(callback) = callback {
+                callbacks::add(to, callback)?;
+            }
             write_head(to, &job)
         })
+    }
+
+    fn waiting_callbacks(&self, limit: usize) -> Result<Vec<(String, CallbackDelivery)>, StoreError> {
+        self.0.read(|from| callbacks::waiting(from, limit))
+    }
+
+    fn put_delivery(&self, delivery: &CallbackDelivery) -> Result<(), StoreError> {
+        self.0.write(|to| callbacks::put(to, delivery))
+    }
+
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError> {
+        self.0.read(|from| callbacks::page(from, job, before, limit))
     }
 
     fn job_changes(&self, after: u64, limit: usize) -> Result<Vec<(u64, u64, Transition)>, StoreError> {
@@ -308,7 +324,7 @@ mod tests {
         let contacts: Contacts = (1..=HOSTS).map(|id| (id, Contact { has_agent: true, last_us: 1 })).collect();
         let planned = plan(1, &job, &contacts);
         assert_eq!(planned.directives.len() as u64, HOSTS);
-        store.change_job(job.id, &planned.transitions).unwrap();
+        store.change_job(job.id, &planned.transitions, None).unwrap();
         for transition in &planned.transitions {
             apply(&mut job, transition);
         }
@@ -321,7 +337,7 @@ mod tests {
         let before = rows();
         let mut run = job.steps[0].hosts[7].clone();
         run.status = HostStatus::RUNNING;
-        store.change_job(job.id, &[Transition::Host { step: 0, host: 7, run: Box::new(run), at_us: 2 }]).unwrap();
+        store.change_job(job.id, &[Transition::Host { step: 0, host: 7, run: Box::new(run), at_us: 2 }], None).unwrap();
         assert_eq!(rows(), (before.0 + 2, HOSTS as i64));
         assert_eq!(store.job_changes(planned.transitions.len() as u64, 10).unwrap().len(), 1);
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
-use monitor_wire::{HostDefinition, HostStatus, JobStatus};
+use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobStatus};
 
-use crate::jobs::listed;
+use crate::jobs::{listed, new_delivery};
 use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
 
 /// In-memory store of hosts and jobs. A clone has the same data.
@@ -18,16 +18,31 @@ struct State {
     hosts: BTreeMap<String, HostRow>,
     jobs: BTreeMap<u64, JobState>,
     changes: Vec<(u64, u64, Transition)>,
+    deliveries: BTreeMap<u64, CallbackDelivery>,
     last_host: u64,
     last_job: u64,
     last_step: u64,
     last_change: u64,
+    last_delivery: u64,
 }
 
 impl State {
     fn job_of_request(&self, request_id: &str, since_us: u64) -> Option<JobState> {
         let is_its = |job: &&JobState| job.request.request_id.as_deref() == Some(request_id) && job.created_us >= since_us;
         self.jobs.values().find(is_its).cloned()
+    }
+
+    fn add_delivery(&mut self, callback: &JobCallback) {
+        let newest = self.deliveries.values_mut().rfind(|delivery| delivery.callback.job_instance_id == callback.job_instance_id);
+        if let Some(newest) = newest
+            && newest.attempts == 0
+            && newest.callback.tells_the_same(callback)
+        {
+            return;
+        }
+        self.last_delivery += 1;
+        let id = self.last_delivery;
+        self.deliveries.insert(id, new_delivery(id, callback));
     }
 }
 
@@ -139,7 +154,7 @@ impl JobStore for MemoryJobs {
         Ok((1..).zip(rows).filter(matches).take(query.limit).map(host).collect())
     }
 
-    fn change_job(&self, id: u64, changes: &[Transition]) -> Result<(), StoreError> {
+    fn change_job(&self, id: u64, changes: &[Transition], callback: Option<&JobCallback>) -> Result<(), StoreError> {
         let mut state = self.state();
         let State { jobs, changes: all, last_change, .. } = &mut *state;
         if let Some(job) = jobs.get_mut(&id) {
@@ -147,6 +162,9 @@ impl JobStore for MemoryJobs {
                 apply(job, change);
                 *last_change += 1;
                 all.push((*last_change, id, change.clone()));
+            }
+            if let Some(callback) = callback {
+                state.add_delivery(callback);
             }
         }
         Ok(())
@@ -161,6 +179,33 @@ impl JobStore for MemoryJobs {
         Ok(())
     }
 
+    fn waiting_callbacks(&self, limit: usize) -> Result<Vec<(String, CallbackDelivery)>, StoreError> {
+        let state = self.state();
+        let mut oldest: BTreeMap<u64, &CallbackDelivery> = BTreeMap::new();
+        for delivery in state.deliveries.values().filter(|delivery| delivery.state == DeliveryState::Waiting) {
+            oldest.entry(delivery.callback.job_instance_id).or_insert(delivery);
+        }
+        let url = |job: u64| state.jobs.get(&job).and_then(|job| job.request.callback_url.clone());
+        let mut waiting: Vec<_> = oldest.into_iter().filter_map(|(job, delivery)| Some((url(job)?, delivery.clone()))).collect();
+        waiting.sort_by_key(|(_, delivery)| (delivery.next_us, delivery.id));
+        waiting.truncate(limit);
+        Ok(waiting)
+    }
+
+    fn put_delivery(&self, delivery: &CallbackDelivery) -> Result<(), StoreError> {
+        if let Some(stored) = self.state().deliveries.get_mut(&delivery.id) {
+            *stored = delivery.clone();
+        }
+        Ok(())
+    }
+
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError> {
+        let state = self.state();
+        let matches =
+            |delivery: &&CallbackDelivery| delivery.callback.job_instance_id == job && before.is_none_or(|before| delivery.id < before);
+        Ok(state.deliveries.values().rev().filter(matches).take(limit).cloned().collect())
+    }
+
     fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
         let mut state = self.state();
         let mut ended: Vec<(u64, u64)> = state.jobs.values().filter_map(|job| Some((job.ended_us?, job.id))).collect();
@@ -168,6 +213,7 @@ impl JobStore for MemoryJobs {
         ended.sort_unstable();
         let ids: BTreeSet<u64> = ended.into_iter().take(limit).map(|(_, id)| id).collect();
         state.jobs.retain(|id, _| !ids.contains(id));
+        state.deliveries.retain(|_, delivery| !ids.contains(&delivery.callback.job_instance_id));
         Ok(ids.into_iter().collect())
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, Verdict, apply, plan, report};
-use monitor_wire::{HostDefinition, HostStatus, JobReport, JobReportEvent, JobRequest, JobRunKey, JobStatus, StepRequest};
+use monitor_wire::{
+    CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobReport, JobReportEvent, JobRequest, JobRunKey, JobStatus,
+    StepRequest,
+};
 
 use crate::jobs::listed;
 use crate::{JobHostsQuery, JobStore, JobsQuery, NewJob};
@@ -28,6 +31,7 @@ macro_rules! job_suite {
             a_request_id_starts_one_job_until_it_is_too_old
             a_job_is_read_as_it_was_changed_also_after_a_restart
             changes_are_numbered_and_forgotten_numbers_are_not_used_again
+            callbacks_wait_in_order_and_equal_ones_wait_once
             jobs_are_filtered_and_paged
             hosts_of_a_job_are_filtered_and_paged
             ended_jobs_are_removed_with_their_hosts_and_their_numbers_are_not_used_again
@@ -59,7 +63,7 @@ fn add(store: &impl JobStore, name: &str, hosts: &[u64], created_us: u64) -> Job
 }
 
 fn change(store: &impl JobStore, job: &mut JobState, changes: &[Transition]) {
-    store.change_job(job.id, changes).unwrap();
+    store.change_job(job.id, changes, None).unwrap();
     for change in changes {
         apply(job, change);
     }
@@ -154,7 +158,7 @@ pub fn a_job_is_read_as_it_was_changed_also_after_a_restart<P: JobPlace>() {
         Transition::Job { status: JobStatus::FAILED, at_us: 32 },
     ];
     change(&store, &mut job, &changes);
-    store.change_job(job.id + 1, &changes).unwrap();
+    store.change_job(job.id + 1, &changes, None).unwrap();
     drop(store);
     let store = place.open();
     assert_eq!(job.ended_us, Some(32));
@@ -182,6 +186,67 @@ pub fn changes_are_numbered_and_forgotten_numbers_are_not_used_again<P: JobPlace
     let store = place.open();
     change(&store, &mut job, &[job_is(JobStatus::FAILED, 4)]);
     assert_eq!(store.job_changes(0, 10).unwrap(), [(4, job.id, job_is(JobStatus::FAILED, 4))]);
+}
+
+pub fn callbacks_wait_in_order_and_equal_ones_wait_once<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let add = |url: &str| {
+        let request = JobRequest { callback_url: Some(url.to_owned()), ..request("check", 1) };
+        let new = NewJob { request, by: "ada".to_owned(), targets: Vec::new(), verdict: Verdict::default(), created_us: 5 };
+        store.add_job(&new, 0).unwrap().0
+    };
+    let (one, two) = (add("https://one.example"), add("https://two.example"));
+    let tell = |job: &JobState, status, corrected, time_us| {
+        let callback = JobCallback {
+            job_instance_id: job.id,
+            name: "check".to_owned(),
+            root_id: "root".to_owned(),
+            status,
+            step_instances: Vec::new(),
+            corrected,
+            time_us,
+        };
+        store.change_job(job.id, &[Transition::Job { status, at_us: time_us }], Some(&callback)).unwrap();
+    };
+    let of = |store: &P::Store, job: &JobState| store.callbacks(job.id, None, 10).unwrap();
+    let times = |deliveries: &[CallbackDelivery]| deliveries.iter().map(|delivery| delivery.callback.time_us).collect::<Vec<_>>();
+    tell(&one, JobStatus::RUNNING, false, 20);
+    tell(&two, JobStatus::RUNNING, false, 10);
+    tell(&one, JobStatus::FAILED, false, 30);
+    tell(&one, JobStatus::FAILED, false, 31);
+    tell(&one, JobStatus::FAILED, true, 32);
+    assert_eq!(times(&of(&store, &one)), [32, 30, 20], "an equal one is not told twice");
+    let waiting = store.waiting_callbacks(10).unwrap();
+    let first: Vec<_> = waiting.iter().map(|(url, delivery)| (url.as_str(), delivery.callback.time_us, delivery.next_us)).collect();
+    assert_eq!(first, [("https://two.example", 10, Some(10)), ("https://one.example", 20, Some(20))]);
+    assert_eq!(store.waiting_callbacks(1).unwrap(), waiting[..1]);
+
+    let delivered = CallbackDelivery {
+        state: DeliveryState::Delivered,
+        attempts: 2,
+        answer: Some("answered with 200 OK".to_owned()),
+        tried_us: Some(40),
+        next_us: None,
+        ..waiting[1].1.clone()
+    };
+    store.put_delivery(&delivered).unwrap();
+    let mut tried = store.waiting_callbacks(10).unwrap().pop().unwrap().1;
+    assert_eq!(tried.callback.time_us, 30);
+    (tried.attempts, tried.next_us) = (1, Some(50));
+    store.put_delivery(&tried).unwrap();
+    let given_up = CallbackDelivery { state: DeliveryState::GivenUp, next_us: None, ..waiting[0].1.clone() };
+    store.put_delivery(&given_up).unwrap();
+    drop(store);
+
+    let store = place.open();
+    assert_eq!(of(&store, &one)[1..], [tried.clone(), delivered]);
+    assert_eq!(of(&store, &two), [given_up]);
+    assert_eq!(store.waiting_callbacks(10).unwrap(), [("https://one.example".to_owned(), tried.clone())]);
+    assert_eq!(times(&store.callbacks(one.id, Some(tried.id), 10).unwrap()), [20]);
+    assert_eq!(times(&store.callbacks(one.id, None, 1).unwrap()), [32]);
+    assert_eq!(store.remove_jobs(100, 10).unwrap(), [one.id]);
+    assert_eq!((of(&store, &one), store.waiting_callbacks(10).unwrap()), (Vec::new(), Vec::new()));
 }
 
 pub fn jobs_are_filtered_and_paged<P: JobPlace>() {

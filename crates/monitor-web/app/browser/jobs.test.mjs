@@ -47,6 +47,17 @@ test("a job is watched from its start to its end: hosts by outcome, output as it
   });
 });
 
+test("callbacks are listed with their attempts and answers", { skip }, async () => {
+  const agent = await new JobAgent().connect();
+  // The server may call this address, and no program listens there.
+  const { job_id } = await startJob([agent.name], { callback_url: "http://127.0.0.1:9/hooks/7" });
+  await onPage(address(job_id), async (page) => {
+    const delivery = page.locator('.callbacks li[data-delivery="waiting"]').last();
+    await hasText(delivery, /running · attempt \d+ failed, next at .* · 127\.0\.0\.1 is not reached/);
+  });
+  await agent.end(await agent.begin(), 9, { exit_code: 0 });
+});
+
 test("an operator retries the selected host, and the new attempt is shown", { skip }, async () => {
   const agent = await new JobAgent().connect();
   const { job_id } = await startJob([agent.name]);

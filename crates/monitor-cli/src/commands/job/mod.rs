@@ -1,5 +1,6 @@
 //! `monitor job`
 
+mod callbacks;
 mod failures;
 mod follow;
 mod list;
@@ -28,6 +29,7 @@ Examples:
   monitor job hosts 7 --status failed                  List the hosts that did not succeed
   monitor job output 7 web-1                           Show the output of a host
   monitor job result 7                                 Group the hosts by their output
+  monitor job callbacks 7                              List what the job's callback address was told
   monitor job retry 7 --failed                         Start the failed hosts again
   monitor job stop 7                                   End the scripts of a job
 
@@ -62,6 +64,7 @@ enum Command {
     Hosts(list::Hosts),
     Output(output::Args),
     Result(result::Args),
+    Callbacks(callbacks::Args),
     Wait(wait::Args),
     /// End the scripts that run, and start no others
     Stop(operate::Plain),
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Hosts(args) => list::hosts(args),
         Command::Output(args) => output::run(args),
         Command::Result(args) => result::run(args),
+        Command::Callbacks(args) => callbacks::run(args),
         Command::Wait(args) => wait::run(args),
         Command::Stop(args) => operate::stop(args),
         Command::Retry(args) => operate::retry(args),

@@ -53,6 +53,9 @@ pub(super) struct What {
     /// Environment variable of the script; can be repeated
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = read_variable)]
     env: Vec<(String, String)>,
+    /// Address that gets a POST after each change of a status; the server's setting `job-callback` must allow it
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
     /// Show arguments and variables nowhere
     #[arg(long)]
     sensitive: bool,
@@ -111,7 +114,7 @@ impl What {
             steps: vec![step],
             rolling: self.rolling(),
             retry: self.retry.map(|times| JobRetry { times, backoff: None }),
-            callback_url: None,
+            callback_url: self.callback_url.clone(),
         })
     }
 

@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use monitor_alerts::{Channel, ChannelKind, Message};
 use url::Url;
 
-use self::request::Requests;
+pub(crate) use self::request::Requests;
 use self::secret::Secrets;
 use super::template::Templates;
 use super::text::values::values;

@@ -1,4 +1,4 @@
-//! Addresses that channels may send requests to. A name is resolved for each connection, and the resolved addresses decide, so a name that
+//! Addresses that channels and callbacks may send requests to. A name is resolved for each connection, and the resolved addresses decide, so a name that
 //! changes its address later can't bypass the check.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,7 +25,7 @@ fn public_of(name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<
 
 /// Returns the error for a host that requests may not be sent to.
 pub(super) fn refused(host: &str) -> String {
-    format!("{host} is an address of this machine or of a private network, which a channel reaches only with `private = true`")
+    format!("{host} is an address of this machine or of a private network, which is reached only with `private = true`")
 }
 
 /// True if an address belongs to the public internet.

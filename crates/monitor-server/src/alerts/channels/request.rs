@@ -1,4 +1,5 @@
-//! HTTP requests of all channels: without redirects or proxies, and only to public addresses unless the channel has `private = true`.
+//! HTTP requests of channels and of callbacks of jobs: without redirects or proxies, and only to public addresses unless the channel or callback has
+//! `private = true`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,13 +34,13 @@ pub(super) fn numbered(answer: Answer, codes: &[&str]) -> Result<String, Undeliv
 }
 
 /// HTTP clients: one for public addresses, one for all addresses.
-pub(super) struct Requests {
+pub(crate) struct Requests {
     public: Result<Client, String>,
     private: Result<Client, String>,
 }
 
 impl Requests {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let client = || post::client(ANSWER_TIMEOUT).no_proxy();
         let built = |client: ClientBuilder| client.build().map_err(|error| format!("no HTTP client can be made: {error}"));
         // Connections are not reused, so that the name is resolved and checked for each request.
@@ -50,7 +51,7 @@ impl Requests {
     ///
     /// # Errors
     /// Returns an error if there is no response.
-    pub(super) async fn send(&self, post: Post, is_private: bool) -> Result<Answer, Undelivered> {
+    pub(crate) async fn send(&self, post: Post, is_private: bool) -> Result<Answer, Undelivered> {
         let client = if is_private { &self.private } else { &self.public };
         let client = client.as_ref().map_err(Clone::clone)?;
         let host = post.url.host_str().unwrap_or_default().to_owned();

@@ -1,6 +1,7 @@
 //! Jobs on many hosts: `/api/v1/jobs`, and the routes of agents for their orders.
 
 pub(super) mod agents;
+pub(super) mod callbacks;
 pub(super) mod change;
 pub(super) mod key;
 pub(super) mod list;

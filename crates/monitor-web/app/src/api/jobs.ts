@@ -1,12 +1,14 @@
 /** Requests about jobs on many hosts, and about the hosts. */
 import { client, unwrap } from "./client.ts";
 import type { operations } from "./schema.ts";
-import type { HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost } from "./types.ts";
+import type { CallbackDelivery, CallbacksPage, HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost } from "./types.ts";
 
 export type JobsQuery = NonNullable<operations["get_jobs"]["parameters"]["query"]>;
 
 /** Number of hosts in one answer. */
 const HOSTS_LIMIT = 1000;
+/** Number of callbacks that are shown. */
+const CALLBACKS_LIMIT = 20;
 
 export function fetchJobs(query: JobsQuery, signal: AbortSignal): Promise<JobsPage> {
   return unwrap(client.GET("/api/v1/jobs", { params: { query }, signal }));
@@ -26,6 +28,12 @@ export async function fetchJobHosts(id: number, step: number, signal: AbortSigna
     after = page.next;
     if (after == null) return hosts;
   }
+}
+
+/** Returns the newest callbacks of a job. */
+export async function fetchCallbacks(id: number, signal: AbortSignal): Promise<CallbackDelivery[]> {
+  const page: CallbacksPage = await unwrap(client.GET("/api/v1/jobs/{id}/callbacks", { params: { path: { id }, query: { limit: CALLBACKS_LIMIT } }, signal }));
+  return page.deliveries;
 }
 
 /** Returns a part of a host's output, from an offset. It is empty at the end. */

@@ -1186,6 +1186,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{id}/callbacks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the callbacks of a job and their deliveries, the newest first. */
+        get: operations["get_callbacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{id}/hosts": {
         parameters: {
             query?: never;
@@ -2828,6 +2845,30 @@ export interface components {
          * @enum {string}
          */
         By: "name";
+        /** @description A callback of a job and its delivery. */
+        CallbackDelivery: {
+            /** @description Answer to the last attempt, or the reason why there is none. */
+            answer?: string | null;
+            /** @description Number of attempts. */
+            attempts: number;
+            /** @description The body. */
+            callback: components["schemas"]["JobCallback"];
+            /** @description Number of the delivery, which the receiver gets in the header `idempotency-key`. It is the same in each attempt. */
+            id: number;
+            /** @description Time of the next attempt, while it waits. */
+            next_us?: number | null;
+            /** @description Progress of the delivery. */
+            state: components["schemas"]["DeliveryState"];
+            /** @description Time of the last attempt. */
+            tried_us?: number | null;
+        };
+        /** @description Answer of `GET /api/v1/jobs/{id}/callbacks`: the newest deliveries first. */
+        CallbacksPage: {
+            /** @description The deliveries. */
+            deliveries: components["schemas"]["CallbackDelivery"][];
+            /** @description Value of `before` for the next page; none on the last page. */
+            next?: number | null;
+        };
         /** @description Body of `POST /api/v1/roots/{root}/cancel`: the processes to cancel. */
         CancelRequest: {
             /** @description If `true`, the answer lists the processes that would be cancelled and the workers that would receive the command, and nothing is sent. */
@@ -3045,6 +3086,11 @@ export interface components {
             /** @description Processes that succeeded. */
             succeeded: number;
         };
+        /**
+         * @description Progress of a delivery.
+         * @enum {string}
+         */
+        DeliveryState: "waiting" | "delivered" | "given-up";
         /** @description Result of a search for processes without parents. */
         Diagnosis: {
             /** @description Processes without a parent. If the request names a run, they are in the order of its tree. Otherwise the newest are first. */
@@ -3535,6 +3581,26 @@ export interface components {
             /** @description A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins. */
             warnings?: string[];
         };
+        /**
+         * @description Body of a callback: the state of a job after a change. `job_instance_id`, `status` and `step_instances` are those of callbacks of `BlueKing`
+         *     JOB.
+         */
+        JobCallback: {
+            /** @description True if a late report has corrected the outcome of a host that had ended. */
+            corrected: boolean;
+            /** @description Number of the job. */
+            job_instance_id: number;
+            /** @description Name of the job. */
+            name: string;
+            /** @description Id of the job's tree. */
+            root_id: string;
+            /** @description Status of the job. */
+            status: components["schemas"]["JobStatus"];
+            /** @description The steps, in their order. */
+            step_instances: components["schemas"]["StepCallback"][];
+            /** @description Time of the change. */
+            time_us: number;
+        };
         /** @description Grant to run jobs, which a caller with the scope `operate` needs. */
         JobGrant: {
             /** @description Accounts that the scripts may run as. Empty: only the default account of each host, so the job names no account. */
@@ -3680,7 +3746,7 @@ export interface components {
              * @example app
              */
             account?: string | null;
-            /** @description Address that is notified of each change of status. A server that sends no callbacks refuses it. */
+            /** @description Address that gets a `JobCallback` by POST after each change of a status. The server's setting `job-callback` must allow it. */
             callback_url?: string | null;
             /**
              * @description Name of the job. By default, that of its first step.
@@ -4978,6 +5044,13 @@ export interface components {
             wire?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
+        };
+        /** @description A step in a callback. */
+        StepCallback: {
+            /** @description Status of the step. */
+            status: components["schemas"]["JobStatus"];
+            /** @description Number of the step. */
+            step_instance_id: number;
         };
         /** @description A step of a job: one script, run on all hosts. */
         StepRequest: {
@@ -12928,6 +13001,109 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log contains the cause */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_callbacks: {
+        parameters: {
+            query?: {
+                /** @description Only deliveries with a smaller number: `next` of the page before. */
+                before?: number;
+                /** @description Maximum number of deliveries, 1 to 200. Default: 50. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Number of the job
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of deliveries */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallbacksPage"];
                 };
             };
             /** @description A parameter can't be read */

@@ -387,6 +387,7 @@ export const en = {
   "duty.commands": "Send commands to workers",
   "duty.jobs": "Continue jobs on hosts",
   "duty.certificate": "Renew the certificate",
+  "duty.callbacks": "Send callbacks of jobs",
   "duty.systemd": "Notify systemd",
   "duty.agent": "Keep the agent running and connected",
   "about.queue": "Waiting to be stored",

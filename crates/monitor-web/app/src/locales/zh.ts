@@ -388,6 +388,7 @@ export const zh: Messages = {
   "duty.commands": "向工作进程发送命令",
   "duty.jobs": "推进主机作业",
   "duty.certificate": "更新证书",
+  "duty.callbacks": "发送作业的回调",
   "duty.systemd": "通知 systemd",
   "duty.agent": "保持代理运行并连接",
   "about.queue": "等待存储",

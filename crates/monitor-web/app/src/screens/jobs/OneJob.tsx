@@ -13,6 +13,7 @@ import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Duration } from "../../ui/Time.tsx";
 import { Actions } from "./Actions.tsx";
+import { Callbacks } from "./Callbacks.tsx";
 import { HostGroups } from "./HostGroups.tsx";
 import { HostList } from "./HostList.tsx";
 import { HostPanel } from "./HostPanel.tsx";
@@ -64,6 +65,7 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
         <Title job={job} step={step} chosen={chosenOf(hosts, chosen)} act={act} />
         <DeedSaid said={said} />
         <Warnings of={job.warnings} />
+        <Callbacks job={job.job_id} isOpen={!isFinished(job.status)} />
         {step && job.steps.length > 1 && <Steps job={job} current={step} search={search} />}
         {step && <Outcomes step={step} search={search} />}
         {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}

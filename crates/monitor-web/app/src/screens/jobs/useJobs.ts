@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import { fetchHosts, fetchJob, fetchJobHosts, fetchJobs, type JobsQuery } from "../../api/jobs.ts";
+import { fetchCallbacks, fetchHosts, fetchJob, fetchJobHosts, fetchJobs, type JobsQuery } from "../../api/jobs.ts";
 import { isFinished } from "../../model/jobs.ts";
 
 /** Intervals of reading, while the page is visible: the stream has no event for each host of a job. */
@@ -47,6 +47,16 @@ export function useJobHosts(id: number, step: number | undefined, isOpen: boolea
     seen.current = version;
   }, [version, refetch]);
   return query;
+}
+
+/** Reads the newest callbacks of a job: again and again while the job is open or one waits. */
+export function useCallbacks(job: number, isOpen: boolean) {
+  return useQuery({
+    queryKey: ["job-callbacks", job],
+    queryFn: ({ signal }) => fetchCallbacks(job, signal),
+    refetchInterval: ({ state: { data } }) => (isOpen || data?.some(({ state }) => state === "waiting") ? LIST_MS : false),
+    staleTime: 0,
+  });
 }
 
 /** Reads the hosts that jobs can run on. */
