@@ -1,10 +1,10 @@
-//! Decides which changes of a job its callback address is told.
+//! Decides which changes of a job cause a callback.
 
 use monitor_wire::{JobCallback, StepCallback};
 
 use crate::plan::Transition;
 use crate::report::is_provisional;
-use crate::state::{HostRun, JobState};
+use crate::state::{HostRun, JobState, StepState};
 
 /// Returns the body of the callback for changes of a job, or `None` if the job has no callback address, or no status of the job or a step
 /// changes and no late report corrects a host. `job` is the state before the changes, and `root_id` is the id of its tree.
@@ -33,7 +33,7 @@ pub fn callback(root_id: String, job: &JobState, changes: &[Transition]) -> Opti
     if status == job.status && steps == before && !corrected {
         return None;
     }
-    let step = |(step, status): (&crate::StepState, _)| StepCallback { step_instance_id: step.id, status };
+    let step = |(step, status): (&StepState, _)| StepCallback { step_instance_id: step.id, status };
     Some(JobCallback {
         job_instance_id: job.id,
         name: job.request.name.clone().unwrap_or_default(),

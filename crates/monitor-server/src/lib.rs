@@ -24,6 +24,7 @@ mod jobs;
 pub mod live;
 mod oidc;
 pub mod otlp;
+mod outgoing;
 mod overdue;
 pub mod report;
 mod retention;

@@ -40,7 +40,7 @@ pub trait JobStore: Send + Sync + 'static {
     fn job_hosts(&self, query: &JobHostsQuery) -> Result<Vec<(u64, JobHostRow)>, StoreError>;
 
     /// Applies changes of a job, in one transaction. Each change gets the next number of the store, and stays until [`forget_changes`](Self::forget_changes).
-    /// Adds a delivery of `callback`, which waits, unless the job's newest delivery tells the same and was not tried yet.
+    /// Adds a delivery of `callback`, which waits, unless the job's newest delivery has the same content and was not tried yet.
     fn change_job(&self, id: u64, changes: &[Transition], callback: Option<&JobCallback>) -> Result<(), StoreError>;
 
     /// Returns up to `limit` changes with a number above `after`, ascending: the number, the job, and the change.
@@ -55,8 +55,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Stores the progress of a delivery. Its callback doesn't change.
     fn put_delivery(&self, delivery: &CallbackDelivery) -> Result<(), StoreError>;
 
-    /// Returns up to `limit` deliveries of a job with a number below `before`, newest first.
-    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError>;
+    /// Returns up to `limit` deliveries of a job with a number below `before`, newest first. Returns `None` if there is no such job.
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Option<Vec<CallbackDelivery>>, StoreError>;
 
     /// Removes jobs that ended before `before_us`. Returns their numbers, so that the caller can remove their output.
     fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError>;

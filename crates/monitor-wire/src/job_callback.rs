@@ -36,9 +36,9 @@ pub struct StepCallback {
 }
 
 impl JobCallback {
-    /// True if both tell the same, at whatever time.
+    /// Returns true if both differ at most in their time.
     #[must_use]
-    pub fn tells_the_same(&self, other: &Self) -> bool {
+    pub fn has_same_content(&self, other: &Self) -> bool {
         Self { time_us: other.time_us, ..self.clone() } == *other
     }
 }

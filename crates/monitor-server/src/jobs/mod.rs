@@ -34,9 +34,9 @@ use self::output::Outputs;
 use self::record::Recorder;
 pub(crate) use self::shown::{shown, shown_row};
 use self::signing::Keys;
-use crate::alerts::channels::Requests;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
+use crate::outgoing::Requests;
 
 /// Time in microseconds within which requests with the same id start one job: a day.
 const REQUEST_US: u64 = 86_400_000_000;

@@ -27,11 +27,11 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<CallbackDelivery> {
     })
 }
 
-/// Adds a delivery, unless the newest one of the job tells the same and was not tried yet.
+/// Adds a delivery, unless the newest one of the job has the same content and was not tried yet.
 pub(super) fn add(to: &Connection, callback: &JobCallback) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM callback WHERE job = ? ORDER BY id DESC LIMIT 1");
     let newest = to.prepare_cached(&sql)?.query_row([int(callback.job_instance_id)], delivery).optional()?;
-    if newest.is_some_and(|newest| newest.attempts == 0 && newest.callback.tells_the_same(callback)) {
+    if newest.is_some_and(|newest| newest.attempts == 0 && newest.callback.has_same_content(callback)) {
         return Ok(());
     }
     // The database assigns the number.
@@ -58,8 +58,13 @@ pub(super) fn put(to: &Connection, delivery: &CallbackDelivery) -> rusqlite::Res
     Ok(())
 }
 
-pub(super) fn page(from: &Connection, job: u64, before: Option<u64>, limit: usize) -> rusqlite::Result<Vec<CallbackDelivery>> {
+pub(super) fn page(from: &Connection, job: u64, before: Option<u64>, limit: usize) -> rusqlite::Result<Option<Vec<CallbackDelivery>>> {
+    let exists: bool = from.prepare_cached("SELECT EXISTS(SELECT 1 FROM job WHERE id = ?)")?.query_row([int(job)], |row| row.get(0))?;
+    if !exists {
+        return Ok(None);
+    }
     let sql = format!("SELECT {COLUMNS} FROM callback WHERE job = ? AND id < ? ORDER BY id DESC LIMIT ?");
     let before = before.unwrap_or(u64::MAX);
-    from.prepare_cached(&sql)?.query_map(params![int(job), int(before), int(limit as u64)], delivery)?.collect()
+    let rows = params![int(job), int(before), int(limit as u64)];
+    from.prepare_cached(&sql)?.query_map(rows, delivery)?.collect::<rusqlite::Result<_>>().map(Some)
 }

@@ -133,7 +133,7 @@ impl JobStore for SqliteJobs {
         self.0.write(|to| callbacks::put(to, delivery))
     }
 
-    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError> {
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Option<Vec<CallbackDelivery>>, StoreError> {
         self.0.read(|from| callbacks::page(from, job, before, limit))
     }
 

@@ -33,10 +33,10 @@ impl State {
     }
 
     fn add_delivery(&mut self, callback: &JobCallback) {
-        let newest = self.deliveries.values_mut().rfind(|delivery| delivery.callback.job_instance_id == callback.job_instance_id);
+        let newest = self.deliveries.values().rfind(|delivery| delivery.callback.job_instance_id == callback.job_instance_id);
         if let Some(newest) = newest
             && newest.attempts == 0
-            && newest.callback.tells_the_same(callback)
+            && newest.callback.has_same_content(callback)
         {
             return;
         }
@@ -199,11 +199,14 @@ impl JobStore for MemoryJobs {
         Ok(())
     }
 
-    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Vec<CallbackDelivery>, StoreError> {
+    fn callbacks(&self, job: u64, before: Option<u64>, limit: usize) -> Result<Option<Vec<CallbackDelivery>>, StoreError> {
         let state = self.state();
+        if !state.jobs.contains_key(&job) {
+            return Ok(None);
+        }
         let matches =
             |delivery: &&CallbackDelivery| delivery.callback.job_instance_id == job && before.is_none_or(|before| delivery.id < before);
-        Ok(state.deliveries.values().rev().filter(matches).take(limit).cloned().collect())
+        Ok(Some(state.deliveries.values().rev().filter(matches).take(limit).cloned().collect()))
     }
 
     fn remove_jobs(&self, before_us: u64, limit: usize) -> Result<Vec<u64>, StoreError> {

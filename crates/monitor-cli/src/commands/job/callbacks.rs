@@ -10,7 +10,7 @@ use crate::client::Connection;
 use crate::exit;
 use crate::text::{Line, counted, moment, one_line, terminal_width, width};
 
-/// List the callbacks of a job, newest first: what was sent, and whether it was delivered
+/// List the callbacks of a job and their deliveries, newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  monitor job callbacks 7\n  monitor job callbacks 7 --json\n\n{}", exit::SERVER))]
 pub(super) struct Args {

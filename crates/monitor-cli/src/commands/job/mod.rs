@@ -29,7 +29,7 @@ Examples:
   monitor job hosts 7 --status failed                  List the hosts that did not succeed
   monitor job output 7 web-1                           Show the output of a host
   monitor job result 7                                 Group the hosts by their output
-  monitor job callbacks 7                              List what the job's callback address was told
+  monitor job callbacks 7                              List the callbacks of a job and their deliveries
   monitor job retry 7 --failed                         Start the failed hosts again
   monitor job stop 7                                   End the scripts of a job
 

@@ -4,7 +4,6 @@ pub(crate) mod command;
 mod dingtalk;
 mod feishu;
 mod mail;
-mod reach;
 mod request;
 mod secret;
 mod slack;
@@ -12,19 +11,19 @@ mod webhook;
 mod wecom;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use monitor_alerts::{Channel, ChannelKind, Message};
 use url::Url;
 
-pub(crate) use self::request::Requests;
 use self::secret::Secrets;
 use super::template::Templates;
 use super::text::values::values;
 use super::text::{Context, Text, clean, redact, text};
 use crate::clock::Clock;
 use crate::commands::Commands;
+use crate::outgoing::Requests;
+pub use crate::outgoing::Undelivered;
 
 /// Maximum number of characters quoted from a receiver's response.
 const LONGEST_ANSWER: usize = 300;
@@ -38,21 +37,6 @@ pub struct Sender {
     templates: Templates,
     /// Connection to the agents, for channels that deliver through an agent.
     agents: Option<Arc<Commands>>,
-}
-
-/// Reason why a message was not delivered. It may be sent again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelivered {
-    /// Description of the failure, without secrets.
-    pub why: String,
-    /// Minimum wait requested by the receiver.
-    pub after: Option<Duration>,
-}
-
-impl From<String> for Undelivered {
-    fn from(why: String) -> Self {
-        Self { why, after: None }
-    }
 }
 
 /// Message with its text, for a channel to send.

@@ -5,7 +5,7 @@ import { clock } from "../../model/time.ts";
 import { JobState } from "./parts.tsx";
 import { useCallbacks } from "./useJobs.ts";
 
-/** What the callback address of a job was told, newest first. Nothing for a job without callbacks. */
+/** The callbacks of a job and their deliveries, newest first. Nothing for a job without callbacks. */
 export function Callbacks({ job, isOpen }: { job: number; isOpen: boolean }) {
   const { data: deliveries = [] } = useCallbacks(job, isOpen);
   if (deliveries.length === 0) return null;

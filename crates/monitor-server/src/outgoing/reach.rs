@@ -1,5 +1,5 @@
-//! Addresses that channels and callbacks may send requests to. A name is resolved for each connection, and the resolved addresses decide, so a name that
-//! changes its address later can't bypass the check.
+//! Addresses that requests may be sent to. A name is resolved for each connection, and the resolved addresses decide, so a name that changes its
+//! address later can't bypass the check.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
