@@ -2,6 +2,7 @@
 //! killed in between.
 
 mod file;
+mod jobs;
 mod receiver;
 mod rules;
 mod stream;

@@ -17,6 +17,8 @@ words! {
         Worker = "worker",
         /// A heartbeat of an external job.
         Heartbeat = "heartbeat",
+        /// Jobs on many hosts with one name.
+        Job = "job",
         /// A key set by a notification.
         Key = "key",
         /// A channel.
@@ -174,6 +176,8 @@ facts! {
     process_id: Option<String>,
     /// Names from the root to the process.
     path: Vec<String>,
+    /// Number of the job on many hosts.
+    job: Option<u64>,
     /// Machine: the agent's name or the worker's host.
     machine: Option<String>,
     /// Trigger of the run: `time`, `request`, `then`, `alert` …

@@ -527,3 +527,34 @@ fn a_share_of_failed_calls_fires_and_ends_for_its_rule_alone() {
     let last = bench.messages.last().unwrap();
     assert_eq!((last.rule.as_str(), last.kind, bench.state.firing().count()), ("orders", MessageKind::Resolved, 0));
 }
+
+#[test]
+fn alerts_of_a_job_end_with_its_next_success_or_after_a_day() {
+    let mut bench =
+        Bench::new("[[rule]]\nname = \"deploys\"\non = { cause = [\"failed\", \"lost\"], job = \"deploy*\" }\nto = [\"ops\"]\n");
+    let of = |what: What, name: &str, machine: Option<&str>| Sign {
+        subject: Subject::new(SubjectKind::Job, name),
+        what,
+        agent: machine.map(str::to_owned),
+        facts: Facts { job: Some(12), machine: machine.map(str::to_owned), ..Facts::default() },
+        ..failed("")
+    };
+    let (bad, lost, good) = (What::Cause(Cause::Failed), What::Cause(Cause::Lost), What::Relief(Relief::Succeeded));
+    bench.signs(&[of(lost, "deploy-web", Some("web-1")), of(lost, "deploy-web", Some("web-2"))]);
+    bench.pass(MINUTE);
+    assert_eq!(bench.told(), ["0:00 fired lost deploy-web → ops", "0:30 updated lost deploy-web → ops ×2"]);
+    bench.signs(&[of(bad, "deploy-web", None), of(bad, "clean", None)]);
+    assert_eq!(
+        bench.told()[2..],
+        ["1:00 fired failed clean → lead", "1:00 fired failed clean → ops"],
+        "the rule has one alert of each job"
+    );
+    bench.signs(&[of(good, "deploy-web", None)]);
+    assert_eq!(bench.messages.last().unwrap().kind, MessageKind::Resolved);
+    assert_eq!(bench.state.firing().map(|alert| alert.subject.to_string()).collect::<Vec<_>>(), ["job:clean"]);
+    // A job that never runs again must not fire for ever.
+    bench.pass(23 * HOUR);
+    assert_eq!(bench.state.firing().count(), 1);
+    bench.pass(2 * HOUR);
+    assert_eq!((bench.state.firing().count(), bench.messages.len()), (0, 5), "{:?}", bench.told());
+}

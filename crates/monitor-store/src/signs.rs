@@ -2,13 +2,17 @@
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
 use monitor_tasks::EndReason;
-use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
+use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Kind, Process, ProcessNotified, State};
 use serde_json::Value;
 
 use super::batch::{Definition, TaskRow, run_of};
 use super::shape::shape;
 use crate::cut::boundary;
 
+/// Field of the processes of a job on many hosts: the number of the job.
+pub const JOB_ID: &str = "job.id";
+/// Field of a host that was lost during a job: the name of the job.
+pub const LOST_BY_JOB: &str = "job.lost";
 /// Maximum length of a text in a sign, in bytes. Longer texts are cut.
 const LONGEST: usize = 4_000;
 /// Trigger of runs of heartbeats.
@@ -95,6 +99,35 @@ fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<Strin
         return Some(given.word().to_owned());
     }
     definition?.get("exit")?.get(code.to_string())?.as_str().map(cut)
+}
+
+/// Creates the sign of a job on many hosts that has ended, or of a host of it that was lost. `None` for all other processes and states.
+/// The subject is the name of the job, so that the next success of a job with this name ends its alerts.
+pub fn of_job(process: &Process, now_us: u64) -> Option<Sign> {
+    let job = process.fields.get(JOB_ID)?.as_u64()?;
+    let is_bad = process.state == State::FAILED;
+    let (what, name, machine) = if process.kind == Kind::JOB {
+        (says(&process.state, process.reason.as_deref())?, process.name.as_str(), None)
+    } else {
+        let of = process.fields.get(LOST_BY_JOB)?.as_str().filter(|_| is_bad && process.kind == Kind::HOST)?;
+        (What::Cause(Cause::Lost), of, Some(cut(&process.name)))
+    };
+    let error = process.error.as_ref().map(|error| cut(&error.message));
+    let facts = Facts {
+        job: Some(job),
+        machine: machine.clone(),
+        started_us: process.started_us,
+        ended_us: process.ended_us,
+        elapsed_ns: process.elapsed_ns,
+        reason: process.reason.as_deref().map(cut).filter(|_| is_bad),
+        shape: error.as_deref().map(|error| shape(error).into_owned()),
+        error,
+        ..Facts::default()
+    };
+    let sign = sign(what, Subject::new(SubjectKind::Job, cut(name)), now_us, Some(process), facts);
+    // Without the id of its process, the alert about a lost host doesn't replace that about its job.
+    let process = sign.process.filter(|_| machine.is_none());
+    Some(Sign { agent: machine, process, ..sign })
 }
 
 /// Returns true if an alert started the run.

@@ -87,12 +87,20 @@ pub struct On {
     /// Name of the heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Pattern>,
+    /// Name of the job on many hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<Pattern>,
 }
 
 impl On {
     /// Returns true if the filter matches this subject. The cause is not compared.
     pub fn fits(&self, subject: &Subject, agent: Option<&str>, facts: &Facts) -> bool {
-        let named = [(SubjectKind::Task, &self.task), (SubjectKind::Name, &self.name), (SubjectKind::Heartbeat, &self.heartbeat)];
+        let named = [
+            (SubjectKind::Task, &self.task),
+            (SubjectKind::Name, &self.name),
+            (SubjectKind::Heartbeat, &self.heartbeat),
+            (SubjectKind::Job, &self.job),
+        ];
         let mut asked = named.iter().filter_map(|(kind, pattern)| Some((*kind, pattern.as_ref()?))).peekable();
         // Alerts about processes require a name pattern, because there are far too many processes to match all of them.
         let is_named = match asked.peek() {

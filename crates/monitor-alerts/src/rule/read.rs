@@ -109,6 +109,7 @@ fn on<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<On> {
         tag: pattern(table.get("tag")),
         agent: pattern(table.get("agent")),
         heartbeat: pattern(table.get("heartbeat")),
+        job: pattern(table.get("job")),
         cause,
     };
     reader.end(&table);

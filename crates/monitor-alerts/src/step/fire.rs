@@ -39,7 +39,8 @@ impl Stepper<'_> {
             told: Vec::new(),
             facts: sign.facts.clone(),
         };
-        let hold_us = (cause == Cause::Lost && sign.agent.is_some()).then(|| self.now_us + HOLD_US);
+        let is_held = cause == Cause::Lost && sign.agent.is_some() && follows_machine(sign.subject.kind);
+        let hold_us = is_held.then(|| self.now_us + HOLD_US);
         let id = alert.id;
         self.state.entry(key).live = Some(Live {
             alert,
@@ -146,7 +147,7 @@ impl Stepper<'_> {
     /// Returns the machine of a sign if the machine is lost and the sign is a consequence of that.
     fn machine_away(&self, sign: &Sign, cause: Cause) -> Option<String> {
         let follows = matches!(cause, Cause::Lost | Cause::Missed | Cause::Late | Cause::Timeout | Cause::Slow | Cause::Skipped);
-        if !follows || matches!(sign.subject.kind, SubjectKind::Agent | SubjectKind::Channel | SubjectKind::Server) {
+        if !follows || !follows_machine(sign.subject.kind) {
             return None;
         }
         let names = [sign.agent.as_ref(), sign.facts.machine.as_ref()];
@@ -218,6 +219,12 @@ impl Group {
             self.closes_us = Some((now_us + JOINING_US).min(self.opened_us + LONGEST_JOINING_US));
         }
     }
+}
+
+/// Returns true if the alert about a lost machine replaces those about its subjects of this kind. A job has many machines, so its own
+/// alert names the job that lost them.
+fn follows_machine(kind: SubjectKind) -> bool {
+    !matches!(kind, SubjectKind::Agent | SubjectKind::Channel | SubjectKind::Server | SubjectKind::Job)
 }
 
 /// Returns true if the alert can no longer recur and can be forgotten.

@@ -23,6 +23,8 @@ pub(crate) const JOINING_US: u64 = 30_000_000;
 pub(crate) const LONGEST_JOINING_US: u64 = 300_000_000;
 /// Time after its end within which a recurring alert is reopened.
 pub(crate) const FLAPPING_US: u64 = 600_000_000;
+/// Time after which an alert about a job on many hosts ends by itself, in microseconds: a day. Unlike a task, a job may never run again.
+pub(crate) const JOB_US: u64 = 86_400_000_000;
 /// Time after the failure of a process that suppresses failures of its ancestors.
 pub(crate) const LEAF_US: u64 = 60_000_000;
 /// Time that a lost run is held back. If its machine turns out to be lost, the machine's alert is sent instead.

@@ -1,23 +1,25 @@
 //! Executes the work that is due without a sign: closes groups, ends hushes, sends reminders and escalations, and forgets finished alerts.
 
 use super::fire::is_over_for_good;
-use super::{FLAPPING_US, LEAF_US, Stepper};
+use super::{FLAPPING_US, JOB_US, LEAF_US, Stepper};
 use crate::alert::{Alert, Decision};
 use crate::cause::Cause;
 use crate::message::MessageKind;
 use crate::rule::{Rule, Times};
-use crate::sign::Facts;
+use crate::sign::{Facts, SubjectKind};
 use crate::state::{Key, Live};
 
-/// Returns the reason why an alert ends by itself after a while. `None` if a sign must end it.
-fn passes(alert: &Alert) -> Option<&'static str> {
+/// Returns the time at which an alert ends by itself, and the reason. `None` if a sign must end it.
+fn passes(alert: &Alert) -> Option<(u64, &'static str)> {
     let Facts { machine, reason, .. } = &alert.facts;
-    match alert.cause {
-        Cause::Notified | Cause::Drops | Cause::Fast => Some("it doesn't last"),
+    let (after_us, why) = match alert.cause {
+        _ if alert.subject.kind == SubjectKind::Job => (JOB_US, "no job of this name has succeeded within a day"),
+        Cause::Notified | Cause::Drops | Cause::Fast => (FLAPPING_US, "it doesn't last"),
         // Neither an agent reported a missing file nor is it a long pause.
-        Cause::Deleted if machine.is_none() && reason.is_none() => Some("somebody has deleted it on purpose"),
-        _ => None,
-    }
+        Cause::Deleted if machine.is_none() && reason.is_none() => (FLAPPING_US, "somebody has deleted it on purpose"),
+        _ => return None,
+    };
+    Some((alert.last_us + after_us, why))
 }
 
 impl Stepper<'_> {
@@ -72,7 +74,7 @@ impl Stepper<'_> {
             let detail = format!("fewer than {}", rule.times);
             return self.end(key, 0, Decision::Resolved, Some(&detail));
         }
-        if let Some(why) = passes(&live.alert).filter(|_| live.alert.last_us + FLAPPING_US <= now_us) {
+        if let Some((_, why)) = passes(&live.alert).filter(|(at_us, _)| *at_us <= now_us) {
             return self.end_silently(key, 0, why);
         }
         if live.is_pending {
@@ -211,7 +213,7 @@ impl Stepper<'_> {
             return live.settle_us.or_else(|| live.alert.resolved_us.map(|at_us| at_us + FLAPPING_US));
         }
         let rule = rule?;
-        let passes = passes(&live.alert).map(|_| live.alert.last_us + FLAPPING_US);
+        let passes = passes(&live.alert).map(|(at_us, _)| at_us);
         let window = rule.within().and_then(|(times, window)| {
             let at = entry.times_us.len().checked_sub(times)?;
             entry.times_us.get(at).map(|time_us| time_us + window)

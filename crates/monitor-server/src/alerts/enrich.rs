@@ -102,7 +102,10 @@ fn facts_of(store: &dyn Store, page_url: &str, subject: &Subject, is_over: bool,
         return;
     };
     let page = page_url.trim_end_matches('/');
-    facts.link = Some(format!("{page}/{root}"));
+    facts.link = Some(match facts.job {
+        Some(job) => format!("{page}/jobs?job={job}"),
+        None => format!("{page}/{root}"),
+    });
     let mut names = Vec::new();
     let mut next = Some(id);
     while let Some(id) = next.filter(|_| names.len() < MOST_ANCESTORS) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use monitor_jobs::{HostRun, JobState, Transition};
 use monitor_store::packed::Packed;
+use monitor_store::signs::{JOB_ID, LOST_BY_JOB};
 use monitor_store::{JobStore, RootKey, Store, StoreError};
 use monitor_store_sqlite::write_private;
 use monitor_wire::{
@@ -184,40 +185,51 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
     let root = ids::root_of(job);
     let own = ids::job(root);
     let number = |key: &str, number: u64| (key.to_owned(), json!(number));
-    let mut fields: Fields = [number("job.id", job.id)].into();
+    let mut fields: Fields = [number(JOB_ID, job.id)].into();
     Some(match change {
         Transition::Job { status, at_us } => {
             fields.extend([number("job.status", status.0.into())]);
             let name = job.request.name.clone().unwrap_or_default();
-            let error = || {
+            let failures = || {
                 job.steps.iter().zip(&job.request.steps).filter(|(step, _)| !step.status.is_passed()).find_map(|(step, request)| {
-                    let failures = failures(&step.hosts)?;
-                    Some(format!("{}: {failures}", request.name.as_deref().unwrap_or_default()))
+                    let Failures { text, reason } = failures(&step.hosts)?;
+                    Some(Failures { text: format!("{}: {text}", request.name.as_deref().unwrap_or_default()), reason })
                 })
             };
-            let state = of_job(*status, error);
+            let state = of_job(*status, failures);
             News { root, id: own, parent: None, kind: Kind::JOB, name, at_us: *at_us, fields, state }
         }
         Transition::Step { step, status, at_us, batches, .. } => {
             let (state, request) = (job.steps.get(*step)?, job.request.steps.get(*step)?);
             fields.extend([number("job.step", state.id), number("job.status", status.0.into()), number("job.batch", (*batches).into())]);
             let name = request.name.clone().unwrap_or_default();
-            let state = of_job(*status, || failures(&job.steps[*step].hosts));
-            News { root, id: ids::step(root, job.steps[*step].id), parent: Some(own), kind: Kind::STEP, name, at_us: *at_us, fields, state }
+            let now = of_job(*status, || failures(&state.hosts));
+            News { root, id: ids::step(root, state.id), parent: Some(own), kind: Kind::STEP, name, at_us: *at_us, fields, state: now }
         }
         Transition::Host { step, host, run, at_us } => {
             let (state, target) = (job.steps.get(*step)?, job.targets.get(*host)?);
             fields.extend([number("job.step", state.id), number("job.status", run.status.0.into())]);
             fields.extend(target.host_id.map(|host| number("job.host", host)));
             fields.extend(run.tag.as_ref().map(|tag| ("job.tag".to_owned(), json!(tag))));
+            if matches!(run.status, HostStatus::UNREACHABLE | HostStatus::LOST) {
+                fields.insert(LOST_BY_JOB.to_owned(), json!(job.request.name));
+            }
             let (id, parent) = (ids::host(root, state.id, target), Some(ids::step(root, state.id)));
             News { root, id, parent, kind: Kind::HOST, name: target.name.clone(), at_us: *at_us, fields, state: of_host(run) }
         }
     })
 }
 
-/// Returns the state of the process of a job or step.
-fn of_job(status: JobStatus, error: impl FnOnce() -> Option<String>) -> NewState {
+/// Failures of hosts in a step.
+struct Failures {
+    /// The number of hosts, with their statuses.
+    text: String,
+    /// `timeout` if all of them ran longer than their timeout.
+    reason: Option<&'static str>,
+}
+
+/// Returns the state of the process of a job or step. `failures` are those of its hosts.
+fn of_job(status: JobStatus, failures: impl FnOnce() -> Option<Failures>) -> NewState {
     let outcome = match status {
         JobStatus::WAITING => return NewState::Waiting,
         status if !status.is_finished() => return NewState::Running,
@@ -225,8 +237,11 @@ fn of_job(status: JobStatus, error: impl FnOnce() -> Option<String>) -> NewState
         JobStatus::FAILED | JobStatus::ABNORMAL => Outcome::FAILED,
         _ => Outcome::CANCELLED,
     };
-    let error = (outcome == Outcome::FAILED).then(|| error().unwrap_or_else(|| status.as_str().to_owned()));
-    NewState::Ended { outcome, reason: status.as_str().to_owned(), exit_code: None, error }
+    let is_failed = outcome == Outcome::FAILED;
+    let failures = if is_failed { failures() } else { None };
+    let reason = failures.as_ref().and_then(|failures| failures.reason).unwrap_or(status.as_str()).to_owned();
+    let error = is_failed.then(|| failures.map_or_else(|| status.as_str().to_owned(), |failures| failures.text));
+    NewState::Ended { outcome, reason, exit_code: None, error }
 }
 
 /// Returns the state of the process of a host.
@@ -247,13 +262,14 @@ fn of_host(run: &HostRun) -> NewState {
     NewState::Ended { outcome, reason: text.to_owned(), exit_code: run.exit_code, error }
 }
 
-/// Returns the number of hosts that have failed, with their statuses. None if no host has failed.
-fn failures(hosts: &[HostRun]) -> Option<String> {
+/// Returns the failures of hosts. None if no host has failed.
+fn failures(hosts: &[HostRun]) -> Option<Failures> {
     let mut counts = BTreeMap::<HostStatus, usize>::new();
     for run in hosts.iter().filter(|run| !run.status.is_open() && !run.status.is_success()) {
         *counts.entry(run.status).or_default() += 1;
     }
     let failed: usize = counts.values().sum();
     let each: Vec<_> = counts.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
-    (failed > 0).then(|| format!("{failed} of {} hosts have failed ({})", hosts.len(), each.join(", ")))
+    let reason = counts.keys().all(|status| *status == HostStatus::TIMED_OUT).then_some("timeout");
+    (failed > 0).then(|| Failures { text: format!("failed on {failed} of {} hosts ({})", hosts.len(), each.join(", ")), reason })
 }

@@ -151,7 +151,7 @@ async fn a_job_ends_with_a_status_for_every_target() {
         ["host nowhere failed", "host web-1 succeeded", "host web-2 failed", "host web-3 failed", "job check failed", "step disks failed"];
     assert_eq!(processes, expected, "{tree}");
     let message = &tree["processes"][0]["error"]["message"];
-    assert!(message.as_str().unwrap().starts_with("disks: 3 of 4 hosts have failed"), "{message}");
+    assert!(message.as_str().unwrap().starts_with("disks: failed on 3 of 4 hosts"), "{message}");
 }
 
 #[tokio::test]

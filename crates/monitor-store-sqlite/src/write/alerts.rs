@@ -305,6 +305,9 @@ impl Transaction<'_> {
         if let Some((view, run)) = run {
             return self.sign_of_run(view, &run, before, row.state);
         }
+        if let Some(sign) = entry.view.as_deref().and_then(|view| signs::of_job(view, self.now_us)) {
+            self.ends.push((sign.facts.ended_us.unwrap_or(self.now_us), None, sign));
+        }
         if !matches!(row.state, code::FAILED | code::LOST | code::SUCCEEDED) {
             return Ok(());
         }

@@ -126,6 +126,9 @@ impl State {
             }
             return true;
         }
+        if let Some(sign) = signs::of_job(process, now_us) {
+            self.alerts.sign(sign);
+        }
         if !self.alerts.watched.has(&process.name) {
             return false;
         }

@@ -375,6 +375,48 @@ pub fn a_run_ordered_by_an_alert_waits_until_it_was_requested<P: Place>() {
     place.check(&store);
 }
 
+pub fn a_job_on_hosts_is_a_sign_when_it_ends_and_when_it_loses_a_host<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let process = |number: u64, id: u64, kind: &str, name: &str, fields: Value, end: Value| {
+        let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{id:016x}"), "time_us": NOW + number});
+        let with = |more: Value| {
+            let mut event = of.clone();
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let mut end = with(end);
+        end["type"] = json!("process-ended");
+        [with(json!({"type": "process-started", "kind": kind, "name": name, "fields": fields})), end]
+    };
+    let failed = |reason: &str| json!({"outcome": "failed", "reason": reason, "error": {"kind": "error", "message": "1 of 2 hosts"}});
+    let (own, lost) = (json!({"job.id": 12}), json!({"job.id": 12, "job.lost": "deploy"}));
+    let events = [
+        process(1, 3, "host", "web-1", lost.clone(), failed("agent not reachable")),
+        process(1, 4, "host", "web-2", own.clone(), failed("exit code not 0")),
+        process(1, 5, "host", "web-3", lost, json!({"outcome": "succeeded"})),
+        process(1, 2, "step", "step 1", own.clone(), failed("failed")),
+        process(1, 1, "job", "deploy", own.clone(), failed("failed")),
+        process(2, 1, "job", "deploy", own.clone(), failed("timeout")),
+        process(3, 1, "job", "deploy", own.clone(), json!({"outcome": "cancelled"})),
+        process(4, 1, "job", "deploy", own, json!({"outcome": "succeeded"})),
+        process(5, 1, "job", "by another program", json!({}), failed("failed")),
+    ];
+    let batches: Vec<_> = events.iter().zip(0..).map(|(pair, place)| batch(2 * place + 1, &json!(pair))).collect();
+    for batch in &batches {
+        store.say(std::slice::from_ref(batch), NOW).unwrap();
+    }
+    // Sent again, they count once.
+    store.say(&batches[..1], NOW).unwrap();
+    assert_eq!(signs(&store), ["lost job:deploy", "failed job:deploy", "timeout job:deploy", "succeeded job:deploy"]);
+    let all = store.signs_after(0, 9).unwrap();
+    let facts = &all[0].facts;
+    assert_eq!((facts.job, facts.machine.as_deref(), facts.error.as_deref()), (Some(12), Some("web-1"), Some("1 of 2 hosts")));
+    assert_eq!((all[0].agent.as_deref(), all[0].process.as_deref()), (Some("web-1"), None));
+    assert_eq!((all[1].facts.job, all[1].process.as_deref()), (Some(12), Some("0000000000000001")));
+    place.check(&store);
+}
+
 pub fn a_task_shows_the_time_of_its_last_warning<P: Place>() {
     let place = P::new();
     let store = place.open();

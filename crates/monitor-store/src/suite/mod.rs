@@ -18,6 +18,7 @@ macro_rules! suite {
                 a_lost_program_that_reported_the_end_of_its_work_has_no_open_work
                 a_task_that_is_paused_for_over_a_day_is_a_sign_once_and_so_is_the_end_of_its_pause
                 a_run_ordered_by_an_alert_waits_until_it_was_requested
+                a_job_on_hosts_is_a_sign_when_it_ends_and_when_it_loses_a_host
                 a_task_shows_the_time_of_its_last_warning
                 a_decision_is_kept_whole_or_not_at_all
                 a_message_waits_until_it_is_taken_or_given_up

@@ -1,6 +1,6 @@
 //! English texts of messages.
 
-use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
+use monitor_alerts::{Cause, Message, MessageKind, PublishedChange, SubjectKind};
 use monitor_tasks::EndReason;
 
 use super::{Change, Exit, Labels, Words};
@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, ch
 const LABELS: Labels = Labels {
     path: "Task",
     heartbeat: "Heartbeat",
+    job: "Job",
     agent: "Agent",
     worker: "Worker",
     subject: "About",
@@ -52,6 +53,13 @@ fn matter(cause: Cause, name: &str, message: &Message) -> String {
         said if is_one => format!("{said} {count} times"),
         said => format!("{said}, {count} times in all"),
     };
+    if message.subject.kind == SubjectKind::Job {
+        return match cause {
+            Cause::Timeout => format!("job {all} timed out"),
+            Cause::Lost => format!("job {all} lost {}", if count == 1 { "a host".to_owned() } else { format!("{count} hosts") }),
+            _ => format!("job {}", often("failed", "failed")),
+        };
+    }
     match cause {
         Cause::Failed => match (message.facts.times, message.facts.calls) {
             (Some(failed), Some(calls)) if is_one => format!("{name} failed in {failed} of {calls} calls"),

@@ -57,6 +57,7 @@ pub struct Context<'a> {
 struct Labels {
     path: &'static str,
     heartbeat: &'static str,
+    job: &'static str,
     agent: &'static str,
     worker: &'static str,
     subject: &'static str,
@@ -164,11 +165,16 @@ fn rows(message: &Message, words: &Words, context: &Context<'_>) -> Vec<(&'stati
     let subject = match message.subject.kind {
         SubjectKind::Task | SubjectKind::Name => labels.path,
         SubjectKind::Heartbeat => labels.heartbeat,
+        SubjectKind::Job => labels.job,
         SubjectKind::Agent => labels.agent,
         SubjectKind::Worker => labels.worker,
         SubjectKind::Key | SubjectKind::Channel | SubjectKind::Server => labels.subject,
     };
-    let place = if facts.path.is_empty() { message.subject.name.clone() } else { facts.path.join(" › ") };
+    let place = match facts.job {
+        Some(job) => format!("{} ({job})", message.subject.name),
+        None if facts.path.is_empty() => message.subject.name.clone(),
+        None => facts.path.join(" › "),
+    };
     let some =
         |list: &[String], most: usize| Some(list.iter().take(most).cloned().collect::<Vec<_>>().join(", ")).filter(|t| !t.is_empty());
     let (is_over, is_test) = (message.kind == MessageKind::Resolved, message.kind == MessageKind::Test);

@@ -226,3 +226,43 @@ fn a_message_about_several_names_them_and_counts_what_happened() {
     assert_eq!(title(Cause::Timeout, 3, 3, Language::En), "More: gold and 2 others take longer than their timeouts");
     assert_eq!(title(Cause::Failed, 6, 5, Language::Zh), "更新：gold 等 5 个 失败，共 6 次");
 }
+
+#[test]
+fn a_message_about_a_job_has_its_number_its_reason_and_its_hosts() {
+    let facts = Facts {
+        job: Some(12),
+        root_id: Some("019f0000000000000000000000000001".to_owned()),
+        path: vec!["deploy".to_owned()],
+        ended_us: Some(DUE),
+        error: Some("step 1: failed on 2 of 50 hosts (2 timed out)".to_owned()),
+        link: Some("https://monitor.example.com/tasks/jobs?job=12".to_owned()),
+        ..Facts::default()
+    };
+    let of = |cause: Cause, count: u64| Message {
+        subject: Subject::new(SubjectKind::Job, "deploy"),
+        count,
+        facts: facts.clone(),
+        ..message(MessageKind::Fired, cause)
+    };
+    expect![[r#"
+        job deploy timed out
+
+        Job: deploy (12)
+        Since: 2026-11-21 02:30:09
+        Ended: 2026-11-21 02:30:00
+        Why: step 1: failed on 2 of 50 hosts (2 timed out)
+        Told: @owner, ops
+        Rule: imports (warning)
+
+        Open: https://monitor.example.com/tasks/jobs?job=12
+        monitor alert ack 7 · monitor alert snooze 7 --for 2h"#]]
+    .assert_eq(&words(&of(Cause::Timeout, 1), Language::En).plain());
+    let title = |cause, count, language| words(&of(cause, count), language).title;
+    assert_eq!(title(Cause::Failed, 1, Language::En), "job deploy failed");
+    assert_eq!(title(Cause::Failed, 3, Language::En), "job deploy failed 3 times");
+    assert_eq!(title(Cause::Lost, 1, Language::En), "job deploy lost a host");
+    assert_eq!(title(Cause::Lost, 4, Language::En), "job deploy lost 4 hosts");
+    assert_eq!(title(Cause::Failed, 1, Language::Zh), "作业 deploy 失败");
+    assert_eq!(title(Cause::Timeout, 1, Language::Zh), "作业 deploy 超时");
+    assert_eq!(title(Cause::Lost, 4, Language::Zh), "作业 deploy 有 4 台主机失联");
+}

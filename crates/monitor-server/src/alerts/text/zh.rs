@@ -1,6 +1,6 @@
 //! Chinese texts of messages.
 
-use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
+use monitor_alerts::{Cause, Message, MessageKind, PublishedChange, SubjectKind};
 use monitor_tasks::EndReason;
 
 use super::{Change, Exit, Labels, Words};
@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, ch
 const LABELS: Labels = Labels {
     path: "任务",
     heartbeat: "心跳",
+    job: "作业",
     agent: "代理",
     worker: "工作进程",
     subject: "对象",
@@ -45,6 +46,13 @@ fn matter(cause: Cause, name: &str, message: &Message) -> String {
         count if message.subjects > 1 => format!("{all} {what}，共 {count} 次"),
         count => format!("{all} {what} {count} 次"),
     };
+    if message.subject.kind == SubjectKind::Job {
+        return match cause {
+            Cause::Timeout => format!("作业 {all} 超时"),
+            Cause::Lost => format!("作业 {all} 有 {} 台主机失联", message.count),
+            _ => format!("作业 {}", often("失败")),
+        };
+    }
     match cause {
         Cause::Failed => match (message.facts.times, message.facts.calls) {
             (Some(failed), Some(calls)) if message.subjects <= 1 => format!("{name} {calls} 次调用中 {failed} 次失败"),

@@ -121,6 +121,8 @@ export type Tokens = Schemas["Tokens"];
 export interface AlertFacts {
   run?: string;
   root_id?: string;
+  /** Number of the job on many hosts. */
+  job?: number;
   process_id?: string;
   machine?: string;
   exit_code?: number;

@@ -37,6 +37,7 @@ const SENTENCES: readonly [RegExp, MessageId][] = [
   [/^(?<who>.+) says that it is over$/, "alerts.detail.said"],
   [/^the rule is gone$/, "alerts.detail.no-rule"],
   [/^it doesn't last$/, "alerts.detail.passes"],
+  [/^no job of this name has succeeded within a day$/, "alerts.detail.job-passes"],
   [/^(?<machine>.+) isn't heard of, which is told instead$/, "alerts.detail.away"],
   [/^the task is gone$/, "alerts.detail.no-task"],
   [/^(?<count>\d+) others of its message still fire$/, "alerts.detail.others"],

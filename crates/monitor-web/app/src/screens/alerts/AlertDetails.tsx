@@ -59,6 +59,16 @@ function Facts({ alert }: { alert: Alert }) {
     [t("alerts.column.acked"), visible(alert.acknowledged_by ?? "")],
     [t("alerts.column.machine"), visible(facts.machine ?? "")],
     [
+      t("alerts.column.job"),
+      facts.job === undefined ? (
+        ""
+      ) : (
+        <Link to="/tasks/jobs" search={{ job: String(facts.job) }} className="link">
+          {facts.job}
+        </Link>
+      ),
+    ],
+    [
       t("alerts.column.run"),
       facts.root_id === undefined ? (
         ""
