@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_wire::{JobRequest, SecretSource, StepRequest};
+use monitor_wire::{JobFailed, JobRequest, JobRetry, SecretSource, StepRequest};
 
 use crate::rolling::{sizes, threshold};
 
@@ -72,10 +72,10 @@ pub fn check(request: &mut JobRequest) -> Result<(), Vec<String>> {
     }
     mistakes.rolling(request);
     if let Some(retry) = &mut request.retry {
-        if retry.times > MOST_RETRIES {
-            mistakes.add("retry.times", format!("{} retries are too many: at most {MOST_RETRIES} are possible", retry.times));
-        }
-        mistakes.duration("retry.backoff", retry.backoff.get_or_insert_with(|| DEFAULT_BACKOFF.to_owned()));
+        mistakes.retry("retry", retry);
+    }
+    if let Some(failed) = request.then.as_mut().and_then(|then| then.failed.as_mut()) {
+        mistakes.failed(failed);
     }
     if let Some(url) = &request.callback_url {
         if url.len() > MOST_URL_BYTES {
@@ -147,6 +147,29 @@ impl Mistakes {
         }
         if rolling.parallel == Some(0) {
             self.add("rolling.parallel", "no host could run: give at least 1");
+        }
+    }
+
+    fn retry(&mut self, path: &str, retry: &mut JobRetry) {
+        if retry.times > MOST_RETRIES {
+            self.add(&format!("{path}.times"), format!("{} retries are too many: at most {MOST_RETRIES} are possible", retry.times));
+        }
+        self.duration(&format!("{path}.backoff"), retry.backoff.get_or_insert_with(|| DEFAULT_BACKOFF.to_owned()));
+    }
+
+    fn failed(&mut self, failed: &mut JobFailed) {
+        if let Some(retry) = &mut failed.retry {
+            self.retry("then.failed.retry", retry);
+        }
+        let Some(next) = &mut failed.job else { return };
+        let path = "then.failed.job";
+        if next.then.is_some() {
+            self.add(&format!("{path}.then"), "a job that follows another one has no `then`: leave it out");
+        } else if let Err(mistakes) = check(next) {
+            self.0.extend(mistakes.iter().map(|mistake| format!("{path}.{mistake}")));
+        }
+        if next.request_id.is_some() {
+            self.add(&format!("{path}.request_id"), "a job that follows another one starts once in any case: leave it out");
         }
     }
 

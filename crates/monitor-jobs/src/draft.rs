@@ -1,7 +1,7 @@
 //! The state of a job while a plan, an operation or a report changes it: the unchanged job, and copies of the steps and hosts that differ.
 //! Collects the [`Transition`]s that lead from one to the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use monitor_wire::{HostStatus, JobRunKey, JobStatus};
 
@@ -86,6 +86,19 @@ impl<'a> Draft<'a> {
             self.transitions.push(Transition::Host { step, host, run: Box::new(run.clone()), at_us: self.now_us });
             self.hosts.insert((step, host), run);
         }
+    }
+
+    /// Begins a new attempt of a step on some of its hosts, each in the state that `anew` returns. Its batches begin again from the first one.
+    pub(crate) fn begin_attempt(&mut self, step: usize, hosts: &HashSet<usize>, anew: impl Fn(&HostRun) -> HostRun) {
+        for host in self.positions(step) {
+            let run = self.host(step, host);
+            if hosts.contains(&host) {
+                self.set_host(step, host, anew(run));
+            } else if run.status == HostStatus::SUCCEEDED {
+                self.set_host(step, host, HostRun { status: HostStatus::SUCCEEDED_BEFORE, ..run.clone() });
+            }
+        }
+        self.set_head(step, StepHead { status: JobStatus::RUNNING, attempt: self.step(step).attempt + 1, batches: 0 });
     }
 
     /// Ends a host with a status that the engine decides.

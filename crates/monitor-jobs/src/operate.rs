@@ -159,15 +159,7 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
         };
         return Err(Refusal(format!("{none}, so there is nothing to retry.{instead}")));
     }
-    for host in draft.positions(step) {
-        let run = draft.host(step, host);
-        if hosts.contains(&host) {
-            draft.set_host(step, host, HostRun { attempt: run.attempt + 1, ..HostRun::default() });
-        } else if run.status == HostStatus::SUCCEEDED {
-            draft.set_host(step, host, HostRun { status: HostStatus::SUCCEEDED_BEFORE, ..run.clone() });
-        }
-    }
-    draft.set_head(step, StepHead { status: JobStatus::RUNNING, attempt: head.attempt + 1, batches: 0 });
+    draft.begin_attempt(step, &hosts, |run| HostRun { attempt: run.attempt + 1, ..HostRun::default() });
     go_on(draft, step);
     Ok(())
 }

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
-use monitor_wire::{HostStatus, JobRunKey, JobStatus, RollingMode};
+use monitor_wire::{HostStatus, JobRetry, JobRunKey, JobStatus, RollingMode};
 use serde::{Deserialize, Serialize};
 
 use crate::check::timeout_s;
 use crate::draft::{Draft, StepHead};
+use crate::report::is_provisional;
 use crate::rolling::{BatchEnds, failure_limit};
 use crate::state::{HostRun, JobState};
 
@@ -121,8 +122,11 @@ impl Planner<'_> {
             match self.draft.step(step).status {
                 JobStatus::WAITING => self.begin_step(step),
                 JobStatus::RUNNING | JobStatus::STOPPING => {
+                    let before = self.draft.step(step).attempt;
                     self.advance_step(step);
-                    if matches!(self.draft.step(step).status, JobStatus::RUNNING | JobStatus::STOPPING) {
+                    let StepHead { status, attempt, .. } = self.draft.step(step);
+                    // A new attempt begins at once.
+                    if attempt == before && matches!(status, JobStatus::RUNNING | JobStatus::STOPPING) {
                         return;
                     }
                 }
@@ -224,10 +228,34 @@ impl Planner<'_> {
             JobStatus::SUCCEEDED
         } else if mode == Some(RollingMode::Ignore) {
             JobStatus::ERROR_IGNORED
+        } else if self.retry_failed(step) {
+            return;
         } else {
             JobStatus::FAILED
         };
         self.draft.set_step(step, status);
+    }
+
+    /// Begins the next automatic attempt of a step on the hosts that have failed. Returns false if there is none.
+    fn retry_failed(&mut self, step: usize) -> bool {
+        let head = self.draft.step(step);
+        let failed = self.draft.job.request.then.as_ref().and_then(|then| then.failed.as_ref());
+        let Some(retry) = failed.and_then(|failed| failed.retry.as_ref()).filter(|retry| head.attempt <= retry.times) else { return false };
+        let is_retried = |host: &usize| self.draft.job.targets[*host].host_id.is_some() && self.draft.host(step, *host).may_be_repeated();
+        let hosts: Vec<usize> = self.draft.positions(step).filter(is_retried).collect();
+        if hosts.is_empty() {
+            return false;
+        }
+        let not_before = self.draft.now_us.saturating_add(backoff_us(retry));
+        let reason = format!("Retry {} of {} follows.", head.attempt, retry.times);
+        self.draft.begin_attempt(step, &hosts.into_iter().collect(), |run| HostRun {
+            attempt: run.attempt + 1,
+            not_before_us: Some(not_before),
+            reason: Some(format!("{}. {reason}", capitalized(run.status.as_str()))),
+            ..HostRun::default()
+        });
+        self.wake(not_before);
+        true
     }
 
     fn stop_after_failures(&mut self, step: usize, failures: usize) {
@@ -289,12 +317,10 @@ impl Planner<'_> {
         let Some(retry) = retry.filter(|retry| run.retries < retry.times && run.accepted_us.is_none() && !run.is_stopping) else {
             return self.draft.end_host(step, host, HostStatus::UNREACHABLE, Some(reason));
         };
-        let backoff = retry.backoff.as_deref().and_then(|text| monitor_duration::read(text).ok()).unwrap_or_default();
-        let backoff_us = u64::try_from(backoff.as_micros()).unwrap_or(u64::MAX);
         // The order that was offered expires first, so that the agent can't start both.
         let expired_at = run.ordered_us.map_or(0, |ordered| ordered.saturating_add(ORDER_TTL_US));
         // After a start of the server, the agent has time to report that it has accepted the order.
-        let not_before = self.draft.now_us.saturating_add(backoff_us.max(CONTACT_US + 1)).max(expired_at);
+        let not_before = self.draft.now_us.saturating_add(backoff_us(retry).max(CONTACT_US + 1)).max(expired_at);
         let mut run = run.clone();
         run.retries += 1;
         run.not_before_us = Some(not_before);
@@ -352,7 +378,23 @@ impl Planner<'_> {
     }
 }
 
+/// Returns the pause before a retry, in microseconds.
+fn backoff_us(retry: &JobRetry) -> u64 {
+    let backoff = retry.backoff.as_deref().and_then(|text| monitor_duration::read(text).ok()).unwrap_or_default();
+    u64::try_from(backoff.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
+}
+
 impl HostRun {
+    /// Returns true if the host has failed, and its script can't still run.
+    fn may_be_repeated(&self) -> bool {
+        self.has_failed() && (self.accepted_us.is_none() || !is_provisional(self.status)) && self.status != HostStatus::STOPPED
+    }
+
     /// Returns true if the host has ended without success.
     fn has_failed(&self) -> bool {
         !self.status.is_open() && !self.status.is_success()

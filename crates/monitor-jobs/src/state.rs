@@ -15,6 +15,10 @@ pub struct JobState {
     pub request: JobRequest,
     /// User or token that has started the job.
     pub by: String,
+    /// Number of the failed job that this one follows.
+    pub follows: Option<u64>,
+    /// Number of the job that follows this one.
+    pub followed_by: Option<u64>,
     /// A sentence for each rule of the server that the job matches.
     pub warnings: Vec<String>,
     /// The selected hosts, each once. A host's position here is its position in [`StepState::hosts`].

@@ -6,8 +6,8 @@ use monitor_jobs::{
     Contact, Contacts, Directive, HEARTBEAT_US, HostRun, JobState, StepState, Target, apply, batch_sizes, operate, plan, report,
 };
 use monitor_wire::{
-    HostStatus, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus, Rolling, RollingMode,
-    StepRequest,
+    HostStatus, JobFailed, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus, JobThen,
+    Rolling, RollingMode, StepRequest,
 };
 use proptest::prelude::*;
 
@@ -56,7 +56,8 @@ fn job() -> impl Strategy<Value = JobState> {
         parallel,
     });
     let targets = proptest::collection::vec(any::<bool>(), 0..6);
-    (proptest::option::of(rolling), proptest::option::of(0..3u32), 1..3usize, targets).prop_map(|(rolling, times, steps, targets)| {
+    let retries = || proptest::option::of(0..3u32);
+    (proptest::option::of(rolling), retries(), retries(), 1..3usize, targets).prop_map(|(rolling, times, again, steps, targets)| {
         let step = StepRequest { script: "true".to_owned(), timeout: Some("1m".to_owned()), ..StepRequest::default() };
         let target = |(index, is_known): (usize, bool)| Target {
             host_id: (is_known || index % 2 == 0).then_some(index as u64),
@@ -81,9 +82,14 @@ fn job() -> impl Strategy<Value = JobState> {
                 steps: vec![step; steps],
                 rolling,
                 retry: times.map(|times| JobRetry { times, backoff: Some("5s".to_owned()) }),
+                then: again.map(|times| JobThen {
+                    failed: Some(JobFailed { retry: Some(JobRetry { times, backoff: Some("7s".to_owned()) }), job: None }),
+                }),
                 ..JobRequest::default()
             },
             by: "ada".to_owned(),
+            follows: None,
+            followed_by: None,
             warnings: Vec::new(),
             steps: (0..steps as u64).map(state).collect(),
             targets,

@@ -7,8 +7,8 @@ use monitor_jobs::{
     operate, plan, preview, report, select,
 };
 use monitor_wire::{
-    HostDefinition, HostStatus, IpTarget, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus,
-    Rolling, RollingMode, SecretSource, StepRequest, Targets,
+    HostDefinition, HostStatus, IpTarget, JobFailed, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey,
+    JobStatus, JobThen, Rolling, RollingMode, SecretSource, StepRequest, Targets,
 };
 
 const NOW: u64 = 1_000_000_000;
@@ -45,6 +45,8 @@ impl World {
             status: JobStatus::WAITING,
             request,
             by: "ada".to_owned(),
+            follows: None,
+            followed_by: None,
             warnings: Vec::new(),
             targets,
             steps,
@@ -540,6 +542,49 @@ fn a_request_gets_its_defaults() {
 }
 
 #[test]
+fn failed_hosts_are_retried_a_limited_number_of_times() {
+    let retry = JobRetry { times: 2, backoff: Some("30s".to_owned()) };
+    let mut world = World::new(4, 1, |request| {
+        request.then = Some(JobThen { failed: Some(JobFailed { retry: Some(retry.clone()), job: None }) });
+    });
+    world.plan();
+    assert_eq!(world.offered(), [(1, 1), (2, 1), (3, 1), (4, 1)]);
+    for host in 1..=4 {
+        world.tell(host, 1, JobReportEvent::Accepted);
+    }
+    world.plan().end(1, HostStatus::SUCCEEDED).end(2, HostStatus::EXIT_CODE).end(3, HostStatus::TIMED_OUT);
+    assert_eq!(world.job.status, JobStatus::RUNNING, "the last host still runs");
+    // The end of the last host is not observed, so its script may still run. It is not retried.
+    world.end(4, HostStatus::LOST);
+    assert_eq!((world.job.status, world.job.steps[0].attempt, world.offered()), (JobStatus::RUNNING, 2, vec![]));
+    assert_eq!(world.statuses(), [3, 5, 5, 500]);
+    assert_eq!(world.job.steps[0].hosts[1].reason.as_deref(), Some("Exit code not 0. Retry 1 of 2 follows."));
+    assert_eq!(world.plan.wake_at_us, Some(world.now_us + 30 * SECOND));
+    world.pass(29 * SECOND, &[1, 2, 3]);
+    assert_eq!(world.offered(), []);
+    world.pass(SECOND, &[1, 2, 3]);
+    assert_eq!(world.offered(), [(2, 2), (3, 2)]);
+    world.tell(2, 2, JobReportEvent::Accepted);
+    world.plan().end(2, HostStatus::SUCCEEDED).end(3, HostStatus::REFUSED);
+    assert_eq!((world.job.steps[0].attempt, world.statuses()), (3, vec![3, 3, 5, 500]));
+    world.pass(30 * SECOND, &[1, 2, 3]).end(3, HostStatus::SUCCEEDED);
+    assert_eq!((world.job.status, world.statuses()), (JobStatus::FAILED, vec![3, 3, 9, 500]));
+
+    // A user stops the job during the pause. The attempts that users begin count.
+    let mut world = World::new(1, 1, |request| {
+        request.then = Some(JobThen { failed: Some(JobFailed { retry: Some(retry), job: None }) });
+    });
+    world.plan().tell(1, 1, JobReportEvent::Accepted);
+    world.plan().end(1, HostStatus::EXIT_CODE);
+    assert_eq!(world.job.status, JobStatus::RUNNING);
+    world.operate(JobOperation::Stop).unwrap();
+    assert_eq!((world.job.status, world.statuses()), (JobStatus::STOPPED, vec![403]));
+    world.contacts.clear();
+    world.operate(JobOperation::RetryAll).unwrap();
+    assert_eq!((world.job.status, world.statuses()), (JobStatus::FAILED, vec![18]));
+}
+
+#[test]
 fn all_mistakes_of_a_request_are_listed_with_their_places() {
     let wrong = StepRequest {
         name: Some("x".repeat(300)),
@@ -566,6 +611,12 @@ fn all_mistakes_of_a_request_are_listed_with_their_places() {
         }),
         retry: Some(JobRetry { times: 101, backoff: Some("x".to_owned()) }),
         callback_url: Some("ftp://host".to_owned()),
+        then: Some(JobThen {
+            failed: Some(JobFailed {
+                retry: Some(JobRetry { times: 102, backoff: Some("y".to_owned()) }),
+                job: Some(Box::new(JobRequest { request_id: Some("r".to_owned()), ..JobRequest::default() })),
+            }),
+        }),
         ..JobRequest::default()
     };
     let mistakes = check(&mut request).unwrap_err();
@@ -588,9 +639,16 @@ fn all_mistakes_of_a_request_are_listed_with_their_places() {
         "rolling.parallel",
         "retry.times",
         "retry.backoff",
+        "then.failed.retry.times",
+        "then.failed.retry.backoff",
+        "then.failed.job.steps",
+        "then.failed.job.request_id",
         "callback_url",
     ];
     assert_eq!(places, expected, "{mistakes:#?}");
+    let mut nested = JobRequest { then: request.then.clone(), ..JobRequest::default() };
+    nested.then = Some(JobThen { failed: Some(JobFailed { retry: None, job: Some(Box::new(nested.clone())) }) });
+    assert!(check(&mut nested).unwrap_err()[1].starts_with("then.failed.job.then: "));
     let none = check(&mut JobRequest::default()).unwrap_err();
     assert!(none[0].starts_with("steps: the job has no steps"), "{none:?}");
     let step = StepRequest { script: "true".to_owned(), ..StepRequest::default() };

@@ -20,12 +20,18 @@ pub trait JobStore: Send + Sync + 'static {
     /// Removes a host. Its jobs keep their data, and its number is not used again. Returns false if there is none.
     fn remove_host(&self, id: u64) -> Result<bool, StoreError>;
 
-    /// Adds a job with its steps and hosts, all waiting. If a job with the same request id was created at or after `since_us`, returns that job
-    /// and false.
+    /// Adds a job with its steps and hosts, all waiting. If a job with the same request id was created at or after `since_us`, or if another
+    /// job follows the same one, returns that job and false.
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError>;
 
     /// Returns the job that a request with this id has started at or after `since_us`.
     fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError>;
+
+    /// Returns the numbers of the failed jobs whose request names a job to follow, which has neither started nor been refused, ascending.
+    fn jobs_to_follow(&self) -> Result<Vec<u64>, StoreError>;
+
+    /// Notes that no job follows this one, and adds the reason to its warnings.
+    fn refuse_follow_up(&self, id: u64, reason: &str) -> Result<(), StoreError>;
 
     /// Returns the numbers of all jobs that have not ended or have a lost host that must be stopped when it returns, ascending.
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError>;
@@ -80,6 +86,8 @@ pub struct NewJob {
     pub request: JobRequest,
     /// User or token that starts the job.
     pub by: String,
+    /// Number of the failed job that the new one follows.
+    pub follows: Option<u64>,
     /// The selected hosts, each once.
     pub targets: Vec<Target>,
     /// Result of the server's rules. The first step of a job that needs a confirmation waits for a user.

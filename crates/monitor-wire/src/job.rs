@@ -19,6 +19,7 @@ pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The hosts. Each host is selected once.
+    #[serde(default)]
     pub targets: Targets,
     /// Account that the scripts run as. By default, the user that the agent runs as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,12 +30,47 @@ pub struct JobRequest {
     /// Order in which the hosts begin. By default, all begin at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolling: Option<Rolling>,
-    /// Retries for hosts that did not accept the order.
+    /// Retries for hosts that did not accept the order. A host that has accepted it may have run the script, and is not retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<JobRetry>,
     /// Address that gets a `JobCallback` by POST after each change of a status. The server's setting `job-callback` must allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// What follows when the job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<JobThen>,
+}
+
+impl JobRequest {
+    /// Returns the job that starts when this one has failed.
+    #[must_use]
+    pub fn follow_up(&self) -> Option<&Self> {
+        self.then.as_ref()?.failed.as_ref()?.job.as_deref()
+    }
+}
+
+/// What follows when a job has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JobThen {
+    /// What follows when the job has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<JobFailed>,
+}
+
+/// What follows when a job has failed: retries first, then another job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JobFailed {
+    /// Retries of a step on the hosts that have failed. Hosts whose end was not observed are left out, because the script may still run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<JobRetry>,
+    /// Job that starts once, after the last retry. Without `targets`, it runs on the hosts that have failed. It has no `then` itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    pub job: Option<Box<JobRequest>>,
 }
 
 /// A step of a job: one script, run on all hosts.
@@ -167,14 +203,15 @@ pub enum RollingMode {
     Ask,
 }
 
-/// Retries for hosts that have not accepted the order. A host that has accepted it may have run the script, and is retried only by a user.
+/// Number of retries, and the pause before each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobRetry {
     /// Maximum number of retries.
     pub times: u32,
-    /// Pause before a retry, such as `30s`. At least 20 seconds, so that reports of the host arrive before.
+    /// Pause before a retry, such as `30s`, which is also the default. A host that could not be reached is retried after 20 seconds at the
+    /// earliest, so that its reports arrive before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "30s"))]
     pub backoff: Option<String>,
@@ -249,6 +286,12 @@ pub struct Job {
     pub status: JobStatus,
     /// User or token that has started the job.
     pub by: String,
+    /// Number of the failed job that this job follows, by its `then`.
+    #[serde(default)]
+    pub follows: Option<u64>,
+    /// Number of the job that follows this one.
+    #[serde(default)]
+    pub followed_by: Option<u64>,
     /// Account that the scripts run as; none for the agents' own users.
     pub account: Option<String>,
     /// A sentence for each rule of the server that the job matches. A rule can demand that a user confirms the job before it begins.

@@ -65,8 +65,8 @@ pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll,
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use job::{
-    IpTarget, Job, JobHost, JobHostsPage, JobOperate, JobOperation, JobPreview, JobRequest, JobRetry, JobStarted, JobStep, JobsPage,
-    Language, PreviewedHost, Rolling, RollingMode, SecretSource, StepRequest, StepStarted, Targets,
+    IpTarget, Job, JobFailed, JobHost, JobHostsPage, JobOperate, JobOperation, JobPreview, JobRequest, JobRetry, JobStarted, JobStep,
+    JobThen, JobsPage, Language, PreviewedHost, Rolling, RollingMode, SecretSource, StepRequest, StepStarted, Targets,
 };
 pub use job_callback::{CallbackDelivery, CallbacksPage, DeliveryState, JobCallback, StepCallback};
 pub use job_order::{JobKeys, JobOrder, JobOrders, JobReport, JobReportEvent, JobReports, JobRunKey, SignedJobOrder};

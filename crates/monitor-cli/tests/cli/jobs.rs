@@ -265,6 +265,29 @@ fn a_job_is_stopped_and_its_failed_hosts_are_retried() {
 }
 
 #[test]
+fn a_script_for_failures_runs_on_the_hosts_that_have_failed() {
+    let server = Tasks::start();
+    let (_first, _second) = (agent(&server, "web-1"), agent(&server, "web-2"));
+    let scripts = Scripts::new();
+    let mark = scripts.0.path().join("mark");
+    // The first host to begin succeeds.
+    let deploy = scripts.write("deploy.sh", &format!("mkdir {}.first || exit 3\n", mark.display()));
+    let restore = scripts.write("restore.sh", &format!("echo x >> {}\n", mark.display()));
+    let (code, out, _) = run(&server, &["job", "run", "--host", "web-*", "--if-failed", &restore, &deploy]);
+    assert!(code == 6 && out.contains("(status 104): 1 host\n"), "{code} {out}");
+    let next = wait_for("the job that follows", || server.json(&["job", "show", "1"])["followed_by"].as_u64()).to_string();
+    assert_eq!(run(&server, &["job", "wait", &next]).0, 0);
+    assert_eq!(lines(&mark), 1);
+    assert!(server.run(&["job", "show", "1"]).contains(&format!("\nis followed by job {next}\n")));
+    let shown = server.run(&["job", "show", &next]);
+    assert!(shown.starts_with(&format!("job {next}  restore.sh  ")) && shown.contains("\nfollows job 1\n"), "{shown}");
+    let failed = server.json(&["job", "hosts", "1", "--status", "104"])["hosts"][0]["name"].clone();
+    assert_eq!(server.json(&["job", "hosts", &next])["hosts"][0]["name"], failed);
+    let (code, _, said) = run(&server, &["job", "run", "--host", "web-1", "--if-failed", "/nowhere.sh", &deploy]);
+    assert!(code == 1 && said.contains("/nowhere.sh"), "{code} {said}");
+}
+
+#[test]
 fn ctrl_c_leaves_the_job_running_and_names_the_next_commands() {
     let server = Tasks::start();
     let _agent = agent(&server, "db-1");

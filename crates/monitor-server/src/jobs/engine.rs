@@ -51,6 +51,9 @@ impl Jobs {
         for id in ended.into_iter().filter(|id| book_has_ended(&book, *id)).collect::<Vec<_>>() {
             book.close(id);
         }
+        drop(book);
+        self.follow_up().await?;
+        let book = self.book.lock().await;
         let next = book.next_us().map(|next| Duration::from_micros(next.saturating_sub(self.clock.wall_us())));
         drop(book);
         self.remove_old().await?;

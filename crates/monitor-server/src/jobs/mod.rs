@@ -8,6 +8,7 @@ mod book;
 mod callbacks;
 mod engine;
 mod error;
+mod follow_up;
 mod ids;
 mod orders;
 mod output;
@@ -201,7 +202,8 @@ impl Jobs {
                     return Err(JobError::Request(vec![why]));
                 }
                 allowed::allow(caller, request.account.as_deref(), &targets, &rows)?;
-                let verdict = monitor_jobs::judge(&self.settings.rules, request).map_err(JobError::Dangerous)?;
+                let mut verdict = monitor_jobs::judge(&self.settings.rules, request).map_err(JobError::Dangerous)?;
+                self.check_follow_up(request, caller, &targets, &rows, &mut verdict)?;
                 Ok((targets, verdict))
             }
             Ok(_) => Err(JobError::Request(mistakes)),
@@ -230,7 +232,7 @@ impl Jobs {
             return Ok(started(&job, false));
         }
         let (targets, verdict) = self.select(&mut request, &caller).await?;
-        let new = NewJob { request, by: caller.name.clone(), targets, verdict, created_us };
+        let new = NewJob { request, by: caller.name.clone(), follows: None, targets, verdict, created_us };
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
         let (job, is_new) = self.ask(move |jobs| jobs.add_job(&new, created_us.saturating_sub(REQUEST_US))).await?;

@@ -13,8 +13,8 @@ use monitor_store::signs::{JOB_ID, LOST_BY_JOB};
 use monitor_store::{JobStore, RootKey, Store, StoreError};
 use monitor_store_sqlite::write_private;
 use monitor_wire::{
-    Batch, Error, ErrorKind, Event, Fields, HostStatus, JobStatus, Kind, Outcome, ProcessEnded, ProcessId, ProcessQueued, ProcessStarted,
-    ProcessUpdated, RootId, VERSION, WorkerId, WorkerRef,
+    Batch, Error, ErrorKind, Event, Fields, HostStatus, JobStatus, Kind, Link, Outcome, ProcessEnded, ProcessId, ProcessQueued,
+    ProcessStarted, ProcessUpdated, RootId, VERSION, WorkerId, WorkerRef,
 };
 use serde_json::json;
 
@@ -55,6 +55,7 @@ struct News {
     name: String,
     at_us: u64,
     fields: Fields,
+    links: Vec<Link>,
     state: NewState,
 }
 
@@ -93,7 +94,10 @@ impl Recorder {
             if !jobs.contains_key(job) {
                 jobs.insert(*job, self.jobs.job(*job)?);
             }
-            let Some(news) = jobs[job].as_ref().and_then(|state| news(state, change)) else { break };
+            let Some(mut news) = jobs[job].as_ref().and_then(|state| news(state, change)) else { break };
+            if let (Transition::Job { .. }, Some(state)) = (change, &jobs[job]) {
+                news.links = self.links(state)?;
+            }
             events.extend(self.events(news, &mut seen)?);
             last = Some(*number);
         }
@@ -123,7 +127,7 @@ impl Recorder {
         };
         let attempt = before.attempt + u32::from(is_new);
         let is_started = before.is_started && !is_new;
-        let News { root, id, parent, kind, name, at_us, fields, state } = news;
+        let News { root, id, parent, kind, name, at_us, fields, links, state } = news;
         let updated = || {
             let mut updated = ProcessUpdated::new(root, id, at_us, fields.clone());
             updated.attempt = attempt;
@@ -143,11 +147,11 @@ impl Recorder {
                 attempt,
                 worker: None,
                 native_id: None,
-                links: Vec::new(),
+                links,
             }),
             NewState::Running | NewState::Ended { .. } => {
                 let mut started = ProcessStarted::new(root, id, at_us, kind, name);
-                (started.parent_id, started.fields, started.attempt) = (parent, fields.clone(), attempt);
+                (started.parent_id, started.fields, started.attempt, started.links) = (parent, fields.clone(), attempt, links);
                 Event::ProcessStarted(started)
             }
         };
@@ -169,6 +173,13 @@ impl Recorder {
 }
 
 impl Recorder {
+    /// Returns a link to the failed job that a job follows.
+    fn links(&self, job: &JobState) -> Result<Vec<Link>, StoreError> {
+        let followed = job.follows.map(|id| self.jobs.job(id)).transpose()?.flatten();
+        let root = followed.map(|followed| ids::root_of(&followed));
+        Ok(root.map(|root_id| Link { root_id, id: ids::job(root_id), relation: "triggered_by".to_owned() }).into_iter().collect())
+    }
+
     /// Returns the state of a process in the store of trees.
     fn recorded(&self, (root, id): (RootId, ProcessId)) -> Result<Seen, StoreError> {
         let known = self.store.process(RootKey::Id(root), id)?;
@@ -197,14 +208,24 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
                 })
             };
             let state = of_job(*status, failures);
-            News { root, id: own, parent: None, kind: Kind::JOB, name, at_us: *at_us, fields, state }
+            News { root, id: own, parent: None, kind: Kind::JOB, name, at_us: *at_us, fields, links: Vec::new(), state }
         }
         Transition::Step { step, status, at_us, batches, .. } => {
             let (state, request) = (job.steps.get(*step)?, job.request.steps.get(*step)?);
             fields.extend([number("job.step", state.id), number("job.status", status.0.into()), number("job.batch", (*batches).into())]);
             let name = request.name.clone().unwrap_or_default();
             let now = of_job(*status, || failures(&state.hosts));
-            News { root, id: ids::step(root, state.id), parent: Some(own), kind: Kind::STEP, name, at_us: *at_us, fields, state: now }
+            News {
+                root,
+                id: ids::step(root, state.id),
+                parent: Some(own),
+                kind: Kind::STEP,
+                name,
+                at_us: *at_us,
+                fields,
+                links: Vec::new(),
+                state: now,
+            }
         }
         Transition::Host { step, host, run, at_us } => {
             let (state, target) = (job.steps.get(*step)?, job.targets.get(*host)?);
@@ -215,7 +236,17 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
                 fields.insert(LOST_BY_JOB.to_owned(), json!(job.request.name));
             }
             let (id, parent) = (ids::host(root, state.id, target), Some(ids::step(root, state.id)));
-            News { root, id, parent, kind: Kind::HOST, name: target.name.clone(), at_us: *at_us, fields, state: of_host(run) }
+            News {
+                root,
+                id,
+                parent,
+                kind: Kind::HOST,
+                name: target.name.clone(),
+                at_us: *at_us,
+                fields,
+                links: Vec::new(),
+                state: of_host(run),
+            }
         }
     })
 }

@@ -50,6 +50,8 @@ fn with_counts(job: &JobState, counts: Vec<BTreeMap<u16, u32>>) -> Job {
         root_id: ids::root_of(job).to_string(),
         status: job.status,
         by: job.by.clone(),
+        follows: job.follows,
+        followed_by: job.followed_by,
         account: job.request.account.clone(),
         warnings: job.warnings.clone(),
         created_us: job.created_us,

@@ -242,7 +242,7 @@ async fn the_mistakes_of_a_request_are_named_by_their_paths() {
     };
     let many: Vec<_> = (0..5_001).map(|number| format!("db-{number}")).collect();
     for (request, words) in [
-        (json!({}), "targets"),
+        (json!({}), "steps"),
         (json!([]), "should be an object"),
         (with("targets", json!({})), "targets"),
         (with("targets", json!({"hosts": ["db-*"]})), "targets.hosts[0]"),

@@ -12,6 +12,7 @@ mod doctor;
 mod guard;
 mod heartbeats;
 mod job_callbacks;
+mod job_follow_ups;
 mod jobs;
 mod lifecycle;
 mod logs;

@@ -4,14 +4,14 @@ use monitor_store::jobs::new_delivery;
 use monitor_wire::{CallbackDelivery, DeliveryState, JobCallback};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::rows::{from_json, int, time, to_json};
+use super::rows::{from_json, int, number, to_json};
 
 /// The columns that [`delivery`] reads.
 const COLUMNS: &str =
     "callback.id, callback.body, callback.attempts, callback.answer, callback.tried, callback.next, callback.is_delivered";
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<CallbackDelivery> {
-    let next_us = time(row, 5)?;
+    let next_us = number(row, 5)?;
     Ok(CallbackDelivery {
         id: row.get::<_, i64>(0)? as u64,
         callback: from_json(row, 1)?,
@@ -22,7 +22,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<CallbackDelivery> {
         },
         attempts: row.get(2)?,
         answer: row.get(3)?,
-        tried_us: time(row, 4)?,
+        tried_us: number(row, 4)?,
         next_us,
     })
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
 use monitor_wire::{CallbackDelivery, HostDefinition, HostStatus, JobCallback, JobStatus};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use self::rows::{JOB_COLUMNS, from_json, host_row, int, job_head, step_head, target, to_json};
 use crate::{Schema, SubjectFile};
@@ -22,7 +22,7 @@ pub const SCHEMA: Schema = Schema {
     // `PMjb`.
     application_id: 0x504d_6a62,
     first: 1,
-    steps: &[include_str!("schema.sql"), include_str!("warnings.sql"), include_str!("callbacks.sql")],
+    steps: &[include_str!("schema.sql"), include_str!("warnings.sql"), include_str!("callbacks.sql"), include_str!("follow_ups.sql")],
 };
 
 /// Hosts and jobs in a database of their own.
@@ -67,12 +67,30 @@ impl JobStore for SqliteJobs {
             {
                 return Ok((job, false));
             }
+            if let Some(followed) = new.follows {
+                let sql = "SELECT id FROM job WHERE follows = ?";
+                let next = to.query_row(sql, [int(followed)], |row| row.get::<_, i64>(0)).optional()?;
+                if let Some(next) = next.map(|next| read_job(to, next as u64)).transpose()?.flatten() {
+                    return Ok((next, false));
+                }
+                to.execute("UPDATE job SET can_be_followed = 0 WHERE id = ?", [int(followed)])?;
+            }
             Ok((insert_job(to, new)?, true))
         })
     }
 
     fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError> {
         self.0.read(|from| job_of_request(&*from.unchecked_transaction()?, request_id, since_us))
+    }
+
+    fn jobs_to_follow(&self) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT id FROM job WHERE can_be_followed AND status = ? ORDER BY id";
+        self.0.read(|from| from.prepare_cached(sql)?.query_map([JobStatus::FAILED.0], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect())
+    }
+
+    fn refuse_follow_up(&self, id: u64, reason: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE job SET can_be_followed = 0, warnings = json_insert(warnings, '$[#]', ?2) WHERE id = ?1";
+        self.0.write(|to| to.execute(sql, params![int(id), reason]).map(drop))
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {
@@ -161,11 +179,23 @@ impl JobStore for SqliteJobs {
 }
 
 fn insert_job(to: &Connection, new: &NewJob) -> rusqlite::Result<JobState> {
-    let NewJob { request, by, targets, verdict, created_us } = new;
-    let sql = "INSERT INTO job(status, name, request_id, request, by, created, warnings) VALUES(?, ?, ?, ?, ?, ?, ?)";
-    let name = request.name.as_deref().unwrap_or_default();
-    let warnings = to_json(&verdict.warnings);
-    to.execute(sql, params![JobStatus::WAITING.0, name, request.request_id, to_json(request), by, int(*created_us), warnings])?;
+    let NewJob { request, by, follows, targets, verdict, created_us } = new;
+    let sql = "INSERT INTO job(status, name, request_id, request, by, created, warnings, follows, can_be_followed)
+               VALUES(:status, :name, :request_id, :request, :by, :created, :warnings, :follows, :can_be_followed)";
+    to.execute(
+        sql,
+        named_params! {
+            ":status": JobStatus::WAITING.0,
+            ":name": request.name.as_deref().unwrap_or_default(),
+            ":request_id": request.request_id,
+            ":request": to_json(request),
+            ":by": by,
+            ":created": int(*created_us),
+            ":warnings": to_json(&verdict.warnings),
+            ":follows": follows.map(int),
+            ":can_be_followed": request.follow_up().is_some(),
+        },
+    )?;
     let id = to.last_insert_rowid();
     let mut steps = Vec::new();
     for position in 0..request.steps.len() {
@@ -192,6 +222,8 @@ fn insert_job(to: &Connection, new: &NewJob) -> rusqlite::Result<JobState> {
         status: JobStatus::WAITING,
         request: request.clone(),
         by: by.clone(),
+        follows: *follows,
+        followed_by: None,
         warnings: verdict.warnings.clone(),
         targets: targets.clone(),
         steps,
@@ -299,7 +331,8 @@ mod tests {
         let named = |(number, step): (usize, StepRequest)| StepRequest { name: Some(format!("step {number}")), ..step };
         let whole = JobRequest { steps: whole.steps.iter().cloned().enumerate().map(named).collect(), ..whole };
         for request in [whole.clone(), request("plain", 1)] {
-            let new = NewJob { request, by: "ada".to_owned(), targets: Vec::new(), verdict: Verdict::default(), created_us: 1 };
+            let new =
+                NewJob { request, by: "ada".to_owned(), follows: None, targets: Vec::new(), verdict: Verdict::default(), created_us: 1 };
             store.add_job(&new, 0).unwrap();
         }
         let rows = store.jobs(&JobsQuery { limit: 9, ..JobsQuery::default() }).unwrap();
@@ -316,6 +349,7 @@ mod tests {
         let new = NewJob {
             request: request("big", 1),
             by: "ada".to_owned(),
+            follows: None,
             targets: (1..=HOSTS).map(target).collect(),
             verdict: Verdict::default(),
             created_us: 1,

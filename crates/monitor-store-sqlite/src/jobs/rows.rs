@@ -9,14 +9,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The columns that [`job_head`] reads.
-pub(super) const JOB_COLUMNS: &str = "job.id, job.status, job.request, job.by, job.created, job.started, job.ended, job.warnings";
+pub(super) const JOB_COLUMNS: &str = "job.id, job.status, job.request, job.by, job.created, job.started, job.ended, job.warnings,
+    job.follows, (SELECT next.id FROM job AS next WHERE next.follows = job.id)";
 
 /// The columns that [`job_head`] reads for a list. SQLite reads one request at a time, and returns the small part that lists show.
 pub(super) const LISTED_COLUMNS: &str = "job.id, job.status,
     json_object('name', job.request ->> 'name', 'account', job.request ->> 'account', 'rolling', json(job.request -> 'rolling'),
         'targets', json('{}'), 'steps', json((SELECT json_group_array(json_object('name', value ->> 'name', 'script', '')) FROM
             (SELECT value FROM json_each(job.request, '$.steps') ORDER BY id)))),
-    job.by, job.created, job.started, job.ended, job.warnings";
+    job.by, job.created, job.started, job.ended, job.warnings, job.follows,
+    (SELECT next.id FROM job AS next WHERE next.follows = job.id)";
 
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -31,8 +33,8 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
     serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(|time| time as u64))
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|number| number as u64))
 }
 
 pub(super) fn host_row(row: &Row<'_>) -> rusqlite::Result<HostRow> {
@@ -47,11 +49,13 @@ pub(super) fn job_head(row: &Row<'_>) -> rusqlite::Result<JobState> {
         request: from_json(row, 2)?,
         by: row.get(3)?,
         warnings: from_json(row, 7)?,
+        follows: number(row, 8)?,
+        followed_by: number(row, 9)?,
         targets: Vec::new(),
         steps: Vec::new(),
         created_us: row.get::<_, i64>(4)? as u64,
-        started_us: time(row, 5)?,
-        ended_us: time(row, 6)?,
+        started_us: number(row, 5)?,
+        ended_us: number(row, 6)?,
     })
 }
 
@@ -62,8 +66,8 @@ pub(super) fn step_head(row: &Row<'_>) -> rusqlite::Result<StepState> {
         status: JobStatus(row.get(1)?),
         attempt: row.get(2)?,
         batches: row.get(3)?,
-        started_us: time(row, 4)?,
-        ended_us: time(row, 5)?,
+        started_us: number(row, 4)?,
+        ended_us: number(row, 5)?,
         hosts: Vec::new(),
     })
 }

@@ -19,6 +19,8 @@ struct State {
     jobs: BTreeMap<u64, JobState>,
     changes: Vec<(u64, u64, Transition)>,
     deliveries: BTreeMap<u64, CallbackDelivery>,
+    /// Jobs that no job follows, although their requests name one.
+    without_follow_up: BTreeSet<u64>,
     last_host: u64,
     last_job: u64,
     last_step: u64,
@@ -83,12 +85,21 @@ impl JobStore for MemoryJobs {
         {
             return Ok((job, false));
         }
+        if let Some(followed) = new.follows.and_then(|id| state.jobs.get(&id)) {
+            if let Some(next) = followed.followed_by.and_then(|next| state.jobs.get(&next)) {
+                return Ok((next.clone(), false));
+            }
+            let (id, next) = (followed.id, state.last_job + 1);
+            state.jobs.entry(id).and_modify(|job| job.followed_by = Some(next));
+        }
         state.last_job += 1;
         let mut job = JobState {
             id: state.last_job,
             status: JobStatus::WAITING,
             request: new.request.clone(),
             by: new.by.clone(),
+            follows: new.follows,
+            followed_by: None,
             warnings: new.verdict.warnings.clone(),
             targets: new.targets.clone(),
             steps: Vec::new(),
@@ -114,6 +125,20 @@ impl JobStore for MemoryJobs {
 
     fn job_of_request(&self, request_id: &str, since_us: u64) -> Result<Option<JobState>, StoreError> {
         Ok(self.state().job_of_request(request_id, since_us))
+    }
+
+    fn jobs_to_follow(&self) -> Result<Vec<u64>, StoreError> {
+        let state = self.state();
+        let is_failed = |job: &&JobState| job.status == JobStatus::FAILED && job.request.follow_up().is_some() && job.followed_by.is_none();
+        let failed = state.jobs.values().filter(is_failed).map(|job| job.id);
+        Ok(failed.filter(|id| !state.without_follow_up.contains(id)).collect())
+    }
+
+    fn refuse_follow_up(&self, id: u64, reason: &str) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.without_follow_up.insert(id);
+        state.jobs.entry(id).and_modify(|job| job.warnings.push(reason.to_owned()));
+        Ok(())
     }
 
     fn open_jobs(&self) -> Result<Vec<u64>, StoreError> {

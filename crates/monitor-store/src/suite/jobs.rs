@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, Verdict, apply, plan, report};
 use monitor_wire::{
-    CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobReport, JobReportEvent, JobRequest, JobRunKey, JobStatus,
-    StepRequest,
+    CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobFailed, JobReport, JobReportEvent, JobRequest, JobRunKey,
+    JobStatus, JobThen, StepRequest,
 };
 
 use crate::jobs::listed;
@@ -29,6 +29,7 @@ macro_rules! job_suite {
         $crate::job_suite! { $place;
             hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again
             a_request_id_starts_one_job_until_it_is_too_old
+            one_job_follows_a_failed_one_or_none_for_a_reason
             a_job_is_read_as_it_was_changed_also_after_a_restart
             changes_are_numbered_and_forgotten_numbers_are_not_used_again
             callbacks_wait_in_order_and_equal_ones_wait_once
@@ -56,7 +57,7 @@ fn add(store: &impl JobStore, name: &str, hosts: &[u64], created_us: u64) -> Job
     let target = |id: &u64| Target { host_id: Some(*id), name: format!("web-{id}"), ip: Some(format!("10.0.0.{id}")), cloud_id: 3 };
     let mut targets: Vec<Target> = hosts.iter().map(target).collect();
     targets.push(Target { host_id: None, name: "gone".to_owned(), ip: None, cloud_id: 0 });
-    let new = NewJob { request: request(name, 2), by: "ada".to_owned(), targets, verdict: Verdict::default(), created_us };
+    let new = NewJob { request: request(name, 2), by: "ada".to_owned(), follows: None, targets, verdict: Verdict::default(), created_us };
     let (job, is_new) = store.add_job(&new, 0).unwrap();
     assert!(is_new);
     job
@@ -122,6 +123,7 @@ pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
     let new = |id: Option<&str>, created_us| NewJob {
         request: JobRequest { request_id: id.map(str::to_owned), ..request("check", 1) },
         by: "ada".to_owned(),
+        follows: None,
         targets: Vec::new(),
         verdict: Verdict { needs_confirmation: created_us == 300, warnings: vec![format!("at {created_us}")] },
         created_us,
@@ -141,6 +143,43 @@ pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {
     let (one, _) = store.add_job(&new(None, 300), 0).unwrap();
     let (other, is_new) = store.add_job(&new(None, 300), 0).unwrap();
     assert!(is_new && one.id != other.id && one.steps[0].id != other.steps[0].id);
+}
+
+pub fn one_job_follows_a_failed_one_or_none_for_a_reason<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let then = Some(JobThen { failed: Some(JobFailed { retry: None, job: Some(Box::new(request("repair", 1))) }) });
+    let new = |request: JobRequest, follows| NewJob {
+        request,
+        by: "ada".to_owned(),
+        follows,
+        targets: Vec::new(),
+        verdict: Verdict { warnings: vec!["a \"rule\"".to_owned()], ..Verdict::default() },
+        created_us: 5,
+    };
+    let add = |request: JobRequest| store.add_job(&new(request, None), 0).unwrap().0.id;
+    let [first, second] = [1, 2].map(|_| add(JobRequest { then: then.clone(), ..request("deploy", 1) }));
+    let plain = add(request("plain", 1));
+    assert!(store.jobs_to_follow().unwrap().is_empty());
+    for id in [first, second, plain] {
+        store.change_job(id, &[Transition::Job { status: JobStatus::FAILED, at_us: 9 }], None).unwrap();
+    }
+    assert_eq!(store.jobs_to_follow().unwrap(), [first, second]);
+    let (next, is_new) = store.add_job(&new(request("repair", 1), Some(first)), 0).unwrap();
+    assert!(is_new && next.follows == Some(first), "{next:?}");
+    let (again, is_new) = store.add_job(&new(request("repair", 1), Some(first)), 0).unwrap();
+    assert!(!is_new && again == next, "{again:?}");
+    store.refuse_follow_up(second, "no host has failed").unwrap();
+    assert!(store.jobs_to_follow().unwrap().is_empty());
+    drop(store);
+    let store = place.open();
+    assert_eq!((store.jobs_to_follow().unwrap(), store.job(next.id).unwrap()), (vec![], Some(next.clone())));
+    let read = |id| store.job(id).unwrap().unwrap();
+    assert_eq!((read(first).followed_by, read(second).followed_by), (Some(next.id), None));
+    assert_eq!(read(second).warnings, ["a \"rule\"", "no host has failed"]);
+    let listed = store.jobs(&JobsQuery { limit: 9, ..JobsQuery::default() }).unwrap();
+    let links: Vec<_> = listed.iter().map(|row| (row.job.follows, row.job.followed_by)).collect();
+    assert_eq!(links, [(Some(first), None), (None, None), (None, None), (None, Some(next.id))]);
 }
 
 pub fn a_job_is_read_as_it_was_changed_also_after_a_restart<P: JobPlace>() {
@@ -193,7 +232,7 @@ pub fn callbacks_wait_in_order_and_equal_ones_wait_once<P: JobPlace>() {
     let store = place.open();
     let add = |url: &str| {
         let request = JobRequest { callback_url: Some(url.to_owned()), ..request("check", 1) };
-        let new = NewJob { request, by: "ada".to_owned(), targets: Vec::new(), verdict: Verdict::default(), created_us: 5 };
+        let new = NewJob { request, by: "ada".to_owned(), follows: None, targets: Vec::new(), verdict: Verdict::default(), created_us: 5 };
         store.add_job(&new, 0).unwrap().0
     };
     let (one, two) = (add("https://one.example"), add("https://two.example"));

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use monitor_wire::{IpTarget, JobRequest, JobRetry, Language, Rolling, RollingMode, SecretSource, StepRequest, Targets};
+use monitor_wire::{
+    IpTarget, JobFailed, JobRequest, JobRetry, JobThen, Language, Rolling, RollingMode, SecretSource, StepRequest, Targets,
+};
 use serde::de::DeserializeOwned;
 
 use super::typed;
@@ -47,6 +49,12 @@ pub(super) struct What {
     /// Number of retries on hosts that could not be reached; a host that has accepted the script is not retried
     #[arg(long, value_name = "NUMBER")]
     retry: Option<u32>,
+    /// Number of retries on hosts that have failed, 30 seconds after each other; a host whose end is unknown is not retried
+    #[arg(long, value_name = "NUMBER")]
+    retry_failed: Option<u32>,
+    /// File with a script that runs on the hosts that have failed, as a job that follows this one
+    #[arg(long, value_name = "SCRIPT")]
+    if_failed: Option<PathBuf>,
     /// Variable whose value each host reads from its own file or environment and hides in the output; can be repeated
     #[arg(long = "secret", value_name = "NAME=file:PATH|env:NAME", value_parser = read_secret)]
     secrets: Vec<(String, SecretSource)>,
@@ -87,27 +95,19 @@ struct Hosts {
 impl What {
     /// Reads the script, and returns the request for the server.
     pub(super) fn request(&self) -> anyhow::Result<JobRequest> {
-        let is_stdin = self.script == Path::new("-");
-        let file = self.script.display();
-        let read = if is_stdin { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&self.script) };
-        let script = read.with_context(|| format!("could not read the script {file}"))?;
-        if script.trim().is_empty() {
-            return Err(Misused(format!("the script {file} is empty")).into());
-        }
-        let script_name = self.script.file_name().filter(|_| !is_stdin).map(|name| name.to_string_lossy().into_owned());
+        let own = read_step(&self.script)?;
         let step = StepRequest {
-            name: script_name.clone(),
-            script,
-            language: self.language.unwrap_or_else(|| language_of(&self.script)),
+            language: self.language.unwrap_or(own.language),
             args: self.args.clone(),
             env: self.env.iter().cloned().collect(),
             secrets: self.secrets.iter().cloned().collect(),
             is_param_sensitive: self.sensitive,
             timeout: self.timeout.map(typed),
+            ..own
         };
         let Hosts { tags, names, groups, ips } = &self.hosts;
         Ok(JobRequest {
-            name: self.name.clone().or(script_name),
+            name: self.name.clone().or_else(|| step.name.clone()),
             request_id: self.request_id.clone(),
             targets: Targets { hosts: names.clone(), ips: ips.clone(), groups: groups.clone(), tags: tags.clone() },
             account: self.account.clone(),
@@ -115,7 +115,19 @@ impl What {
             rolling: self.rolling(),
             retry: self.retry.map(|times| JobRetry { times, backoff: None }),
             callback_url: self.callback_url.clone(),
+            then: self.then()?,
         })
+    }
+
+    fn then(&self) -> anyhow::Result<Option<JobThen>> {
+        let step = self.if_failed.as_deref().map(read_step).transpose()?;
+        let job = step.map(|step| {
+            let (name, account) = (step.name.clone(), self.account.clone());
+            Box::new(JobRequest { name, account, steps: vec![step], ..JobRequest::default() })
+        });
+        let retry = self.retry_failed.map(|times| JobRetry { times, backoff: None });
+        let failed = JobFailed { retry, job };
+        Ok((failed != JobFailed::default()).then_some(JobThen { failed: Some(failed) }))
     }
 
     fn rolling(&self) -> Option<Rolling> {
@@ -128,6 +140,18 @@ impl What {
             parallel: self.parallel,
         })
     }
+}
+
+/// Reads a script. Its name and its language are those of the file.
+fn read_step(path: &Path) -> anyhow::Result<StepRequest> {
+    let (is_stdin, file) = (path == Path::new("-"), path.display());
+    let read = if is_stdin { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let script = read.with_context(|| format!("could not read the script {file}"))?;
+    if script.trim().is_empty() {
+        return Err(Misused(format!("the script {file} is empty")).into());
+    }
+    let name = path.file_name().filter(|_| !is_stdin).map(|name| name.to_string_lossy().into_owned());
+    Ok(StepRequest { name, script, language: language_of(path), ..StepRequest::default() })
 }
 
 /// Returns the value of an enum by its name in JSON.
@@ -197,12 +221,12 @@ mod tests {
         std::fs::write(&script, "print(1)\n").unwrap();
         let script = script.to_str().unwrap();
         let mut words =
-            "-t env=prod,!canary --host web-* --host 7 --group eu --ip 10.0.0.7 --ip 3:10.0.0.7 --ip ::1 --account app --timeout 10m \
+            "-t env=prod,!canary --retry-failed 2 --host web-* --host 7 --group eu --ip 10.0.0.7 --ip 3:10.0.0.7 --ip ::1 --account app --timeout 10m \
                          --request-id r1 --rolling-mode ask --stop-after-failures 5% --parallel 20 --retry 3 --secret DB=file:/etc/db \
                          --secret KEY=env:OUR_KEY --env A=b=c --env EMPTY= --sensitive --rolling"
                 .split_whitespace()
                 .collect::<Vec<_>>();
-        words.extend(["1 10% +10", script, "--", "--fast", "a b"]);
+        words.extend(["1 10% +10", "--if-failed", script, script, "--", "--fast", "a b"]);
         let request = parsed(&words).unwrap().request().unwrap();
         let expected = json!({
             "name": "check.py", "request_id": "r1", "account": "app",
@@ -216,6 +240,10 @@ mod tests {
             }],
             "rolling": {"expression": "1 10% +10", "mode": "ask", "stop_after_failures": "5%", "parallel": 20},
             "retry": {"times": 3},
+            "then": {"failed": {"retry": {"times": 2}, "job": {
+                "name": "check.py", "account": "app", "targets": {},
+                "steps": [{"name": "check.py", "script": "print(1)\n", "language": "python", "is_param_sensitive": false}],
+            }}},
         });
         assert_eq!(serde_json::to_value(&request).unwrap(), expected);
         let request = parsed(&["--host", "a", "--parallel", "2", script]).unwrap().request().unwrap();

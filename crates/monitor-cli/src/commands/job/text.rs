@@ -164,6 +164,10 @@ pub(super) fn job(job: &Job, columns: Option<usize>, now_us: u64) -> String {
     }
     text.push_str(&line.finish(columns));
     text.push_str(&Line::default().text(&visible(&format!("tree {}", job.root_id))).finish(columns));
+    for (word, other) in [("follows", job.follows), ("is followed by", job.followed_by)] {
+        let Some(other) = other else { continue };
+        text.push_str(&Line::default().text(&format!("{word} job {other}")).finish(columns));
+    }
     for warning in &job.warnings {
         text.push_str(&Line::default().styled(AnsiColor::Yellow.on_default(), &visible(warning)).finish(columns));
     }
@@ -226,6 +230,8 @@ pub(super) mod tests {
             name: "check\u{1b}[31m".to_owned(),
             root_id: "01".to_owned(),
             status,
+            follows: None,
+            followed_by: None,
             by: "ada".to_owned(),
             account: None,
             warnings: Vec::new(),

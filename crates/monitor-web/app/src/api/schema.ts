@@ -3566,6 +3566,10 @@ export interface components {
             created_us: number;
             /** @description Time at which the job ended. */
             ended_us?: number | null;
+            /** @description Number of the job that follows this one. */
+            followed_by?: number | null;
+            /** @description Number of the failed job that this job follows, by its `then`. */
+            follows?: number | null;
             /** @description Number of the job. */
             job_id: number;
             /** @description Name of the job. */
@@ -3600,6 +3604,11 @@ export interface components {
             step_instances: components["schemas"]["StepCallback"][];
             /** @description Time of the change. */
             time_us: number;
+        };
+        /** @description What follows when a job has failed: retries first, then another job. */
+        JobFailed: {
+            job?: components["schemas"]["JobRequest"] | null;
+            retry?: components["schemas"]["JobRetry"] | null;
         };
         /** @description Grant to run jobs, which a caller with the scope `operate` needs. */
         JobGrant: {
@@ -3760,7 +3769,8 @@ export interface components {
             /** @description The steps. Each begins when the step before it has succeeded on all hosts. */
             steps: components["schemas"]["StepRequest"][];
             /** @description The hosts. Each host is selected once. */
-            targets: components["schemas"]["Targets"];
+            targets?: components["schemas"]["Targets"];
+            then?: components["schemas"]["JobThen"] | null;
         };
         /** @description Answer of `GET /api/v1/jobs/{id}/result`: the outcome of one step. */
         JobResult: {
@@ -3785,10 +3795,11 @@ export interface components {
                 [key: string]: number;
             };
         };
-        /** @description Retries for hosts that have not accepted the order. A host that has accepted it may have run the script, and is retried only by a user. */
+        /** @description Number of retries, and the pause before each. */
         JobRetry: {
             /**
-             * @description Pause before a retry, such as `30s`. At least 20 seconds, so that reports of the host arrive before.
+             * @description Pause before a retry, such as `30s`, which is also the default. A host that could not be reached is retried after 20 seconds at the
+             *     earliest, so that its reports arrive before.
              * @example 30s
              */
             backoff?: string | null;
@@ -3844,6 +3855,10 @@ export interface components {
             status: components["schemas"]["JobStatus"];
             /** @description Number of the step. No other step of any job has it. */
             step_id: number;
+        };
+        /** @description What follows when a job has ended. */
+        JobThen: {
+            failed?: components["schemas"]["JobFailed"] | null;
         };
         /** @description Answer of `GET /api/v1/jobs`: the newest jobs first. */
         JobsPage: {

@@ -8,12 +8,13 @@ test("a form with a script and a host is complete, and says what is missing befo
 });
 
 test("names and addresses of hosts are told apart, and each line is an argument", () => {
-  const draft: JobDraft = { ...EMPTY, name: " disk ", script: "x", language: "python", args: "--path\n/var/my logs\n", hosts: "web-1, 10.0.0.7\n7 fe80::1", groups: "eu, us east", account: "app", timeout: "10m", rolling: "1 10%", mode: "ask", stopAfter: "5%" };
+  const draft: JobDraft = { ...EMPTY, name: " disk ", script: "x", language: "python", args: "--path\n/var/my logs\n", hosts: "web-1, 10.0.0.7\n7 fe80::1", groups: "eu, us east", account: "app", timeout: "10m", rolling: "1 10%", mode: "ask", stopAfter: "5%", retryFailed: "2", ifFailed: "undo" };
   expect(requestOf(draft)).toEqual({
     name: "disk",
     targets: { hosts: ["web-1", "7"], ips: [{ ip: "10.0.0.7" }, { ip: "fe80::1" }], groups: ["eu", "us east"] },
     account: "app",
     steps: [{ script: "x", language: "python", args: ["--path", "/var/my logs"], timeout: "10m" }],
+    then: { failed: { retry: { times: 2 }, job: { account: "app", steps: [{ script: "undo" }] } } },
     rolling: { expression: "1 10%", mode: "ask", stop_after_failures: "5%" },
   });
 });
@@ -24,8 +25,8 @@ test("tags are read as they are written", () => {
 });
 
 test("the server's mistakes stand at their fields", () => {
-  expect(mistakesOf("steps[0].timeout: `x` is no duration\ntargets.hosts[1]: no host matches `db-*`\ntargets.ips[0]: `1.2` is not an IP address\nrolling.expression: `0` is no size\nretry.times: too many\nOnly operators may do this.")).toEqual({
-    fields: { timeout: "`x` is no duration", hosts: "no host matches `db-*`\n`1.2` is not an IP address", rolling: "`0` is no size" },
+  expect(mistakesOf("steps[0].timeout: `x` is no duration\ntargets.hosts[1]: no host matches `db-*`\ntargets.ips[0]: `1.2` is not an IP address\nrolling.expression: `0` is no size\nthen.failed.job.steps[0].script: a rule\nretry.times: too many\nOnly operators may do this.")).toEqual({
+    fields: { timeout: "`x` is no duration", hosts: "no host matches `db-*`\n`1.2` is not an IP address", rolling: "`0` is no size", ifFailed: "a rule" },
     others: ["retry.times: too many", "Only operators may do this."],
   });
 });

@@ -19,9 +19,13 @@ export interface JobDraft {
   rolling: string;
   mode: NonNullable<NonNullable<JobRequest["rolling"]>["mode"]>;
   stopAfter: string;
+  /** Number of retries on the hosts that have failed. */
+  retryFailed: string;
+  /** Script that runs on the hosts that have failed. */
+  ifFailed: string;
 }
 
-export const EMPTY: JobDraft = { name: "", script: "", language: "shell", args: "", hosts: "", groups: "", tags: "", account: "", timeout: "", rolling: "", mode: "pause-on-failure", stopAfter: "" };
+export const EMPTY: JobDraft = { name: "", script: "", language: "shell", args: "", hosts: "", groups: "", tags: "", account: "", timeout: "", rolling: "", mode: "pause-on-failure", stopAfter: "", retryFailed: "", ifFailed: "" };
 
 /** Required fields that are still empty. */
 export function missingOf({ script, hosts, groups, tags }: JobDraft): ("script" | "targets")[] {
@@ -38,11 +42,14 @@ export function requestOf(draft: JobDraft): JobRequest {
   const ips = named.filter((word) => ADDRESS.test(word)).map((ip) => ({ ip }));
   const hosts = named.filter((word) => !ADDRESS.test(word));
   const text = <Key extends string>(key: Key, value: string) => (value.trim() === "" ? {} : ({ [key]: value.trim() } as Record<Key, string>));
+  const retry = draft.retryFailed.trim() !== "" && { retry: { times: Number(draft.retryFailed) } };
+  const next = draft.ifFailed.trim() !== "" && { job: { ...text("account", draft.account), steps: [{ script: draft.ifFailed }] } };
   return {
     ...text("name", draft.name),
     targets: { ...(hosts.length > 0 && { hosts }), ...(ips.length > 0 && { ips }), ...(groups.length > 0 && { groups }), ...text("tags", draft.tags) },
     ...text("account", draft.account),
     steps: [{ script: draft.script, language: draft.language, ...(args.length > 0 && { args }), ...text("timeout", draft.timeout) }],
+    ...((retry || next) && { then: { failed: { ...retry, ...next } } }),
     ...(draft.rolling.trim() !== "" && { rolling: { expression: draft.rolling.trim(), mode: draft.mode, ...text("stop_after_failures", draft.stopAfter) } }),
   };
 }
@@ -79,6 +86,8 @@ const PATHS: readonly [RegExp, keyof JobDraft][] = [
   [/^name$/, "name"],
   [/^rolling\.stop_after_failures$/, "stopAfter"],
   [/^rolling\b/, "rolling"],
+  [/^then\.failed\.retry\b/, "retryFailed"],
+  [/^then\.failed\.job\b/, "ifFailed"],
 ];
 
 /** Splits the server's mistakes, a line each with its path, by field. */

@@ -8,7 +8,7 @@ function step(status: number, counts: Record<string, number>, started_us: number
 
 function job(...steps: JobStep[]): Job {
   const status = steps.find(({ status }) => status !== 3)?.status ?? 3;
-  return { job_id: 3, name: "check", root_id: "0", status, by: "ada", account: null, warnings: [], created_us: 1, started_us: 5, ended_us: null, steps };
+  return { job_id: 3, name: "check", root_id: "0", status, by: "ada", follows: null, followed_by: null, account: null, warnings: [], created_us: 1, started_us: 5, ended_us: null, steps };
 }
 
 function host(host_id: number | null, status: number, rest: Partial<JobHost> = {}): JobHost {

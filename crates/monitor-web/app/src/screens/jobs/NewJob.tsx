@@ -27,6 +27,8 @@ const PLACEHOLDERS: Partial<Record<keyof JobDraft, string>> = {
   timeout: "10m",
   rolling: "1 10% +10",
   stopAfter: "5%",
+  retryFailed: "2",
+  ifFailed: "./restore.sh",
 };
 
 /** Returns a new id for a request. Repeated requests with the same id start one job. */
@@ -114,6 +116,8 @@ export function NewJob() {
               <Field name="stopAfter" mistake={mistakes.fields.stopAfter}><input {...props("stopAfter")} /></Field>
             </>
           )}
+          <Field name="retryFailed" mistake={mistakes.fields.retryFailed}><input {...props("retryFailed")} type="number" min={0} max={100} /></Field>
+          <Field name="ifFailed" mistake={mistakes.fields.ifFailed}><textarea {...props("ifFailed")} rows={2} className="mono" /></Field>
           <Field name="name" mistake={mistakes.fields.name}><input {...props("name")} /></Field>
           {mistakes.others.length > 0 && (
             <p className="bad lines" role="alert">

@@ -108,6 +108,8 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
         {t("jobs.started", { time: clock(job.started_us ?? job.created_us) })}
         {" · "}
         <span translate="no">{visible(job.by)}</span>
+        {job.follows !== null && <Other job={job.follows} text={t("jobs.follows", { job: job.follows })} />}
+        {job.followed_by !== null && <Other job={job.followed_by} text={t("jobs.followed-by", { job: job.followed_by })} />}
         {job.started_us !== null && (
           <>
             {" · "}
@@ -122,6 +124,18 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
         {step && <Actions job={job} step={step} chosen={chosen} act={act} />}
       </span>
     </header>
+  );
+}
+
+/** A link to a job that this one follows, or that follows this one. */
+function Other({ job, text }: { job: number; text: string }) {
+  return (
+    <>
+      {" · "}
+      <Link to="/tasks/jobs" search={{ job: String(job) }} className="link">
+        {text}
+      </Link>
+    </>
   );
 }
 

@@ -1,0 +1,101 @@
+//! Jobs that follow failed ones, by `then.failed.job` of their requests.
+
+use monitor_jobs::{JobState, Target, Verdict};
+use monitor_store::{HostRow, JobStore, NewJob};
+use monitor_wire::{JobRequest, Targets};
+
+use super::allowed::{JobCaller, allow};
+use super::{JobError, Jobs, callbacks};
+
+/// Path of the job in the request of the failed one.
+const PATH: &str = "then.failed.job";
+
+impl Jobs {
+    /// Checks the job that may follow a request with these targets, and the rights of the caller. The job itself starts without a caller, so its
+    /// targets are resolved now. Adds the server's warnings to `verdict`.
+    pub(super) fn check_follow_up(
+        &self,
+        request: &mut JobRequest,
+        caller: &JobCaller,
+        targets: &[Target],
+        rows: &[HostRow],
+        verdict: &mut Verdict,
+    ) -> Result<(), JobError> {
+        let next = request.then.as_mut().and_then(|then| then.failed.as_mut()).and_then(|failed| failed.job.as_mut());
+        let Some(next) = next else { return Ok(()) };
+        let at = |mistake: &String| format!("{PATH}.{mistake}");
+        if let Some(url) = &next.callback_url {
+            let mistake = |mistake| JobError::Request(vec![format!("{PATH}.callback_url: {mistake}")]);
+            callbacks::target(&self.settings.callbacks, url).map_err(mistake)?;
+        }
+        if next.targets == Targets::default() {
+            allow(caller, next.account.as_deref(), targets, rows)?;
+        } else {
+            let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
+            let mistakes = |mistakes: Vec<String>| JobError::Request(mistakes.iter().map(at).collect());
+            let own = monitor_jobs::select(&next.targets, &hosts).map_err(mistakes)?;
+            allow(caller, next.account.as_deref(), &own, rows)?;
+            next.targets = named(&own);
+        }
+        let refused = |refused: Vec<String>| JobError::Dangerous(refused.iter().map(at).collect());
+        let judged = monitor_jobs::judge(&self.settings.rules, next).map_err(refused)?;
+        verdict.warnings.extend(judged.warnings.iter().map(at));
+        Ok(())
+    }
+
+    /// Starts the jobs that follow failed ones, each once.
+    pub(super) async fn follow_up(&self) -> Result<(), JobError> {
+        for id in self.ask(JobStore::jobs_to_follow).await? {
+            let job = self.job(id).await?;
+            match self.next_job(&job).await {
+                Ok(new) => {
+                    let mut book = self.book.lock().await;
+                    let (next, is_new) = self.ask(move |jobs| jobs.add_job(&new, 0)).await?;
+                    if is_new {
+                        tracing::info!(job = id, next = next.id, "a job follows one that has failed");
+                        book.open(next);
+                        self.wake.notify_one();
+                    }
+                }
+                Err(error @ (JobError::Request(_) | JobError::Dangerous(_))) => {
+                    let reason = format!("No job follows: {error}");
+                    tracing::warn!(job = id, "{reason}");
+                    self.ask(move |jobs| jobs.refuse_follow_up(id, &reason)).await?;
+                }
+                Err(error) => return Err(error),
+            }
+            self.changed.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Returns the job that follows one that has failed.
+    async fn next_job(&self, job: &JobState) -> Result<NewJob, JobError> {
+        let missing = || JobError::Request(vec![format!("{PATH}: it is missing")]);
+        let mut request = job.request.follow_up().cloned().ok_or_else(missing)?;
+        if request.targets == Targets::default() {
+            request.targets = named(&failed(job));
+        }
+        let rows = self.ask(JobStore::hosts).await?;
+        let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
+        let targets = monitor_jobs::select(&request.targets, &hosts).map_err(JobError::Request)?;
+        // The rules can have changed since.
+        let verdict = monitor_jobs::judge(&self.settings.rules, &request).map_err(JobError::Dangerous)?;
+        let created_us = self.clock.wall_us();
+        Ok(NewJob { request, by: job.by.clone(), follows: Some(job.id), targets, verdict, created_us })
+    }
+}
+
+/// Returns the known hosts that have failed in the step that has ended the job.
+fn failed(job: &JobState) -> Vec<Target> {
+    let Some(step) = job.steps.iter().find(|step| !step.status.is_passed()) else { return Vec::new() };
+    let has_failed = step.hosts.iter().map(|run| !run.status.is_open() && !run.status.is_success());
+    let failed = job.targets.iter().zip(has_failed).filter(|(target, has_failed)| *has_failed && target.host_id.is_some());
+    failed.map(|(target, _)| target.clone()).collect()
+}
+
+/// Returns a selection of just these targets.
+fn named(targets: &[Target]) -> Targets {
+    let name = |target: &Target| target.host_id.map_or_else(|| target.name.clone(), |id| id.to_string());
+    Targets { hosts: targets.iter().map(name).collect(), ..Targets::default() }
+}
