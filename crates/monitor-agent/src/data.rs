@@ -30,7 +30,7 @@ pub(crate) use self::write::{
 const APPLICATION: i64 = 0x504d_6167;
 /// Statements that create the tables, followed by one migration step for each later change. `user_version` is [`FIRST`] after the first step and
 /// increases by one with each further step. A released step is never changed; a new step is added instead.
-const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("jobs.sql")];
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("jobs.sql"), include_str!("job_root.sql")];
 /// Number of the oldest supported schema.
 const FIRST: usize = 4;
 /// Number of the newest schema of an agent's database, which this build reads and writes.

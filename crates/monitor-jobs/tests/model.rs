@@ -186,7 +186,7 @@ impl World {
                 let attempt = run.attempt.saturating_sub(*back);
                 let before = self.job.clone();
                 let key = JobRunKey { job: 7, step: step as u64, host: id, attempt };
-                let told = JobReport { number: 1, key, at_us: self.now_us, event: report_event(*what) };
+                let told = JobReport { number: 1, key, root_id: None, at_us: self.now_us, event: report_event(*what) };
                 let changes = report(self.now_us, &self.job, &told);
                 for change in &changes {
                     apply(&mut self.job, change);

@@ -88,7 +88,7 @@ impl World {
 
     fn tell_step(&mut self, step: usize, host: u64, attempt: u32, event: JobReportEvent) -> usize {
         let key = JobRunKey { job: 7, step: self.job.steps[step].id, host, attempt };
-        let changes = report(self.now_us, &self.job, &JobReport { number: 1, key, at_us: self.now_us, event });
+        let changes = report(self.now_us, &self.job, &JobReport { number: 1, key, root_id: None, at_us: self.now_us, event });
         for change in &changes {
             apply(&mut self.job, change);
         }
@@ -202,7 +202,7 @@ fn a_callback_is_made_for_each_change_of_a_status_and_for_late_corrections() {
     world.plan();
     let run = |world: &World, host: u64, event| {
         let key = JobRunKey { job: 7, step: 100, host, attempt: 1 };
-        report(world.now_us, &world.job, &JobReport { number: 1, key, at_us: world.now_us, event })
+        report(world.now_us, &world.job, &JobReport { number: 1, key, root_id: None, at_us: world.now_us, event })
     };
     assert_eq!(told(&world, &run(&world, 1, ended(HostStatus::SUCCEEDED))), None, "the step goes on");
     world.pass(CONTACT_US + 1, &[]);

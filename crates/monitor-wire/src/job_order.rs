@@ -103,6 +103,9 @@ pub struct JobReport {
     pub number: u64,
     /// Identity of the run.
     pub key: JobRunKey,
+    /// Id of the job's tree, as in the order. A server that was restored can have another job of the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_id: Option<String>,
     /// Time at which it happened, by the clock of the host.
     pub at_us: u64,
     /// What happened.
@@ -186,7 +189,7 @@ mod tests {
             (JobReportEvent::Accepted, r#""event":"accepted""#),
             (ended, r#""event":"ended","status":104,"exit_code":3,"output_bytes":7,"omitted_bytes":0"#),
         ] {
-            let report = JobReport { number: 5, key, at_us: 9, event };
+            let report = JobReport { number: 5, key, root_id: None, at_us: 9, event };
             let json = serde_json::to_string(&report).unwrap();
             assert_eq!(json, format!(r#"{{"number":5,"key":{{"job":1,"step":2,"host":3,"attempt":1}},"at_us":9,{text}}}"#));
             assert_eq!(serde_json::from_str::<JobReport>(&json).unwrap(), report);

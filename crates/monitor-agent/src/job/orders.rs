@@ -22,6 +22,12 @@ struct Keyed {
     key: JobRunKey,
 }
 
+/// The part of an order that tells two jobs of the same number apart.
+#[derive(Deserialize)]
+struct Rooted {
+    root_id: String,
+}
+
 impl Jobs {
     /// Handles an answer of the server. Returns true if it contains an order or a stop that the agent had not handled.
     pub(super) fn take(self: &Arc<Self>, answer: &JobOrders) -> bool {
@@ -56,6 +62,9 @@ impl Jobs {
         }
         let known = self.database().job_run(&key)?;
         if let Some((state, changed_us)) = known {
+            if let Some(root) = self.other_root(&key, &signed.order)? {
+                return self.refuse_other(&key, root).map(|()| false);
+            }
             self.report_again(&key, state, changed_us)?;
             return Ok(false);
         }
@@ -78,6 +87,27 @@ impl Jobs {
         tracing::info!(run = key.run_id(), name = order.name, by = order.by, "accepts an order of a job");
         self.database().write(|to| store::write_accepted(to, &order, Some(&signed.order), now_us))?;
         Ok(true)
+    }
+
+    /// Returns the id of the tree in an order, if the known run of its key belongs to another job.
+    fn other_root(&self, key: &JobRunKey, order: &str) -> Result<Option<String>, AgentError> {
+        let Ok(Rooted { root_id }) = serde_json::from_str(order) else { return Ok(None) };
+        let known = self.database().job_root(key)?;
+        Ok(known.is_some_and(|known| known != root_id).then_some(root_id))
+    }
+
+    /// Reports that an order is refused because this host has run another job of the same number. Its outcome must not count for this one.
+    fn refuse_other(&self, key: &JobRunKey, root_id: String) -> Result<(), AgentError> {
+        let mut database = self.database();
+        if database.has_job_report(key)? {
+            return Ok(());
+        }
+        let why = "this host has already run another job of this number, as after a restore of the server; start the job again";
+        tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
+        let end = End::new(HostStatus::REFUSED, why.to_owned());
+        database.write(|to| store::write_report_of(to, key, Some(root_id), end.at_us, end.clone().event(None, 0, 0)))?;
+        self.unsent.notify_one();
+        Ok(())
     }
 
     /// Reports that an order is refused which may not be from the server, or not for this agent.

@@ -46,6 +46,11 @@ impl Database {
         self.read(|connection| connection.prepare_cached(sql)?.query_row(columns(key), of).optional())
     }
 
+    /// Id of the tree of the job that a run belongs to, if it is known.
+    pub(super) fn job_root(&self, key: &JobRunKey) -> Result<Option<String>, AgentError> {
+        self.read(|connection| root_of(connection, key))
+    }
+
     /// Number of the newest attempt of this job, step and host.
     pub(super) fn newest_job_attempt(&self, key: &JobRunKey) -> Result<Option<u32>, AgentError> {
         let sql = "SELECT max(attempt) FROM job_run WHERE job = ? AND step = ? AND host = ?";
@@ -111,10 +116,10 @@ impl Database {
 
 /// Adds a run with this order, which the server gets a report about.
 pub(super) fn write_accepted(to: &Transaction<'_>, order: &JobOrder, text: Option<&str>, now_us: u64) -> rusqlite::Result<()> {
-    let sql =
-        "INSERT INTO job_run(job, step, host, attempt, job_order, state, changed_us, expires_us) VALUES(?, ?, ?, ?, ?, 'accepted', ?, ?)";
+    let sql = "INSERT INTO job_run(job, step, host, attempt, job_order, state, changed_us, expires_us, root) VALUES(?, ?, ?, ?, ?, 'accepted', ?, ?, ?)";
     let (job, step, host, attempt) = columns(&order.key);
-    to.execute(sql, params![job, step, host, attempt, text, now_us as i64, order.expires_us.min(i64::MAX as u64) as i64])?;
+    let expires_us = order.expires_us.min(i64::MAX as u64) as i64;
+    to.execute(sql, params![job, step, host, attempt, text, now_us as i64, expires_us, order.root_id])?;
     write_report(to, &order.key, now_us, JobReportEvent::Accepted)
 }
 
@@ -157,9 +162,21 @@ pub(super) fn write_ended(
 
 /// Queues a report. Its number is at least the current time, so that numbers ascend even if the database is lost.
 pub(super) fn write_report(to: &Transaction<'_>, key: &JobRunKey, at_us: u64, event: JobReportEvent) -> rusqlite::Result<()> {
+    let root = root_of(to, key)?;
+    write_report_of(to, key, root, at_us, event)
+}
+
+/// Queues a report about a run of the job with this tree.
+pub(super) fn write_report_of(
+    to: &Transaction<'_>,
+    key: &JobRunKey,
+    root_id: Option<String>,
+    at_us: u64,
+    event: JobReportEvent,
+) -> rusqlite::Result<()> {
     let last: Option<i64> = to.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'job_report'", [], |row| row.get(0)).optional()?;
     let number = last.map_or(0, |last| last + 1).max(monitor_runs::now_us() as i64);
-    let report = JobReport { number: number as u64, key: *key, at_us, event };
+    let report = JobReport { number: number as u64, key: *key, root_id, at_us, event };
     let text = serde_json::to_string(&report).unwrap_or_default();
     to.execute("INSERT INTO job_report(number, run, report) VALUES(?, ?, ?)", params![number, key.run_id(), text]).map(drop)
 }
@@ -173,6 +190,12 @@ pub(super) fn drop_reports(to: &Transaction<'_>, number: u64) -> rusqlite::Resul
 pub(super) fn drop_run(to: &Transaction<'_>, key: &JobRunKey) -> rusqlite::Result<()> {
     let sql = "DELETE FROM job_run WHERE job = ? AND step = ? AND host = ? AND attempt = ? AND state = 'ended'";
     to.execute(sql, columns(key)).map(drop)
+}
+
+fn root_of(connection: &Connection, key: &JobRunKey) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT root FROM job_run WHERE job = ? AND step = ? AND host = ? AND attempt = ?";
+    let root = connection.prepare_cached(sql)?.query_row(columns(key), |row| row.get(0)).optional()?;
+    Ok(root.flatten())
 }
 
 fn has_report(connection: &Connection, key: &JobRunKey) -> rusqlite::Result<bool> {

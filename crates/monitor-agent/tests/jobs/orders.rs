@@ -94,6 +94,21 @@ fn a_repeated_order_starts_once_and_its_last_state_is_reported_again() {
 }
 
 #[test]
+fn the_outcome_of_another_job_with_the_same_number_does_not_count() {
+    let host = Host::start("");
+    let first = order(&format!("echo >> {}", host.path("ran").display()));
+    assert_eq!(host.run(&first).status, HostStatus::SUCCEEDED);
+    // The server was restored from a backup, so it uses the number again.
+    host.server.change(|data| *data = crate::server::Data::default());
+    let second = JobOrder { root_id: "fedcba9876543210fedcba9876543210".to_owned(), script: "exit 3".to_owned(), ..first };
+    let end = host.run(&second);
+    assert!(end.status == HostStatus::REFUSED && end.reason.contains("another job of this number"), "{end:?}");
+    let reported = host.server.change(|data| data.reports.values().map(|report| report.root_id.clone()).collect::<Vec<_>>());
+    assert!(!reported.is_empty() && reported.iter().all(|root| *root == Some(second.root_id.clone())), "{reported:?}");
+    assert_eq!(host.lines("ran"), 1);
+}
+
+#[test]
 fn the_owners_rules_refuse_orders_and_are_named() {
     let host = Host::start("refuse = ['rm\\s+-rf']\nsecret-env = [\"AGENTS_SECRET\"]");
     let with_secret =

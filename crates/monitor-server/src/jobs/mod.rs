@@ -23,7 +23,9 @@ use std::time::Duration;
 use monitor_jobs::{JobRule, JobState, Target, Verdict};
 use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
 use monitor_store_sqlite::SqliteJobs;
-use monitor_wire::{HostDefinition, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted};
+use monitor_wire::{
+    HostDefinition, Job, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted,
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +70,7 @@ pub(crate) struct Jobs {
     has_callbacks: Notify,
     /// Sends callbacks.
     requests: Requests,
-    /// Notifies clients that wait for the end of a job.
+    /// Notifies clients that wait for a change of a job or of its output.
     changed: watch::Sender<()>,
 }
 
@@ -272,6 +274,33 @@ impl Jobs {
         let outputs = self.outputs.clone();
         let read = tokio::task::spawn_blocking(move || outputs.read(&key, offset, limit));
         read.await?.map_err(JobError::Output)
+    }
+
+    /// Returns a job as a list shows it. `None` if there is no such job.
+    pub(crate) async fn listed(&self, id: u64) -> Result<Option<Job>, JobError> {
+        let query = JobsQuery { before: id.checked_add(1), limit: 1, ..JobsQuery::default() };
+        let newest = self.list(query).await?.into_iter().next();
+        Ok(newest.filter(|row| row.job.id == id).map(|row| shown_row(&row)))
+    }
+
+    /// Returns a receiver of the next change of any job or of its output.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Returns the number of bytes of output that the agent has sent until the end of a run. `None` before its end.
+    pub(crate) async fn ended_output(&self, key: JobRunKey) -> Result<Option<u64>, JobError> {
+        let ended = |job: &JobState| {
+            let step = job.steps.iter().find(|step| step.id == key.step);
+            let host = job.targets.iter().position(|target| target.host_id == Some(key.host));
+            let run = step.zip(host).and_then(|(step, host)| step.hosts.get(host)).filter(|run| run.attempt == key.attempt);
+            run.map_or(Some(0), |run| Some(run.output_bytes).filter(|_| !run.status.is_open()))
+        };
+        let known = self.book.lock().await.job(key.job).map(ended);
+        match known {
+            Some(ended) => Ok(ended),
+            None => Ok(ended(&self.job(key.job).await?)),
+        }
     }
 
     /// Waits until a job has ended, at most for this time.

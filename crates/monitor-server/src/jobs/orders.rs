@@ -129,6 +129,15 @@ impl Jobs {
                 }
                 Err(error) => return Err(error),
             };
+            if report.root_id.as_ref().is_some_and(|root| *root != ids::root_of(job).to_string()) {
+                tracing::warn!(
+                    agent,
+                    run = report.key.run_id(),
+                    "ignores a report about another job of this number, from before a restore"
+                );
+                is_any_taken = true;
+                continue;
+            }
             if let Err(error) = check_host(job, agent, &report.key) {
                 refused = Some(error);
                 continue;
@@ -160,6 +169,7 @@ impl Jobs {
         }
         let outputs = self.outputs.clone();
         let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;
+        self.changed.send_replace(());
         written.map_err(|unwritten| match unwritten {
             Unwritten::Gap(length) => JobError::Misplaced(format!(
                 "offset: {offset} is after the end of the output: {length} bytes are stored, send the next ones"

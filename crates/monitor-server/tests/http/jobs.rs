@@ -3,6 +3,7 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use monitor_jobs::JobRule;
 use monitor_server::access::{Holder, NewToken};
 use monitor_wire::JobGrant;
@@ -511,4 +512,64 @@ async fn hosts_are_added_changed_and_removed_and_the_key_is_replaced() {
     one.run(&server, 9).await;
     let kept = std::fs::read_to_string(server.data().join("job-keys")).unwrap();
     assert_eq!(kept.lines().map(str::to_owned).collect::<Vec<_>>(), serde_json::from_value::<Vec<String>>(after["keys"].clone()).unwrap());
+}
+
+#[tokio::test]
+async fn a_report_about_another_job_of_the_same_number_is_ignored() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let order = one.order(&server).await;
+    let ended = |root: &Value| json!({"event": "ended", "status": 9, "root_id": root});
+    assert_eq!(one.report(&server, &order, &[ended(&json!("0123456789abcdef0123456789abcdef"))]).await.0, 204);
+    let path = format!("jobs/{}/hosts", started["job_id"]);
+    assert_eq!(ask(&server, "GET", &path, None).await.1["hosts"][0]["status"], 5);
+    assert_eq!(one.report(&server, &order, &[ended(&started["root_id"])]).await.0, 204);
+    assert_eq!(ask(&server, "GET", &path, None).await.1["hosts"][0]["status"], 9);
+}
+
+#[tokio::test]
+async fn a_job_and_its_output_are_followed_until_their_end() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
+    let id = &started["job_id"];
+    let events = server.get(&format!("/api/v1/jobs/{id}/wait")).header("accept", "text/event-stream").send().await.unwrap();
+    assert_eq!(events.headers()["content-type"], "text/event-stream");
+    let output = server.get(&format!("/api/v1/jobs/{id}/hosts/web-1/output?follow=true&offset=4")).send().await.unwrap();
+    assert_eq!(output.status(), 200);
+    let order = one.order(&server).await;
+    assert_eq!(one.report(&server, &order, &[json!({"event": "accepted"}), json!({"event": "started"})]).await.0, 204);
+    assert_eq!(one.output(&server, &order, 0, b"one\ntwo\n").await.0, 204);
+    let mut parts = output.bytes_stream();
+    let first = parts.next().await.unwrap().unwrap();
+    assert_eq!(&first[..], b"two\n", "it arrives while the script runs");
+    assert_eq!(one.output(&server, &order, 8, b"three\n").await.0, 204);
+    let end = [json!({"event": "accepted"}), json!({"event": "started"}), json!({"event": "ended", "status": 9, "output_bytes": 14})];
+    assert_eq!(one.report(&server, &order, &end).await.0, 204);
+    let rest: Vec<u8> = parts.map(|part| part.unwrap().to_vec()).concat().await;
+    assert_eq!(rest, b"three\n");
+    let text = events.text().await.unwrap();
+    let data: Vec<Value> =
+        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    assert!(data.len() > 1 && data.iter().rev().skip(1).all(|job| job["status"] != 3), "{text}");
+    assert_eq!(data.last().unwrap(), &ask(&server, "GET", &format!("jobs/{id}"), None).await.1);
+
+    // After the end, both answer at once.
+    for (path, part) in [("wait?polls=2&interval=1s", "\"status\":3"), ("hosts/web-1/output?follow=true", "one\ntwo\nthree\n")] {
+        let text = server.get(&format!("/api/v1/jobs/{id}/{path}")).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains(part), "{path}: {text}");
+    }
+    for (path, part) in [
+        ("wait?polls=31", "`polls`"),
+        ("wait?polls=-1", "polls"),
+        ("wait?interval=soon", "`interval`"),
+        ("wait?interval=0s", "`interval`"),
+        ("wait?timeout_ms=1&polls=1", "`timeout_ms`"),
+        ("wait?timeout_ms=600001", "`timeout_ms`"),
+        ("hosts/web-1/output?follow=maybe", "follow"),
+    ] {
+        let (status, problem) = ask(&server, "GET", &format!("jobs/{id}/{path}"), None).await;
+        assert!(status == 400 && detail(&problem).contains(part), "{path}: {problem}");
+    }
 }

@@ -86,7 +86,7 @@ fn run(store: &impl JobStore, job: &mut JobState, ends: &[(u64, HostStatus)]) {
             output_bytes: 7,
             omitted_bytes: 1,
         };
-        let changes = report(20, job, &JobReport { number: number as u64, key, at_us: 19, event });
+        let changes = report(20, job, &JobReport { number: number as u64, key, root_id: None, at_us: 19, event });
         change(store, job, &changes);
     }
     let next = plan(20, job, &contacts);

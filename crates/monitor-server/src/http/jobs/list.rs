@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::ACCEPT;
 use monitor_store::{JobHostsQuery, JobsQuery};
-use monitor_wire::{HostStatus, Job, JobHostsPage, JobStatus, JobsPage};
+use monitor_wire::{HostStatus, Job, JobHostsPage, JobStatus, JobsPage, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -13,8 +16,11 @@ use super::super::params::{Limit, NoParams, PathParts, Strict, TimeUs};
 use super::super::problem::ApiError;
 use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
-use super::NoJob;
+use super::{NoJob, follow};
 use crate::jobs::{shown, shown_row};
+
+/// Longest time that a request waits for the end of a job.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -143,19 +149,59 @@ pub(in super::super) struct WaitParams {
     #[serde(default)]
     #[param(value_type = Option<u64>, maximum = 600_000)]
     timeout_ms: Option<u64>,
+    /// Maximum time to wait as a number of intervals, like a client that polls. Default: 5.
+    polls: Option<u32>,
+    /// Length of an interval, such as `20s`, which is also the default.
+    interval: Option<String>,
+}
+
+impl WaitParams {
+    fn wait(&self) -> Result<Duration, ApiError> {
+        let wrong = |name: &str, why: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {why}") };
+        let wait = match self {
+            Self { polls: None, interval: None, timeout_ms } => Duration::from_millis(timeout_ms.unwrap_or(60_000)),
+            Self { timeout_ms: Some(_), .. } => return Err(wrong("timeout_ms", "give it or `polls` and `interval`".to_owned())),
+            Self { polls, interval, .. } => {
+                let interval = interval.as_deref().unwrap_or("20s");
+                let interval = monitor_duration::read_positive(interval).map_err(|error| wrong("interval", error.to_string()))?;
+                interval.saturating_mul(polls.unwrap_or(5))
+            }
+        };
+        if wait > LONGEST_WAIT {
+            let name = if self.timeout_ms.is_some() { "timeout_ms" } else { "polls" };
+            return Err(wrong(name, "one request waits for at most 10 minutes: repeat it".to_owned()));
+        }
+        Ok(wait)
+    }
 }
 
 /// Waits until a job has ended, or the time is over. The job's `status` shows which.
+///
+/// With `Accept: text/event-stream`, the answer is a stream of server-sent events: `event: job` with the job as its `data`, now and after each
+/// change. It ends with the job. The time to wait doesn't apply.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{id}/wait",
     tag = "jobs",
     params(("id" = u64, Path, description = "Number of the job"), WaitParams),
-    responses((status = 200, description = "As it stands then", body = Job), NoJob)
+    responses(
+        (status = 200, description = "As it stands then", content((Job = "application/json"), (Job = "text/event-stream"))),
+        NoJob,
+        (status = 503, description = "Too many clients follow jobs or read the stream. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    )
 )]
-pub(in super::super) async fn get_wait(State(app): State<App>, path: PathParts, Strict(params): Strict<WaitParams>) -> Answer<Job> {
-    let id = path.read("id")?;
+pub(in super::super) async fn get_wait(
+    State(app): State<App>,
+    path: PathParts,
+    headers: HeaderMap,
+    Strict(params): Strict<WaitParams>,
+) -> Result<Response, ApiError> {
+    let (id, wait) = (path.read("id")?, params.wait()?);
     app.jobs.job(id).await?;
-    let wait = Duration::from_millis(params.timeout_ms.unwrap_or(60_000));
-    Ok(Json(shown(&app.jobs.wait(id, wait).await?)))
+    let accepts_events =
+        headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/event-stream")));
+    if accepts_events {
+        return follow::events(app, id);
+    }
+    Ok(Json(shown(&app.jobs.wait(id, wait).await?)).into_response())
 }

@@ -3,6 +3,7 @@
 pub(super) mod agents;
 pub(super) mod callbacks;
 pub(super) mod change;
+mod follow;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod output;

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use monitor_wire::JobRunKey;
+use monitor_wire::{JobRunKey, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::App;
 use super::super::params::{PathParts, Strict};
 use super::super::problem::ApiError;
-use super::{NoJob, step_of};
+use super::{NoJob, follow, step_of};
 
 /// Default and maximum of the number of bytes in an answer.
 const DEFAULT_BYTES: u64 = 1 << 20;
@@ -33,6 +33,9 @@ pub(in super::super) struct OutputParams {
     #[serde(default)]
     #[param(value_type = Option<u64>, maximum = 16_777_216)]
     limit: Option<u64>,
+    /// True to send the output as it arrives, until the script has ended. `limit` doesn't apply.
+    #[serde(default)]
+    follow: bool,
 }
 
 /// Returns the output of a script on a host, as its bytes.
@@ -47,7 +50,11 @@ pub(in super::super) struct OutputParams {
         ("host" = String, Path, description = "Number of the host, or its name"),
         OutputParams,
     ),
-    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"), NoJob)
+    responses(
+        (status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        NoJob,
+        (status = 503, description = "Too many clients follow jobs or read the stream. Send the request again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    )
 )]
 pub(in super::super) async fn get_output(
     State(app): State<App>,
@@ -63,6 +70,12 @@ pub(in super::super) async fn get_output(
         ApiError::Missing { detail: format!("job {} has no host {found:?}: `GET /api/v1/jobs/{}/hosts` lists its hosts", job.id, job.id) }
     })?;
     let attempt = params.attempt.or_else(|| job.steps[step].hosts.get(place).map(|run| run.attempt)).unwrap_or(1);
+    if params.follow
+        && let Some(host) = job.targets[place].host_id
+    {
+        let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt };
+        return follow::output(app, key, params.offset.unwrap_or_default());
+    }
     let limit = params.limit.unwrap_or(DEFAULT_BYTES).min(MAX_BYTES);
     let room = app.answers.room(limit as usize).await?;
     let (bytes, total) = match job.targets[place].host_id {

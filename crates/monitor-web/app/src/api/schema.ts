@@ -1287,7 +1287,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Waits until a job has ended, or the time is over. The job's `status` shows which. */
+        /**
+         * Waits until a job has ended, or the time is over. The job's `status` shows which.
+         * @description With `Accept: text/event-stream`, the answer is a stream of server-sent events: `event: job` with the job as its `data`, now and after each
+         *     change. It ends with the job. The time to wait doesn't apply.
+         */
         get: operations["get_wait"];
         put?: never;
         post?: never;
@@ -3709,6 +3713,8 @@ export interface components {
             key: components["schemas"]["JobRunKey"];
             /** @description Number of the report. The reports of one agent ascend. */
             number: number;
+            /** @description Id of the job's tree, as in the order. A server that was restored can have another job of the same number. */
+            root_id?: string | null;
         };
         /** @description The events that an agent reports. */
         JobReportEvent: {
@@ -13315,6 +13321,8 @@ export interface operations {
                 offset?: number;
                 /** @description Maximum number of bytes, up to 16 MiB. Default: 1 MiB. */
                 limit?: number;
+                /** @description True to send the output as it arrives, until the script has ended. `limit` doesn't apply. */
+                follow?: boolean;
             };
             header?: never;
             path: {
@@ -13405,7 +13413,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            /** @description Too many clients follow jobs or read the stream. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13651,6 +13659,10 @@ export interface operations {
             query?: {
                 /** @description Maximum time to wait, in milliseconds, up to 600,000. Default: 60,000. */
                 timeout_ms?: number;
+                /** @description Maximum time to wait as a number of intervals, like a client that polls. Default: 5. */
+                polls?: number;
+                /** @description Length of an interval, such as `20s`, which is also the default. */
+                interval?: string;
             };
             header?: never;
             path: {
@@ -13671,6 +13683,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                    "text/event-stream": components["schemas"]["Job"];
                 };
             };
             /** @description A parameter can't be read */
@@ -13736,7 +13749,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            /** @description Too many clients follow jobs or read the stream. Send the request again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;
