@@ -43,7 +43,7 @@ impl Follower {
     /// Waits for a change of any job or output, or until the client needs a sign of life.
     async fn wait(&self, mut changes: tokio::sync::watch::Receiver<()>) -> Wake {
         tokio::select! {
-            changed = changes.changed() => if changed.is_ok() { Wake::Changed } else { Wake::Stopped },
+            has_sender = changes.changed() => if has_sender.is_ok() { Wake::Changed } else { Wake::Stopped },
             () = tokio::time::sleep(self.app.config.stream_heartbeat) => Wake::Quiet,
             () = self.app.stopping.cancelled() => Wake::Stopped,
         }
