@@ -5,7 +5,7 @@ use monitor_store::{HostRow, JobStore, NewJob};
 use monitor_wire::{JobRequest, Targets};
 
 use super::allowed::{JobCaller, allow};
-use super::{JobError, Jobs, callbacks};
+use super::{JobError, Jobs, callbacks, check_size};
 
 /// Path of the job in the request of the failed one.
 const PATH: &str = "then.failed.job";
@@ -28,15 +28,17 @@ impl Jobs {
             let mistake = |mistake| JobError::Request(vec![format!("{PATH}.callback_url: {mistake}")]);
             callbacks::target(&self.settings.callbacks, url).map_err(mistake)?;
         }
-        if next.targets == Targets::default() {
-            allow(caller, next.account.as_deref(), targets, rows)?;
+        let mistakes = |mistakes: Vec<String>| JobError::Request(mistakes.iter().map(at).collect());
+        let hosts = if next.targets == Targets::default() {
+            targets.to_vec()
         } else {
-            let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
-            let mistakes = |mistakes: Vec<String>| JobError::Request(mistakes.iter().map(at).collect());
-            let own = monitor_jobs::select(&next.targets, &hosts).map_err(mistakes)?;
-            allow(caller, next.account.as_deref(), &own, rows)?;
+            let known: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
+            let own = monitor_jobs::select(&next.targets, &known).map_err(mistakes)?;
             next.targets = named(&own);
-        }
+            own
+        };
+        check_size(next, &hosts).map_err(|mistake| mistakes(vec![mistake]))?;
+        allow(caller, next.account.as_deref(), &hosts, rows)?;
         let refused = |refused: Vec<String>| JobError::Dangerous(refused.iter().map(at).collect());
         let judged = monitor_jobs::judge(&self.settings.rules, next).map_err(refused)?;
         verdict.warnings.extend(judged.warnings.iter().map(at));

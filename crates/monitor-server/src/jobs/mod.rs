@@ -198,11 +198,7 @@ impl Jobs {
         let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
         match monitor_jobs::select(&request.targets, &hosts) {
             Ok(targets) if mistakes.is_empty() => {
-                let (hosts, steps) = (targets.len(), request.steps.len());
-                if hosts.saturating_mul(steps) > MOST_RUNS {
-                    let why = format!("steps: {steps} steps on {hosts} hosts are too many: hosts times steps may be {MOST_RUNS}");
-                    return Err(JobError::Request(vec![why]));
-                }
+                check_size(request, &targets).map_err(|mistake| JobError::Request(vec![mistake]))?;
                 allowed::allow(caller, request.account.as_deref(), &targets, &rows)?;
                 let mut verdict = monitor_jobs::judge(&self.settings.rules, request).map_err(JobError::Dangerous)?;
                 self.check_follow_up(request, caller, &targets, &rows, &mut verdict)?;
@@ -336,6 +332,15 @@ impl Jobs {
         self.wake.notify_one();
         book.job(id).cloned().ok_or(JobError::NoJob(id))
     }
+}
+
+/// Checks that the states of all hosts in all steps fit into memory.
+fn check_size(request: &JobRequest, targets: &[Target]) -> Result<(), String> {
+    let (hosts, steps) = (targets.len(), request.steps.len());
+    if hosts.saturating_mul(steps) <= MOST_RUNS {
+        return Ok(());
+    }
+    Err(format!("steps: {steps} steps on {hosts} hosts are too many: hosts times steps may be {MOST_RUNS}"))
 }
 
 /// Returns the answer to the request that started a job, or to its repetition.
