@@ -251,7 +251,7 @@ impl Planner<'_> {
         self.draft.begin_attempt(step, &hosts.into_iter().collect(), |run| HostRun {
             attempt: run.attempt + 1,
             not_before_us: Some(not_before),
-            reason: Some(format!("{}. {reason}", capitalized(run.status.as_str()))),
+            reason: Some(format!("The last attempt: {}. {reason}", run.status.as_str())),
             ..HostRun::default()
         });
         self.wake(not_before);
@@ -384,15 +384,11 @@ fn backoff_us(retry: &JobRetry) -> u64 {
     u64::try_from(backoff.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
-}
-
 impl HostRun {
-    /// Returns true if the host has failed, and its script can't still run.
+    /// Returns true if the host has failed and its script can't run any more. If it was ordered to start, only a report shows that.
     fn may_be_repeated(&self) -> bool {
-        self.has_failed() && (self.accepted_us.is_none() || !is_provisional(self.status)) && self.status != HostStatus::STOPPED
+        let has_reported = !is_provisional(self.status) || self.ordered_us.is_none();
+        self.has_failed() && has_reported && self.status != HostStatus::STOPPED
     }
 
     /// Returns true if the host has ended without success.
