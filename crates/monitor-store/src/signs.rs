@@ -2,7 +2,7 @@
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
 use monitor_tasks::EndReason;
-use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Kind, Process, ProcessNotified, State};
+use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, HostStatus, Kind, Process, ProcessNotified, State};
 use serde_json::Value;
 
 use super::batch::{Definition, TaskRow, run_of};
@@ -11,8 +11,12 @@ use crate::cut::boundary;
 
 /// Field of the processes of a job on many hosts: the number of the job.
 pub const JOB_ID: &str = "job.id";
-/// Field of a host that was lost during a job: the name of the job.
-pub const LOST_BY_JOB: &str = "job.lost";
+/// Field of the processes of a job on many hosts: the name of the job.
+pub const JOB_NAME: &str = "job.name";
+/// Field of the processes of a job on many hosts: the status, as a number.
+pub const JOB_STATUS: &str = "job.status";
+/// Statuses of a host that was lost: 310 and 500.
+const LOST_STATUSES: [u16; 2] = [HostStatus::UNREACHABLE.0, HostStatus::LOST.0];
 /// Maximum length of a text in a sign, in bytes. Longer texts are cut.
 const LONGEST: usize = 4_000;
 /// Trigger of runs of heartbeats.
@@ -109,8 +113,11 @@ pub fn of_job(process: &Process, now_us: u64) -> Option<Sign> {
     let (what, name, machine) = if process.kind == Kind::JOB {
         (says(&process.state, process.reason.as_deref())?, process.name.as_str(), None)
     } else {
-        let of = process.fields.get(LOST_BY_JOB)?.as_str().filter(|_| is_bad && process.kind == Kind::HOST)?;
-        (What::Cause(Cause::Lost), of, Some(cut(&process.name)))
+        let status = process.fields.get(JOB_STATUS)?.as_u64()?;
+        if !is_bad || process.kind != Kind::HOST || !LOST_STATUSES.iter().any(|lost| u64::from(*lost) == status) {
+            return None;
+        }
+        (What::Cause(Cause::Lost), process.fields.get(JOB_NAME)?.as_str()?, Some(cut(&process.name)))
     };
     let error = process.error.as_ref().map(|error| cut(&error.message));
     let facts = Facts {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use monitor_jobs::{HostRun, JobState, Transition};
 use monitor_store::packed::Packed;
-use monitor_store::signs::{JOB_ID, LOST_BY_JOB};
+use monitor_store::signs::{JOB_ID, JOB_NAME, JOB_STATUS};
 use monitor_store::{JobStore, RootKey, Store, StoreError};
 use monitor_store_sqlite::write_private;
 use monitor_wire::{
@@ -199,7 +199,7 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
     let mut fields: Fields = [number(JOB_ID, job.id)].into();
     Some(match change {
         Transition::Job { status, at_us } => {
-            fields.extend([number("job.status", status.0.into())]);
+            fields.extend([number(JOB_STATUS, status.0.into())]);
             let name = job.request.name.clone().unwrap_or_default();
             let failures = || {
                 job.steps.iter().zip(&job.request.steps).filter(|(step, _)| !step.status.is_passed()).find_map(|(step, request)| {
@@ -212,7 +212,7 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
         }
         Transition::Step { step, status, at_us, batches, .. } => {
             let (state, request) = (job.steps.get(*step)?, job.request.steps.get(*step)?);
-            fields.extend([number("job.step", state.id), number("job.status", status.0.into()), number("job.batch", (*batches).into())]);
+            fields.extend([number("job.step", state.id), number(JOB_STATUS, status.0.into()), number("job.batch", (*batches).into())]);
             let name = request.name.clone().unwrap_or_default();
             let now = of_job(*status, || failures(&state.hosts));
             News {
@@ -229,12 +229,10 @@ fn news(job: &JobState, change: &Transition) -> Option<News> {
         }
         Transition::Host { step, host, run, at_us } => {
             let (state, target) = (job.steps.get(*step)?, job.targets.get(*host)?);
-            fields.extend([number("job.step", state.id), number("job.status", run.status.0.into())]);
+            fields.extend([number("job.step", state.id), number(JOB_STATUS, run.status.0.into())]);
             fields.extend(target.host_id.map(|host| number("job.host", host)));
             fields.extend(run.tag.as_ref().map(|tag| ("job.tag".to_owned(), json!(tag))));
-            if matches!(run.status, HostStatus::UNREACHABLE | HostStatus::LOST) {
-                fields.insert(LOST_BY_JOB.to_owned(), json!(job.request.name));
-            }
+            fields.extend(job.request.name.as_ref().map(|name| (JOB_NAME.to_owned(), json!(name))));
             let (id, parent) = (ids::host(root, state.id, target), Some(ids::step(root, state.id)));
             News {
                 root,

@@ -390,11 +390,12 @@ pub fn a_job_on_hosts_is_a_sign_when_it_ends_and_when_it_loses_a_host<P: Place>(
         [with(json!({"type": "process-started", "kind": kind, "name": name, "fields": fields})), end]
     };
     let failed = |reason: &str| json!({"outcome": "failed", "reason": reason, "error": {"kind": "error", "message": "1 of 2 hosts"}});
-    let (own, lost) = (json!({"job.id": 12}), json!({"job.id": 12, "job.lost": "deploy"}));
+    let of = |status: u16| json!({"job.id": 12, "job.name": "deploy", "job.status": status});
+    let own = json!({"job.id": 12});
     let events = [
-        process(1, 3, "host", "web-1", lost.clone(), failed("agent not reachable")),
-        process(1, 4, "host", "web-2", own.clone(), failed("exit code not 0")),
-        process(1, 5, "host", "web-3", lost, json!({"outcome": "succeeded"})),
+        process(1, 3, "host", "web-1", of(310), failed("agent not reachable")),
+        process(1, 4, "host", "web-2", of(104), failed("exit code not 0")),
+        process(1, 5, "host", "web-3", of(9), json!({"outcome": "succeeded"})),
         process(1, 2, "step", "step 1", own.clone(), failed("failed")),
         process(1, 1, "job", "deploy", own.clone(), failed("failed")),
         process(2, 1, "job", "deploy", own.clone(), failed("timeout")),
@@ -402,7 +403,13 @@ pub fn a_job_on_hosts_is_a_sign_when_it_ends_and_when_it_loses_a_host<P: Place>(
         process(4, 1, "job", "deploy", own, json!({"outcome": "succeeded"})),
         process(5, 1, "job", "by another program", json!({}), failed("failed")),
     ];
-    let batches: Vec<_> = events.iter().zip(0..).map(|(pair, place)| batch(2 * place + 1, &json!(pair))).collect();
+    // The lost host is retried, and then fails by itself.
+    let mut again = process(6, 3, "host", "web-1", of(104), failed("exit code not 0"));
+    for event in &mut again {
+        event["attempt"] = json!(2);
+        event["root_id"] = events[0][0]["root_id"].clone();
+    }
+    let batches: Vec<_> = events.iter().chain([&again]).zip(0..).map(|(pair, place)| batch(2 * place + 1, &json!(pair))).collect();
     for batch in &batches {
         store.say(std::slice::from_ref(batch), NOW).unwrap();
     }
