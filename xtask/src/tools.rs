@@ -38,8 +38,8 @@ pub(crate) fn install() -> Result<OsString> {
             "Node is missing: the tests of the page need Node 20.19, or 22.12 or newer, with npm (nodejs.org, or your system's packages)"
         );
     }
-    if find(HEADLESS).is_none() {
-        // Systems without this package use the whole browser.
+    if browser().is_none() {
+        // Systems without this package get the whole browser.
         let _ = install_packages(&[HEADLESS, FONTS], "");
     }
     ensure_packages(&["chromium", FONTS], "the browser tests need Chromium", || browser().is_some())?;

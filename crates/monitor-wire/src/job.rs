@@ -36,7 +36,7 @@ pub struct JobRequest {
     /// Address that gets a `JobCallback` by POST after each change of a status. The server's setting `job-callback` must allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
-    /// What follows when the job has ended.
+    /// Reactions to the end of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<JobThen>,
 }
@@ -49,17 +49,17 @@ impl JobRequest {
     }
 }
 
-/// What follows when a job has ended.
+/// Reactions to the end of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobThen {
-    /// What follows when the job has failed.
+    /// Reaction to a failure of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<JobFailed>,
 }
 
-/// What follows when a job has failed: retries first, then another job.
+/// Reaction to a failure of a job: retries first, then another job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

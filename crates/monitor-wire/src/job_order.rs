@@ -108,7 +108,7 @@ pub struct JobReport {
     pub root_id: Option<String>,
     /// Time at which it happened, by the clock of the host.
     pub at_us: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: JobReportEvent,
 }

@@ -2,7 +2,7 @@
 
 use monitor_jobs::{JobState, Target, Verdict};
 use monitor_store::{HostRow, JobStore, NewJob};
-use monitor_wire::{JobRequest, Targets};
+use monitor_wire::{JobRequest, JobStatus, Targets};
 
 use super::allowed::{JobCaller, allow};
 use super::{JobError, Jobs, callbacks, check_size};
@@ -48,10 +48,14 @@ impl Jobs {
     /// Starts the jobs that follow failed ones, each once.
     pub(super) async fn follow_up(&self) -> Result<(), JobError> {
         for id in self.ask(JobStore::jobs_to_follow).await? {
+            // Held so that no user retries the job meanwhile.
+            let mut book = self.book.lock().await;
             let job = self.job(id).await?;
+            if job.status != JobStatus::FAILED {
+                continue;
+            }
             match self.next_job(&job).await {
                 Ok(new) => {
-                    let mut book = self.book.lock().await;
                     let (next, is_new) = self.ask(move |jobs| jobs.add_job(&new, 0)).await?;
                     if is_new {
                         tracing::info!(job = id, next = next.id, "a job follows one that has failed");

@@ -1,4 +1,4 @@
-//! Tests of what follows when a job has failed: retries and another job.
+//! Tests of the reactions to a failed job: retries and another job.
 
 use monitor_jobs::JobRule;
 use monitor_server::access::NewToken;

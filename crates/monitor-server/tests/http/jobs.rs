@@ -255,6 +255,10 @@ async fn the_mistakes_of_a_request_are_named_by_their_paths() {
         (with("rolling", json!({"expression": "0"})), "rolling"),
         (with("callback_url", json!("https://example.com/")), "callback_url"),
         (json!({"targets": {"hosts": many}, "steps": vec![json!({"script": "x"}); 100]}), "steps: 100 steps on 5001 hosts"),
+        (
+            with("then", json!({"failed": {"job": {"targets": {"hosts": many}, "steps": vec![json!({"script": "df"}); 100]}}})),
+            "then.failed.job.steps: 100 steps on 5001 hosts",
+        ),
     ] {
         let (status, problem) = ask(&server, "POST", "jobs", Some(request)).await;
         assert!(status == 400 && detail(&problem).contains(words), "{words}: {status} {problem}");

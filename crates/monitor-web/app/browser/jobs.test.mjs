@@ -135,6 +135,32 @@ test("a new job shows who can run it before it starts, and a mistake at its fiel
   }, { expected: /400/ });
 });
 
+test("a script for failures starts another job, the two lead to each other, and so does the alert to the job", { skip }, async () => {
+  const agent = await new JobAgent().connect();
+  const user = addUser("admin");
+  const name = `deploy-${newId()}`;
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=new&host=${agent.name}`);
+    const field = (label) => page.getByRole("textbox", { name: label, exact: true });
+    await field("Script").fill("#!/bin/sh\nexit 3\n");
+    await field("If it has failed").fill("#!/bin/sh\ntrue\n");
+    await field("Name").fill(name);
+    await page.getByRole("button", { name: "Start on 1 host" }).click();
+    await page.waitForURL(/job=\d+/);
+    const first = new URL(page.url()).searchParams.get("job");
+    await agent.end(await agent.begin(), 104, { exit_code: 3 });
+    await page.getByRole("link", { name: /^followed by job \d+$/ }).click();
+    await agent.end(await agent.begin(), 9, { exit_code: 0 });
+    await hasText(page.locator(".title .state"), /succeeded/);
+    await page.getByRole("link", { name: `follows job ${first}` }).click();
+    await hasText(page.locator("h1"), name);
+    const [alert] = await until(`alerts?subject=job:${name}`, ({ alerts }) => alerts.length > 0 && alerts);
+    await page.goto(`${server}/tasks/alerts?alert=${alert.id}`);
+    await page.locator(".facts").getByRole("link", { name: first, exact: true }).click();
+    await hasText(page.locator("h1"), name);
+  });
+});
+
 test("hosts are added, changed and removed", { skip }, async () => {
   const name = `host-${newId()}`;
   const user = addUser("admin");

@@ -22,14 +22,18 @@ const PART: u64 = 64 << 10;
 struct Follower {
     app: App,
     job: u64,
+    /// True after the event about the end of the job.
     is_over: bool,
     _turn: OwnedSemaphorePermit,
 }
 
-/// What happens next for a follower.
+/// Reason why a follower stops waiting.
 enum Wake {
+    /// A job or its output has changed.
     Changed,
+    /// Nothing has changed for a while, so the client needs a sign of life.
     Quiet,
+    /// The server stops.
     Stopped,
 }
 

@@ -3609,7 +3609,7 @@ export interface components {
             /** @description Time of the change. */
             time_us: number;
         };
-        /** @description What follows when a job has failed: retries first, then another job. */
+        /** @description Reaction to a failure of a job: retries first, then another job. */
         JobFailed: {
             job?: components["schemas"]["JobRequest"] | null;
             retry?: components["schemas"]["JobRetry"] | null;
@@ -3862,7 +3862,7 @@ export interface components {
             /** @description Number of the step. No other step of any job has it. */
             step_id: number;
         };
-        /** @description What follows when a job has ended. */
+        /** @description Reactions to the end of a job. */
         JobThen: {
             failed?: components["schemas"]["JobFailed"] | null;
         };

@@ -127,7 +127,7 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
   );
 }
 
-/** A link to a job that this one follows, or that follows this one. */
+/** A link to the job before or after this one. */
 function Other({ job, text }: { job: number; text: string }) {
   return (
     <>
