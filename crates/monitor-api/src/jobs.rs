@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    CallbacksPage, HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobResult, JobStarted, JobsPage,
-    ManagedHosts,
+    AllSavedTargets, CallbacksPage, HostsChanged, HostsPut, Job, JobHostsPage, JobKeys, JobOperate, JobPreview, JobRequest, JobResult,
+    JobStarted, JobsPage, ManagedHosts, SavedTargets, Targets,
 };
 use reqwest::Method;
 
@@ -31,6 +31,21 @@ impl Client {
     /// `DELETE /api/v1/hosts/{id}`: removes a host.
     pub fn remove_host(&self, id: u64) -> Call<()> {
         self.v1(Method::DELETE, &["hosts", &id.to_string()])
+    }
+
+    /// `GET /api/v1/targets`: lists all saved targets by name.
+    pub fn saved_targets(&self) -> Call<AllSavedTargets> {
+        self.get(&["targets"])
+    }
+
+    /// `PUT /api/v1/targets/{name}`: saves targets, or replaces those with this name.
+    pub fn save_targets(&self, name: &str, targets: &Targets) -> Call<SavedTargets> {
+        self.v1(Method::PUT, &["targets", name]).json_body(body(targets))
+    }
+
+    /// `DELETE /api/v1/targets/{name}`: removes saved targets.
+    pub fn remove_targets(&self, name: &str) -> Call<()> {
+        self.v1(Method::DELETE, &["targets", name])
     }
 }
 

@@ -36,8 +36,9 @@ impl Settings {
             }
         };
         let in_file = file.map(|file| file.values(self.profile.as_deref())).transpose()?.unwrap_or_default();
-        let alerts_file = beside.map(|file| file.with_file_name("alerts.toml"));
-        let mut config = Config { spool_dir: monitor_spool::dir_of(None), alerts_file, ..Config::default() };
+        let beside = |name| beside.as_ref().map(|file| file.with_file_name(name));
+        let (alerts_file, hosts_file) = (beside("alerts.toml"), beside("hosts.toml"));
+        let mut config = Config { spool_dir: monitor_spool::dir_of(None), alerts_file, hosts_file, ..Config::default() };
         let mut origins = Vec::new();
         for (setting, given) in SETTINGS.iter().zip(self.given) {
             let found = given.or_else(|| in_file.get(&setting.key()).cloned());

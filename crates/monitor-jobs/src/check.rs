@@ -12,9 +12,6 @@ pub const MOST_SCRIPT_BYTES: usize = 5 << 20;
 /// Maximum number of steps of a job.
 pub const MOST_STEPS: usize = 100;
 
-/// Maximum number of targets of a job.
-pub const MOST_TARGETS: usize = 100_000;
-
 /// Maximum timeout of a script: one day.
 pub const MOST_TIMEOUT_S: u64 = 86_400;
 
@@ -23,7 +20,7 @@ const DEFAULT_TIMEOUT_S: u64 = 7_200;
 const DEFAULT_BACKOFF: &str = "30s";
 
 /// Maximum length of a name in bytes.
-const MOST_NAME_BYTES: usize = 255;
+pub(crate) const MOST_NAME_BYTES: usize = 255;
 const MOST_URL_BYTES: usize = 2_048;
 /// Maximum length of all arguments and environment variables together, below the limit of Linux for a new process.
 const MOST_PARAM_BYTES: usize = 1 << 20;
@@ -36,7 +33,7 @@ pub fn timeout_s(step: &StepRequest) -> u64 {
     timeout.map_or(DEFAULT_TIMEOUT_S, |timeout| timeout.as_secs().clamp(1, MOST_TIMEOUT_S))
 }
 
-/// Checks a request and fills its defaults in: names, timeouts, and the pause before a retry.
+/// Checks a request and fills its defaults in: names, timeouts, and the pause before a retry. [`select`](crate::select) checks its targets.
 ///
 /// # Errors
 /// Lists all mistakes, each with its path in the request.
@@ -54,16 +51,6 @@ pub fn check(request: &mut JobRequest) -> Result<(), Vec<String>> {
     }
     if request.name.is_none() {
         request.name = request.steps.first().and_then(|step| step.name.clone());
-    }
-    let targets = &request.targets;
-    let count = targets.hosts.len() + targets.ips.len() + targets.groups.len();
-    if count > MOST_TARGETS {
-        mistakes.add("targets", format!("{count} targets are too many: at most {MOST_TARGETS} are possible"));
-    }
-    for (path, list) in [("targets.hosts", &targets.hosts), ("targets.groups", &targets.groups)] {
-        for (index, text) in list.iter().enumerate() {
-            mistakes.name(&format!("{path}[{index}]"), text);
-        }
     }
     for (path, name) in [("name", &request.name), ("request_id", &request.request_id), ("account", &request.account)] {
         if let Some(name) = name {

@@ -21,7 +21,7 @@ mod targets;
 
 pub use apply::apply;
 pub use callback::callback;
-pub use check::{MOST_SCRIPT_BYTES, MOST_STEPS, MOST_TARGETS, MOST_TIMEOUT_S, check, timeout_s};
+pub use check::{MOST_SCRIPT_BYTES, MOST_STEPS, MOST_TIMEOUT_S, check, timeout_s};
 pub use messages::{Level, Message, messages};
 pub use operate::{Refusal, operate};
 pub use plan::{CONTACT_US, Contact, Contacts, Directive, HEARTBEAT_US, ORDER_TTL_US, Plan, Transition, plan};
@@ -31,4 +31,4 @@ pub use rolling::batch_sizes;
 pub use rules::{JobRule, RuleAction, Verdict, judge};
 pub use state::{HostRun, JobState, StepState, Target};
 pub use tags::TagConditions;
-pub use targets::select;
+pub use targets::{Inventory, MOST_TARGETS, check_saved, select};

@@ -1,143 +1,213 @@
 //! Selects the hosts of a job.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use globset::{GlobBuilder, GlobMatcher};
 use monitor_wire::{HostDefinition, Targets};
 
+use crate::check::MOST_NAME_BYTES;
 use crate::state::Target;
 use crate::tags::TagConditions;
 
+/// Maximum number of targets of a job.
+pub const MOST_TARGETS: usize = 100_000;
+
 type Host = (u64, HostDefinition);
 
-/// Selects each host once, in the order of the request. A name, number, address or group that isn't known becomes a target without a number, so
-/// that the job reports it. Tags select among all hosts or, if other targets are given, among those.
+/// What targets can select: hosts and saved targets, with indexes.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    hosts: Vec<Host>,
+    saved: BTreeMap<String, Targets>,
+    by_id: HashMap<u64, usize>,
+    by_name: HashMap<String, usize>,
+    by_ip: HashMap<(IpAddr, u64), Vec<usize>>,
+}
+
+impl Inventory {
+    /// Creates an inventory of all hosts, with their numbers, and all saved targets.
+    #[must_use]
+    pub fn new(hosts: Vec<(u64, HostDefinition)>, saved: BTreeMap<String, Targets>) -> Self {
+        let mut inventory = Self { saved, ..Self::default() };
+        for (position, (id, definition)) in hosts.iter().enumerate() {
+            inventory.by_id.insert(*id, position);
+            inventory.by_name.insert(definition.name.clone(), position);
+            for text in [&definition.ip, &definition.ipv6].into_iter().flatten() {
+                if let Ok(ip) = text.parse() {
+                    inventory.by_ip.entry((ip, definition.cloud_id)).or_default().push(position);
+                }
+            }
+        }
+        Self { hosts, ..inventory }
+    }
+
+    /// Returns the settings of a host.
+    #[must_use]
+    pub fn host(&self, id: u64) -> Option<&HostDefinition> {
+        self.by_id.get(&id).map(|position| &self.hosts[*position].1)
+    }
+}
+
+/// Checks targets that are to be saved. They may select hosts that are added later.
+///
+/// # Errors
+/// Lists all mistakes, each with its place: malformed patterns, addresses and conditions, other saved targets, and targets that are all empty.
+pub fn check_saved(targets: &Targets) -> Result<(), Vec<String>> {
+    let mut mistakes = malformed(targets);
+    if !targets.saved.is_empty() {
+        mistakes.push("saved: saved targets can't contain other saved targets".to_owned());
+    }
+    if *targets == Targets::default() {
+        mistakes.push("they select no host: give `hosts`, `ips`, `groups` or `tags`".to_owned());
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+}
+
+/// Selects each host once, in the order of the request. A name, number, address, group or name of saved targets that isn't known becomes a target
+/// without a number, so that the job reports it. Tags select among all hosts or, if other targets are given, among those.
 ///
 /// # Errors
 /// Lists all mistakes: malformed patterns, addresses and conditions, a pattern that matches no host, and a selection without any host.
-pub fn select(targets: &Targets, hosts: &[(u64, HostDefinition)]) -> Result<Vec<Target>, Vec<String>> {
-    let mut selection = Selection::new(hosts);
+pub fn select(targets: &Targets, inventory: &Inventory) -> Result<Vec<Target>, Vec<String>> {
+    let mistakes = malformed(targets).iter().map(|mistake| format!("targets.{mistake}")).collect();
+    let mut selection = Selection { inventory, selected: Vec::new(), known: HashSet::new(), unknown: HashSet::new(), mistakes };
     for (index, text) in targets.hosts.iter().enumerate() {
         selection.host(&format!("targets.hosts[{index}]"), text.trim());
     }
-    for (index, target) in targets.ips.iter().enumerate() {
-        let Ok(ip) = target.ip.trim().parse::<IpAddr>() else {
-            selection.mistakes.push(format!("targets.ips[{index}]: `{}` is not an IP address", target.ip));
-            continue;
-        };
-        match selection.by_ip.get(&(ip, target.cloud_id)).cloned() {
-            Some(matching) => matching.into_iter().for_each(|host| selection.add(host)),
-            None => selection.add_unknown(&ip.to_string(), Some(ip), target.cloud_id),
+    for target in &targets.ips {
+        selection.ip(target.ip.trim(), target.cloud_id);
+    }
+    targets.groups.iter().for_each(|group| selection.group(group.trim()));
+    for (index, name) in targets.saved.iter().enumerate() {
+        let name = name.trim();
+        match inventory.saved.get(name).map(|saved| select(saved, inventory)) {
+            Some(Ok(found)) => found.into_iter().for_each(|target| selection.add_target(target)),
+            Some(Err(why)) => selection.mistakes.extend(why.iter().map(|why| format!("targets.saved[{index}]: `{name}`: {why}"))),
+            None => selection.add_unknown(name, None, 0),
         }
     }
-    for (index, group) in targets.groups.iter().enumerate() {
-        if group.trim().is_empty() {
-            selection.mistakes.push(format!("targets.groups[{index}]: it is empty: name a group"));
-            continue;
-        }
-        let matching: Vec<usize> = (0..hosts.len()).filter(|host| hosts[*host].1.groups.iter().any(|name| name == group.trim())).collect();
-        if matching.is_empty() {
-            selection.add_unknown(group.trim(), None, 0);
-        }
-        for host in matching {
-            selection.add(host);
-        }
-    }
-    let has_others = !(targets.hosts.is_empty() && targets.ips.is_empty() && targets.groups.is_empty());
+    let has_others = *targets != Targets { tags: targets.tags.clone(), ..Targets::default() };
     let Selection { mut selected, mut mistakes, .. } = selection;
-    if let Some(tags) = &targets.tags {
-        match tags.parse::<TagConditions>() {
-            Ok(conditions) => {
-                if !has_others {
-                    selected = hosts.iter().map(target).collect();
-                }
-                let by_id: HashMap<u64, &HostDefinition> = hosts.iter().map(|(id, definition)| (*id, definition)).collect();
-                let satisfies = |id: u64| conditions.are_satisfied_by(by_id[&id]);
-                selected.retain(|target| target.host_id.is_none_or(satisfies));
-            }
-            Err(mistake) => mistakes.push(format!("targets.tags: {mistake}")),
+    if let Some(conditions) = targets.tags.as_ref().and_then(|tags| tags.parse::<TagConditions>().ok()) {
+        if !has_others {
+            selected = inventory.hosts.iter().map(target).collect();
         }
+        let satisfies = |id| inventory.host(id).is_some_and(|host| conditions.are_satisfied_by(host));
+        selected.retain(|target| target.host_id.is_none_or(satisfies));
     }
     if mistakes.is_empty() && selected.is_empty() {
         mistakes.push(if has_others || targets.tags.is_some() {
             "targets: no host satisfies the conditions on tags".to_owned()
         } else {
-            "targets: no host is selected: give `hosts`, `ips`, `groups` or `tags`".to_owned()
+            "targets: no host is selected: give `hosts`, `ips`, `groups`, `tags` or `saved`".to_owned()
         });
     }
     if mistakes.is_empty() { Ok(selected) } else { Err(mistakes) }
 }
 
+/// Returns the mistakes of targets that don't depend on the known hosts, each with its place.
+fn malformed(targets: &Targets) -> Vec<String> {
+    let Targets { hosts, ips, groups, tags, saved } = targets;
+    let count = hosts.len() + ips.len() + groups.len() + saved.len();
+    if count > MOST_TARGETS {
+        return vec![format!("hosts: {count} targets are too many: at most {MOST_TARGETS} are possible")];
+    }
+    let mut mistakes = Vec::new();
+    for (key, names, what) in [("hosts", hosts, "a host"), ("groups", groups, "a group"), ("saved", saved, "saved targets")] {
+        for (index, name) in names.iter().enumerate() {
+            let name = name.trim();
+            if name.is_empty() {
+                mistakes.push(format!("{key}[{index}]: it is empty: name {what}"));
+            } else if name.len() > MOST_NAME_BYTES {
+                mistakes.push(format!("{key}[{index}]: it has {} bytes: at most {MOST_NAME_BYTES} are possible", name.len()));
+            } else if name.contains(char::is_control) {
+                mistakes.push(format!("{key}[{index}]: it contains a control character"));
+            } else if key == "hosts" && is_pattern(name) && matcher(name).is_none() {
+                mistakes.push(format!("{key}[{index}]: `{name}` is not a pattern: use names with `*` and `?`"));
+            }
+        }
+    }
+    for (index, target) in ips.iter().enumerate().filter(|(_, target)| target.ip.trim().parse::<IpAddr>().is_err()) {
+        let shown: String = target.ip.chars().take(80).collect();
+        mistakes.push(format!("ips[{index}]: {shown:?} is not an IP address"));
+    }
+    if let Some(Err(mistake)) = tags.as_ref().map(|tags| tags.parse::<TagConditions>()) {
+        mistakes.push(format!("tags: {mistake}"));
+    }
+    mistakes
+}
+
 struct Selection<'a> {
-    hosts: &'a [Host],
-    by_id: HashMap<u64, usize>,
-    by_name: HashMap<&'a str, usize>,
-    by_ip: HashMap<(IpAddr, u64), Vec<usize>>,
+    inventory: &'a Inventory,
     selected: Vec<Target>,
     known: HashSet<u64>,
     unknown: HashSet<(String, u64)>,
     mistakes: Vec<String>,
 }
 
-impl<'a> Selection<'a> {
-    fn new(hosts: &'a [Host]) -> Self {
-        let mut by_ip: HashMap<_, Vec<usize>> = HashMap::new();
-        for (position, (_, definition)) in hosts.iter().enumerate() {
-            for text in [&definition.ip, &definition.ipv6].into_iter().flatten() {
-                if let Ok(ip) = text.parse() {
-                    by_ip.entry((ip, definition.cloud_id)).or_default().push(position);
-                }
-            }
-        }
-        Self {
-            hosts,
-            by_id: hosts.iter().enumerate().map(|(position, (id, _))| (*id, position)).collect(),
-            by_name: hosts.iter().enumerate().map(|(position, (_, definition))| (definition.name.as_str(), position)).collect(),
-            by_ip,
-            selected: Vec::new(),
-            known: HashSet::new(),
-            unknown: HashSet::new(),
-            mistakes: Vec::new(),
-        }
-    }
-
+impl Selection<'_> {
     /// Selects by number, name or pattern.
     fn host(&mut self, place: &str, text: &str) {
-        let by_id = text.parse::<u64>().ok().and_then(|id| self.by_id.get(&id));
-        if let Some(position) = by_id.or_else(|| self.by_name.get(text)) {
+        let Inventory { hosts, by_id, by_name, .. } = self.inventory;
+        if let Some(position) = text.parse().ok().and_then(|id: u64| by_id.get(&id)).or_else(|| by_name.get(text)) {
             self.add(*position);
-        } else if text.is_empty() {
-            self.mistakes.push(format!("{place}: it is empty: name a host"));
-        } else if text.contains(['*', '?']) {
-            let Some(pattern) = matcher(text) else {
-                self.mistakes.push(format!("{place}: `{text}` is not a pattern: use names with `*` and `?`"));
-                return;
-            };
-            let matching: Vec<usize> = (0..self.hosts.len()).filter(|host| pattern.is_match(&self.hosts[*host].1.name)).collect();
+        } else if is_pattern(text) {
+            let Some(pattern) = matcher(text) else { return };
+            let matching: Vec<usize> = (0..hosts.len()).filter(|host| pattern.is_match(&hosts[*host].1.name)).collect();
             if matching.is_empty() {
                 self.mistakes.push(format!("{place}: no host's name matches `{text}`"));
             }
-            for host in matching {
-                self.add(host);
-            }
+            self.add_all(matching);
         } else {
             self.add_unknown(text, None, 0);
         }
     }
 
+    fn ip(&mut self, text: &str, cloud_id: u64) {
+        let Ok(ip) = text.parse::<IpAddr>() else { return };
+        match self.inventory.by_ip.get(&(ip, cloud_id)) {
+            Some(matching) => matching.iter().for_each(|host| self.add(*host)),
+            None => self.add_unknown(&ip.to_string(), Some(ip), cloud_id),
+        }
+    }
+
+    fn group(&mut self, group: &str) {
+        let hosts = &self.inventory.hosts;
+        let matching: Vec<usize> = (0..hosts.len()).filter(|host| hosts[*host].1.groups.iter().any(|name| name == group)).collect();
+        if matching.is_empty() {
+            self.add_unknown(group, None, 0);
+        }
+        self.add_all(matching);
+    }
+
+    fn add_all(&mut self, positions: Vec<usize>) {
+        for position in positions {
+            self.add(position);
+        }
+    }
+
     fn add(&mut self, position: usize) {
-        let host = &self.hosts[position];
-        if self.known.insert(host.0) {
-            self.selected.push(target(host));
+        self.add_target(target(&self.inventory.hosts[position]));
+    }
+
+    fn add_target(&mut self, target: Target) {
+        let is_new = match target.host_id {
+            Some(id) => self.known.insert(id),
+            None => self.unknown.insert((target.name.clone(), target.cloud_id)),
+        };
+        if is_new {
+            self.selected.push(target);
         }
     }
 
     fn add_unknown(&mut self, name: &str, ip: Option<IpAddr>, cloud_id: u64) {
-        if self.unknown.insert((name.to_owned(), cloud_id)) {
-            self.selected.push(Target { host_id: None, name: name.to_owned(), ip: ip.map(|ip| ip.to_string()), cloud_id });
-        }
+        self.add_target(Target { host_id: None, name: name.to_owned(), ip: ip.map(|ip| ip.to_string()), cloud_id });
     }
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
 }
 
 /// Only `*` and `?` are special in a pattern.

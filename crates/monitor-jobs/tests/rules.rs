@@ -2,11 +2,11 @@
 
 use monitor_jobs::{
     CONTACT_US, Contact, Contacts, Directive, HostRun, JobState, ORDER_TTL_US, Plan, StepState, Target, Transition, apply, callback,
-    operate, plan, preview, report, select,
+    operate, plan, report,
 };
 use monitor_wire::{
-    HostDefinition, HostStatus, IpTarget, JobFailed, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey,
-    JobStatus, JobThen, Rolling, RollingMode, StepRequest, Targets,
+    HostStatus, JobFailed, JobOperate, JobOperation, JobReport, JobReportEvent, JobRequest, JobRetry, JobRunKey, JobStatus, JobThen,
+    Rolling, RollingMode, StepRequest,
 };
 
 const NOW: u64 = 1_000_000_000;
@@ -447,81 +447,6 @@ fn a_job_that_needs_a_confirmation_begins_in_no_other_way() {
     world.end(1, HostStatus::EXIT_CODE);
     assert_eq!(world.operate(JobOperation::RetryFailed).unwrap().offered(), [(1, 2)]);
     assert!(start().operate(JobOperation::Refuse).unwrap().operate(JobOperation::Confirm).is_err());
-}
-
-fn hosts() -> Vec<(u64, HostDefinition)> {
-    let host = |id, name: &str, ip: &str, tags: &[(&str, &str)], groups: &[&str]| {
-        let definition = HostDefinition {
-            name: name.to_owned(),
-            ip: Some(ip.to_owned()),
-            ipv6: Some(format!("fd00::{id}")),
-            cloud_id: u64::from(id == 3),
-            tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            ..HostDefinition::default()
-        };
-        (id, definition)
-    };
-    vec![
-        host(3, "db-1", "10.0.0.1", &[("env", "prod")], &["db"]),
-        host(1, "web-1", "10.0.0.1", &[("env", "prod"), ("canary", "")], &["web"]),
-        host(2, "web-2", "10.0.0.2", &[("env", "test")], &["web"]),
-    ]
-}
-
-fn names(targets: &Targets) -> Result<Vec<String>, Vec<String>> {
-    let name = |target: Target| target.host_id.map_or_else(|| format!("?{}", target.name), |id| format!("{id} {}", target.name));
-    select(targets, &hosts()).map(|selected| selected.into_iter().map(name).collect())
-}
-
-fn texts(list: &[&str]) -> Vec<String> {
-    list.iter().map(|text| (*text).to_owned()).collect()
-}
-
-#[test]
-fn each_host_is_selected_once_and_unknown_targets_are_kept() {
-    let ip = |ip: &str, cloud_id| IpTarget { ip: ip.to_owned(), cloud_id };
-    let targets = Targets {
-        hosts: texts(&["web-2", "web-*", "3", "nobody", "nobody"]),
-        ips: vec![ip("10.0.0.1", 0), ip("10.0.0.1", 1), ip("10.0.0.9", 0), ip("FD00::2", 0)],
-        groups: texts(&["web", "none"]),
-        tags: None,
-    };
-    assert_eq!(names(&targets).unwrap(), ["2 web-2", "1 web-1", "3 db-1", "?nobody", "?10.0.0.9", "?none"]);
-    let tags = |tags: &str, hosts: &[&str]| names(&Targets { tags: Some(tags.to_owned()), hosts: texts(hosts), ..Targets::default() });
-    assert_eq!(tags("env=prod", &[]).unwrap(), ["3 db-1", "1 web-1"]);
-    assert_eq!(tags("env=prod,!canary", &[]).unwrap(), ["3 db-1"]);
-    assert_eq!(tags("canary", &[]).unwrap(), ["1 web-1"]);
-    assert_eq!(tags("!env=prod", &["web-?", "gone"]).unwrap(), ["2 web-2", "?gone"]);
-}
-
-#[test]
-fn mistakes_in_targets_are_listed_with_their_places() {
-    let targets = Targets {
-        hosts: texts(&["db-[1]*", ""]),
-        ips: vec![IpTarget { ip: "10.0.0".to_owned(), cloud_id: 0 }],
-        groups: texts(&[" "]),
-        tags: Some("env=prod,,x".to_owned()),
-    };
-    let mistakes = names(&targets).unwrap_err();
-    let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
-    assert_eq!(places, ["targets.hosts[0]", "targets.hosts[1]", "targets.ips[0]", "targets.groups[0]", "targets.tags"]);
-    assert!(names(&Targets::default()).unwrap_err()[0].contains("give `hosts`, `ips`, `groups` or `tags`"));
-    let nobody = Targets { tags: Some("env=dev".to_owned()), ..Targets::default() };
-    assert!(names(&nobody).unwrap_err()[0].contains("no host satisfies"));
-}
-
-#[test]
-fn a_preview_lists_hosts_that_cannot_run_with_reasons() {
-    let targets = select(&Targets { hosts: texts(&["web-*", "db-1", "gone"]), ..Targets::default() }, &hosts()).unwrap();
-    let contacts =
-        Contacts::from([(1, Contact { has_agent: true, last_us: NOW }), (2, Contact { has_agent: true, last_us: NOW - 60 * SECOND })]);
-    let rolling = Rolling { expression: "1".to_owned(), ..Rolling::default() };
-    let preview = preview(NOW, &targets, Some(&rolling), &contacts);
-    assert_eq!(preview.able.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web-1"]);
-    let reasons: Vec<&str> = preview.unable.iter().map(|host| host.reason.as_deref().unwrap()).collect();
-    assert!(reasons[0].contains("for 60 s") && reasons[1].contains("no agent") && reasons[2].contains("no such host"), "{reasons:?}");
-    assert_eq!(preview.batches, [1, 1]);
 }
 
 #[test]

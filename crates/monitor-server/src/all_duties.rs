@@ -76,6 +76,13 @@ pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
         let jobs = jobs.clone();
         async move { jobs.run(&duty).await }
     });
+    if config.hosts_file.is_some() {
+        let jobs = parts.jobs.clone();
+        duties.begin("hosts", move |duty| {
+            let jobs = jobs.clone();
+            async move { jobs.watch_hosts(&duty).await }
+        });
+    }
     let jobs = parts.jobs.clone();
     duties.begin("callbacks", move |duty| {
         let jobs = jobs.clone();

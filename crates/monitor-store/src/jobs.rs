@@ -1,7 +1,9 @@
 //! Jobs on many hosts, and the hosts: the operations of a store.
 
+use std::collections::BTreeMap;
+
 use monitor_jobs::{HostRun, JobState, Target, Transition, Verdict};
-use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobRequest, JobStatus, StepRequest};
+use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobRequest, JobStatus, StepRequest, Targets};
 
 use super::StoreError;
 
@@ -19,6 +21,19 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Removes a host. Its jobs keep their data, and its number is not used again. Returns false if there is none.
     fn remove_host(&self, id: u64) -> Result<bool, StoreError>;
+
+    /// Returns all saved targets, sorted by name.
+    fn saved_targets(&self) -> Result<Vec<SavedRow>, StoreError>;
+
+    /// Adds saved targets, or replaces those with this name.
+    fn put_saved_targets(&self, name: &str, targets: &Targets) -> Result<(), StoreError>;
+
+    /// Removes saved targets. Returns false if there are none with this name.
+    fn remove_saved_targets(&self, name: &str) -> Result<bool, StoreError>;
+
+    /// Replaces everything that comes from the file of hosts, in one transaction. Hosts with the same names keep their numbers, and those that are
+    /// no longer in the file are removed.
+    fn put_inventory(&self, hosts: &[HostDefinition], saved: &BTreeMap<String, Targets>, now_us: u64) -> Result<(), StoreError>;
 
     /// Adds a job with its steps and hosts, all waiting. If a job with the same request id was created at or after `since_us`, or if another
     /// job follows the same one, returns that job and false.
@@ -77,6 +92,19 @@ pub struct HostRow {
     pub definition: HostDefinition,
     /// Time at which it was added, in Unix microseconds.
     pub created_us: u64,
+    /// True if it comes from the file of hosts.
+    pub is_from_file: bool,
+}
+
+/// Saved targets as the store keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRow {
+    /// Name of the targets.
+    pub name: String,
+    /// The targets.
+    pub targets: Targets,
+    /// True if they come from the file of hosts.
+    pub is_from_file: bool,
 }
 
 /// A job to add.

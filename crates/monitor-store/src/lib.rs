@@ -49,7 +49,7 @@ pub use self::heartbeat::TRIGGER as PING;
 pub use self::heartbeat::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing};
 pub use self::housekeeping::{Backup, Budget, Chore, Housekeeping, Rules, Tidied, Turn};
 pub use self::intake::Intake;
-pub use self::jobs::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob};
+pub use self::jobs::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, SavedRow};
 pub use self::queries::{
     CausesQuery, ErrorsQuery, LogsQuery, MOST_LINKED, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort,
     RootsQuery, SeriesQuery, Standing, StatsQuery, StatsSort,

@@ -153,6 +153,10 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "env=prod,!canary"))]
     pub tags: Option<String>,
+    /// Names of saved targets. What they select is decided when the job starts, and stays with the job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(example = json!(["web-prod"])))]
+    pub saved: Vec<String>,
 }
 
 /// The address of a host.

@@ -72,7 +72,7 @@ pub use job_callback::{CallbackDelivery, CallbacksPage, DeliveryState, JobCallba
 pub use job_order::{JobKeys, JobOrder, JobOrders, JobReport, JobReportEvent, JobReports, JobRunKey, SignedJobOrder};
 pub use job_result::{HostMessage, JobResult, MessageLevel, OutputShape};
 pub use job_status::{HostStatus, JobStatus};
-pub use managed_host::{HostDefinition, HostReach, HostsChanged, HostsPut, ManagedHost, ManagedHosts};
+pub use managed_host::{AllSavedTargets, HostDefinition, HostReach, HostsChanged, HostsPut, ManagedHost, ManagedHosts, SavedTargets};
 pub use method::{Argument, ArgumentKind, CHANGING_METHODS, Method, MethodGroup, MethodScope, READING_METHODS, SINGLE_METHODS};
 pub use model::{
     Attempt, Counts, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress, Root,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::Targets;
+
 /// How the server reaches a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -52,6 +54,8 @@ pub struct ManagedHost {
     /// Settings of the host.
     #[serde(flatten)]
     pub definition: HostDefinition,
+    /// True if the server's file of hosts contains the host, which can only be changed there.
+    pub is_from_file: bool,
     /// True if the host's agent is connected.
     pub is_online: bool,
     /// Time of the last contact with the host's agent; none if there was no contact.
@@ -66,6 +70,8 @@ pub struct ManagedHost {
 pub struct ManagedHosts {
     /// The hosts.
     pub hosts: Vec<ManagedHost>,
+    /// Reason why the server's file of hosts is not in effect, such as its mistakes.
+    pub file_problem: Option<String>,
 }
 
 /// Body of `PUT /api/v1/hosts`: adds each host, or changes the settings of the host with its name.
@@ -85,4 +91,29 @@ pub struct HostsChanged {
     pub added: Vec<String>,
     /// Names of hosts whose settings were changed.
     pub changed: Vec<String>,
+}
+
+/// Targets with a name, which jobs select by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SavedTargets {
+    /// Name of the targets. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
+    #[cfg_attr(feature = "openapi", schema(example = "web-prod"))]
+    pub name: String,
+    /// The targets.
+    pub targets: Targets,
+    /// True if the server's file of hosts contains them. Then they can only be changed there.
+    pub is_from_file: bool,
+    /// Number of targets that they select now. Unknown hosts count too, because a job reports them.
+    pub selected: u64,
+    /// Reason why a job with these targets can't start now.
+    pub problem: Option<String>,
+}
+
+/// Answer of `GET /api/v1/targets`: all saved targets, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AllSavedTargets {
+    /// The saved targets.
+    pub targets: Vec<SavedTargets>,
 }

@@ -25,7 +25,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Run and watch", &["run", "detached", "list", "tree", "show", "logs", "top", "events", "cancel", "progress", "doctor"]),
     ("Keep and share", &["export", "report", "import", "pin", "unpin", "delete", "migrate"]),
     ("Batch tasks", &["task", "agent", "publish", "check-alive"]),
-    ("Jobs on hosts", &["job", "host"]),
+    ("Jobs on hosts", &["job", "host", "target"]),
     ("Alerts", &["alert", "heartbeat", "notify"]),
     ("Queues and workers", &["queue", "call", "result", "retry", "purge", "workers", "inspect", "control"]),
     ("Server and data", &["server", "status", "spool", "backup", "restore", "salvage", "check", "clock", "audit"]),

@@ -34,7 +34,7 @@ fn help_of_jobs_has_exit_codes_and_describes_each_option() {
         assert!(!words.contains(&"run") || (help.contains("124  ") && help.contains("130  ") && help.contains("--rolling")), "{help}");
     }
     let overview = printed(&["--help"]);
-    assert!(overview.contains("\n  Jobs on hosts       job, host\n"), "{overview}");
+    assert!(overview.contains("\n  Jobs on hosts       job, host, target\n"), "{overview}");
 }
 
 fn printed(args: &[&str]) -> String {

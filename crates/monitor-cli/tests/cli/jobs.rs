@@ -70,6 +70,43 @@ fn hosts_are_added_tagged_imported_and_removed() {
 }
 
 #[test]
+fn targets_are_saved_and_jobs_run_on_them() {
+    let scripts = Scripts::new();
+    let file = scripts.write("hosts.toml", "[host.web-9]\ntags = { env = \"prod\" }\n[targets.prod]\ntags = \"env=prod\"\n");
+    let server = Tasks::with(&["--hosts-file", &file]);
+    let list = wait_for("the file", || Some(server.run(&["target", "list"])).filter(|list| list.contains("prod")));
+    assert_eq!(list, "prod  1 host  env=prod  (file)\n");
+    server.run(&["host", "add", "web-1", "--group", "web"]);
+    assert_eq!(server.run(&["target", "save", "web", "--group", "web", "--host", "db"]), "saved web; it selects 2 hosts\n");
+    let later = server.run(&["target", "save", "later", "--host", "dev-*"]);
+    assert_eq!(later, "saved later; no job can use it now: targets.hosts[0]: no host's name matches `dev-*`\n");
+    let script = scripts.write("check.sh", "true\n");
+    let preview = server.run(&["job", "preview", "--saved", "web", "--saved", "prod", "--saved", "nothing", &script]);
+    assert!(["web-1", "db", "web-9", "nothing"].iter().all(|name| preview.contains(&format!("\n  {name}"))), "{preview}");
+    let (code, _, said) = run(&server, &["job", "run", "--saved", "later", &script]);
+    assert!(code == 2 && said.contains("targets.saved[0]: `later`"), "{code} {said}");
+    assert_eq!(server.run(&["target", "remove", "later"]), "removed later\n");
+    assert_eq!(server.json(&["target", "list"])["targets"].as_array().unwrap().len(), 2);
+
+    for (args, code, part) in [
+        (&["target", "remove", "later"][..], 4, "no saved targets have the name \"later\""),
+        (&["target", "save", "a b", "--host", "x"], 2, "can't be a name"),
+        (&["target", "save", "x"], 2, "--host"),
+        (&["target", "save", "prod", "--host", "x"], 1, "hosts.toml: change it there"),
+        (&["target", "remove", "prod"], 1, "hosts.toml: change it there"),
+        (&["host", "tag", "web-9", "env=test"], 1, "hosts.toml: change it there"),
+        (&["host", "remove", "web-9"], 1, "hosts.toml: change it there"),
+    ] {
+        let (found, _, said) = run(&server, args);
+        assert!(found == code && said.contains(part), "{args:?}: {found} {said}");
+    }
+    assert!(server.run(&["host", "list"]).contains("env=prod  (file)\n"));
+    fs::write(&file, "[host.web-9]\nip = 7\n").unwrap();
+    let said = wait_for("the mistake", || Some(run(&server, &["host", "list"]).2).filter(|said| !said.is_empty()));
+    assert!(said.contains("hosts.toml:2: ") && said.contains("the last valid version stays in effect"), "{said}");
+}
+
+#[test]
 fn a_job_names_hosts_that_do_not_exist_or_have_no_agent() {
     let server = Tasks::start();
     server.run(&["host", "add", "idle", "--tag", "env=test"]);

@@ -117,6 +117,8 @@ settings! {
     /// Addresses that callbacks of jobs may be sent to, with all paths below, such as `[{ url = "https://hooks.example.com/jobs" }]`;
     /// `private = true` permits addresses of this machine and of private networks
     job_callback: Vec<CallbackTarget> = Vec::new(), JOB_CALLBACKS;
+    /// File with the hosts and saved targets of jobs, read again when it changes [default: `hosts.toml` next to the settings file]
+    hosts_file: Option<PathBuf> = None, FILE;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted
@@ -311,6 +313,7 @@ impl Config {
             age,
             rules: self.job_rule.clone(),
             callbacks: self.job_callback.clone(),
+            hosts_file: self.hosts_file.clone(),
         }
     }
 

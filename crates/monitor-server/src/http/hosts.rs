@@ -3,21 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use monitor_wire::{HostDefinition, HostsChanged, HostsPut, ManagedHosts, Problem};
+use monitor_wire::{HostsChanged, HostsPut, ManagedHosts, Problem};
 
 use super::commands::Small;
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use super::refusals::NotTaken;
 use super::{Answer, App};
-use crate::jobs::MOST_HOSTS;
+use crate::jobs::{MOST_HOSTS, mistakes_of_host};
 
 /// Maximum size of a body, in bytes.
 const MAX_BYTES: usize = 8 << 20;
-/// Maximum length of a tag, value or group, in bytes.
-const MAX_WORD_BYTES: usize = 255;
-/// Maximum number of tags and of groups of a host.
-const MOST_WORDS: usize = 100;
 
 /// Lists all hosts by name.
 ///
@@ -29,7 +25,7 @@ const MOST_WORDS: usize = 100;
     responses((status = 200, description = "All of them", body = ManagedHosts))
 )]
 pub(super) async fn get_hosts(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<ManagedHosts> {
-    Ok(Json(ManagedHosts { hosts: app.jobs.hosts().await? }))
+    Ok(Json(ManagedHosts { hosts: app.jobs.hosts().await?, file_problem: app.jobs.file_problem() }))
 }
 
 /// Adds hosts, or replaces the settings of hosts with the same names.
@@ -41,6 +37,7 @@ pub(super) async fn get_hosts(State(app): State<App>, Strict(NoParams {}): Stric
     responses(
         (status = 200, description = "Names of the hosts", body = HostsChanged),
         (status = 400, description = "The hosts have mistakes, a line each", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A host comes from the file of hosts", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
 )]
@@ -49,7 +46,12 @@ pub(super) async fn put_hosts(
     Strict(NoParams {}): Strict<NoParams>,
     Small(put): Small<HostsPut, MAX_BYTES>,
 ) -> Answer<HostsChanged> {
-    let mut mistakes: Vec<String> = put.hosts.iter().enumerate().flat_map(|(place, host)| mistakes(place, host)).collect();
+    let mut mistakes: Vec<String> = put
+        .hosts
+        .iter()
+        .enumerate()
+        .flat_map(|(place, host)| mistakes_of_host(host).into_iter().map(move |(key, why)| format!("hosts.{place}.{key}: {why}")))
+        .collect();
     let mut names = std::collections::HashSet::new();
     for (place, host) in put.hosts.iter().enumerate().filter(|(_, host)| !names.insert(&host.name)) {
         mistakes.push(format!("hosts.{place}.name: {:?} is given twice", host.name));
@@ -77,6 +79,7 @@ pub(super) async fn put_hosts(
         (status = 204, description = "It is gone"),
         (status = 400, description = "The number can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such host", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The host comes from the file of hosts", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete_host(
@@ -89,46 +92,4 @@ pub(super) async fn delete_host(
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::Missing { detail: format!("there is no host {id}: `GET /api/v1/hosts` lists those that there are") })
-}
-
-/// Returns all mistakes of a host, each with its path.
-fn mistakes(place: usize, host: &HostDefinition) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let mut wrong = |key: &str, why: String| mistakes.push(format!("hosts.{place}.{key}: {why}"));
-    let short = |text: &str| text.chars().take(80).collect::<String>();
-    // As for tokens, because an agent has the name of its token.
-    let is_name = |name: &str| (1..=64).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || ".-_@".contains(c));
-    if !is_name(&host.name) {
-        wrong("name", format!("{:?} can't be a name: use 1 to 64 letters, digits and `.`, `-`, `_`, `@`", short(&host.name)));
-    }
-    if let Some(ip) = host.ip.as_deref().filter(|ip| ip.parse::<std::net::Ipv4Addr>().is_err()) {
-        wrong("ip", format!("{:?} is no IPv4 address, such as 10.0.0.7", short(ip)));
-    }
-    if let Some(ip) = host.ipv6.as_deref().filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_err()) {
-        wrong("ipv6", format!("{:?} is no IPv6 address, such as fd00::7", short(ip)));
-    }
-    let is_word = |text: &str| {
-        !text.is_empty() && text.len() <= MAX_WORD_BYTES && !text.contains([',', '=', '!']) && !text.contains(char::is_control)
-    };
-    for name in host.tags.keys().filter(|name| !is_word(name)) {
-        wrong(
-            "tags",
-            format!("{:?} can't be a tag: use up to {MAX_WORD_BYTES} bytes without commas, `=`, `!` and control characters", short(name)),
-        );
-    }
-    for (name, value) in host.tags.iter().filter(|(_, value)| !value.is_empty() && !is_word(value)) {
-        wrong(
-            &format!("tags.{}", short(name)),
-            format!("{:?} can't be a value: use up to {MAX_WORD_BYTES} bytes without commas", short(value)),
-        );
-    }
-    for group in host.groups.iter().filter(|group| !is_word(group)) {
-        wrong("groups", format!("{:?} can't be a group: use up to {MAX_WORD_BYTES} bytes without commas", short(group)));
-    }
-    for (key, count) in [("tags", host.tags.len()), ("groups", host.groups.len())] {
-        if count > MOST_WORDS {
-            wrong(key, format!("{count} are too many: give at most {MOST_WORDS}"));
-        }
-    }
-    mistakes
 }

@@ -48,6 +48,7 @@ mod routes;
 mod stats;
 mod status;
 mod stream;
+mod targets;
 mod tree;
 #[cfg(test)]
 mod walk;
@@ -402,6 +403,9 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(READ, routes!(hosts::get_hosts))
         .add(change(Scope::Admin, "add or change hosts"), routes!(hosts::put_hosts))
         .add(change(Scope::Admin, "remove a host"), routes!(hosts::delete_host))
+        .add(READ, routes!(targets::get_targets))
+        .add(change(Scope::Admin, "save targets"), routes!(targets::put_targets))
+        .add(change(Scope::Admin, "remove saved targets"), routes!(targets::delete_targets))
         .add(READ, routes!(jobs::list::get_jobs))
         .add(change(Scope::Operate, "start a job"), routes!(jobs::change::post_job))
         // The public keys are no secret, and an agent needs them before it has a token.

@@ -1,10 +1,7 @@
 //! Checks that a caller may run a job: its hosts and its account.
 
-use std::collections::HashMap;
-
-use monitor_jobs::{JobState, TagConditions, Target};
-use monitor_store::{HostRow, JobStore};
-use monitor_wire::{HostDefinition, JobGrant};
+use monitor_jobs::{Inventory, JobState, TagConditions, Target};
+use monitor_wire::JobGrant;
 
 use super::{JobError, Jobs};
 use crate::access::{ALL_HOSTS, JobRights};
@@ -27,13 +24,12 @@ impl Jobs {
         if caller.rights == JobRights::All {
             return Ok(());
         }
-        let hosts = self.ask(JobStore::hosts).await?;
-        allow(caller, job.request.account.as_deref(), &job.targets, &hosts)
+        allow(caller, job.request.account.as_deref(), &job.targets, &self.inventory().await?)
     }
 }
 
 /// Checks that a caller may run a job on these targets as this account.
-pub(super) fn allow(caller: &JobCaller, account: Option<&str>, targets: &[Target], hosts: &[HostRow]) -> Result<(), JobError> {
+pub(super) fn allow(caller: &JobCaller, account: Option<&str>, targets: &[Target], inventory: &Inventory) -> Result<(), JobError> {
     let JobCaller { name, rights } = caller;
     let grant = match rights {
         JobRights::All => return Ok(()),
@@ -50,8 +46,8 @@ pub(super) fn allow(caller: &JobCaller, account: Option<&str>, targets: &[Target
     }
     // A grant was checked when it was set.
     let conditions: TagConditions = grant.on.parse().map_err(JobError::NotAllowed)?;
-    let by_id: HashMap<u64, &HostDefinition> = hosts.iter().map(|row| (row.id, &row.definition)).collect();
-    let is_covered = |target: &&Target| target.host_id.and_then(|id| by_id.get(&id)).is_some_and(|host| conditions.are_satisfied_by(host));
+    let is_covered =
+        |target: &&Target| target.host_id.and_then(|id| inventory.host(id)).is_some_and(|host| conditions.are_satisfied_by(host));
     let refused: Vec<&str> = targets.iter().filter(|target| !is_covered(target)).map(|target| target.name.as_str()).collect();
     if refused.is_empty() {
         return Ok(());
@@ -84,11 +80,13 @@ fn check_account(name: &str, grant: &JobGrant, account: Option<&str>) -> Result<
 mod tests {
     use std::collections::BTreeMap;
 
+    use monitor_wire::HostDefinition;
+
     use super::*;
 
-    fn host(id: u64, tags: &[(&str, &str)]) -> HostRow {
+    fn host(id: u64, tags: &[(&str, &str)]) -> (u64, HostDefinition) {
         let tags: BTreeMap<_, _> = tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        HostRow { id, definition: HostDefinition { name: format!("web-{id}"), tags, ..HostDefinition::default() }, created_us: 1 }
+        (id, HostDefinition { name: format!("web-{id}"), tags, ..HostDefinition::default() })
     }
 
     fn target(id: Option<u64>) -> Target {
@@ -98,6 +96,7 @@ mod tests {
     #[test]
     fn a_grant_covers_its_hosts_and_accounts_and_no_unknown_host() {
         let hosts = [host(1, &[("env", "test")]), host(2, &[("env", "test"), ("canary", "")]), host(3, &[("env", "prod")]), host(4, &[])];
+        let hosts = Inventory::new(hosts.to_vec(), BTreeMap::new());
         let tested = |on: &str, accounts: &[&str], account: Option<&str>, targets: &[Option<u64>]| {
             let grant = JobGrant { on: on.to_owned(), accounts: accounts.iter().map(|&account| account.to_owned()).collect() };
             let caller = JobCaller { name: "ada".to_owned(), rights: JobRights::Granted(grant) };

@@ -1,7 +1,7 @@
 //! Jobs that follow failed ones, by `then.failed.job` of their requests.
 
-use monitor_jobs::{JobState, Target, Verdict};
-use monitor_store::{HostRow, JobStore, NewJob};
+use monitor_jobs::{Inventory, JobState, Target, Verdict};
+use monitor_store::{JobStore, NewJob};
 use monitor_wire::{JobRequest, JobStatus, Targets};
 
 use super::allowed::{JobCaller, allow};
@@ -18,7 +18,7 @@ impl Jobs {
         request: &mut JobRequest,
         caller: &JobCaller,
         targets: &[Target],
-        rows: &[HostRow],
+        inventory: &Inventory,
         verdict: &mut Verdict,
     ) -> Result<(), JobError> {
         let next = request.then.as_mut().and_then(|then| then.failed.as_mut()).and_then(|failed| failed.job.as_mut());
@@ -32,13 +32,12 @@ impl Jobs {
         let hosts = if next.targets == Targets::default() {
             targets.to_vec()
         } else {
-            let known: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
-            let own = monitor_jobs::select(&next.targets, &known).map_err(mistakes)?;
+            let own = monitor_jobs::select(&next.targets, inventory).map_err(mistakes)?;
             next.targets = named(&own);
             own
         };
         check_size(next, &hosts).map_err(|mistake| mistakes(vec![mistake]))?;
-        allow(caller, next.account.as_deref(), &hosts, rows)?;
+        allow(caller, next.account.as_deref(), &hosts, inventory)?;
         let refused = |refused: Vec<String>| JobError::Dangerous(refused.iter().map(at).collect());
         let judged = monitor_jobs::judge(&self.settings.rules, next).map_err(refused)?;
         verdict.warnings.extend(judged.warnings.iter().map(at));
@@ -82,9 +81,7 @@ impl Jobs {
         if request.targets == Targets::default() {
             request.targets = named(&failed(job));
         }
-        let rows = self.ask(JobStore::hosts).await?;
-        let hosts: Vec<_> = rows.into_iter().map(|row| (row.id, row.definition)).collect();
-        let targets = monitor_jobs::select(&request.targets, &hosts).map_err(JobError::Request)?;
+        let targets = monitor_jobs::select(&request.targets, &self.inventory().await?).map_err(JobError::Request)?;
         // The rules can have changed since.
         let verdict = monitor_jobs::judge(&self.settings.rules, &request).map_err(JobError::Dangerous)?;
         let created_us = self.clock.wall_us();

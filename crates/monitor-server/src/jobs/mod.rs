@@ -9,7 +9,9 @@ mod callbacks;
 mod engine;
 mod error;
 mod follow_up;
+mod hosts_file;
 mod ids;
+mod inventory;
 mod orders;
 mod output;
 mod record;
@@ -21,11 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use monitor_jobs::{JobRule, JobState, Target, Verdict};
-use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
+use monitor_store::{JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, Store, StoreError};
 use monitor_store_sqlite::SqliteJobs;
-use monitor_wire::{
-    HostDefinition, Job, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, ManagedHost, StepStarted,
-};
+use monitor_wire::{Job, JobHost, JobKeys, JobOperate, JobPreview, JobRequest, JobRunKey, JobStarted, StepStarted};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ pub(crate) use self::allowed::JobCaller;
 use self::book::Book;
 pub use self::callbacks::CallbackTarget;
 pub(crate) use self::error::JobError;
+pub(crate) use self::inventory::{is_name, mistakes_of_host};
 use self::output::Outputs;
 use self::record::Recorder;
 pub(crate) use self::shown::{shown, shown_row};
@@ -64,6 +65,10 @@ pub(crate) struct Jobs {
     /// Open jobs, and the orders to agents. Each change of a job holds this lock from its decision until it is stored and applied. Otherwise two
     /// changes could be decided for the same state.
     book: tokio::sync::Mutex<Book>,
+    /// Held while hosts or saved targets are changed. It is taken before `book`.
+    changing_hosts: tokio::sync::Mutex<()>,
+    /// Reason why the file of hosts is not in effect.
+    file_problem: Mutex<Option<String>>,
     /// Wakes the engine.
     wake: Notify,
     /// Wakes the duty that sends callbacks.
@@ -87,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<JobRule>,
     /// Addresses that callbacks may be sent to.
     pub(crate) callbacks: Vec<CallbackTarget>,
+    /// File with hosts and saved targets.
+    pub(crate) hosts_file: Option<PathBuf>,
 }
 
 /// The databases and files of jobs, open.
@@ -124,6 +131,8 @@ impl Jobs {
             stopping,
             keys: Mutex::new(keys),
             book: tokio::sync::Mutex::default(),
+            changing_hosts: tokio::sync::Mutex::default(),
+            file_problem: Mutex::default(),
             wake: Notify::new(),
             has_callbacks: Notify::new(),
             requests: Requests::new(),
@@ -157,34 +166,6 @@ impl Jobs {
         Ok(JobKeys { keys: keys.public(now_us) })
     }
 
-    /// Returns all hosts by name.
-    pub(crate) async fn hosts(&self) -> Result<Vec<ManagedHost>, JobError> {
-        let rows = self.ask(JobStore::hosts).await?;
-        let (now_us, book) = (self.clock.wall_us(), self.book.lock().await);
-        let managed = |HostRow { id, definition, created_us }: HostRow| {
-            let last_contact_us = book.last_contact(&definition.name);
-            let is_online = last_contact_us.is_some_and(|last| now_us.saturating_sub(last) <= monitor_jobs::CONTACT_US);
-            ManagedHost { id, definition, is_online, last_contact_us, created_us }
-        };
-        Ok(rows.into_iter().map(managed).collect())
-    }
-
-    /// Adds hosts, or changes the settings of those with the same names. Returns true for each host that was added.
-    pub(crate) async fn put_hosts(&self, definitions: Vec<HostDefinition>) -> Result<Vec<bool>, JobError> {
-        let now_us = self.clock.wall_us();
-        let put = move |jobs: &dyn JobStore| definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect();
-        self.ask(put).await
-    }
-
-    /// Removes a host. Returns false if there is none.
-    pub(crate) async fn remove_host(&self, id: u64) -> Result<bool, JobError> {
-        let mut book = self.book.lock().await;
-        let is_removed = self.ask(move |jobs| jobs.remove_host(id)).await?;
-        // An agent that connects adds its host again.
-        book.forget_hosts();
-        Ok(is_removed)
-    }
-
     /// Checks a request and the rights of its caller, selects its hosts, and applies the rules. The request gets its defaults.
     async fn select(&self, request: &mut JobRequest, caller: &JobCaller) -> Result<(Vec<Target>, Verdict), JobError> {
         let mut mistakes = monitor_jobs::check(request).err().unwrap_or_default();
@@ -194,14 +175,13 @@ impl Jobs {
         {
             mistakes.push(format!("callback_url: {mistake}"));
         }
-        let rows = self.ask(JobStore::hosts).await?;
-        let hosts: Vec<_> = rows.iter().map(|row| (row.id, row.definition.clone())).collect();
-        match monitor_jobs::select(&request.targets, &hosts) {
+        let inventory = self.inventory().await?;
+        match monitor_jobs::select(&request.targets, &inventory) {
             Ok(targets) if mistakes.is_empty() => {
                 check_size(request, &targets).map_err(|mistake| JobError::Request(vec![mistake]))?;
-                allowed::allow(caller, request.account.as_deref(), &targets, &rows)?;
+                allowed::allow(caller, request.account.as_deref(), &targets, &inventory)?;
                 let mut verdict = monitor_jobs::judge(&self.settings.rules, request).map_err(JobError::Dangerous)?;
-                self.check_follow_up(request, caller, &targets, &rows, &mut verdict)?;
+                self.check_follow_up(request, caller, &targets, &inventory, &mut verdict)?;
                 Ok((targets, verdict))
             }
             Ok(_) => Err(JobError::Request(mistakes)),

@@ -223,7 +223,9 @@ async fn illegal_parameters_are_refused_with_their_codes_and_start_nothing() {
         (with("target_server", json!({"ip_list": [{}]})), 1_241_004, "target_server.ip_list[0].ip"),
         (with("target_server", hostile), 1_244_001, "target_server.ip_list[0]"),
         (with("target_server", json!({"host_id_list": many})), 1_244_022, "100001 hosts"),
-        (with("target_server", json!({"host_id_list": [1], "dynamic_group_list": [{"id": "g"}]})), 1_241_005, "dynamic_group_list"),
+        (with("target_server", json!({"host_id_list": [1], "dynamic_group_list": [{}]})), 1_241_004, "dynamic_group_list[0].id"),
+        (with("target_server", json!({"dynamic_group_list": ["g"]})), 1_241_005, "dynamic_group_list"),
+        (with("target_server", json!({"dynamic_group_list": [{"id": ""}]})), 1_241_004, "dynamic_group_list[0].id"),
         (with("target_server", json!({"topo_node_list": [{"id": 1, "node_type": "module"}]})), 1_241_005, "topo_node_list"),
         (with("target_server", json!("web-1")), 1_241_005, "target_server"),
     ] {
@@ -249,6 +251,17 @@ async fn illegal_parameters_are_refused_with_their_codes_and_start_nothing() {
     let (_, targets) = ask(&server, "GET", &format!("jobs/{}/hosts", answer["data"]["job_instance_id"]), None).await;
     let names: Vec<_> = targets["hosts"].as_array().unwrap().iter().map(|host| &host["name"]).collect();
     assert_eq!(names.len(), 1, "numbers of hosts take precedence: {targets}");
+
+    // Dynamic groups are saved targets.
+    assert_eq!(ask(&server, "PUT", "targets/all", Some(json!({"hosts": ["*"]}))).await.0, 200);
+    let groups = json!({"host_id_list": [1], "dynamic_group_list": [{"id": "all"}]});
+    let answer = post(&server, "fast_execute_script", script(groups)).await;
+    let (_, targets) = ask(&server, "GET", &format!("jobs/{}/hosts", answer["data"]["job_instance_id"]), None).await;
+    let (_, hosts) = ask(&server, "GET", "hosts", None).await;
+    assert_eq!(targets["hosts"].as_array().unwrap().len(), hosts["hosts"].as_array().unwrap().len(), "{targets}");
+    assert_eq!(ask(&server, "PUT", "targets/none", Some(json!({"hosts": ["x-*"]}))).await.0, 200);
+    let answer = post(&server, "fast_execute_script", script(json!({"dynamic_group_list": [{"id": "none"}]}))).await;
+    assert!(answer["code"] == 1_244_001 && answer["message"].as_str().unwrap().contains("dynamic_group_list[0]"), "{answer}");
 }
 
 #[tokio::test]

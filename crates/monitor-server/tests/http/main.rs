@@ -13,6 +13,7 @@ mod guard;
 mod heartbeats;
 mod job_callbacks;
 mod job_follow_ups;
+mod job_targets;
 mod jobs;
 mod lifecycle;
 mod logs;

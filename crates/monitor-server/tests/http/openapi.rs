@@ -14,6 +14,7 @@ const ROUTES: &[&str] = &[
     "delete /api/v1/hosts/{id}",
     "delete /api/v1/roots/{root}",
     "delete /api/v1/roots/{root}/pin",
+    "delete /api/v1/targets/{name}",
     "get /api/openapi.json",
     "get /api/v1/agents",
     "get /api/v1/agents/{name}/book",
@@ -74,6 +75,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/stats/series",
     "get /api/v1/status",
     "get /api/v1/stream",
+    "get /api/v1/targets",
     "get /api/v1/tokens",
     "get /api/v1/workers",
     "get /api/v1/workers/{id}",
@@ -123,6 +125,7 @@ const ROUTES: &[&str] = &[
     "put /api/v1/batch-tasks/{name}",
     "put /api/v1/heartbeats/{name}",
     "put /api/v1/hosts",
+    "put /api/v1/targets/{name}",
 ];
 
 #[tokio::test]

@@ -1,17 +1,19 @@
 //! Hosts and jobs in `jobs.db` of the data folder.
 
 mod callbacks;
+mod inventory;
 mod lists;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
-use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
-use monitor_wire::{CallbackDelivery, HostDefinition, HostStatus, JobCallback, JobStatus};
+use monitor_store::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, SavedRow, StoreError};
+use monitor_wire::{CallbackDelivery, HostDefinition, HostStatus, JobCallback, JobStatus, Targets};
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use self::rows::{JOB_COLUMNS, from_json, host_row, int, job_head, step_head, target, to_json};
+use self::rows::{JOB_COLUMNS, from_json, int, job_head, step_head, target, to_json};
 use crate::{Schema, SubjectFile};
 
 /// Name of the database in the data folder.
@@ -22,7 +24,13 @@ pub const SCHEMA: Schema = Schema {
     // `PMjb`.
     application_id: 0x504d_6a62,
     first: 1,
-    steps: &[include_str!("schema.sql"), include_str!("warnings.sql"), include_str!("callbacks.sql"), include_str!("follow_ups.sql")],
+    steps: &[
+        include_str!("schema.sql"),
+        include_str!("warnings.sql"),
+        include_str!("callbacks.sql"),
+        include_str!("follow_ups.sql"),
+        include_str!("inventory.sql"),
+    ],
 };
 
 /// Hosts and jobs in a database of their own.
@@ -40,24 +48,31 @@ impl SqliteJobs {
 
 impl JobStore for SqliteJobs {
     fn hosts(&self) -> Result<Vec<HostRow>, StoreError> {
-        let sql = "SELECT id, definition, created FROM host ORDER BY name";
-        self.0.read(|from| from.prepare_cached(sql)?.query_map([], host_row)?.collect())
+        self.0.read(inventory::hosts)
     }
 
     fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
-        let json = to_json(definition);
-        self.0.write(|to| {
-            let sql = "UPDATE host SET definition = ?2 WHERE name = ?1 RETURNING id, definition, created";
-            if let Some(row) = to.query_row(sql, params![definition.name, json], host_row).optional()? {
-                return Ok((row, false));
-            }
-            let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?) RETURNING id, definition, created";
-            Ok((to.query_row(sql, params![definition.name, json, int(now_us)], host_row)?, true))
-        })
+        self.0.write(|to| inventory::put_host(to, definition, now_us))
     }
 
     fn remove_host(&self, id: u64) -> Result<bool, StoreError> {
         Ok(self.0.write(|to| to.execute("DELETE FROM host WHERE id = ?", [int(id)]))? > 0)
+    }
+
+    fn saved_targets(&self) -> Result<Vec<SavedRow>, StoreError> {
+        self.0.read(inventory::saved)
+    }
+
+    fn put_saved_targets(&self, name: &str, targets: &Targets) -> Result<(), StoreError> {
+        self.0.write(|to| inventory::put_saved(to, name, targets, false))
+    }
+
+    fn remove_saved_targets(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.0.write(|to| to.execute("DELETE FROM saved_targets WHERE name = ?", [name]))? > 0)
+    }
+
+    fn put_inventory(&self, hosts: &[HostDefinition], saved: &BTreeMap<String, Targets>, now_us: u64) -> Result<(), StoreError> {
+        self.0.write(|to| inventory::replace(to, hosts, saved, now_us))
     }
 
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {

@@ -1,7 +1,6 @@
 //! Rows of the tables of hosts and jobs.
 
 use monitor_jobs::{JobState, StepState, Target};
-use monitor_store::HostRow;
 use monitor_wire::JobStatus;
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -35,10 +34,6 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(|number| number as u64))
-}
-
-pub(super) fn host_row(row: &Row<'_>) -> rusqlite::Result<HostRow> {
-    Ok(HostRow { id: row.get::<_, i64>(0)? as u64, definition: from_json(row, 1)?, created_us: row.get::<_, i64>(2)? as u64 })
 }
 
 /// Reads a job without its steps and targets.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use monitor_jobs::{HostRun, JobState, StepState, Transition, apply};
-use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobStatus};
+use monitor_wire::{CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobStatus, Targets};
 
 use crate::jobs::{listed, new_delivery};
-use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, StoreError};
+use crate::{HostRow, JobHostRow, JobHostsQuery, JobRow, JobStore, JobsQuery, NewJob, SavedRow, StoreError};
 
 /// In-memory store of hosts and jobs. A clone has the same data.
 #[derive(Clone, Default)]
@@ -16,6 +16,7 @@ pub struct MemoryJobs(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     hosts: BTreeMap<String, HostRow>,
+    saved: BTreeMap<String, SavedRow>,
     jobs: BTreeMap<u64, JobState>,
     changes: Vec<(u64, u64, Transition)>,
     deliveries: BTreeMap<u64, CallbackDelivery>,
@@ -32,6 +33,15 @@ impl State {
     fn job_of_request(&self, request_id: &str, since_us: u64) -> Option<JobState> {
         let is_its = |job: &&JobState| job.request.request_id.as_deref() == Some(request_id) && job.created_us >= since_us;
         self.jobs.values().find(is_its).cloned()
+    }
+
+    fn put_host(&mut self, definition: &HostDefinition, now_us: u64) -> (&mut HostRow, bool) {
+        let is_new = !self.hosts.contains_key(&definition.name);
+        self.last_host += u64::from(is_new);
+        let new = HostRow { id: self.last_host, definition: definition.clone(), created_us: now_us, is_from_file: false };
+        let row = self.hosts.entry(definition.name.clone()).or_insert(new);
+        row.definition = definition.clone();
+        (row, is_new)
     }
 
     fn add_delivery(&mut self, callback: &JobCallback) {
@@ -61,14 +71,8 @@ impl JobStore for MemoryJobs {
 
     fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
         let mut state = self.state();
-        if let Some(row) = state.hosts.get_mut(&definition.name) {
-            row.definition = definition.clone();
-            return Ok((row.clone(), false));
-        }
-        state.last_host += 1;
-        let row = HostRow { id: state.last_host, definition: definition.clone(), created_us: now_us };
-        state.hosts.insert(definition.name.clone(), row.clone());
-        Ok((row, true))
+        let (row, is_new) = state.put_host(definition, now_us);
+        Ok((row.clone(), is_new))
     }
 
     fn remove_host(&self, id: u64) -> Result<bool, StoreError> {
@@ -76,6 +80,34 @@ impl JobStore for MemoryJobs {
         let before = state.hosts.len();
         state.hosts.retain(|_, row| row.id != id);
         Ok(state.hosts.len() < before)
+    }
+
+    fn saved_targets(&self) -> Result<Vec<SavedRow>, StoreError> {
+        Ok(self.state().saved.values().cloned().collect())
+    }
+
+    fn put_saved_targets(&self, name: &str, targets: &Targets) -> Result<(), StoreError> {
+        let row = SavedRow { name: name.to_owned(), targets: targets.clone(), is_from_file: false };
+        self.state().saved.insert(name.to_owned(), row);
+        Ok(())
+    }
+
+    fn remove_saved_targets(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.state().saved.remove(name).is_some())
+    }
+
+    fn put_inventory(&self, hosts: &[HostDefinition], saved: &BTreeMap<String, Targets>, now_us: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.hosts.retain(|name, row| !row.is_from_file || hosts.iter().any(|host| host.name == *name));
+        state.saved.retain(|_, row| !row.is_from_file);
+        for host in hosts {
+            state.put_host(host, now_us).0.is_from_file = true;
+        }
+        let row = |(name, targets): (&String, &Targets)| {
+            (name.clone(), SavedRow { name: name.clone(), targets: targets.clone(), is_from_file: true })
+        };
+        state.saved.extend(saved.iter().map(row));
+        Ok(())
     }
 
     fn add_job(&self, new: &NewJob, since_us: u64) -> Result<(JobState, bool), StoreError> {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use monitor_jobs::{Contact, Contacts, JobState, Target, Transition, Verdict, apply, plan, report};
 use monitor_wire::{
     CallbackDelivery, DeliveryState, HostDefinition, HostStatus, JobCallback, JobFailed, JobReport, JobReportEvent, JobRequest, JobRunKey,
-    JobStatus, JobThen, StepRequest,
+    JobStatus, JobThen, StepRequest, Targets,
 };
 
 use crate::jobs::listed;
-use crate::{JobHostsQuery, JobStore, JobsQuery, NewJob};
+use crate::{HostRow, JobHostsQuery, JobStore, JobsQuery, NewJob, SavedRow};
 
 /// Storage of hosts and jobs under test. Opening a store there again simulates a restart.
 pub trait JobPlace {
@@ -28,6 +28,7 @@ macro_rules! job_suite {
     ($place:ident) => {
         $crate::job_suite! { $place;
             hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again
+            the_file_of_hosts_replaces_what_came_from_it_and_nothing_else
             a_request_id_starts_one_job_until_it_is_too_old
             one_job_follows_a_failed_one_or_none_for_a_reason
             a_job_is_read_as_it_was_changed_also_after_a_restart
@@ -115,6 +116,44 @@ pub fn hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_
     assert_eq!(store.hosts().unwrap().len(), 1);
     let (again, is_new) = store.put_host(&host("new", "prod"), 8).unwrap();
     assert!(is_new && again.id > last, "{again:?}");
+}
+
+pub fn the_file_of_hosts_replaces_what_came_from_it_and_nothing_else<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    let host =
+        |name: &str, group: &str| HostDefinition { name: name.to_owned(), groups: vec![group.to_owned()], ..HostDefinition::default() };
+    let targets = |group: &str| Targets { groups: vec![group.to_owned()], ..Targets::default() };
+    let saved = |names: &[(&str, &str)]| names.iter().map(|(name, group)| ((*name).to_owned(), targets(group))).collect::<BTreeMap<_, _>>();
+    let hosts = |store: &P::Store| {
+        let shown = |row: HostRow| (row.definition.name.clone(), row.definition.groups.join(" "), row.is_from_file);
+        store.hosts().unwrap().into_iter().map(shown).collect::<Vec<_>>()
+    };
+    let all_saved = |store: &P::Store| {
+        let shown = |row: SavedRow| (row.name, row.targets.groups.join(" "), row.is_from_file);
+        store.saved_targets().unwrap().into_iter().map(shown).collect::<Vec<_>>()
+    };
+    let text = |name: &str, group: &str, is_from_file| (name.to_owned(), group.to_owned(), is_from_file);
+    let (own, _) = store.put_host(&host("own", "a"), 1).unwrap();
+    let (shared, _) = store.put_host(&host("shared", "a"), 1).unwrap();
+    store.put_saved_targets("own", &targets("a")).unwrap();
+    store.put_saved_targets("shared", &targets("a")).unwrap();
+    store.put_inventory(&[host("filed", "b"), host("shared", "b")], &saved(&[("filed", "b"), ("shared", "b")]), 2).unwrap();
+    assert_eq!(hosts(&store), [text("filed", "b", true), text("own", "a", false), text("shared", "b", true)]);
+    assert_eq!(all_saved(&store), [text("filed", "b", true), text("own", "a", false), text("shared", "b", true)]);
+    let number = |store: &P::Store, name: &str| store.hosts().unwrap().into_iter().find(|row| row.definition.name == name).unwrap();
+    assert_eq!((number(&store, "shared").id, number(&store, "shared").created_us), (shared.id, 1));
+    let filed = number(&store, "filed").id;
+    drop(store);
+
+    let store = place.open();
+    store.put_inventory(&[host("filed", "c"), host("new", "c")], &saved(&[("filed", "c")]), 3).unwrap();
+    assert_eq!(hosts(&store), [text("filed", "c", true), text("new", "c", true), text("own", "a", false)]);
+    assert_eq!(all_saved(&store), [text("filed", "c", true), text("own", "a", false)]);
+    assert_eq!((number(&store, "filed").id, number(&store, "own").id), (filed, own.id));
+    assert!(store.remove_saved_targets("own").unwrap() && !store.remove_saved_targets("own").unwrap());
+    store.put_inventory(&[], &BTreeMap::new(), 4).unwrap();
+    assert_eq!((hosts(&store), all_saved(&store)), (vec![text("own", "a", false)], Vec::new()));
 }
 
 pub fn a_request_id_starts_one_job_until_it_is_too_old<P: JobPlace>() {

@@ -3,14 +3,17 @@
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use monitor_wire::{HostsChanged, ManagedHost};
+use monitor_wire::{HostsChanged, ManagedHost, ManagedHosts};
 
 use crate::text::{Line, fit, moment, terminal_width, visible, width};
 
 /// Maximum width of the column of names.
 const NAME_COLUMNS: usize = 32;
 
-pub(super) fn list(hosts: &[ManagedHost]) -> anyhow::Result<()> {
+pub(super) fn list(ManagedHosts { hosts, file_problem }: &ManagedHosts) -> anyhow::Result<()> {
+    if let Some(problem) = file_problem {
+        problem.lines().try_for_each(|line| writeln!(anstream::stderr(), "{}", visible(line)))?;
+    }
     let mut out = anstream::stdout().lock();
     if hosts.is_empty() {
         writeln!(out, "there are no hosts: `monitor host add` adds one, and an agent that connects is one")?;
@@ -31,6 +34,9 @@ fn render(hosts: &[ManagedHost], columns: Option<usize>) -> String {
         line.right(&host.id.to_string(), numbers).column(numbers + 2).text(&fit(&visible(&definition.name), most));
         line.column(numbers + 2 + names + 2).styled(style, state);
         line.column(numbers + names + 17).text(&visible(&address(host))).column(numbers + names + 34).text(&visible(&marks(host)));
+        if host.is_from_file {
+            line.text("  ").styled(Style::new().dimmed(), "(file)");
+        }
         text.push_str(&line.finish(columns));
     }
     text
@@ -74,6 +80,7 @@ pub(super) fn show(host: &ManagedHost) -> anyhow::Result<()> {
         ("groups", definition.groups.join(" ")),
         ("tags", tags(host).collect::<Vec<_>>().join(" ")),
         ("added", moment(host.created_us)),
+        ("file", if host.is_from_file { "the server's file of hosts contains it: change it there".to_owned() } else { String::new() }),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(out, "{name:<9}{}", visible(value))?;
@@ -110,6 +117,7 @@ mod tests {
                 groups: vec!["web".to_owned()],
                 ..HostDefinition::default()
             },
+            is_from_file: id == 12,
             is_online,
             last_contact_us: seen,
             created_us: 1,
@@ -121,7 +129,10 @@ mod tests {
         let column = |line: &str, word: &str| width(line.split_once(word).unwrap().0);
         assert_eq!(column(lines[0], "online"), column(lines[1], "offline"));
         assert!(lines[0].starts_with(" 7  web-1") && lines[0].ends_with("1:10.0.0.7       @web canary env=prod"), "{text}");
-        assert!(lines[1].contains("offline") && lines[1].contains("  10.0.0.7") && !lines[1].contains('\u{1b}'), "{text}");
+        assert!(
+            lines[1].contains("offline") && lines[1].ends_with("(file)") && lines[1].contains("  10.0.0.7") && !lines[1].contains('\u{1b}'),
+            "{text}"
+        );
         let narrow = anstream::adapter::strip_str(&render(&hosts, Some(40))).to_string();
         assert!(narrow.lines().all(|line| width(line) <= 40) && narrow.lines().nth(2).unwrap().contains("no agent"), "{narrow}");
     }

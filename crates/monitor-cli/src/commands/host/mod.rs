@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             };
             put(&add.connection, vec![new], add.cloud_id.is_some())
         }
-        Command::List { connection } => connection.show(connection.client()?.hosts(), |all| list::list(&all.hosts)),
+        Command::List { connection } => connection.show(connection.client()?.hosts(), |all| list::list(&all)),
         Command::Show(Which { host, connection }) => {
             let host = find(connection, host)?;
             if connection.json { print_json(&serde_json::to_value(&host)?) } else { list::show(&host) }

@@ -1,24 +1,25 @@
 //! Options that describe a job: its hosts and its script.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use monitor_wire::{
-    IpTarget, JobFailed, JobRequest, JobRetry, JobThen, Language, Rolling, RollingMode, SecretSource, StepRequest, Targets,
-};
+use monitor_wire::{JobFailed, JobRequest, JobRetry, JobThen, Language, Rolling, RollingMode, SecretSource, StepRequest, Targets};
 use serde::de::DeserializeOwned;
 
 use super::typed;
+use crate::commands::host_args::HostArgs;
 use crate::exit::Misused;
 
 /// Hosts, script and limits of a job.
 #[derive(Debug, clap::Args)]
 pub(super) struct What {
     #[command(flatten)]
-    hosts: Hosts,
+    hosts: HostArgs,
+    /// Name of saved targets, which `monitor target list` lists; can be repeated
+    #[arg(long, value_name = "NAME", group = "HostArgs")]
+    saved: Vec<String>,
     /// Account that runs the script [default: the user that the agent runs as]
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
@@ -74,24 +75,6 @@ pub(super) struct What {
     args: Vec<String>,
 }
 
-/// Hosts that a job runs on.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
-struct Hosts {
-    /// Conditions on tags that all must be satisfied, such as env=prod,!canary
-    #[arg(short, long)]
-    tags: Option<String>,
-    /// Name or number of a host, or a pattern such as "web-*"; can be repeated
-    #[arg(long = "host", value_name = "HOST")]
-    names: Vec<String>,
-    /// Group of hosts; can be repeated
-    #[arg(long = "group", value_name = "GROUP")]
-    groups: Vec<String>,
-    /// Address of a host, or NETWORK:ADDRESS such as 3:10.0.0.7; can be repeated
-    #[arg(long = "ip", value_name = "ADDRESS", value_parser = read_ip)]
-    ips: Vec<IpTarget>,
-}
-
 impl What {
     /// Reads the script, and returns the request for the server.
     pub(super) fn request(&self) -> anyhow::Result<JobRequest> {
@@ -105,11 +88,10 @@ impl What {
             timeout: self.timeout.map(typed),
             ..own
         };
-        let Hosts { tags, names, groups, ips } = &self.hosts;
         Ok(JobRequest {
             name: self.name.clone().or_else(|| step.name.clone()),
             request_id: self.request_id.clone(),
-            targets: Targets { hosts: names.clone(), ips: ips.clone(), groups: groups.clone(), tags: tags.clone() },
+            targets: Targets { saved: self.saved.clone(), ..self.hosts.targets() },
             account: self.account.clone(),
             steps: vec![step],
             rolling: self.rolling(),
@@ -187,16 +169,6 @@ fn read_secret(text: &str) -> Result<(String, SecretSource), String> {
     }
 }
 
-fn read_ip(text: &str) -> Result<IpTarget, String> {
-    let target = |cloud_id, ip: IpAddr| IpTarget { ip: ip.to_string(), cloud_id };
-    // The beginning of an IPv6 address can look like the number of a network, so the whole text is tried first.
-    if let Ok(ip) = text.parse() {
-        return Ok(target(0, ip));
-    }
-    let of_network = text.split_once(':').and_then(|(network, ip)| Some((network.parse().ok()?, ip.parse().ok()?)));
-    of_network.map(|(network, ip)| target(network, ip)).ok_or_else(|| "expected an address, or NETWORK:ADDRESS".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -221,7 +193,7 @@ mod tests {
         std::fs::write(&script, "print(1)\n").unwrap();
         let script = script.to_str().unwrap();
         let mut words =
-            "-t env=prod,!canary --retry-failed 2 --host web-* --host 7 --group eu --ip 10.0.0.7 --ip 3:10.0.0.7 --ip ::1 --account app --timeout 10m \
+            "-t env=prod,!canary --retry-failed 2 --host web-* --host 7 --group eu --ip 10.0.0.7 --ip 3:10.0.0.7 --ip ::1 --saved web --account app --timeout 10m \
                          --request-id r1 --rolling-mode ask --stop-after-failures 5% --parallel 20 --retry 3 --secret DB=file:/etc/db \
                          --secret KEY=env:OUR_KEY --env A=b=c --env EMPTY= --sensitive --rolling"
                 .split_whitespace()
@@ -231,7 +203,7 @@ mod tests {
         let expected = json!({
             "name": "check.py", "request_id": "r1", "account": "app",
             "targets": {
-                "hosts": ["web-*", "7"], "groups": ["eu"], "tags": "env=prod,!canary",
+                "hosts": ["web-*", "7"], "groups": ["eu"], "tags": "env=prod,!canary", "saved": ["web"],
                 "ips": [{"ip": "10.0.0.7", "cloud_id": 0}, {"ip": "10.0.0.7", "cloud_id": 3}, {"ip": "::1", "cloud_id": 0}],
             },
             "steps": [{
@@ -248,6 +220,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&request).unwrap(), expected);
         let request = parsed(&["--host", "a", "--parallel", "2", script]).unwrap().request().unwrap();
         assert_eq!(request.rolling.unwrap().expression, "100%");
+        assert_eq!(parsed(&["--saved", "a", script]).unwrap().request().unwrap().targets.saved, ["a"]);
         let request = parsed(&["--host", "a", "--language", "perl", "--name", "n", script]).unwrap().request().unwrap();
         assert_eq!((request.steps[0].language, request.name.as_deref(), request.rolling), (Language::Perl, Some("n"), None));
     }

@@ -115,22 +115,23 @@ fn account(params: &Params) -> Result<Option<String>, Failure> {
     Ok(alias)
 }
 
-/// Reads the hosts. Numbers of hosts take precedence over addresses.
+/// Reads the hosts. Numbers of hosts take precedence over addresses. Dynamic groups are saved targets: the id is the name.
 fn targets(params: &Params) -> Result<Targets, Failure> {
     let server = params.object("target_server")?.ok_or_else(|| params.missing("target_server"))?;
-    for name in ["dynamic_group_list", "topo_node_list"] {
-        if !server.list(name)?.is_empty() {
-            return Err(server.illegal(name, "this server has no groups and no topology of a CMDB: send host_id_list or ip_list"));
-        }
+    if !server.list("topo_node_list")?.is_empty() {
+        let why = "this server has no topology of a CMDB: send host_id_list, ip_list or dynamic_group_list";
+        return Err(server.illegal("topo_node_list", why));
     }
+    let group = |group: &Params| group.text("id")?.ok_or_else(|| group.missing("id"));
+    let saved: Vec<String> = server.objects("dynamic_group_list")?.iter().map(group).collect::<Result<_, _>>()?;
     let hosts: Vec<String> = server.numbers("host_id_list")?.iter().map(u64::to_string).collect();
     let ips = if hosts.is_empty() { server.objects("ip_list")? } else { Vec::new() };
-    let count = hosts.len().max(ips.len());
+    let count = hosts.len().max(ips.len()) + saved.len();
     match count {
-        0 => Err(Failure::new(code::NO_SERVER, "target_server: no host is selected: send host_id_list or ip_list")),
+        0 => Err(Failure::new(code::NO_SERVER, "target_server: no host is selected: send host_id_list, ip_list or dynamic_group_list")),
         1..=MOST_TARGETS => {
             let ips = ips.iter().map(address).collect::<Result<_, _>>()?;
-            Ok(Targets { hosts, ips, ..Targets::default() })
+            Ok(Targets { hosts, ips, saved, ..Targets::default() })
         }
         _ => Err(Failure::new(code::TOO_MANY, format!("target_server: {count} hosts are too many: at most {MOST_TARGETS} are possible"))),
     }

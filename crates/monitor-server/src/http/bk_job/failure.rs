@@ -34,7 +34,7 @@ pub(super) mod code {
 }
 
 /// Beginnings of places in a request for a job, with the parameter and the code for a mistake there.
-const PLACES: [(&str, &str, u32); 10] = [
+const PLACES: [(&str, &str, u32); 11] = [
     ("steps[0].script", "script_content", code::ILLEGAL),
     ("steps[0].args", "script_param", code::ILLEGAL),
     ("steps[0].name", "task_name", code::ILLEGAL),
@@ -43,6 +43,7 @@ const PLACES: [(&str, &str, u32); 10] = [
     ("account", "account_alias", code::NO_ACCOUNT),
     ("rolling", "rolling_config", code::ROLLING),
     ("targets.hosts", "target_server.host_id_list", code::NO_SERVER),
+    ("targets.saved", "target_server.dynamic_group_list", code::NO_SERVER),
     ("targets.ips", "target_server.ip_list", code::NO_SERVER),
     ("targets", "target_server", code::NO_SERVER),
 ];

@@ -1,7 +1,7 @@
 /** Requests about jobs on many hosts, and about the hosts. */
 import { client, unwrap } from "./client.ts";
 import type { operations } from "./schema.ts";
-import type { CallbackDelivery, CallbacksPage, HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost } from "./types.ts";
+import type { CallbackDelivery, CallbacksPage, HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost, SavedTargets, Targets } from "./types.ts";
 
 export type JobsQuery = NonNullable<operations["get_jobs"]["parameters"]["query"]>;
 
@@ -61,7 +61,7 @@ export function operateJob(id: number, body: JobOperate): Promise<Job> {
   return unwrap(client.POST("/api/v1/jobs/{id}/operate", { params: { path: { id } }, body }));
 }
 
-export function fetchHosts(signal: AbortSignal): Promise<{ hosts: ManagedHost[] }> {
+export function fetchHosts(signal: AbortSignal): Promise<{ hosts: ManagedHost[]; file_problem: string | null }> {
   return unwrap(client.GET("/api/v1/hosts", { signal }));
 }
 
@@ -72,5 +72,19 @@ export async function putHost(host: HostDefinition): Promise<void> {
 
 export async function removeHost(id: number): Promise<void> {
   const answer = await client.DELETE("/api/v1/hosts/{id}", { params: { path: { id } } });
+  if (!answer.response.ok) await unwrap(Promise.resolve(answer));
+}
+
+export function fetchSavedTargets(signal: AbortSignal): Promise<{ targets: SavedTargets[] }> {
+  return unwrap(client.GET("/api/v1/targets", { signal }));
+}
+
+/** Saves targets, or replaces those with this name. */
+export async function saveTargets(name: string, targets: Targets): Promise<void> {
+  await unwrap(client.PUT("/api/v1/targets/{name}", { params: { path: { name } }, body: targets }));
+}
+
+export async function removeTargets(name: string): Promise<void> {
+  const answer = await client.DELETE("/api/v1/targets/{name}", { params: { path: { name } } });
   if (!answer.response.ok) await unwrap(Promise.resolve(answer));
 }

@@ -388,6 +388,7 @@ export const en = {
   "duty.jobs": "Continue jobs on hosts",
   "duty.certificate": "Renew the certificate",
   "duty.callbacks": "Send callbacks of jobs",
+  "duty.hosts": "Read the file of hosts",
   "duty.systemd": "Notify systemd",
   "duty.agent": "Keep the agent running and connected",
   "about.queue": "Waiting to be stored",

@@ -389,6 +389,7 @@ export const zh: Messages = {
   "duty.jobs": "推进主机作业",
   "duty.certificate": "更新证书",
   "duty.callbacks": "发送作业的回调",
+  "duty.hosts": "读取主机文件",
   "duty.systemd": "通知 systemd",
   "duty.agent": "保持代理运行并连接",
   "about.queue": "等待存储",

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
-import { EMPTY, type JobDraft, missingOf, mistakesOf, readTags, requestOf, tagsText } from "./job-draft.ts";
+import { EMPTY, type JobDraft, missingOf, mistakesOf, readTags, requestOf, tagsText, targetsText } from "./job-draft.ts";
 
 test("a form with a script and a host is complete, and says what is missing before", () => {
   expect(missingOf(EMPTY)).toEqual(["script", "targets"]);
   expect(missingOf({ ...EMPTY, script: "true", tags: "env=prod" })).toEqual([]);
+  expect(missingOf({ ...EMPTY, script: "true", saved: "web" })).toEqual([]);
+  expect(requestOf({ ...EMPTY, script: "true\n", saved: "web, db" }).targets).toEqual({ saved: ["web", "db"] });
   expect(requestOf({ ...EMPTY, script: "true\n", hosts: "web-*" })).toEqual({ targets: { hosts: ["web-*"] }, steps: [{ script: "true\n", language: "shell" }] });
 });
 
@@ -19,14 +21,19 @@ test("names and addresses of hosts are told apart, and each line is an argument"
   });
 });
 
+test("targets are shown as one text", () => {
+  expect(targetsText({ hosts: ["web-*"], ips: [{ ip: "10.0.0.7" }, { ip: "10.0.0.7", cloud_id: 3 }], groups: ["eu"], tags: "env=prod,!canary" })).toBe("web-* 10.0.0.7 3:10.0.0.7 @eu env=prod,!canary");
+  expect(targetsText({})).toBe("");
+});
+
 test("tags are read as they are written", () => {
   expect(readTags("env=prod, canary, x=a b")).toEqual({ env: "prod", canary: "", x: "a b" });
   expect(tagsText(readTags("env=prod,canary"))).toBe("env=prod, canary");
 });
 
 test("the server's mistakes stand at their fields", () => {
-  expect(mistakesOf("steps[0].timeout: `x` is no duration\ntargets.hosts[1]: no host matches `db-*`\ntargets.ips[0]: `1.2` is not an IP address\nrolling.expression: `0` is no size\nthen.failed.job.steps[0].script: a rule\nretry.times: too many\nOnly operators may do this.")).toEqual({
-    fields: { timeout: "`x` is no duration", hosts: "no host matches `db-*`\n`1.2` is not an IP address", rolling: "`0` is no size", ifFailed: "a rule" },
+  expect(mistakesOf("steps[0].timeout: `x` is no duration\ntargets.hosts[1]: no host matches `db-*`\ntargets.ips[0]: `1.2` is not an IP address\ntargets.saved[0]: `dev`: no host\nrolling.expression: `0` is no size\nthen.failed.job.steps[0].script: a rule\nretry.times: too many\nOnly operators may do this.")).toEqual({
+    fields: { timeout: "`x` is no duration", hosts: "no host matches `db-*`\n`1.2` is not an IP address", saved: "`dev`: no host", rolling: "`0` is no size", ifFailed: "a rule" },
     others: ["retry.times: too many", "Only operators may do this."],
   });
 });

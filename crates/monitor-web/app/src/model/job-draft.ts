@@ -1,5 +1,5 @@
 /** The form for a new job. */
-import type { JobRequest } from "../api/types.ts";
+import type { JobRequest, Targets } from "../api/types.ts";
 
 export const LANGUAGES = ["shell", "python", "perl", "powershell", "bat"] as const;
 export const MODES = ["pause-on-failure", "ignore", "ask"] as const;
@@ -14,6 +14,8 @@ export interface JobDraft {
   hosts: string;
   groups: string;
   tags: string;
+  /** Names of saved targets, between commas. */
+  saved: string;
   account: string;
   timeout: string;
   rolling: string;
@@ -25,28 +27,44 @@ export interface JobDraft {
   ifFailed: string;
 }
 
-export const EMPTY: JobDraft = { name: "", script: "", language: "shell", args: "", hosts: "", groups: "", tags: "", account: "", timeout: "", rolling: "", mode: "pause-on-failure", stopAfter: "", retryFailed: "", ifFailed: "" };
+export const EMPTY: JobDraft = { name: "", script: "", language: "shell", args: "", hosts: "", groups: "", tags: "", saved: "", account: "", timeout: "", rolling: "", mode: "pause-on-failure", stopAfter: "", retryFailed: "", ifFailed: "" };
 
 /** Required fields that are still empty. */
-export function missingOf({ script, hosts, groups, tags }: JobDraft): ("script" | "targets")[] {
-  return [...(script.trim() === "" ? ["script" as const] : []), ...([hosts, groups, tags].every((text) => text.trim() === "") ? ["targets" as const] : [])];
+export function missingOf({ script, hosts, groups, tags, saved }: JobDraft): ("script" | "targets")[] {
+  return [...(script.trim() === "" ? ["script" as const] : []), ...([hosts, groups, tags, saved].every((text) => text.trim() === "") ? ["targets" as const] : [])];
 }
 
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]*:[\da-f:.]+)$/i;
+
+/** Returns an object with a text, or an empty one if there is none. */
+function text<Key extends string>(key: Key, value: string): Partial<Record<Key, string>> {
+  return value.trim() === "" ? {} : ({ [key]: value.trim() } as Record<Key, string>);
+}
+
+/** Returns the targets that the fields of a form describe. */
+export function targetsOf(draft: Pick<JobDraft, "hosts" | "groups" | "tags" | "saved">): Targets {
+  const named = draft.hosts.split(/[\s,]+/).filter((word) => word !== "");
+  const [groups, saved] = [readNames(draft.groups), readNames(draft.saved)];
+  const ips = named.filter((word) => ADDRESS.test(word)).map((ip) => ({ ip }));
+  const hosts = named.filter((word) => !ADDRESS.test(word));
+  return { ...(hosts.length > 0 && { hosts }), ...(ips.length > 0 && { ips }), ...(groups.length > 0 && { groups }), ...text("tags", draft.tags), ...(saved.length > 0 && { saved }) };
+}
+
+/** Returns what targets select, as one text: hosts, addresses, groups with `@`, and tags. */
+export function targetsText({ hosts = [], ips = [], groups = [], tags }: Targets): string {
+  const addresses = ips.map(({ ip, cloud_id }) => (cloud_id ? `${cloud_id}:${ip}` : ip));
+  return [...hosts, ...addresses, ...groups.map((group) => `@${group}`), ...(tags ? [tags] : [])].join(" ");
+}
 
 /** Returns the request that a form describes. */
 export function requestOf(draft: JobDraft): JobRequest {
   const lines = draft.args.split("\n").map((line) => line.replace(/\r$/, ""));
   const args = lines.at(-1) === "" ? lines.slice(0, -1) : lines;
-  const [named, groups] = [draft.hosts.split(/[\s,]+/).filter((word) => word !== ""), readNames(draft.groups)];
-  const ips = named.filter((word) => ADDRESS.test(word)).map((ip) => ({ ip }));
-  const hosts = named.filter((word) => !ADDRESS.test(word));
-  const text = <Key extends string>(key: Key, value: string) => (value.trim() === "" ? {} : ({ [key]: value.trim() } as Record<Key, string>));
   const retry = draft.retryFailed.trim() !== "" && { retry: { times: Number(draft.retryFailed) } };
   const next = draft.ifFailed.trim() !== "" && { job: { ...text("account", draft.account), steps: [{ script: draft.ifFailed }] } };
   return {
     ...text("name", draft.name),
-    targets: { ...(hosts.length > 0 && { hosts }), ...(ips.length > 0 && { ips }), ...(groups.length > 0 && { groups }), ...text("tags", draft.tags) },
+    targets: targetsOf(draft),
     ...text("account", draft.account),
     steps: [{ script: draft.script, language: draft.language, ...(args.length > 0 && { args }), ...text("timeout", draft.timeout) }],
     ...((retry || next) && { then: { failed: { ...retry, ...next } } }),
@@ -82,6 +100,7 @@ const PATHS: readonly [RegExp, keyof JobDraft][] = [
   [/^targets(\.(hosts|ips)\b|$)/, "hosts"],
   [/^targets\.groups\b/, "groups"],
   [/^targets\.tags$/, "tags"],
+  [/^targets\.saved\b/, "saved"],
   [/^account$/, "account"],
   [/^name$/, "name"],
   [/^rolling\.stop_after_failures$/, "stopAfter"],

@@ -4,15 +4,16 @@ import { removeHost } from "../../api/jobs.ts";
 import type { ManagedHost } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { tagsText } from "../../model/job-draft.ts";
-import { visible } from "../../model/text.ts";
+import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { Dialog } from "../../ui/Dialog.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
+import { RemoveDialog } from "./FieldsDialog.tsx";
 import { HostDialog } from "./HostDialog.tsx";
-import { CommandLine, FilterField, Tabs } from "./parts.tsx";
+import { CommandLine, FilterField, FromFile, Tabs } from "./parts.tsx";
+import { SavedTargets } from "./SavedTargets.tsx";
 import { useHosts } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
 
@@ -44,6 +45,11 @@ export function Hosts() {
         <WhyRefused right="admin" />
       </search>
       <DeedSaid said={said} />
+      {query.data?.file_problem != null && (
+        <p className="notice bad lines" role="alert">
+          {visibleLines(query.data.file_problem)}
+        </p>
+      )}
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
       {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
@@ -72,24 +78,9 @@ export function Hosts() {
           </button>
         </p>
       )}
+      {all.length > 0 && <SavedTargets />}
       {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
-      {removing && (
-        <Dialog label={t("jobs.hosts.remove")} className="ask" onClose={() => setRemoving(undefined)}>
-          <h2>{t("jobs.hosts.remove.ask", { host: visible(removing.name) })}</h2>
-          <p>{t("jobs.hosts.remove.why")}</p>
-          <p className="buttons">
-            <button type="button" className="outlined danger" onClick={() => {
-                act(() => removeHost(removing.id));
-                setRemoving(undefined);
-              }}>
-              {t("jobs.hosts.remove")}
-            </button>
-            <button type="button" className="outlined" autoFocus onClick={() => setRemoving(undefined)}>
-              {t("jobs.ask.not")}
-            </button>
-          </p>
-        </Dialog>
-      )}
+      {removing && <RemoveDialog title={t("jobs.hosts.remove.ask", { host: visible(removing.name) })} why={t("jobs.hosts.remove.why")} onRemove={() => act(() => removeHost(removing.id))} onClose={() => setRemoving(undefined)} />}
     </div>
   );
 }
@@ -105,7 +96,7 @@ function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void
   return (
     <tr data-managed={host.name} data-state={state}>
       <th scope="row" className="host" translate="no">
-        {visible(host.name)} <span className="number dim">{host.id}</span>
+        {visible(host.name)} <span className="number dim">{host.id}</span> {host.is_from_file && <FromFile />}
       </th>
       <td className="contact">
         <span className="state" data-state={state}>
@@ -131,12 +122,16 @@ function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void
         <Link to="/tasks/jobs" search={{ tab: "new", host: host.name }} className="quiet" aria-label={t("jobs.hosts.run.of", { host: visible(host.name) })}>
           {t("jobs.hosts.run")}
         </Link>
-        <AdminButton className="quiet" aria-label={t("jobs.hosts.edit.of", { host: visible(host.name) })} onClick={onEdit}>
-          {t("jobs.hosts.edit")}
-        </AdminButton>
-        <AdminButton className="quiet" aria-label={t("jobs.hosts.remove.of", { host: visible(host.name) })} onClick={onRemove}>
-          {t("jobs.hosts.remove")}
-        </AdminButton>
+        {!host.is_from_file && (
+          <>
+            <AdminButton className="quiet" aria-label={t("jobs.hosts.edit.of", { host: visible(host.name) })} onClick={onEdit}>
+              {t("jobs.hosts.edit")}
+            </AdminButton>
+            <AdminButton className="quiet" aria-label={t("jobs.hosts.remove.of", { host: visible(host.name) })} onClick={onRemove}>
+              {t("jobs.hosts.remove")}
+            </AdminButton>
+          </>
+        )}
       </td>
     </tr>
   );

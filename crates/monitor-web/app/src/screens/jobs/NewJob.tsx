@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from "react";
+import { type InputHTMLAttributes, type ReactNode, useDeferredValue, useEffect, useRef, useState } from "react";
 import type { JobPreview } from "../../api/types.ts";
 import { previewJob, startJob } from "../../api/jobs.ts";
 import { count, t } from "../../i18n.ts";
@@ -10,7 +10,7 @@ import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { Warnings } from "./parts.tsx";
-import { useHosts } from "./useJobs.ts";
+import { useHosts, useSavedTargets } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
 
 const SETTLED_MS = 400;
@@ -23,6 +23,7 @@ const PLACEHOLDERS: Partial<Record<keyof JobDraft, string>> = {
   hosts: "web-* 10.0.0.7",
   groups: "eu-west",
   tags: "env=prod,!canary",
+  saved: "web-prod",
   account: "app",
   timeout: "10m",
   rolling: "1 10% +10",
@@ -38,8 +39,8 @@ function newRequestId(): string {
 
 /** The form for a new job, and the hosts that can run it. */
 export function NewJob() {
-  const { host } = useJobSearch();
-  const [draft, setDraft] = useState<JobDraft>({ ...EMPTY, hosts: host ?? "" });
+  const { host, saved } = useJobSearch();
+  const [draft, setDraft] = useState<JobDraft>({ ...EMPTY, hosts: host ?? "", saved: saved ?? "" });
   const [refused, setRefused] = useState<string>();
   const [isSending, setIsSending] = useState(false);
   const request = useRef(newRequestId());
@@ -63,15 +64,14 @@ export function NewJob() {
     }
   };
   const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, translate: "no" as const, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
+  const field = (key: keyof JobDraft, more: InputHTMLAttributes<HTMLInputElement> = {}) => (
+    <Field name={key} mistake={mistakes.fields[key]}>
+      <input {...props(key)} {...more} />
+    </Field>
+  );
   return (
     <div className="pane jobs new-job">
-      <header className="title">
-        <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
-          <Icon d={ICONS.back} />
-        </Link>
-        <h1>{t("jobs.new")}</h1>
-        <WhyRefused right="jobs" />
-      </header>
+      <Title />
       <div className="two">
         <form
           className="edit"
@@ -93,15 +93,15 @@ export function NewJob() {
             </select>
           </Field>
           <Field name="args" mistake={mistakes.fields.args}><textarea {...props("args")} rows={2} className="mono" /></Field>
-          <Field name="hosts" mistake={mistakes.fields.hosts}>
-            <input {...props("hosts")} list="job-known-hosts" />
-            <KnownHosts />
-          </Field>
-          <Field name="groups" mistake={mistakes.fields.groups}><input {...props("groups")} /></Field>
-          <Field name="tags" mistake={mistakes.fields.tags}><input {...props("tags")} /></Field>
-          <Field name="account" mistake={mistakes.fields.account}><input {...props("account")} /></Field>
-          <Field name="timeout" mistake={mistakes.fields.timeout}><input {...props("timeout")} /></Field>
-          <Field name="rolling" mistake={mistakes.fields.rolling}><input {...props("rolling")} /></Field>
+          {field("hosts", { list: "job-known-hosts" })}
+          <KnownHosts />
+          {field("groups")}
+          {field("tags")}
+          {field("saved", { list: "job-saved-targets" })}
+          <KnownTargets />
+          {field("account")}
+          {field("timeout")}
+          {field("rolling")}
           {draft.rolling.trim() !== "" && (
             <>
               <Field name="mode" mistake={mistakes.fields.mode}>
@@ -113,12 +113,12 @@ export function NewJob() {
                   ))}
                 </select>
               </Field>
-              <Field name="stopAfter" mistake={mistakes.fields.stopAfter}><input {...props("stopAfter")} /></Field>
+              {field("stopAfter")}
             </>
           )}
-          <Field name="retryFailed" mistake={mistakes.fields.retryFailed}><input {...props("retryFailed")} type="number" min={0} max={100} /></Field>
+          {field("retryFailed", { type: "number", min: 0, max: 100 })}
           <Field name="ifFailed" mistake={mistakes.fields.ifFailed}><textarea {...props("ifFailed")} rows={2} className="mono" /></Field>
-          <Field name="name" mistake={mistakes.fields.name}><input {...props("name")} /></Field>
+          {field("name")}
           {mistakes.others.length > 0 && (
             <p className="bad lines" role="alert">
               {mistakes.others.map(visible).join("\n")}
@@ -132,6 +132,18 @@ export function NewJob() {
         </section>
       </div>
     </div>
+  );
+}
+
+function Title() {
+  return (
+    <header className="title">
+      <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
+        <Icon d={ICONS.back} />
+      </Link>
+      <h1>{t("jobs.new")}</h1>
+      <WhyRefused right="jobs" />
+    </header>
   );
 }
 
@@ -172,6 +184,17 @@ function KnownHosts() {
     <datalist id="job-known-hosts">
       {data?.hosts.slice(0, MOST_SHOWN).map(({ id, name }) => (
         <option key={id} value={name} />
+      ))}
+    </datalist>
+  );
+}
+
+function KnownTargets() {
+  const { data } = useSavedTargets();
+  return (
+    <datalist id="job-saved-targets">
+      {data?.targets.map(({ name }) => (
+        <option key={name} value={name} />
       ))}
     </datalist>
   );

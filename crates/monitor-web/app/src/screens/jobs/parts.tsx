@@ -119,3 +119,12 @@ export function Warnings({ of }: { of: string[] | undefined }) {
     </p>
   );
 }
+
+/** Marks what comes from the server's file of hosts, which the page can't change. */
+export function FromFile() {
+  return (
+    <span className="chip" title={t("jobs.from-file.why")}>
+      {t("jobs.from-file")}
+    </span>
+  );
+}

@@ -12,6 +12,8 @@ interface JobParams {
   outcome?: string | undefined;
   /** The host that is shown in the panel, or that a new job starts with. */
   host?: string | undefined;
+  /** Name of the saved targets that a new job starts with. */
+  saved?: string | undefined;
   /** Text that the shown hosts contain. */
   q?: string | undefined;
   /** `open` or `ended`, of the listed jobs. */
@@ -31,6 +33,6 @@ export function useJobSearch(): JobSearch {
   const set = useCallback((change: JobParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }), [navigate]);
   return useMemo(() => {
     const text = (key: keyof JobParams) => (search[key] === undefined ? undefined : String(search[key]));
-    return { tab: text("tab"), job: text("job"), step: text("step"), outcome: text("outcome"), host: text("host"), q: text("q"), state: text("state"), name: text("name"), set };
+    return { tab: text("tab"), job: text("job"), step: text("step"), outcome: text("outcome"), host: text("host"), saved: text("saved"), q: text("q"), state: text("state"), name: text("name"), set };
   }, [search, set]);
 }

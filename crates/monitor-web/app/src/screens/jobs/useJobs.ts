@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import { fetchCallbacks, fetchHosts, fetchJob, fetchJobHosts, fetchJobs, type JobsQuery } from "../../api/jobs.ts";
+import { fetchCallbacks, fetchHosts, fetchJob, fetchJobHosts, fetchJobs, fetchSavedTargets, type JobsQuery } from "../../api/jobs.ts";
 import { isFinished } from "../../model/jobs.ts";
 
 /** Intervals of reading, while the page is visible: the stream has no event for each host of a job. */
@@ -62,4 +62,9 @@ export function useCallbacks(job: number, isOpen: boolean) {
 /** Reads the hosts that jobs can run on. */
 export function useHosts() {
   return useQuery({ queryKey: ["hosts"], queryFn: ({ signal }) => fetchHosts(signal), refetchInterval: LIST_MS, staleTime: 0 });
+}
+
+/** Reads the saved targets. */
+export function useSavedTargets() {
+  return useQuery({ queryKey: ["targets"], queryFn: ({ signal }) => fetchSavedTargets(signal), refetchInterval: LIST_MS, staleTime: 0 });
 }

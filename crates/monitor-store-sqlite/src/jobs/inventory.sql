@@ -1,0 +1,7 @@
+ALTER TABLE host ADD COLUMN from_file INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE saved_targets(
+  name TEXT NOT NULL PRIMARY KEY,
+  targets TEXT NOT NULL,            -- JSON
+  from_file INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
