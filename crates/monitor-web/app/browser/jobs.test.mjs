@@ -203,15 +203,15 @@ test("targets are saved, changed and removed, and a job starts with them", { ski
     await hasText(page.getByRole("dialog").getByRole("alert"), /they select no host/);
     await field("Groups").fill(group);
     await save();
-    await hasText(row.locator(".now"), "2 hosts");
+    await hasText(row.locator(".chosen"), "2 hosts");
     await hasText(row.locator(".selects"), `@${group}`);
     await row.hover();
     await row.getByRole("button", { name: `Edit ${name}` }).click();
     await field("Hosts").fill(`a-${group} x-${group}-*`);
     await save();
-    await hasText(row.locator(".now"), /no host's name matches/);
+    await hasText(row.locator(".chosen"), /no host's name matches/);
     await asAdmin("PUT", `targets/${name}`, { groups: [group], ips: [{ ip: "10.9.9.9", cloud_id: 3 }] });
-    await hasText(row.locator(".now"), "3 hosts");
+    await hasText(row.locator(".chosen"), "3 hosts");
     // A change keeps an address of another network, which the form doesn't show.
     await row.getByRole("button", { name: `Edit ${name}` }).click();
     await field("Tags").fill("!canary");

@@ -43,7 +43,7 @@ export const en = {
   "jobs.column.deeds": "Actions",
   "jobs.column.saved": "Name",
   "jobs.column.selects": "Selects",
-  "jobs.column.now": "Now",
+  "jobs.column.chosen": "Now",
 
   "jobs.unknown": "unknown status {status}",
   "jobs.status.1": "waiting",

@@ -45,7 +45,7 @@ export const zh: Record<keyof typeof en, string> = {
   "jobs.column.deeds": "操作",
   "jobs.column.saved": "名称",
   "jobs.column.selects": "选择条件",
-  "jobs.column.now": "当前",
+  "jobs.column.chosen": "当前",
 
   "jobs.unknown": "未知状态 {status}",
   "jobs.status.1": "等待中",

@@ -13,7 +13,7 @@ import { useSavedTargets } from "./useJobs.ts";
 
 const FIELDS = ["name", "hosts", "groups", "tags"] as const;
 const PLACEHOLDERS = { name: "web-prod", hosts: "web-* 10.0.0.7", groups: "eu-west", tags: "env=prod,!canary" };
-const COLUMNS = ["saved", "selects", "now", "deeds"] as const;
+const COLUMNS = ["saved", "selects", "chosen", "deeds"] as const;
 
 /** Selections of hosts with a name. */
 export function SavedTargets() {
@@ -65,7 +65,7 @@ function Row({ saved: { name, targets, selected, problem, is_from_file }, onEdit
       <td className="selects" translate="no">
         {visible(targetsText(targets))}
       </td>
-      <td className="now">{problem === null ? t("jobs.saved.count", { count: selected }) : <span className="bad">{visible(problem)}</span>}</td>
+      <td className="chosen">{problem === null ? t("jobs.saved.count", { count: selected }) : <span className="bad">{visible(problem)}</span>}</td>
       <td className="deeds">
         <Link to="/tasks/jobs" search={{ tab: "new", saved: name }} className="quiet" aria-label={t("jobs.hosts.run.of", { host: visible(name) })}>
           {t("jobs.hosts.run")}
