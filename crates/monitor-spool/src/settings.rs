@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Names of settings for other programs of this project, which may be set in the same environment.
-const OF_OTHERS: [&str; 45] = [
+const OF_OTHERS: [&str; 46] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -122,6 +122,7 @@ const OF_OTHERS: [&str; 45] = [
     "OTLP_ENDPOINT",
     "OTLP_HEADERS",
     "ALERTS_FILE",
+    "HOSTS_FILE",
     "OTLP_FILTER",
     "MIGRATION_COPY",
     "FEED_FOLDS",

@@ -139,7 +139,7 @@ mod tests {
         let text = render(&[saved("web-prod", 12, None), saved("x\u{1b}[31m", 0, Some("no host"))], None);
         let text = anstream::adapter::strip_str(&text).to_string();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "web-prod    12 hosts  db-1 3:10.0.0.7 @web env=prod  (file)");
+        assert_eq!(lines[0], "web-prod  12 hosts  db-1 3:10.0.0.7 @web env=prod  (file)");
         assert!(lines[1].contains("0 hosts   db-1") && lines[1].ends_with("env=prod  no host") && !lines[1].contains('\u{1b}'), "{text}");
     }
 }
