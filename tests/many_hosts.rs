@@ -235,7 +235,6 @@ fn each_of_a_thousand_hosts_runs_once_and_has_its_true_outcome() {
     // One host that is lost doesn't delay the others, and the job ends without it.
     let ended = wait_for("the end of the job", || Some(server.get(&format!("/jobs/{job}"))).filter(|job| job["ended_us"].is_u64()));
     assert_eq!(ended["status"], 4, "{ended}");
-    let found = outcomes(&server, job);
     let expected: Vec<(String, u64)> = names
         .iter()
         .enumerate()
@@ -249,7 +248,8 @@ fn each_of_a_thousand_hosts_runs_once_and_has_its_true_outcome() {
         })
         .chain([("nowhere".to_owned(), 2)])
         .collect();
-    assert_eq!(found, expected);
+    // On a busy machine, an agent can be silent for too long between two requests. Its report then corrects the outcome.
+    wait_for("the outcome of each host", || (outcomes(&server, job) == expected).then_some(()));
     assert_eq!(all.refused.load(Ordering::Relaxed), 2);
 
     // Its late report corrects the outcome.

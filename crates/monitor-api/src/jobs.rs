@@ -71,6 +71,11 @@ impl Client {
         self.get(&["jobs", &id.to_string()])
     }
 
+    /// `GET /api/v1/jobs/{id}/request`: returns the request that has started a job, without sensitive parts. It can be sent again.
+    pub fn job_request(&self, id: u64) -> Call<JobRequest> {
+        self.get(&["jobs", &id.to_string(), "request"])
+    }
+
     /// `GET /api/v1/jobs/{id}/hosts`: lists the hosts of a job, in the order of its targets.
     pub fn job_hosts(&self, id: u64) -> Call<JobHostsPage> {
         self.get(&["jobs", &id.to_string(), "hosts"])

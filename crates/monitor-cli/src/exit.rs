@@ -134,16 +134,31 @@ fn hint(error: &Error) -> Option<String> {
 
 /// Prints a mistake in the command line, or the help that was requested.
 pub(crate) fn misread(error: &clap::Error) {
-    let is_harmless = |arg: OsString| matches!(visible(&arg.to_string_lossy()), Cow::Borrowed(_));
-    if !error.use_stderr() || std::env::args_os().all(is_harmless) {
+    if !error.use_stderr() {
         let _ = error.print();
         return;
     }
+    let is_harmless = |arg: OsString| matches!(visible(&arg.to_string_lossy()), Cow::Borrowed(_));
+    if std::env::args_os().all(is_harmless) {
+        let _ = write!(anstream::stderr(), "{}", about_numbers(&error.render().ansi().to_string()));
+        return;
+    }
     // The error repeats the input, which contains control characters, so colours are omitted and the rest is escaped.
-    let text = error.render().to_string();
+    let text = about_numbers(&error.render().to_string());
     for line in text.lines() {
         let _ = writeln!(anstream::stderr(), "{}", visible(line));
     }
+}
+
+/// Replaces what Rust's standard library says about malformed numbers.
+fn about_numbers(text: &str) -> String {
+    let replacements = [
+        ("invalid digit found in string", "expected a whole number"),
+        ("cannot parse integer from empty string", "expected a whole number"),
+        ("number too large to fit in target type", "the number is too large"),
+        ("invalid float literal", "expected a number"),
+    ];
+    replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {

@@ -47,6 +47,20 @@ impl JobRequest {
     pub fn follow_up(&self) -> Option<&Self> {
         self.then.as_ref()?.failed.as_ref()?.job.as_deref()
     }
+
+    /// Returns what may be shown of the request, and sent again: all but its id, its callback address, and sensitive arguments and variables.
+    #[must_use]
+    pub fn to_show(mut self) -> Self {
+        (self.request_id, self.callback_url) = (None, None);
+        for step in self.steps.iter_mut().filter(|step| step.is_param_sensitive) {
+            step.args.clear();
+            step.env.clear();
+        }
+        if let Some(next) = self.then.as_mut().and_then(|then| then.failed.as_mut()).and_then(|failed| failed.job.as_mut()) {
+            **next = std::mem::take(&mut **next).to_show();
+        }
+        self
+    }
 }
 
 /// Reactions to the end of a job.

@@ -207,6 +207,15 @@ fn a_script_runs_on_each_host_and_every_outcome_is_known() {
     assert_eq!(run(&server, &["job", "wait", &newest(&server)]).0, 0);
     assert_eq!(lines(&mark), 3, "two requests with one id are one job");
 
+    assert_eq!(server.run(&["job", "script", &job]), fs::read_to_string(&good).unwrap());
+    let request = server.json(&["job", "script", &job]);
+    assert_eq!(
+        (&request["steps"][0]["args"], &request["targets"]["hosts"]),
+        (&serde_json::json!(["hello"]), &serde_json::json!(["web-*"]))
+    );
+    let (code, _, said) = run(&server, &["job", "script", &job, "--step", "999"]);
+    assert!(code == 2 && said.contains("has no step 999"), "{code} {said}");
+
     let bad = scripts.write("bad.sh", "echo first\necho 'disk full' >&2\nexit 3\n");
     let (code, out, said) = run(&server, &["job", "run", "--host", "web-1", "--host", "nowhere", &bad]);
     assert!(code == 6 && said.contains("2 of 2 hosts did not succeed"), "{code} {out} {said}");

@@ -88,7 +88,7 @@ pub(crate) use connections::{Room, Tls, revoked, serve};
 pub(crate) use params::read_queries;
 use params::{PathParts, RootName};
 use problem::ApiError;
-use routes::{ADMIN, AGENT, INGEST, PAGE, PUBLIC, READ, Routes, TRY, change};
+use routes::{ADMIN, AGENT, INGEST, OPERATE, PAGE, PUBLIC, READ, Routes, TRY, change};
 
 /// State shared by all handlers. Each request clones the `Arc`.
 #[derive(Clone)]
@@ -412,6 +412,7 @@ fn jobs_on_hosts(routes: Routes) -> Routes {
         .add(PUBLIC, routes!(jobs::key::get_key))
         .add(change(Scope::Admin, "replace the key of jobs"), routes!(jobs::key::post_key))
         .add(READ, routes!(jobs::list::get_job))
+        .add(OPERATE, routes!(jobs::list::get_request))
         .add(READ, routes!(jobs::list::get_job_hosts))
         .add(READ, routes!(jobs::output::get_output))
         .add(READ, routes!(jobs::result::get_result))

@@ -41,6 +41,8 @@ pub(super) const READ: Rule = Rule { wants: Wants::Scope(Scope::Read), audit: No
 pub(super) const TRY: Rule = READ;
 /// Route for agents.
 pub(super) const AGENT: Rule = Rule { wants: Wants::Scope(Scope::Agent), audit: None };
+/// Route that shows the scripts of jobs.
+pub(super) const OPERATE: Rule = Rule { wants: Wants::Scope(Scope::Operate), audit: None };
 /// Route that shows the audit log and tokens.
 pub(super) const ADMIN: Rule = Rule { wants: Wants::Scope(Scope::Admin), audit: None };
 

@@ -577,3 +577,27 @@ async fn a_job_and_its_output_are_followed_until_their_end() {
         assert!(status == 400 && detail(&problem).contains(part), "{path}: {problem}");
     }
 }
+
+#[tokio::test]
+async fn the_request_of_a_job_is_shown_without_its_sensitive_parts() {
+    let server = TestServer::start().await;
+    Agent::connect(&server, "web-1").await;
+    let plain = json!({"script": "df", "args": ["/"], "env": {"A": "1"}});
+    let sensitive = json!({"script": "login", "args": ["hunter2"], "env": {"KEY": "hunter2"}, "is_param_sensitive": true});
+    let next = json!({"name": "undo", "steps": [sensitive]});
+    let request = json!({
+        "name": "check", "request_id": "r", "targets": {"hosts": ["web-1"]}, "steps": [plain, sensitive], "rolling": {"expression": "1"},
+        "then": {"failed": {"job": next}},
+    });
+    assert_eq!(ask(&server, "POST", "jobs", Some(request)).await.0, 201);
+    let (status, shown) = ask(&server, "GET", "jobs/1/request", None).await;
+    assert_eq!(status, 200, "{shown}");
+    assert_eq!((&shown["steps"][0]["args"], &shown["steps"][0]["env"]["A"]), (&json!(["/"]), &json!("1")), "{shown}");
+    assert_eq!((&shown["steps"][1]["script"], &shown["then"]["failed"]["job"]["steps"][0]["script"]), (&json!("login"), &json!("login")));
+    assert!(!shown.to_string().contains("hunter2") && shown["request_id"].is_null(), "{shown}");
+    assert_eq!(read(server.get("/api/v1/jobs/1/request").send().await.unwrap()).await.0, 401, "readers of this machine don't see scripts");
+    // It starts another job.
+    let (status, again) = ask(&server, "POST", "jobs", Some(shown)).await;
+    assert_eq!((status, &again["job_id"]), (201, &json!(2)), "{again}");
+    assert_eq!(ask(&server, "GET", "jobs/9/request", None).await.0, 404);
+}

@@ -51,6 +51,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/jobs/{id}/callbacks",
     "get /api/v1/jobs/{id}/hosts",
     "get /api/v1/jobs/{id}/hosts/{host}/output",
+    "get /api/v1/jobs/{id}/request",
     "get /api/v1/jobs/{id}/result",
     "get /api/v1/jobs/{id}/wait",
     "get /api/v1/me",
@@ -190,9 +191,15 @@ async fn scopes_and_error_responses_of_operations_are_described() {
                 "/api/v1/commands/{id}/replies",
             ];
             let is_change = method != "get" && !is_open.contains(&path.as_str());
-            let is_for_admins = ["/api/v1/agents/{name}/book", "/api/v1/agents/{name}/job-orders", "/api/v1/audit", "/api/v1/tokens"]
-                .contains(&path.as_str());
-            let expected = (anybody, !anybody && !is_change && !is_for_admins);
+            let is_restricted = [
+                "/api/v1/agents/{name}/book",
+                "/api/v1/agents/{name}/job-orders",
+                "/api/v1/audit",
+                "/api/v1/jobs/{id}/request",
+                "/api/v1/tokens",
+            ]
+            .contains(&path.as_str());
+            let expected = (anybody, !anybody && !is_change && !is_restricted);
             assert_eq!((wants.is_empty(), open), expected, "{method} {path}: {wants:?}");
         }
     }

@@ -10,6 +10,7 @@ mod preview;
 mod request;
 mod result;
 mod run;
+mod script;
 mod text;
 mod wait;
 
@@ -28,6 +29,7 @@ Examples:
   monitor job run --host \"web-*\" --rolling \"1 10%\" ./restart.sh -- --fast
   monitor job hosts 7 --status failed                  List the hosts that did not succeed
   monitor job output 7 web-1                           Show the output of a host
+  monitor job script 7                                 Show the script of a job
   monitor job result 7                                 Group the hosts by their output
   monitor job callbacks 7                              List the callbacks of a job and their deliveries
   monitor job retry 7 --failed                         Start the failed hosts again
@@ -61,6 +63,7 @@ enum Command {
     Preview(Box<preview::Args>),
     List(list::List),
     Show(list::Show),
+    Script(script::Args),
     Hosts(list::Hosts),
     Output(output::Args),
     Result(result::Args),
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Command::Preview(args) => preview::run(args),
         Command::List(args) => list::list(args),
         Command::Show(args) => list::show(args),
+        Command::Script(args) => script::run(args),
         Command::Hosts(args) => list::hosts(args),
         Command::Output(args) => output::run(args),
         Command::Result(args) => result::run(args),

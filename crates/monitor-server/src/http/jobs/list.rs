@@ -1,4 +1,4 @@
-//! Jobs and their hosts: `GET /api/v1/jobs`, `/{id}`, `/{id}/hosts` and `/{id}/wait`.
+//! Jobs and their hosts: `GET /api/v1/jobs`, `/{id}`, `/{id}/request`, `/{id}/hosts` and `/{id}/wait`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::ACCEPT;
 use monitor_store::{JobHostsQuery, JobsQuery};
-use monitor_wire::{HostStatus, Job, JobHostsPage, JobStatus, JobsPage, Problem};
+use monitor_wire::{HostStatus, Job, JobHostsPage, JobRequest, JobStatus, JobsPage, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -96,6 +96,24 @@ async fn host_number(app: &App, text: &str) -> Result<u64, ApiError> {
 )]
 pub(in super::super) async fn get_job(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Job> {
     Ok(Json(shown(&app.jobs.job(path.read("id")?).await?)))
+}
+
+/// Returns the request that has started a job, with its defaults.
+///
+/// It can be sent again. Its id, its callback address, and sensitive arguments and variables are left out.
+#[utoipa::path(
+    get,
+    path = "/api/v1/jobs/{id}/request",
+    tag = "jobs",
+    params(("id" = u64, Path, description = "Number of the job")),
+    responses((status = 200, description = "The request", body = JobRequest), NoJob)
+)]
+pub(in super::super) async fn get_request(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<JobRequest> {
+    Ok(Json(app.jobs.job(path.read("id")?).await?.request.to_show()))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

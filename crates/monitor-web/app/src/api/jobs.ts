@@ -1,7 +1,7 @@
 /** Requests about jobs on many hosts, and about the hosts. */
 import { client, unwrap } from "./client.ts";
 import type { operations } from "./schema.ts";
-import type { CallbackDelivery, CallbacksPage, HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobsPage, JobStarted, ManagedHost, SavedTargets, Targets } from "./types.ts";
+import type { CallbackDelivery, CallbacksPage, HostDefinition, Job, JobHost, JobHostsPage, JobOperate, JobPreview, JobRequest, JobResult, JobsPage, JobStarted, ManagedHost, SavedTargets, Targets } from "./types.ts";
 
 export type JobsQuery = NonNullable<operations["get_jobs"]["parameters"]["query"]>;
 
@@ -16,6 +16,16 @@ export function fetchJobs(query: JobsQuery, signal: AbortSignal): Promise<JobsPa
 
 export function fetchJob(id: number, signal: AbortSignal): Promise<Job> {
   return unwrap(client.GET("/api/v1/jobs/{id}", { params: { path: { id } }, signal }));
+}
+
+/** Returns the request that has started a job, without sensitive parts. */
+export function fetchJobRequest(id: number, signal: AbortSignal): Promise<JobRequest> {
+  return unwrap(client.GET("/api/v1/jobs/{id}/request", { params: { path: { id } }, signal }));
+}
+
+/** Returns the hosts of a step grouped by the shape of their output, and the messages in it. */
+export function fetchJobResult(id: number, step: number, signal: AbortSignal): Promise<JobResult> {
+  return unwrap(client.GET("/api/v1/jobs/{id}/result", { params: { path: { id }, query: { step } }, signal }));
 }
 
 /** Returns all hosts of a step, in the order of the targets. */

@@ -160,6 +160,7 @@ export type JobHost = Written<Schemas["JobHost"]>;
 export type JobHostsPage = With<Schemas["JobHostsPage"], { hosts: JobHost[] }>;
 export type CallbackDelivery = Written<Schemas["CallbackDelivery"]>;
 export type CallbacksPage = With<Schemas["CallbacksPage"], { deliveries: CallbackDelivery[] }>;
+export type JobResult = Schemas["JobResult"];
 export type Targets = Schemas["Targets"];
 export type SavedTargets = Written<Schemas["SavedTargets"]>;
 export type JobOperate = Schemas["JobOperate"];

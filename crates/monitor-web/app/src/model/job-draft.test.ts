@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { EMPTY, type JobDraft, missingOf, mistakesOf, readTags, requestOf, tagsText, targetsText } from "./job-draft.ts";
+import type { JobRequest } from "../api/types.ts";
+import { draftOf, EMPTY, hiddenOf, type JobDraft, missingOf, mistakesOf, readTags, requestOf, tagsText, targetsText } from "./job-draft.ts";
 
 test("a form with a script and a host is complete, and says what is missing before", () => {
   expect(missingOf(EMPTY)).toEqual(["script", "targets"]);
@@ -19,6 +20,27 @@ test("names and addresses of hosts are told apart, and each line is an argument"
     then: { failed: { retry: { times: 2 }, job: { account: "app", steps: [{ script: "undo" }] } } },
     rolling: { expression: "1 10%", mode: "ask", stop_after_failures: "5%" },
   });
+});
+
+test("a job is repeated with all that the form has no field for", () => {
+  const step = { script: "df\n", language: "shell" as const, args: ["/", "a\nb"], env: { A: "1" }, secrets: { DB: { file: "/etc/db" } }, timeout: "10m", is_param_sensitive: false };
+  const base: JobRequest = {
+    name: "check",
+    account: "app",
+    targets: { hosts: ["web-*"], ips: [{ ip: "10.0.0.7" }, { ip: "10.0.0.7", cloud_id: 3 }], groups: ["eu", "us"], tags: "env=prod", saved: ["web"] },
+    steps: [step, { script: "second" }],
+    rolling: { expression: "1 10%", mode: "ask", stop_after_failures: "5%", parallel: 3 },
+    retry: { times: 2, backoff: "1m" },
+    then: { failed: { retry: { times: 1, backoff: "5s" }, job: { name: "undo", steps: [{ script: "undo" }, { script: "check" }] } } },
+  };
+  expect(requestOf(draftOf(base), base)).toEqual(base);
+  expect(hiddenOf(base)).toEqual(["steps", "env", "secrets", "ips", "retry"]);
+  const changed = requestOf({ ...draftOf(base), args: "/data", hosts: "db-1", account: "", ifFailed: "other", retryFailed: "", rolling: "" }, base);
+  expect(changed.steps[0]).toEqual({ ...step, args: ["/data"] });
+  expect([changed.targets?.hosts, changed.targets?.ips, changed.account, changed.rolling]).toEqual([["db-1"], [{ ip: "10.0.0.7", cloud_id: 3 }], undefined, undefined]);
+  expect(changed.then).toEqual({ failed: { job: { steps: [{ script: "other" }] } } });
+  const plain: JobRequest = { targets: { hosts: ["a"] }, steps: [{ script: "x", language: "shell" }] };
+  expect([requestOf(draftOf(plain), plain), hiddenOf(plain)]).toEqual([plain, []]);
 });
 
 test("targets are shown as one text", () => {

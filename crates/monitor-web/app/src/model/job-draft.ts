@@ -56,20 +56,77 @@ export function targetsText({ hosts = [], ips = [], groups = [], tags }: Targets
   return [...hosts, ...addresses, ...groups.map((group) => `@${group}`), ...(tags ? [tags] : [])].join(" ");
 }
 
-/** Returns the request that a form describes. */
-export function requestOf(draft: JobDraft): JobRequest {
+/** Returns the request that a form describes. What the form has no fields for is taken from `base`, the request of the job that is repeated. */
+export function requestOf(draft: JobDraft, base?: JobRequest): JobRequest {
   const lines = draft.args.split("\n").map((line) => line.replace(/\r$/, ""));
-  const args = lines.at(-1) === "" ? lines.slice(0, -1) : lines;
-  const retry = draft.retryFailed.trim() !== "" && { retry: { times: Number(draft.retryFailed) } };
-  const next = draft.ifFailed.trim() !== "" && { job: { ...text("account", draft.account), steps: [{ script: draft.ifFailed }] } };
+  const given = base?.steps[0]?.args ?? [];
+  // An argument with a line break is kept if the field has not changed.
+  const args = draft.args === argsText(given) ? given : lines.at(-1) === "" ? lines.slice(0, -1) : lines;
+  const before = base?.then?.failed;
+  const times = draft.retryFailed.trim() === "" ? undefined : Number(draft.retryFailed);
+  const retry = times !== undefined && { retry: { ...before?.retry, times } };
+  const isSame = draft.ifFailed === before?.job?.steps[0]?.script;
+  const next = draft.ifFailed.trim() !== "" && { job: isSame && before?.job ? before.job : { ...text("account", draft.account), steps: [{ script: draft.ifFailed }] } };
+  const { name: _name, account: _account, then: _then, targets, rolling, steps: [first, ...others], ...kept }: JobRequest = base ?? { steps: [] };
+  const { args: _args, timeout: _timeout, ...step } = first ?? {};
+  const ips = [...(targetsOf(draft).ips ?? []), ...otherIps(targets)];
   return {
+    ...kept,
     ...text("name", draft.name),
-    targets: targetsOf(draft),
+    targets: { ...targetsOf(draft), ...(ips.length > 0 && { ips }) },
     ...text("account", draft.account),
-    steps: [{ script: draft.script, language: draft.language, ...(args.length > 0 && { args }), ...text("timeout", draft.timeout) }],
+    steps: [{ ...step, script: draft.script, language: draft.language, ...(args.length > 0 && { args }), ...text("timeout", draft.timeout) }, ...others],
     ...((retry || next) && { then: { failed: { ...retry, ...next } } }),
-    ...(draft.rolling.trim() !== "" && { rolling: { expression: draft.rolling.trim(), mode: draft.mode, ...text("stop_after_failures", draft.stopAfter) } }),
+    ...(draft.rolling.trim() !== "" && { rolling: { ...(rolling?.parallel != null && { parallel: rolling.parallel }), expression: draft.rolling.trim(), mode: draft.mode, ...text("stop_after_failures", draft.stopAfter) } }),
   };
+}
+
+/** Addresses of other networks, for which the form has no field. */
+export function otherIps(targets: Targets | undefined) {
+  return (targets?.ips ?? []).filter(({ cloud_id }) => cloud_id);
+}
+
+function argsText(args: readonly string[]): string {
+  return args.map((arg) => `${arg}\n`).join("");
+}
+
+/** Returns the fields of a form for a job like another one. */
+export function draftOf({ name, targets = {}, account, steps: [first], rolling, then }: JobRequest): JobDraft {
+  const { hosts = [], ips = [], groups = [], tags, saved = [] } = targets;
+  const failed = then?.failed;
+  return {
+    ...EMPTY,
+    name: name ?? "",
+    script: first?.script ?? "",
+    language: first?.language ?? EMPTY.language,
+    args: argsText(first?.args ?? []),
+    hosts: [...hosts, ...ips.filter(({ cloud_id }) => !cloud_id).map(({ ip }) => ip)].join(" "),
+    groups: groups.join(", "),
+    tags: tags ?? "",
+    saved: saved.join(", "),
+    account: account ?? "",
+    timeout: first?.timeout ?? "",
+    rolling: rolling?.expression ?? "",
+    mode: rolling?.mode ?? EMPTY.mode,
+    stopAfter: rolling?.stop_after_failures ?? "",
+    retryFailed: failed?.retry ? String(failed.retry.times) : "",
+    ifFailed: failed?.job?.steps[0]?.script ?? "",
+  };
+}
+
+/** What a repeated job has and the form doesn't show. */
+export type Hidden = "steps" | "env" | "secrets" | "sensitive" | "ips" | "retry";
+
+export function hiddenOf({ steps: [first, ...others], targets, retry }: JobRequest): Hidden[] {
+  const is: Record<Hidden, boolean> = {
+    steps: others.length > 0,
+    env: Object.keys(first?.env ?? {}).length > 0,
+    secrets: Object.keys(first?.secrets ?? {}).length > 0,
+    sensitive: [first, ...others].some((step) => step?.is_param_sensitive),
+    ips: otherIps(targets).length > 0,
+    retry: retry != null,
+  };
+  return (Object.keys(is) as Hidden[]).filter((each) => is[each]);
 }
 
 /** Reads tags such as `env=prod, canary`, between commas. A tag without a value has an empty one. */

@@ -1,16 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type InputHTMLAttributes, type ReactNode, useDeferredValue, useEffect, useRef, useState } from "react";
-import type { JobPreview } from "../../api/types.ts";
+import type { JobPreview, JobRequest } from "../../api/types.ts";
 import { previewJob, startJob } from "../../api/jobs.ts";
 import { count, t } from "../../i18n.ts";
-import { EMPTY, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
+import { draftOf, EMPTY, type Hidden, hiddenOf, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
-import { problemText } from "../../ui/Problem.tsx";
+import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { Warnings } from "./parts.tsx";
-import { useHosts, useSavedTargets } from "./useJobs.ts";
+import { useHosts, useJobRequest, useSavedTargets } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
 
 const SETTLED_MS = 400;
@@ -37,16 +37,25 @@ function newRequestId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The form for a new job, and the hosts that can run it. */
+/** The form for a new job, which can repeat another one. */
 export function NewJob() {
-  const { host, saved } = useJobSearch();
-  const [draft, setDraft] = useState<JobDraft>({ ...EMPTY, hosts: host ?? "", saved: saved ?? "" });
+  const { host, saved, again } = useJobSearch();
+  const { data, error, refetch } = useJobRequest(again === undefined ? undefined : Number(again));
+  if (again === undefined) return <JobForm first={{ ...EMPTY, hosts: host ?? "", saved: saved ?? "" }} />;
+  if (error) return <ProblemNotice error={error} onRetry={() => void refetch()} />;
+  if (data === undefined) return <p className="notice dim">{t("loading")}</p>;
+  return <JobForm key={again} first={draftOf(data)} base={data} again={again} />;
+}
+
+/** The fields of a job, and the hosts that can run it. `base` is the request of the job that is repeated. */
+function JobForm({ first, base, again }: { first: JobDraft; base?: JobRequest; again?: string }) {
+  const [draft, setDraft] = useState(first);
   const [refused, setRefused] = useState<string>();
   const [isSending, setIsSending] = useState(false);
   const request = useRef(newRequestId());
   const navigate = useNavigate();
   const missing = missingOf(draft);
-  const preview = usePreview(draft);
+  const preview = usePreview(draft, base);
   const mistakes = mistakesOf(refused ?? (preview.error && missing.length === 0 ? problemText(preview.error) : ""));
   const change = (key: keyof JobDraft, value: string) => {
     setDraft({ ...draft, [key]: value });
@@ -56,7 +65,7 @@ export function NewJob() {
   const start = async () => {
     setIsSending(true);
     try {
-      const { job_id } = await startJob({ ...requestOf(draft), request_id: request.current });
+      const { job_id } = await startJob({ ...requestOf(draft, base), request_id: request.current });
       await navigate({ to: "/tasks/jobs", search: { job: String(job_id) } });
     } catch (error) {
       setRefused(problemText(error));
@@ -72,6 +81,7 @@ export function NewJob() {
   return (
     <div className="pane jobs new-job">
       <Title />
+      {base && again !== undefined && <Repeated job={again} hidden={hiddenOf(base)} />}
       <div className="two">
         <form
           className="edit"
@@ -135,6 +145,18 @@ export function NewJob() {
   );
 }
 
+/** Names the repeated job, and what of it the form doesn't show. */
+function Repeated({ job, hidden }: { job: string; hidden: readonly Hidden[] }) {
+  return (
+    <p className="notice dim">
+      <Link to="/tasks/jobs" search={{ job }} className="link">
+        {t("jobs.again.of", { job })}
+      </Link>
+      {hidden.length > 0 && ` ${t("jobs.again.hidden", { parts: hidden.map((each) => t(`jobs.again.${each}`)).join(", ") })}`}
+    </p>
+  );
+}
+
 function Title() {
   return (
     <header className="title">
@@ -160,16 +182,16 @@ function Start({ missing, able, isSending, onStart }: { missing: ReturnType<type
 }
 
 /** Requests a preview of the job after the user has stopped typing. */
-function usePreview(draft: JobDraft) {
+function usePreview(draft: JobDraft, base: JobRequest | undefined) {
   const [settled, setSettled] = useState(draft);
   useEffect(() => {
     const timer = setTimeout(() => setSettled(draft), SETTLED_MS);
     return () => clearTimeout(timer);
   }, [draft]);
-  const body = useDeferredValue(JSON.stringify(requestOf(settled)));
+  const body = useDeferredValue(JSON.stringify(requestOf(settled, base)));
   return useQuery({
     queryKey: ["job-preview", body],
-    queryFn: ({ signal }) => previewJob(requestOf(settled), signal),
+    queryFn: ({ signal }) => previewJob(requestOf(settled, base), signal),
     enabled: missingOf(settled).length === 0,
     staleTime: 0,
     gcTime: 0,

@@ -17,9 +17,14 @@ import { Callbacks } from "./Callbacks.tsx";
 import { HostGroups } from "./HostGroups.tsx";
 import { HostList } from "./HostList.tsx";
 import { HostPanel } from "./HostPanel.tsx";
+import { Script } from "./Script.tsx";
+import { Shapes } from "./Shapes.tsx";
 import { FilterField, JobState, Warnings, timesOf } from "./parts.tsx";
 import { useJob, useJobHosts } from "./useJobs.ts";
 import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
+
+/** Views of a step besides its hosts. */
+const VIEWS = ["shapes", "script"] as const;
 
 /** One job: its steps, and the hosts of a step grouped by outcome. */
 export function OneJob({ id }: { id: number }) {
@@ -70,8 +75,10 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
         {step && <Outcomes step={step} search={search} />}
         {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}
         {!hosts && !read.error && <p className="notice dim">{t("loading")}</p>}
-        {hosts && shown.length === 0 && <p className="notice dim">{t(hosts.length === 0 ? "jobs.no-hosts" : "jobs.no-hosts-so")}</p>}
-        {shown.length > 0 && (
+        {hosts && search.view === undefined && shown.length === 0 && <p className="notice dim">{t(hosts.length === 0 ? "jobs.no-hosts" : "jobs.no-hosts-so")}</p>}
+        {step && search.view === "script" && <Script job={job} step={step} />}
+        {step && search.view === "shapes" && <Shapes job={job.job_id} step={step} hosts={hosts ?? []} onOpen={open} />}
+        {search.view === undefined && shown.length > 0 && (
           <>
             <HostGroups groups={groups} step={step} opened={search.host} onOpen={open} />
             <HostList hosts={shown} opened={search.host} chosen={chosen} onOpen={open} onChoose={choose} />
@@ -121,6 +128,9 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
         <Link to="/tasks/$root" params={{ root: job.root_id }} className="quiet">
           {t("jobs.tree")}
         </Link>
+        <Link to="/tasks/jobs" search={{ tab: "new", again: String(job.job_id) }} className="quiet">
+          {t("jobs.again")}
+        </Link>
         {step && <Actions job={job} step={step} chosen={chosen} act={act} />}
       </span>
     </header>
@@ -152,11 +162,11 @@ function Steps({ job, current, search }: { job: Job; current: JobStep; search: J
 }
 
 /** Buttons that show the hosts with one outcome, with their numbers, and the filter. */
-function Outcomes({ step, search: { outcome, q, set } }: { step: JobStep; search: JobSearch }) {
+function Outcomes({ step, search: { outcome, view, q, set } }: { step: JobStep; search: JobSearch }) {
   const sums = outcomesOf(step.counts);
   const shown = OUTCOMES.filter((each) => sums[each] > 0 || each === outcome);
   const button = (each: Outcome | undefined, text: string, number: number) => (
-    <button key={text} type="button" data-state={each} aria-pressed={outcome === each} onClick={() => set({ outcome: outcome === each ? undefined : each })}>
+    <button key={text} type="button" data-state={each} aria-pressed={view === undefined && outcome === each} onClick={() => set({ view: undefined, outcome: outcome === each ? undefined : each })}>
       {each && <StateMark state={each} />} <span className="word">{text}</span> <span className="number">{count(number)}</span>
     </button>
   );
@@ -165,6 +175,11 @@ function Outcomes({ step, search: { outcome, q, set } }: { step: JobStep; search
       <div className="states" role="group" aria-label={t("jobs.column.results")}>
         {button(undefined, t("jobs.hosts"), totalOf(step.counts))}
         {shown.map((each) => button(each, t(`jobs.outcome.${each}`), sums[each]))}
+        {VIEWS.map((each) => (
+          <button key={each} type="button" aria-pressed={view === each} onClick={() => set({ view: view === each ? undefined : each, outcome: undefined, host: undefined })}>
+            <span className="word">{t(`jobs.view.${each}`)}</span>
+          </button>
+        ))}
       </div>
       <FilterField value={q} label={t("jobs.filter.host")} onChange={(text) => set({ q: text })} />
     </search>

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { removeTargets, saveTargets } from "../../api/jobs.ts";
 import type { SavedTargets as Saved } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
-import { targetsOf, targetsText } from "../../model/job-draft.ts";
+import { otherIps, targetsOf, targetsText } from "../../model/job-draft.ts";
 import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton } from "../../ui/OperatorButton.tsx";
@@ -91,7 +91,7 @@ function TargetsDialog({ saved, names, onDone, onClose }: { saved: Saved | undef
   const fields = FIELDS.map((name) => ({ name, label: t(`jobs.field.${name}`), placeholder: PLACEHOLDERS[name], isRequired: name === "name", isFixed: name === "name" && isKnown }));
   const { hosts = [], ips = [], groups = [], tags } = saved?.targets ?? {};
   // The form has no field for the network of an address.
-  const others = ips.filter(({ cloud_id }) => cloud_id);
+  const others = otherIps(saved?.targets);
   const texts = { name: saved?.name ?? "", hosts: [...hosts, ...ips.filter(({ cloud_id }) => !cloud_id).map(({ ip }) => ip)].join(" "), groups: groups.join(", "), tags: tags ?? "" };
   const save = async ({ name, ...of }: typeof texts) => {
     if (!isKnown && names.includes(name.trim())) return t("jobs.saved.exists", { name: visible(name.trim()) });

@@ -14,6 +14,10 @@ interface JobParams {
   host?: string | undefined;
   /** Name of the saved targets that a new job starts with. */
   saved?: string | undefined;
+  /** Number of the job that a new one repeats. */
+  again?: string | undefined;
+  /** `shapes` for the outputs by shape, `script` for the script, or the hosts if unset. */
+  view?: string | undefined;
   /** Text that the shown hosts contain. */
   q?: string | undefined;
   /** `open` or `ended`, of the listed jobs. */
@@ -33,6 +37,6 @@ export function useJobSearch(): JobSearch {
   const set = useCallback((change: JobParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }), [navigate]);
   return useMemo(() => {
     const text = (key: keyof JobParams) => (search[key] === undefined ? undefined : String(search[key]));
-    return { tab: text("tab"), job: text("job"), step: text("step"), outcome: text("outcome"), host: text("host"), saved: text("saved"), q: text("q"), state: text("state"), name: text("name"), set };
+    return { tab: text("tab"), job: text("job"), step: text("step"), outcome: text("outcome"), host: text("host"), saved: text("saved"), again: text("again"), view: text("view"), q: text("q"), state: text("state"), name: text("name"), set };
   }, [search, set]);
 }

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import { fetchCallbacks, fetchHosts, fetchJob, fetchJobHosts, fetchJobs, fetchSavedTargets, type JobsQuery } from "../../api/jobs.ts";
+import { fetchCallbacks, fetchHosts, fetchJob, fetchJobHosts, fetchJobRequest, fetchJobResult, fetchJobs, fetchSavedTargets, type JobsQuery } from "../../api/jobs.ts";
 import { isFinished } from "../../model/jobs.ts";
 
 /** Intervals of reading, while the page is visible: the stream has no event for each host of a job. */
@@ -47,6 +47,16 @@ export function useJobHosts(id: number, step: number | undefined, isOpen: boolea
     seen.current = version;
   }, [version, refetch]);
   return query;
+}
+
+/** Reads the request that has started a job, which doesn't change. */
+export function useJobRequest(id: number | undefined) {
+  return useQuery({ queryKey: ["job-request", id], queryFn: ({ signal }) => fetchJobRequest(id ?? 0, signal), enabled: id !== undefined });
+}
+
+/** Reads the outputs of a step by shape, again when `version`, its counts, has changed. */
+export function useJobResult(id: number, step: number, version: string) {
+  return useQuery({ queryKey: ["job-result", id, step, version], queryFn: ({ signal }) => fetchJobResult(id, step, signal), placeholderData: (before) => before });
 }
 
 /** Reads the newest callbacks of a job: again and again while the job is open or one waits. */
