@@ -47,6 +47,12 @@ impl Inventory {
     pub fn host(&self, id: u64) -> Option<&HostDefinition> {
         self.by_id.get(&id).map(|position| &self.hosts[*position].1)
     }
+
+    /// Returns the host with this number as a target. `None` if there is none.
+    #[must_use]
+    pub fn target(&self, id: u64) -> Option<Target> {
+        self.by_id.get(&id).map(|position| target(&self.hosts[*position]))
+    }
 }
 
 /// Checks targets that are to be saved. They may select hosts that are added later.

@@ -33,7 +33,12 @@ impl Jobs {
             targets.to_vec()
         } else {
             let own = monitor_jobs::select(&next.targets, inventory).map_err(mistakes)?;
-            next.targets = named(&own);
+            // Later, its name could be that of a host, for which nobody has checked the rights.
+            if let Some(unknown) = own.iter().find(|target| target.host_id.is_none()) {
+                let why = format!("targets: `{}` is unknown: a job that follows another one runs only on hosts that are known now", unknown.name);
+                return Err(mistakes(vec![why]));
+            }
+            next.targets = numbered(&own);
             own
         };
         check_size(next, &hosts).map_err(|mistake| mistakes(vec![mistake]))?;
@@ -76,12 +81,21 @@ impl Jobs {
 
     /// Returns the job that follows one that has failed.
     async fn next_job(&self, job: &JobState) -> Result<NewJob, JobError> {
-        let missing = || JobError::Request(vec![format!("{PATH}: it is missing")]);
-        let mut request = job.request.follow_up().cloned().ok_or_else(missing)?;
-        if request.targets == Targets::default() {
-            request.targets = named(&failed(job));
+        let mistake = |why: &str| JobError::Request(vec![format!("{PATH}{why}")]);
+        let mut request = job.request.follow_up().cloned().ok_or_else(|| mistake(": it is missing"))?;
+        let inventory = self.inventory().await?;
+        // A host that was removed since stays a target, but its number is not taken for a name.
+        let current = |target: Target| target.host_id.and_then(|id| inventory.target(id)).unwrap_or(Target { host_id: None, ..target });
+        let targets: Vec<Target> = if request.targets == Targets::default() {
+            let failed = failed(job);
+            request.targets = numbered(&failed);
+            failed.into_iter().map(current).collect()
+        } else {
+            request.targets.hosts.iter().map(|number| current(Target { host_id: number.parse().ok(), ..unknown(number) })).collect()
+        };
+        if targets.is_empty() {
+            return Err(mistake(".targets: no known host has failed"));
         }
-        let targets = monitor_jobs::select(&request.targets, &self.inventory().await?).map_err(JobError::Request)?;
         // The rules can have changed since.
         let verdict = monitor_jobs::judge(&self.settings.rules, &request).map_err(JobError::Dangerous)?;
         let created_us = self.clock.wall_us();
@@ -97,8 +111,12 @@ fn failed(job: &JobState) -> Vec<Target> {
     failed.map(|(target, _)| target.clone()).collect()
 }
 
-/// Returns a selection of just these targets.
-fn named(targets: &[Target]) -> Targets {
-    let name = |target: &Target| target.host_id.map_or_else(|| target.name.clone(), |id| id.to_string());
-    Targets { hosts: targets.iter().map(name).collect(), ..Targets::default() }
+/// Returns a selection of these hosts by their numbers.
+fn numbered(targets: &[Target]) -> Targets {
+    let hosts = targets.iter().filter_map(|target| target.host_id).map(|id| id.to_string()).collect();
+    Targets { hosts, ..Targets::default() }
+}
+
+fn unknown(name: &str) -> Target {
+    Target { host_id: None, name: name.to_owned(), ip: None, cloud_id: 0 }
 }

@@ -7,7 +7,7 @@ use monitor_server::access::{Holder, NewToken};
 use monitor_wire::JobGrant;
 use serde_json::{Value, json};
 
-use crate::jobs::{Agent, ask};
+use crate::job_agent::{Agent, ask};
 use crate::support::{TestServer, until};
 
 const OLD: &str = "/api/c/compapi/v2/jobv3";

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use monitor_server::{CallbackTarget, Config};
 use serde_json::{Value, json};
 
-use crate::jobs::{Agent, ask};
+use crate::job_agent::{Agent, ask};
 use crate::support::{TestServer, until};
 
 /// A request that the receiver got: its path, its `idempotency-key` and its body.

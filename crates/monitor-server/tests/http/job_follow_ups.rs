@@ -5,7 +5,7 @@ use monitor_server::access::NewToken;
 use monitor_wire::JobGrant;
 use serde_json::{Value, json};
 
-use crate::jobs::{Agent, ask};
+use crate::job_agent::{Agent, ask};
 use crate::support::{TestServer, read, until};
 
 fn job(then: &Value) -> Value {
@@ -80,6 +80,8 @@ async fn the_job_that_follows_needs_the_same_rights_and_is_judged_when_it_starts
         (json!({"steps": steps, "targets": {"hosts": ["lb-1"]}}), 403, "lb-1"),
         (json!({"steps": steps, "account": "root"}), 403, "root"),
         (json!({"steps": steps, "targets": {"hosts": ["x-*"]}}), 400, "then.failed.job.targets.hosts[0]"),
+        // No group has this name, but a host has it.
+        (json!({"steps": steps, "targets": {"groups": ["web-1"]}}), 400, "then.failed.job.targets: `web-1` is unknown"),
         (json!({"steps": steps, "callback_url": "https://example.com/"}), 400, "then.failed.job.callback_url"),
         (json!({"steps": steps, "then": {}}), 400, "then.failed.job.then"),
         (json!({"steps": []}), 400, "then.failed.job.steps"),
@@ -103,4 +105,24 @@ async fn the_job_that_follows_needs_the_same_rights_and_is_judged_when_it_starts
     assert!(warning.starts_with("No job follows: ") && warning.contains("ask ada"), "{failed}");
     assert_eq!(failed["followed_by"], Value::Null);
     assert_eq!(ask(&server, "GET", "jobs", None).await.1["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_number_of_a_removed_host_is_never_taken_for_the_name_of_another() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    Agent::connect(&server, "web-2").await;
+    let repair = json!({"name": "repair", "targets": {"hosts": ["web-*"]}, "steps": [{"script": "restore"}]});
+    let first = json!({"targets": {"hosts": ["web-1"]}, "steps": [{"script": "cp a b"}], "then": {"failed": {"job": repair}}});
+    assert_eq!(ask(&server, "POST", "jobs", Some(first)).await.0, 201);
+    assert_eq!(ask(&server, "DELETE", "hosts/2", None).await.0, 204);
+    // The name of this host is the number of the removed one.
+    let other = Agent::connect(&server, "2").await;
+    end(&server, &one, 104).await;
+    assert_eq!(end(&server, &one, 9).await["name"], "repair");
+    ended(&server, 2, 4).await;
+    let (_, hosts) = ask(&server, "GET", "jobs/2/hosts", None).await;
+    let found: Vec<_> = hosts["hosts"].as_array().unwrap().iter().map(|host| (&host["host_id"], &host["status"])).collect();
+    assert_eq!(found, [(&json!(1), &json!(9)), (&Value::Null, &json!(2))], "{hosts}");
+    assert_eq!(other.orders(&server, 0).await["orders"], json!([]));
 }

@@ -6,7 +6,7 @@ use monitor_server::access::NewToken;
 use monitor_wire::JobGrant;
 use serde_json::{Value, json};
 
-use crate::jobs::{Agent, ask};
+use crate::job_agent::{Agent, ask};
 use crate::support::{TestServer, read, until};
 
 fn job(saved: &[&str]) -> Value {
@@ -124,7 +124,7 @@ async fn the_file_of_hosts_is_read_again_and_mistakes_keep_its_last_version() {
     assert_eq!(ask(&server, "POST", "jobs", Some(job(&["test"]))).await.0, 201);
     assert_eq!(agent.order(&server).await["key"]["host"], 1);
 
-    // What the file contains is changed only there.
+    // Hosts and targets in the file are changed only there.
     for (method, path, body) in [
         ("PUT", "hosts", Some(json!({"hosts": [{"name": "db-1"}, {"name": "web-2"}]}))),
         ("DELETE", "hosts/2", None),
@@ -143,9 +143,9 @@ async fn the_file_of_hosts_is_read_again_and_mistakes_keep_its_last_version() {
     assert_eq!(ask(&server, "GET", "hosts", None).await.1["file_problem"], error);
     assert_eq!(names(&server).await, all);
     std::fs::remove_file(&file).unwrap();
-    error_becomes(&server, Some("is missing, and hosts that came from it stay: 2")).await;
+    error_becomes(&server, Some("is missing, and what came from it stays (hosts: 2, saved targets: 1)")).await;
     assert_eq!(names(&server).await, all);
-    // The same holds after a restart.
+    // After a restart, the hosts stay as well.
     let server = TestServer::on(server.stop().await, move |config| config.hosts_file = Some(file.clone())).await;
     error_becomes(&server, Some("is missing")).await;
     assert_eq!(names(&server).await, all);

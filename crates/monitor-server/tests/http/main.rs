@@ -11,6 +11,7 @@ mod deep;
 mod doctor;
 mod guard;
 mod heartbeats;
+mod job_agent;
 mod job_callbacks;
 mod job_follow_ups;
 mod job_targets;
