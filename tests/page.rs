@@ -43,13 +43,16 @@ fn passes(file: &str) {
     );
     // No program listens there.
     let callbacks = "[{ url = \"http://127.0.0.1:9/hooks\", private = true }]";
-    let server = Server::start_with(vec![("MONITOR_JOB_CALLBACK", callbacks.into())]);
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts.toml");
+    let server = Server::start_with(vec![("MONITOR_JOB_CALLBACK", callbacks.into()), ("MONITOR_HOSTS_FILE", hosts.clone().into())]);
     let pipeline = example("pipeline", None);
     let mut browser = Command::new("node");
     browser.arg("--test").arg(format!("browser/{}.test.mjs", file.replace('_', "-"))).current_dir(app());
     browser.env("MONITOR_TEST_URL", server.url()).env("MONITOR_TEST_PIPELINE", pipeline.get_program());
     // For the login, a test adds a user.
     browser.env("MONITOR_TEST_MONITOR", command("monitor").get_program()).env("MONITOR_TEST_DATA", server.data());
+    browser.env("MONITOR_TEST_HOSTS_FILE", hosts);
     let output = browser.output().expect("Node is installed");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     println!("{text}");

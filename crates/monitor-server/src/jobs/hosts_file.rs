@@ -151,16 +151,18 @@ impl Jobs {
         result
     }
 
-    /// A missing file keeps the hosts that came from it. If they were removed, they would return with other numbers.
+    /// A missing file keeps what came from it. If its hosts were removed, they would return with other numbers.
     async fn check_missing(&self, path: &Path) -> Result<(), String> {
-        let rows = self.ask(JobStore::hosts).await.map_err(|error: JobError| error.to_string())?;
-        match rows.iter().filter(|row| row.is_from_file).count() {
-            0 => Ok(()),
-            kept => Err(format!(
-                "{} is missing, and hosts that came from it stay: {kept}. To remove them, create an empty file",
-                path.display()
-            )),
+        let count = |jobs: &dyn JobStore| {
+            let hosts = jobs.hosts()?.iter().filter(|row| row.is_from_file).count();
+            Ok((hosts, jobs.saved_targets()?.iter().filter(|row| row.is_from_file).count()))
+        };
+        let (hosts, saved) = self.ask(count).await.map_err(|error: JobError| error.to_string())?;
+        if hosts + saved == 0 {
+            return Ok(());
         }
+        let kept = format!("hosts: {hosts}, saved targets: {saved}");
+        Err(format!("{} is missing, and what came from it stays ({kept}). To remove it, create an empty file", path.display()))
     }
 }
 

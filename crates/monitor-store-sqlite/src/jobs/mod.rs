@@ -324,14 +324,20 @@ mod tests {
     monitor_store::job_suite!(InFolder);
 
     #[test]
-    fn a_job_of_the_first_schema_has_no_warnings() {
+    fn a_job_of_the_first_schema_has_no_warnings_and_its_hosts_come_from_no_file() {
         let place = InFolder::new();
         let old = SubjectFile::open(place.0.path(), FILE, &Schema { steps: &SCHEMA.steps[..1], ..SCHEMA }).unwrap();
         let sql = "INSERT INTO job(status, name, request, by, created) VALUES(1, 'check', ?, 'ada', 1)";
         old.write(|to| to.execute(sql, [to_json(&request("check", 1))])).unwrap();
+        let web = HostDefinition { name: "web-1".to_owned(), ..HostDefinition::default() };
+        let sql = "INSERT INTO host(name, definition, created) VALUES('web-1', ?, 7)";
+        old.write(|to| to.execute(sql, [to_json(&web)])).unwrap();
         drop(old);
-        let job = place.open().job(1).unwrap().unwrap();
+        let store = place.open();
+        let job = store.job(1).unwrap().unwrap();
         assert_eq!((job.request, job.warnings), (request("check", 1), Vec::new()));
+        assert_eq!(store.hosts().unwrap(), [HostRow { id: 1, definition: web, created_us: 7, is_from_file: false }]);
+        assert_eq!(store.saved_targets().unwrap(), []);
     }
 
     #[test]

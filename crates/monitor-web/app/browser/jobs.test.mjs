@@ -1,5 +1,6 @@
 /** Jobs on many hosts: the list, one job with its hosts and their output, a new job, and the hosts. */
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { skip, until } from "./agent.mjs";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
@@ -265,6 +266,26 @@ test("targets are saved, changed and removed, and a job starts with them", { ski
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
     await row.waitFor({ state: "detached" });
   }, { expected: /400/ });
+});
+
+test("hosts of the server's file are marked and not changed here, and its mistakes are shown", { skip }, async () => {
+  const name = `filed-${newId()}`;
+  const file = process.env.MONITOR_TEST_HOSTS_FILE;
+  const user = addUser("admin");
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${list}?tab=hosts`);
+    await writeFile(file, `[host.${name}]\ntags = { env = "test" }\n[targets.${name}]\nhosts = ["${name}"]\n`);
+    for (const row of [page.locator(`tr[data-managed="${name}"]`), page.locator(`tr[data-saved="${name}"]`)]) {
+      await hasText(row.locator("th .chip"), "file");
+      assert.equal(await row.getByRole("link").count(), 1);
+      assert.equal(await row.getByRole("button").count(), 0);
+    }
+    await writeFile(file, `[host.${name}]\nip = 7\n`);
+    await hasText(page.getByRole("alert"), /last valid version stays in effect:\n.*hosts\.toml:2: /);
+    await writeFile(file, "");
+    await page.getByRole("alert").waitFor({ state: "detached" });
+    await page.locator(`tr[data-managed="${name}"]`).waitFor({ state: "detached" });
+  });
 });
 
 test("a job on 1,000 hosts shows each of them once, by keyboard and in Chinese", { skip }, async () => {

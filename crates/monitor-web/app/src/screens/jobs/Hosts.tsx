@@ -78,7 +78,7 @@ export function Hosts() {
           </button>
         </p>
       )}
-      {all.length > 0 && <SavedTargets />}
+      {query.data && <SavedTargets />}
       {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
       {removing && <RemoveDialog title={t("jobs.hosts.remove.ask", { host: visible(removing.name) })} why={t("jobs.hosts.remove.why")} onRemove={() => act(() => removeHost(removing.id))} onClose={() => setRemoving(undefined)} />}
     </div>
