@@ -50,8 +50,9 @@ async function follows(address, path, shown, others, changed) {
     for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => open.delete(request));
     await page.goto(`${server}${address}`);
     await shown(page).waitFor();
-    // The stream has reported the current state; the resulting requests are sent within one second.
+    // The stream has reported the current state, of which the alerts come last; the resulting requests are sent within one second.
     await page.locator("[data-connection=live]").first().waitFor({ state: "attached" });
+    await page.locator("a.entry[title=Alerts] .badge").waitFor();
     let before;
     do {
       before = asked.length;
