@@ -16,7 +16,7 @@ const HOSTS: usize = 1_000;
 /// Pause of an agent before it asks a server again that was not reached.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What an agent does with its order.
+/// Conduct of an agent that gets an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Conduct {
     /// Runs it with this end.
@@ -43,7 +43,7 @@ fn conduct(place: usize) -> Conduct {
     }
 }
 
-/// What all agents share.
+/// State that all agents share.
 struct All {
     url: String,
     client: Client,

@@ -316,7 +316,7 @@ fn wanted(scope: Scope) -> &'static str {
              create NAME --scope read` (MONITOR_TOKEN of the command line)"
         }
         Scope::Operate | Scope::Admin => {
-            "to change something takes a token or a login, on this machine too: log in at /login as an operator or admin, or send \
+            "this takes a token or a login, on this machine too: log in at /login as an operator or admin, or send \
              `Authorization: Bearer TOKEN` with one of `monitor token create NAME --scope operate`; the command line finds its own in \
              the data folder of a server on its machine"
         }

@@ -114,7 +114,7 @@ export function draftOf({ name, targets = {}, account, steps: [first], rolling, 
   };
 }
 
-/** What a repeated job has and the form doesn't show. */
+/** Parts of a repeated job for which the form has no field. */
 export type Hidden = "steps" | "env" | "secrets" | "sensitive" | "ips" | "retry";
 
 export function hiddenOf({ steps: [first, ...others], targets, retry }: JobRequest): Hidden[] {
