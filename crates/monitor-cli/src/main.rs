@@ -2,6 +2,8 @@
 
 mod client;
 mod commands;
+#[cfg(all(test, target_os = "linux"))]
+mod documented;
 mod exit;
 mod settings;
 mod summary;
