@@ -27,11 +27,13 @@ impl Client {
         self.v1(Method::POST, &["agents", agent, "job-reports"]).json_body(body)
     }
 
-    /// `POST /api/v1/agents/{name}/job-output`: sends a part of a run's output, at most 1 MiB. The same part may be sent again.
-    pub fn send_job_output(&self, agent: &str, key: &JobRunKey, offset: u64, bytes: Vec<u8>) -> Call<()> {
+    /// `POST /api/v1/agents/{name}/job-output`: sends a part of a run's output, at most 1 MiB. The same part may be sent again. `root_id` is the
+    /// tree of the run's job.
+    pub fn send_job_output(&self, agent: &str, key: &JobRunKey, root_id: Option<&str>, offset: u64, bytes: Vec<u8>) -> Call<()> {
         let call = self.v1(Method::POST, &["agents", agent, "job-output"]);
         let call = call.parameter("job", &key.job).parameter("step", &key.step).parameter("host", &key.host);
-        call.parameter("attempt", &key.attempt).parameter("offset", &offset).bytes_body(bytes)
+        let call = call.parameter("attempt", &key.attempt).parameter("offset", &offset).bytes_body(bytes);
+        root_id.into_iter().fold(call, |call, root_id| call.parameter("root_id", &root_id))
     }
 
     /// `GET /api/v1/jobs/key`: returns the public keys that the server signs orders with.

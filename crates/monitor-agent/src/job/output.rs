@@ -24,6 +24,8 @@ const MOST_TAG: usize = 255;
 pub(super) struct Sending {
     pub(super) agent: String,
     pub(super) key: JobRunKey,
+    /// Tree of the run's job. After a restore of the server, another job can have the same number.
+    pub(super) root_id: Option<String>,
     pub(super) folder: PathBuf,
     pub(super) client: Client,
     pub(super) runtime: Handle,
@@ -98,7 +100,8 @@ impl Sending {
 
     fn send(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
         let length = bytes.len() as u64;
-        self.runtime.block_on(self.client.send_job_output(&self.agent, &self.key, self.sent, bytes).send())?;
+        let call = self.client.send_job_output(&self.agent, &self.key, self.root_id.as_deref(), self.sent, bytes);
+        self.runtime.block_on(call.send())?;
         self.sent += length;
         Ok(())
     }

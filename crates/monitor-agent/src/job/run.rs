@@ -34,6 +34,7 @@ impl Jobs {
         let mut sending = Sending {
             agent: self.agent.clone(),
             key,
+            root_id: self.database().job_root(&key).unwrap_or_default(),
             folder: folder.clone(),
             client: self.client.clone(),
             runtime: self.runtime.clone(),

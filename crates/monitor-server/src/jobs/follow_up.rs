@@ -35,7 +35,8 @@ impl Jobs {
             let own = monitor_jobs::select(&next.targets, inventory).map_err(mistakes)?;
             // Later, its name could be that of a host, for which nobody has checked the rights.
             if let Some(unknown) = own.iter().find(|target| target.host_id.is_none()) {
-                let why = format!("targets: `{}` is unknown: a job that follows another one runs only on hosts that are known now", unknown.name);
+                let why =
+                    format!("targets: `{}` is unknown: a job that follows another one runs only on hosts that are known now", unknown.name);
                 return Err(mistakes(vec![why]));
             }
             next.targets = numbered(&own);

@@ -129,12 +129,7 @@ impl Jobs {
                 }
                 Err(error) => return Err(error),
             };
-            if report.root_id.as_ref().is_some_and(|root| *root != ids::root_of(job).to_string()) {
-                tracing::warn!(
-                    agent,
-                    run = report.key.run_id(),
-                    "ignores a report about another job of this number, from before a restore"
-                );
+            if is_of_another_job(job, agent, &report.key, report.root_id.as_deref()) {
                 is_any_taken = true;
                 continue;
             }
@@ -156,11 +151,21 @@ impl Jobs {
     }
 
     /// Stores a part of the output of a run. It is stored durably when this returns.
-    pub(crate) async fn put_output(&self, agent: &str, key: JobRunKey, offset: u64, bytes: Vec<u8>) -> Result<(), JobError> {
+    pub(crate) async fn put_output(
+        &self,
+        agent: &str,
+        key: JobRunKey,
+        root_id: Option<&str>,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), JobError> {
         {
             let mut book = self.book.lock().await;
             self.load(&mut book).await?;
             let job = self.open(&mut book, key.job).await?;
+            if is_of_another_job(job, agent, &key, root_id) {
+                return Ok(());
+            }
             check_host(job, agent, &key).map_err(|error| {
                 tracing::warn!(agent, %error, "refused output of a run");
                 // With 403, the agent would wait for another token.
@@ -178,6 +183,15 @@ impl Jobs {
             Unwritten::Disk(error) => JobError::Output(error),
         })
     }
+}
+
+/// Returns true if an agent speaks about another job, which had the number of this one before a restore of `jobs.db`.
+fn is_of_another_job(job: &JobState, agent: &str, key: &JobRunKey, root_id: Option<&str>) -> bool {
+    let is_other = root_id.is_some_and(|root_id| *root_id != ids::root_of(job).to_string());
+    if is_other {
+        tracing::warn!(agent, run = key.run_id(), "ignores what an agent sends about another job of this number, from before a restore");
+    }
+    is_other
 }
 
 /// Checks that a run is one of the agent's own host, and that it was ordered.

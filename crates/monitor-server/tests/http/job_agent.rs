@@ -71,8 +71,13 @@ impl Agent {
     pub(crate) async fn output(&self, server: &TestServer, order: &Value, offset: u64, bytes: &'static [u8]) -> (u16, Value) {
         let key = &order["key"];
         let path = format!(
-            "{}/job-output?job={}&step={}&host={}&attempt={}&offset={offset}",
-            self.name, key["job"], key["step"], key["host"], key["attempt"]
+            "{}/job-output?job={}&step={}&host={}&attempt={}&root_id={}&offset={offset}",
+            self.name,
+            key["job"],
+            key["step"],
+            key["host"],
+            key["attempt"],
+            order["root_id"].as_str().unwrap()
         );
         self.call(server, "POST", &path, Some(bytes.into())).await
     }

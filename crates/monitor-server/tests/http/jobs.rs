@@ -176,7 +176,11 @@ async fn the_mistakes_of_a_request_are_named_by_their_paths() {
         (with("callback_url", json!("https://example.com/")), "callback_url"),
         (json!({"targets": {"hosts": many}, "steps": vec![json!({"script": "x"}); 100]}), "steps: 100 steps on 5001 hosts"),
         (
-            with("then", json!({"failed": {"job": {"targets": {"hosts": many}, "steps": vec![json!({"script": "df"}); 100]}}})),
+            json!({
+                "targets": {"hosts": many},
+                "steps": [{"script": "x"}],
+                "then": {"failed": {"job": {"steps": vec![json!({"script": "df"}); 100]}}},
+            }),
             "then.failed.job.steps: 100 steps on 5001 hosts",
         ),
     ] {
@@ -439,15 +443,21 @@ async fn hosts_are_added_changed_and_removed_and_the_key_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_report_about_another_job_of_the_same_number_is_ignored() {
+async fn reports_and_output_of_another_job_of_the_same_number_are_ignored() {
     let server = TestServer::start().await;
     let one = Agent::connect(&server, "web-1").await;
     let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
     let order = one.order(&server).await;
     let ended = |root: &Value| json!({"event": "ended", "status": 9, "root_id": root});
     assert_eq!(one.report(&server, &order, &[ended(&json!("0123456789abcdef0123456789abcdef"))]).await.0, 204);
+    let mut former = order.clone();
+    former["root_id"] = json!("0123456789abcdef0123456789abcdef");
+    assert_eq!(one.output(&server, &former, 0, b"former\n").await.0, 204);
     let path = format!("jobs/{}/hosts", started["job_id"]);
     assert_eq!(ask(&server, "GET", &path, None).await.1["hosts"][0]["status"], 5);
+    assert_eq!(one.output(&server, &order, 0, b"new\n").await.0, 204);
+    let output = server.get(&format!("/api/v1/jobs/{}/hosts/web-1/output", started["job_id"])).send().await.unwrap();
+    assert_eq!(output.bytes().await.unwrap(), b"new\n"[..]);
     assert_eq!(one.report(&server, &order, &[ended(&started["root_id"])]).await.0, 204);
     assert_eq!(ask(&server, "GET", &path, None).await.1["hosts"][0]["status"], 9);
 }

@@ -111,6 +111,8 @@ pub(in super::super) struct JobOutputParams {
     host: u64,
     /// Number of the attempt.
     attempt: u32,
+    /// Tree of the run's job. Output of another job, which had the same number before a restore of the server, is ignored.
+    root_id: Option<String>,
     /// Position of the first byte in the output.
     offset: u64,
 }
@@ -139,11 +141,11 @@ pub(in super::super) async fn post_output(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let agent = agent(principal.as_ref(), &path)?;
-    let JobOutputParams { job, step, host, attempt, offset } = params;
+    let JobOutputParams { job, step, host, attempt, root_id, offset } = params;
     let (bytes, is_cut) = beginning(request, &app, MAX_OUTPUT_BYTES).await?;
     if is_cut {
         return Err(ApiError::TooLarge { limit: MAX_OUTPUT_BYTES, when: "" });
     }
-    app.jobs.put_output(&agent, JobRunKey { job, step, host, attempt }, offset, bytes).await?;
+    app.jobs.put_output(&agent, JobRunKey { job, step, host, attempt }, root_id.as_deref(), offset, bytes).await?;
     Ok(StatusCode::NO_CONTENT)
 }

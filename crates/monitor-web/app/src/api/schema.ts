@@ -6047,6 +6047,8 @@ export interface operations {
                 host: number;
                 /** @description Number of the attempt. */
                 attempt: number;
+                /** @description Tree of the run's job. Output of another job, which had the same number before a restore of the server, is ignored. */
+                root_id?: string;
                 /** @description Position of the first byte in the output. */
                 offset: number;
             };
