@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use monitor_wire::{HostStatus, JobRetry, JobRunKey, JobStatus, RollingMode};
+use monitor_wire::{HostStatus, JobRequest, JobRetry, JobRunKey, JobStatus, RollingMode};
 use serde::{Deserialize, Serialize};
 
 use crate::check::timeout_s;
@@ -31,6 +31,8 @@ const END_MARGIN_US: u64 = 60_000_000;
 pub struct Contact {
     /// True if an agent of the host has ever connected.
     pub has_agent: bool,
+    /// True if the settings of the host list accounts, and the account of the job is not one of them.
+    pub lacks_account: bool,
     /// Time of the last contact. After a start of the server, at least the time of that start, so that agents have time to connect.
     pub last_us: u64,
 }
@@ -276,10 +278,14 @@ impl Planner<'_> {
         if !run.status.is_open() {
             return;
         }
+        let contact = self.contact(host);
+        if run.is_fresh() && contact.lacks_account {
+            return self.draft.end_host(step, host, HostStatus::NO_ACCOUNT, Some(&no_account(&self.draft.job.request)));
+        }
         if let Some(not_before) = run.not_before_us.filter(|not_before| *not_before > self.draft.now_us) {
             return self.wake(not_before);
         }
-        let lost_at = self.last_contact(host).saturating_add(CONTACT_US);
+        let lost_at = contact.last_us.saturating_add(CONTACT_US);
         if lost_at < self.draft.now_us {
             let reason = if run.accepted_us.is_some() {
                 "Contact to the agent was lost after it had accepted the order. The script may have run."
@@ -350,14 +356,14 @@ impl Planner<'_> {
             run.not_before_us = None;
             run.reason = None;
             self.draft.set_host(step, *host, run);
-            self.wake((self.last_contact(*host).saturating_add(CONTACT_US + 1)).min(self.draft.now_us.saturating_add(ORDER_TTL_US)));
+            self.wake((self.contact(*host).last_us.saturating_add(CONTACT_US + 1)).min(self.draft.now_us.saturating_add(ORDER_TTL_US)));
             active += 1;
         }
     }
 
-    fn last_contact(&self, host: usize) -> u64 {
+    fn contact(&self, host: usize) -> Contact {
         let contact = self.draft.job.targets[host].host_id.and_then(|id| self.contacts.get(&id));
-        contact.map_or(0, |contact| contact.last_us)
+        contact.copied().unwrap_or_default()
     }
 
     fn wake(&mut self, at_us: u64) {
@@ -376,6 +382,12 @@ impl Planner<'_> {
         };
         self.draft.positions(step).filter_map(directive).collect()
     }
+}
+
+/// The reason why a host whose accounts are listed can't run a job.
+pub(crate) fn no_account(request: &JobRequest) -> String {
+    let account = request.account.as_deref().unwrap_or_default();
+    format!("The server's list of hosts has no account {account:?} for this host. Add it there, or use another one.")
 }
 
 /// Returns the pause before a retry, in microseconds.

@@ -113,7 +113,7 @@ impl World {
     /// Returns a world where the host 4 has no agent.
     fn new(job: JobState) -> Self {
         let now_us = 1_000_000_000;
-        let contacts = (0..6).map(|id| (id, Contact { has_agent: id != 4, last_us: now_us })).collect();
+        let contacts = (0..6).map(|id| (id, Contact { has_agent: id != 4, last_us: now_us, ..Contact::default() })).collect();
         Self { now_us, job, contacts, offered: HashMap::new(), wake_at_us: None }
     }
 

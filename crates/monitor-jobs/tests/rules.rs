@@ -52,7 +52,7 @@ impl World {
             started_us: None,
             ended_us: None,
         };
-        let contacts = (1..=hosts).map(|id| (id, Contact { has_agent: true, last_us: NOW })).collect();
+        let contacts = (1..=hosts).map(|id| (id, met(NOW))).collect();
         Self { now_us: NOW, job, contacts, plan: Plan::default() }
     }
 
@@ -74,7 +74,7 @@ impl World {
     fn pass(&mut self, us: u64, heard: &[u64]) -> &mut Self {
         self.now_us += us;
         for id in heard {
-            self.contacts.insert(*id, Contact { has_agent: true, last_us: self.now_us });
+            self.contacts.insert(*id, met(self.now_us));
         }
         self.plan()
     }
@@ -131,6 +131,10 @@ impl World {
     }
 }
 
+fn met(last_us: u64) -> Contact {
+    Contact { has_agent: true, last_us, ..Contact::default() }
+}
+
 fn ended(status: HostStatus) -> JobReportEvent {
     let exit_code = (status == HostStatus::EXIT_CODE).then_some(3);
     JobReportEvent::Ended { status, exit_code, reason: None, tag: None, output_bytes: 5, omitted_bytes: 0 }
@@ -145,11 +149,30 @@ fn targets_that_are_no_hosts_and_hosts_without_agents_end_at_once_and_the_others
     assert_eq!(world.offered(), [(3, 1)]);
     world.end(3, HostStatus::SUCCEEDED);
     assert_eq!((world.statuses(), world.progress()), (vec![2, 18, 9], vec![4, 4]));
-    world.contacts.insert(2, Contact { has_agent: true, last_us: NOW });
+    world.contacts.insert(2, met(NOW));
     world.operate(JobOperation::RetryFailed).unwrap();
     assert_eq!((world.statuses(), world.offered()), (vec![2, 5, 3], vec![(2, 2)]));
     let empty = World::new(0, 1, |_| {}).plan().progress();
     assert_eq!(empty, [3, 3]);
+}
+
+#[test]
+fn a_host_without_the_account_ends_when_its_turn_comes_until_its_list_is_corrected() {
+    let mut world = World::new(3, 1, |job| {
+        job.account = Some("app".to_owned());
+        job.rolling = Some(Rolling { expression: "2".to_owned(), mode: RollingMode::Ignore, ..Rolling::default() });
+    });
+    for id in [1, 3] {
+        world.contacts.insert(id, Contact { lacks_account: true, ..met(NOW) });
+    }
+    assert_eq!(world.plan().statuses(), [311, 5, 5]);
+    assert_eq!(world.offered(), [(2, 1)]);
+    world.end(2, HostStatus::SUCCEEDED);
+    assert_eq!((world.statuses(), world.progress()), (vec![311, 9, 311], vec![6, 6]));
+    assert!(world.job.steps[0].hosts[2].reason.as_deref().unwrap().contains("no account \"app\""));
+    world.contacts.insert(3, met(NOW));
+    world.operate(JobOperation::RetryFailed).unwrap();
+    assert_eq!((world.statuses(), world.offered()), (vec![311, 3, 5], vec![(3, 2)]));
 }
 
 #[test]

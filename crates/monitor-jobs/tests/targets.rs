@@ -1,7 +1,7 @@
 //! Selection of hosts, and the preview of a job.
 
 use monitor_jobs::{Contact, Contacts, Inventory, Target, check_saved, preview, select};
-use monitor_wire::{HostDefinition, IpTarget, Rolling, Targets};
+use monitor_wire::{HostDefinition, IpTarget, JobRequest, Rolling, Targets};
 
 const NOW: u64 = 1_000_000_000_000;
 const SECOND: u64 = 1_000_000;
@@ -123,12 +123,17 @@ fn mistakes_in_targets_are_listed_with_their_places() {
 #[test]
 fn a_preview_lists_hosts_that_cannot_run_with_reasons() {
     let targets = select(&Targets { hosts: texts(&["web-*", "db-1", "gone"]), ..Targets::default() }, &inventory()).unwrap();
-    let contacts =
-        Contacts::from([(1, Contact { has_agent: true, last_us: NOW }), (2, Contact { has_agent: true, last_us: NOW - 60 * SECOND })]);
+    let met = |last_us| Contact { has_agent: true, last_us, ..Contact::default() };
+    let mut contacts = Contacts::from([(1, met(NOW)), (2, met(NOW - 60 * SECOND))]);
     let rolling = Rolling { expression: "1".to_owned(), ..Rolling::default() };
-    let preview = preview(NOW, &targets, Some(&rolling), &contacts);
-    assert_eq!(preview.able.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web-1"]);
-    let reasons: Vec<&str> = preview.unable.iter().map(|host| host.reason.as_deref().unwrap()).collect();
+    let request = JobRequest { rolling: Some(rolling), account: Some("app".to_owned()), ..JobRequest::default() };
+    let first = preview(NOW, &targets, &request, &contacts);
+    assert_eq!(first.able.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web-1"]);
+    let reasons: Vec<&str> = first.unable.iter().map(|host| host.reason.as_deref().unwrap()).collect();
     assert!(reasons[0].contains("for 60 s") && reasons[1].contains("no agent") && reasons[2].contains("no such host"), "{reasons:?}");
-    assert_eq!(preview.batches, [1, 1]);
+    assert_eq!(first.batches, [1, 1]);
+    contacts.insert(1, Contact { lacks_account: true, ..met(NOW) });
+    let second = preview(NOW, &targets, &request, &contacts);
+    assert!(second.able.is_empty() && second.unable[0].reason.as_deref().unwrap().contains("no account \"app\""), "{second:?}");
+    assert_eq!(second.batches, [1, 1]);
 }

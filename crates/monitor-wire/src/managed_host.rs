@@ -40,6 +40,9 @@ pub struct HostDefinition {
     /// Groups that the host belongs to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Accounts that jobs can name on the host. If there are none, only its agent decides. Jobs without an account run as the agent's own user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<String>,
     /// How the server reaches the host.
     #[serde(default)]
     pub how: HostReach,

@@ -113,16 +113,15 @@ fn check(grant: &JobGrant) -> Result<(), String> {
     if grant.accounts.len() > MOST_ACCOUNTS {
         return Err(format!("{} accounts are too many: at most {MOST_ACCOUNTS} are possible", grant.accounts.len()));
     }
-    let is_account = |account: &String| {
-        !account.trim().is_empty()
-            && account.trim() == account
-            && account.len() <= MOST_ACCOUNT_BYTES
-            && !account.contains(char::is_control)
-    };
     match grant.accounts.iter().find(|account| !is_account(account)) {
         None => Ok(()),
         Some(account) => Err(format!("{account:?} is not an account: give names such as `app`, with commas between them")),
     }
+}
+
+/// Returns true if this can be the name of an account.
+pub(crate) fn is_account(name: &str) -> bool {
+    !name.is_empty() && name.trim() == name && name.len() <= MOST_ACCOUNT_BYTES && !name.contains(char::is_control)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub use self::audit::Deed;
 pub(crate) use self::grant::{Credential, Grant};
 pub(crate) use self::identities::Identity;
 pub use self::job_grant::Holder;
-pub(crate) use self::job_grant::{ALL_HOSTS, JobRights};
+pub(crate) use self::job_grant::{ALL_HOSTS, JobRights, is_account};
 pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use monitor_jobs::{Contact, Contacts, Directive, JobState, Target, Transition, apply};
-use monitor_wire::{HostStatus, JobRunKey};
+use monitor_store::HostRow;
+use monitor_wire::{HostStatus, JobRequest, JobRunKey};
 use tokio::sync::watch;
 
 /// Open jobs, the agents, and the messages for them.
@@ -16,6 +17,8 @@ pub(super) struct Book {
     agents: HashMap<String, Agent>,
     /// Names of agents that are known to be hosts.
     hosts: HashSet<String>,
+    /// Accounts of the hosts whose settings list any, by the number of the host.
+    accounts: HashMap<u64, Vec<String>>,
 }
 
 /// An open job.
@@ -148,10 +151,13 @@ impl Book {
     }
 
     /// Returns the contacts with the agents of hosts. An agent that has connected before counts from the start of the server on.
-    pub(super) fn contacts(&self, targets: &[Target], started_us: u64) -> Contacts {
+    pub(super) fn contacts(&self, targets: &[Target], request: &JobRequest, started_us: u64) -> Contacts {
         let contact = |target: &Target| {
             let agent = self.agents.get(&target.name).filter(|agent| agent.is_known)?;
-            Some((target.host_id?, Contact { has_agent: true, last_us: agent.last_us.unwrap_or(0).max(started_us) }))
+            let id = target.host_id?;
+            let listed = request.account.as_ref().zip(self.accounts.get(&id));
+            let lacks_account = listed.is_some_and(|(account, listed)| !listed.contains(account));
+            Some((id, Contact { has_agent: true, lacks_account, last_us: agent.last_us.unwrap_or(0).max(started_us) }))
         };
         targets.iter().filter_map(contact).collect()
     }
@@ -185,12 +191,21 @@ impl Book {
         self.hosts.clear();
     }
 
+    /// Takes the accounts that the settings of the hosts list.
+    pub(super) fn take_accounts(&mut self, hosts: &[HostRow]) {
+        let listed = hosts.iter().filter(|host| !host.definition.accounts.is_empty());
+        self.accounts = listed.map(|host| (host.id, host.definition.accounts.clone())).collect();
+    }
+
     /// Returns up to `most` messages for an agent, none that was sent less than `pause` ago. Notes them as sent.
     pub(super) fn mail(&mut self, agent: &str, most: usize, now: Duration, pause: Duration) -> Mail {
         let agent = self.agents.entry(agent.to_owned()).or_default();
         let is_due = |sent: &Option<Duration>| sent.is_none_or(|sent| sent + pause <= now);
+        let mut due: Vec<_> = agent.messages.iter_mut().filter(|(_, (_, sent))| is_due(sent)).collect();
+        // Messages that were never sent come first. Otherwise, large ones that are repeated could delay them for ever.
+        due.sort_by_key(|(_, (_, sent))| *sent);
         let mut messages = Vec::new();
-        for (key, (message, sent)) in agent.messages.iter_mut().filter(|(_, (_, sent))| is_due(sent)).take(most) {
+        for (key, (message, sent)) in due.into_iter().take(most) {
             *sent = Some(now);
             messages.push((*key, *message));
         }

@@ -69,6 +69,7 @@ impl Jobs {
         let agents = tokio::task::spawn_blocking(move || trees.batch_agents()).await??;
         let open = |jobs: &dyn monitor_store::JobStore| jobs.open_jobs()?.into_iter().map(|id| jobs.job(id)).collect::<Result<Vec<_>, _>>();
         let jobs = self.ask(open).await?;
+        book.take_accounts(&self.ask(monitor_store::JobStore::hosts).await?);
         for agent in agents {
             book.know(agent.name);
         }
@@ -112,7 +113,7 @@ impl Jobs {
     async fn plan(&self, book: &mut Book, id: u64) -> Result<(), JobError> {
         for _ in 0..MOST_PLANS {
             let Some(job) = book.job(id) else { return Ok(()) };
-            let contacts = book.contacts(&job.targets, self.started_us);
+            let contacts = book.contacts(&job.targets, &job.request, self.started_us);
             let plan = plan(self.clock.wall_us(), job, &contacts);
             if plan.transitions.is_empty() {
                 book.send(id, &plan.directives, plan.wake_at_us);

@@ -49,6 +49,8 @@ struct WrittenHost {
     tags: BTreeMap<String, String>,
     #[serde(default)]
     groups: Vec<String>,
+    #[serde(default)]
+    accounts: Vec<String>,
 }
 
 impl HostsFile {
@@ -61,9 +63,9 @@ impl HostsFile {
         let Written { host, targets } =
             toml::from_str(text).map_err(|error| vec![at(error.span().map_or(0, |span| span.start), error.message())])?;
         let (mut file, mut mistakes) = (Self::default(), Vec::new());
-        for (name, WrittenHost { ip, ipv6, cloud_id, tags, groups }) in host {
+        for (name, WrittenHost { ip, ipv6, cloud_id, tags, groups, accounts }) in host {
             let line = name.span().start;
-            let host = HostDefinition { name: name.into_inner(), ip, ipv6, cloud_id, tags, groups, ..HostDefinition::default() };
+            let host = HostDefinition { name: name.into_inner(), ip, ipv6, cloud_id, tags, groups, accounts, ..HostDefinition::default() };
             mistakes.extend(mistakes_of_host(&host).iter().map(|(key, why)| at(line, &format!("{key}: {why}"))));
             file.hosts.push(host);
         }
@@ -180,12 +182,13 @@ mod tests {
 
     #[test]
     fn hosts_and_targets_are_read() {
-        let text = "[host.web-1]\nip = \"10.0.0.7\"\ntags = { env = \"prod\", canary = \"\" }\ngroups = [\"web\"]\n\
+        let text = "[host.web-1]\nip = \"10.0.0.7\"\ntags = { env = \"prod\", canary = \"\" }\ngroups = [\"web\"]\naccounts = [\"app\"]\n\
                     [host.\"db.example.com\"]\ncloud_id = 3\n[targets.web-prod]\nhosts = [\"web-*\"]\ntags = \"env=prod\"\n";
         let file = HostsFile::parse(text).unwrap();
         let [db, web] = &file.hosts[..] else { panic!("{file:?}") };
         assert_eq!((db.name.as_str(), db.cloud_id), ("db.example.com", 3));
         assert_eq!((web.ip.as_deref(), web.tags.len(), web.groups.join(" ")), (Some("10.0.0.7"), 2, "web".to_owned()));
+        assert_eq!(web.accounts, ["app"]);
         assert_eq!(file.saved["web-prod"].tags.as_deref(), Some("env=prod"));
         assert_eq!(HostsFile::parse("# nothing\n").unwrap(), HostsFile::default());
     }
@@ -200,6 +203,7 @@ mod tests {
             ("[host.a]\n[host.\"b c\"]\nip = \"10.0.0.7.8\"\n", "2: name: \"b c\" can't be a name"),
             ("[host.a]\n\n[host.b]\nip = \"10.0.0.7.8\"\n", "3: ip: \"10.0.0.7.8\" is no IPv4 address"),
             ("[host.a]\ntags = { \"x,y\" = \"\" }\n", "1: tags: \"x,y\" can't be a tag"),
+            ("[host.a]\naccounts = [\" app\"]\n", "1: accounts: \" app\" is not an account"),
             ("[targets.a]\n", "1: they select no host"),
             ("\n[targets.\"a b\"]\nhosts = [\"\"]\n", "2: \"a b\" can't be a name"),
             ("[targets.a]\nsaved = [\"b\"]\n", "1: saved: saved targets can't contain other saved targets"),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use monitor_jobs::Inventory;
-use monitor_store::{HostRow, JobStore, SavedRow};
+use monitor_store::{HostRow, JobStore, SavedRow, StoreError};
 use monitor_wire::{HostDefinition, ManagedHost, SavedTargets, Targets};
 
 use super::hosts_file::HostsFile;
 use super::{JobError, Jobs};
+use crate::access::is_account;
 
 /// Maximum number of saved targets.
 pub(super) const MOST_SAVED: usize = 1_000;
@@ -51,8 +52,13 @@ impl Jobs {
             return Err(self.is_from_file(&format!("the host {}", host.name)));
         }
         let now_us = self.clock.wall_us();
-        let put = move |jobs: &dyn JobStore| definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect();
-        self.ask(put).await
+        let put = move |jobs: &dyn JobStore| {
+            definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect::<Result<_, StoreError>>()
+        };
+        let mut book = self.book.lock().await;
+        let (added, rows) = self.ask(move |jobs| Ok((put(jobs)?, jobs.hosts()?))).await?;
+        book.take_accounts(&rows);
+        Ok(added)
     }
 
     /// Removes a host. Returns false if there is none.
@@ -115,7 +121,11 @@ impl Jobs {
         let now_us = self.clock.wall_us();
         // No agent may add its host again between the removal and the note that it is gone.
         let mut book = self.book.lock().await;
-        self.ask(move |jobs| jobs.put_inventory(&file.hosts, &file.saved, now_us)).await?;
+        let put = move |jobs: &dyn JobStore| {
+            jobs.put_inventory(&file.hosts, &file.saved, now_us)?;
+            jobs.hosts()
+        };
+        book.take_accounts(&self.ask(put).await?);
         if changes.removed > 0 {
             book.forget_hosts();
         }
@@ -128,7 +138,7 @@ impl Jobs {
     }
 }
 
-fn inventory(jobs: &dyn JobStore) -> Result<Inventory, monitor_store::StoreError> {
+fn inventory(jobs: &dyn JobStore) -> Result<Inventory, StoreError> {
     let hosts = jobs.hosts()?.into_iter().map(|row| (row.id, row.definition)).collect();
     let saved = jobs.saved_targets()?.into_iter().map(|row| (row.name, row.targets)).collect();
     Ok(Inventory::new(hosts, saved))
@@ -186,7 +196,10 @@ pub(crate) fn mistakes_of_host(host: &HostDefinition) -> Vec<(String, String)> {
     for group in host.groups.iter().filter(|group| !is_word(group)) {
         wrong("groups", format!("{:?} can't be a group: use up to {MAX_WORD_BYTES} bytes without commas", short(group)));
     }
-    for (key, count) in [("tags", host.tags.len()), ("groups", host.groups.len())] {
+    for account in host.accounts.iter().filter(|account| !is_account(account)) {
+        wrong("accounts", format!("{:?} is not an account: give names such as `app`", short(account)));
+    }
+    for (key, count) in [("tags", host.tags.len()), ("groups", host.groups.len()), ("accounts", host.accounts.len())] {
         if count > MOST_WORDS {
             wrong(key, format!("{count} are too many: give at most {MOST_WORDS}"));
         }

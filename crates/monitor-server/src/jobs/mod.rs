@@ -194,8 +194,8 @@ impl Jobs {
         let (targets, verdict) = self.select(&mut request, caller).await?;
         let mut book = self.book.lock().await;
         self.load(&mut book).await?;
-        let contacts = book.contacts(&targets, self.started_us);
-        let preview = monitor_jobs::preview(self.clock.wall_us(), &targets, request.rolling.as_ref(), &contacts);
+        let contacts = book.contacts(&targets, &request, self.started_us);
+        let preview = monitor_jobs::preview(self.clock.wall_us(), &targets, &request, &contacts);
         Ok(JobPreview { warnings: verdict.warnings, ..preview })
     }
 

@@ -160,3 +160,39 @@ async fn the_file_of_hosts_is_read_again_and_mistakes_keep_its_last_version() {
     until(async || names(&server).await == ["3 db-1 false", "4 web-1 false"]).await;
     error_becomes(&server, None).await;
 }
+
+#[tokio::test]
+async fn an_account_that_a_host_does_not_list_is_told_before_and_after_the_start() {
+    let server = TestServer::start().await;
+    let one = Agent::connect(&server, "web-1").await;
+    let two = Agent::connect(&server, "web-2").await;
+    let hosts = |accounts: Value| json!({"hosts": [{"name": "web-2", "accounts": accounts}]});
+    for wrong in [json!([""]), json!([" app"]), json!(["a".repeat(256)]), json!(vec!["app"; 101])] {
+        let (status, problem) = ask(&server, "PUT", "hosts", Some(hosts(wrong))).await;
+        assert_eq!(status, 400);
+        assert!(problem.to_string().contains("accounts"), "{problem}");
+    }
+    assert_eq!(ask(&server, "PUT", "hosts", Some(hosts(json!(["db"])))).await.0, 200);
+
+    let request = json!({"targets": {"hosts": ["web-*"]}, "account": "app", "steps": [{"script": "df"}]});
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    for agent in [&one, &two] {
+        agent.orders(&server, 0).await;
+    }
+    let (_, preview) = ask(&server, "POST", "jobs?preview=true", Some(request.clone())).await;
+    let reason = preview["unable"][0]["reason"].as_str().unwrap();
+    assert!(preview["able"][0]["name"] == "web-1" && reason.contains("no account \"app\" for this host"), "{preview}");
+    let (_, started) = ask(&server, "POST", "jobs", Some(request)).await;
+    let order = one.order(&server).await;
+    let ended = [json!({"event": "accepted"}), json!({"event": "started"}), json!({"event": "ended", "status": 9})];
+    assert_eq!(one.report(&server, &order, &ended).await.0, 204);
+    let id = &started["job_id"];
+    assert_eq!(ask(&server, "GET", &format!("jobs/{id}/wait?timeout_ms=60000"), None).await.1["status"], 4);
+    let (_, rows) = ask(&server, "GET", &format!("jobs/{id}/hosts?status=311"), None).await;
+    assert_eq!((&rows["hosts"][0]["name"], rows["hosts"].as_array().unwrap().len()), (&json!("web-2"), 1), "{rows}");
+
+    // The corrected list counts at once, also for a retry.
+    assert_eq!(ask(&server, "PUT", "hosts", Some(hosts(json!(["db", "app"])))).await.0, 200);
+    assert_eq!(ask(&server, "POST", &format!("jobs/{id}/operate"), Some(json!({"operation": "retry-failed"}))).await.0, 200);
+    until(async || ask(&server, "GET", &format!("jobs/{id}/hosts?status=311"), None).await.1["hosts"] == json!([])).await;
+}

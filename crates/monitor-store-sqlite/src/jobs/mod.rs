@@ -376,7 +376,7 @@ mod tests {
             created_us: 1,
         };
         let (mut job, _) = store.add_job(&new, 0).unwrap();
-        let contacts: Contacts = (1..=HOSTS).map(|id| (id, Contact { has_agent: true, last_us: 1 })).collect();
+        let contacts: Contacts = (1..=HOSTS).map(|id| (id, Contact { has_agent: true, last_us: 1, ..Contact::default() })).collect();
         let planned = plan(1, &job, &contacts);
         assert_eq!(planned.directives.len() as u64, HOSTS);
         store.change_job(job.id, &planned.transitions, None).unwrap();

@@ -73,8 +73,11 @@ fn change(store: &impl JobStore, job: &mut JobState, changes: &[Transition]) {
 
 /// Starts the first step, and reports the end of each host in `ends`.
 fn run(store: &impl JobStore, job: &mut JobState, ends: &[(u64, HostStatus)]) {
-    let contacts: Contacts =
-        job.targets.iter().filter_map(|target| Some((target.host_id?, Contact { has_agent: true, last_us: 10 }))).collect();
+    let contacts: Contacts = job
+        .targets
+        .iter()
+        .filter_map(|target| Some((target.host_id?, Contact { has_agent: true, last_us: 10, ..Contact::default() })))
+        .collect();
     let next = plan(10, job, &contacts);
     change(store, job, &next.transitions);
     for (number, (host, status)) in ends.iter().enumerate() {

@@ -8,7 +8,7 @@ use monitor_wire::HostDefinition;
 use super::import::{Content, set_address};
 use super::read_tag;
 
-const COLUMNS: [&str; 6] = ["name", "ip", "ipv6", "cloud_id", "groups", "tags"];
+const COLUMNS: [&str; 7] = ["name", "ip", "ipv6", "cloud_id", "groups", "accounts", "tags"];
 
 pub(super) fn read(text: &str) -> Content {
     let mut content = Content::default();
@@ -76,6 +76,7 @@ fn read_row(columns: &[String], row: &StringRecord, line: u64, content: &mut Con
                 Err(_) => content.mistake(line, format!("{value:?} in column \"cloud_id\" is not a number")),
             },
             "groups" => definition.groups = parts().map(str::to_owned).collect(),
+            "accounts" => definition.accounts = parts().map(str::to_owned).collect(),
             _ => {
                 for tag in parts() {
                     match read_tag(tag) {
@@ -96,13 +97,14 @@ mod tests {
 
     #[test]
     fn columns_have_any_order_and_quoted_fields() {
-        let text = "# hosts of the shop\nip,Name,tags,groups\n10.0.0.7, web-1 ,\"env=prod; canary\",web;eu\n\nfd00::8,web-2,,\n,web-3\n";
+        let text = "# hosts of the shop\nip,Name,tags,groups,accounts\n10.0.0.7, web-1 ,\"env=prod; canary\",web;eu,app; db\n\nfd00::8,web-2,,\n,web-3\n";
         let content = read(text);
         assert!(content.mistakes.is_empty() && !content.has_cloud_ids, "{content:?}");
         let [first, second, third] = &content.hosts[..] else { panic!("{content:?}") };
         assert_eq!((first.line, &*first.definition.name, first.definition.ip.as_deref()), (3, "web-1", Some("10.0.0.7")));
         assert_eq!(first.definition.tags, [("env".into(), "prod".into()), ("canary".into(), String::new())].into());
         assert_eq!(first.definition.groups, ["web", "eu"]);
+        assert_eq!(first.definition.accounts, ["app", "db"]);
         assert_eq!((second.line, second.definition.ipv6.as_deref(), second.definition.ip.as_deref()), (5, Some("fd00::8"), None));
         assert_eq!((third.line, &*third.definition.name), (6, "web-3"));
         assert!(read("name,cloud_id\na,3\n").has_cloud_ids);
@@ -115,7 +117,10 @@ mod tests {
         assert_eq!(mistakes("name,ip\na,10.0.0.256\n"), one(2, "\"10.0.0.256\" in column \"ip\" is not an IP address"));
         assert_eq!(mistakes("name,cloud_id\na,\nb,x\n"), one(3, "\"x\" in column \"cloud_id\" is not a number"));
         assert_eq!(mistakes("name,ip\na,10.0.0.1,x\n"), one(2, "there are 3 fields, and only 2 columns; quote fields with commas"));
-        assert_eq!(mistakes("name,owner\na,b\n"), one(1, "there is no column \"owner\": expected name, ip, ipv6, cloud_id, groups, tags"));
+        assert_eq!(
+            mistakes("name,owner\na,b\n"),
+            one(1, "there is no column \"owner\": expected name, ip, ipv6, cloud_id, groups, accounts, tags")
+        );
         assert_eq!(mistakes("ip\n10.0.0.1\n"), one(1, "there is no column \"name\""));
         assert_eq!(mistakes("name,name\na,b\n"), one(1, "there are two columns \"name\""));
         assert!(mistakes("name,tags\na,!b\nc d,\n,x\n").iter().map(|mistake| mistake.line).eq([2, 3, 4]));

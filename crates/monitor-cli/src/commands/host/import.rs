@@ -15,7 +15,7 @@ use crate::exit::Misused;
 use crate::text::{counted, visible};
 
 const EXAMPLES: &str = "\
-A CSV file begins with a row of column names: name, ip, ipv6, cloud_id, groups (web;eu) and tags (env=prod;canary). Only `name` is \
+A CSV file begins with a row of column names: name, ip, ipv6, cloud_id, groups (web;eu), accounts (app;db) and tags (env=prod;canary). Only `name` is \
 required. From an inventory, the names, groups and addresses (ansible_host) are read; variables are not, because they can contain \
 passwords. From an ssh configuration, each `Host` without a pattern is read. A known host keeps its other settings.
 

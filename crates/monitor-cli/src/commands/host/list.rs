@@ -78,12 +78,13 @@ pub(super) fn show(host: &ManagedHost) -> anyhow::Result<()> {
         ("address", addresses),
         ("network", if definition.cloud_id == 0 { String::new() } else { definition.cloud_id.to_string() }),
         ("groups", definition.groups.join(" ")),
+        ("accounts", definition.accounts.join(" ")),
         ("tags", tags(host).collect::<Vec<_>>().join(" ")),
         ("added", moment(host.created_us)),
         ("file", if host.is_from_file { "the server's file of hosts contains it: change it there".to_owned() } else { String::new() }),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "{name:<9}{}", visible(value))?;
+        writeln!(out, "{name:<10}{}", visible(value))?;
     }
     Ok(out.flush()?)
 }

@@ -98,6 +98,9 @@ struct Add {
     /// Group that the host belongs to; can be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
+    /// Account that jobs can name on the host; can be repeated [default: those that its agent permits]
+    #[arg(long = "account", value_name = "ACCOUNT")]
+    accounts: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -112,6 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 cloud_id: add.cloud_id.unwrap_or_default(),
                 tags: add.tags.iter().cloned().collect(),
                 groups: add.groups.clone(),
+                accounts: add.accounts.clone(),
                 ..HostDefinition::default()
             };
             put(&add.connection, vec![new], add.cloud_id.is_some())
@@ -179,12 +183,17 @@ fn merged(mut known: HostDefinition, new: HostDefinition, has_cloud_id: bool) ->
         known.cloud_id = new.cloud_id;
     }
     known.tags.extend(new.tags);
-    for group in new.groups {
-        if !known.groups.contains(&group) {
-            known.groups.push(group);
+    add_missing(&mut known.groups, new.groups);
+    add_missing(&mut known.accounts, new.accounts);
+    known
+}
+
+fn add_missing(known: &mut Vec<String>, new: Vec<String>) {
+    for name in new {
+        if !known.contains(&name) {
+            known.push(name);
         }
     }
-    known
 }
 
 /// Returns the host with this name or number. A name has precedence.
@@ -231,6 +240,7 @@ mod tests {
             cloud_id: 3,
             tags: tags(&[("env", "test"), ("canary", "")]),
             groups: vec!["web".into()],
+            accounts: vec!["app".into()],
             ..HostDefinition::default()
         };
         let new = HostDefinition {
@@ -238,11 +248,13 @@ mod tests {
             ipv6: Some("fd00::7".into()),
             tags: tags(&[("env", "prod")]),
             groups: vec!["web".into(), "eu".into()],
+            accounts: vec!["db".into()],
             ..HostDefinition::default()
         };
         let all = merged(known.clone(), new.clone(), false);
         assert_eq!((all.ip.as_deref(), all.ipv6.as_deref(), all.cloud_id), (Some("10.0.0.7"), Some("fd00::7"), 3));
         assert_eq!((all.tags, all.groups), (tags(&[("env", "prod"), ("canary", "")]), vec!["web".to_owned(), "eu".to_owned()]));
+        assert_eq!(all.accounts, ["app", "db"]);
         assert_eq!(merged(known, new, true).cloud_id, 0);
     }
 

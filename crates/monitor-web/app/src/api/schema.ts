@@ -3515,6 +3515,8 @@ export interface components {
         };
         /** @description The settings of a host. */
         HostDefinition: {
+            /** @description Accounts that jobs can name on the host. If there are none, only its agent decides. Jobs without an account run as the agent's own user. */
+            accounts?: string[];
             /** @description Number of the network that the address belongs to. Two hosts may have the same address in different networks. */
             cloud_id?: number;
             /** @description Groups that the host belongs to. */
@@ -4072,6 +4074,8 @@ export interface components {
         Loss: string;
         /** @description A host and its current state. */
         ManagedHost: {
+            /** @description Accounts that jobs can name on the host. If there are none, only its agent decides. Jobs without an account run as the agent's own user. */
+            accounts?: string[];
             /** @description Number of the network that the address belongs to. Two hosts may have the same address in different networks. */
             cloud_id?: number;
             /** @description Groups that the host belongs to. */

@@ -251,6 +251,7 @@ export const en = {
   "jobs.hosts.field.cloud_id": "Network",
   "jobs.hosts.field.tags": "Tags",
   "jobs.hosts.field.groups": "Groups",
+  "jobs.hosts.field.accounts": "Accounts for jobs",
   "jobs.online": "online",
   "jobs.offline": "offline",
   "jobs.never": "no agent",

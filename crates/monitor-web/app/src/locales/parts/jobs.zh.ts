@@ -253,6 +253,7 @@ export const zh: Record<keyof typeof en, string> = {
   "jobs.hosts.field.cloud_id": "网络",
   "jobs.hosts.field.tags": "标签",
   "jobs.hosts.field.groups": "分组",
+  "jobs.hosts.field.accounts": "作业可用账号",
   "jobs.online": "在线",
   "jobs.offline": "离线",
   "jobs.never": "没有代理",
