@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: measures the cost of a monitored call compared with other tools, the throughput of the server, the punctuality of
-//! batch tasks, the throughput of event receivers, and the cost of the page in a browser.
+//! batch tasks, the throughput of event receivers, the time of jobs on many hosts, and the cost of the page in a browser.
 //!
 //! The benchmarks of client, server and agent are a separate workspace (`benches/Cargo.toml`). The benchmark of the page is a script next
 //! to the page's browser tests.
@@ -13,6 +13,9 @@ use crate::rivals;
 use crate::run::{cargo, command, target, workspace};
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
+    if let Some(("jobs", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return crate::bench_jobs::bench(rest);
+    }
     run(&mut cargo(&["build", "--release", "-p", "monitor-cli", "-p", "cargo-monitor"]))?;
     if let Some(("page", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return page(rest);

@@ -1,8 +1,10 @@
 //! Development commands: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
+mod bench_jobs;
 mod bench_run;
 mod demo;
+mod hosts;
 mod lowest;
 mod peers;
 mod rivals;
@@ -63,7 +65,8 @@ enum Chore {
     /// Measure speed and cost, next to other tools in the same run. `bench client`: the cost of a monitored call. `bench server`: the rate at
     /// which the server stores events. `bench page`: the load of a browser; `--million` opens a run of a million processes. `bench run`: the
     /// cost of the launcher. `bench batch`: the delay of batch tasks. `bench alerts`: the delay of notifications. `bench events`: the rate of a
-    /// receiver of events, next to Celery. `--help` describes the options.
+    /// receiver of events, next to Celery. `bench jobs`: the time of a script on 50 hosts, and the outcomes after a kill, next to Ansible,
+    /// `ClusterShell` and Salt. `--help` describes the options.
     #[command(disable_help_flag = true)]
     Bench {
         /// Name of the benchmark and its options.

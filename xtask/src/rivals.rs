@@ -14,6 +14,29 @@ const PYTHON: &[&str] = &["apscheduler==3.11.3", "sqlalchemy==2.1.9"];
 
 const CELERY: &[&str] = &["celery[redis]==5.7.0"];
 
+const ANSIBLE: &[&str] = &["ansible-core==2.19.14"];
+const CLUSH: &[&str] = &["ClusterShell==1.10.1"];
+/// The package of Salt on `PyPI` does not declare its dependencies.
+const SALT: &[&str] = &[
+    "salt==3007.14",
+    "tornado==6.4.2",
+    "pyyaml==6.0.4",
+    "jinja2==3.1.6",
+    "msgpack==1.2.4",
+    "pyzmq==26.4.0",
+    "distro==1.9.0",
+    "psutil==7.2.2",
+    "requests==2.34.2",
+    "jmespath==1.1.0",
+    "looseversion==1.3.0",
+    "packaging==26.4",
+    "cryptography==44.0.3",
+    "networkx==3.6.1",
+    "aiohttp==3.14.5",
+    "setproctitle==1.3.8",
+    "setuptools==65.5.0",
+];
+
 /// Installs other schedulers: node-schedule in `node`, `APScheduler` in `python`, Debian's cron in `cron`.
 pub(crate) fn schedulers() -> Result<PathBuf> {
     let folder = target().join("rivals");
@@ -39,6 +62,21 @@ pub(crate) fn queues() -> Result<PathBuf> {
     let folder = target().join("rivals");
     python(&folder.join("celery"), CELERY)?;
     Ok(folder)
+}
+
+/// Installs Ansible in `ansible`.
+pub(crate) fn ansible() -> Result<()> {
+    python(&target().join("rivals/ansible"), ANSIBLE)
+}
+
+/// Installs `ClusterShell` with its command `clush` in `clush`.
+pub(crate) fn clush() -> Result<()> {
+    python(&target().join("rivals/clush"), CLUSH)
+}
+
+/// Installs Salt in `salt`.
+pub(crate) fn salt() -> Result<()> {
+    python(&target().join("rivals/salt"), SALT)
 }
 
 /// Creates a Python environment with these packages in a folder.
