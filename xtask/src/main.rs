@@ -11,6 +11,7 @@ mod rivals;
 mod run;
 mod sanitize;
 mod soak;
+mod soak_jobs;
 mod test;
 mod tools;
 mod weave;
@@ -126,6 +127,16 @@ enum Only {
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
+    /// Run jobs on 50 real agents in network namespaces, kill the server and agents, cut links, and compare each outcome with the lines that
+    /// the script has written. Needs root.
+    Jobs {
+        /// Number of jobs.
+        #[arg(long, default_value_t = 50)]
+        rounds: u64,
+        /// Seed of the first round; each further round has the next one [default: the time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Run `cargo monitor` on ripgrep, fd, hyperfine and mini-redis, compare the test results with plain cargo, and measure the cost.
     Weave {
         /// ripgrep, fd-find, hyperfine, mini-redis [default: all]
@@ -147,6 +158,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Crowd { workers, seconds }), .. } => soak::crowd(workers, seconds),
         Chore::Soak { only: Some(Only::Month { seeds }), .. } => soak::month(seeds),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
+        Chore::Soak { only: Some(Only::Jobs { rounds, seed }), .. } => soak_jobs::soak(rounds, seed),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Words { list } => words::words(list),
