@@ -86,25 +86,40 @@ impl JobPolicy {
 }
 
 /// Variables that make shells, interpreters or the dynamic linker run other code, and beginnings of the names of such variables.
-const RISKY: [&str; 16] = [
+const RISKY: [&str; 30] = [
     "BASHOPTS",
     "CDPATH",
+    "CLASSPATH",
+    "EDITOR",
     "ENV",
     "GLOBIGNORE",
     "HOME",
     "IFS",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "MAKEFLAGS",
+    "MANPAGER",
     "NODE_OPTIONS",
     "NODE_PATH",
+    "PAGER",
     "PATH",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
     "POSIXLY_CORRECT",
     "PROMPT_COMMAND",
     "PS4",
+    "RSYNC_RSH",
     "SHELL",
     "SHELLOPTS",
+    "SSH_ASKPASS",
+    "TAR_OPTIONS",
+    "TCLLIBPATH",
     "TMPDIR",
+    "VISUAL",
     "ZDOTDIR",
 ];
-const RISKY_BEGINNINGS: [&str; 8] = ["BASH_", "DYLD_", "GCONV_", "GIT_", "LD_", "PERL", "PYTHON", "RUBY"];
+const RISKY_BEGINNINGS: [&str; 15] =
+    ["AWK", "BASH_", "DYLD_", "GCONV_", "GIT_", "JAVA_", "JDK_JAVA_", "LD_", "LUA_", "OPENSSL_", "PERL", "PYTHON", "RUBY", "R_", "_JAVA_"];
 
 /// True if the value of the variable can change what a program does that doesn't read it on purpose.
 fn changes_programs(name: &str) -> bool {
@@ -211,6 +226,26 @@ mod tests {
             let refusal = policy.refusal(&order, account);
             assert_eq!(refusal.is_some(), rule.is_some(), "{refusal:?}");
             assert!(refusal.is_none_or(|refusal| refusal.contains(rule.unwrap_or_default())));
+        }
+    }
+
+    #[test]
+    fn variables_that_run_other_code_are_known() {
+        for name in [
+            "PATH",
+            "LD_AUDIT",
+            "PYTHONPATH",
+            "JAVA_TOOL_OPTIONS",
+            "_JAVA_OPTIONS",
+            "LUA_INIT_5_4",
+            "OPENSSL_CONF",
+            "LESSOPEN",
+            "R_PROFILE",
+        ] {
+            assert!(changes_programs(name), "{name}");
+        }
+        for name in ["DB_PASSWORD", "TOKEN", "API_KEY", "HOMEPAGE", "path"] {
+            assert!(!changes_programs(name), "{name}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use monitor_jobs::JobRule;
 use monitor_server::{CallbackTarget, Config};
 use serde_json::{Value, json};
 
@@ -116,6 +117,30 @@ async fn callbacks_arrive_in_order_after_failures_and_a_restart_and_tell_a_corre
     let (_, page) = ask(&server, "GET", &format!("jobs/{id}/callbacks?limit=1"), None).await;
     let (_, rest) = ask(&server, "GET", &format!("jobs/{id}/callbacks?before={}", page["next"]), None).await;
     assert_eq!((rest["deliveries"].as_array().unwrap().len(), &rest["next"]), (2, &Value::Null));
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_confirmation_calls_back_before_it_begins() {
+    let receiver = Receiver::start().await;
+    let allow = receiver.allow(true);
+    let server = TestServer::with(|config| {
+        allow(config);
+        config.job_rule = vec![JobRule::new("^df", "confirm", None).unwrap()];
+    })
+    .await;
+    let agent = Agent::connect(&server, "web-1").await;
+    let (status, started) = ask(&server, "POST", "jobs", Some(job(&receiver.url("/hooks")))).await;
+    assert_eq!(status, 201, "{started}");
+    until(async || !receiver.received().is_empty()).await;
+    let first = receiver.received().remove(0).2;
+    let step = json!([{"step_instance_id": started["steps"][0]["step_id"], "status": 7}]);
+    assert_eq!((&first["status"], &first["step_instances"]), (&json!(7), &step), "{first}");
+    let operate = format!("jobs/{}/operate", started["job_id"]);
+    assert_eq!(ask(&server, "POST", &operate, Some(json!({"operation": "confirm"}))).await.0, 200);
+    agent.run(&server, 9).await;
+    until(async || receiver.received().last().is_some_and(|(_, _, body)| body["status"] == 3)).await;
+    let statuses: Vec<_> = receiver.received().iter().map(|(_, _, body)| body["status"].clone()).collect();
+    assert_eq!(statuses, [7, 2, 3]);
 }
 
 #[tokio::test]
