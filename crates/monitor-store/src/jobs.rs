@@ -19,6 +19,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// Adds a host, or changes the settings of the host with this name. Returns its row, and true if it was added.
     fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError>;
 
+    /// Notes that the agent of a host has connected. Adds the host if there is none with this name.
+    fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError>;
+
     /// Removes a host. Its jobs keep their data, and its number is not used again. Returns false if there is none.
     fn remove_host(&self, id: u64) -> Result<bool, StoreError>;
 
@@ -94,6 +97,8 @@ pub struct HostRow {
     pub created_us: u64,
     /// True if it comes from the file of hosts.
     pub is_from_file: bool,
+    /// True if its agent has ever connected.
+    pub has_agent: bool,
 }
 
 /// Saved targets as the store keeps them.

@@ -59,9 +59,11 @@ pub struct ManagedHost {
     pub definition: HostDefinition,
     /// True if the server's file of hosts contains the host, which can only be changed there.
     pub is_from_file: bool,
+    /// True if the host's agent has ever connected.
+    pub has_agent: bool,
     /// True if the host's agent is connected.
     pub is_online: bool,
-    /// Time of the last contact with the host's agent; none if there was no contact.
+    /// Time of the last contact with the host's agent since the start of the server; none if there was no contact.
     pub last_contact_us: Option<u64>,
     /// Time at which the host was added.
     pub created_us: u64,

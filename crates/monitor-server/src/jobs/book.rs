@@ -162,6 +162,11 @@ impl Book {
         targets.iter().filter_map(contact).collect()
     }
 
+    /// Returns true if an agent has ever connected.
+    pub(super) fn is_known(&self, agent: &str) -> bool {
+        self.agents.get(agent).is_some_and(|agent| agent.is_known)
+    }
+
     pub(super) fn last_contact(&self, agent: &str) -> Option<u64> {
         self.agents.get(agent)?.last_us
     }

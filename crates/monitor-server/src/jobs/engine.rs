@@ -69,7 +69,11 @@ impl Jobs {
         let agents = tokio::task::spawn_blocking(move || trees.batch_agents()).await??;
         let open = |jobs: &dyn monitor_store::JobStore| jobs.open_jobs()?.into_iter().map(|id| jobs.job(id)).collect::<Result<Vec<_>, _>>();
         let jobs = self.ask(open).await?;
-        book.take_accounts(&self.ask(monitor_store::JobStore::hosts).await?);
+        let hosts = self.ask(monitor_store::JobStore::hosts).await?;
+        book.take_accounts(&hosts);
+        for host in hosts.into_iter().filter(|host| host.has_agent) {
+            book.know(host.definition.name);
+        }
         for agent in agents {
             book.know(agent.name);
         }

@@ -34,11 +34,13 @@ impl Jobs {
     /// Returns all hosts by name.
     pub(crate) async fn hosts(&self) -> Result<Vec<ManagedHost>, JobError> {
         let rows = self.ask(JobStore::hosts).await?;
-        let (now_us, book) = (self.clock.wall_us(), self.book.lock().await);
-        let managed = |HostRow { id, definition, created_us, is_from_file }: HostRow| {
+        let (now_us, mut book) = (self.clock.wall_us(), self.book.lock().await);
+        self.load(&mut book).await?;
+        let managed = |HostRow { id, definition, created_us, is_from_file, .. }: HostRow| {
+            let has_agent = book.is_known(&definition.name);
             let last_contact_us = book.last_contact(&definition.name);
             let is_online = last_contact_us.is_some_and(|last| now_us.saturating_sub(last) <= monitor_jobs::CONTACT_US);
-            ManagedHost { id, definition, is_from_file, is_online, last_contact_us, created_us }
+            ManagedHost { id, definition, is_from_file, has_agent, is_online, last_contact_us, created_us }
         };
         Ok(rows.into_iter().map(managed).collect())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_jobs::{JobState, ORDER_TTL_US, timeout_s};
-use monitor_wire::{HostDefinition, JobOrder, JobOrders, JobReport, JobRunKey, SignedJobOrder};
+use monitor_wire::{JobOrder, JobOrders, JobReport, JobRunKey, SignedJobOrder};
 
 use super::book::{Book, Message};
 use super::output::Unwritten;
@@ -51,13 +51,7 @@ impl Jobs {
         self.load(&mut book).await?;
         if !book.is_host(agent) {
             let name = agent.to_owned();
-            let add = move |jobs: &dyn monitor_store::JobStore| {
-                if !jobs.hosts()?.iter().any(|host| host.definition.name == name) {
-                    jobs.put_host(&HostDefinition { name, ..HostDefinition::default() }, now_us)?;
-                }
-                Ok(())
-            };
-            self.ask(add).await?;
+            self.ask(move |jobs| jobs.meet_host(&name, now_us)).await?;
             book.add_host(agent.to_owned());
         }
         book.meet(agent, now_us);

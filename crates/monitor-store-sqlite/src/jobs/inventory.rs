@@ -10,23 +10,30 @@ use super::rows::{from_json, int, to_json};
 
 fn host_row(row: &Row<'_>) -> rusqlite::Result<HostRow> {
     let (id, created_us) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(2)? as u64);
-    Ok(HostRow { id, definition: from_json(row, 1)?, created_us, is_from_file: row.get(3)? })
+    Ok(HostRow { id, definition: from_json(row, 1)?, created_us, is_from_file: row.get(3)?, has_agent: row.get(4)? })
 }
 
 /// Returns all hosts, sorted by name.
 pub(super) fn hosts(from: &Connection) -> rusqlite::Result<Vec<HostRow>> {
-    from.prepare_cached("SELECT id, definition, created, from_file FROM host ORDER BY name")?.query_map([], host_row)?.collect()
+    from.prepare_cached("SELECT id, definition, created, from_file, has_agent FROM host ORDER BY name")?.query_map([], host_row)?.collect()
 }
 
 /// Adds a host, or changes the settings of the host with this name. Returns its row, and true if it was added.
 pub(super) fn put_host(to: &Connection, definition: &HostDefinition, now_us: u64) -> rusqlite::Result<(HostRow, bool)> {
     let json = to_json(definition);
-    let sql = "UPDATE host SET definition = ?2 WHERE name = ?1 RETURNING id, definition, created, from_file";
+    let sql = "UPDATE host SET definition = ?2 WHERE name = ?1 RETURNING id, definition, created, from_file, has_agent";
     if let Some(row) = to.prepare_cached(sql)?.query_row(params![definition.name, json], host_row).optional()? {
         return Ok((row, false));
     }
-    let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?) RETURNING id, definition, created, from_file";
+    let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?) RETURNING id, definition, created, from_file, has_agent";
     Ok((to.prepare_cached(sql)?.query_row(params![definition.name, json, int(now_us)], host_row)?, true))
+}
+
+/// Notes that the agent of a host has connected. Adds the host if there is none with this name.
+pub(super) fn meet_host(to: &Connection, name: &str, now_us: u64) -> rusqlite::Result<()> {
+    let definition = to_json(&HostDefinition { name: name.to_owned(), ..HostDefinition::default() });
+    let sql = "INSERT INTO host(name, definition, created, has_agent) VALUES(?, ?, ?, 1) ON CONFLICT(name) DO UPDATE SET has_agent = 1";
+    to.prepare_cached(sql)?.execute(params![name, definition, int(now_us)]).map(drop)
 }
 
 /// Returns all saved targets, sorted by name.

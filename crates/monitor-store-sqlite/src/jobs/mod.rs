@@ -30,6 +30,7 @@ pub const SCHEMA: Schema = Schema {
         include_str!("callbacks.sql"),
         include_str!("follow_ups.sql"),
         include_str!("inventory.sql"),
+        include_str!("agents.sql"),
     ],
 };
 
@@ -53,6 +54,10 @@ impl JobStore for SqliteJobs {
 
     fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
         self.0.write(|to| inventory::put_host(to, definition, now_us))
+    }
+
+    fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError> {
+        self.0.write(|to| inventory::meet_host(to, name, now_us))
     }
 
     fn remove_host(&self, id: u64) -> Result<bool, StoreError> {
@@ -336,7 +341,7 @@ mod tests {
         let store = place.open();
         let job = store.job(1).unwrap().unwrap();
         assert_eq!((job.request, job.warnings), (request("check", 1), Vec::new()));
-        assert_eq!(store.hosts().unwrap(), [HostRow { id: 1, definition: web, created_us: 7, is_from_file: false }]);
+        assert_eq!(store.hosts().unwrap(), [HostRow { id: 1, definition: web, created_us: 7, is_from_file: false, has_agent: false }]);
         assert_eq!(store.saved_targets().unwrap(), []);
     }
 

@@ -38,7 +38,7 @@ impl State {
     fn put_host(&mut self, definition: &HostDefinition, now_us: u64) -> (&mut HostRow, bool) {
         let is_new = !self.hosts.contains_key(&definition.name);
         self.last_host += u64::from(is_new);
-        let new = HostRow { id: self.last_host, definition: definition.clone(), created_us: now_us, is_from_file: false };
+        let new = HostRow { id: self.last_host, definition: definition.clone(), created_us: now_us, is_from_file: false, has_agent: false };
         let row = self.hosts.entry(definition.name.clone()).or_insert(new);
         row.definition = definition.clone();
         (row, is_new)
@@ -73,6 +73,15 @@ impl JobStore for MemoryJobs {
         let mut state = self.state();
         let (row, is_new) = state.put_host(definition, now_us);
         Ok((row.clone(), is_new))
+    }
+
+    fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.hosts.contains_key(name) {
+            state.put_host(&HostDefinition { name: name.to_owned(), ..HostDefinition::default() }, now_us);
+        }
+        state.hosts.entry(name.to_owned()).and_modify(|row| row.has_agent = true);
+        Ok(())
     }
 
     fn remove_host(&self, id: u64) -> Result<bool, StoreError> {

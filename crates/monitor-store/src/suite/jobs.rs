@@ -110,7 +110,14 @@ pub fn hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_
     let (db, _) = store.put_host(&host("db", "test"), 6).unwrap();
     let (changed, is_new) = store.put_host(&host("web", "prod"), 7).unwrap();
     assert_eq!((changed.id, changed.created_us, is_new), (web.id, 5, false));
-    assert_eq!(store.hosts().unwrap(), [db.clone(), changed]);
+    assert_eq!(store.hosts().unwrap(), [db.clone(), changed.clone()]);
+    // An agent that connects keeps the settings of its host, or adds a host.
+    store.meet_host("web", 8).unwrap();
+    store.meet_host("met", 8).unwrap();
+    let met = store.hosts().unwrap().into_iter().find(|row| row.definition.name == "met").unwrap();
+    assert!(met.has_agent && met.created_us == 8 && store.remove_host(met.id).unwrap(), "{met:?}");
+    assert_eq!(store.hosts().unwrap(), [db.clone(), HostRow { has_agent: true, ..changed }]);
+    assert!(store.put_host(&host("web", "test"), 9).unwrap().0.has_agent);
     let last = web.id.max(db.id);
     assert!(store.remove_host(last).unwrap());
     assert!(!store.remove_host(last).unwrap());

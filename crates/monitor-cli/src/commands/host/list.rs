@@ -44,10 +44,10 @@ fn render(hosts: &[ManagedHost], columns: Option<usize>) -> String {
 
 /// The connection of a host in one or two words.
 fn state(host: &ManagedHost) -> (Style, &'static str) {
-    match (host.is_online, host.last_contact_us) {
+    match (host.is_online, host.has_agent) {
         (true, _) => (AnsiColor::Green.on_default(), "online"),
-        (false, Some(_)) => (AnsiColor::Yellow.on_default(), "offline"),
-        (false, None) => (Style::new().dimmed(), "no agent"),
+        (false, true) => (AnsiColor::Yellow.on_default(), "offline"),
+        (false, false) => (Style::new().dimmed(), "no agent"),
     }
 }
 
@@ -119,6 +119,7 @@ mod tests {
                 ..HostDefinition::default()
             },
             is_from_file: id == 12,
+            has_agent: seen.is_some(),
             is_online,
             last_contact_us: seen,
             created_us: 1,

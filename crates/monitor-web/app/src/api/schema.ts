@@ -4101,13 +4101,15 @@ export interface components {
         } & {
             /** @description Time at which the host was added. */
             created_us: number;
+            /** @description True if the host's agent has ever connected. */
+            has_agent: boolean;
             /** @description Number of the host. */
             id: number;
             /** @description True if the server's file of hosts contains the host, which can only be changed there. */
             is_from_file: boolean;
             /** @description True if the host's agent is connected. */
             is_online: boolean;
-            /** @description Time of the last contact with the host's agent; none if there was no contact. */
+            /** @description Time of the last contact with the host's agent since the start of the server; none if there was no contact. */
             last_contact_us?: number | null;
         };
         /** @description Answer of `GET /api/v1/hosts`: all hosts, by name. */

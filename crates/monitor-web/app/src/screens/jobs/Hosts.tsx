@@ -92,7 +92,7 @@ function shows({ name, ip, ipv6, tags, groups = [] }: ManagedHost, text: string)
 }
 
 function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void; onRemove: () => void }) {
-  const state = host.is_online ? "succeeded" : host.last_contact_us === null ? "pending" : "lost";
+  const state = host.is_online ? "succeeded" : host.has_agent ? "lost" : "pending";
   return (
     <tr data-managed={host.name} data-state={state}>
       <th scope="row" className="host" translate="no">
@@ -100,7 +100,7 @@ function Row({ host, onEdit, onRemove }: { host: ManagedHost; onEdit: () => void
       </th>
       <td className="contact">
         <span className="state" data-state={state}>
-          <StateMark state={state} /> {t(host.is_online ? "jobs.online" : host.last_contact_us === null ? "jobs.never" : "jobs.offline")}
+          <StateMark state={state} /> {t(host.is_online ? "jobs.online" : host.has_agent ? "jobs.offline" : "jobs.never")}
         </span>{" "}
         <span className="dim">{!host.is_online && host.last_contact_us !== null && <Ago timeUs={host.last_contact_us} />}</span>
       </td>
