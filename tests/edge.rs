@@ -220,8 +220,8 @@ fn shared_attributes_of_otlp_are_not_multiplied_into_gigabytes() {
     }
     let memory = server.peak_memory();
     println!("peak {} MiB", memory / MIB);
-    // A request may allocate 96 MiB, and the heaps of the two threads that did so may remain.
-    assert!(memory < 256 * MIB, "{memory}");
+    // A request may allocate 96 MiB, and the heaps of the threads that did so, usually two or three, may remain.
+    assert!(memory < 512 * MIB, "{memory}");
 }
 
 #[test]
