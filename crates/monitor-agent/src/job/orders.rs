@@ -1,4 +1,5 @@
-//! Accepts or refuses orders, stores the decisions durably before they are reported, and starts the threads of accepted runs.
+//! Accepts or refuses orders, stores the decisions durably before they are reported, and starts the threads of accepted runs. Also ends runs that
+//! the server stops, continues runs after a restart of the agent, and removes old ones.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,20 +17,20 @@ use crate::job_policy::Account;
 /// Pause between two looks at a run that is just starting.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// The part of an order that each version has.
+/// The part of an order that all versions of its format have. It can be read even if the rest can't.
 #[derive(Deserialize)]
 struct Keyed {
     key: JobRunKey,
 }
 
-/// The part of an order that tells two jobs of the same number apart.
+/// The id of the job's tree in an order. It differs between two jobs of the same number, which can exist after a restore of the server.
 #[derive(Deserialize)]
 struct Rooted {
     root_id: String,
 }
 
 impl Jobs {
-    /// Handles an answer of the server. Returns true if it contains an order or a stop that the agent had not handled.
+    /// Handles an answer of the server. Returns true if a decision about an order was stored, or the end of a run was begun.
     pub(super) fn take(self: &Arc<Self>, answer: &JobOrders) -> bool {
         let mut is_new = false;
         for signed in &answer.orders {
@@ -51,7 +52,7 @@ impl Jobs {
         is_new
     }
 
-    /// Stores the decision about an order. Returns false if it was stored before.
+    /// Stores the decision about an order. Returns true if the decision is new and was stored.
     fn take_order(&self, signed: &SignedJobOrder) -> Result<bool, AgentError> {
         let Ok(Keyed { key }) = serde_json::from_str(&signed.order) else {
             tracing::error!("the server has sent an order of a job without a key: it is ignored");
@@ -73,16 +74,17 @@ impl Jobs {
             Ok(order) => order,
             Err(error) => {
                 let why = format!("this version of the agent can't read the order: {error}; update the agent");
-                return self.end_unstarted(&key, u64::MAX, &End::new(HostStatus::REFUSED, why)).map(|()| true);
+                let root = serde_json::from_str(&signed.order).map(|Rooted { root_id }| root_id).ok();
+                return self.end_unstarted(&key, root.as_deref(), u64::MAX, &End::new(HostStatus::REFUSED, why)).map(|()| true);
             }
         };
-        // An order for another agent has no row here: this host's own order may have the same key only by a mistake of the server.
+        // An order for another agent is not stored: with its row, the agent would ignore its own order with the same key.
         if order.agent != self.agent {
             return self.refuse_unproven(&key, format!("the order is for the agent {:?}, and this is {:?}", order.agent, self.agent));
         }
         if let Some((status, why)) = self.refusal(&order, now_us)? {
             tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
-            return self.end_unstarted(&key, order.expires_us, &End::new(status, why)).map(|()| true);
+            return self.end_unstarted(&key, Some(&order.root_id), order.expires_us, &End::new(status, why)).map(|()| true);
         }
         tracing::info!(run = key.run_id(), name = order.name, by = order.by, "accepts an order of a job");
         self.database().write(|to| store::write_accepted(to, &order, Some(&signed.order), now_us))?;
@@ -110,7 +112,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Reports that an order is refused which may not be from the server, or not for this agent.
+    /// Refuses an order that may not come from the server, or is for another agent. Reports that, but stores no decision.
     fn refuse_unproven(&self, key: &JobRunKey, why: String) -> Result<bool, AgentError> {
         tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
         self.report_unstored(key, &End::new(HostStatus::REFUSED, why)).map(|()| false)
@@ -173,14 +175,14 @@ impl Jobs {
         Ok(None)
     }
 
-    /// Stores the end of a run that was not started.
-    pub(super) fn end_unstarted(&self, key: &JobRunKey, expires_us: u64, end: &End) -> Result<(), AgentError> {
-        self.database().write(|to| store::write_ended(to, key, (end.at_us, expires_us), end.clone().event(None, 0, 0)))?;
+    /// Stores the end of a run that was not started. `root` is the tree of its job, which a run that is stored already has.
+    pub(super) fn end_unstarted(&self, key: &JobRunKey, root: Option<&str>, expires_us: u64, end: &End) -> Result<(), AgentError> {
+        self.database().write(|to| store::write_ended(to, key, root, (end.at_us, expires_us), end.clone().event(None, 0, 0)))?;
         self.unsent.notify_one();
         Ok(())
     }
 
-    /// Stores that a run must be ended, and begins to end it. Returns false if that was begun before.
+    /// Stores that a run must be ended, and begins to end it. Returns true if this call has begun it.
     fn take_stop(self: &Arc<Self>, key: &JobRunKey) -> Result<bool, AgentError> {
         let known = self.database().job_run(key)?;
         match known {
@@ -197,7 +199,7 @@ impl Jobs {
         }
     }
 
-    /// Begins to end a run. Returns false if that was begun before.
+    /// Begins to end a run. Returns true if this call has begun it.
     fn stop(self: &Arc<Self>, key: &JobRunKey) -> bool {
         if !self.active().stopping.insert(*key) {
             return false;
@@ -214,7 +216,12 @@ impl Jobs {
             }
         };
         let spawned = std::thread::Builder::new().stack_size(STACK).spawn(work);
-        spawned.inspect_err(|error| tracing::error!(run = key.run_id(), %error, "a run can't be ended now")).is_ok()
+        let failed = |error: &std::io::Error| {
+            // The server repeats the stop.
+            self.active().stopping.remove(&key);
+            tracing::error!(run = key.run_id(), %error, "the agent has no thread to end a run: it tries again");
+        };
+        spawned.inspect_err(failed).is_ok()
     }
 
     /// Ends the script of a run. Returns when the run has ended, or the reason why it can't be ended.
@@ -251,7 +258,7 @@ impl Jobs {
         self.scripts.remove_others(|run| open.iter().any(|open| open.key.run_id() == run));
         for run in open {
             let is_stopped = self.database().is_job_stopped(&run.key)?;
-            if run.is_started || self.folder(&run.key).join("spec.json").exists() {
+            if self.has_begun(&run) {
                 self.spawn(&run, &mut self.active());
             }
             if is_stopped {
@@ -261,24 +268,39 @@ impl Jobs {
         Ok(())
     }
 
-    /// Starts accepted runs, oldest first, as long as the owner's maximum permits, and ends those that have been stopped or have expired.
+    /// Returns true if the script of a run may have been started.
+    fn has_begun(&self, run: &OpenRun) -> bool {
+        run.is_started || self.folder(&run.key).join("spec.json").exists()
+    }
+
+    /// Starts accepted runs, oldest first, as long as the owner's maximum permits, and ends those that have been stopped or have expired. A run
+    /// that has begun is followed: an error, such as that of a full disk, can have prevented it before.
     pub(super) fn start_waiting(self: &Arc<Self>) -> Result<(), AgentError> {
         // A run ends in the database before it is removed from the followed ones. With this lock, the list has no ended run that looks as if
         // nothing followed it.
         let mut active = self.active();
         let open = self.database().open_job_runs()?;
+        let mut stopped = Vec::new();
         for run in open {
             if active.followed.contains(&run.key) {
                 continue;
             }
-            if self.database().is_job_stopped(&run.key)? {
+            let is_stopped = self.database().is_job_stopped(&run.key)?;
+            if self.has_begun(&run) {
+                self.spawn(&run, &mut active);
+                stopped.extend(is_stopped.then_some(run.key));
+            } else if is_stopped {
                 let end = End { reason: None, ..End::new(HostStatus::STOPPED, "") };
-                self.end_unstarted(&run.key, run.expires_us, &end)?;
+                self.end_unstarted(&run.key, None, run.expires_us, &end)?;
             } else if run.expires_us <= now_us() {
-                self.end_unstarted(&run.key, run.expires_us, &End::new(HostStatus::JOB_TIME_OVER, super::run::TOO_LATE))?;
+                self.end_unstarted(&run.key, None, run.expires_us, &End::new(HostStatus::JOB_TIME_OVER, super::run::TOO_LATE))?;
             } else if active.running.len() < self.policy.max_runs as usize {
                 self.spawn(&run, &mut active);
             }
+        }
+        drop(active);
+        for key in stopped {
+            self.stop(&key);
         }
         Ok(())
     }

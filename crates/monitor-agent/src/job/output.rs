@@ -1,6 +1,7 @@
-//! Sends the output of a run to the server: the first half while the script runs, and the rest after its end.
+//! Sends the output of a run to the server, and reads the tag that its script sets.
 //!
-//! While more output arrives, the kept last half moves. Therefore only the first half has stable offsets before the end.
+//! At most `most` bytes are kept; of longer output, the first and the last half of that amount. The last half changes as long as the script writes.
+//! Therefore only the first `most / 2` bytes are sent while it runs, and the rest after its end.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,9 @@ pub(super) struct Sending {
 /// Amounts of output after the end of a run, in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Amounts {
+    /// Bytes that the server has.
     pub(super) sent: u64,
+    /// Bytes that were not kept or could not be sent.
     pub(super) omitted: u64,
 }
 
@@ -107,7 +110,7 @@ impl Sending {
     }
 }
 
-/// Returns the tag from the last line that the run in `folder` has written to standard output: `job_success:[TAG]` or `job_fail:[TAG]`.
+/// Returns the tag that the last line of standard output sets: `job_success:[TAG]` or `job_fail:[TAG]`. Only the last `TAIL` bytes are searched.
 pub(super) fn tag(folder: &Path) -> Option<String> {
     let run = Run::open(folder.to_owned()).ok()?;
     let (mut position, mut tail) = (Output::open(folder).ok()?.length.saturating_sub(TAIL), Vec::new());

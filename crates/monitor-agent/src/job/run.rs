@@ -56,7 +56,7 @@ impl Jobs {
         let (at_us, event) = (end.at_us, end.event(tag(&folder), amounts.sent, amounts.omitted));
         let mut backoff = Backoff::default();
         loop {
-            let written = self.database().write(|to| store::write_ended(to, &key, (at_us, run.expires_us), event.clone()));
+            let written = self.database().write(|to| store::write_ended(to, &key, None, (at_us, run.expires_us), event.clone()));
             let is_written = written.is_ok();
             self.log_failure(written);
             if is_written {

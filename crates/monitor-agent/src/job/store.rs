@@ -144,19 +144,20 @@ pub(super) fn write_stopped(to: &Transaction<'_>, key: &JobRunKey) -> rusqlite::
     to.execute(sql, columns(key)).map(drop)
 }
 
-/// Stores the end of a run, and queues the report. The run may be unknown so far.
+/// Stores the end of a run, and queues the report. The run may be unknown so far; then `root` is the tree of its job.
 pub(super) fn write_ended(
     to: &Transaction<'_>,
     key: &JobRunKey,
+    root: Option<&str>,
     (at_us, expires_us): (u64, u64),
     event: JobReportEvent,
 ) -> rusqlite::Result<()> {
     let sql =
-        "INSERT INTO job_run(job, step, host, attempt, state, ended, changed_us, expires_us) VALUES(?1, ?2, ?3, ?4, 'ended', ?5, ?6, ?7)
+        "INSERT INTO job_run(job, step, host, attempt, state, ended, changed_us, expires_us, root) VALUES(?1, ?2, ?3, ?4, 'ended', ?5, ?6, ?7, ?8)
                ON CONFLICT DO UPDATE SET state = 'ended', ended = ?5, changed_us = ?6, job_order = NULL";
     let (job, step, host, attempt) = columns(key);
     let text = serde_json::to_string(&event).unwrap_or_default();
-    to.execute(sql, params![job, step, host, attempt, text, at_us as i64, expires_us.min(i64::MAX as u64) as i64])?;
+    to.execute(sql, params![job, step, host, attempt, text, at_us as i64, expires_us.min(i64::MAX as u64) as i64, root])?;
     write_report(to, key, at_us, event)
 }
 
@@ -224,7 +225,7 @@ mod tests {
         let key = JobRunKey { job: 1, step: 2, host: u64::MAX, attempt: 1 };
         let ended = |status| JobReportEvent::Ended { status, exit_code: None, reason: None, tag: None, output_bytes: 0, omitted_bytes: 0 };
         let (expires_us, late) = (9 * KEPT_US, 10 * KEPT_US);
-        database.write(|to| write_ended(to, &key, (1, expires_us), ended(HostStatus::REFUSED))).unwrap();
+        database.write(|to| write_ended(to, &key, None, (1, expires_us), ended(HostStatus::REFUSED))).unwrap();
         assert_eq!(database.job_run(&key).unwrap(), Some((RunState::Ended(ended(HostStatus::REFUSED)), 1)));
         assert_eq!(database.job_runs_to_forget(late).unwrap(), [], "the server has not got the report");
         let reports = database.job_reports(9).unwrap();

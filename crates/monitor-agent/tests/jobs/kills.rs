@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use monitor_wire::HostStatus;
+use monitor_wire::{HostStatus, JobOrder};
 
 use crate::host::{Host, order, wait_for};
 
@@ -42,6 +42,31 @@ fn a_script_that_ends_while_no_agent_is_there_is_reported_with_its_exit_code() {
     host.start_again();
     let end = host.ended(order.key);
     assert_eq!((end.status, end.exit_code, host.server.output(order.key).as_str()), (HostStatus::EXIT_CODE, Some(4), "late\n"), "{end:?}");
+}
+
+#[test]
+fn a_running_script_is_followed_although_the_recovery_fails_and_its_order_has_expired() {
+    let mut host = Host::start("");
+    let script = format!("until test -e {}; do sleep 0.05; done; exit 5", host.path("gate").display());
+    let order = JobOrder { expires_us: monitor_runs::now_us() + 2_000_000, ..order(&script) };
+    host.server.offer(&order);
+    let folder = host.run_folder(order.key);
+    wait_for("the script", || folder.join("running-1.json").exists().then_some(()));
+    host.kill();
+    // The database has no record of another run, and can't be written: the recovery of all runs fails.
+    let other = host.run_folder(crate::host::order("").key);
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("spec.json"), "{}").unwrap();
+    let database = rusqlite::Connection::open(host.path("data/agent.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON job_run WHEN NEW.state = 'started' BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+    database.execute_batch(full).unwrap();
+    drop(database);
+    wait_for("the order expires", || (monitor_runs::now_us() > order.expires_us).then_some(()));
+    host.start_again();
+    wait_for("the failure", || host.log().contains("the runs of jobs can't be continued").then_some(()));
+    fs::write(host.path("gate"), "").unwrap();
+    let end = host.ended(order.key);
+    assert_eq!((end.status, end.exit_code), (HostStatus::EXIT_CODE, Some(5)), "{end:?}");
 }
 
 #[test]
