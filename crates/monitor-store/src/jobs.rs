@@ -16,8 +16,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Returns all hosts, sorted by name.
     fn hosts(&self) -> Result<Vec<HostRow>, StoreError>;
 
-    /// Adds a host, or changes the settings of the host with this name. Returns its row, and true if it was added.
-    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError>;
+    /// Adds hosts, or changes the settings of the hosts with these names, in one transaction. Returns true for each host that was added.
+    fn put_hosts(&self, definitions: &[HostDefinition], now_us: u64) -> Result<Vec<bool>, StoreError>;
 
     /// Notes that the agent of a host has connected. Adds the host if there is none with this name.
     fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError>;

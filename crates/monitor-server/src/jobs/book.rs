@@ -1,4 +1,5 @@
-//! Open jobs in memory, their orders to agents, and the agents' contacts.
+//! The server's memory for jobs: open jobs, ended jobs with a stop for an agent that is away, the messages for each agent, and the time of its last
+//! contact.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(super) struct Book {
     pub(super) is_loaded: bool,
     jobs: HashMap<u64, Open>,
     agents: HashMap<String, Agent>,
-    /// Names of agents that are known to be hosts.
+    /// Names of agents that the store knows as hosts with an agent.
     hosts: HashSet<String>,
     /// Accounts of the hosts whose settings list any, by the number of the host.
     accounts: HashMap<u64, Vec<String>>,
@@ -24,7 +25,7 @@ pub(super) struct Book {
 /// An open job.
 struct Open {
     state: JobState,
-    /// Time of the next plan.
+    /// Time of the next plan. 0 is at once.
     due_us: Option<u64>,
     /// Messages for agents, with the positions of their hosts.
     messages: BTreeMap<JobRunKey, (Message, usize)>,
@@ -42,6 +43,7 @@ pub(super) enum Message {
 struct Agent {
     /// True if the agent has ever connected.
     is_known: bool,
+    /// Time of the last contact since the start of the server.
     last_us: Option<u64>,
     /// Messages, with the time at which each was sent last.
     messages: BTreeMap<JobRunKey, (Message, Option<Duration>)>,
@@ -59,7 +61,7 @@ pub(super) struct Mail {
 impl Book {
     /// Adds an open job. The next pass plans it.
     pub(super) fn open(&mut self, state: JobState) {
-        // When a step begins, the hosts without an agent end. All others have one, which may not have connected since the start of the server.
+        // Hosts without an agent ended when the step began. So each other host has one, even if it has not connected since the start of the server.
         let begun = state.steps.iter().filter(|step| step.batches > 0);
         for (target, run) in begun.flat_map(|step| state.targets.iter().zip(&step.hosts)) {
             if ![HostStatus::NO_AGENT, HostStatus::NO_SUCH_HOST].contains(&run.status) {
@@ -150,7 +152,8 @@ impl Book {
         open.messages = new;
     }
 
-    /// Returns the contacts with the agents of hosts. An agent that has connected before counts from the start of the server on.
+    /// Returns the contacts with the agents of hosts. For a known agent that has not connected since the start of the
+    /// server, the last contact is that start.
     pub(super) fn contacts(&self, targets: &[Target], request: &JobRequest, started_us: u64) -> Contacts {
         let contact = |target: &Target| {
             let agent = self.agents.get(&target.name).filter(|agent| agent.is_known)?;
@@ -183,7 +186,7 @@ impl Book {
         }
     }
 
-    /// Returns true if the agent is known to be a host.
+    /// Returns true if the store knows the agent as a host with an agent.
     pub(super) fn is_host(&self, agent: &str) -> bool {
         self.hosts.contains(agent)
     }

@@ -72,6 +72,7 @@ impl Jobs {
         let hosts = self.ask(monitor_store::JobStore::hosts).await?;
         book.take_accounts(&hosts);
         for host in hosts.into_iter().filter(|host| host.has_agent) {
+            book.add_host(host.definition.name.clone());
             book.know(host.definition.name);
         }
         for agent in agents {

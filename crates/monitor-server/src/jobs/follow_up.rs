@@ -1,4 +1,4 @@
-//! Jobs that follow failed ones, by `then.failed.job` of their requests.
+//! Jobs that start after another one has failed: `then.failed.job` in its request. They are checked when the first job is created.
 
 use monitor_jobs::{Inventory, JobState, Target, Verdict};
 use monitor_store::{JobStore, NewJob};
@@ -33,7 +33,7 @@ impl Jobs {
             targets.to_vec()
         } else {
             let own = monitor_jobs::select(&next.targets, inventory).map_err(mistakes)?;
-            // Later, its name could be that of a host, for which nobody has checked the rights.
+            // Later, a host could get this name, and nobody would have checked the caller's rights for it.
             if let Some(unknown) = own.iter().find(|target| target.host_id.is_none()) {
                 let why =
                     format!("targets: `{}` is unknown: a job that follows another one runs only on hosts that are known now", unknown.name);
@@ -85,7 +85,7 @@ impl Jobs {
         let mistake = |why: &str| JobError::Request(vec![format!("{PATH}{why}")]);
         let mut request = job.request.follow_up().cloned().ok_or_else(|| mistake(": it is missing"))?;
         let inventory = self.inventory().await?;
-        // A host that was removed since stays a target, but its number is not taken for a name.
+        // A host that was removed meanwhile becomes a target without a host, so the job reports it.
         let current = |target: Target| target.host_id.and_then(|id| inventory.target(id)).unwrap_or(Target { host_id: None, ..target });
         let targets: Vec<Target> = if request.targets == Targets::default() {
             let failed = failed(job);

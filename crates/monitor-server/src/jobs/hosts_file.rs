@@ -29,6 +29,7 @@ pub(super) struct HostsFile {
     pub(super) saved: BTreeMap<String, Targets>,
 }
 
+/// The file as it is written in TOML.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -129,7 +130,7 @@ impl Jobs {
         self.file_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Applies the file if it has changed since the last call. `last` is its text then, and the mistakes in it.
+    /// Applies the file if it has changed since the last call. `last` has its text then, and the result of parsing it.
     async fn check_hosts(&self, path: &Path, last: &mut Option<(String, Result<(), String>)>) -> Result<(), String> {
         let of_read = path.to_owned();
         let read = tokio::task::spawn_blocking(move || read(&of_read)).await.map_err(|error| error.to_string())?;

@@ -54,12 +54,8 @@ impl Jobs {
             return Err(self.is_from_file(&format!("the host {}", host.name)));
         }
         let now_us = self.clock.wall_us();
-        let put = move |jobs: &dyn JobStore| {
-            definitions.iter().map(|definition| Ok(jobs.put_host(definition, now_us)?.1)).collect::<Result<_, StoreError>>()
-        };
-        let mut book = self.book.lock().await;
-        let (added, rows) = self.ask(move |jobs| Ok((put(jobs)?, jobs.hosts()?))).await?;
-        book.take_accounts(&rows);
+        let (added, rows) = self.ask(move |jobs| Ok((jobs.put_hosts(&definitions, now_us)?, jobs.hosts()?))).await?;
+        self.book.lock().await.take_accounts(&rows);
         Ok(added)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use monitor_store::{HostRow, SavedRow};
 use monitor_wire::{HostDefinition, Targets};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::rows::{from_json, int, to_json};
 
@@ -18,15 +18,14 @@ pub(super) fn hosts(from: &Connection) -> rusqlite::Result<Vec<HostRow>> {
     from.prepare_cached("SELECT id, definition, created, from_file, has_agent FROM host ORDER BY name")?.query_map([], host_row)?.collect()
 }
 
-/// Adds a host, or changes the settings of the host with this name. Returns its row, and true if it was added.
-pub(super) fn put_host(to: &Connection, definition: &HostDefinition, now_us: u64) -> rusqlite::Result<(HostRow, bool)> {
+/// Adds a host, or changes the settings of the host with this name. Returns true if it was added.
+pub(super) fn put_host(to: &Connection, definition: &HostDefinition, now_us: u64) -> rusqlite::Result<bool> {
     let json = to_json(definition);
-    let sql = "UPDATE host SET definition = ?2 WHERE name = ?1 RETURNING id, definition, created, from_file, has_agent";
-    if let Some(row) = to.prepare_cached(sql)?.query_row(params![definition.name, json], host_row).optional()? {
-        return Ok((row, false));
+    if to.prepare_cached("UPDATE host SET definition = ?2 WHERE name = ?1")?.execute(params![definition.name, json])? > 0 {
+        return Ok(false);
     }
-    let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?) RETURNING id, definition, created, from_file, has_agent";
-    Ok((to.prepare_cached(sql)?.query_row(params![definition.name, json, int(now_us)], host_row)?, true))
+    let sql = "INSERT INTO host(name, definition, created) VALUES(?, ?, ?)";
+    to.prepare_cached(sql)?.execute(params![definition.name, json, int(now_us)]).map(|_| true)
 }
 
 /// Notes that the agent of a host has connected. Adds the host if there is none with this name.

@@ -1,4 +1,4 @@
-//! Lists of jobs, and of the hosts of a job.
+//! Queries for pages of jobs, and of the hosts of a job.
 
 use monitor_jobs::HostRun;
 use monitor_store::{JobHostRow, JobHostsQuery, JobRow, JobsQuery};
@@ -57,7 +57,7 @@ fn counts(from: &Connection, job: u64, steps: usize) -> rusqlite::Result<Vec<Vec
     counts.collect()
 }
 
-/// Rows are numbered from 1 through all steps.
+/// Returns a page of hosts with the numbers of their rows, which begin at 1 and continue from one step to the next.
 pub(super) fn hosts(from: &Connection, query: &JobHostsQuery) -> rusqlite::Result<Vec<(u64, JobHostRow)>> {
     let sql = "SELECT step.position * (SELECT count(*) FROM target WHERE job = :job) + target.position + 1 AS number, step.id,
                target.host, target.name, target.ip, target.cloud, run.state

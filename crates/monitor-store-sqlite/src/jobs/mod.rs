@@ -52,8 +52,8 @@ impl JobStore for SqliteJobs {
         self.0.read(inventory::hosts)
     }
 
-    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
-        self.0.write(|to| inventory::put_host(to, definition, now_us))
+    fn put_hosts(&self, definitions: &[HostDefinition], now_us: u64) -> Result<Vec<bool>, StoreError> {
+        self.0.write(|to| definitions.iter().map(|definition| inventory::put_host(to, definition, now_us)).collect())
     }
 
     fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError> {

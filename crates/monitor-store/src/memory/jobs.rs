@@ -69,10 +69,9 @@ impl JobStore for MemoryJobs {
         Ok(self.state().hosts.values().cloned().collect())
     }
 
-    fn put_host(&self, definition: &HostDefinition, now_us: u64) -> Result<(HostRow, bool), StoreError> {
+    fn put_hosts(&self, definitions: &[HostDefinition], now_us: u64) -> Result<Vec<bool>, StoreError> {
         let mut state = self.state();
-        let (row, is_new) = state.put_host(definition, now_us);
-        Ok((row.clone(), is_new))
+        Ok(definitions.iter().map(|definition| state.put_host(definition, now_us).1).collect())
     }
 
     fn meet_host(&self, name: &str, now_us: u64) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ macro_rules! job_suite {
     ($place:ident) => {
         $crate::job_suite! { $place;
             hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again
+            an_agent_that_connects_is_kept_with_its_host
             the_file_of_hosts_replaces_what_came_from_it_and_nothing_else
             a_request_id_starts_one_job_until_it_is_too_old
             one_job_follows_a_failed_one_or_none_for_a_reason
@@ -97,42 +98,51 @@ fn run(store: &impl JobStore, job: &mut JobState, ends: &[(u64, HostStatus)]) {
     change(store, job, &next.transitions);
 }
 
+fn host(name: &str, group: &str) -> HostDefinition {
+    HostDefinition { name: name.to_owned(), groups: vec![group.to_owned()], ..HostDefinition::default() }
+}
+
+fn host_row(store: &impl JobStore, name: &str) -> HostRow {
+    store.hosts().unwrap().into_iter().find(|row| row.definition.name == name).unwrap()
+}
+
 pub fn hosts_are_added_once_then_changed_and_a_removed_hosts_number_is_not_used_again<P: JobPlace>() {
     let place = P::new();
     let store = place.open();
-    let host = |name: &str, tag: &str| HostDefinition {
-        name: name.to_owned(),
-        tags: BTreeMap::from([("env".to_owned(), tag.to_owned())]),
-        ..HostDefinition::default()
-    };
-    let (web, is_new) = store.put_host(&host("web", "test"), 5).unwrap();
-    assert!(is_new);
-    let (db, _) = store.put_host(&host("db", "test"), 6).unwrap();
-    let (changed, is_new) = store.put_host(&host("web", "prod"), 7).unwrap();
-    assert_eq!((changed.id, changed.created_us, is_new), (web.id, 5, false));
-    assert_eq!(store.hosts().unwrap(), [db.clone(), changed.clone()]);
-    // An agent that connects keeps the settings of its host, or adds a host.
-    store.meet_host("web", 8).unwrap();
-    store.meet_host("met", 8).unwrap();
-    let met = store.hosts().unwrap().into_iter().find(|row| row.definition.name == "met").unwrap();
-    assert!(met.has_agent && met.created_us == 8 && store.remove_host(met.id).unwrap(), "{met:?}");
-    assert_eq!(store.hosts().unwrap(), [db.clone(), HostRow { has_agent: true, ..changed }]);
-    assert!(store.put_host(&host("web", "test"), 9).unwrap().0.has_agent);
-    let last = web.id.max(db.id);
-    assert!(store.remove_host(last).unwrap());
-    assert!(!store.remove_host(last).unwrap());
+    assert_eq!(store.put_hosts(&[host("web", "test"), host("db", "test")], 5).unwrap(), [true, true]);
+    let (web, db) = (host_row(&store, "web"), host_row(&store, "db"));
+    assert_eq!(store.put_hosts(&[host("web", "prod"), host("last", "test")], 7).unwrap(), [false, true]);
+    let last = host_row(&store, "last");
+    assert_eq!((web.created_us, last.created_us), (5, 7));
+    assert_eq!(store.hosts().unwrap(), [db.clone(), last.clone(), HostRow { definition: host("web", "prod"), ..web.clone() }]);
+    assert!(store.remove_host(last.id).unwrap());
+    assert!(!store.remove_host(last.id).unwrap());
     drop(store);
     let store = place.open();
-    assert_eq!(store.hosts().unwrap().len(), 1);
-    let (again, is_new) = store.put_host(&host("new", "prod"), 8).unwrap();
-    assert!(is_new && again.id > last, "{again:?}");
+    assert_eq!(store.hosts().unwrap().len(), 2);
+    store.put_hosts(&[host("new", "prod")], 8).unwrap();
+    assert!(host_row(&store, "new").id > last.id.max(web.id).max(db.id));
+}
+
+pub fn an_agent_that_connects_is_kept_with_its_host<P: JobPlace>() {
+    let place = P::new();
+    let store = place.open();
+    store.put_hosts(&[host("web", "test"), host("db", "test")], 5).unwrap();
+    let before = host_row(&store, "web");
+    store.meet_host("web", 6).unwrap();
+    store.meet_host("new", 7).unwrap();
+    drop(store);
+    let store = place.open();
+    assert_eq!(host_row(&store, "web"), HostRow { has_agent: true, ..before });
+    let new = host_row(&store, "new");
+    assert_eq!((new.created_us, new.has_agent, new.definition.groups.len()), (7, true, 0));
+    store.put_hosts(&[host("web", "prod")], 9).unwrap();
+    assert!(host_row(&store, "web").has_agent && !host_row(&store, "db").has_agent);
 }
 
 pub fn the_file_of_hosts_replaces_what_came_from_it_and_nothing_else<P: JobPlace>() {
     let place = P::new();
     let store = place.open();
-    let host =
-        |name: &str, group: &str| HostDefinition { name: name.to_owned(), groups: vec![group.to_owned()], ..HostDefinition::default() };
     let targets = |group: &str| Targets { groups: vec![group.to_owned()], ..Targets::default() };
     let saved = |names: &[(&str, &str)]| names.iter().map(|(name, group)| ((*name).to_owned(), targets(group))).collect::<BTreeMap<_, _>>();
     let hosts = |store: &P::Store| {
@@ -144,23 +154,23 @@ pub fn the_file_of_hosts_replaces_what_came_from_it_and_nothing_else<P: JobPlace
         store.saved_targets().unwrap().into_iter().map(shown).collect::<Vec<_>>()
     };
     let text = |name: &str, group: &str, is_from_file| (name.to_owned(), group.to_owned(), is_from_file);
-    let (own, _) = store.put_host(&host("own", "a"), 1).unwrap();
-    let (shared, _) = store.put_host(&host("shared", "a"), 1).unwrap();
+    store.put_hosts(&[host("own", "a"), host("shared", "a")], 1).unwrap();
+    let (own, shared) = (host_row(&store, "own"), host_row(&store, "shared"));
     store.put_saved_targets("own", &targets("a")).unwrap();
     store.put_saved_targets("shared", &targets("a")).unwrap();
     store.put_inventory(&[host("filed", "b"), host("shared", "b")], &saved(&[("filed", "b"), ("shared", "b")]), 2).unwrap();
     assert_eq!(hosts(&store), [text("filed", "b", true), text("own", "a", false), text("shared", "b", true)]);
     assert_eq!(all_saved(&store), [text("filed", "b", true), text("own", "a", false), text("shared", "b", true)]);
-    let number = |store: &P::Store, name: &str| store.hosts().unwrap().into_iter().find(|row| row.definition.name == name).unwrap();
-    assert_eq!((number(&store, "shared").id, number(&store, "shared").created_us), (shared.id, 1));
-    let filed = number(&store, "filed").id;
+    let shared_now = host_row(&store, "shared");
+    assert_eq!((shared_now.id, shared_now.created_us), (shared.id, 1));
+    let filed = host_row(&store, "filed").id;
     drop(store);
 
     let store = place.open();
     store.put_inventory(&[host("filed", "c"), host("new", "c")], &saved(&[("filed", "c")]), 3).unwrap();
     assert_eq!(hosts(&store), [text("filed", "c", true), text("new", "c", true), text("own", "a", false)]);
     assert_eq!(all_saved(&store), [text("filed", "c", true), text("own", "a", false)]);
-    assert_eq!((number(&store, "filed").id, number(&store, "own").id), (filed, own.id));
+    assert_eq!((host_row(&store, "filed").id, host_row(&store, "own").id), (filed, own.id));
     assert!(store.remove_saved_targets("own").unwrap() && !store.remove_saved_targets("own").unwrap());
     store.put_inventory(&[], &BTreeMap::new(), 4).unwrap();
     assert_eq!((hosts(&store), all_saved(&store)), (vec![text("own", "a", false)], Vec::new()));
