@@ -1,7 +1,8 @@
-//! Decides what happens next in a job: begins steps and batches, orders hosts to start, and ends hosts whose agents are silent.
+//! Decides what happens next in a job: begins steps and batches, orders hosts to start, and ends hosts whose agents are silent. [`plan`] changes
+//! nothing: it returns the changes to store, the messages to hosts, and the time of its next call.
 //!
-//! The engine calls [`plan`] after each change of a job and when `wake_at_us` has passed, until the plan has no more transitions. All waiting for
-//! time is in `wake_at_us`, so a job whose agents are silent depends on it to continue.
+//! The engine calls it after each change of a job, and at [`Plan::wake_at_us`]. It repeats the call until there are no more transitions. Silent
+//! agents cause no change, so a job with only such agents continues by `wake_at_us`.
 
 use std::collections::HashMap;
 
@@ -51,7 +52,7 @@ pub struct Plan {
     pub wake_at_us: Option<u64>,
 }
 
-/// A change of a job. It has the complete new state of its subject, so that applying it twice is the same as once.
+/// A change of a job. It has the complete new state of the job, step or host, so that applying it twice is the same as once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum Transition {
@@ -175,7 +176,7 @@ impl Planner<'_> {
             self.exclude_hosts(step);
             self.draft.set_head(step, StepHead { batches: 1, ..self.draft.step(step) });
         }
-        // The list is the same during an attempt, because these two statuses are only set before its first batch.
+        // The list is the same during an attempt, because `NO_SUCH_HOST` and `NO_AGENT` are only set before its first batch.
         let is_in_batch = |host: &usize| !matches!(self.draft.host(step, *host).status, HostStatus::NO_SUCH_HOST | HostStatus::NO_AGENT);
         let hosts: Vec<usize> = self.draft.positions(step).filter(is_in_batch).collect();
         let rolling = job.request.rolling.as_ref();
@@ -208,7 +209,7 @@ impl Planner<'_> {
             if limit.is_some_and(|limit| failures >= limit) {
                 return self.draft.set_step(step, if is_stopping { JobStatus::STOPPED } else { JobStatus::FAILED });
             }
-            // A batch that was decided before is followed by one that has begun.
+            // A user is asked only after the last batch that has begun. If a later one has begun, the question was answered before.
             let is_last_begun = index + 1 >= self.draft.step(step).batches as usize;
             if end < hosts.len() && !is_stopping && is_last_begun {
                 let has_run = batch.iter().any(|host| self.draft.host(step, *host).status != HostStatus::SUCCEEDED_BEFORE);
@@ -278,12 +279,12 @@ impl Planner<'_> {
         if !run.status.is_open() {
             return;
         }
+        if let Some(not_before) = run.not_before_us.filter(|not_before| *not_before > self.draft.now_us) {
+            return self.wake(not_before);
+        }
         let contact = self.contact(host);
         if run.is_fresh() && contact.lacks_account {
             return self.draft.end_host(step, host, HostStatus::NO_ACCOUNT, Some(&no_account(&self.draft.job.request)));
-        }
-        if let Some(not_before) = run.not_before_us.filter(|not_before| *not_before > self.draft.now_us) {
-            return self.wake(not_before);
         }
         let lost_at = contact.last_us.saturating_add(CONTACT_US);
         if lost_at < self.draft.now_us {
@@ -384,7 +385,7 @@ impl Planner<'_> {
     }
 }
 
-/// The reason why a host whose accounts are listed can't run a job.
+/// Returns the reason for a host whose settings list accounts, but not the account of the job.
 pub(crate) fn no_account(request: &JobRequest) -> String {
     let account = request.account.as_deref().unwrap_or_default();
     format!("The server's list of hosts has no account {account:?} for this host. Add it there, or use another one.")
@@ -397,10 +398,17 @@ fn backoff_us(retry: &JobRetry) -> u64 {
 }
 
 impl HostRun {
-    /// Returns true if the host has failed and its script can't run any more. If it was ordered to start, only a report shows that.
+    /// Returns true if a report of the agent has ended the run. Its output is complete then.
+    #[must_use]
+    pub fn has_reported_end(&self) -> bool {
+        self.accepted_us.is_some() && !self.status.is_open() && !is_provisional(self.status)
+    }
+
+    /// Returns true if the host can be tried again automatically: it has failed, and its script surely doesn't run now. After an order was
+    /// offered, that is sure only if the agent has reported the end. Without an agent, another attempt would fail at once.
     fn may_be_repeated(&self) -> bool {
         let has_reported = !is_provisional(self.status) || self.ordered_us.is_none();
-        self.has_failed() && has_reported && self.status != HostStatus::STOPPED
+        self.has_failed() && has_reported && ![HostStatus::STOPPED, HostStatus::NO_AGENT].contains(&self.status)
     }
 
     /// Returns true if the host has ended without success.

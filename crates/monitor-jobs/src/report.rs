@@ -1,4 +1,5 @@
-//! Applies the reports of agents to a job.
+//! Computes the changes of a job that the report of an agent causes. A late report can replace a status that the server had only assumed, and so
+//! correct a failed step and its job.
 
 use monitor_wire::{HostStatus, JobReport, JobReportEvent, JobStatus};
 
@@ -6,8 +7,9 @@ use crate::draft::Draft;
 use crate::plan::Transition;
 use crate::state::{HostRun, JobState};
 
-/// Maximum number of characters of a tag, and of a reason. An agent can send any text.
+/// Maximum number of characters of a tag. An agent can send any text.
 const MOST_TAG: usize = 255;
+/// Maximum number of characters of a reason.
 const MOST_REASON: usize = 2_000;
 
 /// Returns the changes that a report of an agent causes. A report of an earlier attempt, or one that was applied before, causes none.
@@ -97,7 +99,7 @@ fn shorten(text: &mut Option<String>, most: usize) {
     }
 }
 
-/// Records that the agent has the order. It may have run, so it is not retried automatically.
+/// Records that the agent has the order. The script may have run, so the order is not retried automatically.
 fn accept(run: &mut HostRun, now_us: u64) {
     run.accepted_us.get_or_insert(now_us);
     if run.not_before_us.take().is_some() {
@@ -110,7 +112,7 @@ pub(crate) fn is_provisional(status: HostStatus) -> bool {
     matches!(status, HostStatus::UNREACHABLE | HostStatus::LOST | HostStatus::NOT_STOPPED)
 }
 
-/// Returns the status that counts for a reported one, with the reason if it differs. An agent can't report statuses that only the server knows.
+/// Returns the status to store for a reported one. If an agent can't report that status, returns `LOST` and the reason.
 fn reported(status: HostStatus) -> (HostStatus, Option<String>) {
     let is_of_server = status.is_open()
         || matches!(status, HostStatus::NO_SUCH_HOST | HostStatus::SUCCEEDED_BEFORE | HostStatus::NO_AGENT | HostStatus::UNREACHABLE);
@@ -121,7 +123,7 @@ fn reported(status: HostStatus) -> (HostStatus, Option<String>) {
     (status, None)
 }
 
-/// Corrects the status of a step that has ended, and of its job.
+/// Sets a failed step to succeeded if all its hosts have succeeded now, and then its job.
 fn correct(draft: &mut Draft<'_>, step: usize) {
     let has_failed = matches!(draft.step(step).status, JobStatus::FAILED | JobStatus::ERROR_IGNORED);
     if has_failed && draft.has_succeeded(step) {

@@ -1,4 +1,5 @@
-//! Batches of a rolling job: the sizes in its expression, and the number of failures that stops it.
+//! Sizes of the batches of a rolling job, from an expression such as `1 10% +5`, and the number of failed hosts that stops it. The last size
+//! repeats until all hosts are in a batch.
 
 use monitor_wire::Rolling;
 
@@ -57,7 +58,7 @@ pub(crate) fn threshold(text: &str) -> Result<Size, String> {
     }
 }
 
-/// The ends of the batches as positions in the list of hosts, ascending. The last one is the number of hosts.
+/// The positions in the list of hosts at which batches end, ascending. The last one is the number of hosts; without hosts, it is the only one.
 pub(crate) struct BatchEnds {
     sizes: Vec<Size>,
     total: usize,
@@ -91,7 +92,7 @@ impl Iterator for BatchEnds {
     }
 }
 
-/// Returns the numbers of hosts in the batches of a job with `total` hosts that can start.
+/// Returns the number of hosts in each batch. `total` is the number of hosts that can start.
 #[must_use]
 pub fn batch_sizes(rolling: Option<&Rolling>, total: usize) -> Vec<u32> {
     let mut before = 0;

@@ -1,4 +1,4 @@
-//! Selects the hosts of a job.
+//! Selects the hosts of a job by name, pattern, number, address, group, tags and saved targets. Also checks targets before they are saved.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use crate::check::MOST_NAME_BYTES;
 use crate::state::Target;
 use crate::tags::TagConditions;
 
-/// Maximum number of targets of a job.
+/// Maximum number of entries in the targets of a request. A pattern, a group or tags can select more hosts.
 pub const MOST_TARGETS: usize = 100_000;
 
 type Host = (u64, HostDefinition);
 
-/// What targets can select: hosts and saved targets, with indexes.
+/// All hosts, and all saved targets.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     hosts: Vec<Host>,
@@ -58,7 +58,7 @@ impl Inventory {
 /// Checks targets that are to be saved. They may select hosts that are added later.
 ///
 /// # Errors
-/// Lists all mistakes, each with its place: malformed patterns, addresses and conditions, other saved targets, and targets that are all empty.
+/// Lists all mistakes, each with its place: malformed patterns, addresses and conditions, names of other saved targets, and targets without any entry.
 pub fn check_saved(targets: &Targets) -> Result<(), Vec<String>> {
     let mut mistakes = malformed(targets);
     if !targets.saved.is_empty() {
@@ -71,7 +71,8 @@ pub fn check_saved(targets: &Targets) -> Result<(), Vec<String>> {
 }
 
 /// Selects each host once, in the order of the request. A name, number, address, group or name of saved targets that isn't known becomes a target
-/// without a number, so that the job reports it. Tags select among all hosts or, if other targets are given, among those.
+/// without a number, so that the job reports it. Tags select among all hosts or, if other targets are given, among those; they remove no
+/// unknown target.
 ///
 /// # Errors
 /// Lists all mistakes: malformed patterns, addresses and conditions, a pattern that matches no host, and a selection without any host.

@@ -510,6 +510,20 @@ fn failed_hosts_are_retried_a_limited_number_of_times() {
     world.end(2, HostStatus::SUCCEEDED);
     assert_eq!((world.job.status, world.statuses()), (JobStatus::SUCCEEDED, vec![9, 9]));
 
+    // Without an agent, another attempt would fail at once. A host without the account waits, so that its list can be corrected.
+    let mut world = World::new(3, 1, |request| {
+        request.account = Some("app".to_owned());
+        request.then = Some(JobThen { failed: Some(JobFailed { retry: Some(retry.clone()), job: None }) });
+    });
+    world.contacts.remove(&1);
+    world.contacts.insert(2, Contact { lacks_account: true, ..met(NOW) });
+    world.plan().end(3, HostStatus::SUCCEEDED);
+    assert_eq!((world.job.steps[0].attempt, world.statuses()), (2, vec![18, 5, 3]));
+    world.pass(29 * SECOND, &[3]);
+    assert_eq!((world.offered(), world.statuses()), (vec![], vec![18, 5, 3]));
+    world.pass(SECOND, &[2, 3]);
+    assert_eq!(world.offered(), [(2, 2)]);
+
     // A user stops the job during the pause. The attempts that users begin count.
     let mut world = World::new(1, 1, |request| {
         request.then = Some(JobThen { failed: Some(JobFailed { retry: Some(retry), job: None }) });

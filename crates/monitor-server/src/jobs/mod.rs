@@ -267,9 +267,7 @@ impl Jobs {
     /// Returns the number of bytes of output that the agent has sent until the end of a run. `None` before its end.
     pub(crate) async fn ended_output(&self, key: JobRunKey) -> Result<Option<u64>, JobError> {
         let ended = |job: &JobState| {
-            let step = job.steps.iter().find(|step| step.id == key.step);
-            let host = job.targets.iter().position(|target| target.host_id == Some(key.host));
-            let run = step.zip(host).and_then(|(step, host)| step.hosts.get(host)).filter(|run| run.attempt == key.attempt);
+            let run = orders::run_of(job, &key).filter(|run| run.attempt == key.attempt);
             run.map_or(Some(0), |run| Some(run.output_bytes).filter(|_| !run.status.is_open()))
         };
         let known = self.book.lock().await.job(key.job).map(ended);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_jobs::{JobState, ORDER_TTL_US, timeout_s};
+use monitor_jobs::{HostRun, JobState, ORDER_TTL_US, timeout_s};
 use monitor_wire::{JobOrder, JobOrders, JobReport, JobRunKey, SignedJobOrder};
 
 use super::book::{Book, Message};
@@ -144,7 +144,8 @@ impl Jobs {
         if is_any_taken { Ok(()) } else { Err(error) }
     }
 
-    /// Stores a part of the output of a run. It is stored durably when this returns.
+    /// Stores a part of the output of a run. It is stored durably when this returns. Once the end of the run was reported, its output stays as it
+    /// is: the agent has sent all of it, and a part that arrives again changes nothing.
     pub(crate) async fn put_output(
         &self,
         agent: &str,
@@ -153,7 +154,7 @@ impl Jobs {
         offset: u64,
         bytes: Vec<u8>,
     ) -> Result<(), JobError> {
-        {
+        let complete = {
             let mut book = self.book.lock().await;
             self.load(&mut book).await?;
             let job = self.open(&mut book, key.job).await?;
@@ -165,9 +166,15 @@ impl Jobs {
                 // With 403, the agent would wait for another token.
                 JobError::Misplaced(error.to_string())
             })?;
-        }
+            let run = run_of(job, &key).filter(|run| run.attempt == key.attempt && run.has_reported_end());
+            run.map(|run| run.output_bytes)
+        };
         let outputs = self.outputs.clone();
-        let written = tokio::task::spawn_blocking(move || outputs.write(&key, offset, &bytes)).await?;
+        let write = move || match complete {
+            Some(bytes) if outputs.length(&key) >= bytes => Ok(()),
+            _ => outputs.write(&key, offset, &bytes),
+        };
+        let written = tokio::task::spawn_blocking(write).await?;
         self.changed.send_replace(());
         written.map_err(|unwritten| match unwritten {
             Unwritten::Gap(length) => JobError::Misplaced(format!(
@@ -188,12 +195,16 @@ fn is_of_another_job(job: &JobState, agent: &str, key: &JobRunKey, root_id: Opti
     is_other
 }
 
+/// Returns the newest state of the host of a run.
+pub(super) fn run_of<'a>(job: &'a JobState, key: &JobRunKey) -> Option<&'a HostRun> {
+    let place = job.targets.iter().position(|target| target.host_id == Some(key.host))?;
+    job.steps.iter().find(|step| step.id == key.step)?.hosts.get(place)
+}
+
 /// Checks that a run is one of the agent's own host, and that it was ordered.
 fn check_host(job: &JobState, agent: &str, key: &JobRunKey) -> Result<(), JobError> {
-    let place = job.targets.iter().position(|target| target.host_id == Some(key.host));
-    let is_own = place.is_some_and(|place| job.targets[place].name == agent);
-    let step = job.steps.iter().find(|step| step.id == key.step);
-    let run = place.zip(step).and_then(|(place, step)| step.hosts.get(place));
+    let is_own = job.targets.iter().any(|target| target.host_id == Some(key.host) && target.name == agent);
+    let run = run_of(job, key);
     // A retry that waits for its order doesn't make the attempts before it invalid.
     let was_ordered =
         run.is_some_and(|run| (1..run.attempt).contains(&key.attempt) || (key.attempt == run.attempt && run.ordered_us.is_some()));

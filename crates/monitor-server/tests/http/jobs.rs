@@ -448,7 +448,7 @@ async fn reports_and_output_of_another_job_of_the_same_number_are_ignored() {
     let one = Agent::connect(&server, "web-1").await;
     let (_, started) = ask(&server, "POST", "jobs", Some(job(&["web-1"]))).await;
     let order = one.order(&server).await;
-    let ended = |root: &Value| json!({"event": "ended", "status": 9, "root_id": root});
+    let ended = |root: &Value| json!({"event": "ended", "status": 9, "output_bytes": 4, "root_id": root});
     assert_eq!(one.report(&server, &order, &[ended(&json!("0123456789abcdef0123456789abcdef"))]).await.0, 204);
     let mut former = order.clone();
     former["root_id"] = json!("0123456789abcdef0123456789abcdef");
@@ -460,6 +460,12 @@ async fn reports_and_output_of_another_job_of_the_same_number_are_ignored() {
     assert_eq!(output.bytes().await.unwrap(), b"new\n"[..]);
     assert_eq!(one.report(&server, &order, &[ended(&started["root_id"])]).await.0, 204);
     assert_eq!(ask(&server, "GET", &path, None).await.1["hosts"][0]["status"], 9);
+    // After the end, the output stays as it is.
+    for (offset, bytes) in [(0, &b"new\n"[..]), (0, b"old\n"), (4, b"more\n")] {
+        assert_eq!(one.output(&server, &order, offset, bytes).await.0, 204);
+    }
+    let output = server.get(&format!("/api/v1/jobs/{}/hosts/web-1/output", started["job_id"])).send().await.unwrap();
+    assert_eq!(output.bytes().await.unwrap(), b"new\n"[..]);
 }
 
 #[tokio::test]
