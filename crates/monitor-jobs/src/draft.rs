@@ -59,7 +59,7 @@ impl<'a> Draft<'a> {
     /// Returns the identity of a host's current run; none for a target that is no known host.
     pub(crate) fn key(&self, step: usize, host: usize) -> Option<JobRunKey> {
         let id = self.job.targets[host].host_id?;
-        Some(JobRunKey { job: self.job.id, step: self.job.steps[step].id, host: id, attempt: self.host(step, host).attempt })
+        Some(JobRunKey { job: self.job.id, step: self.job.steps[step].id, host: id, attempt: self.host(step, host).running_attempt() })
     }
 
     pub(crate) fn set_job(&mut self, status: JobStatus) {

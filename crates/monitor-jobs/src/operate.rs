@@ -143,7 +143,7 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
         is_meant && !run.status.is_open() && {
             match operate.operation {
                 JobOperation::RetryAll => true,
-                JobOperation::RetryNotStarted => !run.status.is_success() && run.accepted_us.is_none(),
+                JobOperation::RetryNotStarted => !run.status.is_success() && run.accepted_us.is_none() && !run.may_have_run,
                 _ => !run.status.is_success(),
             }
         }
@@ -153,13 +153,14 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
         let (none, instead) = match operate.operation {
             JobOperation::RetryAll => ("No host of the step has ended", ""),
             JobOperation::RetryNotStarted => {
-                ("Each of these hosts has accepted its order", " `retry-failed` and `retry-all` are possible.")
+                ("Each of these hosts has accepted its order, now or in a former attempt whose end is unknown", " `retry-failed` and `retry-all` are possible.")
             }
             _ => ("None of these hosts has failed", " `retry-all` is possible."),
         };
         return Err(Refusal(format!("{none}, so there is nothing to retry.{instead}")));
     }
-    draft.begin_attempt(step, &hosts, |run| HostRun { attempt: run.attempt + 1, ..HostRun::default() });
+    let unless_run = operate.operation == JobOperation::RetryNotStarted;
+    draft.begin_attempt(step, &hosts, |run| HostRun { unless_run, ..run.next_attempt() });
     go_on(draft, step);
     Ok(())
 }

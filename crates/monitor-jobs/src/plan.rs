@@ -252,10 +252,9 @@ impl Planner<'_> {
         let not_before = self.draft.now_us.saturating_add(backoff_us(retry));
         let reason = format!("Retry {} of {} follows.", head.attempt, retry.times);
         self.draft.begin_attempt(step, &hosts.into_iter().collect(), |run| HostRun {
-            attempt: run.attempt + 1,
             not_before_us: Some(not_before),
             reason: Some(format!("The last attempt: {}. {reason}", run.status.as_str())),
-            ..HostRun::default()
+            ..run.next_attempt()
         });
         self.wake(not_before);
         true
@@ -352,6 +351,7 @@ impl Planner<'_> {
             let mut run = run.clone();
             if run.ordered_us.is_some() {
                 run.attempt += 1;
+                run.unless_run = true;
             }
             run.ordered_us = Some(self.draft.now_us);
             run.not_before_us = None;
@@ -402,6 +402,18 @@ impl HostRun {
     #[must_use]
     pub fn has_reported_end(&self) -> bool {
         self.accepted_us.is_some() && !self.status.is_open() && !is_provisional(self.status)
+    }
+
+    /// Returns the number of the attempt that the agent executes.
+    #[must_use]
+    pub fn running_attempt(&self) -> u32 {
+        self.runs_as.unwrap_or(self.attempt)
+    }
+
+    /// Returns a host that waits for its next attempt.
+    pub(crate) fn next_attempt(&self) -> Self {
+        let may_run = self.accepted_us.is_some() && !self.has_reported_end();
+        Self { attempt: self.attempt + 1, may_have_run: self.may_have_run || may_run, ..Self::default() }
     }
 
     /// Returns true if the host can be tried again automatically: it has failed, and its script surely doesn't run now. After an order was

@@ -1,5 +1,7 @@
-//! Computes the changes of a job that the report of an agent causes. A late report can replace a status that the server had only assumed, and so
-//! correct a failed step and its job.
+//! Computes the changes of a job that the report of an agent causes.
+//!
+//! A host can be unreachable, lost or not stopped although its script still runs or has ended. A later report replaces such a status. If all hosts of
+//! a failed step have then succeeded, the step succeeds, and its job too if no other step is left.
 
 use monitor_wire::{HostStatus, JobReport, JobReportEvent, JobStatus};
 
@@ -12,7 +14,8 @@ const MOST_TAG: usize = 255;
 /// Maximum number of characters of a reason.
 const MOST_REASON: usize = 2_000;
 
-/// Returns the changes that a report of an agent causes. A report of an earlier attempt, or one that was applied before, causes none.
+/// Returns the changes that a report of an agent causes. A report that was applied before causes none, nor does one of an earlier attempt, unless the
+/// current attempt depends on it.
 #[must_use]
 pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition> {
     let key = report.key;
@@ -20,7 +23,13 @@ pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition
     let host = job.targets.iter().position(|target| target.host_id == Some(key.host));
     let (Some(step), Some(host), true) = (step, host, key.job == job.id) else { return Vec::new() };
     let Some(before) = job.steps[step].hosts.get(host) else { return Vec::new() };
-    if before.attempt != key.attempt || before.ordered_us.is_none() {
+    let before = if is_of_former(before, report) {
+        // The order of this attempt must not start the script: the reports of the former attempt are about it.
+        &HostRun { runs_as: Some(key.attempt), ordered_us: before.ordered_us.or(Some(now_us)), ..before.clone() }
+    } else {
+        before
+    };
+    if before.running_attempt() != key.attempt || before.ordered_us.is_none() {
         return Vec::new();
     }
     let Some(run) = changed(now_us, before, report) else { return Vec::new() };
@@ -31,6 +40,11 @@ pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition
         correct(&mut draft, step);
     }
     draft.transitions
+}
+
+/// Returns true if a report shows that a former attempt was accepted, and the current one may begin only if none was.
+fn is_of_former(before: &HostRun, report: &JobReport) -> bool {
+    report.event.shows_acceptance() && before.unless_run && before.accepted_us.is_none() && (1..before.attempt).contains(&report.key.attempt)
 }
 
 /// Returns the new state of a host, or `None` if the report changes nothing: it is a repetition, or the status of the host is final.

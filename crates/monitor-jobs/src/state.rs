@@ -80,6 +80,15 @@ pub struct HostRun {
     pub ordered_us: Option<u64>,
     /// Time at which the server received the agent's confirmation that it has stored the order.
     pub accepted_us: Option<u64>,
+    /// True if a former attempt of the step has accepted its order, and its end was not observed: its script may still run.
+    #[serde(default)]
+    pub may_have_run: bool,
+    /// True if the agent must not start the script if it has accepted a former attempt: nobody decided that the script may run again.
+    #[serde(default)]
+    pub unless_run: bool,
+    /// The former attempt whose reports count for this one, because its order turned out to be accepted.
+    #[serde(default)]
+    pub runs_as: Option<u32>,
     /// Time at which the script began, by the clock of the host.
     pub started_us: Option<u64>,
     /// Time at which the host ended.
@@ -110,6 +119,9 @@ impl Default for HostRun {
             not_before_us: None,
             ordered_us: None,
             accepted_us: None,
+            may_have_run: false,
+            unless_run: false,
+            runs_as: None,
             started_us: None,
             ended_us: None,
             is_stopping: false,

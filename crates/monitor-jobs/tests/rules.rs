@@ -257,7 +257,7 @@ fn a_host_that_never_accepted_is_retried_with_the_next_attempt_after_its_order_h
     assert_eq!((world.offered(), world.plan.wake_at_us), (vec![], Some(NOW + ORDER_TTL_US)));
     world.pass(NOW + ORDER_TTL_US - world.now_us, &[1]);
     assert_eq!(world.offered(), [(1, 2)]);
-    assert_eq!(world.tell(1, 1, ended(HostStatus::SUCCEEDED)), 0, "the first attempt is over");
+    assert_eq!(world.tell(1, 1, ended(HostStatus::JOB_TIME_OVER)), 0, "the first attempt started nothing");
     world.pass(ORDER_TTL_US, &[1]);
     let run = &world.job.steps[0].hosts[0];
     assert_eq!((run.status.0, run.attempt), (310, 2));
@@ -405,12 +405,51 @@ fn retries_begin_a_new_attempt_of_the_selected_hosts() {
     assert!(world.operate(JobOperation::RetryFailed).unwrap_err().contains("`stop` is possible"));
     assert_eq!(start().operate(JobOperation::RetryNotStarted).unwrap().offered(), [(4, 2)]);
     assert_eq!(start().operate(JobOperation::RetryAll).unwrap().offered(), [(1, 2), (2, 2), (3, 2), (4, 2)]);
+    // The first attempt on host 3 may still run, although its second attempt has never begun.
+    let mut world = start();
+    world.operate(JobOperation::RetryFailed).unwrap();
+    world.pass(CONTACT_US + 1, &[1, 2]).end(2, HostStatus::EXIT_CODE).pass(1, &[1, 2, 3, 4]);
+    assert_eq!(world.statuses(), [3, 104, 310, 310]);
+    assert_eq!(world.operate(JobOperation::RetryNotStarted).unwrap().offered(), [(4, 3)]);
     let mut world = start();
     assert_eq!(world.operate_on(JobOperation::RetryFailed, &[2]).unwrap().offered(), [(2, 2)]);
     assert_eq!(world.end(2, HostStatus::SUCCEEDED).progress(), [4, 4], "the other hosts have still failed");
     assert!(start().operate_on(JobOperation::RetryFailed, &[1]).unwrap_err().contains("`retry-all` is possible"));
     assert!(start().operate_on(JobOperation::RetryFailed, &[9]).unwrap_err().contains("no host 9"));
     assert!(start().operate_on(JobOperation::Skip, &[2]).unwrap_err().contains("Leave `hosts` out"));
+}
+
+#[test]
+fn a_former_attempt_that_was_accepted_counts_for_the_retry_that_must_not_run() {
+    let start = |operation| {
+        let mut world = World::new(1, 1, |_| {});
+        // The agent accepts the order, and its report does not arrive.
+        world.plan().pass(CONTACT_US + 1, &[]).pass(1, &[1]);
+        assert_eq!(world.statuses(), [310]);
+        world.operate(operation).unwrap();
+        world
+    };
+    let mut world = start(JobOperation::RetryNotStarted);
+    assert_eq!(world.offered(), [(1, 2)]);
+    world.tell(1, 1, JobReportEvent::Accepted);
+    world.pass(1, &[1]);
+    assert_eq!((world.offered(), world.job.steps[0].hosts[0].running_attempt()), (vec![], 1), "nothing is offered any more");
+    world.tell(1, 2, ended(HostStatus::REFUSED));
+    world.tell(1, 1, JobReportEvent::Started { interpreter: None });
+    world.tell(1, 1, ended(HostStatus::SUCCEEDED));
+    world.plan();
+    assert_eq!((world.statuses(), world.progress()), (vec![9], vec![3, 3]));
+
+    // An order that was refused has started nothing.
+    let mut world = start(JobOperation::RetryNotStarted);
+    world.tell(1, 1, ended(HostStatus::JOB_TIME_OVER));
+    world.pass(1, &[1]);
+    assert_eq!(world.offered(), [(1, 2)]);
+    // A user has decided that the script may run again.
+    let mut world = start(JobOperation::RetryFailed);
+    world.tell(1, 1, ended(HostStatus::SUCCEEDED));
+    world.pass(1, &[1]);
+    assert_eq!((world.offered(), world.statuses()), (vec![(1, 2)], vec![5]));
 }
 
 #[test]

@@ -73,6 +73,9 @@ pub struct JobOrder {
     pub issued_us: u64,
     /// Time from which the agent must not start the script any more.
     pub expires_us: u64,
+    /// True if the agent must not start the script if it has accepted a former attempt. It then reports about that attempt again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_run: bool,
 }
 
 /// An order with the server's signature.
@@ -151,6 +154,20 @@ pub enum JobReportEvent {
         /// The reason.
         reason: String,
     },
+}
+
+impl JobReportEvent {
+    /// Returns true if the event shows that the agent has accepted the order, so that the script may have run.
+    #[must_use]
+    pub fn shows_acceptance(&self) -> bool {
+        match self {
+            Self::Accepted | Self::Started { .. } => true,
+            Self::Ended { status, .. } => {
+                !matches!(*status, HostStatus::REFUSED | HostStatus::JOB_TIME_OVER | HostStatus::NO_ACCOUNT | HostStatus::NO_CREDENTIALS)
+            }
+            Self::NotStopped { .. } => false,
+        }
+    }
 }
 
 /// Body of `POST /api/v1/agents/{name}/job-reports`, in ascending order.

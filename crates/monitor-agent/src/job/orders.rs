@@ -86,6 +86,13 @@ impl Jobs {
             tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
             return self.end_unstarted(&key, Some(&order.root_id), order.expires_us, &End::new(status, why)).map(|()| true);
         }
+        if order.unless_run
+            && let Some((former, state, changed_us)) = self.database().accepted_attempt(&order.key, &order.root_id)?
+        {
+            tracing::info!(run = key.run_id(), former = former.run_id(), "a former attempt was accepted, so the order starts nothing");
+            self.report_again(&former, state, changed_us)?;
+            return Ok(false);
+        }
         tracing::info!(run = key.run_id(), name = order.name, by = order.by, "accepts an order of a job");
         self.database().write(|to| store::write_accepted(to, &order, Some(&signed.order), now_us))?;
         Ok(true)

@@ -1,4 +1,4 @@
-//! Signatures of orders, and the pinned keys of the server.
+//! Verifies the signatures of orders, and writes the file with the pinned keys of the server.
 
 use std::fs;
 use std::io::{self, Write as _};

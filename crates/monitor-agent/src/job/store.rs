@@ -20,6 +20,16 @@ pub(super) enum RunState {
     Ended(JobReportEvent),
 }
 
+impl RunState {
+    /// Returns true unless the order was refused, or its script could not begin in time.
+    pub(super) fn was_accepted(&self) -> bool {
+        match self {
+            Self::Accepted | Self::Started => true,
+            Self::Ended(event) => event.shows_acceptance(),
+        }
+    }
+}
+
 /// A run that has not ended.
 #[derive(Debug, Clone)]
 pub(super) struct OpenRun {
@@ -44,6 +54,18 @@ impl Database {
             Ok((state, row.get::<_, i64>(2)? as u64))
         };
         self.read(|connection| connection.prepare_cached(sql)?.query_row(columns(key), of).optional())
+    }
+
+    /// The newest attempt before `key` whose order was accepted, with its state and the time of its last change. `root` is the tree of its job.
+    pub(super) fn accepted_attempt(&self, key: &JobRunKey, root: &str) -> Result<Option<(JobRunKey, RunState, u64)>, AgentError> {
+        for attempt in (1..key.attempt).rev() {
+            let former = JobRunKey { attempt, ..*key };
+            let Some((state, changed_us)) = self.job_run(&former)? else { continue };
+            if state.was_accepted() && self.job_root(&former)?.as_deref() == Some(root) {
+                return Ok(Some((former, state, changed_us)));
+            }
+        }
+        Ok(None)
     }
 
     /// Id of the tree of the job that a run belongs to, if it is known.

@@ -1,5 +1,8 @@
-//! The server's memory for jobs: open jobs, ended jobs with a stop for an agent that is away, the messages for each agent, and the time of its last
-//! contact.
+//! Jobs in memory, and the messages that wait for each agent.
+//!
+//! The engine plans jobs from here, and requests of agents take their messages from here. A change is stored first and applied here afterwards. A job
+//! that has ended stays in memory until no agent has to stop one of its scripts. The book also contains the time of the last contact with each agent,
+//! and the accounts of hosts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -22,7 +25,7 @@ pub(super) struct Book {
     accounts: HashMap<u64, Vec<String>>,
 }
 
-/// An open job.
+/// A job in memory. It may have ended.
 struct Open {
     state: JobState,
     /// Time of the next plan. 0 is at once.

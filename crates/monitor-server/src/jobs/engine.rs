@@ -1,4 +1,8 @@
-//! The engine: a duty that plans open jobs, records their processes, and removes old jobs.
+//! The engine: the background task that continues open jobs.
+//!
+//! Each pass computes the next changes of the jobs that are due, queues messages for agents, sends the changes to the ingest as events, and removes old
+//! jobs. `Jobs::change` stores a change first and then applies it in memory. If the store fails, the job is read again, because it is unknown whether
+//! the change was stored.
 
 use std::time::Duration;
 

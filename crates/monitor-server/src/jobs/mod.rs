@@ -267,7 +267,7 @@ impl Jobs {
     /// Returns the number of bytes of output that the agent has sent until the end of a run. `None` before its end.
     pub(crate) async fn ended_output(&self, key: JobRunKey) -> Result<Option<u64>, JobError> {
         let ended = |job: &JobState| {
-            let run = orders::run_of(job, &key).filter(|run| run.attempt == key.attempt);
+            let run = orders::run_of(job, &key).filter(|run| run.running_attempt() == key.attempt);
             run.map_or(Some(0), |run| Some(run.output_bytes).filter(|_| !run.status.is_open()))
         };
         let known = self.book.lock().await.job(key.job).map(ended);
@@ -335,7 +335,7 @@ fn started(job: &JobState, is_new: bool) -> JobStarted {
 
 /// Returns a host of a job as a type of the API.
 fn host_shown(outputs: &Outputs, job: u64, JobHostRow { step_id, target, run }: JobHostRow) -> JobHost {
-    let key = target.host_id.map(|host| JobRunKey { job, step: step_id, host, attempt: run.attempt });
+    let key = target.host_id.map(|host| JobRunKey { job, step: step_id, host, attempt: run.running_attempt() });
     JobHost {
         step_id,
         host_id: target.host_id,
@@ -343,7 +343,7 @@ fn host_shown(outputs: &Outputs, job: u64, JobHostRow { step_id, target, run }: 
         ip: target.ip,
         cloud_id: target.cloud_id,
         status: run.status,
-        attempt: run.attempt,
+        attempt: run.running_attempt(),
         exit_code: run.exit_code,
         tag: run.tag,
         reason: run.reason,

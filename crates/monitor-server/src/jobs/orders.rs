@@ -101,6 +101,7 @@ impl Jobs {
             by: job.by.clone(),
             issued_us: self.clock.wall_us(),
             expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
+            unless_run: job.steps[step].hosts.get(host)?.unless_run,
         };
         let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
         let signature = self.keys().sign(&order, self.clock.wall_us());
@@ -166,7 +167,7 @@ impl Jobs {
                 // With 403, the agent would wait for another token.
                 JobError::Misplaced(error.to_string())
             })?;
-            let run = run_of(job, &key).filter(|run| run.attempt == key.attempt && run.has_reported_end());
+            let run = run_of(job, &key).filter(|run| run.running_attempt() == key.attempt && run.has_reported_end());
             run.map(|run| run.output_bytes)
         };
         let outputs = self.outputs.clone();

@@ -80,7 +80,7 @@ async fn logs(app: &App, job: &JobState, step: usize, wanted: &[Wanted]) -> Resu
         let run = place.and_then(|place| job.steps[step].hosts.get(place));
         let content = match (target.and_then(|target| target.host_id), run) {
             (Some(host), Some(run)) => {
-                let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.attempt };
+                let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.running_attempt() };
                 let (bytes, total) = app.jobs.output(key, 0, share).await?;
                 whole_lines(bytes, total)
             }

@@ -1,7 +1,7 @@
-//! Routes with the paths, names and codes of `BlueKing` JOB v3, for programs that were written for it.
+//! Routes that are compatible with `BlueKing` JOB v3, for programs that were written for it.
 //!
-//! Each call is translated into one of [`Jobs`](crate::jobs::Jobs). Refusals have status 200 and a code in the body. Only 401, 429 and 503
-//! keep their status.
+//! They have the paths, names and error codes of JOB v3, and call methods of [`Jobs`](crate::jobs::Jobs). Errors have status 200 and a code in the
+//! body, except 401, 429 and 503.
 
 mod answer;
 mod caller;

@@ -1,4 +1,4 @@
-//! Starts and changes of jobs: `POST /api/v1/jobs` and `POST /api/v1/jobs/{id}/operate`.
+//! Handlers that start, preview and operate jobs: `POST /api/v1/jobs` and `POST /api/v1/jobs/{id}/operate`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

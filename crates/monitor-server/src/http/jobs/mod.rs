@@ -1,4 +1,6 @@
-//! Jobs on many hosts: `/api/v1/jobs`, and the routes of agents for their orders.
+//! Handlers of `/api/v1/jobs`, and of the routes by which agents receive orders and report.
+//!
+//! This file contains the code that they share: the answers to errors, the rights of callers, and the choice of a step.
 
 pub(super) mod agents;
 pub(super) mod callbacks;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use monitor_jobs::HostRun;
 use monitor_wire::{JobRunKey, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -69,7 +70,7 @@ pub(in super::super) async fn get_output(
         let found: String = name.chars().take(80).collect();
         ApiError::Missing { detail: format!("job {} has no host {found:?}: `GET /api/v1/jobs/{}/hosts` lists its hosts", job.id, job.id) }
     })?;
-    let attempt = params.attempt.or_else(|| job.steps[step].hosts.get(place).map(|run| run.attempt)).unwrap_or(1);
+    let attempt = params.attempt.or_else(|| job.steps[step].hosts.get(place).map(HostRun::running_attempt)).unwrap_or(1);
     if params.follow
         && let Some(host) = job.targets[place].host_id
     {

@@ -52,7 +52,7 @@ pub(in super::super) async fn get_result(
     let (mut shapes, mut message_bytes) = (Shapes::default(), 0);
     for (target, run) in job.targets.iter().zip(&job.steps[step].hosts) {
         let (Some(host), false, Some(_)) = (target.host_id, run.status.is_open(), run.accepted_us) else { continue };
-        let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.attempt };
+        let key = JobRunKey { job: job.id, step: job.steps[step].id, host, attempt: run.running_attempt() };
         let (output, total) = app.jobs.output(key, 0, READ_BYTES).await?;
         let text = String::from_utf8_lossy(&output);
         shapes.add(host, &text);
