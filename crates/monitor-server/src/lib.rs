@@ -35,7 +35,7 @@ mod watchdog;
 
 pub use clock::Clock;
 pub use commands::AllowedCommands;
-pub use config::{Config, File, FileError, Form, Loopback, Mcp, SETTINGS, Setting, StartAgent};
+pub use config::{CeleryCluster, Config, File, FileError, Form, Loopback, Mcp, SETTINGS, Setting, StartAgent};
 pub use duties::Duty;
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;

@@ -63,6 +63,13 @@ impl Unplaced {
         "task-retried",
     ];
 
+    /// Creates an event without a run. The ids of the run and the process in `event` are ignored, and its `native_id` must be set. Returns `None` for
+    /// types of events that can't omit the run.
+    pub fn new(native_source: String, event: Event) -> Option<Self> {
+        of_any!(&event, _of => ())?;
+        Some(Self { native_source, id: None, event: Box::new(event) })
+    }
+
     /// Returns the event, with placeholders for the ids of the run and the process.
     pub fn event(&self) -> &Event {
         &self.event

@@ -94,6 +94,30 @@ fn a_repeated_order_starts_once_and_its_last_state_is_reported_again() {
 }
 
 #[test]
+fn a_retry_that_must_not_run_reports_about_the_former_attempt_again() {
+    let host = Host::start("");
+    let script = format!("echo line >> {}", host.path("lines").display());
+    let first = order(&script);
+    assert_eq!(host.run(&first).status, HostStatus::SUCCEEDED);
+    let reported = host.server.events(first.key).len();
+    // The server has lost the reports of the first attempt.
+    let retry = |attempt, unless_run| JobOrder { key: JobRunKey { attempt, ..first.key }, unless_run, ..first.clone() };
+    let second = retry(2, true);
+    host.server.offer(&second);
+    wait_for("the report about the first attempt", || (host.server.events(first.key).len() > reported).then_some(()));
+    assert!(matches!(host.server.events(first.key).last(), Some(JobReportEvent::Ended { status: HostStatus::SUCCEEDED, .. })));
+    assert_eq!((host.server.events(second.key), host.lines("lines")), (vec![], 1));
+    // A user has decided that the script runs again.
+    assert_eq!((host.run(&retry(3, false)).status, host.lines("lines")), (HostStatus::SUCCEEDED, 2));
+
+    // Nothing has started in a former attempt that was refused.
+    let refused = JobOrder { expires_us: 1, ..order(&script) };
+    assert_eq!(host.run(&refused).status, HostStatus::REFUSED);
+    let again = JobOrder { key: JobRunKey { attempt: 2, ..refused.key }, expires_us: first.expires_us, unless_run: true, ..refused };
+    assert_eq!((host.run(&again).status, host.lines("lines")), (HostStatus::SUCCEEDED, 3));
+}
+
+#[test]
 fn the_outcome_of_another_job_with_the_same_number_does_not_count() {
     let host = Host::start("");
     let first = order(&format!("echo >> {}", host.path("ran").display()));

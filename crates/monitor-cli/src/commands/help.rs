@@ -27,7 +27,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Batch tasks", &["task", "agent", "publish", "check-alive"]),
     ("Jobs on hosts", &["job", "host", "target"]),
     ("Alerts", &["alert", "heartbeat", "notify"]),
-    ("Queues and workers", &["queue", "call", "result", "retry", "purge", "workers", "inspect", "control"]),
+    ("Queues and workers", &["queue", "call", "result", "retry", "purge", "workers", "inspect", "control", "celery"]),
     ("Server and data", &["server", "status", "spool", "backup", "restore", "salvage", "check", "clock", "audit"]),
     ("Setup", &["open", "token", "user", "mcp", "shell", "completions", "man", "version", "help"]),
 ];

@@ -16,6 +16,8 @@ mod asking;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cancel;
+#[cfg(unix)]
+pub(crate) mod celery;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod completions;

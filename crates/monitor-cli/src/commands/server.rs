@@ -129,6 +129,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
     let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_copy(), config.tls_cert.clone());
+    #[cfg(unix)]
+    let bridges = super::celery::own::bridges(&config.celery, &data)?;
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // The server continues if its stdout is closed.
@@ -139,9 +141,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("--insecure: every client that reaches {} can read everything and record", server.local_addr());
     }
     let ended = CancellationToken::new();
-    let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     // One task waits for both signals, so that a second signal immediately after the first one counts as the second.
     let stop = CancellationToken::new();
+    // The bridges end with the first signal, while the server still answers.
+    #[cfg(unix)]
+    let bridging = (!bridges.is_empty()).then(|| super::celery::own::keep(bridges, data.clone(), certificate.clone(), stop.child_token()));
+    let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     let second_signal = async {
         signals.next().await;
         stop.cancel();
@@ -151,7 +156,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = second_signal => Err(anyhow::anyhow!("after a second signal to stop, the server did not wait for the requests in progress")),
         result = server.run(stop.cancelled()) => result.map_err(anyhow::Error::from),
     };
+    stop.cancel();
     ended.cancel();
+    #[cfg(unix)]
+    if let Some(bridging) = bridging {
+        bridging.await.context("the bridges to Celery broke off")?;
+    }
     if let Some(agent) = agent {
         agent.await.context("the one who keeps the agent broke off")?;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use globset::GlobBuilder;
 use monitor_tasks::reading::did_you_mean;
-use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId};
+use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId, WorkerRole};
 
 use super::CommandError;
 use crate::live::Pattern;
@@ -22,6 +22,8 @@ pub(super) struct Identity {
     pub(super) plain: String,
     pub(super) pid: u32,
     pub(super) started_us: Option<u64>,
+    /// True for a program that relays other workers. It executes no commands itself.
+    pub(super) is_bridge: bool,
 }
 
 /// Beginning of the names of agents.
@@ -42,7 +44,7 @@ impl Identity {
 impl From<&Worker> for Identity {
     fn from(worker: &Worker) -> Self {
         let plain = format!("{}@{}", worker.program, worker.hostname);
-        Self { plain, pid: worker.pid, started_us: worker.started_us }
+        Self { plain, pid: worker.pid, started_us: worker.started_us, is_bridge: worker.role == Some(WorkerRole::BRIDGE) }
     }
 }
 
@@ -101,7 +103,8 @@ pub(super) fn named_ids(to: &CommandTo) -> Vec<WorkerId> {
 pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result<Vec<Target>, CommandError> {
     let (online, others): (Vec<Known>, Vec<Known>) = known.iter().cloned().partition(|worker| worker.is_online);
     let names = names(&online);
-    let mut chosen = vec![to.workers.is_empty() && to.glob.is_none(); online.len()];
+    let are_all_meant = to.workers.is_empty() && to.glob.is_none();
+    let mut chosen: Vec<bool> = online.iter().map(|worker| are_all_meant && !worker.identity.is_bridge).collect();
     let (mut gone, mut awaited) = (HashSet::new(), HashSet::new());
     for word in &to.workers {
         if word.is_empty() || word.len() > LONGEST {
@@ -182,12 +185,12 @@ mod tests {
     use super::*;
 
     fn known(id: u128, plain: &str, pid: u32) -> Known {
-        let identity = Arc::new(Identity { plain: plain.to_owned(), pid, started_us: None });
+        let identity = Arc::new(Identity { plain: plain.to_owned(), pid, started_us: None, is_bridge: plain == "z@h" });
         Known { id: WorkerId::new(id).unwrap(), identity, last_seen_us: 1, is_online: id < 100 }
     }
 
     fn workers() -> Vec<Known> {
-        let online = [(1, "a@h", 7), (2, "b@h", 8), (3, "b@h", 9), (4, "c@k", 1), (5, "c@k", 1)];
+        let online = [(1, "a@h", 7), (2, "b@h", 8), (3, "b@h", 9), (4, "c@k", 1), (5, "c@k", 1), (6, "z@h", 2)];
         online.into_iter().chain([(100, "a@h", 3)]).map(|(id, plain, pid)| known(id, plain, pid)).collect()
     }
 
@@ -216,7 +219,9 @@ mod tests {
             (&["b@h:9", "b@h:9"], Some("b@*"), &["b@h:8", "b@h:9"]),
             (&[gone.as_str()], None, &["a@h:3"]),
             (&["00000000000000000000000000000002"], Some("a*"), &["a@h", "b@h:8"]),
-            (&[], Some("*@h"), &all[..3]),
+            (&[], Some("[ab]@h"), &all[..3]),
+            // A bridge is meant only if it is named.
+            (&[], Some("z*"), &["z@h"]),
             (&[], Some("x*"), &none),
         ] {
             assert_eq!(meant_by(workers, glob, false).unwrap(), expected, "{workers:?} {glob:?}");

@@ -9,6 +9,7 @@ use monitor_jobs::JobRule;
 use monitor_store::retention::{self, Rule};
 use url::Url;
 
+use super::celery::{CeleryCluster, read_celery, show_celery};
 use super::job_callbacks::{read_job_callbacks, show_job_callbacks};
 use super::job_rules::{read_job_rules, show_job_rules};
 use super::{Loopback, Mcp, StartAgent};
@@ -286,6 +287,9 @@ pub(super) const RULES: Kind<Vec<Rule>> =
 
 pub(super) const JOB_RULES: Kind<Vec<JobRule>> =
     Kind { placeholder: "RULES", form: Form::Tables, read: read_job_rules, show: |rules| show_job_rules(rules) };
+
+pub(super) const CELERY: Kind<Vec<CeleryCluster>> =
+    Kind { placeholder: "CLUSTERS", form: Form::Tables, read: read_celery, show: |clusters| show_celery(clusters) };
 
 pub(super) const JOB_CALLBACKS: Kind<Vec<CallbackTarget>> =
     Kind { placeholder: "ADDRESSES", form: Form::Tables, read: read_job_callbacks, show: |targets| show_job_callbacks(targets) };

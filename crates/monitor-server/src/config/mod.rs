@@ -1,5 +1,6 @@
 //! Settings of a server. One table defines the fields, their defaults, flags, environment variables and keys in the file.
 
+mod celery;
 mod file;
 mod job_callbacks;
 mod job_rules;
@@ -19,11 +20,13 @@ use url::Url;
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 
+pub use self::celery::CeleryCluster;
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, JOB_CALLBACKS,
-    JOB_RULES, LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, CELERY, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER,
+    JOB_CALLBACKS, JOB_RULES, LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION,
+    SPOOL, SWITCH,
 };
 use crate::jobs::CallbackTarget;
 use crate::oidc::RolesOfGroups;
@@ -119,6 +122,9 @@ settings! {
     job_callback: Vec<CallbackTarget> = Vec::new(), JOB_CALLBACKS;
     /// File with the hosts and saved targets of jobs, read again when it changes [default: `hosts.toml` next to the settings file]
     hosts_file: Option<PathBuf> = None, FILE;
+    /// Clusters of Celery whose tasks and workers are recorded: the address of a broker, such as `redis://host/0`, or tables such as
+    /// `[{ name = "orders", broker = "amqp://host" }]`
+    celery: Vec<CeleryCluster> = Vec::new(), CELERY;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted

@@ -1,0 +1,337 @@
+//! Reads the events of a cluster while there is a connection to its broker.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use monitor_spool::now_us;
+use monitor_wire::{Event, WorkerId};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::AbortHandle;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use super::orders::Orders;
+use super::outbox::{Attempts, Digest, Outbox, Receipt, digest};
+use super::status::Status;
+use super::{Bridge, HEARTBEAT, heartbeat};
+use crate::error::BrokerError;
+use crate::message::{Message, Unreadable};
+use crate::nodes::Notice;
+use crate::pidbox::Request;
+use crate::translate::Translator;
+use crate::transport::{CHECK, Connection, Events};
+
+/// Maximum number of messages that are read before they are written.
+const MOST_MESSAGES: usize = 1_000;
+/// Maximum number of events in a batch.
+const MOST_EVENTS: usize = 1_000;
+/// Wait for the replies to a command that all nodes receive.
+const BRIEFLY: Duration = Duration::from_secs(1);
+/// Number of attempts to turn on the events of a node.
+const ATTEMPTS: u32 = 10;
+
+/// The end of a session that was requested.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+/// Reads messages and writes batches.
+pub(super) struct Reader<'a> {
+    bridge: &'a Bridge,
+    outbox: &'a Mutex<Outbox>,
+    translator: Arc<Mutex<Translator>>,
+    attempts: Attempts,
+    orders: Arc<Orders>,
+    added: &'a Notify,
+    sent: &'a Notify,
+    receipts: UnboundedReceiver<Receipt>,
+    status: Status,
+    /// Events of the bridge itself that were not written yet.
+    own: Vec<Event>,
+    /// Number of the connection.
+    session: u64,
+    /// True if the current connection was complete.
+    has_succeeded: bool,
+    has_connected: bool,
+    serving: HashMap<WorkerId, AbortHandle>,
+}
+
+impl<'a> Reader<'a> {
+    #[allow(clippy::too_many_arguments, reason = "these are the parts of a bridge, each with its own type")]
+    pub(super) fn new(
+        bridge: &'a Bridge,
+        outbox: &'a Mutex<Outbox>,
+        translator: Arc<Mutex<Translator>>,
+        attempts: Attempts,
+        orders: Arc<Orders>,
+        (added, sent): (&'a Notify, &'a Notify),
+        receipts: UnboundedReceiver<Receipt>,
+        status: Status,
+    ) -> Self {
+        Self {
+            bridge,
+            outbox,
+            translator,
+            attempts,
+            orders,
+            added,
+            sent,
+            receipts,
+            status,
+            own: Vec::new(),
+            session: 0,
+            has_succeeded: false,
+            has_connected: false,
+            serving: HashMap::new(),
+        }
+    }
+
+    /// True if there ever was a connection.
+    pub(super) fn has_connected(&self) -> bool {
+        self.has_connected
+    }
+
+    /// True if the last session had a connection.
+    pub(super) fn take_success(&mut self) -> bool {
+        std::mem::take(&mut self.has_succeeded)
+    }
+
+    /// Adds an event of the bridge itself.
+    pub(super) fn own(&mut self, event: Event) {
+        self.own.push(event);
+    }
+
+    /// Connects, and reads until `stop` is cancelled or the connection fails.
+    pub(super) async fn session(&mut self, stop: &CancellationToken) -> Result<Stopped, BrokerError> {
+        self.session += 1;
+        let queue = queue_name(self.bridge);
+        let opened = async {
+            let connection = Arc::new(Connection::open(&self.bridge.broker, &self.bridge.options).await?);
+            let events = connection.events(&queue).await?;
+            Ok::<_, BrokerError>((connection, events))
+        };
+        let Some(opened) = stop.run_until_cancelled(opened).await else { return Ok(Stopped) };
+        let (connection, mut events) = opened?;
+        (self.has_succeeded, self.has_connected) = (true, true);
+        self.connected(&connection, &events);
+        let result = self.follow(&mut events, stop).await;
+        *self.orders.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        result
+    }
+
+    fn connected(&mut self, connection: &Arc<Connection>, events: &Events) {
+        *self.orders.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+        tracing::info!(broker = %self.bridge.broker, cluster = self.bridge.name, "connected to the broker");
+        if let Some(since_us) = self.status.is_connected() {
+            let seconds = now_us().saturating_sub(since_us) / 1_000_000;
+            let words = if events.are_kept() {
+                format!("connected again after {seconds} s; the broker has kept the events")
+            } else {
+                format!("connected again after {seconds} s; events of this time are missing, because Redis keeps none")
+            };
+            self.status.log("warn", words);
+        }
+        if self.bridge.enable_events {
+            let (connection, request) = (connection.clone(), Request::to_all("enable_events", BRIEFLY));
+            tokio::spawn(async move { connection.request(&request).await });
+        }
+        self.write(Vec::new(), Vec::new(), None);
+    }
+
+    async fn follow(&mut self, events: &mut Events, stop: &CancellationToken) -> Result<Stopped, BrokerError> {
+        let (mut check, mut beat) = (interval(CHECK), interval(HEARTBEAT));
+        loop {
+            let may_read = !(events.are_kept() && self.outbox().is_full());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Stopped),
+                Some(receipt) = self.receipts.recv() => {
+                    if receipt.session == self.session {
+                        events.acknowledge(receipt.tag).await?;
+                    }
+                }
+                _ = beat.tick() => self.beat(),
+                _ = check.tick() => events.check().await?,
+                first = events.next(), if may_read => {
+                    let mut messages = vec![first?];
+                    let mut failed = None;
+                    while messages.len() < MOST_MESSAGES && failed.is_none() {
+                        match events.next().now_or_never() {
+                            Some(Ok(message)) => messages.push(message),
+                            Some(Err(error)) => failed = Some(error),
+                            None => break,
+                        }
+                    }
+                    self.take(messages);
+                    if let Some(error) = failed {
+                        return Err(error);
+                    }
+                }
+                () = self.sent.notified(), if !may_read => {}
+            }
+        }
+    }
+
+    /// Waits while there is no connection. The bridge remains alive for the server.
+    pub(super) async fn wait(&mut self, pause: Duration) {
+        let mut beat = interval(HEARTBEAT);
+        let sleep = tokio::time::sleep(pause);
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return,
+                _ = beat.tick() => self.beat(),
+            }
+        }
+    }
+
+    /// Reports that there is no connection.
+    pub(super) fn is_away(&mut self, error: &BrokerError, pause: Duration) {
+        tracing::warn!("{error}; trying again in {:.1} s", pause.as_secs_f64());
+        self.status.is_away(&error.to_string());
+    }
+
+    /// Writes the last event, and ends the commands.
+    pub(super) fn end(&mut self, last: Event) {
+        self.serving.drain().for_each(|(_, task)| task.abort());
+        self.own(last);
+        self.write(Vec::new(), Vec::new(), None);
+    }
+
+    fn beat(&mut self) {
+        self.own(heartbeat());
+        self.write(Vec::new(), Vec::new(), None);
+    }
+
+    /// Translates and writes messages.
+    fn take(&mut self, messages: Vec<Result<Message, Unreadable>>) {
+        let (mut events, mut digests, mut tag) = (Vec::new(), Vec::new(), None);
+        let now_us = now_us();
+        for message in messages {
+            let message = match message {
+                Ok(message) => message,
+                Err(why) => {
+                    self.is_unreadable(&why);
+                    continue;
+                }
+            };
+            tag = message.tag.or(tag);
+            if message.tag.is_some() {
+                let digest = digest(&message.body);
+                if message.is_redelivered && (self.outbox().has(digest) || digests.contains(&digest)) {
+                    continue;
+                }
+                digests.push(digest);
+            }
+            match message.events() {
+                Ok(found) => {
+                    for event in &found {
+                        let translated = self.translator().translate(event, now_us);
+                        match translated {
+                            Ok(translated) => events.extend(translated),
+                            Err(why) => self.is_unreadable(&why),
+                        }
+                    }
+                }
+                Err(why) => self.is_unreadable(&why),
+            }
+        }
+        let receipt = tag.map(|tag| Receipt { session: self.session, tag });
+        self.write(events, digests, receipt);
+        self.notice();
+    }
+
+    fn is_unreadable(&mut self, why: &Unreadable) {
+        tracing::debug!("a message can't be read: {why}");
+        self.status.is_unreadable(&why.to_string());
+    }
+
+    /// Writes events of the cluster and of the bridge itself.
+    fn write(&mut self, events: Vec<Event>, mut digests: Vec<Digest>, receipt: Option<Receipt>) {
+        let retries = self.translator().take_retries();
+        if let Err(error) = self.attempts.add(&retries) {
+            tracing::error!(%error, folder = %self.bridge.folder.display(), "attempts of tasks can't be written");
+        }
+        let mut all = std::mem::take(&mut self.own);
+        all.extend(self.status.take());
+        all.extend(events);
+        let mut outbox = self.outbox();
+        if outbox.is_full() && receipt.is_none() && !all.is_empty() {
+            outbox.count_dropped(all.iter().map(Event::type_name), "spool");
+            return;
+        }
+        let chunks = all.chunks(MOST_EVENTS).count().max(1);
+        for at in 0..chunks {
+            let chunk = all.chunks(MOST_EVENTS).nth(at).unwrap_or_default();
+            let receipt = receipt.filter(|_| at + 1 == chunks);
+            if let Err(error) = outbox.add(chunk, std::mem::take(&mut digests), receipt) {
+                // Without a receipt, RabbitMQ delivers the messages again to the next connection.
+                tracing::error!("events are not kept: {error}");
+                outbox.count_dropped(chunk.iter().map(Event::type_name), "spool");
+            }
+        }
+        drop(outbox);
+        self.added.notify_one();
+    }
+
+    /// Opens and closes the channels of nodes, and turns events on.
+    fn notice(&mut self) {
+        let notices = self.translator().take_notices();
+        for notice in notices {
+            match notice {
+                Notice::Appeared { node, worker } => {
+                    if self.bridge.enable_events {
+                        self.enable_events(&node);
+                    }
+                    let serving = tokio::spawn(self.orders.clone().serve(node, worker));
+                    if let Some(former) = self.serving.insert(worker, serving.abort_handle()) {
+                        former.abort();
+                    }
+                }
+                Notice::Gone { worker } => {
+                    if let Some(serving) = self.serving.remove(&worker) {
+                        serving.abort();
+                    }
+                }
+                Notice::EventsOff { node } => {
+                    let words = format!(
+                        "{node} works on tasks without sending events: start it with -E, or use `monitor control enable-events {node}`"
+                    );
+                    tracing::warn!("{words}");
+                    self.status.log("warn", words);
+                }
+            }
+        }
+    }
+
+    fn enable_events(&self, node: &str) {
+        let Some(connection) = self.orders.connection.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
+        let request = Request::to_node(node, "enable_events", serde_json::json!({}), BRIEFLY);
+        tokio::spawn(async move {
+            // A node sends its first event before it accepts commands.
+            for _ in 0..ATTEMPTS {
+                if connection.request(&request).await.is_ok_and(|replies| !replies.is_empty()) {
+                    return;
+                }
+                tokio::time::sleep(BRIEFLY).await;
+            }
+        });
+    }
+
+    fn outbox(&self) -> MutexGuard<'a, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn translator(&self) -> MutexGuard<'_, Translator> {
+        self.translator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Name of the durable queue that keeps the events for this bridge.
+fn queue_name(bridge: &Bridge) -> String {
+    let server = bridge.client.url();
+    let server = format!("{}:{}", server.host_str().unwrap_or_default(), server.port_or_known_default().unwrap_or_default());
+    format!("monitor.celeryev.{}.{server}", bridge.name)
+}

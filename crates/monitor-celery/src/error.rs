@@ -1,0 +1,46 @@
+//! Failures of a broker.
+
+/// A broker can't be used. Each message names the broker, without its password.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// Nothing answers at the address, or the connection broke. A later try may succeed.
+    #[error("the broker {broker} can't be reached: {why}")]
+    Unreachable {
+        /// The broker.
+        broker: String,
+        /// The error.
+        why: String,
+    },
+    /// The broker refuses the credentials, or the user lacks a permission.
+    #[error("the broker {broker} refuses it: {why}")]
+    Refused {
+        /// The broker.
+        broker: String,
+        /// The broker's reason.
+        why: String,
+    },
+    /// The virtual host or the database doesn't exist.
+    #[error("the broker {broker} doesn't have this virtual host or database: {why}")]
+    NoPlace {
+        /// The broker.
+        broker: String,
+        /// The broker's reason.
+        why: String,
+    },
+    /// Another bridge reads the queue of events.
+    #[error("another bridge reads the events of {broker} into the queue {queue}: give this one another --name, or stop the other one")]
+    Taken {
+        /// The broker.
+        broker: String,
+        /// The queue.
+        queue: String,
+    },
+}
+
+impl BrokerError {
+    /// Returns true if the same try may succeed later without a change of the configuration.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Taken { .. })
+    }
+}

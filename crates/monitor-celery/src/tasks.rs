@@ -1,0 +1,184 @@
+//! Memory of recent tasks: facts that some of Celery's events have and others lack.
+
+use std::collections::HashMap;
+
+use monitor_wire::{ProcessId, RootId, WorkerId};
+
+use crate::ids::process_id;
+
+/// Number of tasks of each of two generations. The older one is forgotten when the younger one is full. The server finds the run of a forgotten task.
+const GENERATION: usize = 100_000;
+/// Maximum number of workers that are remembered for a task, and of attempts at a worker.
+const MOST_WORKERS: usize = 8;
+const MOST_ATTEMPTS: usize = 8;
+
+/// Recent tasks by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    young: HashMap<String, Known>,
+    old: HashMap<String, Known>,
+}
+
+/// A known task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its run. None if only its attempt is known.
+    pub(crate) root: Option<RootId>,
+    /// Its parent, as first announced. A retried task announces itself as its own parent.
+    pub(crate) parent: Option<ProcessId>,
+    /// The workers that have received the task.
+    workers: Vec<AtWorker>,
+    /// The highest announced attempt.
+    latest: u32,
+    /// True if its arguments and its result are recorded. None if its name is not known.
+    pub(crate) is_shown: Option<bool>,
+    /// True after an end that no further attempt follows.
+    pub(crate) has_ended: bool,
+}
+
+/// A task at a worker. The events of a worker are in their order, except that it may receive the next attempt before it reports the end of the former
+/// one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AtWorker {
+    worker: WorkerId,
+    /// Attempts that it has received and not started.
+    received: Vec<u32>,
+    /// The attempt that it executes.
+    started: Option<u32>,
+}
+
+impl Tasks {
+    /// Returns a task, which is new if it was not mentioned recently.
+    pub(crate) fn entry(&mut self, id: &str) -> &mut Known {
+        if !self.young.contains_key(id) {
+            if self.young.len() >= GENERATION {
+                self.old = std::mem::take(&mut self.young);
+            }
+            let known = self.old.remove(id).unwrap_or_default();
+            self.young.insert(id.to_owned(), known);
+        }
+        self.young.get_mut(id).expect("it was inserted")
+    }
+
+    /// Returns the ids of the tasks that have not ended and belong to a run, or to one of these processes if there are any, and that a worker has
+    /// received.
+    pub(crate) fn open(&self, worker: WorkerId, root: RootId, processes: &[ProcessId]) -> Vec<String> {
+        let is_meant = |(id, known): &(&String, &Known)| {
+            !known.has_ended
+                && known.root == Some(root)
+                && known.workers.iter().any(|at| at.worker == worker)
+                && (processes.is_empty() || processes.contains(&process_id(id)))
+        };
+        self.young.iter().chain(&self.old).filter(is_meant).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+impl Known {
+    /// Notes an announced attempt, which a worker has received if `worker` is set.
+    pub(crate) fn announce(&mut self, attempt: u32, worker: Option<WorkerId>) {
+        self.latest = self.latest.max(attempt);
+        self.has_ended = false;
+        if let Some(worker) = worker {
+            let at = self.at(worker);
+            if !at.received.contains(&attempt) && at.received.len() < MOST_ATTEMPTS {
+                at.received.push(attempt);
+            }
+        }
+    }
+
+    /// Notes that a worker, if it is known, starts the task. Returns the attempt.
+    pub(crate) fn start(&mut self, worker: Option<WorkerId>) -> u32 {
+        let latest = self.latest.max(1);
+        let Some(worker) = worker else { return latest };
+        let at = self.at(worker);
+        let attempt = take_first(&mut at.received).or(at.started).unwrap_or(latest);
+        at.started = Some(attempt);
+        attempt
+    }
+
+    /// Notes that an attempt has ended at a worker, if it is known. Returns the attempt.
+    pub(crate) fn end(&mut self, worker: Option<WorkerId>) -> u32 {
+        let latest = self.latest.max(1);
+        let Some(worker) = worker else { return latest };
+        let at = self.at(worker);
+        at.started.take().or_else(|| take_first(&mut at.received)).unwrap_or(latest)
+    }
+
+    fn at(&mut self, worker: WorkerId) -> &mut AtWorker {
+        if let Some(known) = self.workers.iter().position(|at| at.worker == worker) {
+            return &mut self.workers[known];
+        }
+        if self.workers.len() == MOST_WORKERS {
+            self.workers.remove(0);
+        }
+        self.workers.push(AtWorker { worker, received: Vec::new(), started: None });
+        self.workers.last_mut().expect("it was pushed")
+    }
+}
+
+/// Removes the lowest attempt.
+fn take_first(attempts: &mut Vec<u32>) -> Option<u32> {
+    let first = (0..attempts.len()).min_by_key(|at| attempts[*at])?;
+    Some(attempts.swap_remove(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(id: u128) -> WorkerId {
+        WorkerId::new(id).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_about_the_attempt_that_its_worker_executes() {
+        let (mut tasks, [first, second]) = (Tasks::default(), [Some(worker(1)), Some(worker(2))]);
+        let task = tasks.entry("a");
+        assert_eq!((task.start(first), task.end(first), task.end(None)), (1, 1, 1), "nothing is known of it");
+        task.announce(1, first);
+        assert_eq!(task.start(first), 1);
+        // The next attempt is sent, and received by both workers, before the first worker reports the end of the first attempt.
+        task.announce(2, None);
+        task.announce(2, first);
+        task.announce(3, second);
+        assert_eq!((task.end(first), task.start(first), task.end(first)), (1, 2, 2));
+        assert_eq!((task.start(second), task.end(second), task.start(None)), (3, 3, 3));
+        // Revoked before it was started.
+        task.announce(4, second);
+        assert_eq!(task.end(second), 4);
+        for other in 3..100 {
+            task.announce(2, Some(worker(other)));
+            task.announce(other as u32, first);
+        }
+        assert!(task.workers.len() <= MOST_WORKERS && task.workers.iter().all(|at| at.received.len() <= MOST_ATTEMPTS));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_keeps_what_is_used() {
+        let mut tasks = Tasks::default();
+        tasks.entry("kept").latest = 7;
+        for n in 0..3 * GENERATION {
+            tasks.entry(&n.to_string());
+            if n % (GENERATION / 2) == 0 {
+                assert_eq!(tasks.entry("kept").latest, 7);
+            }
+        }
+        assert!(!tasks.young.contains_key("0") && !tasks.old.contains_key("0") && tasks.young.len() + tasks.old.len() <= 2 * GENERATION);
+    }
+
+    #[test]
+    fn open_tasks_of_a_run_are_found() {
+        let (mut tasks, root) = (Tasks::default(), RootId::new(9).unwrap());
+        for (id, at, has_ended) in [("a", 1, false), ("b", 1, true), ("c", 2, false)] {
+            let task = tasks.entry(id);
+            task.root = Some(root);
+            task.announce(1, Some(worker(at)));
+            task.has_ended = has_ended;
+        }
+        assert_eq!(tasks.open(worker(1), root, &[]), ["a"]);
+        assert_eq!(tasks.open(worker(2), root, &[process_id("c")]), ["c"]);
+        assert!(
+            tasks.open(worker(1), RootId::new(8).unwrap(), &[]).is_empty() && tasks.open(worker(1), root, &[process_id("c")]).is_empty()
+        );
+    }
+}

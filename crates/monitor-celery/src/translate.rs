@@ -1,0 +1,253 @@
+//! Translates events of Celery into events of the wire format.
+//!
+//! A task is a process with the id of its UUID ([`ids`](crate::ids)). Its run is the one of Celery's `root_id`, and its parent the task of Celery's
+//! `parent_id`. Facts that an event lacks come from earlier events of the task. If these are not known either, the event is sent without a run, and the
+//! server finds it.
+
+use monitor_wire::{
+    Event, Fields, MAX_TIME_US, ProcessId, RootId, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted,
+    TaskSucceeded, UnknownEvent, Unplaced, WorkerId, WorkerRef,
+};
+use serde_json::{Map, Value};
+
+use crate::ids::{LONGEST_ID, SOURCE, parent_id, process_id, root_id};
+use crate::message::{Unreadable, short};
+use crate::nodes::{Nodes, Notice};
+use crate::options::Arguments;
+use crate::tasks::Tasks;
+use crate::text::{cut, first_bytes, mask_kwargs};
+
+/// Largest event of an application's own type, in bytes of JSON.
+const LARGEST_OWN: usize = 256 << 10;
+/// Longest name of a task or a queue that is sent, in bytes.
+const LONGEST_NAME: usize = 4 << 10;
+
+/// Translates the events of a cluster, in the order of their arrival.
+#[derive(Debug)]
+pub(crate) struct Translator {
+    nodes: Nodes,
+    tasks: Tasks,
+    arguments: Arguments,
+    /// Attempts after the first one that were announced since the last call of [`take_retries`](Self::take_retries).
+    retries: Vec<(String, u32)>,
+}
+
+/// Facts that all events about a task have.
+struct Common<'a> {
+    event: &'a Map<String, Value>,
+    task: &'a str,
+    root: Option<RootId>,
+    id: ProcessId,
+    time_us: u64,
+    worker: Option<WorkerRef>,
+}
+
+impl Translator {
+    /// Creates a translator for a cluster whose nodes accept these commands.
+    pub(crate) fn new(cluster: &str, methods: &[&str], arguments: Arguments) -> Self {
+        Self { nodes: Nodes::new(cluster, methods), tasks: Tasks::default(), arguments, retries: Vec::new() }
+    }
+
+    /// Returns the changes of the set of nodes since the last call.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        self.nodes.take_notices()
+    }
+
+    /// Returns the attempts to remember over a restart: events after the receipt of a task don't contain its attempt.
+    pub(crate) fn take_retries(&mut self) -> Vec<(String, u32)> {
+        std::mem::take(&mut self.retries)
+    }
+
+    /// Adds an attempt that was remembered over a restart.
+    pub(crate) fn remember(&mut self, task: &str, attempt: u32) {
+        self.tasks.entry(task).announce(attempt, None);
+    }
+
+    /// Returns the ids of tasks that a worker has received and not ended: those of a run, or only these processes of it.
+    pub(crate) fn open_tasks(&self, worker: WorkerId, root: RootId, processes: &[ProcessId]) -> Vec<String> {
+        self.tasks.open(worker, root, processes)
+    }
+
+    /// Translates an event. `now_us` replaces its time if that can't be read.
+    pub(crate) fn translate(&mut self, event: &Map<String, Value>, now_us: u64) -> Result<Vec<Event>, Unreadable> {
+        let event_type = event.get("type").and_then(Value::as_str).ok_or_else(|| Unreadable("an event has no type".to_owned()))?;
+        let seconds = event.get("timestamp").and_then(Value::as_f64).filter(|at| (1.0..MAX_TIME_US as f64 / 1e6).contains(at));
+        let time_us = seconds.map_or(now_us, |seconds| (seconds * 1e6).round() as u64);
+        if matches!(event_type, "worker-online" | "worker-heartbeat" | "worker-offline") {
+            let no_name = || Unreadable(format!("a {event_type} has no valid `hostname`"));
+            return self.nodes.translate(event_type, event, time_us).ok_or_else(no_name);
+        }
+        if event_type.starts_with("task-") {
+            return self.task(event_type, event, time_us).map(|event| vec![event]);
+        }
+        Err(Unreadable(format!("the event type {:?} is neither of a task nor of a worker", short(event_type))))
+    }
+
+    fn task(&mut self, event_type: &str, event: &Map<String, Value>, time_us: u64) -> Result<Event, Unreadable> {
+        let task = event.get("uuid").and_then(Value::as_str).filter(|id| (1..=LONGEST_ID).contains(&id.len()));
+        let task = task.ok_or_else(|| Unreadable(format!("a {} has no `uuid` of 1 to {LONGEST_ID} bytes", short(event_type))))?;
+        let id = process_id(task);
+        // The hostname of task-sent is the sender, which is no worker.
+        let worker = match event_type {
+            "task-sent" => None,
+            "task-received" | "task-started" | "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" | "task-retried" => {
+                self.nodes.sender(event)
+            }
+            _ => self.nodes.sender_in_pool(event),
+        };
+        if matches!(event_type, "task-sent" | "task-received") {
+            return self.message(event_type == "task-sent", Common { event, task, root: None, id, time_us, worker });
+        }
+        let known = self.tasks.entry(task);
+        let at = worker.as_ref().map(|worker| worker.id);
+        let common = Common { event, task, root: known.root, id, time_us, worker };
+        let attempt = match event_type {
+            "task-started" => known.start(at),
+            "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" | "task-retried" => known.end(at),
+            _ => return common.own(event_type),
+        };
+        known.has_ended = event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue");
+        // Only the events of its message have the name of a task.
+        let is_shown = known.is_shown.unwrap_or(matches!(self.arguments, Arguments::All));
+        common.later(event_type, attempt, is_shown)
+    }
+
+    /// Translates the event of a message: `task-sent` or `task-received`.
+    fn message(&mut self, is_sent: bool, mut common: Common<'_>) -> Result<Event, Unreadable> {
+        let Common { event, task, .. } = common;
+        let text = |key: &str| event.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let id_of = |key: &str| text(key).filter(|id| id.len() <= LONGEST_ID);
+        let root = root_id(id_of("root_id").unwrap_or(task));
+        let name = text("name").map_or("unknown", |name| first_bytes(name, LONGEST_NAME));
+        let retries = event.get("retries").and_then(Value::as_u64).and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0);
+        let attempt = retries.saturating_add(1);
+
+        let known = self.tasks.entry(task);
+        // A retried task announces itself as its parent.
+        let announced = id_of("parent_id").filter(|parent| *parent != task).map(parent_id);
+        known.parent = known.parent.or(announced);
+        known.root.get_or_insert(root);
+        known.announce(attempt, common.worker.as_ref().map(|worker| worker.id));
+        let (root, parent) = (known.root.unwrap_or(root), known.parent);
+        if attempt > 1 {
+            self.retries.push((task.to_owned(), attempt));
+        }
+        common.root = Some(root);
+        // A program may pass only the id of its run. Then the task is below the run's own process.
+        let is_first = root == root_id(task);
+        let parent_id = parent.or_else(|| root.own_process().filter(|_| !is_first));
+        let is_shown = self.arguments.include(name);
+        self.tasks.entry(task).is_shown = Some(is_shown);
+        let repr = |key: &str| text(key).filter(|_| is_shown).map(|text| Value::from(cut(text)));
+        let kwargs = text("kwargs").filter(|_| is_shown).map(|text| Value::from(cut(&mask_kwargs(text))));
+        let word = |key: &str| text(key).map(|text| first_bytes(text, LONGEST_NAME).to_owned());
+        let time = |key: &str| {
+            text(key).and_then(|text| text.parse::<jiff::Timestamp>().ok()).and_then(|at| u64::try_from(at.as_microsecond()).ok())
+        };
+        macro_rules! message {
+            ($name:ident) => {
+                $name {
+                    root_id: root,
+                    id: common.id,
+                    time_us: common.time_us,
+                    parent_id,
+                    name: name.to_owned(),
+                    args: repr("args"),
+                    kwargs,
+                    retries: Some(retries),
+                    eta_us: time("eta"),
+                    expires_us: time("expires"),
+                    queue: word("queue"),
+                    exchange: word("exchange"),
+                    routing_key: word("routing_key"),
+                    attempt,
+                    worker: common.worker.clone(),
+                    native_id: Some(task.to_owned()),
+                    links: Vec::new(),
+                }
+            };
+        }
+        Ok(if is_sent { Event::TaskSent(message!(TaskSent)) } else { Event::TaskReceived(message!(TaskReceived)) })
+    }
+}
+
+impl Common<'_> {
+    fn flag(&self, key: &str) -> bool {
+        self.event.get(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.event.get(key).and_then(Value::as_str).map(|text| cut(text).into_owned())
+    }
+
+    /// Translates an event that comes after the receipt of its task.
+    fn later(self, event_type: &str, attempt: u32, is_shown: bool) -> Result<Event, Unreadable> {
+        macro_rules! about {
+            ($name:ident { $($field:ident: $value:expr),* }) => {
+                Event::$name($name {
+                    root_id: self.root.unwrap_or_else(placeholder),
+                    id: self.id,
+                    time_us: self.time_us,
+                    $($field: $value,)*
+                    attempt,
+                    worker: self.worker.clone(),
+                    native_id: Some(self.task.to_owned()),
+                    links: Vec::new(),
+                })
+            };
+        }
+        let result = || self.text("result").filter(|_| is_shown).map(Value::from);
+        let runtime = || self.event.get("runtime").and_then(Value::as_f64).filter(|of| (0.0..1e9).contains(of)).map(|of| (of * 1e9) as u64);
+        let signum = || self.event.get("signum").and_then(Value::as_i64).and_then(|signal| i32::try_from(signal).ok());
+        let event = match event_type {
+            "task-started" => about!(TaskStarted { pid: None }),
+            "task-succeeded" => about!(TaskSucceeded { result: result(), runtime_ns: runtime() }),
+            "task-failed" => about!(TaskFailed {
+                exception: self.text("exception").unwrap_or_else(|| "unknown".to_owned()),
+                traceback: self.text("traceback")
+            }),
+            "task-rejected" => about!(TaskRejected { requeued: self.flag("requeue") }),
+            "task-revoked" => about!(TaskRevoked { terminated: self.flag("terminated"), signum: signum(), expired: self.flag("expired") }),
+            "task-retried" => about!(TaskRetried {
+                exception: self.text("exception").filter(|exception| exception != "None"),
+                traceback: self.text("traceback"),
+                eta_us: None
+            }),
+            other => return self.own(other),
+        };
+        if self.root.is_some() {
+            return Ok(event);
+        }
+        Unplaced::new(SOURCE.to_owned(), event).map(Event::Unplaced).ok_or_else(|| Unreadable("an event without a run".to_owned()))
+    }
+
+    /// Keeps an event of a type that the application has defined, such as `task-progress`.
+    fn own(&self, event_type: &str) -> Result<Event, Unreadable> {
+        let size = serde_json::to_string(self.event).map_or(usize::MAX, |json| json.len());
+        if size > LARGEST_OWN {
+            return Err(Unreadable(format!("a {} has {size} bytes, and the limit is {LARGEST_OWN}", short(event_type))));
+        }
+        let mut fields: Fields = self.event.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        fields.insert("type".to_owned(), event_type.into());
+        fields.insert("id".to_owned(), self.id.to_string().into());
+        fields.insert("native_id".to_owned(), self.task.into());
+        fields.insert("time_us".to_owned(), self.time_us.into());
+        match self.root {
+            Some(root) => fields.insert("root_id".to_owned(), root.to_string().into()),
+            // Celery's own has another form.
+            None => fields.remove("root_id"),
+        };
+        if let Some(worker) = self.worker.as_ref().and_then(|worker| serde_json::to_value(worker).ok()) {
+            fields.insert("worker".to_owned(), worker);
+        }
+        Ok(Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields }))
+    }
+}
+
+/// Run of an event whose run is not known. [`Unplaced`] leaves it out.
+fn placeholder() -> RootId {
+    RootId::new(1).expect("not zero")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! `monitor celery check`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use monitor_celery::{CheckedNode, Report};
+use serde_json::json;
+
+use super::Cluster;
+use crate::exit::Unanswered;
+use crate::text::{Line, print_json, terminal_width, visible, width};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor celery check amqp://localhost
+  monitor celery check redis://cache.example.com/0 --password-file /etc/monitor/redis.password
+
+Exit codes:
+  0  the cluster can be monitored
+  1  failure, such as refused credentials, or a missing virtual host or permission
+  2  wrong usage
+  3  broker not reached
+  5  no worker answered";
+
+/// Show whether a cluster can be monitored: its broker, permissions, workers, and whether they send events
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// Wait for the answers of workers
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = super::super::asking::read_timeout)]
+    timeout: Duration,
+    /// Print JSON instead of text
+    #[arg(short = 'j', long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let broker = args.cluster.broker()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(monitor_celery::check(&broker, &args.cluster.options(), args.timeout))?;
+    if args.json {
+        print_json(&in_json(&report))?;
+    } else {
+        write!(anstream::stdout(), "{}", render(&report, terminal_width()))?;
+    }
+    if let Some(why) = &report.events {
+        anyhow::bail!("events can't be read: {why}");
+    }
+    if report.nodes.is_empty() {
+        return Err(Unanswered::NobodyMeant.into());
+    }
+    Ok(())
+}
+
+fn in_json(report: &Report) -> serde_json::Value {
+    let node = |node: &CheckedNode| {
+        let CheckedNode { name, version, pool, sends_events, queues } = node;
+        json!({"name": name, "version": version, "pool": pool, "sends_events": sends_events, "queues": queues})
+    };
+    let nodes: Vec<_> = report.nodes.iter().map(node).collect();
+    json!({"broker": report.broker, "events": report.events.as_ref().map_or("readable", |why| why), "nodes": nodes})
+}
+
+fn render(report: &Report, columns: Option<usize>) -> String {
+    let first = report.nodes.iter().map(|node| width(&visible(&node.name))).chain([6]).max().unwrap_or(6) + 2;
+    let good = AnsiColor::Green.on_default();
+    let bad = AnsiColor::Red.on_default();
+    let mut text = String::new();
+    let mut line = |name: &str, style: Style, words: &str| {
+        let mut line = Line::default();
+        line.text(&visible(name)).column(first).styled(style, &visible(words));
+        text.push_str(&line.finish(columns));
+    };
+    line("broker", good, &format!("connected to {}", report.broker));
+    match &report.events {
+        None => line("events", good, "can be read"),
+        Some(why) => line("events", bad, &format!("can't be read: {why}")),
+    }
+    for node in &report.nodes {
+        let queues = format!("queues {}", node.queues.join(", "));
+        let facts = [node.version.as_deref(), node.pool.as_deref(), (!node.queues.is_empty()).then_some(&queues)];
+        let facts = facts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+        line(&node.name, Style::new(), &facts);
+        if node.sends_events != Some(true) {
+            line(
+                "",
+                bad,
+                "events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`",
+            );
+        }
+    }
+    if report.nodes.is_empty() {
+        line("workers", bad, "none has answered: is one running, with worker_enable_remote_control = True (the default)?");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_says_what_is_wrong_and_what_to_do() {
+        let node = |name: &str, sends_events| CheckedNode {
+            name: name.to_owned(),
+            version: Some("celery 5.6.3".to_owned()),
+            pool: Some("prefork 4".to_owned()),
+            sends_events,
+            queues: vec!["celery".to_owned(), "mail".to_owned()],
+        };
+        let report = Report {
+            broker: "redis://h:6379/0".to_owned(),
+            events: None,
+            nodes: vec![node("w1@h2", Some(true)), node("w2@h2", Some(false))],
+        };
+        let text = anstream::adapter::strip_str(&render(&report, None)).to_string();
+        assert_eq!(
+            text,
+            "broker  connected to redis://h:6379/0\n\
+             events  can be read\n\
+             w1@h2   celery 5.6.3  prefork 4  queues celery, mail\n\
+             w2@h2   celery 5.6.3  prefork 4  queues celery, mail\n        \
+             events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`\n"
+        );
+        let none = Report { events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
+        let text = anstream::adapter::strip_str(&render(&none, None)).to_string();
+        assert!(text.contains("can't be read: ACCESS_REFUSED") && text.contains("none has answered"), "{text}");
+    }
+}

@@ -1,0 +1,52 @@
+//! `monitor celery check`, and addresses that can't be used.
+
+use monitor_tests::{RabbitMq, Redis, command, run};
+
+use crate::cluster::{Cluster, Kind, of_celery};
+
+fn check(broker: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut check = command("monitor");
+    check.args(["celery", "check", broker]).envs(env.iter().copied());
+    let finished = run(check);
+    (finished.code, finished.stdout + &finished.stderr)
+}
+
+#[test]
+fn a_check_names_what_is_wrong_and_what_to_do() {
+    let (redis, rabbit) = (Redis::start(), RabbitMq::start());
+    let of_rabbit = rabbit.url().to_owned();
+    let place = of_rabbit.strip_prefix("amqp://").expect("its address");
+    let (host, _) = place.split_once('/').expect("host and port");
+    for (broker, env, code, words) in [
+        ("sqs://key:s3cret@", &[][..], 2, "the transport `sqs` is not supported: RabbitMQ"),
+        ("redis://localhost/orders", &[], 2, "the database of Redis is a number"),
+        ("localhost", &[], 2, "it has no `://`"),
+        ("amqp://shop:s3cret@localhost", &[], 2, "list of processes"),
+        ("redis://127.0.0.1:1/0", &[], 3, "can't be reached"),
+        ("amqp://127.0.0.1:1", &[], 3, "can't be reached"),
+        (&format!("amqp://guest@{host}/"), &[("MONITOR_CELERY_PASSWORD", "s3cret")], 1, "refuses it"),
+        (&format!("amqp://guest@{host}/nosuch"), &[], 1, "doesn't have this virtual host"),
+        (&of_celery(&redis, 200), &[], 1, "doesn't have this virtual host or database"),
+        (&of_celery(&redis, 0), &[], 5, "none has answered: is one running"),
+        (&of_rabbit, &[], 5, "none has answered: is one running"),
+    ] {
+        let (found, said) = check(broker, env);
+        assert_eq!(found, Some(code), "{broker}: {said}");
+        assert!(said.contains(words) && !said.contains("s3cret"), "{broker}: {said}");
+    }
+    let (code, said) = check("", &[("MONITOR_CELERY_BROKER", "")]);
+    assert!(code == Some(2) && said.contains("it has no `://`"), "{said}");
+}
+
+#[test]
+fn a_check_shows_nodes_versions_pools_queues_and_events() {
+    let redis = Redis::start();
+    let cluster = Cluster::start(&Kind::Redis(&redis), &[]);
+    let (code, said) = check(&cluster.broker, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let line = said.lines().find(|line| line.starts_with("w1@shop")).expect("the node");
+    assert!(line.contains("celery 5.6.3  prefork 2  queues celery") && !said.contains("events are off"), "{said}");
+    let json = cluster.monitor(&["celery", "check", &cluster.broker, "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["nodes"][0]["name"], &json["nodes"][0]["sends_events"]), (&"w1@shop".into(), &true.into()));
+}

@@ -1,0 +1,8 @@
+//! Real clusters of Celery on Redis and RabbitMQ: recorded, controlled, killed, and attacked.
+
+mod checked;
+mod cluster;
+mod commands;
+mod gaps;
+mod hostile;
+mod recorded;

@@ -1,0 +1,51 @@
+"""The application of the tests. `BROKER` and `RESULTS` are its addresses."""
+
+import os
+import time
+
+from celery import Celery
+
+app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ["RESULTS"])
+app.conf.update(
+    worker_send_task_events=os.environ.get("EVENTS") != "off",
+    task_send_sent_event=True,
+    task_track_started=True,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    worker_pool_restarts=True,
+)
+
+
+@app.task(name="shop.add")
+def add(a, b):
+    return a + b
+
+
+@app.task(name="shop.total")
+def total(numbers):
+    return sum(numbers)
+
+
+@app.task(name="shop.wait")
+def wait(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(name="shop.fail")
+def fail(words, **options):
+    raise ValueError(words)
+
+
+@app.task(name="shop.again", bind=True, max_retries=2)
+def again(self):
+    """Fails twice, and then succeeds."""
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.1)
+    return self.request.retries
+
+
+@app.task(name="shop.order", bind=True)
+def order(self):
+    """Starts another task."""
+    return add.delay(20, 22).id
