@@ -25,7 +25,7 @@ impl Redis {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let child = Self::spawn(folder.path());
-        Self(Broker { child, url: format!("redis+unix://{}", folder.path().join("socket").display()), folder: folder })
+        Self(Broker { child, url: format!("redis+unix://{}", folder.path().join("socket").display()), folder })
     }
 
     /// Ends Redis, and starts it again with the same address and without data.
@@ -99,7 +99,7 @@ impl RabbitMq {
         let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("rabbitmq-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let url = format!("amqp://127.0.0.1:{port}/%2f");
-        let rabbit = Self { broker: Broker { child, url, folder: folder }, names };
+        let rabbit = Self { broker: Broker { child, url, folder }, names };
         let mut said = Vec::new();
         if !lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server startup complete")) {
             return Err(said.join("\n"));

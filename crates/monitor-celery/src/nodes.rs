@@ -46,7 +46,7 @@ pub(crate) struct Nodes {
     cluster: String,
     /// Commands that the bridge passes on, as nodes announce them.
     methods: Vec<String>,
-    nodes: HashMap<WorkerId, Node>,
+    known: HashMap<WorkerId, Node>,
     /// The newest worker with each name. Events of a task's own code have the pid of a process of the pool.
     newest: HashMap<String, WorkerRef>,
     notices: Vec<Notice>,
@@ -55,7 +55,7 @@ pub(crate) struct Nodes {
 impl Nodes {
     pub(crate) fn new(cluster: &str, methods: &[&str]) -> Self {
         let methods = methods.iter().map(|method| (*method).to_owned()).collect();
-        Self { cluster: cluster.to_owned(), methods, nodes: HashMap::new(), newest: HashMap::new(), notices: Vec::new() }
+        Self { cluster: cluster.to_owned(), methods, known: HashMap::new(), newest: HashMap::new(), notices: Vec::new() }
     }
 
     /// Returns the changes since the last call.
@@ -66,7 +66,7 @@ impl Nodes {
     /// Returns the worker that sent an event about its tasks.
     pub(crate) fn sender(&mut self, event: &Map<String, Value>) -> Option<WorkerRef> {
         let worker = self.worker(event)?;
-        if let Some(node) = self.nodes.get_mut(&worker.id) {
+        if let Some(node) = self.known.get_mut(&worker.id) {
             node.has_events = true;
         }
         Some(worker)
@@ -90,7 +90,7 @@ impl Nodes {
         let worker = self.worker(event)?;
         let name = event.get("hostname").and_then(Value::as_str).unwrap_or_default().to_owned();
         if event_type == "worker-offline" {
-            if self.nodes.remove(&worker.id).is_some() {
+            if self.known.remove(&worker.id).is_some() {
                 self.notices.push(Notice::Gone { worker: worker.id });
             }
             return Some(vec![Event::WorkerOffline(WorkerOffline { time_us, worker: Some(worker) })]);
@@ -98,7 +98,7 @@ impl Nodes {
         let number = |key: &str| event.get(key).and_then(Value::as_u64);
         let seconds = event.get("freq").and_then(Value::as_f64).filter(|seconds| (0.01..86_400.0).contains(seconds));
         let interval_ms = seconds.map_or(2_000, |seconds| (seconds * 1_000.0) as u64);
-        let known = self.nodes.get(&worker.id);
+        let known = self.known.get(&worker.id);
         let is_new = known.is_none();
         let is_announced = event_type != "worker-online" && known.is_some_and(|node| node.interval_ms == interval_ms);
         let mut events = Vec::new();
@@ -136,16 +136,16 @@ impl Nodes {
     fn count(&mut self, name: &str, worker: &WorkerRef, (interval_ms, seen_us): (u64, u64), processed: Option<u64>) {
         self.newest.insert(name.to_owned(), worker.clone());
         if self.newest.len() > 2 * MOST_NODES {
-            self.newest.retain(|_, worker| self.nodes.contains_key(&worker.id));
+            self.newest.retain(|_, worker| self.known.contains_key(&worker.id));
         }
-        if self.nodes.len() >= MOST_NODES && !self.nodes.contains_key(&worker.id) {
-            self.nodes.retain(|_, node| node.seen_us.saturating_add(SILENT_US) > seen_us);
-            if self.nodes.len() >= MOST_NODES {
+        if self.known.len() >= MOST_NODES && !self.known.contains_key(&worker.id) {
+            self.known.retain(|_, node| node.seen_us.saturating_add(SILENT_US) > seen_us);
+            if self.known.len() >= MOST_NODES {
                 return;
             }
         }
         let new = Node { interval_ms, seen_us, processed: None, has_events: true, silent: 0 };
-        let node = self.nodes.entry(worker.id).or_insert(new);
+        let node = self.known.entry(worker.id).or_insert(new);
         (node.interval_ms, node.seen_us) = (interval_ms, seen_us);
         let has_worked = processed.zip(node.processed).is_some_and(|(now, before)| now > before);
         node.processed = processed.or(node.processed);
@@ -166,12 +166,12 @@ mod tests {
 
     use super::*;
 
-    fn event(value: Value) -> Map<String, Value> {
+    fn event(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     fn heartbeat(processed: u64) -> Map<String, Value> {
-        event(json!({"hostname": "w1@h2", "pid": 7, "freq": 2.0, "active": 1, "processed": processed, "loadavg": [1, 2.5, 3],
+        event(&json!({"hostname": "w1@h2", "pid": 7, "freq": 2.0, "active": 1, "processed": processed, "loadavg": [1, 2.5, 3],
             "sw_ident": "py-celery", "sw_ver": "5.7.0"}))
     }
 
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(nodes.take_notices(), [Notice::Appeared { node: "w1@h2".to_owned(), worker: worker.id }]);
 
         assert_eq!(types(nodes.translate("worker-heartbeat", &heartbeat(0), 6)), ["worker-heartbeat"]);
-        let slower = event(json!({"hostname": "w1@h2", "pid": 7, "freq": 5}));
+        let slower = event(&json!({"hostname": "w1@h2", "pid": 7, "freq": 5}));
         assert_eq!(types(nodes.translate("worker-heartbeat", &slower, 7)), ["worker-online", "worker-heartbeat"]);
         assert_eq!(nodes.take_notices(), []);
 
@@ -229,12 +229,12 @@ mod tests {
     fn hostile_nodes_are_bounded() {
         let mut nodes = Nodes::new("orders", &[]);
         for value in [json!({}), json!({"hostname": 7}), json!({"hostname": ""}), json!({"hostname": "x".repeat(4_096)})] {
-            assert!(nodes.translate("worker-heartbeat", &event(value), 1).is_none());
+            assert!(nodes.translate("worker-heartbeat", &event(&value), 1).is_none());
         }
         for n in 0..3 * MOST_NODES {
-            let node = event(json!({"hostname": format!("w@h{n}"), "pid": -1, "freq": 1e300, "loadavg": ["a"], "processed": -5}));
+            let node = event(&json!({"hostname": format!("w@h{n}"), "pid": -1, "freq": 1e300, "loadavg": ["a"], "processed": -5}));
             assert_eq!(types(nodes.translate("worker-heartbeat", &node, 1)), ["worker-online", "worker-heartbeat"]);
         }
-        assert!(nodes.nodes.len() <= MOST_NODES && nodes.newest.len() <= 2 * MOST_NODES + 1);
+        assert!(nodes.known.len() <= MOST_NODES && nodes.newest.len() <= 2 * MOST_NODES + 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Texts of tasks: the Python form of arguments, and their limits.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -101,7 +102,9 @@ pub(crate) fn python_repr(value: &Value) -> String {
                     '\r' => repr.push_str("\\r"),
                     '\t' => repr.push_str("\\t"),
                     _ if of == quote => repr.extend(['\\', of]),
-                    _ if of.is_control() => repr.push_str(&format!("\\x{:02x}", u32::from(of))),
+                    _ if of.is_control() => {
+                        let _ = write!(repr, "\\x{:02x}", u32::from(of));
+                    }
                     _ => repr.push(of),
                 }
             }

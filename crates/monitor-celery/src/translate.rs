@@ -96,7 +96,7 @@ impl Translator {
             _ => self.nodes.sender_in_pool(event),
         };
         if matches!(event_type, "task-sent" | "task-received") {
-            return self.message(event_type == "task-sent", Common { event, task, root: None, id, time_us, worker });
+            return Ok(self.message(event_type == "task-sent", Common { event, task, root: None, id, time_us, worker }));
         }
         let known = self.tasks.entry(task);
         let at = worker.as_ref().map(|worker| worker.id);
@@ -113,7 +113,7 @@ impl Translator {
     }
 
     /// Translates the event of a message: `task-sent` or `task-received`.
-    fn message(&mut self, is_sent: bool, mut common: Common<'_>) -> Result<Event, Unreadable> {
+    fn message(&mut self, is_sent: bool, mut common: Common<'_>) -> Event {
         let Common { event, task, .. } = common;
         let text = |key: &str| event.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         let id_of = |key: &str| text(key).filter(|id| id.len() <= LONGEST_ID);
@@ -167,7 +167,7 @@ impl Translator {
                 }
             };
         }
-        Ok(if is_sent { Event::TaskSent(message!(TaskSent)) } else { Event::TaskReceived(message!(TaskReceived)) })
+        if is_sent { Event::TaskSent(message!(TaskSent)) } else { Event::TaskReceived(message!(TaskReceived)) }
     }
 }
 

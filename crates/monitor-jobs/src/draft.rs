@@ -142,7 +142,7 @@ impl<'a> Draft<'a> {
                 self.set_step(later, JobStatus::WAITING);
                 for host in self.positions(later) {
                     let attempt = self.host(later, host).attempt;
-                    self.set_host(later, host, HostRun { attempt, ..HostRun::default() });
+                    self.set_host(later, host, HostRun { attempt, since: attempt, ..HostRun::default() });
                 }
             }
         }

@@ -160,8 +160,8 @@ fn retry(draft: &mut Draft<'_>, step: usize, operate: &JobOperate) -> Result<(),
         };
         return Err(Refusal(format!("{none}, so there is nothing to retry.{instead}")));
     }
-    let unless_run = operate.operation == JobOperation::RetryNotStarted;
-    draft.begin_attempt(step, &hosts, |run| HostRun { unless_run, ..run.next_attempt() });
+    let is_first_start = operate.operation == JobOperation::RetryNotStarted;
+    draft.begin_attempt(step, &hosts, |run| if is_first_start { run.next_attempt() } else { run.next_attempt().again() });
     go_on(draft, step);
     Ok(())
 }

@@ -254,7 +254,7 @@ impl Planner<'_> {
         self.draft.begin_attempt(step, &hosts.into_iter().collect(), |run| HostRun {
             not_before_us: Some(not_before),
             reason: Some(format!("The last attempt: {}. {reason}", run.status.as_str())),
-            ..run.next_attempt()
+            ..run.next_attempt().again()
         });
         self.wake(not_before);
         true
@@ -351,7 +351,6 @@ impl Planner<'_> {
             let mut run = run.clone();
             if run.ordered_us.is_some() {
                 run.attempt += 1;
-                run.unless_run = true;
             }
             run.ordered_us = Some(self.draft.now_us);
             run.not_before_us = None;
@@ -410,10 +409,15 @@ impl HostRun {
         self.runs_as.unwrap_or(self.attempt)
     }
 
-    /// Returns a host that waits for its next attempt.
+    /// Returns a host that waits for its next attempt, which must not run if a former attempt turns out to be accepted.
     pub(crate) fn next_attempt(&self) -> Self {
         let may_run = self.accepted_us.is_some() && !self.has_reported_end();
-        Self { attempt: self.attempt + 1, may_have_run: self.may_have_run || may_run, ..Self::default() }
+        Self { attempt: self.attempt + 1, since: self.since, may_have_run: self.may_have_run || may_run, ..Self::default() }
+    }
+
+    /// Permits the attempt to run although a former one has run.
+    pub(crate) fn again(self) -> Self {
+        Self { since: self.attempt, ..self }
     }
 
     /// Returns true if the host can be tried again automatically: it has failed, and its script surely doesn't run now. After an order was

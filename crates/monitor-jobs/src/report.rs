@@ -42,12 +42,10 @@ pub fn report(now_us: u64, job: &JobState, report: &JobReport) -> Vec<Transition
     draft.transitions
 }
 
-/// Returns true if a report shows that a former attempt was accepted, and the current one may begin only if none was.
+/// Returns true if a report shows that a former attempt was accepted, of those of which at most one may run.
 fn is_of_former(before: &HostRun, report: &JobReport) -> bool {
-    report.event.shows_acceptance()
-        && before.unless_run
-        && before.accepted_us.is_none()
-        && (1..before.attempt).contains(&report.key.attempt)
+    let is_former = before.since > 0 && (before.since..before.attempt).contains(&report.key.attempt);
+    is_former && before.accepted_us.is_none() && report.event.shows_acceptance()
 }
 
 /// Returns the new state of a host, or `None` if the report changes nothing: it is a repetition, or the status of the host is final.

@@ -83,9 +83,9 @@ pub struct HostRun {
     /// True if a former attempt of the step has accepted its order, and its end was not observed: its script may still run.
     #[serde(default)]
     pub may_have_run: bool,
-    /// True if the agent must not start the script if it has accepted a former attempt: nobody decided that the script may run again.
+    /// The first of the attempts of which at most one may run, up to this attempt. 0, in jobs of older versions, means this attempt.
     #[serde(default)]
-    pub unless_run: bool,
+    pub since: u32,
     /// The former attempt whose reports count for this one, because its order turned out to be accepted.
     #[serde(default)]
     pub runs_as: Option<u32>,
@@ -120,7 +120,7 @@ impl Default for HostRun {
             ordered_us: None,
             accepted_us: None,
             may_have_run: false,
-            unless_run: false,
+            since: 1,
             runs_as: None,
             started_us: None,
             ended_us: None,

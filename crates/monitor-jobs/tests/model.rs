@@ -192,8 +192,8 @@ impl World {
                     apply(&mut self.job, change);
                 }
                 let run = &before.steps[step].hosts[host];
-                let is_former = (1..run.attempt).contains(&attempt);
-                let decides = is_former && run.unless_run && run.accepted_us.is_none() && told.event.shows_acceptance();
+                let is_former = (run.since..run.attempt).contains(&attempt);
+                let decides = is_former && run.accepted_us.is_none() && told.event.shows_acceptance();
                 let is_meant = attempt == run.running_attempt() && run.ordered_us.is_some();
                 if !decides && !is_meant {
                     assert_eq!(self.job, before, "a report of another attempt changes nothing");

@@ -445,11 +445,16 @@ fn a_former_attempt_that_was_accepted_counts_for_the_retry_that_must_not_run() {
     world.tell(1, 1, ended(HostStatus::JOB_TIME_OVER));
     world.pass(1, &[1]);
     assert_eq!(world.offered(), [(1, 2)]);
-    // A user has decided that the script may run again.
+    // A user has decided that the script may run again, once.
     let mut world = start(JobOperation::RetryFailed);
     world.tell(1, 1, ended(HostStatus::SUCCEEDED));
     world.pass(1, &[1]);
     assert_eq!((world.offered(), world.statuses()), (vec![(1, 2)], vec![5]));
+    world.pass(CONTACT_US + 1, &[]).pass(1, &[1]).operate(JobOperation::RetryNotStarted).unwrap();
+    assert_eq!((world.offered(), world.job.steps[0].hosts[0].since), (vec![(1, 3)], 2));
+    assert_eq!(world.tell(1, 1, ended(HostStatus::SUCCEEDED)), 0);
+    world.tell(1, 2, ended(HostStatus::EXIT_CODE));
+    assert_eq!(world.statuses(), [104]);
 }
 
 #[test]

@@ -73,9 +73,10 @@ pub struct JobOrder {
     pub issued_us: u64,
     /// Time from which the agent must not start the script any more.
     pub expires_us: u64,
-    /// True if the agent must not start the script if it has accepted a former attempt. It then reports about that attempt again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unless_run: bool,
+    /// The first of the attempts of which at most one may run. If the agent has accepted one of them before this order, it starts nothing, and
+    /// reports about that attempt again. 0 from an older server: only this attempt.
+    #[serde(default)]
+    pub since: u32,
 }
 
 /// An order with the server's signature.

@@ -86,7 +86,7 @@ impl Jobs {
             tracing::warn!(run = key.run_id(), "an order of a job is refused: {why}");
             return self.end_unstarted(&key, Some(&order.root_id), order.expires_us, &End::new(status, why)).map(|()| true);
         }
-        let former = if order.unless_run { self.database().accepted_attempt(&order.key, &order.root_id)? } else { None };
+        let former = self.database().accepted_attempt(&order)?;
         if let Some((former, state, changed_us)) = former {
             tracing::info!(run = key.run_id(), former = former.run_id(), "a former attempt was accepted, so the order starts nothing");
             self.report_again(&former, state, changed_us)?;

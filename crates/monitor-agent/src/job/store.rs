@@ -56,12 +56,13 @@ impl Database {
         self.read(|connection| connection.prepare_cached(sql)?.query_row(columns(key), of).optional())
     }
 
-    /// The newest attempt before `key` whose order was accepted, with its state and the time of its last change. `root` is the tree of its job.
-    pub(super) fn accepted_attempt(&self, key: &JobRunKey, root: &str) -> Result<Option<(JobRunKey, RunState, u64)>, AgentError> {
-        for attempt in (1..key.attempt).rev() {
-            let former = JobRunKey { attempt, ..*key };
+    /// The newest former attempt that was accepted, of those of which at most one may run, with its state and the time of its last change.
+    pub(super) fn accepted_attempt(&self, order: &JobOrder) -> Result<Option<(JobRunKey, RunState, u64)>, AgentError> {
+        let first = if order.since == 0 { order.key.attempt } else { order.since };
+        for attempt in (first..order.key.attempt).rev() {
+            let former = JobRunKey { attempt, ..order.key };
             let Some((state, changed_us)) = self.job_run(&former)? else { continue };
-            if state.was_accepted() && self.job_root(&former)?.as_deref() == Some(root) {
+            if state.was_accepted() && self.job_root(&former)?.as_ref() == Some(&order.root_id) {
                 return Ok(Some((former, state, changed_us)));
             }
         }

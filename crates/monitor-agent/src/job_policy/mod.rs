@@ -144,7 +144,7 @@ mod tests {
     /// Returns an order of a short script.
     fn order() -> JobOrder {
         JobOrder {
-            unless_run: false,
+            since: 1,
             key: JobRunKey { job: 1, step: 2, host: 3, attempt: 1 },
             agent: "db-1".to_owned(),
             name: "check".to_owned(),

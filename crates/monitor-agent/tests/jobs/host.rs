@@ -161,7 +161,7 @@ pub(crate) fn order(script: &str) -> JobOrder {
         by: "ada".to_owned(),
         issued_us: now_us,
         expires_us: now_us + 3_600_000_000,
-        unless_run: false,
+        since: 1,
     }
 }
 

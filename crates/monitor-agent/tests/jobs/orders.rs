@@ -101,19 +101,19 @@ fn a_retry_that_must_not_run_reports_about_the_former_attempt_again() {
     assert_eq!(host.run(&first).status, HostStatus::SUCCEEDED);
     let reported = host.server.events(first.key).len();
     // The server has lost the reports of the first attempt.
-    let retry = |attempt, unless_run| JobOrder { key: JobRunKey { attempt, ..first.key }, unless_run, ..first.clone() };
-    let second = retry(2, true);
+    let retry = |attempt, since| JobOrder { key: JobRunKey { attempt, ..first.key }, since, ..first.clone() };
+    let second = retry(2, 1);
     host.server.offer(&second);
     wait_for("the report about the first attempt", || (host.server.events(first.key).len() > reported).then_some(()));
     assert!(matches!(host.server.events(first.key).last(), Some(JobReportEvent::Ended { status: HostStatus::SUCCEEDED, .. })));
     assert_eq!((host.server.events(second.key), host.lines("lines")), (vec![], 1));
     // A user has decided that the script runs again.
-    assert_eq!((host.run(&retry(3, false)).status, host.lines("lines")), (HostStatus::SUCCEEDED, 2));
+    assert_eq!((host.run(&retry(3, 3)).status, host.lines("lines")), (HostStatus::SUCCEEDED, 2));
 
     // Nothing has started in a former attempt that was refused.
     let refused = JobOrder { expires_us: 1, ..order(&script) };
     assert_eq!(host.run(&refused).status, HostStatus::REFUSED);
-    let again = JobOrder { key: JobRunKey { attempt: 2, ..refused.key }, expires_us: first.expires_us, unless_run: true, ..refused };
+    let again = JobOrder { key: JobRunKey { attempt: 2, ..refused.key }, expires_us: first.expires_us, ..refused };
     assert_eq!((host.run(&again).status, host.lines("lines")), (HostStatus::SUCCEEDED, 3));
 }
 

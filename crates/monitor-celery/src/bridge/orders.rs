@@ -111,7 +111,8 @@ impl Orders {
     /// Key of a worker's channel, which is the same after a restart of the bridge.
     fn key(&self, worker: WorkerId) -> String {
         let bytes: [u8; 32] = Sha256::new().chain_update(&self.secret).chain_update(worker.to_string()).finalize().into();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        let half = |bytes: Option<&[u8; 16]>| u128::from_be_bytes(*bytes.expect("32 bytes"));
+        format!("{:032x}{:032x}", half(bytes.first_chunk()), half(bytes.last_chunk()))
     }
 
     async fn obey(self: Arc<Self>, node: String, worker: WorkerId, order: CommandOrder) {

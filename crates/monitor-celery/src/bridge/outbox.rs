@@ -218,11 +218,11 @@ impl Outbox {
     /// Counts events that are not kept, for a reason such as `spool`.
     pub(crate) fn count_dropped<'a>(&mut self, event_types: impl Iterator<Item = &'a str>, reason: &str) {
         for event_type in event_types {
-            match self.dropped.iter_mut().find(|of| of.event_type == event_type && of.reason == reason) {
-                Some(of) => of.count += 1,
-                None => {
-                    self.dropped.push(Dropped { event_type: event_type.to_owned(), reason: reason.to_owned(), root_id: None, count: 1 })
-                }
+            let known = self.dropped.iter_mut().find(|of| of.event_type == event_type && of.reason == reason);
+            if let Some(known) = known {
+                known.count += 1;
+            } else {
+                self.dropped.push(Dropped { event_type: event_type.to_owned(), reason: reason.to_owned(), root_id: None, count: 1 });
             }
         }
     }
@@ -251,15 +251,12 @@ impl Outbox {
         {
             let path = self.path(first.file, "batch");
             let stored = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Stored>(&text).ok());
-            match stored {
-                Some(stored) => {
-                    let parcel = Parcel::plain(stored.first, stored.count, stored.events.get().as_bytes());
-                    self.front = Some((stored.worker, [parcel].into()));
-                }
-                None => {
-                    tracing::error!(file = %path.display(), "a file of events can't be read, and is not sent");
-                    self.finish_front();
-                }
+            if let Some(stored) = stored {
+                let parcel = Parcel::plain(stored.first, stored.count, stored.events.get().as_bytes());
+                self.front = Some((stored.worker, [parcel].into()));
+            } else {
+                tracing::error!(file = %path.display(), "a file of events can't be read, and is not sent");
+                self.finish_front();
             }
         }
     }
@@ -424,16 +421,16 @@ mod tests {
         Shared(outbox).request(1, |parcel, head| (head.worker.id.get(), parcel.first(), parcel.last()))
     }
 
-    fn receipt(tag: u64) -> Option<Receipt> {
-        Some(Receipt { session: 1, tag })
+    fn receipt(tag: u64) -> Receipt {
+        Receipt { session: 1, tag }
     }
 
     #[test]
     fn batches_of_a_killed_bridge_are_sent_first_under_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let (outbox, _) = open(folder.path(), 1);
-        outbox.lock().unwrap().add(&events(3), vec![7], receipt(1)).unwrap();
-        outbox.lock().unwrap().add(&events(2), vec![8], receipt(2)).unwrap();
+        outbox.lock().unwrap().add(&events(3), vec![7], Some(receipt(1))).unwrap();
+        outbox.lock().unwrap().add(&events(2), vec![8], Some(receipt(2))).unwrap();
         assert!(matches!(Outbox::open(folder.path(), worker(2), unbounded_channel().0), Err(FolderError::InUse(_))));
         Shared(&outbox).request(1, |_, _| ()).unwrap();
         Shared(&outbox).settle(&Answer::Accepted);
@@ -443,23 +440,23 @@ mod tests {
         fs::write(folder.path().join("0000000000000004.tmp"), "{").unwrap();
         let (outbox, mut receipts) = open(folder.path(), 2);
         assert!([7, 8].iter().all(|digest| outbox.lock().unwrap().has(*digest)), "also of the batch that was sent");
-        outbox.lock().unwrap().add(&events(1), vec![9], receipt(5)).unwrap();
+        outbox.lock().unwrap().add(&events(1), vec![9], Some(receipt(5))).unwrap();
         assert_eq!(next(&outbox), Some((1, 4, 5)));
         Shared(&outbox).settle(&Answer::Accepted);
         assert!(receipts.try_recv().is_err(), "the connection of that bridge has ended");
         assert_eq!(next(&outbox), Some((2, 1, 1)));
         Shared(&outbox).settle(&Answer::Accepted);
-        assert_eq!((next(&outbox), receipts.try_recv().ok()), (None, receipt(5)));
+        assert_eq!((next(&outbox), receipts.try_recv().ok()), (None, Some(receipt(5))));
     }
 
     #[test]
     fn messages_are_acknowledged_after_all_events_before_them_are_stored() {
         let folder = tempfile::tempdir().unwrap();
         let (outbox, mut receipts) = open(folder.path(), 1);
-        outbox.lock().unwrap().add(&[], vec![], receipt(1)).unwrap();
-        assert_eq!(receipts.try_recv().ok(), receipt(1), "nothing waits");
-        outbox.lock().unwrap().add(&events(4), vec![], receipt(2)).unwrap();
-        outbox.lock().unwrap().add(&[], vec![], receipt(3)).unwrap();
+        outbox.lock().unwrap().add(&[], vec![], Some(receipt(1))).unwrap();
+        assert_eq!(receipts.try_recv().ok(), Some(receipt(1)), "nothing waits");
+        outbox.lock().unwrap().add(&events(4), vec![], Some(receipt(2))).unwrap();
+        outbox.lock().unwrap().add(&[], vec![], Some(receipt(3))).unwrap();
         next(&outbox);
         for answer in [Answer::Away { why: String::new() }, Answer::TooLarge { why: String::new() }, Answer::Accepted] {
             Shared(&outbox).settle(&answer);
@@ -469,7 +466,7 @@ mod tests {
         assert_eq!(Shared(&outbox).settle(&Answer::Unreadable { number: 3, why: String::new() }), Settled::GivenUp);
         assert_eq!(next(&outbox), Some((1, 4, 4)));
         Shared(&outbox).settle(&Answer::Accepted);
-        assert_eq!((receipts.try_recv().ok(), outbox.lock().unwrap().bytes), (receipt(3), 0));
+        assert_eq!((receipts.try_recv().ok(), outbox.lock().unwrap().bytes), (Some(receipt(3)), 0));
         assert_eq!(outbox.lock().unwrap().dropped[0].reason, "rejected");
     }
 

@@ -22,7 +22,7 @@ pub(crate) async fn send(client: &Client, outbox: &Mutex<Outbox>, added: &Notify
                 }
                 Answer::Accepted => {}
                 Answer::Unreadable { why, .. } | Answer::TooLarge { why } => {
-                    tracing::warn!("the server refuses a part of the events: {why}")
+                    tracing::warn!("the server refuses a part of the events: {why}");
                 }
                 Answer::Busy { why, .. } | Answer::Refused { why } | Answer::Away { why } => {
                     if problem != *why {

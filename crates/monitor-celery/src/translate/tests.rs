@@ -22,11 +22,11 @@ fn one(translator: &mut Translator, value: &Value) -> Value {
 
 fn received(task: &str, node: &str, retries: u64) -> Value {
     json!({"type": "task-received", "uuid": task, "root_id": task, "parent_id": null, "name": "shop.pay", "hostname": node, "pid": 7,
-        "retries": retries, "args": "(1,)", "kwargs": "{'user': 7, 'api_token': 'abc'}", "timestamp": 1795156976.5, "eta": null})
+        "retries": retries, "args": "(1,)", "kwargs": "{'user': 7, 'api_token': 'abc'}", "timestamp": 1_795_156_976.5, "eta": null})
 }
 
 fn later(event_type: &str, task: &str, node: &str) -> Value {
-    json!({"type": event_type, "uuid": task, "hostname": node, "pid": 7, "timestamp": 1795156977.25})
+    json!({"type": event_type, "uuid": task, "hostname": node, "pid": 7, "timestamp": 1_795_156_977.25})
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_task_is_a_process_of_the_run_with_its_uuid() {
     let task = "fc5608e8-5392-4d93-8032-89c86b319e91";
     let sent = json!({"type": "task-sent", "uuid": task, "root_id": task, "parent_id": null, "name": "shop.pay", "hostname": "gen7@vm", "pid": 8,
         "retries": 0, "queue": "celery", "routing_key": "celery", "exchange": "", "args": "(1,)", "kwargs": "{}",
-        "eta": "2026-11-21T11:36:45.410186+00:00", "timestamp": 1795156976.5});
+        "eta": "2026-11-21T11:36:45.410186+00:00", "timestamp": 1_795_156_976.5});
     let sent = one(&mut translator, &sent);
     assert_eq!(sent["root_id"], "fc5608e853924d93803289c86b319e91");
     assert_eq!((&sent["id"], &sent["native_id"]), (&json!(process_id(task).to_string()), &json!(task)));
@@ -158,14 +158,11 @@ fn ends_have_their_reasons() {
     ] {
         one(&mut translator, &received("u1", "w1@h2", 0));
         let mut event = later(event_type, "u1", "w1@h2");
-        event.as_object_mut().unwrap().extend(event_of(&more));
+        event.as_object_mut().unwrap().extend(self::event(&more));
         let translated = one(&mut translator, &event);
-        for (key, value) in event_of(&expected) {
+        for (key, value) in self::event(&expected) {
             assert_eq!(translated.get(&key).cloned().unwrap_or(Value::Null), value, "{event_type} {key}");
         }
-    }
-    fn event_of(value: &Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
     }
 }
 
@@ -175,7 +172,7 @@ fn events_of_an_application_are_kept_and_belong_to_the_node() {
     translator.translate(&event(&json!({"type": "worker-heartbeat", "hostname": "w1@h2", "pid": 7})), NOW).unwrap();
     one(&mut translator, &received("u1", "w1@h2", 0));
     // A process of the pool sends it, so its pid differs.
-    let own = json!({"type": "task-progress", "uuid": "u1", "hostname": "w1@h2", "pid": 99, "pct": 50, "root_id": "x", "timestamp": 1795156978.0});
+    let own = json!({"type": "task-progress", "uuid": "u1", "hostname": "w1@h2", "pid": 99, "pct": 50, "root_id": "x", "timestamp": 1_795_156_978.0});
     let own = one(&mut translator, &own);
     assert_eq!((&own["pct"], &own["worker"]["pid"], &own["root_id"]), (&json!(50), &json!(7), &json!(root_id("u1").to_string())));
 }

@@ -38,7 +38,7 @@ const PERSISTENT: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    connection: lapin::Connection,
+    inner: lapin::Connection,
     options: Options,
     broker: String,
 }
@@ -68,7 +68,7 @@ impl Connection {
         let silent = || BrokerError::Unreachable { broker: shown.clone(), why: format!("no answer within {} s", PATIENCE.as_secs()) };
         let connection = timeout(PATIENCE, lapin::Connection::connect_uri(uri, properties)).await.map_err(|_| silent())?;
         let connection = connection.map_err(|error| failure(&shown, &error))?;
-        Ok(Self { connection, options: options.clone(), broker: shown })
+        Ok(Self { inner: connection, options: options.clone(), broker: shown })
     }
 
     pub(crate) async fn events(&self, queue: &str) -> Result<Events, BrokerError> {
@@ -190,7 +190,7 @@ impl Connection {
     }
 
     async fn channel(&self) -> Result<Channel, BrokerError> {
-        self.connection.create_channel().await.map_err(|error| self.failed(&error))
+        self.inner.create_channel().await.map_err(|error| self.failed(&error))
     }
 
     /// Returns true if an exchange exists.

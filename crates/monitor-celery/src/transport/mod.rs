@@ -21,13 +21,13 @@ pub(crate) const CHECK: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) enum Connection {
     Amqp(Box<amqp::Connection>),
-    Redis(redis::Connection),
+    Redis(Box<redis::Connection>),
 }
 
 /// Events of a cluster, as they arrive. Redis sends them only while the stream is open. RabbitMQ keeps them in a queue until they are acknowledged.
 #[derive(Debug)]
 pub(crate) enum Events {
-    Amqp(amqp::Events),
+    Amqp(Box<amqp::Events>),
     Redis(redis::Events),
 }
 
@@ -44,14 +44,14 @@ impl Connection {
     pub(crate) async fn open(broker: &Broker, options: &Options) -> Result<Self, BrokerError> {
         Ok(match &broker.place {
             Place::Amqp { .. } => Self::Amqp(Box::new(amqp::Connection::open(broker, options).await?)),
-            Place::Redis { .. } | Place::RedisSocket { .. } => Self::Redis(redis::Connection::open(broker, options).await?),
+            Place::Redis { .. } | Place::RedisSocket { .. } => Self::Redis(Box::new(redis::Connection::open(broker, options).await?)),
         })
     }
 
     /// Opens the stream of events. `queue` is the name of the durable queue in RabbitMQ that keeps them.
     pub(crate) async fn events(&self, queue: &str) -> Result<Events, BrokerError> {
         Ok(match self {
-            Self::Amqp(connection) => Events::Amqp(connection.events(queue).await?),
+            Self::Amqp(connection) => Events::Amqp(Box::new(connection.events(queue).await?)),
             Self::Redis(connection) => Events::Redis(connection.events().await?),
         })
     }

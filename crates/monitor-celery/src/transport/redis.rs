@@ -27,6 +27,9 @@ use crate::task_message::TaskMessage;
 const SEPARATOR: &str = "\x06\x16";
 /// Priorities that have a list of their own.
 const PRIORITIES: [&str; 4] = ["", "3", "6", "9"];
+/// A list, and an element that was taken from it.
+type Element = (Vec<u8>, Vec<u8>);
+
 /// Seconds of one blocking read, as in kombu.
 const BLOCK_SECONDS: u64 = 1;
 
@@ -111,11 +114,8 @@ impl Connection {
             let mut reader = self.connect().await?;
             let until = Instant::now() + request.patience;
             while !request.is_complete(replies.len()) {
-                let read = async {
-                    let read: Result<Option<(Vec<u8>, Vec<u8>)>, RedisError> =
-                        redis::cmd("BRPOP").arg(&lists).arg(BLOCK_SECONDS).query_async(&mut reader).await;
-                    read
-                };
+                let read = redis::cmd("BRPOP").arg(&lists).arg(BLOCK_SECONDS).to_owned();
+                let read = read.query_async::<Option<Element>>(&mut reader);
                 match timeout_at(until, read).await {
                     Err(_) => break,
                     Ok(Ok(None)) => {}

@@ -101,7 +101,7 @@ impl Jobs {
             by: job.by.clone(),
             issued_us: self.clock.wall_us(),
             expires_us: job.steps[step].hosts.get(host)?.ordered_us?.saturating_add(ORDER_TTL_US),
-            unless_run: job.steps[step].hosts.get(host)?.unless_run,
+            since: job.steps[step].hosts.get(host)?.since,
         };
         let order = serde_json::to_string(&order).expect("plain data with text keys is JSON");
         let signature = self.keys().sign(&order, self.clock.wall_us());

@@ -125,8 +125,8 @@ mod tests {
              w2@h2   celery 5.6.3  prefork 4  queues celery, mail\n        \
              events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`\n"
         );
-        let none = Report { events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
-        let text = anstream::adapter::strip_str(&render(&none, None)).to_string();
+        let empty = Report { events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
+        let text = anstream::adapter::strip_str(&render(&empty, None)).to_string();
         assert!(text.contains("can't be read: ACCESS_REFUSED") && text.contains("none has answered"), "{text}");
     }
 }
