@@ -73,6 +73,7 @@ fn a_server_with_the_setting_records_a_cluster_by_itself() {
     let ends = cluster.work(1);
     expect_equal(&cluster, &ends);
     cluster.server.stop();
+    assert!(!cluster.server.log().contains("events wait in the folder"), "the bridge ends before the server");
     cluster.server.set_env(vec![("MONITOR_CELERY", "amqp://shop:s3cret@mq".into())]);
     let said = cluster.server.fail_to_start();
     assert!(said.contains("leave the password out of `broker`") && !said.contains("s3cret"), "{said}");

@@ -12,8 +12,8 @@ use crate::message::short;
 const LONGEST_NAME: usize = 255;
 /// Maximum number of nodes in memory. Others are reported, but receive no commands.
 const MOST_NODES: usize = 4_000;
-/// Time without heartbeats after which a node gives its place to another one, if there are too many.
-const SILENT_US: u64 = 600 * 1_000_000;
+/// Time without heartbeats after which a node is forgotten: the longer of this and of ten intervals.
+const SILENT_US: u64 = 60 * 1_000_000;
 /// Number of heartbeats in a row that report finished tasks without any event of a task, until events count as turned off.
 const SILENT_HEARTBEATS: u32 = 2;
 
@@ -22,7 +22,7 @@ const SILENT_HEARTBEATS: u32 = 2;
 pub(crate) enum Notice {
     /// A node reports, for the first time or again.
     Appeared { node: String, worker: WorkerId },
-    /// A node has announced its end.
+    /// A node has announced its end, or is silent.
     Gone { worker: WorkerId },
     /// A node works on tasks without sending events about them.
     EventsOff { node: String },
@@ -32,7 +32,7 @@ pub(crate) enum Notice {
 #[derive(Debug, Clone)]
 struct Node {
     interval_ms: u64,
-    /// Time of the last heartbeat.
+    /// Time at which the last heartbeat arrived.
     seen_us: u64,
     processed: Option<u64>,
     /// True if an event of a task arrived since the last heartbeat.
@@ -86,7 +86,7 @@ impl Nodes {
     }
 
     /// Translates `worker-online`, `worker-heartbeat` and `worker-offline`.
-    pub(crate) fn translate(&mut self, event_type: &str, event: &Map<String, Value>, time_us: u64) -> Option<Vec<Event>> {
+    pub(crate) fn translate(&mut self, event_type: &str, event: &Map<String, Value>, (time_us, now_us): (u64, u64)) -> Option<Vec<Event>> {
         let worker = self.worker(event)?;
         let name = event.get("hostname").and_then(Value::as_str).unwrap_or_default().to_owned();
         if event_type == "worker-offline" {
@@ -108,7 +108,7 @@ impl Nodes {
         if is_new {
             self.notices.push(Notice::Appeared { node: name.clone(), worker: worker.id });
         }
-        self.count(&name, &worker, (interval_ms, time_us), number("processed"));
+        self.count(&name, &worker, (interval_ms, now_us), number("processed"));
         let loadavg =
             event.get("loadavg").and_then(Value::as_array).and_then(|of| of.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
         let loadavg = loadavg.and_then(|of| <[f64; 3]>::try_from(of).ok());
@@ -132,6 +132,18 @@ impl Nodes {
         }
     }
 
+    /// Forgets nodes that have sent no heartbeat for a long time. Their next heartbeat announces them again.
+    pub(crate) fn forget_silent(&mut self, now_us: u64) {
+        let notices = &mut self.notices;
+        self.known.retain(|worker, node| {
+            let is_alive = node.seen_us.saturating_add(SILENT_US.max(10_000 * node.interval_ms)) > now_us;
+            if !is_alive {
+                notices.push(Notice::Gone { worker: *worker });
+            }
+            is_alive
+        });
+    }
+
     /// Notes a heartbeat, and whether the node works on tasks without events.
     fn count(&mut self, name: &str, worker: &WorkerRef, (interval_ms, seen_us): (u64, u64), processed: Option<u64>) {
         self.newest.insert(name.to_owned(), worker.clone());
@@ -139,7 +151,7 @@ impl Nodes {
             self.newest.retain(|_, worker| self.known.contains_key(&worker.id));
         }
         if self.known.len() >= MOST_NODES && !self.known.contains_key(&worker.id) {
-            self.known.retain(|_, node| node.seen_us.saturating_add(SILENT_US) > seen_us);
+            self.forget_silent(seen_us);
             if self.known.len() >= MOST_NODES {
                 return;
             }
@@ -182,7 +194,7 @@ mod tests {
     #[test]
     fn a_node_is_announced_by_its_first_heartbeat_and_after_a_change() {
         let mut nodes = Nodes::new("orders", &["ping"]);
-        let events = nodes.translate("worker-heartbeat", &heartbeat(0), 5).unwrap();
+        let events = nodes.translate("worker-heartbeat", &heartbeat(0), (5, 5)).unwrap();
         let [Event::WorkerOnline(online), Event::WorkerHeartbeat(beat)] = &events[..] else { panic!("{events:?}") };
         let worker = online.worker.clone().unwrap();
         assert_eq!((&*worker.program, &*worker.hostname, worker.pid), ("w1", "h2", 7));
@@ -193,14 +205,19 @@ mod tests {
         assert_eq!((beat.active, beat.loadavg), (Some(1), Some([1.0, 2.5, 3.0])));
         assert_eq!(nodes.take_notices(), [Notice::Appeared { node: "w1@h2".to_owned(), worker: worker.id }]);
 
-        assert_eq!(types(nodes.translate("worker-heartbeat", &heartbeat(0), 6)), ["worker-heartbeat"]);
+        assert_eq!(types(nodes.translate("worker-heartbeat", &heartbeat(0), (6, 6))), ["worker-heartbeat"]);
         let slower = event(&json!({"hostname": "w1@h2", "pid": 7, "freq": 5}));
-        assert_eq!(types(nodes.translate("worker-heartbeat", &slower, 7)), ["worker-online", "worker-heartbeat"]);
+        assert_eq!(types(nodes.translate("worker-heartbeat", &slower, (7, 7))), ["worker-online", "worker-heartbeat"]);
         assert_eq!(nodes.take_notices(), []);
 
-        assert_eq!(types(nodes.translate("worker-offline", &heartbeat(0), 8)), ["worker-offline"]);
+        assert_eq!(types(nodes.translate("worker-offline", &heartbeat(0), (8, 8))), ["worker-offline"]);
         assert_eq!(nodes.take_notices(), [Notice::Gone { worker: worker.id }]);
-        assert_eq!(types(nodes.translate("worker-heartbeat", &heartbeat(0), 9)), ["worker-online", "worker-heartbeat"]);
+        assert_eq!(types(nodes.translate("worker-heartbeat", &heartbeat(0), (9, 9))), ["worker-online", "worker-heartbeat"]);
+        nodes.take_notices();
+        nodes.forget_silent(SILENT_US);
+        assert_eq!(nodes.take_notices(), []);
+        nodes.forget_silent(SILENT_US + 9);
+        assert_eq!(nodes.take_notices(), [Notice::Gone { worker: worker.id }]);
     }
 
     #[test]
@@ -220,7 +237,7 @@ mod tests {
             if has_event {
                 nodes.sender(&heartbeat(0));
             }
-            nodes.translate("worker-heartbeat", &heartbeat(processed), 1).unwrap();
+            nodes.translate("worker-heartbeat", &heartbeat(processed), (1, 1)).unwrap();
             assert_eq!(off(&mut nodes), expected, "{processed}");
         }
     }
@@ -229,11 +246,11 @@ mod tests {
     fn hostile_nodes_are_bounded() {
         let mut nodes = Nodes::new("orders", &[]);
         for value in [json!({}), json!({"hostname": 7}), json!({"hostname": ""}), json!({"hostname": "x".repeat(4_096)})] {
-            assert!(nodes.translate("worker-heartbeat", &event(&value), 1).is_none());
+            assert!(nodes.translate("worker-heartbeat", &event(&value), (1, 1)).is_none());
         }
         for n in 0..3 * MOST_NODES {
             let node = event(&json!({"hostname": format!("w@h{n}"), "pid": -1, "freq": 1e300, "loadavg": ["a"], "processed": -5}));
-            assert_eq!(types(nodes.translate("worker-heartbeat", &node, 1)), ["worker-online", "worker-heartbeat"]);
+            assert_eq!(types(nodes.translate("worker-heartbeat", &node, (1, 1))), ["worker-online", "worker-heartbeat"]);
         }
         assert!(nodes.known.len() <= MOST_NODES && nodes.newest.len() <= 2 * MOST_NODES + 1);
     }

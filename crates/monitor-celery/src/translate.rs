@@ -53,6 +53,11 @@ impl Translator {
         self.nodes.take_notices()
     }
 
+    /// Forgets nodes that have sent no heartbeat for a long time.
+    pub(crate) fn forget_silent_nodes(&mut self, now_us: u64) {
+        self.nodes.forget_silent(now_us);
+    }
+
     /// Returns the attempts to remember over a restart: events after the receipt of a task don't contain its attempt.
     pub(crate) fn take_retries(&mut self) -> Vec<(String, u32)> {
         std::mem::take(&mut self.retries)
@@ -75,7 +80,7 @@ impl Translator {
         let time_us = seconds.map_or(now_us, |seconds| (seconds * 1e6).round() as u64);
         if matches!(event_type, "worker-online" | "worker-heartbeat" | "worker-offline") {
             let no_name = || Unreadable(format!("a {event_type} has no valid `hostname`"));
-            return self.nodes.translate(event_type, event, time_us).ok_or_else(no_name);
+            return self.nodes.translate(event_type, event, (time_us, now_us)).ok_or_else(no_name);
         }
         if event_type.starts_with("task-") {
             return self.task(event_type, event, time_us).map(|event| vec![event]);

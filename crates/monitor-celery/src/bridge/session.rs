@@ -201,8 +201,11 @@ impl<'a> Reader<'a> {
     }
 
     fn beat(&mut self) {
+        self.status.begin_lines();
         self.own(heartbeat());
         self.write(Vec::new(), Vec::new(), None);
+        self.translator().forget_silent_nodes(now_us());
+        self.notice();
     }
 
     /// Translates and writes messages.

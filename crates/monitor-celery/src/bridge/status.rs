@@ -16,7 +16,9 @@ const MOST_LINES: usize = 20;
 pub(crate) struct Status {
     root_id: RootId,
     id: ProcessId,
+    /// Number of unreadable messages, and the number that was reported.
     unreadable: u64,
+    reported: u64,
     lines: usize,
     /// Time since which the broker is away.
     away_us: Option<u64>,
@@ -31,13 +33,21 @@ impl Status {
         let fields: Fields =
             BTreeMap::from([("celery.broker".to_owned(), Value::from(broker)), ("celery.cluster".to_owned(), name.into())]);
         let started = ProcessStarted { fields, ..ProcessStarted::new(root_id, id, now_us(), Kind::ROOT, format!("celery {name}")) };
-        Self { root_id, id, unreadable: 0, lines: 0, away_us: None, events: vec![Event::ProcessStarted(started)] }
+        Self { root_id, id, unreadable: 0, reported: 0, lines: 0, away_us: None, events: vec![Event::ProcessStarted(started)] }
     }
 
     /// Returns the events since the last call.
     pub(crate) fn take(&mut self) -> Vec<Event> {
-        self.lines = 0;
+        if self.reported != self.unreadable {
+            self.reported = self.unreadable;
+            self.set("celery.unreadable", self.unreadable.into());
+        }
         std::mem::take(&mut self.events)
+    }
+
+    /// Permits further lines about unreadable messages.
+    pub(crate) fn begin_lines(&mut self) {
+        self.lines = 0;
     }
 
     /// Adds a line to the log.
@@ -84,7 +94,6 @@ impl Status {
         self.lines += 1;
         if self.lines <= MOST_LINES {
             self.log("warn", format!("a message can't be read: {why}"));
-            self.set("celery.unreadable", self.unreadable.into());
         }
     }
 }

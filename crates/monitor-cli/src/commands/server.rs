@@ -1,7 +1,8 @@
 //! `monitor server`
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use monitor_server::{Config, SETTINGS, Server};
@@ -41,6 +42,8 @@ Exit codes:
   1  failure, such as an address or data folder in use, or a second stop signal
   2  wrong usage";
 
+/// Time for the bridges to end before the server stops.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Number of files that the server opens besides its connections, such as database and log.
 const RESERVED_FILES: usize = 128;
 
@@ -131,6 +134,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_copy(), config.tls_cert.clone());
     #[cfg(unix)]
     let bridges = super::celery::own::bridges(&config.celery, &data)?;
+    #[cfg(not(unix))]
+    let bridges = ();
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // The server continues if its stdout is closed.
@@ -141,14 +146,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("--insecure: every client that reaches {} can read everything and record", server.local_addr());
     }
     let ended = CancellationToken::new();
+    let end_bridges = CancellationToken::new();
+    let mut bridging = keep_bridges(bridges, &data, certificate.as_ref(), &end_bridges);
+    let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     // One task waits for both signals, so that a second signal immediately after the first one counts as the second.
     let stop = CancellationToken::new();
-    // The bridges end with the first signal, while the server still answers.
-    #[cfg(unix)]
-    let bridging = (!bridges.is_empty()).then(|| super::celery::own::keep(bridges, data.clone(), certificate.clone(), stop.child_token()));
-    let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     let second_signal = async {
         signals.next().await;
+        // The bridges send their last events while the server accepts them.
+        end_bridges.cancel();
+        if let Some(bridging) = &mut bridging {
+            let _ = tokio::time::timeout(PATIENCE, bridging).await;
+        }
         stop.cancel();
         signals.next().await;
     };
@@ -156,12 +165,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = second_signal => Err(anyhow::anyhow!("after a second signal to stop, the server did not wait for the requests in progress")),
         result = server.run(stop.cancelled()) => result.map_err(anyhow::Error::from),
     };
-    stop.cancel();
+    end_bridges.cancel();
     ended.cancel();
-    #[cfg(unix)]
-    if let Some(bridging) = bridging {
-        bridging.await.context("the bridges to Celery broke off")?;
-    }
     if let Some(agent) = agent {
         agent.await.context("the one who keeps the agent broke off")?;
     }
@@ -184,5 +189,21 @@ fn keep_agent(
 
 #[cfg(not(target_os = "linux"))]
 fn keep_agent(_: &Server, _: PathBuf, _: PathBuf, _: Option<PathBuf>, _: &CancellationToken) -> Option<JoinHandle<()>> {
+    None
+}
+
+/// Runs the bridges to clusters of Celery.
+#[cfg(unix)]
+fn keep_bridges(
+    bridges: Vec<monitor_celery::Bridge>,
+    data: &Path,
+    certificate: Option<&PathBuf>,
+    end: &CancellationToken,
+) -> Option<JoinHandle<()>> {
+    (!bridges.is_empty()).then(|| super::celery::own::keep(bridges, data.to_owned(), certificate.cloned(), end.clone()))
+}
+
+#[cfg(not(unix))]
+fn keep_bridges((): (), _: &Path, _: Option<&PathBuf>, _: &CancellationToken) -> Option<JoinHandle<()>> {
     None
 }
