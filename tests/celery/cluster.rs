@@ -17,6 +17,8 @@ pub(crate) struct Cluster {
     workers: Vec<Child>,
     folder: TempDir,
     more: Vec<String>,
+    /// Folder of the module of `monitor celery hook`.
+    hook: Option<PathBuf>,
 }
 
 /// Name of a node that sends no events about tasks, and of its queue.
@@ -48,13 +50,22 @@ pub(crate) fn python(program: &str) -> Command {
 impl Cluster {
     /// Starts a server, a node, and a bridge with further arguments.
     pub(crate) fn start(kind: &Kind<'_>, more: &[&str]) -> Self {
+        Self::start_by(kind, more, None)
+    }
+
+    /// Like [`start`](Self::start), with an application that imports the module in a folder.
+    pub(crate) fn start_with_hook(kind: &Kind<'_>, hook: &Path) -> Self {
+        Self::start_by(kind, &[], Some(hook.to_owned()))
+    }
+
+    fn start_by(kind: &Kind<'_>, more: &[&str], hook: Option<PathBuf>) -> Self {
         let (broker, results) = match kind {
             Kind::Redis(redis) => (of_celery(redis, 0), of_celery(redis, 1)),
             Kind::RabbitMq(rabbit, redis) => (rabbit.url().to_owned(), of_celery(redis, 1)),
         };
         let folder = tempfile::tempdir().expect("a folder");
         let more = more.iter().map(|&word| word.to_owned()).collect();
-        let mut cluster = Self { server: Server::start(), broker, results, bridge: None, workers: Vec::new(), folder, more };
+        let mut cluster = Self { server: Server::start(), broker, results, bridge: None, workers: Vec::new(), folder, more, hook };
         cluster.start_bridge();
         cluster.start_worker("w1", &[]);
         cluster
@@ -84,9 +95,21 @@ impl Cluster {
 
     /// A command of Celery for this cluster.
     pub(crate) fn celery(&self, args: &[&str]) -> Command {
-        let mut celery = python("celery");
-        celery.args(["-A", "shop"]).args(args).env("BROKER", &self.broker).env("RESULTS", &self.results);
+        let mut celery = self.python("celery");
+        celery.args(["-A", "shop"]).args(args);
         celery
+    }
+
+    /// A program of Python that can import the application.
+    pub(crate) fn python(&self, program: &str) -> Command {
+        let mut python = python(program);
+        python.env("BROKER", &self.broker).env("RESULTS", &self.results);
+        if let Some(hook) = &self.hook {
+            python.env("HOOK", "1").env("PYTHONPATH", hook).env("MONITOR", command("monitor").get_program());
+            // For the programs that tasks start.
+            python.env("MONITOR_SERVER_URL", self.server.url()).env("MONITOR_TOKEN", self.server.token());
+        }
+        python
     }
 
     /// A command of `monitor` for this server, with the rights of an admin.
@@ -103,8 +126,8 @@ impl Cluster {
 
     /// Runs the workload. Returns what Celery knows about each task, by its id.
     pub(crate) fn work(&self, rounds: u32) -> serde_json::Map<String, Value> {
-        let mut workload = python("python");
-        workload.args(["workload.py", &rounds.to_string()]).env("BROKER", &self.broker).env("RESULTS", &self.results);
+        let mut workload = self.python("python");
+        workload.args(["workload.py", &rounds.to_string()]);
         let finished = run(workload);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         serde_json::from_str::<Value>(&finished.stdout).expect("JSON").as_object().expect("an object").clone()

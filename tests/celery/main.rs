@@ -4,5 +4,6 @@ mod checked;
 mod cluster;
 mod commands;
 mod gaps;
+mod hook;
 mod hostile;
 mod recorded;

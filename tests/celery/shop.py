@@ -1,9 +1,13 @@
 """The application of the tests. `BROKER` and `RESULTS` are its addresses."""
 
 import os
+import subprocess
 import time
 
 from celery import Celery
+
+if os.environ.get("HOOK"):
+    import monitor_celery  # noqa: F401
 
 app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ["RESULTS"])
 app.conf.update(
@@ -49,3 +53,9 @@ def again(self):
 def order(self):
     """Starts another task."""
     return add.delay(20, 22).id
+
+
+@app.task(name="shop.pack")
+def pack():
+    """Starts a program."""
+    subprocess.run([os.environ["MONITOR"], "run", "--name", "box", "--", "true"], check=True)

@@ -32,3 +32,6 @@ pub use broker::{Broker, InvalidBroker};
 pub use check::{CheckedNode, Report, check};
 pub use error::BrokerError;
 pub use options::{Arguments, Options};
+
+/// A module for applications of Celery. It passes the current run to tasks, and from tasks to programs that they start.
+pub const HOOK: &str = include_str!("../hook/monitor_celery.py");

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod check;
+mod hook;
 pub(crate) mod own;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub(crate) struct Args {
 enum Command {
     Bridge(Box<bridge::Args>),
     Check(check::Args),
+    Hook(hook::Args),
 }
 
 /// Address of a broker, and names that an application can change.
@@ -61,6 +63,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Bridge(args) => bridge::run(*args),
         Command::Check(args) => check::run(&args),
+        Command::Hook(hook::Args) => hook::run(),
     }
 }
 
