@@ -29,7 +29,7 @@ fn rabbitmq_keeps_the_events_while_the_server_and_the_bridge_are_killed() {
     let stderr = other.stderr.take().expect("piped");
     for line in std::io::BufRead::lines(std::io::BufReader::new(stderr)) {
         said = line.expect("text");
-        if said.contains("another bridge reads") {
+        if said.contains("another bridge reads the queue of events") {
             break;
         }
     }

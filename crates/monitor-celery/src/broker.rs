@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_mean_what_celery_takes_them_for() {
+    fn addresses_are_read_as_celery_reads_them() {
         for (text, shown) in [
             ("amqp://", "amqp://localhost:5672/"),
             ("amqp://mq", "amqp://mq:5672/"),

@@ -28,7 +28,7 @@ pub enum BrokerError {
         why: String,
     },
     /// Another bridge reads the queue of events.
-    #[error("another bridge reads the events of {broker} into the queue {queue}: give this one another --name, or stop the other one")]
+    #[error("another bridge reads the queue of events {queue} of {broker}: stop that bridge, or use another --name")]
     Taken {
         /// The broker.
         broker: String,

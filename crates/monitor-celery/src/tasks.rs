@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded_and_keeps_what_is_used() {
+    fn the_memory_is_bounded_and_keeps_used_tasks() {
         let mut tasks = Tasks::default();
         tasks.entry("kept").latest = 7;
         for n in 0..3 * GENERATION {

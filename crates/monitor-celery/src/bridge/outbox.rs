@@ -82,7 +82,7 @@ struct Stored {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another bridge uses it.
-    #[error("another bridge uses the folder {0}: give this one another --name or --data")]
+    #[error("another bridge uses the folder {0}: stop that bridge, or use another --name or --data")]
     InUse(PathBuf),
     /// It can't be read or written.
     #[error("the folder {path} can't be used: {source}")]

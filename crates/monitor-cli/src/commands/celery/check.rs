@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_says_what_is_wrong_and_what_to_do() {
+    fn each_line_names_the_fault_and_the_remedy() {
         let node = |name: &str, sends_events| CheckedNode {
             name: name.to_owned(),
             version: Some("celery 5.6.3".to_owned()),
