@@ -24,8 +24,8 @@ fn a_program_its_task_and_the_program_that_it_starts_are_one_run() {
         send.env(name, value.expect("set"));
     }
     send.current_dir(python.get_current_dir().expect("a folder"));
-    let sent = run(send);
-    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let finished = run(send);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 
     let root = wait_for("the run with all its processes", || {
         let root = cluster.server.roots().into_iter().find(|root| root["name"] == "order")?;
