@@ -36,7 +36,7 @@ pub(crate) struct Args {
     folder: Folder,
 }
 
-/// Socket of the server that `packaging/monitor.service` starts.
+/// Socket of the server that a Debian package or `packaging/monitor.service` starts.
 #[cfg(unix)]
 const SOCKET: &str = "/run/monitor/open.sock";
 
