@@ -36,6 +36,7 @@ const PACKAGING_TOOLS: [[&str; 3]; 3] = [["cargo-auditable", "0.7.7", ""], ["aud
 /// Programs that build and check packages, with their packages.
 const PACKAGING_PROGRAMS: &[(&str, &str)] = &[
     ("aiosmtpd", "python3-aiosmtpd"),
+    ("buildah", "buildah"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
     ("debootstrap", "debootstrap"),

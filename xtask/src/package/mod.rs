@@ -40,9 +40,11 @@ pub(crate) fn package(options: Options) -> Result<()> {
     let contents = contents(&program, &folder.join("contents"), &path)?;
     let packages = debian::packages(&contents, &folder.join("debian"), &dist)?;
     archive(&contents, &dist)?;
+    let image = image(&contents, &folder.join("image"))?;
     sums(&dist)?;
     if options.check {
         script("chroot.sh", &[program])?;
+        script("container.sh", &[image])?;
         script("debian.sh", &[debian::base(&folder.join("base"))?, packages])?;
     }
     println!("\n── {}\n{measured}", dist.display());
@@ -86,6 +88,14 @@ fn archive(contents: &Path, dist: &Path) -> Result<()> {
     step("archive", tar.arg(format!("--transform=s,^\\.,{name},")).arg("-C").arg(contents).arg("."))?;
     fs::copy(contents.join("sbom.cdx.json"), dist.join(format!("{name}.cdx.json")))?;
     Ok(())
+}
+
+/// Lays out the files that `packaging/Containerfile` copies.
+fn image(contents: &Path, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder.join("data"))?;
+    fs::copy(workspace().join("packaging/Containerfile"), folder.join("Containerfile"))?;
+    fs::copy(contents.join("monitor"), folder.join("monitor"))?;
+    Ok(folder.to_owned())
 }
 
 /// Writes the SHA-256 sums of all files.
