@@ -9,7 +9,7 @@ use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-duration", &[]),
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
-    ("monitor-http", &["rustls"]),
+    ("monitor-http", &["rustls", "rustls-native-certs", "webpki-root-certs"]),
     ("monitor-api", &["monitor-http", "monitor-wire", "*"]),
     ("monitor-receiver", &["monitor-http", "monitor-wire", "monitor-api", "monitor-notify", "*"]),
     ("monitor-text", &["monitor-duration", "monitor-wire", "anstyle", "jiff", "unicode-width"]),

@@ -1,4 +1,4 @@
-//! Development commands: `cargo xtask demo | test | soak | sanitize | bench`.
+//! Development commands: `cargo xtask demo | test | soak | sanitize | bench | package`.
 
 mod bench;
 mod bench_jobs;
@@ -6,6 +6,7 @@ mod bench_run;
 mod demo;
 mod hosts;
 mod lowest;
+mod package;
 mod peers;
 mod rivals;
 mod run;
@@ -63,6 +64,11 @@ enum Chore {
     },
     /// Test the unsafe code with `AddressSanitizer`.
     Sanitize,
+    /// Build the static program and the Debian packages of a release, in target/package/dist.
+    Package {
+        #[command(flatten)]
+        options: package::Options,
+    },
     /// Measure speed and cost, next to other tools in the same run. `bench client`: the cost of a monitored call. `bench server`: the rate at
     /// which the server stores events. `bench page`: the load of a browser; `--million` opens a run of a million processes. `bench run`: the
     /// cost of the launcher. `bench batch`: the delay of batch tasks. `bench alerts`: the delay of notifications. `bench events`: the rate of a
@@ -163,6 +169,7 @@ fn main() -> ExitCode {
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Words { list } => words::words(list),
         Chore::Sanitize => sanitize::sanitize(),
+        Chore::Package { options } => package::package(options),
         Chore::Bench { args } => bench::bench(&args),
     };
     match done {

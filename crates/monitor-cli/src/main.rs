@@ -6,6 +6,8 @@ mod commands;
 mod documented;
 mod exit;
 mod settings;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod static_glibc;
 mod summary;
 mod text;
 
@@ -101,6 +103,8 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+    static_glibc::use_built_in_sources();
     // The server's own call: a text of an alert is made where little memory and time can be taken.
     if std::env::args_os().nth(1).is_some_and(|word| word == template::WORD) {
         return template::child(std::io::stdin().lock(), std::io::stdout().lock())

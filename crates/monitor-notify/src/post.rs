@@ -55,7 +55,10 @@ impl Answer {
 /// A client that follows no redirects. `timeout` is that of a whole request.
 pub fn client(timeout: Duration) -> ClientBuilder {
     let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(timeout).redirect(reqwest::redirect::Policy::none());
-    client.referer(false).user_agent("process-monitor")
+    let client = client.referer(false).user_agent("process-monitor");
+    #[cfg(feature = "tls")]
+    let client = client.tls_certs_merge(monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok()));
+    client
 }
 
 /// Sends a request once.

@@ -3,7 +3,8 @@
 use std::ffi::{CString, OsString};
 use std::io;
 
-use monitor_runs::Spec;
+use monitor_runs::{KNOWN_ACCOUNTS, Spec};
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist, setgid, setgroups, setuid};
 
 /// A user or group other than the launcher's.
@@ -27,9 +28,9 @@ impl Account {
         let group = spec.group.as_deref().map(|name| {
             let found = match name.parse() {
                 Ok(number) => Some(Gid::from_raw(number)),
-                Err(_) => Group::from_name(name)?.map(|group| group.gid),
+                Err(_) => known(Group::from_name(name))?.map(|group| group.gid),
             };
-            found.ok_or_else(|| no(format!("there is no group {name:?}")))
+            found.ok_or_else(|| no(format!("there is no group {name:?}{KNOWN_ACCOUNTS}")))
         });
         let group = group.transpose()?;
         let Some(name) = &spec.user else {
@@ -37,8 +38,8 @@ impl Account {
             return Ok(gid.map(|gid| Self { uid: geteuid(), gid, groups: None, env: Vec::new() }));
         };
         let user = match name.parse() {
-            Ok(number) => User::from_uid(Uid::from_raw(number))?,
-            Err(_) => User::from_name(name)?,
+            Ok(number) => known(User::from_uid(Uid::from_raw(number)))?,
+            Err(_) => known(User::from_name(name))?,
         };
         let (uid, gid, groups, env) = if let Some(user) = user {
             let gid = group.unwrap_or(user.gid);
@@ -51,7 +52,7 @@ impl Account {
             ];
             (user.uid, gid, groups, env)
         } else {
-            let uid = name.parse().map(Uid::from_raw).map_err(|_| no(format!("there is no user {name:?}")))?;
+            let uid = name.parse().map(Uid::from_raw).map_err(|_| no(format!("there is no user {name:?}{KNOWN_ACCOUNTS}")))?;
             let gid = group.ok_or_else(|| no(format!("the user {uid} is not known, so that its group must be named")))?;
             (uid, gid, vec![gid], Vec::new())
         };
@@ -75,6 +76,11 @@ impl Account {
         setgid(self.gid)?;
         Ok(setuid(self.uid)?)
     }
+}
+
+/// A system without `/etc/passwd` or `/etc/group` has no accounts.
+fn known<T>(found: nix::Result<Option<T>>) -> nix::Result<Option<T>> {
+    if found.as_ref().is_err_and(|error| *error == Errno::ENOENT) { Ok(None) } else { found }
 }
 
 #[cfg(test)]

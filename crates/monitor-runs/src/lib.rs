@@ -4,6 +4,7 @@
 //! step. Other programs open a [`Run`] by [`list`] or [`find`]. This crate neither records processes nor communicates with a server.
 #![cfg(target_os = "linux")]
 
+mod accounts;
 pub mod bounded;
 mod claim;
 mod error;
@@ -24,6 +25,7 @@ mod start;
 mod steps;
 pub mod tree;
 
+pub use accounts::KNOWN_ACCOUNTS;
 pub use claim::{Claim, Steps};
 pub use error::RunError;
 pub use folder::{default_dir, forget_unasked, now_us};

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+#[cfg(unix)]
+use crate::access::open_socket;
 use crate::access::{Access, AccessError};
 use crate::alerts::{self, Alerts, AlertsFile, Sender};
 use crate::all_duties;
@@ -271,6 +273,8 @@ impl Server {
             stopping: stopping.clone(),
             clock: clock.clone(),
         });
+        #[cfg(unix)]
+        let (of_links, is_tls) = (access.clone(), tls.is_some());
         let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
         let mut duties = Duties::new(board, clock.clone(), stopping.clone());
         let parts = all_duties::Parts {
@@ -293,13 +297,19 @@ impl Server {
         let (changing, senders) = (app.changing.clone(), [app.otlp.clone(), app.pings.clone()]);
         // The first request must already see the channels in `alerts.toml`.
         alerts.first_read().await;
+        let opening = async {
+            #[cfg(unix)]
+            if let Some(path) = &config.open_socket {
+                open_socket::run(path, of_links, url_of(config.listen, is_tls), stopping.clone()).await;
+            }
+        };
         let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop, duties.ended());
+        tokio::join!(serve, stop, duties.ended(), opening);
         changing.close();
         if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
             tracing::warn!("changes in progress took longer than `stop-timeout`");

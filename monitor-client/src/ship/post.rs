@@ -75,6 +75,7 @@ impl Post {
         }
         let mut client =
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        client = client.resolve_to_addrs("localhost", &monitor_http::LOCALHOST);
         let is_loopback = self.url.host_str().is_some_and(monitor_wire::is_loopback);
         if is_loopback {
             // Don't use a proxy for the local machine.
@@ -86,6 +87,8 @@ impl Post {
             client = client.tls_certs_only([]);
         } else if let Some(path) = &self.certificate_file {
             client = client.tls_backend_preconfigured(monitor_http::pinned(path.clone()));
+        } else {
+            client = client.tls_certs_merge(monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok()));
         }
         let client = client.build()?;
         Ok(self.client.get_or_init(|| client))

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use monitor_runs::{Life, Run, Step, now_us};
+use monitor_runs::{KNOWN_ACCOUNTS, Life, Run, Step, now_us};
 use monitor_wire::{HostStatus, JobOrder, JobOrders, JobReportEvent, JobRunKey, SignedJobOrder};
 use serde::Deserialize;
 
@@ -165,7 +165,7 @@ impl Jobs {
             Ok(None) => {
                 let why = name.map_or_else(
                     || "the user of the agent is unknown on this host".to_owned(),
-                    |name| format!("this host has no account {name:?}"),
+                    |name| format!("this host has no account {name:?}{KNOWN_ACCOUNTS}"),
                 );
                 return Ok(Some((HostStatus::NO_ACCOUNT, why)));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monitor_http::with_causes;
-use monitor_runs::{Follower, Life, Run, RunError, Secret, Spec, Step, now_us};
+use monitor_runs::{Follower, KNOWN_ACCOUNTS, Life, Run, RunError, Secret, Spec, Step, now_us};
 use monitor_wire::{Backoff, HostStatus, JobOrder, SecretSource};
 
 use super::output::{Sending, tag};
@@ -241,5 +241,5 @@ impl Jobs {
 fn account(order: &JobOrder) -> Result<Account, End> {
     let none = |why: String| End::new(HostStatus::NO_ACCOUNT, why);
     let found = Account::find(order.account.as_deref()).map_err(|error: io::Error| none(format!("the accounts can't be read: {error}")))?;
-    found.ok_or_else(|| none(format!("this host has no account {:?}", order.account.as_deref().unwrap_or_default())))
+    found.ok_or_else(|| none(format!("this host has no account {:?}{KNOWN_ACCOUNTS}", order.account.as_deref().unwrap_or_default())))
 }

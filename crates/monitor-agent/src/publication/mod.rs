@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
+use monitor_runs::KNOWN_ACCOUNTS;
 use monitor_tasks::definition::{Bucket, Target};
 use monitor_tasks::{Definition, RunId};
 use nix::unistd::User;
@@ -400,8 +401,8 @@ fn publish_by_command(command: &[String], files: &Path, tree: &Tree, run: &RunId
     let mut child = Command::new(program);
     child.args(arguments).current_dir(files).stdin(Stdio::null());
     if let Some(other) = tree.other() {
-        let user =
-            User::from_uid(other)?.ok_or_else(|| std::io::Error::other(format!("there is no user {other}, whose files these are")))?;
+        let user = User::from_uid(other)?
+            .ok_or_else(|| std::io::Error::other(format!("these files belong to user {other}; there is no such user{KNOWN_ACCOUNTS}")))?;
         child.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", user.dir).env("USER", user.name);
         child.uid(user.uid.as_raw()).gid(user.gid.as_raw()).stdout(Stdio::null()).stderr(Stdio::null());
     }

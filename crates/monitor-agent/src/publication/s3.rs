@@ -16,7 +16,8 @@ use monitor_tasks::definition::{Bucket, Variable};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, RetryConfig, WriteMultipart,
+    Attribute, Attributes, Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, RetryConfig,
+    WriteMultipart,
 };
 use serde_json::json;
 
@@ -50,6 +51,8 @@ impl Objects {
         let (bucket, prefix) = monitor_tasks::definition::bucket(url).ok_or_else(|| format!("{url} is no s3://bucket/prefix"))?;
         let timeout = target.timeout.unwrap_or(TIMEOUT);
         let options = ClientOptions::new().with_timeout(timeout).with_connect_timeout(timeout).with_allow_http(true);
+        let roots = monitor_http::built_in_roots().filter_map(|root| Certificate::from_der(root).ok());
+        let options = roots.fold(options, ClientOptions::with_root_certificate);
         let retry = RetryConfig { max_retries: RETRIES, retry_timeout: timeout, ..RetryConfig::default() };
         // Settings that the target omits come from the agent's environment (AWS_REGION, AWS_ACCESS_KEY_ID and so on). Without a key, the
         // machine's own role is used.

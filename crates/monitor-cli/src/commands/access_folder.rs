@@ -21,6 +21,12 @@ impl Folder {
         self.data.clone().map_or_else(settings::data_folder, Ok)
     }
 
+    /// True if an option or variable names the folder.
+    #[cfg(unix)]
+    pub(super) fn is_named(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// Opens the folder's tokens and users.
     pub(super) fn open(&self) -> anyhow::Result<Access> {
         Access::open(&self.path()?).context("could not open the tokens and users of the server's data folder (--data)")

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use monitor_agent::pin_job_keys;
@@ -24,6 +25,8 @@ Create the token with `monitor token create NAME --scope agent` on the server. T
 the keys of the server to the agent's folder: `monitor agent` then accepts the scripts of jobs that this server has signed. Rules for \
 jobs are in the table [jobs] of the settings file.
 
+If the package monitor-agent is installed, root needs no further options: the agent of the package joins the server, and starts.
+
 Exit codes:
   0  the settings are written
   1  failure, such as an unreachable server, or an existing settings file
@@ -42,8 +45,14 @@ Exit codes:
   1  failure, such as an unreachable server
   2  wrong usage";
 
+/// Service that the package monitor-agent installs, its unit, and its folders. The service reads `agent.toml` in its data folder.
+const SERVICE: &str = "monitor-agent";
+const SERVICE_UNIT: &str = "/usr/lib/systemd/system/monitor-agent.service";
+const SERVICE_DATA: &str = "/var/lib/monitor-agent";
+const SERVICE_TASKS: &str = "/etc/monitor/tasks";
+
 /// Write the settings of the agent on this machine, for a server
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = JOIN_HELP)]
 pub(crate) struct Args {
     /// URL of the server
@@ -64,6 +73,9 @@ pub(crate) struct Args {
     /// Settings file to create [default: monitor/agent.toml in the user's configuration folder]
     #[arg(long, value_name = "FILE", env = "MONITOR_AGENT_CONFIG")]
     config: Option<PathBuf>,
+    /// Folder of task definitions to write to the settings [default: none]
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_TASKS")]
+    tasks: Option<PathBuf>,
 }
 
 /// Accept the scripts of jobs that the server has signed
@@ -84,7 +96,26 @@ pub(crate) struct TrustArgs {
     config: Option<PathBuf>,
 }
 
+/// Joins a server. Without options for folders, root joins with the agent of the installed package.
 pub(crate) fn join(args: &Args) -> anyhow::Result<()> {
+    let is_service = args.data.is_none() && args.config.is_none() && nix::unistd::geteuid().is_root() && Path::new(SERVICE_UNIT).exists();
+    if !is_service {
+        return write_settings(args);
+    }
+    let tasks = args.tasks.clone().unwrap_or_else(|| SERVICE_TASKS.into());
+    let folder = PathBuf::from(SERVICE_DATA);
+    write_settings(&Args { config: Some(folder.join("agent.toml")), data: Some(folder), tasks: Some(tasks), ..args.clone() })?;
+    // In a folder that represents another machine, systemd does not run.
+    if Path::new("/run/systemd/system").exists() {
+        let done = Command::new("systemctl").args(["restart", SERVICE]).status().context("systemctl can't be run")?;
+        if !done.success() {
+            bail!("the settings are written, but the agent did not start: see `journalctl -u {SERVICE}`");
+        }
+    }
+    Ok(())
+}
+
+fn write_settings(args: &Args) -> anyhow::Result<()> {
     let (data, config) = (absolute_data(args.data.clone())?, agent_settings::path(args.config.clone())?);
     if config.exists() {
         bail!("{} exists: change it, and run `monitor agent trust`, or move it away", config.display());
@@ -96,7 +127,7 @@ pub(crate) fn join(args: &Args) -> anyhow::Result<()> {
         let text = token_of_stdin()?;
         (Token::new(&text)?, Some(text), data.join("token"))
     };
-    let server_cert = args.server_cert.as_ref().map(absolute).transpose()?;
+    let (server_cert, tasks) = (args.server_cert.as_ref().map(absolute).transpose()?, args.tasks.as_ref().map(absolute).transpose()?);
     let client = Client::new(crate::client::settings_of(args.server.clone(), Some(token), server_cert.clone()));
     let keys = fetch(&client)?;
     DirBuilder::new().recursive(true).mode(0o700).create(&data).with_context(|| format!("{} can't be created", data.display()))?;
@@ -107,7 +138,9 @@ pub(crate) fn join(args: &Args) -> anyhow::Result<()> {
     let mut settings = toml::Table::new();
     let mut set = |key: &str, value: &str| settings.insert(key.to_owned(), value.into());
     set("server", args.server.as_str());
-    for (key, path) in [("token-file", Some(&token_file)), ("data", Some(&data)), ("server-cert", server_cert.as_ref())] {
+    let paths =
+        [("token-file", Some(&token_file)), ("data", Some(&data)), ("server-cert", server_cert.as_ref()), ("tasks", tasks.as_ref())];
+    for (key, path) in paths {
         if let Some(path) = path {
             set(key, path.to_str().with_context(|| format!("{} is no text", path.display()))?);
         }

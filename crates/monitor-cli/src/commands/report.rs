@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -271,6 +271,6 @@ pub(super) fn spool_of(folder: &Path) -> PathBuf {
 /// Returns true if the server's address accepts a connection. Starts no thread, because the launcher forks afterwards.
 fn is_reached(server: &Url) -> bool {
     let address = server.host_str().zip(server.port_or_known_default());
-    let addresses = address.and_then(|(host, port)| (host.trim_matches(['[', ']']), port).to_socket_addrs().ok());
+    let addresses = address.and_then(|(host, port)| monitor_http::addresses(host, port).ok());
     addresses.into_iter().flatten().any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
 }

@@ -11,6 +11,8 @@ mod links;
 mod local;
 #[cfg(test)]
 mod memory;
+#[cfg(unix)]
+pub(crate) mod open_socket;
 mod pace;
 mod records;
 mod scope;
@@ -32,6 +34,8 @@ pub use self::job_grant::Holder;
 pub(crate) use self::job_grant::{ALL_HOSTS, JobRights, is_account};
 pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
+#[cfg(unix)]
+pub use self::open_socket::request_link;
 pub(crate) use self::pace::{Pace, network};
 use self::records::Records;
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};

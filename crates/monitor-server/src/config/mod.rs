@@ -75,6 +75,9 @@ settings! {
     trusted_proxies: Vec<IpNet> = Vec::new(), NETWORKS;
     /// Access from this machine: `open` lets all its users record and read; `token` requires a token or a login
     loopback: Loopback = Loopback::Open, LOOPBACK;
+    /// Unix socket to create, through which its owner and the members of its group get links for the page by `monitor open`, as viewer or
+    /// operator
+    open_socket: Option<PathBuf> = None, FILE;
     /// Allow everyone who can reach the server to record and read without a token
     insecure: bool = false, SWITCH;
     /// Maximum size of a batch, compressed and decompressed

@@ -27,6 +27,7 @@ impl Sender {
         let url = target.url.clone();
         let mut client =
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        client = client.resolve_to_addrs("localhost", &monitor_http::LOCALHOST);
         if url.host_str().is_some_and(monitor_wire::is_loopback) {
             // Proxies are meant for other hosts.
             client = client.no_proxy();
@@ -34,6 +35,8 @@ impl Sender {
         if url.scheme() == "http" {
             // Plain HTTP needs no certificates, so the system's certificates need not exist.
             client = client.tls_certs_only([]);
+        } else {
+            client = client.tls_certs_merge(monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok()));
         }
         let client = client.build().map_err(|error| format!("no HTTP client can be made: {}", monitor_http::with_causes(&error)));
         Self { url, headers: target.headers.clone(), client }

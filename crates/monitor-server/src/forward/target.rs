@@ -1,6 +1,6 @@
 //! Receiver of forwarded spans, and checks of its settings.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use url::Url;
 
@@ -80,8 +80,7 @@ fn is_self(endpoint: &Url, config: &Config) -> bool {
         return false;
     }
     // A name that can't be resolved now is reported by the duty later.
-    let addresses = (host.trim_matches(['[', ']']), port).to_socket_addrs();
-    addresses.is_ok_and(|mut addresses| addresses.any(|address| reaches(address, config.listen.ip())))
+    monitor_http::addresses(host, port).is_ok_and(|addresses| addresses.into_iter().any(|address| reaches(address, config.listen.ip())))
 }
 
 /// True if a connection to the address reaches a listener on `listen`.

@@ -37,6 +37,8 @@ pub(crate) fn is_safe(url: &Url) -> bool {
 pub(super) fn client(issuer: &Url) -> Result<Client, reqwest::Error> {
     let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).user_agent("process-monitor");
     client = client.redirect(reqwest::redirect::Policy::none()).referer(false);
+    client = client.resolve_to_addrs("localhost", &monitor_http::LOCALHOST);
+    client = client.tls_certs_merge(monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok()));
     if issuer.host_str().is_some_and(is_loopback) {
         // Proxies are meant for other hosts.
         client = client.no_proxy();

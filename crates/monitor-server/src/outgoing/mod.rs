@@ -40,7 +40,11 @@ impl Requests {
         let client = || post::client(ANSWER_TIMEOUT).no_proxy();
         let built = |client: ClientBuilder| client.build().map_err(|error| format!("no HTTP client can be made: {error}"));
         // Connections are not reused, so that the name is resolved and checked for each request.
-        Self { public: built(client().dns_resolver(Arc::new(Public)).pool_max_idle_per_host(0)), private: built(client()) }
+        Self {
+            public: built(client().dns_resolver(Arc::new(Public)).pool_max_idle_per_host(0)),
+            // Not for the public client, because known names are not resolved, and thus not checked.
+            private: built(client().resolve_to_addrs("localhost", &monitor_http::LOCALHOST)),
+        }
     }
 
     /// Sends a request once.

@@ -53,7 +53,9 @@ pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
 fn ping(url: &Url) -> anyhow::Result<()> {
     let host = url.host_str().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().context("could not make a client of HTTP")?;
+    let client = reqwest::Client::builder().timeout(PATIENCE).resolve_to_addrs("localhost", &monitor_http::LOCALHOST);
+    let roots = monitor_http::built_in_roots().filter_map(|root| reqwest::Certificate::from_der(root).ok());
+    let client = client.tls_certs_merge(roots).build().context("could not make a client of HTTP")?;
     let answer = runtime.block_on(async { client.get(url.clone()).send().await }).map_err(reqwest::Error::without_url);
     let status = answer.with_context(|| format!("the agent works, but {host} was not reached by the ping"))?.status();
     if !status.is_success() {

@@ -1,5 +1,7 @@
 //! Channels that send mail by SMTP.
 
+use std::path::Path;
+
 use monitor_alerts::{ChannelKind, MailTls};
 use monitor_notify::mail::lettre::address::Envelope;
 use monitor_notify::mail::lettre::message::Mailbox;
@@ -28,7 +30,9 @@ pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &
         MailTls::Tls => Tls::Wrapper(parameters()?),
         MailTls::None => Tls::None,
     };
-    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls);
+    // The file defines the name.
+    let address = if host == "localhost" && !Path::new("/etc/hosts").exists() { "127.0.0.1" } else { host };
+    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address).port(port).tls(tls);
     if let Some(user) = user {
         transport = transport.credentials(Credentials::new(user.clone(), password.unwrap_or_default()));
     }
@@ -47,6 +51,10 @@ fn parameters(host: &str, ca: Option<&str>) -> Result<TlsParameters, String> {
         }
         let certificates = Certificate::from_pem(&pem).map_err(|error| wrong(&monitor_http::with_causes(&error)))?;
         parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(certificates);
+    } else {
+        for root in monitor_http::built_in_roots().filter_map(|root| Certificate::from_der(root.to_vec()).ok()) {
+            parameters = parameters.add_root_certificate(root);
+        }
     }
     parameters.build().map_err(|error| format!("TLS with {host}: {}", monitor_http::with_causes(&error)))
 }
