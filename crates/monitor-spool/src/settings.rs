@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Names of settings for other programs of this project, which may be set in the same environment.
-const OF_OTHERS: [&str; 46] = [
+const OF_OTHERS: [&str; 47] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -118,6 +118,7 @@ const OF_OTHERS: [&str; 46] = [
     "WEB_MISSING",
     "BENCH_PACED",
     "SIM_SEED",
+    "OPEN_SOCKET",
     "OTLP_PYTHON",
     "OTLP_ENDPOINT",
     "OTLP_HEADERS",
@@ -135,7 +136,8 @@ const OF_OTHERS: [&str; 46] = [
 ];
 
 /// Prefixes of such names, for groups with many settings.
-const OF_OTHERS_FROM: [&str; 11] = ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_"];
+const OF_OTHERS_FROM: [&str; 12] =
+    ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_", "CELERY"];
 
 /// Returns true if a variable is a known setting of any program of this project, or does not start with `MONITOR_`.
 pub fn is_known(variable: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +33,11 @@ pub(crate) async fn run(path: &Path, access: Arc<Access>, url: Url, stopping: Ca
 
 /// Creates the socket, in place of that of an earlier server.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is a file that is no socket: name another one")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o660))?;
@@ -101,6 +103,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("open.sock");
         let access = Arc::new(Access::open(folder.path()).unwrap());
+        // A file is kept, even if the setting names it by mistake.
+        let other = folder.path().join("other");
+        fs::write(&other, "text").unwrap();
+        assert!(bind(&other).unwrap_err().to_string().contains("no socket") && fs::read(&other).unwrap() == b"text");
         // A server that was killed leaves its file.
         drop(bind(&path).unwrap());
         let (listener, stopping) = (bind(&path).unwrap(), CancellationToken::new());
