@@ -27,6 +27,14 @@ pub enum BrokerError {
         /// The broker's reason.
         why: String,
     },
+    /// Events can't be written to the folder of the bridge. The broker delivers them again to the next connection.
+    #[error("events of the broker {broker} can't be kept: {why}")]
+    NotKept {
+        /// The broker.
+        broker: String,
+        /// The error.
+        why: String,
+    },
     /// Another bridge reads the queue of events.
     #[error("another bridge reads the queue of events {queue} of {broker}: stop that bridge, or use another --name")]
     Taken {
@@ -41,6 +49,6 @@ impl BrokerError {
     /// Returns true if the same try may succeed later without a change of the configuration.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Taken { .. })
+        matches!(self, Self::Unreachable { .. } | Self::NotKept { .. } | Self::Taken { .. })
     }
 }

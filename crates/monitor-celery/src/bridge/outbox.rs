@@ -471,6 +471,22 @@ mod tests {
     }
 
     #[test]
+    fn events_that_could_not_be_written_count_as_not_received() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("bridge"), folder.path().join("moved"));
+        let (outbox, mut receipts) = open(&path, 1);
+        fs::rename(&path, &moved).unwrap();
+        assert!(outbox.lock().unwrap().add(&events(2), vec![7], Some(receipt(1))).is_err());
+        fs::rename(&moved, &path).unwrap();
+        assert!(!outbox.lock().unwrap().has(7) && next(&outbox).is_none() && receipts.try_recv().is_err());
+        // The broker has delivered them again.
+        outbox.lock().unwrap().add(&events(2), vec![7], Some(receipt(2))).unwrap();
+        assert_eq!(next(&outbox), Some((1, 1, 2)));
+        Shared(&outbox).settle(&Answer::Accepted);
+        assert_eq!(receipts.try_recv().ok(), Some(receipt(2)));
+    }
+
+    #[test]
     fn digests_and_files_of_sent_batches_are_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let (outbox, _) = open(folder.path(), 1);

@@ -14,7 +14,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::orders::Orders;
-use super::outbox::{Attempts, Digest, Outbox, Receipt, digest};
+use super::outbox::{Attempts, Digest, FolderError, Outbox, Receipt, digest};
 use super::status::Status;
 use super::{Bridge, HEARTBEAT, heartbeat};
 use crate::error::BrokerError;
@@ -28,7 +28,7 @@ use crate::transport::{CHECK, Connection, Events};
 const MOST_MESSAGES: usize = 1_000;
 /// Maximum number of events in a batch.
 const MOST_EVENTS: usize = 1_000;
-/// Wait for the replies to a command that all nodes receive.
+/// Wait for the reply of a node.
 const BRIEFLY: Duration = Duration::from_secs(1);
 /// Number of attempts to turn on the events of a node.
 const ATTEMPTS: u32 = 10;
@@ -133,11 +133,7 @@ impl<'a> Reader<'a> {
             };
             self.status.log("warn", words);
         }
-        if self.bridge.enable_events {
-            let (connection, request) = (connection.clone(), Request::to_all("enable_events", BRIEFLY));
-            tokio::spawn(async move { connection.request(&request).await });
-        }
-        self.write(Vec::new(), Vec::new(), None);
+        self.write_own();
     }
 
     async fn follow(&mut self, events: &mut Events, stop: &CancellationToken) -> Result<Stopped, BrokerError> {
@@ -164,7 +160,7 @@ impl<'a> Reader<'a> {
                             None => break,
                         }
                     }
-                    self.take(messages);
+                    self.take(messages).map_err(|error| self.not_kept(&error))?;
                     if let Some(error) = failed {
                         return Err(error);
                     }
@@ -197,19 +193,19 @@ impl<'a> Reader<'a> {
     pub(super) fn end(&mut self, last: Event) {
         self.serving.drain().for_each(|(_, task)| task.abort());
         self.own(last);
-        self.write(Vec::new(), Vec::new(), None);
+        self.write_own();
     }
 
     fn beat(&mut self) {
         self.status.begin_lines();
         self.own(heartbeat());
-        self.write(Vec::new(), Vec::new(), None);
+        self.write_own();
         self.translator().forget_silent_nodes(now_us());
         self.notice();
     }
 
     /// Translates and writes messages.
-    fn take(&mut self, messages: Vec<Result<Message, Unreadable>>) {
+    fn take(&mut self, messages: Vec<Result<Message, Unreadable>>) -> Result<(), FolderError> {
         let (mut events, mut digests, mut tag) = (Vec::new(), Vec::new(), None);
         let now_us = now_us();
         for message in messages {
@@ -242,8 +238,12 @@ impl<'a> Reader<'a> {
             }
         }
         let receipt = tag.map(|tag| Receipt { session: self.session, tag });
-        self.write(events, digests, receipt);
         self.notice();
+        self.write(events, digests, receipt)
+    }
+
+    fn not_kept(&self, error: &FolderError) -> BrokerError {
+        BrokerError::NotKept { broker: self.bridge.broker.to_string(), why: error.to_string() }
     }
 
     fn is_unreadable(&mut self, why: &Unreadable) {
@@ -251,8 +251,17 @@ impl<'a> Reader<'a> {
         self.status.is_unreadable(&why.to_string());
     }
 
+    /// Writes events of the bridge itself. If they can't be written, they are counted as dropped.
+    fn write_own(&mut self) {
+        // Without a receipt, the error is logged and has no other consequence.
+        let _ = self.write(Vec::new(), Vec::new(), None);
+    }
+
     /// Writes events of the cluster and of the bridge itself.
-    fn write(&mut self, events: Vec<Event>, mut digests: Vec<Digest>, receipt: Option<Receipt>) {
+    ///
+    /// # Errors
+    /// If events with a receipt can't be written. The session must end then: a later receipt would acknowledge their messages as well.
+    fn write(&mut self, events: Vec<Event>, mut digests: Vec<Digest>, receipt: Option<Receipt>) -> Result<(), FolderError> {
         let retries = self.translator().take_retries();
         if let Err(error) = self.attempts.add(&retries) {
             tracing::error!(%error, folder = %self.bridge.folder.display(), "attempts of tasks can't be written");
@@ -263,20 +272,25 @@ impl<'a> Reader<'a> {
         let mut outbox = self.outbox();
         if outbox.is_full() && receipt.is_none() && !all.is_empty() {
             outbox.count_dropped(all.iter().map(Event::type_name), "spool");
-            return;
+            return Ok(());
         }
         let chunks = all.chunks(MOST_EVENTS).count().max(1);
         for at in 0..chunks {
             let chunk = all.chunks(MOST_EVENTS).nth(at).unwrap_or_default();
-            let receipt = receipt.filter(|_| at + 1 == chunks);
-            if let Err(error) = outbox.add(chunk, std::mem::take(&mut digests), receipt) {
-                // Without a receipt, RabbitMQ delivers the messages again to the next connection.
+            // The messages count as received once all their events are written.
+            let is_last = at + 1 == chunks;
+            let digests = if is_last { std::mem::take(&mut digests) } else { Vec::new() };
+            if let Err(error) = outbox.add(chunk, digests, receipt.filter(|_| is_last)) {
+                if receipt.is_some() {
+                    return Err(error);
+                }
                 tracing::error!("events are not kept: {error}");
                 outbox.count_dropped(chunk.iter().map(Event::type_name), "spool");
             }
         }
         drop(outbox);
         self.added.notify_one();
+        Ok(())
     }
 
     /// Opens and closes the channels of nodes, and turns events on.
