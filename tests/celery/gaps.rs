@@ -1,8 +1,8 @@
 //! Kills of the server, the bridge and the broker: what the broker keeps is recorded once, and what it doesn't keep is reported as missing.
 
-use monitor_tests::{RabbitMq, Redis, wait_for};
+use monitor_tests::{RabbitMq, Redis, run, wait_for};
 
-use crate::cluster::{Cluster, Kind, expect_equal};
+use crate::cluster::{Cluster, Kind, expect_equal, of_celery};
 
 #[test]
 fn rabbitmq_keeps_the_events_while_the_server_and_the_bridge_are_killed() {
@@ -64,4 +64,50 @@ fn a_gap_of_redis_is_reported() {
         let logs = cluster.server.get(&path);
         logs.to_string().contains("events of this time are missing, because Redis keeps none").then_some(())
     });
+}
+
+#[test]
+fn what_happened_in_a_gap_of_redis_is_found_out_from_nodes_and_results() {
+    let redis = Redis::start();
+    let results = of_celery(&redis, 1);
+    let mut cluster = Cluster::start(&Kind::Redis(&redis), &["--results", &results]);
+    // The node has two processes, so the third task waits in it.
+    let ends = cluster.call("shop.wait", "[6]");
+    let forgotten = cluster.call("shop.wait", "[6]");
+    for id in [&ends, &forgotten] {
+        wait_for("the start of a task", || cluster.task(id).filter(|task| task["state"] == "running"));
+    }
+    let starts = cluster.call("shop.wait", "[600]");
+    wait_for("the third task in the node", || cluster.task(&starts).filter(|task| task["task"]["phase"] == "received"));
+
+    cluster.kill_bridge();
+    let result = run(cluster.celery(&["result", &ends]));
+    assert_eq!((result.code, result.stdout.trim()), (Some(0), "6"), "{}", result.stderr);
+    let mut forget = cluster.python("python");
+    forget.args(["-c", &format!("import shop; result = shop.app.AsyncResult('{forgotten}'); result.get(); result.forget()")]);
+    assert_eq!(run(forget).code, Some(0));
+    let unheard = cluster.call("shop.wait", "[601]");
+    let active = || run(cluster.celery(&["inspect", "active", "--json"])).stdout;
+    wait_for("the tasks in the node", || [&starts, &unheard].into_iter().all(|id| active().contains(id.as_str())).then_some(()));
+    assert_ne!(cluster.task(&ends).expect("known")["state"], "succeeded", "its end was missed");
+    assert!(cluster.task(&unheard).is_none());
+
+    cluster.start_bridge();
+    let queried = |id: &str, state: &str| {
+        wait_for(&format!("{id} as {state}"), || {
+            cluster.task(id).filter(|task| task["state"] == state && !task["fields"]["celery.queried"].is_null())
+        })
+    };
+    let end = queried(&ends, "succeeded");
+    assert_eq!((&end["task"]["result"], &end["fields"]["celery.queried"]), (&"6".into(), &"result".into()), "{end}");
+    let start = queried(&starts, "running");
+    assert_eq!((&start["fields"]["celery.queried"], &start["root_id"]), (&"node".into(), &starts.replace('-', "").into()), "{start}");
+    let heard = queried(&unheard, "running");
+    assert_eq!((&heard["name"], &heard["task"]["args"]), (&"shop.wait".into(), &"(601,)".into()), "{heard}");
+    let worker = cluster.worker("w1").expect("the node");
+    assert_eq!((&start["worker_id"], &heard["worker_id"]), (&worker["id"], &worker["id"]));
+    // Nothing tells how this one ended.
+    let gone = queried(&forgotten, "lost");
+    assert!(gone["error"]["message"].as_str().is_some_and(|why| why.contains("no longer holds the task")), "{gone}");
+    assert_eq!(cluster.task(&starts).expect("known")["state"], "running", "a task that its node holds is not lost");
 }

@@ -51,6 +51,12 @@ impl Broker {
         self.password.as_deref().is_some_and(|password| password != GUEST)
     }
 
+    /// Returns true if it is Redis.
+    #[must_use]
+    pub fn is_redis(&self) -> bool {
+        !matches!(self.place, Place::Amqp { .. })
+    }
+
     /// Returns the same broker with this password.
     #[must_use]
     pub fn with_password(mut self, password: String) -> Self {

@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::error::BrokerError;
 use crate::options::Options;
 use crate::pidbox::{Reply, Request};
+use crate::results::Results;
 use crate::transport::Connection;
 
 /// Beginning of the name of a queue that is created to check the permissions, and deleted afterwards.
@@ -20,6 +21,8 @@ pub struct Report {
     pub broker: String,
     /// The reason why events can't be read, if they can't.
     pub events: Option<String>,
+    /// The store of results, if one is known, and the reason why it can't be read.
+    pub results: Option<(String, Option<String>)>,
     /// The nodes that have replied.
     pub nodes: Vec<CheckedNode>,
 }
@@ -39,17 +42,21 @@ pub struct CheckedNode {
     pub queues: Vec<String>,
 }
 
-/// Connects to a broker as a bridge does, and asks the nodes of its cluster.
+/// Connects to a broker and a store of results as a bridge does, and asks the nodes of its cluster.
 ///
 /// # Errors
 /// If the broker can't be reached or refuses the connection.
-pub async fn check(broker: &Broker, options: &Options, patience: Duration) -> Result<Report, BrokerError> {
+pub async fn check(broker: &Broker, results: Option<&Broker>, options: &Options, patience: Duration) -> Result<Report, BrokerError> {
     let connection = Connection::open(broker, options).await?;
     let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let queue = format!("{QUEUE}.{unique}");
     let events = match connection.events(&queue).await {
         Ok(_) => connection.forget_events(&queue).await.err(),
         Err(error) => Some(error),
+    };
+    let results = match results {
+        Some(place) => Some((place.to_string(), Results::open(place).await.err().map(|error| error.to_string()))),
+        None => None,
     };
     let ask = async |method: &str, arguments: Value| {
         let arguments = if let Value::Object(arguments) = arguments { arguments } else { serde_json::Map::new() };
@@ -81,7 +88,7 @@ pub async fn check(broker: &Broker, options: &Options, patience: Duration) -> Re
         })
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Report { broker: broker.to_string(), events: events.map(|error| error.to_string()), nodes })
+    Ok(Report { broker: broker.to_string(), events: events.map(|error| error.to_string()), results, nodes })
 }
 
 /// Reads the version in the text of the command `report`: `software -> celery:5.6.0 (recovery) kombu:5.6.0 …`.

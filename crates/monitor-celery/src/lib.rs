@@ -21,6 +21,7 @@ mod message;
 mod nodes;
 mod options;
 mod pidbox;
+mod results;
 mod task_message;
 mod tasks;
 mod text;

@@ -63,6 +63,12 @@ impl Nodes {
         std::mem::take(&mut self.notices)
     }
 
+    /// Returns the nodes that send heartbeats: their names and workers.
+    pub(crate) fn alive(&self) -> Vec<(String, WorkerRef)> {
+        let alive = self.newest.iter().filter(|(_, worker)| self.known.contains_key(&worker.id));
+        alive.map(|(node, worker)| (node.clone(), worker.clone())).collect()
+    }
+
     /// Returns the worker that sent an event about its tasks.
     pub(crate) fn sender(&mut self, event: &Map<String, Value>) -> Option<WorkerRef> {
         let worker = self.worker(event)?;

@@ -53,6 +53,11 @@ impl Translator {
         self.nodes.take_notices()
     }
 
+    /// Returns the nodes that send heartbeats.
+    pub(crate) fn nodes(&self) -> Vec<(String, WorkerRef)> {
+        self.nodes.alive()
+    }
+
     /// Forgets nodes that have sent no heartbeat for a long time.
     pub(crate) fn forget_silent_nodes(&mut self, now_us: u64) {
         self.nodes.forget_silent(now_us);

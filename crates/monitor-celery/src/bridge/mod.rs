@@ -5,12 +5,14 @@
 //!
 //! The bridge itself is a run named `celery NAME`, with its state and log, and a worker that relays the nodes.
 
+mod inquiry;
 mod orders;
 mod outbox;
 mod send;
 mod session;
 mod status;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,10 +22,11 @@ use monitor_wire::{Backoff, Event, WorkerHeartbeat, WorkerOffline, WorkerOnline,
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use self::inquiry::Inquiry;
 use self::orders::{METHODS, Orders};
 pub use self::outbox::FolderError;
 use self::outbox::{Attempts, Outbox};
-use self::session::{Reader, Stopped};
+use self::session::{Changes, Reader, Stopped};
 use self::status::Status;
 use crate::broker::Broker;
 use crate::error::BrokerError;
@@ -49,8 +52,8 @@ pub struct Bridge {
     pub arguments: Arguments,
     /// True to turn on the events of each worker that appears.
     pub enable_events: bool,
-    /// Client of the server, with a token of the scope `ingest`.
-    pub client: Client,
+    /// The store of results in Redis, if one is known. It tells how tasks have ended whose events are missing.
+    pub results: Option<Broker>,
     /// Folder for events that wait for the server.
     pub folder: PathBuf,
     /// Maximum time for sending the last events at the end.
@@ -70,9 +73,12 @@ pub enum BridgeError {
 
 /// Runs a bridge until `stop` is cancelled. While the broker or the server is away, it tries again.
 ///
+/// `client` is a client of the server, with a token of the scope `ingest`. With the scope `read` as well, the bridge finds out what happened to tasks whose
+/// events are missing.
+///
 /// # Errors
 /// If the folder can't be used, or the broker refuses the first connection.
-pub async fn run(bridge: Bridge, stop: CancellationToken) -> Result<(), BridgeError> {
+pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Result<(), BridgeError> {
     let worker = own_worker();
     let (acknowledge, receipts) = mpsc::unbounded_channel();
     let outbox = Mutex::new(Outbox::open(&bridge.folder, worker.clone(), acknowledge)?);
@@ -83,11 +89,27 @@ pub async fn run(bridge: Bridge, stop: CancellationToken) -> Result<(), BridgeEr
         translator.remember(task, *attempt);
     }
     let translator = Arc::new(Mutex::new(translator));
-    let orders = Orders { client: bridge.client.clone(), secret, connection: Mutex::new(None), translator: translator.clone() };
-    let (added, sent) = (Notify::new(), Notify::new());
+    let orders = Arc::new(Orders { client: client.clone(), secret, connection: Mutex::new(None), translator: translator.clone() });
+    let (added, sent, connected) = (Notify::new(), Notify::new(), Notify::new());
+    let (finds, found) = mpsc::unbounded_channel();
+    let inquiry = Inquiry {
+        client: &client,
+        results: bridge.results.as_ref(),
+        outbox: &outbox,
+        connection: &orders.connection,
+        translator: &translator,
+        found: finds,
+        absent: HashSet::new(),
+        cursor: None,
+    };
     let status = Status::new(&bridge.name, &bridge.broker.to_string());
-    let mut reader = Reader::new(&bridge, &outbox, translator, attempts, Arc::new(orders), (&added, &sent), receipts, status);
-    let sending = send::send(&bridge.client, &outbox, &added, &sent);
+    let changes = Changes { added: &added, sent: &sent, connected: &connected };
+    let mut reader = Reader::new(&bridge, &outbox, translator.clone(), attempts, orders.clone(), changes, (receipts, found), status);
+    let inquiring = async {
+        inquiry.keep(&connected).await;
+        std::future::pending::<()>().await;
+    };
+    let sending = send::send(&client, &outbox, &added, &sent);
     let reading = async {
         let result = read(&bridge, &mut reader, &stop).await;
         reader.end(offline());
@@ -96,6 +118,7 @@ pub async fn run(bridge: Bridge, stop: CancellationToken) -> Result<(), BridgeEr
     tokio::select! {
         result = reading => result?,
         () = sending => unreachable!("the sender never returns"),
+        () = inquiring => unreachable!("nothing ends it"),
     }
     // The rest stays in the folder, for the next bridge.
     let waits = || outbox.lock().unwrap_or_else(PoisonError::into_inner).waiting() > 0;
@@ -106,7 +129,7 @@ pub async fn run(bridge: Bridge, stop: CancellationToken) -> Result<(), BridgeEr
     };
     tokio::select! {
         () = rest => {}
-        () = send::send(&bridge.client, &outbox, &added, &sent) => {}
+        () = send::send(&client, &outbox, &added, &sent) => {}
         () = tokio::time::sleep(bridge.patience) => tracing::warn!(folder = %bridge.folder.display(), "events wait in the folder: the next bridge sends them"),
     }
     Ok(())

@@ -1,18 +1,20 @@
 //! Reads the events of a cluster while there is a connection to its broker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use monitor_spool::now_us;
-use monitor_wire::{Event, WorkerId};
+use monitor_wire::{Error, ErrorKind, Event, Fields, Outcome, Process, ProcessEnded, ProcessUpdated, State, WorkerId};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use super::inquiry::Finding;
 use super::orders::Orders;
 use super::outbox::{Attempts, Digest, FolderError, Outbox, Receipt, digest};
 use super::status::Status;
@@ -37,6 +39,17 @@ const ATTEMPTS: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Stopped;
 
+/// Notified when something has changed.
+#[derive(Clone, Copy)]
+pub(super) struct Changes<'a> {
+    /// A batch was added to the outbox.
+    pub(super) added: &'a Notify,
+    /// A batch was sent.
+    pub(super) sent: &'a Notify,
+    /// There is a connection to the broker.
+    pub(super) connected: &'a Notify,
+}
+
 /// Reads messages and writes batches.
 pub(super) struct Reader<'a> {
     bridge: &'a Bridge,
@@ -44,9 +57,9 @@ pub(super) struct Reader<'a> {
     translator: Arc<Mutex<Translator>>,
     attempts: Attempts,
     orders: Arc<Orders>,
-    added: &'a Notify,
-    sent: &'a Notify,
+    changes: Changes<'a>,
     receipts: UnboundedReceiver<Receipt>,
+    found: UnboundedReceiver<Vec<Finding>>,
     status: Status,
     /// Events of the bridge itself that were not written yet.
     own: Vec<Event>,
@@ -66,8 +79,8 @@ impl<'a> Reader<'a> {
         translator: Arc<Mutex<Translator>>,
         attempts: Attempts,
         orders: Arc<Orders>,
-        (added, sent): (&'a Notify, &'a Notify),
-        receipts: UnboundedReceiver<Receipt>,
+        changes: Changes<'a>,
+        (receipts, found): (UnboundedReceiver<Receipt>, UnboundedReceiver<Vec<Finding>>),
         status: Status,
     ) -> Self {
         Self {
@@ -76,9 +89,9 @@ impl<'a> Reader<'a> {
             translator,
             attempts,
             orders,
-            added,
-            sent,
+            changes,
             receipts,
+            found,
             status,
             own: Vec::new(),
             session: 0,
@@ -106,7 +119,7 @@ impl<'a> Reader<'a> {
     /// Connects, and reads until `stop` is cancelled or the connection fails.
     pub(super) async fn session(&mut self, stop: &CancellationToken) -> Result<Stopped, BrokerError> {
         self.session += 1;
-        let queue = queue_name(self.bridge);
+        let queue = queue_name(&self.bridge.name, self.orders.client.url());
         let opened = async {
             let connection = Arc::new(Connection::open(&self.bridge.broker, &self.bridge.options).await?);
             let events = connection.events(&queue).await?;
@@ -134,6 +147,7 @@ impl<'a> Reader<'a> {
             self.status.log("warn", words);
         }
         self.write_own();
+        self.changes.connected.notify_one();
     }
 
     async fn follow(&mut self, events: &mut Events, stop: &CancellationToken) -> Result<Stopped, BrokerError> {
@@ -149,6 +163,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 _ = beat.tick() => self.beat(),
+                Some(found) = self.found.recv() => self.add_missed(found),
                 _ = check.tick() => events.check().await?,
                 first = events.next(), if may_read => {
                     let mut messages = vec![first?];
@@ -165,7 +180,7 @@ impl<'a> Reader<'a> {
                         return Err(error);
                     }
                 }
-                () = self.sent.notified(), if !may_read => {}
+                () = self.changes.sent.notified(), if !may_read => {}
             }
         }
     }
@@ -242,6 +257,40 @@ impl<'a> Reader<'a> {
         self.write(events, digests, receipt)
     }
 
+    /// Adds what the bridge has missed, and marks these tasks.
+    fn add_missed(&mut self, found: Vec<Finding>) {
+        let now_us = now_us();
+        let (mut missed, mut gone) = (HashSet::new(), 0);
+        for finding in found {
+            let (root, id, from) = match finding {
+                Finding::Missed { event, root, id, from } => {
+                    let translated = self.translator().translate(&event, now_us);
+                    match translated {
+                        Ok(translated) => self.own.extend(translated),
+                        Err(why) => self.is_unreadable(&why),
+                    }
+                    missed.insert(id);
+                    (root, id, from)
+                }
+                Finding::Gone(task) => {
+                    gone += 1;
+                    self.own(unknown_end(&task, now_us));
+                    (task.root_id, task.id, "gone")
+                }
+            };
+            let fields = Fields::from([("celery.queried".to_owned(), from.into())]);
+            self.own(Event::ProcessUpdated(ProcessUpdated::new(root, id, now_us, fields)));
+        }
+        if !missed.is_empty() {
+            let words = format!("events of {} tasks were missing; what happened is known from their nodes or results", missed.len());
+            self.status.log("info", words);
+        }
+        if gone > 0 {
+            self.status.log("warn", format!("events of {gone} tasks are missing, and their ends are not known: they count as lost"));
+        }
+        self.write_own();
+    }
+
     fn not_kept(&self, error: &FolderError) -> BrokerError {
         BrokerError::NotKept { broker: self.bridge.broker.to_string(), why: error.to_string() }
     }
@@ -289,7 +338,7 @@ impl<'a> Reader<'a> {
             }
         }
         drop(outbox);
-        self.added.notify_one();
+        self.changes.added.notify_one();
         Ok(())
     }
 
@@ -346,9 +395,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The end of a task whose outcome is not known. An event of its real end is earlier, and replaces it.
+fn unknown_end(task: &Process, now_us: u64) -> Event {
+    let why = "its worker no longer holds the task, and neither an event nor a result tells how it ended";
+    let outcome = Outcome::from(State::LOST.as_str());
+    let error = Some(Error::new(ErrorKind::ERROR, why.to_owned()));
+    let ended = ProcessEnded::new(task.root_id, task.id, now_us, outcome);
+    Event::ProcessEnded(ProcessEnded { attempt: task.attempt, error, native_id: task.native_id.clone(), ..ended })
+}
+
 /// Name of the durable queue that keeps the events for this bridge.
-fn queue_name(bridge: &Bridge) -> String {
-    let server = bridge.client.url();
+fn queue_name(cluster: &str, server: &Url) -> String {
     let server = format!("{}:{}", server.host_str().unwrap_or_default(), server.port_or_known_default().unwrap_or_default());
-    format!("monitor.celeryev.{}.{server}", bridge.name)
+    format!("monitor.celeryev.{cluster}.{server}")
 }

@@ -80,6 +80,14 @@ impl Connection {
         }
     }
 
+    /// Returns the values of these keys. None for a key without a value.
+    pub(crate) async fn values(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
+        match self {
+            Self::Amqp(_) => Ok(vec![None; keys.len()]),
+            Self::Redis(connection) => connection.values(keys).await,
+        }
+    }
+
     /// Deletes the queue that keeps events, if the broker has one.
     pub(crate) async fn forget_events(&self, queue: &str) -> Result<(), BrokerError> {
         match self {

@@ -160,6 +160,14 @@ impl Connection {
         Ok(Some(QueueState { waiting, consumers: None }))
     }
 
+    pub(crate) async fn values(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connect().await?;
+        redis::cmd("MGET").arg(keys).query_async(&mut connection).await.map_err(|error| self.failed(&error))
+    }
+
     pub(crate) async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
         let mut connection = self.connect().await?;
         let (mut transaction, lists) = (redis::pipe(), self.lists(queue));

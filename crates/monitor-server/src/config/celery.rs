@@ -20,12 +20,39 @@ pub struct CeleryCluster {
     pub broker: String,
     /// File with the broker's password.
     pub password_file: Option<PathBuf>,
+    /// Address of the Redis server that keeps results, without a password. By default the broker, if it is one.
+    pub results: Option<String>,
+    /// File with the password for `results`.
+    pub results_password_file: Option<PathBuf>,
+    /// Exchange of events, if the application sets `event_exchange`.
+    pub event_exchange: Option<String>,
+    /// Prefix of the exchanges of commands, if the application sets `control_exchange`.
+    pub control_exchange: Option<String>,
+    /// Prefix of all keys in Redis, if the application sets `global_keyprefix`.
+    pub key_prefix: Option<String>,
     /// Tasks whose arguments and results are recorded: `all`, `off`, or patterns of names.
     #[serde(default = "all")]
     pub arguments: String,
     /// True to turn on the events of each worker that appears.
     #[serde(default)]
     pub enable_events: bool,
+}
+
+impl CeleryCluster {
+    fn new(broker: &str) -> Self {
+        Self {
+            name: default_name(),
+            broker: broker.to_owned(),
+            password_file: None,
+            results: None,
+            results_password_file: None,
+            event_exchange: None,
+            control_exchange: None,
+            key_prefix: None,
+            arguments: all(),
+            enable_events: false,
+        }
+    }
 }
 
 fn default_name() -> String {
@@ -43,8 +70,7 @@ pub(super) fn read_celery(text: &str) -> Result<Vec<CeleryCluster>, String> {
         clusters: Vec<CeleryCluster>,
     }
     if !text.trim_start().starts_with('[') {
-        let broker = text.trim().to_owned();
-        return Ok(vec![CeleryCluster { name: default_name(), broker, password_file: None, arguments: all(), enable_events: false }]);
+        return Ok(vec![CeleryCluster::new(text.trim())]);
     }
     let expected = "expected an address like amqp://host, or clusters like [{ name = \"orders\", broker = \"amqp://host\" }]";
     let Written { clusters } = toml::from_str(&format!("clusters = {text}")).map_err(|error| format!("{}; {expected}", error.message()))?;
@@ -63,10 +89,19 @@ pub(super) fn read_celery(text: &str) -> Result<Vec<CeleryCluster>, String> {
 pub(super) fn show_celery(clusters: &[CeleryCluster]) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let cluster = |cluster: &CeleryCluster| {
-        let CeleryCluster { name, broker, password_file, arguments, enable_events } = cluster;
-        let file = password_file.as_ref().map(|file| format!(", password-file = {}", quoted(&file.to_string_lossy()))).unwrap_or_default();
-        let (name, broker, arguments) = (quoted(name), quoted(broker), quoted(arguments));
-        format!("{{ name = {name}, broker = {broker}{file}, arguments = {arguments}, enable-events = {enable_events} }}")
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let optional = [
+            ("password-file", path(&cluster.password_file)),
+            ("results", cluster.results.clone()),
+            ("results-password-file", path(&cluster.results_password_file)),
+            ("event-exchange", cluster.event_exchange.clone()),
+            ("control-exchange", cluster.control_exchange.clone()),
+            ("key-prefix", cluster.key_prefix.clone()),
+        ];
+        let optional: String = optional.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}, ", quoted(&value?)))).collect();
+        let (name, broker, arguments) = (quoted(&cluster.name), quoted(&cluster.broker), quoted(&cluster.arguments));
+        let enable_events = cluster.enable_events;
+        format!("{{ name = {name}, broker = {broker}, {optional}arguments = {arguments}, enable-events = {enable_events} }}")
     };
     let clusters: Vec<_> = clusters.iter().map(cluster).collect();
     if clusters.is_empty() { String::new() } else { format!("[{}]", clusters.join(", ")) }
@@ -84,6 +119,13 @@ mod tests {
         ] {
             let shown = show_celery(&read_celery(text).unwrap());
             assert_eq!(shown, show_celery(&read_celery(&shown).unwrap()));
+        }
+        let all = show_celery(&read_celery(r#"[{ broker = "amqp://mq", results = "redis://r/1", results-password-file = "/c", event-exchange = "e", control-exchange = "c", key-prefix = "p" }]"#).unwrap());
+        for part in [
+            r#"results = "redis://r/1", results-password-file = "/c""#,
+            r#"event-exchange = "e", control-exchange = "c", key-prefix = "p""#,
+        ] {
+            assert!(all.contains(part), "{all}");
         }
         assert_eq!(read_celery("redis://host/0").unwrap()[0].name, "celery");
     }

@@ -21,7 +21,7 @@ Examples:
   monitor celery bridge redis://cache.example.com/0 --name orders --server https://monitor.example.com --token-file /etc/monitor/token
   MONITOR_CELERY_BROKER=amqp://shop:PASSWORD@mq.example.com/orders monitor celery bridge --name orders
 
-The bridge needs a token of the scope `ingest`. Run one bridge for each cluster; it can run anywhere. Events that wait for the server are \
+The bridge needs a token of the scopes `ingest` and `read`. Without `read`, it can't find out what happened while it was away. Run one bridge for each cluster; it can run anywhere. Events that wait for the server are \
 files in its folder. RabbitMQ keeps events while the bridge is away, for up to a day; Redis keeps none. The log goes to stderr. `RUST_LOG` \
 sets its level (default: info). Ctrl-C or SIGTERM stops the bridge.
 
@@ -80,13 +80,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Some(data) => data,
         None => default_folder(&args.name)?,
     };
+    let client = client(args.server, args.token_file)?;
     let bridge = Bridge {
         name: args.name,
+        results: args.cluster.results(&broker)?,
         broker,
         options: args.cluster.options(),
         arguments: args.arguments,
         enable_events: args.enable_events,
-        client: client(args.server, args.token_file)?,
         folder,
         patience: PATIENCE,
     };
@@ -95,7 +96,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut signals = StopSignals::watch()?;
         let stop = CancellationToken::new();
-        let running = monitor_celery::run(bridge, stop.clone());
+        let running = monitor_celery::run(bridge, client, stop.clone());
         tokio::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,

@@ -39,8 +39,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let broker = args.cluster.broker()?;
+    let results = args.cluster.results(&broker)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(monitor_celery::check(&broker, &args.cluster.options(), args.timeout))?;
+    let report = runtime.block_on(monitor_celery::check(&broker, results.as_ref(), &args.cluster.options(), args.timeout))?;
     if args.json {
         print_json(&in_json(&report))?;
     } else {
@@ -61,11 +62,13 @@ fn in_json(report: &Report) -> serde_json::Value {
         json!({"name": name, "version": version, "pool": pool, "sends_events": sends_events, "queues": queues})
     };
     let nodes: Vec<_> = report.nodes.iter().map(node).collect();
-    json!({"broker": report.broker, "events": report.events.as_ref().map_or("readable", |why| why), "nodes": nodes})
+    let readable = |why: &Option<String>| why.clone().unwrap_or_else(|| "readable".to_owned());
+    let results = report.results.as_ref().map(|(_, why)| readable(why));
+    json!({"broker": report.broker, "events": readable(&report.events), "results": results, "nodes": nodes})
 }
 
 fn render(report: &Report, columns: Option<usize>) -> String {
-    let first = report.nodes.iter().map(|node| width(&visible(&node.name))).chain([6]).max().unwrap_or(6) + 2;
+    let first = report.nodes.iter().map(|node| width(&visible(&node.name))).chain([7]).max().unwrap_or(7) + 2;
     let good = AnsiColor::Green.on_default();
     let bad = AnsiColor::Red.on_default();
     let mut text = String::new();
@@ -78,6 +81,11 @@ fn render(report: &Report, columns: Option<usize>) -> String {
     match &report.events {
         None => line("events", good, "can be read"),
         Some(why) => line("events", bad, &format!("can't be read: {why}")),
+    }
+    match &report.results {
+        None => line("results", bad, "not known: name their Redis by --results, so that a missed end of a task can be found out"),
+        Some((place, None)) => line("results", good, &format!("can be read from {place}")),
+        Some((_, Some(why))) => line("results", bad, &format!("can't be read: {why}")),
     }
     for node in &report.nodes {
         let queues = format!("queues {}", node.queues.join(", "));
@@ -114,19 +122,24 @@ mod tests {
         let report = Report {
             broker: "redis://h:6379/0".to_owned(),
             events: None,
+            results: Some(("redis://h:6379/1".to_owned(), None)),
             nodes: vec![node("w1@h2", Some(true)), node("w2@h2", Some(false))],
         };
         let text = anstream::adapter::strip_str(&render(&report, None)).to_string();
         assert_eq!(
             text,
-            "broker  connected to redis://h:6379/0\n\
-             events  can be read\n\
-             w1@h2   celery 5.6.3  prefork 4  queues celery, mail\n\
-             w2@h2   celery 5.6.3  prefork 4  queues celery, mail\n        \
+            "broker   connected to redis://h:6379/0\n\
+             events   can be read\n\
+             results  can be read from redis://h:6379/1\n\
+             w1@h2    celery 5.6.3  prefork 4  queues celery, mail\n\
+             w2@h2    celery 5.6.3  prefork 4  queues celery, mail\n         \
              events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`\n"
         );
-        let empty = Report { events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
+        let empty = Report { results: None, events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
         let text = anstream::adapter::strip_str(&render(&empty, None)).to_string();
-        assert!(text.contains("can't be read: ACCESS_REFUSED") && text.contains("none has answered"), "{text}");
+        assert!(
+            text.contains("can't be read: ACCESS_REFUSED") && text.contains("--results") && text.contains("none has answered"),
+            "{text}"
+        );
     }
 }

@@ -21,8 +21,9 @@ Examples:
 The workers of Celery need no change except that they send events: start them with `celery worker -E`. Their tasks are then queue tasks, \
 and `monitor queue`, `monitor inspect` and `monitor control` work with them.";
 
-/// Variables with the broker's address and its password, which other users can't read.
+/// Variables with the addresses of broker and results, and the broker's password. Other users can't read them.
 const BROKER: &str = "MONITOR_CELERY_BROKER";
+const RESULTS: &str = "MONITOR_CELERY_RESULTS";
 const PASSWORD: &str = "MONITOR_CELERY_PASSWORD";
 
 /// Record and control the workers of Celery
@@ -40,7 +41,7 @@ enum Command {
     Hook(hook::Args),
 }
 
-/// Address of a broker, and names that an application can change.
+/// Addresses of a broker and of results, and names that an application can change.
 #[derive(Debug, clap::Args)]
 struct Cluster {
     /// Address of the broker, as in Celery's setting `broker_url`, without a password [default: the variable `MONITOR_CELERY_BROKER`]
@@ -48,6 +49,13 @@ struct Cluster {
     /// File with the broker's password in its first line [default: the variable `MONITOR_CELERY_PASSWORD`, if it is set]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Address of the Redis server that keeps results, as in Celery's setting `result_backend`, without a password [default: the variable
+    /// `MONITOR_CELERY_RESULTS`, or the broker if it is Redis]
+    #[arg(long, value_name = "URL")]
+    results: Option<String>,
+    /// File with the password for `--results` in its first line
+    #[arg(long, value_name = "FILE")]
+    results_password_file: Option<PathBuf>,
     /// Exchange of events, if the application sets `event_exchange`
     #[arg(long, value_name = "NAME", default_value = "celeryev")]
     event_exchange: String,
@@ -74,8 +82,7 @@ impl Cluster {
     }
 
     fn broker(&self) -> anyhow::Result<Broker> {
-        let of_environment = || std::env::var(BROKER).ok().filter(|broker| !broker.is_empty());
-        let Some(text) = self.broker.clone().or_else(of_environment) else {
+        let Some(text) = self.broker.clone().or_else(|| variable(BROKER)) else {
             return Err(Misused(format!("name a broker, such as amqp://localhost or redis://localhost/0, or set {BROKER}")).into());
         };
         let broker: Broker = text.parse().map_err(|error| Misused(format!("{error}")))?;
@@ -88,13 +95,44 @@ impl Cluster {
         }
         let password = match &self.password_file {
             Some(file) => Some(first_line(file)?),
-            None => std::env::var(PASSWORD).ok().filter(|password| !password.is_empty()),
+            None => variable(PASSWORD),
         };
         Ok(match password {
             Some(password) => broker.with_password(password),
             None => broker,
         })
     }
+
+    fn results(&self, broker: &Broker) -> anyhow::Result<Option<Broker>> {
+        let Some(text) = self.results.clone().or_else(|| variable(RESULTS)) else {
+            return Ok(broker.is_redis().then(|| broker.clone()));
+        };
+        let results = read_results(&text, self.results_password_file.as_deref())?;
+        if self.results.is_some() && text.parse::<Broker>().is_ok_and(|place| place.has_secret()) {
+            let words = format!(
+                "everybody on this machine can read a password in the list of processes: leave it out of --results and use \
+                 --results-password-file, or set {RESULTS} to the whole address"
+            );
+            return Err(Misused(words).into());
+        }
+        Ok(Some(results))
+    }
+}
+
+/// Reads the address of the store of results.
+fn read_results(text: &str, password_file: Option<&Path>) -> anyhow::Result<Broker> {
+    let results: Broker = text.parse().map_err(|error| Misused(format!("results: {error}")))?;
+    if !results.is_redis() {
+        return Err(Misused(format!("results: only results in Redis can be read, and {results} is RabbitMQ")).into());
+    }
+    Ok(match password_file {
+        Some(file) => results.with_password(first_line(file)?),
+        None => results,
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn first_line(file: &Path) -> anyhow::Result<String> {

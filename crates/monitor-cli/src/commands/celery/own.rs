@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use monitor_api::{Client, Token};
-use monitor_celery::{Bridge, Broker};
+use monitor_celery::{Bridge, Broker, Options};
 use monitor_server::CeleryCluster;
 use monitor_server::access::Local;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use super::bridge::read_name;
-use super::first_line;
+use super::{first_line, read_results};
 use crate::exit::Misused;
 
 /// Folder of the bridges in the server's data folder.
@@ -39,19 +39,31 @@ pub(crate) fn bridges(clusters: &[CeleryCluster], data: &Path) -> anyhow::Result
             None => broker,
         };
         let arguments = cluster.arguments.parse().map_err(|why| wrong(format!("arguments: {why}")))?;
+        let results = match &cluster.results {
+            Some(text) => {
+                let results = read_results(text, cluster.results_password_file.as_deref()).map_err(|error| wrong(format!("{error:#}")))?;
+                if text.parse::<Broker>().is_ok_and(|place| place.has_secret()) {
+                    let words = "leave the password out of `results`, and name a file with it in `results-password-file`";
+                    return Err(wrong(words.to_owned()).into());
+                }
+                Some(results)
+            }
+            None => broker.is_redis().then(|| broker.clone()),
+        };
+        let or = |value: &Option<String>, default: String| value.clone().unwrap_or(default);
+        let usual = Options::default();
         Ok(Bridge {
             folder: data.join(FOLDER).join(&name),
             name,
             broker,
-            options: monitor_celery::Options::default(),
+            results,
+            options: Options {
+                event_exchange: or(&cluster.event_exchange, usual.event_exchange),
+                control_exchange: or(&cluster.control_exchange, usual.control_exchange),
+                key_prefix: or(&cluster.key_prefix, usual.key_prefix),
+            },
             arguments,
             enable_events: cluster.enable_events,
-            // Replaced as soon as the server listens.
-            client: Client::new(crate::client::settings_of(
-                crate::client::read_url(monitor_api::DEFAULT_URL).map_err(anyhow::Error::msg)?,
-                None,
-                None,
-            )),
             patience: PATIENCE,
         })
     };
@@ -69,14 +81,14 @@ pub(crate) fn keep(bridges: Vec<Bridge>, data: PathBuf, certificate: Option<Path
         let client = Client::new(crate::client::settings_of(local, Some(token), certificate));
         let running = LocalSet::new();
         for bridge in bridges {
-            running.spawn_local(keep_one(Bridge { client: client.clone(), ..bridge }, stop.clone()));
+            running.spawn_local(keep_one(bridge, client.clone(), stop.clone()));
         }
         runtime.block_on(running);
     })
 }
 
-async fn keep_one(bridge: Bridge, stop: CancellationToken) {
-    while let Err(error) = monitor_celery::run(bridge.clone(), stop.clone()).await {
+async fn keep_one(bridge: Bridge, client: Client, stop: CancellationToken) {
+    while let Err(error) = monitor_celery::run(bridge.clone(), client.clone(), stop.clone()).await {
         tracing::error!(cluster = bridge.name, "a cluster of Celery is not recorded: {error}");
         if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
             return;
