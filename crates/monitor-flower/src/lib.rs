@@ -11,11 +11,12 @@ mod read;
 mod tests;
 
 pub use answer::{Answer, Content};
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use serde_json::Value;
 
-/// Sends requests to the HTTP API of a server, with the rights of one caller.
+/// Sends requests to the HTTP API of a server, as one caller.
 pub trait Ask: Sync {
     /// Sends a GET, or a POST if there is a body, to a path below `/api/v1`. Returns the JSON of the answer.
     ///
@@ -73,10 +74,8 @@ pub async fn answer(api: &impl Ask, request: &Request, page: &str) -> Answer {
     let parts: Vec<String> = request.path.trim_matches('/').split('/').map(decoded).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let answered = match (request.is_post, &parts[..]) {
-        (false, ["" | "tasks"]) => Ok(Answer::redirect(format!("{page}/tasks/queue"))),
+        (false, ["" | "tasks" | "broker"] | ["task", _]) => Ok(Answer::redirect(format!("{page}/tasks/queue"))),
         (false, ["workers" | "worker", ..]) => Ok(Answer::redirect(format!("{page}/tasks/workers"))),
-        (false, ["task", _]) => Ok(Answer::redirect(format!("{page}/tasks/queue"))),
-        (false, ["broker"]) => Ok(Answer::redirect(format!("{page}/tasks/queue"))),
         (false, ["healthcheck"]) => Ok(Answer::html(200, "OK")),
         (false, ["metrics"]) => read::metrics(api).await,
         (false, ["api", rest @ ..]) => read::answer(api, request, rest).await,
@@ -87,12 +86,7 @@ pub async fn answer(api: &impl Ask, request: &Request, page: &str) -> Answer {
 }
 
 fn decoded(part: &str) -> String {
-    // A plus sign in a path is no space.
-    let part = part.replace('+', "%2B");
-    form_urlencoded::parse(part.as_bytes()).next().map_or_else(String::new, |(name, value)| match value.is_empty() {
-        true if !part.contains('=') => name.into_owned(),
-        _ => format!("{name}={value}"),
-    })
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// Encodes a text as a segment of a path, or as a value of a query.

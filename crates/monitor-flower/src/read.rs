@@ -153,6 +153,11 @@ fn query(request: &Request) -> Result<Option<String>, Answer> {
     let (words, filters): (Vec<_>, Vec<_>) =
         request.text("search").unwrap_or_default().split_whitespace().partition(|word| !word.starts_with("state:"));
     states.extend(filters.iter().map(|word| &word["state:".len()..]));
+    // A task has one state.
+    states.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    if states.len() > 1 {
+        return Ok(None);
+    }
     for state in states {
         let Some(phase) = of_state(state) else { return Ok(None) };
         query.push_str(&phase);
@@ -202,7 +207,7 @@ fn uuid(root: RootId) -> String {
 }
 
 /// A task as Flower shows it. Facts that the server does not keep are null.
-fn shown(process: &Process, nodes: &[(String, Worker)], parent: Option<String>) -> Value {
+fn shown(process: &Process, nodes: &[(String, Worker)], parent: Option<&str>) -> Value {
     let task = process.task.as_deref();
     let seconds = |us: Option<u64>| us.map(|us| us as f64 / 1e6);
     let phase = task.map_or("", |task| task.phase.as_str());
@@ -253,7 +258,7 @@ async fn info(api: &impl Ask, id: &str) -> Result<Answer, Answer> {
         None => None,
     };
     let parent = parent.and_then(|parent| parent["native_id"].as_str().map(str::to_owned));
-    Ok(Answer::json(shown(&task, &nodes(api).await?, parent)))
+    Ok(Answer::json(shown(&task, &nodes(api).await?, parent.as_deref())))
 }
 
 async fn result(api: &impl Ask, id: &str) -> Result<Answer, Answer> {

@@ -143,6 +143,8 @@ fn invalid_requests_are_refused() {
     for (is_post, target, body, status) in [
         (false, "/api/nosuch", "", 404),
         (true, "/api/workers", "", 404),
+        (true, "/api/worker/pool/grow/w%261?n=1", "", 404),
+        (false, "/api/tasks?state=FAILURE&search=state:SUCCESS", "", 200),
         (true, "/api/worker/pool/explode/w1@h2", "", 404),
         (false, "/api/tasks?received_start=yesterday", "", 400),
         (true, "/api/task/send-task/h2.add", "[1]", 400),
