@@ -108,6 +108,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-notify", &["monitor-http", "monitor-wire", "http", "lettre", "reqwest"]),
     ("monitor-salvage", &["rusqlite"]),
     ("monitor-celery", &["monitor-wire", "monitor-api", "monitor-spool", "*"]),
+    ("monitor-flower", &["monitor-wire", "*"]),
     ("monitor-mcp", &["monitor-state", "monitor-text", "monitor-wire", "*"]),
     (
         "monitor-cli",
