@@ -54,6 +54,12 @@ impl Server {
         Self::start_on(None, http, env)
     }
 
+    /// Starts a server in this data folder. The folder stays.
+    pub fn start_in(data: PathBuf) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_of(folder, data, None, reqwest::blocking::Client::builder(), Vec::new())
+    }
+
     /// Starts a server whose data folder is on a separate disk.
     pub fn start_on_disk(disk: SmallDisk, env: Vec<(&'static str, OsString)>) -> Self {
         Self::start_on(Some(disk), reqwest::blocking::Client::builder(), env)
@@ -62,6 +68,17 @@ impl Server {
     fn start_on(disk: Option<SmallDisk>, http: reqwest::blocking::ClientBuilder, env: Vec<(&'static str, OsString)>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = disk.as_ref().map_or(folder.path(), SmallDisk::path).join("data");
+        Self::start_of(folder, data, disk, http, env)
+    }
+
+    /// Starts a server. `folder` has its log and the spool of its programs.
+    fn start_of(
+        folder: TempDir,
+        data: PathBuf,
+        disk: Option<SmallDisk>,
+        http: reqwest::blocking::ClientBuilder,
+        env: Vec<(&'static str, OsString)>,
+    ) -> Self {
         let (spool, log) = (folder.path().join("spool"), folder.path().join("log"));
         let (child, url) = spawn(&data, "127.0.0.1:0", &env, disk.as_ref(), &log).expect("the server starts");
         let http = http.no_proxy().timeout(None).build().expect("an HTTP client");
