@@ -106,7 +106,7 @@ fn what_happened_in_a_gap_of_redis_is_found_out_from_nodes_and_results() {
     assert_eq!((&heard["name"], &heard["task"]["args"]), (&"shop.wait".into(), &"(601,)".into()), "{heard}");
     let worker = cluster.worker("w1").expect("the node");
     assert_eq!((&start["worker_id"], &heard["worker_id"]), (&worker["id"], &worker["id"]));
-    // Nothing tells how this one ended.
+    // The end of this task is not known.
     let gone = queried(&forgotten, "lost");
     assert!(gone["error"]["message"].as_str().is_some_and(|why| why.contains("no longer holds the task")), "{gone}");
     assert_eq!(cluster.task(&starts).expect("known")["state"], "running", "a task that its node holds is not lost");

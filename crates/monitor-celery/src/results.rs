@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_tasks_are_read_as_celery_stores_them() {
+    fn stored_results_become_events() {
         // From real results, shortened.
         let done = "2026-11-21T11:26:43.717330+00:00";
         for (stored, expected) in [
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_tells_no_end_is_none() {
+    fn results_of_running_or_retried_tasks_are_skipped() {
         for stored in
             [json!({"status": "STARTED", "result": {"pid": 7}}), json!({"status": "RETRY"}), json!({"status": 7}), json!([]), json!({})]
         {

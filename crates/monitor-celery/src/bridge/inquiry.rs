@@ -40,7 +40,7 @@ const MOST: usize = 5_000;
 /// Age of lost tasks whose results are still looked up: Celery keeps results for a day.
 const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 
-/// What an inquiry found out about a task.
+/// A fact about a task that the server does not know.
 #[derive(Debug)]
 pub(super) enum Finding {
     /// An event of Celery that was missed, and how it is known: from a `node` or a `result`.
@@ -60,7 +60,7 @@ pub(super) struct Inquiry<'a> {
     pub(super) found: mpsc::UnboundedSender<Vec<Finding>>,
     /// Tasks that no node held at the last inquiry.
     pub(super) absent: HashSet<String>,
-    /// Where the next inquiry continues.
+    /// Position in the list of open tasks at which the next inquiry continues.
     pub(super) cursor: Option<String>,
 }
 
@@ -234,7 +234,7 @@ fn is_held_by(task: &Process, asked: &HashMap<WorkerId, &str>) -> bool {
     worker.is_some_and(|worker| asked.contains_key(&worker))
 }
 
-/// Returns the event that the server has missed, if what is known differs from what it knows.
+/// Returns the event that the server lacks, if a node or a result contradicts the state of the task there.
 fn difference(
     id: &str,
     before: &Process,
