@@ -132,3 +132,24 @@ fn a_worker_behind_a_silent_relay_is_unheard_and_not_lost() {
     assert_eq!(state(&store, 'A'), WorkerState::ONLINE);
     assert_eq!((page(&store).processes[0].state.as_str(), store.problems()), ("running", Vec::new()));
 }
+
+#[test]
+fn a_relayed_worker_is_judged_after_the_next_report_of_its_relay() {
+    const SECOND: u64 = 1_000_000;
+    let (_folder, store) = open();
+    let say = |number: u64, lines: &str, now_us: u64| {
+        let events = parse(lines).into_iter().flat_map(|batch| batch.events).collect();
+        store.append(&[batch('B', number, events)], now_us).unwrap();
+    };
+    say(1, "online interval=10000\nonline by=A interval=1000\nstarted 1 by=A", 0);
+    store.lose_workers(9 * SECOND, 0).unwrap();
+    assert_eq!((state(&store, 'B'), state(&store, 'A')), (WorkerState::ONLINE, WorkerState::ONLINE), "perhaps the relay is dead");
+    say(4, "heartbeat", 10 * SECOND);
+    store.lose_workers(10 * SECOND, 0).unwrap();
+    assert_eq!((state(&store, 'B'), state(&store, 'A')), (WorkerState::ONLINE, WorkerState::LOST), "the relay reports, and not about it");
+    say(5, "heartbeat by=A", 11 * SECOND);
+    store.lose_workers(30 * SECOND, 0).unwrap();
+    store.lose_workers(31 * SECOND, 0).unwrap();
+    assert_eq!((state(&store, 'B'), state(&store, 'A')), (WorkerState::LOST, WorkerState::UNHEARD));
+    assert_eq!(page(&store).processes[0].state.as_str(), "running");
+}

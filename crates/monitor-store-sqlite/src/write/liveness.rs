@@ -22,8 +22,9 @@ impl Transaction<'_> {
     /// Marks a silent worker as lost. A worker that never announced itself becomes offline instead, if it has no open processes.
     pub(super) fn give_up(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
         let spared_us = self.spared_us(id, now_us)?;
+        let has_news = self.has_news_of_relays(id, now_us)?;
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
-        if worker.is_spared(spared_us, now_us) {
+        if worker.is_spared(spared_us, now_us) || !has_news {
             return Ok(());
         }
         if !worker.is_unannounced() {
@@ -48,6 +49,18 @@ impl Transaction<'_> {
             }
         }
         Ok(if relays.is_empty() { 0 } else { found_us.unwrap_or(now_us) })
+    }
+
+    /// Returns true if one of the workers that relay this one's events has reported after this one was due, or if there are none. Until then the relays may be
+    /// silent themselves, although they are not due yet.
+    fn has_news_of_relays(&mut self, id: WorkerId, now_us: u64) -> Result<bool> {
+        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
+        let (relays, due_us) = (worker.relays(), worker.due_us().unwrap_or(now_us));
+        let mut has_news = relays.is_empty();
+        for relay in &relays {
+            has_news |= self.workers.get(self.connection, &mut self.tallies, *relay)?.has_reported_since(due_us);
+        }
+        Ok(has_news)
     }
 
     /// Marks a worker as lost, unless it is offline or lost already.

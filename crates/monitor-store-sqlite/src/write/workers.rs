@@ -269,6 +269,11 @@ impl WorkerRow {
         self.is_online() && self.due_us().is_none_or(|due_us| due_us > now_us)
     }
 
+    /// True if it has reported at this time or later, or has no heartbeats.
+    pub(super) fn has_reported_since(&self, since_us: u64) -> bool {
+        self.last_seen_us >= since_us || self.due_us().is_none()
+    }
+
     /// Measures its clock with a batch that it has sent itself.
     pub(super) fn tell_time(&mut self, sent_us: u64, now_us: u64) {
         self.clock.tell(sent_us, now_us);
@@ -327,7 +332,7 @@ impl WorkerRow {
 
     /// Time at which it is lost or idle without another report. `None` if it is not online. Also `None` if it announced itself without
     /// heartbeats, or never announced itself and has open processes.
-    fn due_us(&self) -> Option<u64> {
+    pub(super) fn due_us(&self) -> Option<u64> {
         let patience_us = if self.is_unannounced() {
             Some(IDLE_US).filter(|_| self.open == 0)
         } else {
