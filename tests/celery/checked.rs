@@ -34,6 +34,21 @@ fn a_check_names_what_is_wrong_and_what_to_do() {
         assert_eq!(found, Some(code), "{broker}: {said}");
         assert!(said.contains(words) && !said.contains("s3cret"), "{broker}: {said}");
     }
+    for (results, env, words) in [
+        (Some("amqp://localhost"), &[][..], "only results in Redis can be read"),
+        (Some("redis://:s3cret@localhost"), &[], "use --results-password-file"),
+        (None, &[("MONITOR_CELERY_RESULTS", "localhost")], "results: this is no address of a broker"),
+    ] {
+        let mut check = command("monitor");
+        check.args(["celery", "check", "redis://localhost"]).args(results.map(|url| format!("--results={url}"))).envs(env.iter().copied());
+        let refused = run(check);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(words) && !refused.stderr.contains("s3cret"), "{}", refused.stderr);
+    }
+    let (code, said) = check(&of_rabbit, &[("MONITOR_CELERY_RESULTS", "redis://:s3cret@127.0.0.1:1/0")]);
+    assert!(code == Some(5) && said.contains("results  can't be read: ") && !said.contains("s3cret"), "{said}");
+    let (_, said) = check(&of_rabbit, &[]);
+    assert!(said.contains("results  not known: name their Redis by --results"), "{said}");
     let (code, said) = check("", &[("MONITOR_CELERY_BROKER", "")]);
     assert!(code == Some(2) && said.contains("it has no `://`"), "{said}");
 }

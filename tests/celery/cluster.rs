@@ -80,9 +80,9 @@ impl Cluster {
         wait_for("the bridge's connection", || self.bridge_says("connected to the broker").then_some(()));
     }
 
-    /// Lets the next bridge turn on the events of workers.
-    pub(crate) fn enable_events(&mut self) {
-        self.more.push("--enable-events".to_owned());
+    /// Adds an option for the next bridge.
+    pub(crate) fn add_option(&mut self, option: &str) {
+        self.more.push(option.to_owned());
     }
 
     /// Starts a node, and waits until the server knows it.

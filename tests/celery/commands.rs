@@ -95,7 +95,7 @@ fn a_node_that_sends_no_events_is_named_and_its_events_are_turned_on() {
     // With the option, the bridge turns them on by itself.
     cluster.stop_bridge();
     cluster.kill_worker();
-    cluster.enable_events();
+    cluster.add_option("--enable-events");
     cluster.start_bridge();
     cluster.start_worker(SILENT, &["-Q", SILENT]);
     wait_for("a task", || {

@@ -128,7 +128,7 @@ impl Server {
         &self.data
     }
 
-    /// Folder in which the reporting programs keep unsent records.
+    /// Folder for unsent records of the programs.
     pub fn spool(&self) -> &Path {
         &self.spool
     }
@@ -219,7 +219,7 @@ impl Server {
     /// The answer to a GET request below `/api/v1`.
     pub fn get(&self, path: &str) -> Value {
         let send = || self.http.get(format!("{}/api/v1{path}", self.url)).send();
-        // A jump of a steered clock closes idle connections, perhaps at the moment in which a connection is used again.
+        // If a test moves the clock, the server closes idle connections, perhaps while one is used again.
         let response = send().or_else(|_| send()).expect("the server answers");
         let status = response.status();
         let text = response.text().expect("the answer is text");

@@ -1,4 +1,4 @@
-//! Results of tasks that Celery keeps in Redis. They tell how a task ended if its events are missing.
+//! Results of tasks, which Celery keeps in Redis. The bridge reads them if the events of a task are missing.
 
 use serde_json::{Map, Value, json};
 

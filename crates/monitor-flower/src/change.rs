@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::read::{TIMEOUT_MS, node, nodes, outcome, task, typed};
 use crate::{Answer, Ask, Request, encoded};
 
-/// Wait of one request for the end of a task, in milliseconds. The request is repeated until the task has ended.
+/// Maximum time that a request waits for the end of a task, in milliseconds. It is repeated until the task has ended.
 const WAIT_MS: u64 = 60_000;
 
 pub(crate) async fn answer(api: &impl Ask, request: &Request, path: &[&str]) -> Result<Answer, Answer> {

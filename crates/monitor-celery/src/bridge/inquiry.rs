@@ -1,7 +1,7 @@
 //! Finds out what happened to tasks whose events are missing, for example because Redis had no subscriber.
 //!
-//! The server knows which tasks are open. The nodes know which tasks they hold, and Celery's results how tasks have ended. An event may still be on its
-//! way, so a difference counts only if it is the same after some seconds.
+//! The server lists the open tasks. The nodes list the tasks that they hold, and Celery's results contain the ends of tasks. Events may still be on their
+//! way, so a difference counts only if it remains for some seconds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REPLIES: Duration = Duration::from_secs(3);
 /// Number of tasks in one request to nodes.
 const CHUNK: usize = 500;
-/// Maximum number of tasks of an inquiry. The next one continues behind them.
+/// Number of tasks in a page of the server's list, and of pages that an inquiry reads. The next one continues behind them.
+const PAGE: usize = 1_000;
+const PAGES: usize = 5;
+/// Maximum number of tasks of a node that are looked up after a gap.
 const MOST: usize = 5_000;
+/// Number of absent tasks in memory above which they are forgotten. Each is then lost one inquiry later.
+const MOST_ABSENT: usize = 100_000;
 /// Age of lost tasks whose results are still looked up: Celery keeps results for a day.
 const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 
@@ -58,7 +63,7 @@ pub(super) struct Inquiry<'a> {
     pub(super) connection: &'a Mutex<Option<Arc<Connection>>>,
     pub(super) translator: &'a Mutex<Translator>,
     pub(super) found: mpsc::UnboundedSender<Vec<Finding>>,
-    /// Tasks that no node held at the last inquiry.
+    /// Tasks that no node held when they were last asked for.
     pub(super) absent: HashSet<String>,
     /// Position in the list of open tasks at which the next inquiry continues.
     pub(super) cursor: Option<String>,
@@ -123,23 +128,34 @@ impl Inquiry<'_> {
                 finding = self.absent.contains(id).then(|| Finding::Gone(Box::new(before.clone())));
             }
             if let Some(finding) = finding
-                && is_unchanged(before, &self.client.queue_task(id).send().await?)
+                && self.task(id).await?.is_some_and(|now| is_unchanged(before, &now))
             {
                 found.push(finding);
             }
         }
         for (id, held) in held.iter().filter(|(id, _)| !open.contains_key(*id)) {
-            match self.client.queue_task(id).send().await {
-                Ok(_) => {}
-                Err(error) if error.status() == Some(404) => found.extend(unknown(id, held, &nodes)),
-                Err(error) => return Err(error),
+            if self.task(id).await?.is_none() {
+                found.extend(unknown(id, held, &nodes));
             }
         }
-        self.absent = absent;
+        self.absent.retain(|id| !open.contains_key(id));
+        if self.absent.len() > MOST_ABSENT {
+            self.absent.clear();
+        }
+        self.absent.extend(absent);
         if !found.is_empty() {
             let _ = self.found.send(found);
         }
         Ok(())
+    }
+
+    /// Returns a task as the server knows it.
+    async fn task(&self, id: &str) -> Result<Option<Process>, Error> {
+        match self.client.queue_task(id).send().await {
+            Ok(task) => Ok(Some(task)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns tasks of Celery that have not ended, by their ids. After a gap, the result of a lost task may be known as well.
@@ -149,9 +165,9 @@ impl Inquiry<'_> {
             self.cursor = None;
         }
         let mut open = HashMap::new();
-        let page = || self.client.queue_tasks().parameter("state", "pending,running").parameter("sort", "received").limit(1_000);
+        let page = || self.client.queue_tasks().parameter("state", "pending,running").parameter("sort", "received").limit(PAGE);
         let mut cursor = self.cursor.take();
-        while open.len() < MOST {
+        for _ in 0..PAGES {
             let page = match &cursor {
                 Some(cursor) => page().cursor(cursor).send().await?,
                 None => page().send().await?,
@@ -165,7 +181,7 @@ impl Inquiry<'_> {
         self.cursor = cursor;
         if is_after_gap && self.results.is_some() {
             let lost = self.client.queue_tasks().parameter("state", "lost").parameter("received_after", &now_us.saturating_sub(DAY_US));
-            open.extend(lost.limit(1_000).send().await?.tasks.into_iter().filter_map(of_celery));
+            open.extend(lost.limit(PAGE).send().await?.tasks.into_iter().filter_map(of_celery));
         }
         Ok(open)
     }

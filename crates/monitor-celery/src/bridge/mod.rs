@@ -52,7 +52,7 @@ pub struct Bridge {
     pub arguments: Arguments,
     /// True to turn on the events of each worker that appears.
     pub enable_events: bool,
-    /// The store of results in Redis, if one is known. It tells how tasks have ended whose events are missing.
+    /// Redis server with Celery's results, if known. The bridge reads them for tasks whose last events are missing.
     pub results: Option<Broker>,
     /// Folder for events that wait for the server.
     pub folder: PathBuf,

@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
         self.write(events, digests, receipt)
     }
 
-    /// Adds what the bridge has missed, and marks these tasks.
+    /// Adds the events that an inquiry has found, and marks their tasks.
     fn add_missed(&mut self, found: Vec<Finding>) {
         let now_us = now_us();
         let (mut missed, mut gone) = (HashSet::new(), 0);

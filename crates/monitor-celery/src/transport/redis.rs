@@ -30,7 +30,7 @@ const PRIORITIES: [&str; 4] = ["", "3", "6", "9"];
 /// A list, and an element that was taken from it.
 type Element = (Vec<u8>, Vec<u8>);
 
-/// Seconds of one blocking read, as in kombu.
+/// Timeout of a blocking read, in seconds. The same as in kombu.
 const BLOCK_SECONDS: u64 = 1;
 
 #[derive(Debug)]
