@@ -327,6 +327,19 @@ test("what is lost with its worker shows so, since when, and is corrected when t
   });
 });
 
+test("what is lost although its worker is online has its own reason", async () => {
+  const online = await new Worker().online();
+  const tree = new Tree("forgotten");
+  const why = "its worker no longer holds the task";
+  await online.send(tree.own, { ...tree.end(tree.own, 5, { message: why }), outcome: "lost" });
+  await onPage(tree.address, async (page) => {
+    await hasText(page.locator(".root-header .error"), why);
+    await page.locator(".node").first().click();
+    await hasText(page.locator(".panel"), new RegExp(why));
+    assert.doesNotMatch(await page.locator("body").innerText(), /no heartbeat|has been lost since/);
+  });
+});
+
 test("a root is saved as one file that opens without a server", async () => {
   const { tree, events } = failingTree();
   await worker.send(...events, tree.log(tree.id, 20, "warn", "<b>about to</b> fail"));

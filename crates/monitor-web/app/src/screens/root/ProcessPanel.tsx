@@ -181,7 +181,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         </p>
       ))}
       {(process.attachment === "unattached" || (process.parent_id !== null && view.tree.isOrphan(slot))) && <Doctor key={`${process.id} doctor`} process={process} />}
-      {process.state === "lost" && (
+      {process.state === "lost" && process.ended_us == null && (
         <p className="oddity">
           <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
         </p>

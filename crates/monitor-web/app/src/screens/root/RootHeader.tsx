@@ -47,7 +47,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         </nav>
       </div>
       {root.error && <p className="error">{visible(errorLine(root.error))}<Exit error={root.error} /></p>}
-      {root.state === "lost" && worker && worker.last_seen_us > 0 && (
+      {root.state === "lost" && root.ended_us == null && worker && worker.last_seen_us > 0 && (
         <p className="error">
           {t("tasks.lost-since", {
             worker: visible(worker.hostname),
