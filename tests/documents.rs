@@ -229,6 +229,75 @@ fn the_reference_lists_each_command_and_each_setting_of_the_server() {
     assert!(missing.is_empty(), "settings.md has no {missing:?}");
 }
 
+/// True for the name of one of our packages in the registry, see `cargo xtask package crates`.
+fn is_ours(name: &str) -> bool {
+    let Some(short) = name.strip_prefix("process-monitor-") else { return false };
+    let folders = [format!("crates/monitor-{short}"), format!("monitor-{short}"), format!("crates/{short}-monitor")];
+    folders.iter().any(|folder| top().join(folder).join("Cargo.toml").is_file())
+}
+
+/// Commands and dependencies in a text that name a package of another project, or a folder that does not exist.
+fn foreign_packages(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, command) in ["cargo add ", "cargo install "].iter().flat_map(|command| text.match_indices(command)) {
+        let arguments = text[at + command.len()..].split(['`', '"', '#', ';', ')', '\n']).next().expect("a piece");
+        let mut words = arguments.split_whitespace();
+        let is_ours = match words.clone().position(|word| word == "--path") {
+            Some(option) => words.nth(option + 1).is_some_and(|folder| top().join(folder).join("Cargo.toml").is_file()),
+            None => words.find(|word| !word.starts_with('-')).is_some_and(is_ours),
+        };
+        found.extend((!is_ours).then(|| format!("{command}{arguments}")));
+    }
+    for (at, _) in text.match_indices("monitor-") {
+        let name: String = text[at..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+        let Some(value) = text[at + name.len()..].strip_prefix(" = ") else { continue };
+        let is_ours = match text[..at].strip_suffix("process-") {
+            Some(_) => is_ours(&format!("process-{name}")),
+            None => {
+                value.starts_with("{ path = ") || value.starts_with("{{ path = ") || value.starts_with("{ package = \"process-monitor-")
+            }
+        };
+        found.extend((!is_ours).then(|| format!("{name} = {}", value.lines().next().unwrap_or_default())));
+    }
+    found
+}
+
+#[test]
+fn packages_of_other_projects_are_found_in_commands_and_dependencies() {
+    let ours = "cargo install --path crates/monitor-cli\n`cargo add process-monitor-client --features tls`, `cargo install --locked process-monitor-cargo`";
+    assert_eq!(foreign_packages(ours), Vec::<String>::new());
+    let ours = "monitor-client = { path = \"../a\" }\nprocess-monitor-client = \"0.1\"\nmonitor-cli = { package = \"process-monitor-cli\", version = \"0.1\" }";
+    assert_eq!(foreign_packages(ours), Vec::<String>::new());
+    for foreign in [
+        "cargo add monitor-client",
+        "cargo install --locked monitor-cli",
+        "cargo install process-monitor-none",
+        "cargo install --path crates/none",
+        "monitor-client = \"0.1\"",
+        "monitor-client = { version = \"0.1\" }",
+        "process-monitor-none = \"0.1\"",
+    ] {
+        assert_eq!(foreign_packages(foreign).len(), 1, "{foreign}");
+    }
+}
+
+/// The registry has crates of other projects with the names of ours, such as `monitor_client`.
+#[test]
+fn documents_and_messages_install_no_package_of_another_project() {
+    let top = top();
+    let ends = ["md", "rs", "ts", "tsx", "sh", "service"];
+    let sources = ["crates", "examples", "monitor-client", "monitor-macros", "packaging"].map(|folder| files(&top.join(folder)));
+    let sources = sources.into_iter().flatten().filter(|path| path.extension().is_some_and(|end| ends.iter().any(|one| end == *one)));
+    let read = |path: PathBuf| fs::read_to_string(&path).ok().map(|text| (path, text));
+    let texts: Vec<_> = documents().into_iter().chain(sources.filter_map(read)).collect();
+    assert!(texts.iter().any(|(_, text)| text.contains("cargo install ")), "this test reads the documents");
+    let of = |(path, text): &(PathBuf, String)| {
+        foreign_packages(text).into_iter().map(|one| format!("{}: {one}", path.display())).collect::<Vec<_>>()
+    };
+    let found: Vec<String> = texts.iter().flat_map(of).collect();
+    assert!(found.is_empty(), "packages that are not ours:\n{}", found.join("\n"));
+}
+
 #[test]
 fn the_readme_is_short() {
     let lines = |name: &str| fs::read_to_string(top().join(name)).expect("a document").lines().count();

@@ -68,6 +68,7 @@ const WALLS: &[(&str, &[&str])] = &[
     (
         "monitor-server",
         &[
+            "monitor-flower",
             "monitor-http",
             "monitor-duration",
             "monitor-wire",

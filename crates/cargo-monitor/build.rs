@@ -10,8 +10,17 @@ use toml::{Table, Value};
 const CRATES: [&str; 5] = ["monitor-core", "monitor-duration", "monitor-macros", "monitor-spool", "monitor-woven"];
 
 fn main() {
-    let house = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
     println!("cargo::rerun-if-changed=build.rs");
+    let own = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    // A package of the registry contains the list, because it has no workspace.
+    let built = own.join("built/runtime.in");
+    let list = if built.exists() { read(&built) } else { list(&own.join("../..")) };
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("runtime.in"), list).expect("the folder for what is made");
+}
+
+/// Returns the paths and texts of the runtime's files, as a Rust expression.
+fn list(house: &Path) -> String {
     let mut list = String::from("[\n");
     let root: Table = read(&house.join("Cargo.toml")).parse().expect("the workspace's manifest");
     let workspace = root["workspace"].as_table().expect("a workspace");
@@ -28,8 +37,7 @@ fn main() {
         }
     }
     list.push(']');
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("runtime.in"), list).expect("the folder for what is made");
+    list
 }
 
 fn add(list: &mut String, path: &str, text: &str) {

@@ -1,6 +1,7 @@
 //! A monitored program that passes its work to threads, other programs and queues, by common crates.
 
 mod amqp;
+mod celery;
 mod elsewhere;
 mod grpc;
 mod parallel;
@@ -30,6 +31,7 @@ fn main() {
         ["opens", library] => elsewhere::open(library),
         ["amqp-send", url] => amqp::send(url),
         ["amqp-work", url] => amqp::work(url),
+        ["celery-send", url, task, id] => celery::send(url, task, id),
         ["redis-send", url] => redis::send(url),
         ["redis-work", url] => redis::work(url),
         other => panic!("{other:?} is not known"),

@@ -1,6 +1,8 @@
 //! `monitor celery check`, and addresses that can't be used.
 
-use monitor_tests::{RabbitMq, Redis, command, run, wait_for};
+use std::process::Stdio;
+
+use monitor_tests::{RabbitMq, Redis, command, run, terminate, wait_for};
 
 use crate::cluster::{Cluster, Kind, of_celery};
 
@@ -54,6 +56,25 @@ fn a_check_names_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn a_node_whose_clock_is_a_day_ahead_is_named_and_recorded() {
+    let redis = Redis::start();
+    let cluster = Cluster::start(&Kind::Redis(&redis), &[]);
+    // Celery takes the time from this function.
+    let program = "import sys, time; real = time.time; time.time = lambda: real() + 86400; from celery.__main__ import main; \
+                   sys.argv = ['celery', '-A', 'shop', 'worker', '-n', 'ahead@shop', '-c', '1', '-Q', 'ahead']; main()";
+    let mut node = cluster.python("python");
+    let mut node = node.args(["-c", program]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let said = wait_for("its clock", || Some(check(&cluster.broker, &[]).1).filter(|said| said.contains("its clock is 1 d 00 h ahead of")));
+    let lines: Vec<_> = said.lines().skip_while(|line| !line.starts_with("ahead@shop")).take(3).collect();
+    assert!(lines[1].contains("its clock") && lines[2].starts_with("w1@shop"), "{said}");
+    let id = cluster.call_in("shop.wait", "[1]", "ahead");
+    let task = wait_for("its task", || cluster.task(&id).filter(|task| task["state"] == "succeeded"));
+    assert_eq!(task["elapsed_ns"].as_u64().expect("a duration") / 1_000_000_000, 1, "{task}");
+    assert_eq!(cluster.worker("ahead").expect("known")["state"], "online");
+    terminate(&mut node);
+}
+
+#[test]
 fn a_check_shows_nodes_versions_pools_queues_and_events() {
     let redis = Redis::start();
     let cluster = Cluster::start(&Kind::Redis(&redis), &[]);
@@ -63,7 +84,8 @@ fn a_check_shows_nodes_versions_pools_queues_and_events() {
         (code == Some(0)).then_some(said)
     });
     let line = said.lines().find(|line| line.starts_with("w1@shop")).expect("the node");
-    assert!(line.contains("celery 5.6.3  prefork 2  queues celery") && !said.contains("events are off"), "{said}");
+    let version = cluster.version();
+    assert!(line.contains(&format!("celery {version}  prefork 2  queues celery")) && !said.contains("events are off"), "{said}");
     let json = cluster.monitor(&["celery", "check", &cluster.broker, "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&json["nodes"][0]["name"], &json["nodes"][0]["sends_events"]), (&"w1@shop".into(), &true.into()));

@@ -1,10 +1,11 @@
 //! A cluster of Celery with a server and a bridge, all as real programs.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use monitor_tests::{Finished, RabbitMq, Redis, Server, command, run, terminate, wait_for};
-use serde_json::Value;
+use monitor_tests::{Finished, RabbitMq, Redis, Sentinel, Server, command, run, terminate, wait_for};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A cluster, its server, and its bridge.
@@ -17,6 +18,8 @@ pub(crate) struct Cluster {
     workers: Vec<Child>,
     folder: TempDir,
     more: Vec<String>,
+    /// Settings of Celery.
+    conf: Value,
     /// Folder of the module of `monitor celery hook`.
     hook: Option<PathBuf>,
 }
@@ -29,6 +32,7 @@ pub(crate) const SILENT: &str = "silent";
 pub(crate) enum Kind<'a> {
     Redis(&'a Redis),
     RabbitMq(&'a RabbitMq, &'a Redis),
+    Sentinel(&'a Sentinel, &'a Redis),
 }
 
 /// The address of a Redis server as Celery writes it.
@@ -36,11 +40,12 @@ pub(crate) fn of_celery(redis: &Redis, db: u8) -> String {
     format!("{}?virtual_host={db}", redis.url().replace("redis+unix://", "redis+socket://"))
 }
 
-/// A program of the environment with Celery.
+/// A program of the environment with Celery. `cargo xtask soak celery` sets another one.
 pub(crate) fn python(program: &str) -> Command {
     let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    let program = target.join("celery-python/bin").join(program);
+        || std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let folder = std::env::var_os("MONITOR_CELERY_PYTHON").map_or_else(|| target().join("celery-python/bin"), PathBuf::from);
+    let program = folder.join(program);
     assert!(program.exists(), "{} is missing: `cargo xtask test` installs Celery", program.display());
     let mut command = Command::new(program);
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("celery")).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
@@ -50,22 +55,33 @@ pub(crate) fn python(program: &str) -> Command {
 impl Cluster {
     /// Starts a server, a node, and a bridge with further arguments.
     pub(crate) fn start(kind: &Kind<'_>, more: &[&str]) -> Self {
-        Self::start_by(kind, more, None)
+        Self::start_with_conf(kind, more, json!({}))
+    }
+
+    /// Like [`start`](Self::start), with settings of Celery.
+    pub(crate) fn start_with_conf(kind: &Kind<'_>, more: &[&str], conf: Value) -> Self {
+        Self::start_by(Server::start(), kind, more, conf, None)
+    }
+
+    /// Like [`start`](Self::start), with environment variables for the server.
+    pub(crate) fn start_with_env(kind: &Kind<'_>, env: Vec<(&'static str, OsString)>) -> Self {
+        Self::start_by(Server::start_with(env), kind, &[], json!({}), None)
     }
 
     /// Like [`start`](Self::start), with an application that imports the module in a folder.
     pub(crate) fn start_with_hook(kind: &Kind<'_>, hook: &Path) -> Self {
-        Self::start_by(kind, &[], Some(hook.to_owned()))
+        Self::start_by(Server::start(), kind, &[], json!({}), Some(hook.to_owned()))
     }
 
-    fn start_by(kind: &Kind<'_>, more: &[&str], hook: Option<PathBuf>) -> Self {
+    fn start_by(server: Server, kind: &Kind<'_>, more: &[&str], conf: Value, hook: Option<PathBuf>) -> Self {
         let (broker, results) = match kind {
             Kind::Redis(redis) => (of_celery(redis, 0), of_celery(redis, 1)),
             Kind::RabbitMq(rabbit, redis) => (rabbit.url().to_owned(), of_celery(redis, 1)),
+            Kind::Sentinel(sentinel, redis) => (sentinel.url().to_owned(), of_celery(redis, 1)),
         };
         let folder = tempfile::tempdir().expect("a folder");
         let more = more.iter().map(|&word| word.to_owned()).collect();
-        let mut cluster = Self { server: Server::start(), broker, results, bridge: None, workers: Vec::new(), folder, more, hook };
+        let mut cluster = Self { server, broker, results, bridge: None, workers: Vec::new(), folder, more, conf, hook };
         cluster.start_bridge();
         cluster.start_worker("w1", &[]);
         cluster
@@ -87,9 +103,36 @@ impl Cluster {
 
     /// Starts a node, and waits until the server knows it.
     pub(crate) fn start_worker(&mut self, name: &str, more: &[&str]) {
+        self.start_worker_with(name, more, &self.conf.clone());
+    }
+
+    /// Like [`start_worker`](Self::start_worker), with settings of Celery.
+    pub(crate) fn start_worker_with(&mut self, name: &str, more: &[&str], conf: &Value) {
         let mut worker = self.celery(&["worker", "-n", &format!("{name}@shop"), "-c", "2", "--loglevel", "warning"]);
-        worker.args(more).env("EVENTS", if name == SILENT { "off" } else { "on" }).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("nodes.log")).expect("a log");
+        worker
+            .args(more)
+            .env("CONF", conf.to_string())
+            .env("EVENTS", if name == SILENT { "off" } else { "on" })
+            .stdout(Stdio::null())
+            .stderr(log);
         self.workers.push(worker.spawn().expect("the node starts"));
+        wait_for("the node at the server", || self.worker(name).filter(|worker| worker["state"] == "online"));
+    }
+
+    /// Starts a node by `monitor run` with options, and waits until the server knows it.
+    pub(crate) fn start_worker_by_run(&mut self, name: &str, options: &[&str], env: &[(&str, &str)]) {
+        let celery = self.celery(&["worker", "-n", &format!("{name}@shop"), "-c", "2", "--loglevel", "warning"]);
+        let mut worker = self.command(&["run", "--name", "worker"]);
+        worker
+            .args(options)
+            .arg("--")
+            .arg(celery.get_program())
+            .args(celery.get_args())
+            .current_dir(celery.get_current_dir().expect("a folder"));
+        worker.envs(celery.get_envs().filter_map(|(key, value)| Some((key, value?)))).envs(env.iter().copied());
+        worker.env("MONITOR", command("monitor").get_program()).env("MONITOR_SPOOL_DIR", self.server.spool());
+        self.workers.push(worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the node starts"));
         wait_for("the node at the server", || self.worker(name).filter(|worker| worker["state"] == "online"));
     }
 
@@ -100,10 +143,19 @@ impl Cluster {
         celery
     }
 
+    /// The version of Celery.
+    pub(crate) fn version(&self) -> String {
+        // It prints a name behind the version.
+        let said = run(self.celery(&["--version"])).stdout;
+        said.split(' ').next().expect("a version").to_owned()
+    }
+
     /// A program of Python that can import the application.
     pub(crate) fn python(&self, program: &str) -> Command {
         let mut python = python(program);
-        python.env("BROKER", &self.broker).env("RESULTS", &self.results);
+        // Celery has the name in its settings.
+        let (broker, master) = self.broker.split_once("?master_name=").unwrap_or((&self.broker, ""));
+        python.env("BROKER", broker).env("MASTER", master).env("RESULTS", &self.results).env("CONF", self.conf.to_string());
         if let Some(hook) = &self.hook {
             python.env("HOOK", "1").env("PYTHONPATH", hook).env("MONITOR", command("monitor").get_program());
             // For the programs that tasks start.
@@ -197,6 +249,11 @@ fn kill_children(pid: u32) {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["bridge.log", "nodes.log"] {
+                eprintln!("{name}:\n{}", std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default());
+            }
+        }
         for child in self.workers.iter_mut().chain(&mut self.bridge) {
             kill_children(child.id());
             let _ = child.kill();
@@ -214,7 +271,15 @@ pub(crate) fn expect_equal(cluster: &Cluster, ends: &serde_json::Map<String, Val
             "REVOKED" => "cancelled",
             other => panic!("{other}"),
         };
-        let task = wait_for(&format!("the task {id} as {state}"), || cluster.task(id).filter(|task| task["state"] == state));
+        let mut last = None;
+        let task = wait_for(&format!("the task {id} as {state}"), || {
+            let task = cluster.task(id);
+            if task != last {
+                eprintln!("{id}: {task:?}");
+                last.clone_from(&task);
+            }
+            task.filter(|task| task["state"] == state)
+        });
         let process = &task;
         assert_eq!(process["contradictions"].as_u64().unwrap_or(0), 0, "each event counts once: {process}");
         if state == "succeeded" {

@@ -1,6 +1,7 @@
 //! Kills of the server, the bridge and the broker. Events that the broker keeps are recorded once. Gaps are reported, and tasks in them are found again.
 
-use monitor_tests::{RabbitMq, Redis, run, wait_for};
+use monitor_tests::{RabbitMq, Redis, Sentinel, run, wait_for};
+use serde_json::json;
 
 use crate::cluster::{Cluster, Kind, expect_equal, of_celery};
 
@@ -67,13 +68,59 @@ fn a_gap_of_redis_is_reported() {
 }
 
 #[test]
+fn a_bridge_follows_sentinels_to_the_new_master() {
+    let (mut sentinel, redis) = (Sentinel::start(), Redis::start());
+    let mut cluster = Cluster::start(&Kind::Sentinel(&sentinel, &redis), &[]);
+    expect_equal(&cluster, &cluster.work(1));
+    // Other names of channels: those of kombu before 5.4, which does not replace `{db}`, and both, for the change to another version.
+    let former = if cluster.version().starts_with("5.3") { "/{db}." } else { "/{{db}}." };
+    for (name, transport) in [("former", json!({"fanout_prefix": former})), ("both", json!({"sentinel_fanout_compat": true}))] {
+        cluster.start_worker_with(name, &["-Q", name], &json!({"broker_transport_options": transport}));
+        let id = cluster.call_in("shop.again", "[]", name);
+        let mut last = None;
+        let task = wait_for("its task", || {
+            let task = cluster.task(&id);
+            if task != last {
+                eprintln!("{name}: {task:?}");
+                last.clone_from(&task);
+            }
+            task.filter(|task| task["state"] == "succeeded")
+        });
+        assert_eq!((&task["attempt"], task["contradictions"].as_u64().unwrap_or(0)), (&json!(3), 0), "{task}");
+        let node = format!("{name}@shop");
+        wait_for("its reply", || (cluster.monitor(&["inspect", "ping", "-d", &node]).code == Some(0)).then_some(()));
+    }
+    let check = |address: &str| {
+        let finished = cluster.monitor(&["celery", "check", address]);
+        (finished.code, finished.stdout + &finished.stderr)
+    };
+    let (code, said) = check(&cluster.broker.replace("=shop", "=nosuch"));
+    assert!(code == Some(3) && said.contains("its Sentinels know no working master of this name"), "{said}");
+    // One of the Sentinels is down.
+    let (code, said) = check(&cluster.broker.replace("sentinel://", "sentinel://127.0.0.1:1;sentinel://"));
+    assert_eq!(code, Some(0), "{said}");
+
+    let change: [fn(&mut Sentinel); 2] = [Sentinel::switch_master, Sentinel::kill_master];
+    for change in change {
+        cluster.clear_bridge_log();
+        change(&mut sentinel);
+        wait_for("the connection to the new master", || cluster.bridge_says("connected to the broker").then_some(()));
+        let id = cluster.call("shop.add", "[1, 2]");
+        wait_for("a task after it", || cluster.task(&id).filter(|task| task["state"] == "succeeded"));
+        wait_for("a command after it", || (cluster.monitor(&["inspect", "ping", "-d", "w1@shop"]).code == Some(0)).then_some(()));
+    }
+}
+
+#[test]
 fn what_happened_in_a_gap_of_redis_is_found_out_from_nodes_and_results() {
     let redis = Redis::start();
     let results = of_celery(&redis, 1);
     let mut cluster = Cluster::start(&Kind::Redis(&redis), &["--results", &results]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("end");
     // The node has two processes, so the third task waits in it.
-    let ends = cluster.call("shop.wait", "[6]");
-    let forgotten = cluster.call("shop.wait", "[6]");
+    let until = json!([file, 6]).to_string();
+    let [ends, forgotten] = [(); 2].map(|()| cluster.call("shop.until", &until));
     for id in [&ends, &forgotten] {
         wait_for("the start of a task", || cluster.task(id).filter(|task| task["state"] == "running"));
     }
@@ -81,6 +128,7 @@ fn what_happened_in_a_gap_of_redis_is_found_out_from_nodes_and_results() {
     wait_for("the third task in the node", || cluster.task(&starts).filter(|task| task["task"]["phase"] == "received"));
 
     cluster.kill_bridge();
+    std::fs::write(&file, "").expect("written");
     let result = run(cluster.celery(&["result", &ends]));
     assert_eq!((result.code, result.stdout.trim()), (Some(0), "6"), "{}", result.stderr);
     let mut forget = cluster.python("python");

@@ -3,7 +3,10 @@
 mod checked;
 mod cluster;
 mod commands;
+mod flower;
 mod gaps;
 mod hook;
 mod hostile;
+mod moves;
+mod queues;
 mod recorded;

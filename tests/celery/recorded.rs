@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Kind, expect_equal};
 fn record(kind: &Kind<'_>) -> Cluster {
     let cluster = Cluster::start(kind, &[]);
     let ends = cluster.work(2);
-    assert_eq!(ends.len(), 2 * 12);
+    assert_eq!(ends.len(), 2 * 13);
     expect_equal(&cluster, &ends);
 
     let failed = cluster.server.get("/queue-tasks?type=shop.fail&limit=1")["tasks"][0].clone();
@@ -77,6 +77,21 @@ fn a_server_with_the_setting_records_a_cluster_by_itself() {
     cluster.server.set_env(vec![("MONITOR_CELERY", "amqp://shop:s3cret@mq".into())]);
     let said = cluster.server.fail_to_start();
     assert!(said.contains("leave the password out of `broker`") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn names_that_an_application_changes_are_used() {
+    let redis = Redis::start();
+    let options = ["--event-exchange", "ev", "--control-exchange", "ctl", "--key-prefix", "shop:", "--fanout-prefix", "/fan{db}."];
+    let transport = json!({"global_keyprefix": "shop:", "fanout_prefix": "/fan{db}.", "fanout_patterns": false});
+    let conf = json!({"event_exchange": "ev", "control_exchange": "ctl", "broker_transport_options": transport});
+    let cluster = Cluster::start_with_conf(&Kind::Redis(&redis), &options, conf);
+    expect_equal(&cluster, &cluster.work(1));
+    wait_for("an answer", || (cluster.monitor(&["inspect", "ping", "-d", "w1@shop"]).code == Some(0)).then_some(()));
+    let id = cluster.monitor(&["call", "shop.add", "--args", "[20, 22]", "--wait", "30s"]);
+    assert_eq!((id.code, id.stdout.trim()), (Some(0), "42"), "{}", id.stderr);
+    let check = cluster.monitor(&[&["celery", "check", &cluster.broker], &options[..]].concat());
+    assert!(check.code == Some(0) && check.stdout.contains("w1@shop"), "{}{}", check.stdout, check.stderr);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 """The application of the tests. `BROKER` and `RESULTS` are its addresses."""
 
+import json
 import os
 import subprocess
 import time
 
 from celery import Celery
+from celery.worker.control import control_command
 
 if os.environ.get("HOOK"):
     import monitor_celery  # noqa: F401
@@ -18,6 +20,9 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_pool_restarts=True,
 )
+app.conf.update(json.loads(os.environ.get("CONF", "{}")))
+if os.environ.get("MASTER"):
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, "master_name": os.environ["MASTER"]}
 
 
 @app.task(name="shop.add")
@@ -34,6 +39,14 @@ def total(numbers):
 def wait(seconds):
     time.sleep(seconds)
     return seconds
+
+
+@app.task(name="shop.until")
+def until(path, result):
+    """Runs until a file appears."""
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    return result
 
 
 @app.task(name="shop.fail")
@@ -57,5 +70,12 @@ def order(self):
 
 @app.task(name="shop.pack")
 def pack():
-    """Starts a program."""
-    subprocess.run([os.environ["MONITOR"], "run", "--name", "box", "--", "true"], check=True)
+    """Starts a program, which starts another one."""
+    program = os.environ.get("PROGRAM", "true").split()
+    subprocess.run([os.environ["MONITOR"], "run", "--name", "box", "--", *program], check=True)
+
+
+@control_command(args=[("times", int)], signature="TIMES")
+def shop_size(state, times):
+    """A command of the application."""
+    return {"size": 42 * times, "password": "s3cret"}

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
@@ -35,21 +36,119 @@ impl Redis {
     }
 
     fn spawn(folder: &Path) -> Child {
-        let socket = folder.join("socket");
-        let mut command = Command::new(found(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], "redis-server"));
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket).arg("--dir").arg(folder);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("redis-server starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let is_ready = lines.by_ref().any(|line| line.contains("ready to accept connections"));
-        assert!(is_ready, "redis-server ended: {:?}", child.wait());
-        std::thread::spawn(move || lines.for_each(drop));
-        child
+        let mut command = redis_server();
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(folder.join("socket"));
+        until(command.arg("--dir").arg(folder), "ready to accept connections").0
     }
 
     /// Address of the server.
     pub fn url(&self) -> &str {
         &self.0.url
     }
+}
+
+/// A master of Redis, a copy of it, and a Sentinel that makes the copy the master if the master ends.
+#[derive(Debug)]
+pub struct Sentinel {
+    server: Broker,
+    /// The master, and its copy.
+    servers: [Child; 2],
+    said: Receiver<String>,
+}
+
+impl Sentinel {
+    /// Starts all three, on local ports, and waits until the Sentinel knows both servers. The master is named `shop`.
+    ///
+    /// # Panics
+    /// If one of them ends.
+    pub fn start() -> Self {
+        let [master, copy, port] = free_ports();
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = |port: u16, more: &[&str], words: &str| {
+            let dir = folder.path().join(port.to_string());
+            std::fs::create_dir(&dir).expect("a folder");
+            let mut command = redis_server();
+            command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]).args(more);
+            until(command.arg("--dir").arg(dir), words).0
+        };
+        let servers = [
+            server(master, &["--repl-diskless-sync-delay", "0"], "Ready to accept connections"),
+            // A Sentinel chooses only a copy that is complete.
+            server(copy, &["--replicaof", "127.0.0.1", &master.to_string()], "sync: Finished with success"),
+        ];
+        let settings = folder.path().join("sentinel.conf");
+        let lines = [
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("dir {}", folder.path().display()),
+            format!("sentinel monitor shop 127.0.0.1 {master} 1"),
+            "sentinel down-after-milliseconds shop 1000".to_owned(),
+            "sentinel failover-timeout shop 1000".to_owned(),
+        ];
+        std::fs::write(&settings, lines.join("\n")).expect("written");
+        let (child, said) = until(redis_server().arg(settings).arg("--sentinel"), "+slave ");
+        let url = format!("sentinel://127.0.0.1:{port}/0?master_name=shop");
+        Self { server: Broker { child, url, folder }, servers, said }
+    }
+
+    /// Kills the master, and waits until the Sentinel has chosen the other server.
+    ///
+    /// # Panics
+    /// If the Sentinel ends.
+    pub fn kill_master(&mut self) {
+        self.servers[0].kill().and_then(|()| self.servers[0].wait()).expect("it ends");
+        self.expect("+switch-master");
+        self.servers.reverse();
+    }
+
+    /// Makes the copy the master. The former master becomes a copy, and continues to answer.
+    ///
+    /// # Panics
+    /// If the Sentinel refuses it, or ends.
+    pub fn switch_master(&mut self) {
+        let (place, _) = self.url().trim_start_matches("sentinel://").split_once('/').expect("an address");
+        let client = redis::Client::open(format!("redis://{place}")).expect("an address");
+        let mut connection = client.get_connection().expect("the Sentinel");
+        redis::cmd("SENTINEL").arg("FAILOVER").arg("shop").exec(&mut connection).expect("it begins");
+        self.expect("+switch-master");
+        self.servers.reverse();
+        // The former master is a copy now.
+        self.expect("+slave ");
+    }
+
+    fn expect(&self, words: &str) {
+        assert!(self.said.iter().any(|line| line.contains(words)), "the Sentinel has ended");
+    }
+
+    /// Address of the Sentinel, with the name of the master.
+    pub fn url(&self) -> &str {
+        &self.server.url
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        for server in &mut self.servers {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+fn redis_server() -> Command {
+    Command::new(found(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], "redis-server"))
+}
+
+/// Starts a server, and waits until it prints these words. Returns the lines after them, too.
+fn until(command: &mut Command, words: &str) -> (Child, Receiver<String>) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    let is_ready = lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains(words));
+    assert!(is_ready, "the server ended: {:?}\n{}", child.wait(), said.join("\n"));
+    let (to, from) = channel();
+    std::thread::spawn(move || lines.for_each(|line| drop(to.send(line))));
+    (child, from)
 }
 
 /// A RabbitMQ server with a separate Erlang name server (epmd).

@@ -16,6 +16,9 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     if let Some(("jobs", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return crate::bench_jobs::bench(rest);
     }
+    if let Some(("celery", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return crate::bench_celery::bench(rest);
+    }
     run(&mut cargo(&["build", "--release", "-p", "monitor-cli", "-p", "cargo-monitor"]))?;
     if let Some(("page", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return page(rest);

@@ -68,7 +68,7 @@ fn copy_crates(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -83,7 +83,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Returns a manifest without the tables for tests.
-fn without_tests(manifest: &str) -> String {
+pub(crate) fn without_tests(manifest: &str) -> String {
     let mut is_of_tests = false;
     let mut lines = String::new();
     for line in manifest.lines() {

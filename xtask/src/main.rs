@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask demo | test | soak | sanitize | bench | package`.
 
 mod bench;
+mod bench_celery;
 mod bench_jobs;
 mod bench_run;
 mod demo;
@@ -64,15 +65,17 @@ enum Chore {
     },
     /// Test the unsafe code with `AddressSanitizer`.
     Sanitize,
-    /// Build the static program and the Debian packages of a release, in target/package/dist.
+    /// Build the static program and the Debian packages of a release, in target/package/dist. The subcommand packs the crates.
     Package {
         #[command(flatten)]
         options: package::Options,
+        #[command(subcommand)]
+        only: Option<OnlyPackage>,
     },
     /// Measure speed and cost, next to other tools in the same run. `bench client`: the cost of a monitored call. `bench server`: the rate at
     /// which the server stores events. `bench page`: the load of a browser; `--million` opens a run of a million processes. `bench run`: the
     /// cost of the launcher. `bench batch`: the delay of batch tasks. `bench alerts`: the delay of notifications. `bench events`: the rate of a
-    /// receiver of events, next to Celery. `bench jobs`: the time of a script on 50 hosts, and the outcomes after a kill, next to Ansible,
+    /// receiver of events, next to Celery. `bench celery`: a server that records a cluster of Celery, next to Flower. `bench jobs`: the time of a script on 50 hosts, and the outcomes after a kill, next to Ansible,
     /// `ClusterShell` and Salt. `--help` describes the options.
     #[command(disable_help_flag = true)]
     Bench {
@@ -80,6 +83,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<String>,
     },
+}
+
+#[derive(Subcommand)]
+enum OnlyPackage {
+    /// Write copies of the crates under their names in the registry, pack and compile them, and use them in an empty project. Nothing is published.
+    Crates,
 }
 
 #[derive(Subcommand)]
@@ -113,6 +122,12 @@ enum Only {
         /// Duration in seconds.
         #[arg(long, default_value_t = 30)]
         seconds: u32,
+    },
+    /// Run the tests of Celery with older versions of it.
+    Celery {
+        /// Versions.
+        #[arg(default_values_t = ["5.6.2", "5.5.3", "5.4.0", "5.3.6"].map(str::to_owned))]
+        versions: Vec<String>,
     },
     /// Simulate a year of a thousand batch tasks, with an agent that is killed and a clock that jumps, and compare the plans with a model.
     /// `MONITOR_TASKS_SEED` repeats one seed.
@@ -160,6 +175,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Api { seconds }), .. } => soak::api(seconds),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
+        Chore::Soak { only: Some(Only::Celery { versions }), .. } => soak::celery(&versions),
         Chore::Soak { only: Some(Only::Tasks { days }), .. } => soak::tasks(days),
         Chore::Soak { only: Some(Only::Crowd { workers, seconds }), .. } => soak::crowd(workers, seconds),
         Chore::Soak { only: Some(Only::Month { seeds }), .. } => soak::month(seeds),
@@ -169,7 +185,8 @@ fn main() -> ExitCode {
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Words { list } => words::words(list),
         Chore::Sanitize => sanitize::sanitize(),
-        Chore::Package { options } => package::package(options),
+        Chore::Package { only: Some(OnlyPackage::Crates), .. } => package::crates::crates(),
+        Chore::Package { options, only: None } => package::package(options),
         Chore::Bench { args } => bench::bench(&args),
     };
     match done {

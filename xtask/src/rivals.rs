@@ -14,6 +14,8 @@ const PYTHON: &[&str] = &["apscheduler==3.11.3", "sqlalchemy==2.1.9"];
 
 const CELERY: &[&str] = &["celery[redis]==5.7.0"];
 
+const FLOWER: &[&str] = &["celery[redis]==5.7.0", "flower==2.2.0"];
+
 const ANSIBLE: &[&str] = &["ansible-core==2.19.14"];
 const CLUSH: &[&str] = &["ClusterShell==1.10.1"];
 /// The package of Salt on `PyPI` does not declare its dependencies.
@@ -62,6 +64,13 @@ pub(crate) fn queues() -> Result<PathBuf> {
     let folder = target().join("rivals");
     python(&folder.join("celery"), CELERY)?;
     Ok(folder)
+}
+
+/// Installs Flower in `flower`. Returns the interpreter.
+pub(crate) fn flower() -> Result<PathBuf> {
+    let folder = target().join("rivals/flower");
+    python(&folder, FLOWER)?;
+    Ok(folder.join("bin/python"))
 }
 
 /// Installs Ansible in `ansible`.

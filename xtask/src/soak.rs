@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::demo::Server;
+use crate::rivals;
 use crate::run::{cargo, command, step, target, workspace};
 
 /// Number of cases of a property test for each round, compared with 64 in `.cargo/config.toml`.
@@ -78,6 +79,25 @@ pub(crate) fn crowd(workers: u32, seconds: u32) -> Result<()> {
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
     step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
+}
+
+/// Runs the tests of Celery with other versions of it, which are installed from `PyPI`.
+pub(crate) fn celery(versions: &[String]) -> Result<()> {
+    let mut failed = Vec::new();
+    for version in versions {
+        let folder = target().join("soak-celery").join(version);
+        let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+        let minor = minor.with_context(|| format!("{version:?} is no version of Celery such as 5.6.2"))?;
+        // A newer kombu needs a newer client of Redis than the one that Celery installs.
+        let kombu = format!("kombu<5.{}", minor + 1);
+        rivals::python(&folder, &[&format!("celery[redis]=={version}"), &kombu, "flower==2.2.0", "gevent"])?;
+        let mut tests = cargo(&["test", "-p", "monitor-tests", "--test", "celery"]);
+        if let Err(error) = step(&format!("Celery {version}"), tests.env("MONITOR_CELERY_PYTHON", folder.join("bin"))) {
+            failed.push(format!("{version}: {error}"));
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "tests failed with Celery {}", failed.join("; "));
+    Ok(())
 }
 
 /// Tests the server with an OpenTelemetry SDK.

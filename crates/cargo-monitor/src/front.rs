@@ -23,7 +23,7 @@ use crate::{launch, runtime};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// cargo's own arguments
+    /// Arguments for cargo
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     cargo: Vec<OsString>,
 }

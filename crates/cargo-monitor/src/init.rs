@@ -31,10 +31,10 @@ const HEAD: &str = "\
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Overwrites a file that is there
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
-    /// The manifest of the project
+    /// Cargo.toml of the project
     #[arg(long, value_name = "FILE")]
     manifest_path: Option<PathBuf>,
 }

@@ -16,10 +16,10 @@ use crate::weave::{is_outermost, rule_for};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Prints JSON instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
-    /// The manifest of the project
+    /// Cargo.toml of the project
     #[arg(long, value_name = "FILE")]
     manifest_path: Option<PathBuf>,
 }

@@ -33,21 +33,21 @@ use launch::Launched;
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo monitor run --release -- --help      builds and runs, and shows it at http://127.0.0.1:60010/tasks
-  cargo monitor test                         the same tests, with the same results
-  cargo monitor test --all                   and the calls within each of them
-  cargo monitor test --report tests.html     writes the runs as one HTML file, also without a server
-  cargo monitor init                         writes a monitor.toml that lists the project's functions
-  cargo monitor list                         what would be woven, what not, and why
+  cargo monitor run --release -- --help   Build, run, and show the run at http://127.0.0.1:60010/tasks
+  cargo monitor test                      Run the tests, with the same results
+  cargo monitor test --all                Show the calls within each test as well
+  cargo monitor test --report tests.html  Write the runs to one HTML file, also without a server
+  cargo monitor init                      Write a monitor.toml that lists the project's functions
+  cargo monitor list                      Show which functions are recorded, which are not, and why
 
-Sources, Cargo.toml, Cargo.lock and plain builds stay as they are: all of it lies in target/monitor.
-What is built with `build` and started by hand records if MONITOR_ENABLED=1 is set.";
+Sources, Cargo.toml, Cargo.lock and plain builds stay unchanged: all files are in target/monitor. A program that was built with `cargo monitor \
+build` records if MONITOR_ENABLED=1 is set.";
 
-/// Monitors a Rust project without a line of it changed
+/// Monitor a Rust project without changing its sources
 #[derive(Debug, Parser)]
 #[command(name = "cargo-monitor", bin_name = "cargo monitor", version, after_help = EXAMPLES)]
 struct Cli {
-    /// Which functions are woven [default: monitor.toml in the workspace's folder; without one, all]
+    /// File that selects the functions to record [default: monitor.toml in the workspace's folder; without one, all functions]
     #[arg(long, value_name = "FILE", env = "MONITOR_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -56,28 +56,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// As cargo build
+    /// Build, with the arguments of `cargo build`
     Build(front::Args),
-    /// As cargo run; what runs is shown while it runs
+    /// Run, with the arguments of `cargo run`
     Run(front::RunArgs),
-    /// As cargo test; a test that passed within a second has one row
+    /// Test, with the arguments of `cargo test`; a test that passes within a second has one row
     ///
     /// The calls within a test have rows if it failed, panicked, was aborted, or took longer than a second.
     Test(front::TestArgs),
-    /// As cargo bench
+    /// Run benchmarks, with the arguments of `cargo bench`
     Bench(front::RunArgs),
-    /// Writes a monitor.toml with the project's own functions, module by module
+    /// Write a monitor.toml with the project's own functions, module by module
     Init(init::Args),
-    /// Shows what would be woven, what is skipped and why, and patterns that match nothing
+    /// Show which functions are recorded, which are skipped and why, and patterns that match nothing
     List(list::Args),
-    /// Prints the completions for a shell
+    /// Print the completions for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Writes the manual pages into a folder
+    /// Write the manual pages into a folder
     Man {
-        /// The folder, which is made if it is not there
+        /// The folder, which is created if it does not exist
         folder: PathBuf,
     },
 }

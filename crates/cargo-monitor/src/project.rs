@@ -13,6 +13,9 @@ use toml::{Table, Value};
 
 use crate::plan;
 
+/// Names of the client's package: in its workspace, and in the registry.
+const CLIENT: [&str; 2] = ["monitor-client", "process-monitor-client"];
+
 /// Properties of the project that are known before the build.
 #[derive(Debug)]
 pub(crate) struct Project {
@@ -121,8 +124,9 @@ impl Project {
         let rustc_version = rustc_version(&root)?;
         let host = rustc_version.lines().find_map(|line| line.strip_prefix("host: ")).context("`rustc -vV` prints no host")?.to_owned();
         let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
-        let uses_client = lock.contains("name = \"monitor-client\"")
-            || metadata.packages.iter().any(|package| package.dependencies.iter().any(|dependency| dependency.name == "monitor-client"));
+        let mut dependencies = metadata.packages.iter().flat_map(|package| &package.dependencies);
+        let uses_client = CLIENT.iter().any(|name| lock.contains(&format!("name = \"{name}\"")))
+            || dependencies.any(|dependency| CLIENT.contains(&&*dependency.name));
         let mut project = Self {
             target: None,
             crates: metadata.packages.iter().flat_map(crates).collect(),

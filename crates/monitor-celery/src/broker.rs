@@ -9,6 +9,10 @@ use url::Url;
 const AMQP_PORT: u16 = 5672;
 const AMQPS_PORT: u16 = 5671;
 const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+const SENTINEL: &str = "sentinel://";
+/// Celery has this name in `broker_transport_options`.
+const MASTER_NAME: &str = "master_name";
 /// User and password of a new RabbitMQ server, which accepts them only on its own machine. They are no secret.
 const GUEST: &str = "guest";
 
@@ -33,9 +37,28 @@ pub struct Broker {
 /// Location of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    Amqp { is_tls: bool, host: String, port: u16, vhost: String },
-    Redis { is_tls: bool, host: String, port: u16, db: i64 },
-    RedisSocket { path: PathBuf, db: i64 },
+    Amqp {
+        is_tls: bool,
+        host: String,
+        port: u16,
+        vhost: String,
+    },
+    Redis {
+        is_tls: bool,
+        host: String,
+        port: u16,
+        db: i64,
+    },
+    RedisSocket {
+        path: PathBuf,
+        db: i64,
+    },
+    /// Redis, whose address Sentinels know by its name.
+    Sentinels {
+        hosts: Vec<(String, u16)>,
+        master: String,
+        db: i64,
+    },
 }
 
 /// A text that is no address of a supported broker. The message names the mistake and contains no password.
@@ -82,18 +105,21 @@ impl std::str::FromStr for Broker {
         let wrong = |why: &str| {
             InvalidBroker(format!("this is no address of a broker: {why}; expected one like amqp://user@host/vhost or redis://host/0"))
         };
+        if text.get(..SENTINEL.len()).is_some_and(|start| start.eq_ignore_ascii_case(SENTINEL)) {
+            return sentinels(text).map_err(|why| wrong(&why));
+        }
         let (scheme, _) = text.split_once("://").ok_or_else(|| wrong("it has no `://`"))?;
         let scheme = scheme.to_ascii_lowercase();
         if !matches!(scheme.as_str(), "amqp" | "pyamqp" | "amqps" | "redis" | "rediss" | "redis+socket" | "redis+unix" | "socket" | "unix")
         {
             let shown: String = scheme.chars().take(20).collect();
             return Err(InvalidBroker(format!(
-                "the transport `{shown}` is not supported: RabbitMQ (amqp://, amqps://) and Redis (redis://, rediss://, redis+socket://) are"
+                "the transport `{shown}` is not supported: RabbitMQ (amqp://, amqps://) and Redis (redis://, rediss://, redis+socket://, \
+                 sentinel://) are"
             )));
         }
         let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-        let decoded =
-            |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| wrong("it is not UTF-8"));
+        let decoded = |text: &str| decoded(text).map_err(|why| wrong(&why));
         let user = Some(url.username()).filter(|user| !user.is_empty()).map(decoded).transpose()?;
         let password = url.password().map(decoded).transpose()?;
         let host = || url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost").to_owned();
@@ -107,12 +133,7 @@ impl std::str::FromStr for Broker {
                 Place::Amqp { is_tls, host: host(), port, vhost }
             }
             "redis" | "rediss" => {
-                let db = url.path().trim_matches('/');
-                let db = if db.is_empty() {
-                    0
-                } else {
-                    db.parse().ok().filter(|db| *db >= 0).ok_or_else(|| wrong("the database of Redis is a number"))?
-                };
+                let db = database(url.path()).map_err(|why| wrong(&why))?;
                 Place::Redis { is_tls: scheme == "rediss", host: host(), port: url.port().unwrap_or(REDIS_PORT), db }
             }
             _ => {
@@ -129,6 +150,38 @@ impl std::str::FromStr for Broker {
     }
 }
 
+fn decoded(text: &str) -> Result<String, String> {
+    percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+fn database(path: &str) -> Result<i64, String> {
+    match path.trim_matches('/') {
+        "" => Ok(0),
+        db => db.parse().ok().filter(|db| *db >= 0).ok_or_else(|| "the database of Redis is a number".to_owned()),
+    }
+}
+
+/// Reads the addresses of Sentinels, as Celery has them: `sentinel://host:26379;sentinel://host2:26379/0`. User and password are those of Redis.
+fn sentinels(text: &str) -> Result<Broker, String> {
+    let (mut hosts, mut user, mut password, mut db, mut master) = (Vec::new(), None, None, 0, None);
+    for part in text.split(';').filter(|part| !part.is_empty()) {
+        let url = Url::parse(part).map_err(|error| error.to_string())?;
+        if url.scheme() != "sentinel" {
+            return Err("all addresses after the first one start with sentinel://, too".to_owned());
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+        hosts.push((host.to_owned(), url.port().unwrap_or(SENTINEL_PORT)));
+        user = user.or(Some(decoded(url.username())?).filter(|user| !user.is_empty()));
+        password = password.or(url.password().map(decoded).transpose()?);
+        db = db.max(database(url.path())?);
+        master = master.or(url.query_pairs().find(|(name, _)| name == MASTER_NAME).map(|(_, name)| name.into_owned()));
+    }
+    let master = master.filter(|name| !name.is_empty()).ok_or_else(|| {
+        format!("Sentinels know Redis by a name: add ?{MASTER_NAME}=NAME with the `{MASTER_NAME}` of Celery's `broker_transport_options`")
+    })?;
+    Ok(Broker { place: Place::Sentinels { hosts, master, db }, user, password })
+}
+
 impl fmt::Display for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
@@ -138,6 +191,10 @@ impl fmt::Display for Broker {
                 write!(f, "{}://{user}{host}:{port}/{vhost}", if *is_tls { "amqps" } else { "amqp" })
             }
             Place::Redis { is_tls, host, port, db } => write!(f, "{}://{user}{host}:{port}/{db}", if *is_tls { "rediss" } else { "redis" }),
+            Place::Sentinels { hosts, master, db } => {
+                let addresses: Vec<_> = hosts.iter().map(|(host, port)| format!("{SENTINEL}{user}{host}:{port}")).collect();
+                write!(f, "{}/{db}?{MASTER_NAME}={master}", addresses.join(";"))
+            }
             Place::RedisSocket { path, db } => write!(f, "redis+socket://{}?virtual_host={db}", path.display()),
         }
     }
@@ -170,6 +227,11 @@ mod tests {
             ("rediss://cache", "rediss://cache:6379/0"),
             ("redis+socket:///tmp/r.sock?virtual_host=3", "redis+socket:///tmp/r.sock?virtual_host=3"),
             ("redis+unix:///tmp/r.sock", "redis+socket:///tmp/r.sock?virtual_host=0"),
+            ("sentinel://a?master_name=shop", "sentinel://a:26379/0?master_name=shop"),
+            (
+                "sentinel://:s3cret@a:1;sentinel://:s3cret@[::1]:2;sentinel://c/3?master_name=shop",
+                "sentinel://a:1;sentinel://[::1]:2;sentinel://c:26379/3?master_name=shop",
+            ),
         ] {
             assert_eq!(text.parse::<Broker>().map(|broker| broker.to_string()).as_deref(), Ok(shown), "{text}");
         }
@@ -186,7 +248,11 @@ mod tests {
             ("", "it has no `://`"),
             ("localhost:5672", "it has no `://`"),
             ("sqs://key:s3cret@", "the transport `sqs` is not supported: RabbitMQ"),
-            ("sentinel://a;sentinel://b", "the transport `sentinel` is not supported"),
+            ("sentinel://a;sentinel://:s3cret@b", "add ?master_name=NAME"),
+            ("sentinel://a?master_name=", "add ?master_name=NAME"),
+            ("sentinel://a;redis://b/0?master_name=shop", "start with sentinel://"),
+            ("sentinel://a/x?master_name=shop", "the database of Redis is a number"),
+            ("sentinel://a:port?master_name=shop", "invalid port"),
             ("memory://", "`memory`"),
             ("amqp://mq:port/", "invalid port"),
             ("redis://cache/orders", "the database of Redis is a number"),

@@ -1,18 +1,22 @@
 //! Examines a cluster without a server.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::BrokerError;
 use crate::options::Options;
 use crate::pidbox::{Reply, Request};
 use crate::results::Results;
-use crate::transport::Connection;
+use crate::transport::{Connection, Events};
 
 /// Beginning of the name of a queue that is created to check the permissions, and deleted afterwards.
 const QUEUE: &str = "monitor.celeryev.check";
+/// Time in which a heartbeat of each node arrives, if its interval is Celery's default.
+const A_HEARTBEAT: Duration = Duration::from_millis(2_500);
 
 /// Result of a check.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +44,8 @@ pub struct CheckedNode {
     pub sends_events: Option<bool>,
     /// Names of its queues.
     pub queues: Vec<String>,
+    /// Time in seconds by which its clock is ahead of this machine's, if a heartbeat arrived. Negative if it is behind.
+    pub clock_ahead: Option<f64>,
 }
 
 /// Connects to a broker and a store of results as a bridge does, and asks the nodes of its cluster.
@@ -50,10 +56,7 @@ pub async fn check(broker: &Broker, results: Option<&Broker>, options: &Options,
     let connection = Connection::open(broker, options).await?;
     let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let queue = format!("{QUEUE}.{unique}");
-    let events = match connection.events(&queue).await {
-        Ok(_) => connection.forget_events(&queue).await.err(),
-        Err(error) => Some(error),
-    };
+    let stream = connection.events(&queue).await;
     let results = match results {
         Some(place) => Some((place.to_string(), Results::open(place).await.err().map(|error| error.to_string()))),
         None => None,
@@ -69,9 +72,19 @@ pub async fn check(broker: &Broker, results: Option<&Broker>, options: &Options,
         ask("stats", none.clone()),
         ask("conf", conf_of),
         ask("active_queues", none.clone()),
-        ask("report", none)
+        ask("report", none),
+        async {
+            match stream {
+                Ok(events) => Ok(clocks(events, patience.max(A_HEARTBEAT)).await),
+                Err(error) => Err(error),
+            }
+        }
     );
     let (pings, stats, confs, queues, reports) = (asked.0?, asked.1?, asked.2?, asked.3?, asked.4?);
+    let (events, clocks) = match asked.5 {
+        Ok(clocks) => (connection.forget_events(&queue).await.err(), clocks),
+        Err(error) => (Some(error), HashMap::new()),
+    };
     let mut nodes: Vec<CheckedNode> = pings
         .iter()
         .map(|ping| {
@@ -84,11 +97,29 @@ pub async fn check(broker: &Broker, results: Option<&Broker>, options: &Options,
                 pool: stats.as_ref().and_then(pool),
                 sends_events: conf.as_ref().and_then(|conf| conf.get("worker_send_task_events")?.as_bool()),
                 queues: queues.iter().filter_map(|queue| queue.get("name")?.as_str().map(str::to_owned)).collect(),
+                clock_ahead: clocks.get(&ping.node).copied(),
             }
         })
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Report { broker: broker.to_string(), events: events.map(|error| error.to_string()), results, nodes })
+}
+
+/// Listens to heartbeats. Returns by how many seconds the clock of each node is ahead of this machine's.
+async fn clocks(mut events: Events, patience: Duration) -> HashMap<String, f64> {
+    let (until, mut clocks) = (Instant::now() + patience, HashMap::new());
+    while let Ok(Ok(message)) = timeout_at(until, events.next()).await {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        for event in message.and_then(|message| message.events()).unwrap_or_default() {
+            let text = |key: &str| event.get(key).and_then(Value::as_str);
+            if text("type").is_some_and(|of| of.starts_with("worker-"))
+                && let (Some(node), Some(at)) = (text("hostname"), event.get("timestamp").and_then(Value::as_f64))
+            {
+                clocks.insert(node.to_owned(), at - now);
+            }
+        }
+    }
+    clocks
 }
 
 /// Reads the version in the text of the command `report`: `software -> celery:5.6.0 (recovery) kombu:5.6.0 …`.

@@ -27,6 +27,16 @@ pub enum BrokerError {
         /// The broker's reason.
         why: String,
     },
+    /// A message of a task can't be put into a queue.
+    #[error("the broker {broker} doesn't take a message for the queue {queue}: {why}")]
+    NoQueue {
+        /// The broker.
+        broker: String,
+        /// The queue.
+        queue: String,
+        /// The reason.
+        why: String,
+    },
     /// Events can't be written to the folder of the bridge. The broker delivers them again to the next connection.
     #[error("events of the broker {broker} can't be kept: {why}")]
     NotKept {

@@ -6,7 +6,8 @@
 //! broker ◄─ transport ◄─ pidbox ◄──────────────────────┘
 //! ```
 //! [`run`] is the bridge: it reads the events of the workers, and sends them to a server in the wire format. It receives the commands for these workers
-//! from the server, and passes them on as Celery's remote control commands. [`check`] examines a cluster without a server.
+//! from the server, and passes them on as Celery's remote control commands. [`check`] examines a cluster without a server. [`migrate`] moves the
+//! messages of tasks to another broker.
 //!
 //! Only `transport` knows the protocols of the brokers. Formats: the events and remote control commands of Celery 5.3 to 5.7, and the messages of
 //! kombu 5.3 to 5.7, as recorded from real clusters.
@@ -17,7 +18,9 @@ mod broker;
 mod check;
 mod error;
 mod ids;
+mod literal;
 mod message;
+mod migration;
 mod nodes;
 mod options;
 mod pidbox;
@@ -32,7 +35,5 @@ pub use bridge::{Bridge, BridgeError, FolderError, run};
 pub use broker::{Broker, InvalidBroker};
 pub use check::{CheckedNode, Report, check};
 pub use error::BrokerError;
+pub use migration::{Migration, Moved, migrate};
 pub use options::{Arguments, Options};
-
-/// A module for applications of Celery. It passes the current run to tasks, and from tasks to programs that they start.
-pub const HOOK: &str = include_str!("../hook/monitor_celery.py");

@@ -27,7 +27,7 @@ pub(crate) struct Message {
 pub(crate) struct Unreadable(pub(crate) String);
 
 /// A message in Redis, in kombu's format.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Envelope {
     pub(crate) body: String,
     #[serde(rename = "content-encoding", default)]
@@ -40,18 +40,22 @@ pub(crate) struct Envelope {
     pub(crate) properties: BTreeMap<String, Value>,
 }
 
+impl Envelope {
+    /// Decodes the body.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, Unreadable> {
+        if self.properties.get("body_encoding").is_some_and(|encoding| encoding == "base64") {
+            return STANDARD.decode(&self.body).map_err(|error| Unreadable(format!("its body is not base64: {error}")));
+        }
+        Ok(self.body.clone().into_bytes())
+    }
+}
+
 impl Message {
     /// Reads a message of Redis.
     pub(crate) fn of_envelope(payload: &[u8]) -> Result<Self, Unreadable> {
         let envelope: Envelope =
             serde_json::from_slice(payload).map_err(|error| Unreadable(format!("it is no message of kombu: {error}")))?;
-        let is_base64 = envelope.properties.get("body_encoding").is_some_and(|encoding| encoding == "base64");
-        let body = if is_base64 {
-            STANDARD.decode(&envelope.body).map_err(|error| Unreadable(format!("its body is not base64: {error}")))?
-        } else {
-            envelope.body.into_bytes()
-        };
-        Ok(Self { body, content_type: envelope.content_type.unwrap_or_default(), ..Self::default() })
+        Ok(Self { body: envelope.bytes()?, content_type: envelope.content_type.unwrap_or_default(), ..Self::default() })
     }
 
     /// Reads the body. Formats that can run code when they are read are refused.

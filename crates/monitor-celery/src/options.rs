@@ -13,11 +13,18 @@ pub struct Options {
     pub control_exchange: String,
     /// Prefix of all keys and channels of Redis: `global_keyprefix` in `broker_transport_options`.
     pub key_prefix: String,
+    /// Prefix of the channels of Redis: `fanout_prefix` in `broker_transport_options`. `{db}` stands for the number of the database.
+    pub fanout_prefix: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { event_exchange: "celeryev".to_owned(), control_exchange: "celery".to_owned(), key_prefix: String::new() }
+        Self {
+            event_exchange: "celeryev".to_owned(),
+            control_exchange: "celery".to_owned(),
+            key_prefix: String::new(),
+            fanout_prefix: "/{db}.".to_owned(),
+        }
     }
 }
 

@@ -27,6 +27,18 @@ impl Results {
         let stored = self.0.values(&keys).await?;
         Ok(tasks.iter().zip(stored).map(|(task, stored)| end(task, &stored?)).collect())
     }
+
+    /// Returns the arguments of a task. None if the application does not keep them: its setting `result_extended`.
+    pub(crate) async fn arguments(&self, task: &str) -> Result<Option<(Value, Value)>, BrokerError> {
+        let stored = self.0.values(&[format!("{PREFIX}{task}")]).await?;
+        Ok(stored.into_iter().flatten().next().and_then(|stored| arguments(&stored)))
+    }
+}
+
+/// Reads the arguments that are stored with a result: those by position, and those by name.
+fn arguments(stored: &[u8]) -> Option<(Value, Value)> {
+    let mut stored: Map<String, Value> = serde_json::from_slice(stored).ok()?;
+    Some((stored.remove("args").filter(Value::is_array)?, stored.remove("kwargs").filter(Value::is_object)?))
 }
 
 /// Reads a stored result.
@@ -102,6 +114,18 @@ mod tests {
         }
         assert_eq!(exception(&json!({"exc_type": "KeyError", "exc_message": "it's"})), "KeyError(\"it's\")");
         assert_eq!((exception(&json!({"exc_type": "Stop"})), exception(&json!("odd"))), ("Stop()".to_owned(), "'odd'".to_owned()));
+    }
+
+    #[test]
+    fn arguments_are_those_of_an_extended_result() {
+        let read = |stored: Value| arguments(stored.to_string().as_bytes());
+        let extended = json!({"status": "FAILURE", "args": [1, "a"], "kwargs": {"password": "b"}, "name": "shop.add"});
+        assert_eq!(read(extended), Some((json!([1, "a"]), json!({"password": "b"}))));
+        for other in
+            [json!({"status": "SUCCESS"}), json!({"args": null, "kwargs": null}), json!({"args": "(1,)", "kwargs": "{}"}), json!([])]
+        {
+            assert_eq!(read(other.clone()), None, "{other}");
+        }
     }
 
     #[test]

@@ -40,6 +40,17 @@ impl TaskMessage {
         let queue = call.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
         Self { id, queue, headers, body, reply_to: new_uuid() }
     }
+
+    /// Returns the event `task-sent`, which a client of Celery sends after the message. Only this event contains the queue.
+    pub(crate) fn sent_event(&self) -> Value {
+        let header = |name: &str| self.headers.get(name).cloned().unwrap_or_default();
+        json!({
+            "type": "task-sent", "uuid": self.id, "root_id": self.id, "parent_id": null, "name": header("task"), "args": header("argsrepr"),
+            "kwargs": header("kwargsrepr"), "retries": 0, "eta": header("eta"), "expires": header("expires"), "queue": self.queue,
+            "exchange": "", "routing_key": self.queue, "hostname": "monitor", "pid": std::process::id(), "clock": 0, "utcoffset": 0,
+            "timestamp": jiff::Timestamp::now().as_microsecond() as f64 / 1e6,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +70,8 @@ mod tests {
         let headers = &message.headers;
         assert_eq!((&headers["id"], &headers["root_id"], &*message.queue), (&json!(message.id), &json!(message.id), "celery"));
         assert_eq!((&headers["argsrepr"], &headers["kwargsrepr"]), (&json!("(1,)"), &json!("{'y': 'a'}")));
+        let (event, queue) = (message.sent_event(), json!("celery"));
+        assert_eq!((&event["uuid"], &event["name"], &event["queue"]), (&headers["id"], &headers["task"], &queue));
         assert!(headers["eta"].is_null() && headers["expires"].as_str().unwrap().starts_with("2026-11-18T"), "{headers:?}");
         assert_eq!(message.body, json!([[1], {"y": "a"}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]));
     }

@@ -30,21 +30,23 @@ pub(crate) struct Known {
     workers: Vec<AtWorker>,
     /// The highest announced attempt.
     latest: u32,
+    /// The highest started attempt.
+    started: u32,
     /// True if its arguments and its result are recorded. None if its name is not known.
     pub(crate) is_shown: Option<bool>,
     /// True after an end that no further attempt follows.
     pub(crate) has_ended: bool,
 }
 
-/// A task at a worker. The events of a worker are in their order, except that it may receive the next attempt before it reports the end of the former
-/// one.
+/// A task at a worker. The events of a worker are in their order, except that it may receive, start and even end the next attempt before it reports that
+/// the former one is tried again: the process of the pool first sends the next attempt, and then stores the result of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AtWorker {
     worker: WorkerId,
     /// Attempts that it has received and not started.
     received: Vec<u32>,
-    /// The attempt that it executes.
-    started: Option<u32>,
+    /// Attempts that it has started and not ended.
+    started: Vec<u32>,
 }
 
 impl Tasks {
@@ -74,6 +76,11 @@ impl Tasks {
 }
 
 impl Known {
+    /// The highest announced attempt.
+    pub(crate) fn latest(&self) -> u32 {
+        self.latest
+    }
+
     /// Notes an announced attempt, which a worker has received if `worker` is set.
     pub(crate) fn announce(&mut self, attempt: u32, worker: Option<WorkerId>) {
         self.latest = self.latest.max(attempt);
@@ -88,20 +95,45 @@ impl Known {
 
     /// Notes that a worker, if it is known, starts the task. Returns the attempt.
     pub(crate) fn start(&mut self, worker: Option<WorkerId>) -> u32 {
-        let latest = self.latest.max(1);
-        let Some(worker) = worker else { return latest };
-        let at = self.at(worker);
-        let attempt = take_first(&mut at.received).or(at.started).unwrap_or(latest);
-        at.started = Some(attempt);
+        let mut attempt = self.latest.max(1);
+        if let Some(worker) = worker {
+            let at = self.at(worker);
+            attempt = take_first(&mut at.received).or_else(|| at.started.iter().copied().max()).unwrap_or(attempt);
+            if !at.started.contains(&attempt) && at.started.len() < MOST_ATTEMPTS {
+                at.started.push(attempt);
+            }
+        }
+        self.has_started(attempt);
         attempt
     }
 
-    /// Notes that an attempt has ended at a worker, if it is known. Returns the attempt.
+    /// Notes that an attempt was started, by a worker that is not known.
+    pub(crate) fn has_started(&mut self, attempt: u32) {
+        self.latest = self.latest.max(attempt);
+        self.started = self.started.max(attempt);
+    }
+
+    /// Notes that the last attempt has ended at a worker, if it is known. Returns the attempt.
     pub(crate) fn end(&mut self, worker: Option<WorkerId>) -> u32 {
         let latest = self.latest.max(1);
         let Some(worker) = worker else { return latest };
         let at = self.at(worker);
-        at.started.take().or_else(|| take_first(&mut at.received)).unwrap_or(latest)
+        let last = at.started.iter().copied().max();
+        at.started.retain(|attempt| Some(*attempt) != last);
+        last.or_else(|| take_first(&mut at.received)).unwrap_or(latest)
+    }
+
+    /// Notes that a worker, if it is known, tries a task again. Returns the attempt that has failed.
+    ///
+    /// If its start is not known, it was started before the bridge. The next attempt may already be announced, and is not started before the former one
+    /// has ended.
+    pub(crate) fn retry(&mut self, worker: Option<WorkerId>) -> u32 {
+        let before = if self.started < self.latest { self.latest - 1 } else { self.latest };
+        let Some(worker) = worker else { return before.max(1) };
+        let at = self.at(worker);
+        let failed = take_first(&mut at.started).unwrap_or(before.max(1));
+        at.received.retain(|attempt| *attempt > failed);
+        failed
     }
 
     fn at(&mut self, worker: WorkerId) -> &mut AtWorker {
@@ -111,7 +143,7 @@ impl Known {
         if self.workers.len() == MOST_WORKERS {
             self.workers.remove(0);
         }
-        self.workers.push(AtWorker { worker, received: Vec::new(), started: None });
+        self.workers.push(AtWorker { worker, received: Vec::new(), started: Vec::new() });
         self.workers.last_mut().expect("it was pushed")
     }
 }
@@ -151,6 +183,41 @@ mod tests {
             task.announce(other as u32, first);
         }
         assert!(task.workers.len() <= MOST_WORKERS && task.workers.iter().all(|at| at.received.len() <= MOST_ATTEMPTS));
+    }
+
+    #[test]
+    fn an_attempt_may_start_and_end_before_the_former_one_is_reported_as_failed() {
+        let (mut tasks, w) = (Tasks::default(), Some(worker(1)));
+        let task = tasks.entry("a");
+        for attempt in 1..=3 {
+            task.announce(attempt, w);
+            assert_eq!(task.start(w), attempt);
+        }
+        assert_eq!((task.retry(w), task.end(w), task.retry(w)), (1, 3, 2));
+    }
+
+    #[test]
+    fn a_failed_attempt_that_was_started_before_the_bridge_is_not_the_announced_one() {
+        let (mut tasks, w) = (Tasks::default(), Some(worker(1)));
+        assert_eq!(tasks.entry("new").retry(w), 1);
+        let task = tasks.entry("sent");
+        task.announce(2, None);
+        assert_eq!((task.retry(w), task.start(w), task.end(w)), (1, 2, 2));
+        let task = tasks.entry("received");
+        task.announce(2, w);
+        assert_eq!((task.retry(w), task.start(w), task.end(w)), (1, 2, 2));
+        let task = tasks.entry("remembered");
+        task.announce(2, None);
+        task.has_started(2);
+        assert_eq!(task.retry(w), 2, "no third attempt is announced yet");
+        task.announce(3, None);
+        assert_eq!((task.retry(None), task.start(w), task.retry(w)), (2, 3, 3));
+        // The event of the first start is missing.
+        let task = tasks.entry("gap");
+        task.announce(1, w);
+        assert_eq!(task.retry(w), 1);
+        task.announce(2, w);
+        assert_eq!((task.start(w), task.end(w)), (2, 2));
     }
 
     #[test]

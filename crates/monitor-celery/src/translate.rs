@@ -4,12 +4,15 @@
 //! `parent_id`. Facts that an event lacks come from earlier events of the task. If these are not known either, the event is sent without a run, and the
 //! server finds it.
 
+use std::collections::BTreeSet;
+
 use monitor_wire::{
     Event, Fields, MAX_TIME_US, ProcessId, RootId, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted,
     TaskSucceeded, UnknownEvent, Unplaced, WorkerId, WorkerRef,
 };
 use serde_json::{Map, Value};
 
+use crate::bridge::MOST_QUEUES;
 use crate::ids::{LONGEST_ID, SOURCE, parent_id, process_id, root_id};
 use crate::message::{Unreadable, short};
 use crate::nodes::{Nodes, Notice};
@@ -28,8 +31,19 @@ pub(crate) struct Translator {
     nodes: Nodes,
     tasks: Tasks,
     arguments: Arguments,
-    /// Attempts after the first one that were announced since the last call of [`take_retries`](Self::take_retries).
-    retries: Vec<(String, u32)>,
+    /// Attempts after the first one that were announced or started since the last call of [`take_retries`](Self::take_retries).
+    retries: Vec<Retry>,
+    /// Queues of tasks that were sent since the last call of [`take_queues`](Self::take_queues).
+    queues: BTreeSet<String>,
+}
+
+/// An attempt of a task after its first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retry {
+    pub(crate) task: String,
+    pub(crate) attempt: u32,
+    /// False if it was only announced.
+    pub(crate) has_started: bool,
 }
 
 /// Facts that all events about a task have.
@@ -45,7 +59,8 @@ struct Common<'a> {
 impl Translator {
     /// Creates a translator for a cluster whose nodes accept these commands.
     pub(crate) fn new(cluster: &str, methods: &[&str], arguments: Arguments) -> Self {
-        Self { nodes: Nodes::new(cluster, methods), tasks: Tasks::default(), arguments, retries: Vec::new() }
+        let queues = BTreeSet::new();
+        Self { nodes: Nodes::new(cluster, methods), tasks: Tasks::default(), arguments, retries: Vec::new(), queues }
     }
 
     /// Returns the changes of the set of nodes since the last call.
@@ -64,13 +79,22 @@ impl Translator {
     }
 
     /// Returns the attempts to remember over a restart: events after the receipt of a task don't contain its attempt.
-    pub(crate) fn take_retries(&mut self) -> Vec<(String, u32)> {
+    pub(crate) fn take_retries(&mut self) -> Vec<Retry> {
         std::mem::take(&mut self.retries)
     }
 
+    /// Returns the queues of tasks that were sent since the last call, up to a number.
+    pub(crate) fn take_queues(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.queues)
+    }
+
     /// Adds an attempt that was remembered over a restart.
-    pub(crate) fn remember(&mut self, task: &str, attempt: u32) {
-        self.tasks.entry(task).announce(attempt, None);
+    pub(crate) fn remember(&mut self, retry: &Retry) {
+        let known = self.tasks.entry(&retry.task);
+        known.announce(retry.attempt, None);
+        if retry.has_started {
+            known.has_started(retry.attempt);
+        }
     }
 
     /// Returns the ids of tasks that a worker has received and not ended: those of a run, or only these processes of it.
@@ -113,10 +137,16 @@ impl Translator {
         let common = Common { event, task, root: known.root, id, time_us, worker };
         let attempt = match event_type {
             "task-started" => known.start(at),
-            "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" | "task-retried" => known.end(at),
+            "task-retried" => known.retry(at),
+            "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" => known.end(at),
             _ => return common.own(event_type),
         };
-        known.has_ended = event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue");
+        // The end of the next attempt may arrive before the event that a former one is tried again.
+        let is_former = event_type == "task-retried" && known.has_ended && attempt < known.latest();
+        known.has_ended = is_former || (event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue"));
+        if event_type == "task-started" && attempt > 1 {
+            self.retries.push(Retry { task: task.to_owned(), attempt, has_started: true });
+        }
         // Only the events of its message have the name of a task.
         let is_shown = known.is_shown.unwrap_or(matches!(self.arguments, Arguments::All));
         common.later(event_type, attempt, is_shown)
@@ -140,7 +170,13 @@ impl Translator {
         known.announce(attempt, common.worker.as_ref().map(|worker| worker.id));
         let (root, parent) = (known.root.unwrap_or(root), known.parent);
         if attempt > 1 {
-            self.retries.push((task.to_owned(), attempt));
+            self.retries.push(Retry { task: task.to_owned(), attempt, has_started: false });
+        }
+        if let Some(queue) = text("queue")
+            && self.queues.len() < MOST_QUEUES
+            && !self.queues.contains(queue)
+        {
+            self.queues.insert(queue.to_owned());
         }
         common.root = Some(root);
         // A program may pass only the id of its run. Then the task is below the run's own process.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use monitor_api::Error;
 #[cfg(unix)]
 use monitor_celery::BrokerError;
+use monitor_http::with_causes;
 use monitor_server::access::AccessError;
 
 use crate::text::visible;
@@ -102,9 +103,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     if error.chain().any(is_broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    let causes: Vec<_> = error.chain().map(|cause| visible(&cause.to_string()).into_owned()).collect();
     let client_error = error.downcast_ref::<Error>();
-    let mut message = format!("monitor: {}\n", causes.join(": "));
+    let mut message = format!("monitor: {}\n", visible(&with_causes(error.as_ref())));
     if let Some(hint) = client_error.and_then(hint) {
         message.push_str(&hint);
         message.push('\n');

@@ -67,7 +67,7 @@ enum Command {
     #[command(hide = true)]
     AfterRun(Box<commands::after_run::Args>),
     Import(commands::import::Args),
-    Migrate(commands::migrate::Args),
+    Migrate(Box<commands::migrate::Args>),
     Pin(commands::pin::Pin),
     Unpin(commands::pin::Unpin),
     Delete(commands::delete::Args),
@@ -157,7 +157,7 @@ fn main() -> std::process::ExitCode {
         #[cfg(target_os = "linux")]
         Command::AfterRun(args) => return commands::after_run::run(*args),
         Command::Import(args) => commands::import::run(&args),
-        Command::Migrate(args) => commands::migrate::run(&args),
+        Command::Migrate(args) => commands::migrate::run(*args),
         Command::Pin(args) => commands::pin::pin(&args),
         Command::Unpin(args) => commands::pin::unpin(&args),
         Command::Delete(args) => commands::delete::run(&args),

@@ -22,7 +22,7 @@ pub enum Content {
     Text(String),
     /// A text that Flower sends as HTML. Special characters in it are escaped.
     Html(String),
-    /// Metrics of Prometheus.
+    /// Metrics in the `OpenMetrics` format.
     Metrics(String),
     /// Address of a screen of the page.
     Redirect(String),

@@ -6,11 +6,16 @@
 
 mod answer;
 mod change;
+mod counts;
+mod event;
+mod metrics;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, Content};
+pub use counts::Counts;
+pub use event::event;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
@@ -70,14 +75,14 @@ impl Request {
 }
 
 /// Answers a request. `page` is the address of the page, without a slash at its end.
-pub async fn answer(api: &impl Ask, request: &Request, page: &str) -> Answer {
+pub async fn answer(api: &impl Ask, request: &Request, page: &str, counts: &Counts) -> Answer {
     let parts: Vec<String> = request.path.trim_matches('/').split('/').map(decoded).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let answered = match (request.is_post, &parts[..]) {
         (false, ["" | "tasks" | "broker"] | ["task", _]) => Ok(Answer::redirect(format!("{page}/tasks/queue"))),
         (false, ["workers" | "worker", ..]) => Ok(Answer::redirect(format!("{page}/tasks/workers"))),
         (false, ["healthcheck"]) => Ok(Answer::html(200, "OK")),
-        (false, ["metrics"]) => read::metrics(api).await,
+        (false, ["metrics"]) => metrics::answer(api, counts).await,
         (false, ["api", rest @ ..]) => read::answer(api, request, rest).await,
         (true, ["api", rest @ ..]) => change::answer(api, request, rest).await,
         _ => Ok(Answer::html(404, "404: Not Found")),

@@ -1,4 +1,4 @@
-//! Requests that change nothing: workers, tasks, queues and metrics.
+//! Requests that change nothing: workers, tasks and queues.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -6,10 +6,9 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use monitor_wire::{Command, CommandStatus, Process, QueueTasksPage, QueueTypes, Queues, RootId, Worker, WorkerState};
+use monitor_wire::{Command, CommandStatus, Process, ProcessesPage, QueueTasksPage, QueueTypes, Queues, RootId, Worker, WorkerState};
 use serde_json::{Map, Value, json};
 
-use crate::answer::Content;
 use crate::{Answer, Ask, Request, encoded};
 
 /// Maximum number of tasks in an answer.
@@ -68,7 +67,7 @@ pub(crate) async fn node(api: &impl Ask, name: &str) -> Result<Worker, Answer> {
     found.map(|(_, worker)| worker).ok_or_else(|| Answer::text(404, format!("Unknown worker '{name}'")))
 }
 
-fn is_online(worker: &Worker) -> bool {
+pub(crate) fn is_online(worker: &Worker) -> bool {
     worker.state == WorkerState::ONLINE
 }
 
@@ -192,7 +191,7 @@ async fn tasks(api: &impl Ask, request: &Request) -> Result<Answer, Answer> {
         let path = format!("/queue-tasks?{query}&limit={size}&offset={offset}{cursor}");
         let page: QueueTasksPage = typed(api.ask(path, None).await?)?;
         for task in &page.tasks {
-            found.extend(task.native_id.clone().map(|id| (id, shown(task, &nodes, None))));
+            found.extend(task.native_id.clone().map(|id| (id, shown(task, &nodes, &Relatives::default()))));
         }
         let Some(next) = page.next_cursor else { break };
         (cursor, offset) = (format!("&cursor={}", encoded(&next)), 0);
@@ -200,28 +199,57 @@ async fn tasks(api: &impl Ask, request: &Request) -> Result<Answer, Answer> {
     Ok(Answer::json(found.into()))
 }
 
+/// A time as in events of Celery.
+pub(crate) fn iso(us: Option<u64>) -> Option<String> {
+    let time = jiff::Timestamp::from_microsecond(i64::try_from(us?).ok()?).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string())
+}
+
 /// A root id as a UUID.
-fn uuid(root: RootId) -> String {
+pub(crate) fn uuid_of(root: RootId) -> String {
     let hex = root.to_string();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+/// Tasks that are next to a task in its tree, by their ids.
+#[derive(Debug, Default)]
+struct Relatives {
+    parent: Option<String>,
+    children: Vec<String>,
+}
+
+impl Relatives {
+    /// Finds the parent of a task and, among the tasks of its run that the API returns at once, the children.
+    async fn of(api: &impl Ask, task: &Process) -> Result<Self, Answer> {
+        let parent = match task.parent_id {
+            Some(parent) => api.ask(format!("/roots/{}/processes/{parent}", task.root_id), None).await.ok(),
+            None => None,
+        };
+        let parent = parent.and_then(|parent| parent["native_id"].as_str().map(str::to_owned));
+        let path = format!("/processes?root={}&kind=task&limit={PAGE}", task.root_id);
+        let newest_first: ProcessesPage = typed(api.ask(path, None).await?)?;
+        let children = newest_first.processes.into_iter().rev().filter(|process| process.parent_id == Some(task.id));
+        Ok(Self { parent, children: children.filter_map(|child| child.native_id).collect() })
+    }
+}
+
 /// A task as Flower shows it. Facts that the server does not keep are null.
-fn shown(process: &Process, nodes: &[(String, Worker)], parent: Option<&str>) -> Value {
+fn shown(process: &Process, nodes: &[(String, Worker)], Relatives { parent, children }: &Relatives) -> Value {
     let task = process.task.as_deref();
     let seconds = |us: Option<u64>| us.map(|us| us as f64 / 1e6);
     let phase = task.map_or("", |task| task.phase.as_str());
     let ended = |of: &str| seconds(process.ended_us).filter(|_| phase == of);
-    let time = |us: Option<u64>| us.and_then(|us| jiff::Timestamp::from_microsecond(i64::try_from(us).ok()?).ok());
-    let iso = |us: Option<u64>| time(us).map(|time| time.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string());
     let (sent, received) = (task.and_then(|task| task.sent_us), task.and_then(|task| task.received_us));
     let worker = task.and_then(|task| task.received_by).or(process.worker_id);
     let worker = nodes.iter().find(|(_, of)| Some(of.id) == worker).map(|(name, _)| name);
     let succeeded = phase == "succeeded";
+    let retried = process.attempts.iter().filter(|attempt| attempt.attempt < process.attempt).filter_map(|attempt| attempt.ended_us).max();
+    // The events of Celery say that the default exchange has an empty name.
+    let exchange = task.and_then(|task| task.exchange.clone().or_else(|| task.routing_key.as_ref().map(|_| String::new())));
     json!({
         "uuid": process.native_id, "name": process.name, "state": state(phase),
         "received": seconds(received), "sent": seconds(sent), "started": seconds(process.started_us),
-        "rejected": ended("rejected"), "succeeded": ended("succeeded"), "failed": ended("failed"), "retried": null, "revoked": ended("revoked"),
+        "rejected": ended("rejected"), "succeeded": ended("succeeded"), "failed": ended("failed"), "retried": seconds(retried), "revoked": ended("revoked"),
         "args": task.and_then(|task| task.args.clone()), "kwargs": task.and_then(|task| task.kwargs.clone()),
         "eta": iso(task.and_then(|task| task.eta_us)), "expires": iso(task.and_then(|task| task.expires_us)),
         "retries": process.attempt.saturating_sub(1), "result": task.and_then(|task| task.result.clone()),
@@ -229,9 +257,9 @@ fn shown(process: &Process, nodes: &[(String, Worker)], parent: Option<&str>) ->
         "timestamp": seconds([process.ended_us, process.started_us, received, sent].into_iter().flatten().max()),
         "runtime": process.elapsed_ns.filter(|_| succeeded).map(|ns| ns as f64 / 1e9),
         "traceback": task.and_then(|task| task.traceback.clone()).filter(|_| !succeeded),
-        "exchange": task.and_then(|task| task.exchange.clone()), "routing_key": task.and_then(|task| task.routing_key.clone()),
-        "clock": null, "client": null, "root": uuid(process.root_id), "root_id": uuid(process.root_id),
-        "parent": parent, "parent_id": parent, "children": [], "worker": worker,
+        "exchange": exchange, "routing_key": task.and_then(|task| task.routing_key.clone()),
+        "clock": null, "client": null, "root": uuid_of(process.root_id), "root_id": uuid_of(process.root_id),
+        "parent": parent, "parent_id": parent, "children": children, "worker": worker,
     })
 }
 
@@ -253,12 +281,8 @@ pub(crate) async fn task(api: &impl Ask, id: &str) -> Result<Option<Process>, An
 
 async fn info(api: &impl Ask, id: &str) -> Result<Answer, Answer> {
     let task = task(api, id).await?.ok_or_else(|| Answer::text(404, format!("Unknown task '{id}'")))?;
-    let parent = match task.parent_id {
-        Some(parent) => api.ask(format!("/roots/{}/processes/{parent}", task.root_id), None).await.ok(),
-        None => None,
-    };
-    let parent = parent.and_then(|parent| parent["native_id"].as_str().map(str::to_owned));
-    Ok(Answer::json(shown(&task, &nodes(api).await?, parent.as_deref())))
+    let relatives = Relatives::of(api, &task).await?;
+    Ok(Answer::json(shown(&task, &nodes(api).await?, &relatives)))
 }
 
 async fn result(api: &impl Ask, id: &str) -> Result<Answer, Answer> {
@@ -276,6 +300,8 @@ pub(crate) fn outcome(id: &str, process: &Process) -> Value {
             answer["result"] = process.error.as_ref().map(|error| error.message.clone()).into();
             answer["traceback"] = task.and_then(|task| task.traceback.clone()).into();
         }
+        // Celery stores this exception, with one of three reasons.
+        "REVOKED" => answer["result"] = process.reason.as_ref().map(|reason| format!("TaskRevokedError('{reason}')")).into(),
         _ => {}
     }
     answer
@@ -300,26 +326,4 @@ async fn queues(api: &impl Ask) -> Result<Answer, Answer> {
     let length = |queue: &monitor_wire::Queue| queue.workers.iter().filter_map(|worker| worker.waiting).max();
     let lengths = queues.queues.iter().filter_map(|queue| Some(json!({"name": queue.name, "messages": length(queue)?})));
     Ok(Answer::json(json!({"active_queues": lengths.collect::<Vec<_>>()})))
-}
-
-/// Metrics with the names of Flower. The server counts events by worker and type, not by name of the task.
-pub(crate) async fn metrics(api: &impl Ask) -> Result<Answer, Answer> {
-    let nodes = nodes(api).await?;
-    let mut text = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, lines: Vec<(String, f64)>| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in lines {
-            let _ = writeln!(text, "{name}{{{labels}}} {value:?}");
-        }
-    };
-    let label = |name: &str, value: &str| format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"));
-    let of = |value: fn(&Worker) -> f64| nodes.iter().map(|(name, worker)| (label("worker", name), value(worker))).collect();
-    let events = nodes.iter().flat_map(|(name, worker)| worker.events.iter().map(move |of| (name, of)));
-    let events = events.map(|(name, (kind, count))| (format!("{},{}", label("type", kind), label("worker", name)), *count as f64));
-    family("flower_events_total", "counter", "Number of events", events.collect());
-    family("flower_worker_online", "gauge", "Worker online status", of(|worker| f64::from(is_online(worker))));
-    let help = "Number of tasks currently executing at a worker";
-    let active = of(|worker| worker.active.unwrap_or(worker.running) as f64);
-    family("flower_worker_number_of_currently_executing_tasks", "gauge", help, active);
-    Ok(Answer { status: 200, content: Content::Metrics(text) })
 }

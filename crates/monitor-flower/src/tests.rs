@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use serde_json::json;
 
-const ADD: &str = "11a5e0d4-35f2-4e16-8766-2fe5bf920501";
+pub(crate) const ADD: &str = "11a5e0d4-35f2-4e16-8766-2fe5bf920501";
 
 /// The API of a server with one node and one task.
 struct Api;
@@ -18,7 +18,7 @@ fn worker() -> Value {
         "active": 1, "events": {"task-sent": 2}})
 }
 
-fn task(id: &str, phase: &str) -> Value {
+pub(crate) fn task(id: &str, phase: &str) -> Value {
     json!({"id": "0000000000000003", "root_id": id.replace('-', ""), "parent_id": null, "name": "h2.add", "kind": "task", "state": "pending",
         "native_id": id, "attempt": 1, "started_us": null, "ended_us": null, "elapsed_ns": null, "worker_id": null, "thread": null, "source": null,
         "error": null, "reason": null, "exit_code": null, "signal": null, "attachment": "child", "orphan": false, "links": [], "fields": {},
@@ -59,6 +59,7 @@ impl Ask for Api {
             ("/queue-tasks", Some(_)) => Ok(called),
             ("/queue-tasks/revoke", Some(_)) => Ok(Value::Null),
             ("/queue-tasks/types", None) => Ok(json!({"types": [{"name": "h2.add", "states": {}}]})),
+            (path, None) if path.starts_with("/processes?root=") => Ok(json!({"processes": [], "next_cursor": null, "as_of": 1})),
             (path, None) if path.starts_with("/workers") => Ok(json!({"workers": [worker()]})),
             (path, None) if path.starts_with("/queues?") => Ok(json!({"queues": [{"name": "celery", "states": {},
                 "workers": [{"worker": "w1@h2", "worker_id": null, "waiting": 0}]}]})),
@@ -76,8 +77,8 @@ impl Ask for Api {
 /// Answers a request, which never waits, because the API is in memory.
 fn answered(is_post: bool, target: &str, body: &str) -> Answer {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let request = Request::new(is_post, path, query, body.as_bytes().to_vec());
-    let future = pin!(answer(&Api, &request, "http://127.0.0.1:60010"));
+    let (request, counts) = (Request::new(is_post, path, query, body.as_bytes().to_vec()), Counts::default());
+    let future = pin!(answer(&Api, &request, "http://127.0.0.1:60010", &counts));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("{target} waits"),

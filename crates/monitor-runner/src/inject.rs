@@ -39,8 +39,13 @@ use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
 /// Files on the Python path, with their names.
-const PYTHON: [(&str, &str); 2] =
-    [("sitecustomize.py", include_str!("inject/sitecustomize.py")), ("_monitor_calls.py", include_str!("inject/calls.py"))];
+const PYTHON: [(&str, &str); 3] = [
+    ("sitecustomize.py", include_str!("inject/sitecustomize.py")),
+    ("_monitor_calls.py", include_str!("inject/calls.py")),
+    ("_monitor_after_celery.py", include_str!("inject/after_celery.py")),
+];
+/// Python module that connects tasks of Celery with the programs that send them and that they start.
+pub const CELERY_MODULE: &str = include_str!("inject/monitor_celery.py");
 /// Pipe size of the feed, in bytes.
 const FEED: usize = 1 << 20;
 /// Maximum length of a line, in bytes. Hooks never write longer lines.
@@ -144,14 +149,20 @@ impl Injection {
             env.extend(std::env::var_os("BASH_ENV").filter(|own| !is_hook(own)).map(|own| ("MONITOR_BASH_ENV".into(), Some(own))));
             env.push(("BASH_ENV".into(), Some(folder.join("hook.bash").into())));
         }
-        if let Some(tables) = tables {
+        let has_celery = spec.inject.contains(&Inject::Celery);
+        if tables.is_some() || has_celery {
             let python = folder.join("python");
             fs::create_dir(&python)?;
             for (name, text) in PYTHON {
                 fs::write(python.join(name), text)?;
             }
-            fs::write(folder.join("python.json"), serde_json::to_vec(tables)?)?;
-            env.push(("MONITOR_PYTHON_CONFIG".into(), Some(folder.join("python.json").into())));
+            if has_celery {
+                fs::write(python.join("monitor_celery.py"), CELERY_MODULE)?;
+            }
+            if let Some(tables) = tables {
+                fs::write(folder.join("python.json"), serde_json::to_vec(tables)?)?;
+                env.push(("MONITOR_PYTHON_CONFIG".into(), Some(folder.join("python.json").into())));
+            }
             let mut paths = python.into_os_string();
             if let Some(own) = std::env::var_os("PYTHONPATH").filter(|own| !own.is_empty()) {
                 paths.push(":");

@@ -36,4 +36,5 @@ mod terminal;
 mod why;
 mod work;
 
+pub use inject::CELERY_MODULE;
 pub use launcher::{Launcher, flush, launch, prepare};

@@ -144,6 +144,8 @@ pub enum Inject {
     Shell,
     /// Python: the configured functions are recorded.
     Python,
+    /// Celery: tasks are connected with the programs that send them and that they start.
+    Celery,
 }
 
 /// Behavior of a command whose launcher is killed.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use monitor_store::{Queries, Store, StoreError};
 use monitor_store_sqlite::space::make_room_to_start;
 use monitor_store_sqlite::{Opened, SqliteStore};
@@ -34,6 +34,8 @@ use crate::retention::AgeClock;
 /// A server that listens and has its database open. [`run`](Self::run) serves the requests.
 pub struct Server {
     listener: TcpListener,
+    /// Listener of Flower's address.
+    flower: Option<TcpListener>,
     config: Arc<Config>,
     store: Arc<dyn Store>,
     ingest: Ingest,
@@ -76,18 +78,32 @@ pub enum ServeError {
         folder: PathBuf,
     },
     /// Another program uses the port.
-    #[error("{address} is in use by another program, maybe by another server: stop that program, or choose another address with --listen")]
+    #[error(
+        "{address} is in use by another program, maybe by another server: stop that program, or choose another address with --{setting}"
+    )]
     PortInUse {
         /// The address.
         address: SocketAddr,
+        /// The setting that contains the address.
+        setting: &'static str,
     },
     /// The address can't be listened on.
-    #[error("could not listen on {address}: choose another address with --listen")]
+    #[error("could not listen on {address}: choose another address with --{setting}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The setting that contains the address.
+        setting: &'static str,
         /// Cause of the error.
         source: io::Error,
+    },
+    /// The API of Flower would mix several clusters.
+    #[error(
+        "the API of Flower shows one cluster of Celery, and `celery` has {count}: leave out --flower-listen, or start a server for each cluster"
+    )]
+    FlowerClusters {
+        /// Number of clusters.
+        count: usize,
     },
     /// The database can't be used.
     #[error(transparent)]
@@ -115,7 +131,10 @@ impl Server {
     /// # Errors
     /// Returns an error if the address is refused or in use, or the database can't be used.
     pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
-        let (address, clock) = (config.listen, Clock::system());
+        let clock = Clock::system();
+        if config.flower_listen.is_some() && config.celery.len() > 1 {
+            return Err(ServeError::FlowerClusters { count: config.celery.len() });
+        }
         let (folder, times) = (config.data.clone(), clock.clone());
         let opened = tokio::task::spawn_blocking(move || {
             make_room_to_start(&folder);
@@ -123,6 +142,7 @@ impl Server {
         });
         let access = Arc::new(opened.await??);
         if config.is_open() && !config.insecure && config.oidc_issuer.is_none() && !access.has_any()? {
+            let address = config.open_address().unwrap_or(config.listen);
             return Err(ServeError::NotLoopback { address, public_url: config.public_url, folder: config.data });
         }
         if config.is_open() && config.listen.ip().to_canonical().is_loopback() && config.trusted_proxies.is_empty() {
@@ -131,11 +151,11 @@ impl Server {
             );
         }
         let tls = Tls::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
-        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ServeError::PortInUse { address },
-            _ => ServeError::Listen { address, source },
-        })?;
-        config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+        let listener = listen(&mut config.listen, "listen").await?;
+        let flower = match &mut config.flower_listen {
+            Some(address) => Some(listen(address, "flower-listen").await?),
+            None => None,
+        };
         let oidc = Oidc::of(&config, &public_url(&config, tls.is_some()), clock.clone())?;
         let settings = config.clone();
         let target = tokio::task::spawn_blocking(move || Target::of(&settings)).await??;
@@ -190,6 +210,7 @@ impl Server {
         );
         Ok(Self {
             listener,
+            flower,
             config: Arc::new(config),
             store,
             ingest,
@@ -220,6 +241,11 @@ impl Server {
         self.config.listen
     }
 
+    /// Returns the address of the HTTP API of Flower, if it has one.
+    pub fn flower_addr(&self) -> Option<SocketAddr> {
+        self.config.flower_listen
+    }
+
     /// Returns the URL of the page.
     pub fn page_url(&self) -> String {
         match &self.config.public_url {
@@ -243,8 +269,25 @@ impl Server {
     async fn serve_until(self, shutdown: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = public_url(&self.config, self.tls.is_some());
-        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, jobs, target, stopping, clock, signal, board } =
-            self;
+        let Self {
+            listener,
+            flower,
+            config,
+            store,
+            ingest,
+            live,
+            access,
+            tls,
+            oidc,
+            ages,
+            commands,
+            jobs,
+            target,
+            stopping,
+            clock,
+            signal,
+            board,
+        } = self;
         let ingest = Arc::new(ingest);
         let jobs = Arc::new(Jobs::new(jobs, ingest.clone(), clock.clone(), stopping.clone()));
         let alerts = Arc::new(Alerts::new(alerts::Parts {
@@ -303,7 +346,10 @@ impl Server {
                 open_socket::run(path, of_links, url_of(config.listen, is_tls), stopping.clone()).await;
             }
         };
-        let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
+        let http::Routers { own, flower: of_flower } = http::routers(app);
+        let addresses = [Some((listener, own)), flower.zip(of_flower)].into_iter().flatten();
+        let serve = |(listener, router)| http::serve(listener, router, &config, room.clone(), tls.clone(), stopping.clone());
+        let serve = join_all(addresses.map(serve));
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
@@ -321,6 +367,17 @@ impl Server {
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }
+}
+
+/// Listens on an address, and replaces port 0 with the actual port. `setting` is the setting that contains the address.
+async fn listen(address: &mut SocketAddr, setting: &'static str) -> Result<TcpListener, ServeError> {
+    let failed = |source| ServeError::Listen { address: *address, setting, source };
+    let listener = TcpListener::bind(*address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::PortInUse { address: *address, setting },
+        _ => failed(source),
+    })?;
+    *address = listener.local_addr().map_err(failed)?;
+    Ok(listener)
 }
 
 /// Returns the public URL of the server.

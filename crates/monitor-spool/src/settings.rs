@@ -136,8 +136,8 @@ const OF_OTHERS: [&str; 47] = [
 ];
 
 /// Prefixes of such names, for groups with many settings.
-const OF_OTHERS_FROM: [&str; 12] =
-    ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_", "CELERY"];
+const OF_OTHERS_FROM: [&str; 13] =
+    ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_", "CELERY", "FLOWER_"];
 
 /// Returns true if a variable is a known setting of any program of this project, or does not start with `MONITOR_`.
 pub fn is_known(variable: &str) -> bool {

@@ -38,6 +38,40 @@ pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
 
 /// Reads one page of tasks.
 fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
+    if let Some(reversed) = last_page(snapshot, query)? {
+        let mut page = walk(snapshot, &reversed)?;
+        if page.tasks.len() == reversed.limit {
+            page.tasks.reverse();
+            return Ok(QueueTasksPage { next_cursor: None, ..page });
+        }
+    }
+    walk(snapshot, query)
+}
+
+/// Returns the query in reverse order that has the tasks of a last page at its beginning, if the number of matching tasks is known.
+fn last_page(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<Option<QueueTasksQuery>> {
+    let QueueTasksQuery { name, queue, states, offset, limit, .. } = query;
+    let is_counted = query.workers.is_empty()
+        && query.phases.is_empty()
+        && (query.received, query.started) == ((None, None), (None, None))
+        && query.search.is_none()
+        && query.cursor.is_none();
+    if !is_counted || *offset < access::WALKED_ROWS {
+        return Ok(None);
+    }
+    let is_wanted = |count: &&QueueCount| {
+        name.as_ref().is_none_or(|name| *name == count.name)
+            && queue.as_ref().is_none_or(|queue| *queue == count.queue)
+            && (states.is_empty() || states.iter().any(|state| state.as_str() == count.state))
+    };
+    let total = counts(snapshot)?.iter().filter(is_wanted).map(|count| count.count).sum::<u64>();
+    let rest = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(*offset);
+    let reversed = || QueueTasksQuery { is_descending: !query.is_descending, offset: 0, limit: rest, ..query.clone() };
+    Ok((1..=*limit).contains(&rest).then(reversed))
+}
+
+/// Reads one page of tasks in the order of the list.
+fn walk(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
     let columns = order(query.sort);
     let mut from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
     let mut fill = PageFill::new(query, from.as_ref().map_or(0, |from| from.offset));

@@ -10,7 +10,14 @@ use std::path::PathBuf;
 fn main() {
     let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it for build scripts"));
     let out = variable("OUT_DIR");
-    let app = variable("CARGO_MANIFEST_DIR").join("app");
+    let own = variable("CARGO_MANIFEST_DIR");
+    // A package of the registry contains the built page instead of its sources, and needs no Node.
+    let built = own.join("built");
+    if built.exists() {
+        println!("cargo::rerun-if-changed=built");
+        return page::copy(&built, &out).unwrap_or_else(|missing| panic!("{missing}"));
+    }
+    let app = own.join("app");
 
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=PATH");

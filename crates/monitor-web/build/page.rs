@@ -186,7 +186,8 @@ fn last_words(said: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(400).collect()
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Missing> {
+/// Copies a file or a folder.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Missing> {
     if !from.is_dir() {
         return on_disk(from, |from| fs::copy(from, to)).map(|_| ());
     }

@@ -7,6 +7,7 @@
 //! - The sender calls [`send`], which returns a [`MessageBuilder`]. Its [`begin`](MessageBuilder::begin) returns the ticket.
 //! - The worker calls [`receive`] with the ticket, and then [`run`](Receive::run) or [`instrument`](Receive::instrument). If the end of the
 //!   task is not the end of a function, it calls [`begin`](Receive::begin) and ends the returned [`Work`].
+//! - A program that sends a task to a worker of Celery adds [`celery_headers`] to its message. The worker reports its events itself.
 //! - A worker whose tasks operators can pause, limit and revoke uses the module [`control`](crate::control).
 //!
 //! # Examples
@@ -34,6 +35,7 @@
 //! Arguments and results are recorded only if the program calls [`MessageBuilder::args`] or [`Work::returned`]. A worker that receives a
 //! message again because the previous worker died calls [`Receive::retries`].
 
+mod celery;
 mod receive;
 mod received;
 mod send;
@@ -44,6 +46,7 @@ use monitor_core::record::TaskStep;
 use monitor_core::task::{self as core, TaskIds};
 use serde::{Deserialize, Serialize};
 
+pub use self::celery::celery_headers;
 pub use self::receive::{Receive, receive};
 pub use self::received::{Received, ShowResult};
 pub use self::send::{MessageBuilder, send};

@@ -14,7 +14,7 @@ pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the program from `source`, and returns its path. Its bytes depend neither on the folder nor on the time.
 pub(super) fn program(source: &Path, build: &Path, path: &OsStr) -> Result<PathBuf> {
-    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).context("there is no HOME")?;
+    let home = cargo_home()?;
     let source_text = source.to_str().context("the folder has a name in UTF-8")?;
     let folders = [(source_text, "/monitor"), (home.as_str(), "/cargo"), (build.to_str().context("UTF-8")?, "/build")];
     let remapped = folders.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
@@ -28,6 +28,11 @@ pub(super) fn program(source: &Path, build: &Path, path: &OsStr) -> Result<PathB
     let kind = command("readelf", &["--program-headers"]).arg(&program).output().context("can't run readelf")?;
     ensure!(!String::from_utf8_lossy(&kind.stdout).contains("INTERP"), "the program needs libraries");
     Ok(program)
+}
+
+/// Returns the folder in which cargo keeps downloaded packages.
+pub(super) fn cargo_home() -> Result<String> {
+    env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).context("there is no HOME")
 }
 
 /// Builds the newest commit in two folders, and compares the programs.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, ensure};
 
 /// Number of starts. The fastest one counts, because other programs may use the machine.
 const STARTS: usize = 5;
@@ -35,29 +35,28 @@ pub(super) fn measure(program: &Path) -> Result<Measured> {
 }
 
 /// Starts the server on an empty data folder, and returns the time until it has sent the page.
-fn first_answer(program: &Path) -> Result<Duration> {
+pub(super) fn first_answer(program: &Path) -> Result<Duration> {
     let data = std::env::temp_dir().join(format!("monitor-measure-{}", std::process::id()));
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let mut server = Command::new(program);
     server.args(["server", "--agent", "off", "--spool-dir", "off", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(&data);
     let begin = Instant::now();
     let mut child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let took = loop {
-        if page(port).is_some_and(|page| page.starts_with("HTTP/1.1 200")) {
-            break Ok(begin.elapsed());
+    let answer = loop {
+        if let Some(page) = page(port).filter(|page| page.starts_with("HTTP/1.1 200")) {
+            break Some((begin.elapsed(), page));
         }
         if begin.elapsed() > LIMIT {
-            break Err(());
+            break None;
         }
         std::thread::sleep(Duration::from_millis(1));
     };
     child.kill()?;
     child.wait()?;
     let _ = fs::remove_dir_all(&data);
-    match took {
-        Ok(took) => Ok(took),
-        Err(()) => bail!("the server has not answered within {LIMIT:?}"),
-    }
+    let (took, page) = answer.with_context(|| format!("the server has not answered within {LIMIT:?}"))?;
+    ensure!(page.contains("id=\"root\""), "the program contains no page, see the warnings of its build");
+    Ok(took)
 }
 
 fn page(port: u16) -> Option<String> {

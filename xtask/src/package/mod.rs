@@ -1,6 +1,7 @@
-//! `cargo xtask package`: builds the static program for Linux and its Debian packages, in `target/package/dist`.
+//! `cargo xtask package`: builds the static program for Linux and its Debian packages, in `target/package/dist`. `cargo xtask package crates` packs the crates.
 
 mod build;
+pub(crate) mod crates;
 mod debian;
 mod measure;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use monitor_api::{Client, Error};
 use monitor_spool::now_us;
-use monitor_wire::{Phase, Process, ProcessId, RootId, State, WorkerId, WorkerRef};
+use monitor_wire::{Event, Phase, Process, ProcessId, RootId, State, WorkerId, WorkerRef};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
@@ -47,11 +47,13 @@ const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// A fact about a task that the server does not know.
 #[derive(Debug)]
-pub(super) enum Finding {
+pub(crate) enum Finding {
     /// An event of Celery that was missed, and how it is known: from a `node` or a `result`.
     Missed { event: Map<String, Value>, root: RootId, id: ProcessId, from: &'static str },
     /// Its node no longer holds the task, and its end is not known.
     Gone(Box<Process>),
+    /// An event of the bridge itself.
+    Own(Box<Event>),
 }
 
 /// The parts of a bridge that an inquiry uses.
@@ -359,7 +361,8 @@ async fn all(connection: &Connection, nodes: usize) -> HashMap<String, Held> {
     held
 }
 
-async fn replies(connection: &Connection, method: &str, arguments: Value, nodes: usize) -> Vec<(String, Value)> {
+/// Asks all nodes. Returns the replies that arrive in time, by the names of the nodes.
+pub(super) async fn replies(connection: &Connection, method: &str, arguments: Value, nodes: usize) -> Vec<(String, Value)> {
     let Value::Object(arguments) = arguments else { return Vec::new() };
     let request = Request { arguments, expected: Some(nodes).filter(|nodes| *nodes > 0), ..Request::to_all(method, REPLIES) };
     match connection.request(&request).await {

@@ -5,6 +5,8 @@
 //!
 //! The bridge itself is a run named `celery NAME`, with its state and log, and a worker that relays the nodes.
 
+mod again;
+mod depths;
 mod inquiry;
 mod orders;
 mod outbox;
@@ -22,6 +24,8 @@ use monitor_wire::{Backoff, Event, WorkerHeartbeat, WorkerOffline, WorkerOnline,
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use self::depths::Sounding;
+pub(crate) use self::depths::{MOST_QUEUES, names_of};
 use self::inquiry::Inquiry;
 use self::orders::{METHODS, Orders};
 pub use self::outbox::FolderError;
@@ -85,13 +89,21 @@ pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Res
     let (attempts, known) = Attempts::open(&bridge.folder)?;
     let secret = outbox::secret(&bridge.folder)?;
     let mut translator = Translator::new(&bridge.name, &METHODS, bridge.arguments.clone());
-    for (task, attempt) in &known {
-        translator.remember(task, *attempt);
+    for attempt in &known {
+        translator.remember(attempt);
     }
     let translator = Arc::new(Mutex::new(translator));
-    let orders = Arc::new(Orders { client: client.clone(), secret, connection: Mutex::new(None), translator: translator.clone() });
-    let (added, sent, connected) = (Notify::new(), Notify::new(), Notify::new());
     let (finds, found) = mpsc::unbounded_channel();
+    let orders = Arc::new(Orders {
+        client: client.clone(),
+        secret,
+        connection: Mutex::new(None),
+        translator: translator.clone(),
+        cluster: bridge.name.clone(),
+        results: bridge.results.clone(),
+        finds: finds.clone(),
+    });
+    let (added, sent, connected) = (Notify::new(), Notify::new(), Notify::new());
     let inquiry = Inquiry {
         client: &client,
         results: bridge.results.as_ref(),
@@ -102,9 +114,12 @@ pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Res
         absent: HashSet::new(),
         cursor: None,
     };
+    let (reads, read_depths) = mpsc::unbounded_channel();
+    let sounding = Sounding { folder: &bridge.folder, connection: &orders.connection, translator: &translator, read: reads };
     let status = Status::new(&bridge.name, &bridge.broker.to_string());
     let changes = Changes { added: &added, sent: &sent, connected: &connected };
-    let mut reader = Reader::new(&bridge, &outbox, translator.clone(), attempts, orders.clone(), changes, (receipts, found), status);
+    let mut reader =
+        Reader::new(&bridge, &outbox, translator.clone(), attempts, orders.clone(), changes, (receipts, found, read_depths), status);
     let inquiring = async {
         inquiry.keep(&connected).await;
         std::future::pending::<()>().await;
@@ -119,6 +134,7 @@ pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Res
         result = reading => result?,
         () = sending => unreachable!("the sender never returns"),
         () = inquiring => unreachable!("nothing ends it"),
+        () = sounding.keep() => unreachable!("nothing ends it"),
     }
     // The rest stays in the folder, for the next bridge.
     let waits = || outbox.lock().unwrap_or_else(PoisonError::into_inner).waiting() > 0;

@@ -12,15 +12,20 @@ use monitor_wire::{
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
+use super::again;
+use super::depths::names_of;
+use super::inquiry::Finding;
+use crate::broker::Broker;
 use crate::pidbox::Request;
 use crate::task_message::{DEFAULT_QUEUE, TaskMessage};
 use crate::translate::Translator;
 use crate::transport::Connection;
 
-/// Commands that the bridge passes on.
-pub(crate) const METHODS: [&str; 26] = [
+/// Commands that the bridge passes on. `*` stands for those of an application, whose names are not known.
+pub(crate) const METHODS: [&str; 36] = [
     "ping",
     "stats",
     "active",
@@ -43,10 +48,20 @@ pub(crate) const METHODS: [&str; 26] = [
     "revoke",
     "call",
     "purge",
+    "retry",
     "shutdown",
     "pool-restart",
     "enable-events",
     "disable-events",
+    "heartbeat",
+    "clock",
+    "report",
+    "memsample",
+    "memdump",
+    "objgraph",
+    "election",
+    "revoke-by-stamped-headers",
+    "*",
 ];
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -65,11 +80,17 @@ pub(crate) struct Orders {
     /// The connection to the broker. None while the broker is away.
     pub(crate) connection: Mutex<Option<Arc<Connection>>>,
     pub(crate) translator: Arc<Mutex<Translator>>,
+    /// Name of the cluster.
+    pub(crate) cluster: String,
+    /// The store of results, if one is known.
+    pub(crate) results: Option<Broker>,
+    /// Events for the server.
+    pub(crate) finds: UnboundedSender<Vec<Finding>>,
 }
 
 /// A command that was not executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Failed {
+pub(super) enum Failed {
     /// The worker, or the broker, failed.
     Error(String),
     /// Workers of Celery can't do it.
@@ -138,8 +159,13 @@ impl Orders {
                 Order::Call(call) => {
                     let message = TaskMessage::new(&call);
                     connection.send(&message).await.map_err(|error| Failed::Error(error.to_string()))?;
+                    // Without it, the task is known from its receipt on, and its queue is not.
+                    if let Err(error) = connection.publish_event(&message.sent_event()).await {
+                        tracing::warn!(task = message.id, %error, "a task was sent, and the event about it was not");
+                    }
                     Ok(json!(CallAnswer { uuid: message.id }))
                 }
+                Order::Retry { ids } => Ok(json!(again::retry(self, &connection, node, patience, ids).await)),
                 Order::Purge(purge) => purged(&connection, node, &purge, patience).await,
                 Order::Shutdown { now: false } => {
                     // The worker ends before it replies.
@@ -167,7 +193,15 @@ impl Orders {
                 }
                 ask("revoke", json!({"task_id": ids, "terminate": true, "signal": "SIGTERM"})).await
             }
-            other => Err(Failed::Unsupported(format!("workers of Celery don't know {other}"))),
+            known @ ("pause" | "resume" | "restart" | "log-level") => {
+                Err(Failed::Unsupported(format!("workers of Celery don't know {known}")))
+            }
+            // One of Celery's that other workers don't have, or one of the application.
+            own => {
+                let mut value = ask(&own.replace('-', "_"), json!(order.arguments)).await?;
+                mask(&mut value);
+                Ok(value)
+            }
         }
     }
 
@@ -228,10 +262,9 @@ async fn ask(connection: &Connection, node: &str, method: &str, arguments: Value
 }
 
 /// Names of the queues that a node takes tasks from.
-async fn queues_of(connection: &Connection, node: &str, patience: Duration) -> Result<Vec<String>, Failed> {
+pub(super) async fn queues_of(connection: &Connection, node: &str, patience: Duration) -> Result<Vec<String>, Failed> {
     let queues = ask(connection, node, "active_queues", json!({}), patience).await?;
-    let names = queues.as_array().map(Vec::as_slice).unwrap_or_default().iter();
-    Ok(names.filter_map(|queue| queue.get("name")?.as_str().map(str::to_owned)).collect())
+    Ok(names_of(&queues))
 }
 
 async fn queues(connection: &Connection, node: &str, patience: Duration) -> Result<Value, Failed> {
@@ -296,16 +329,16 @@ mod tests {
             Order::Shutdown { now: true },
             Order::Pause { hold: None },
             Order::Restart,
-            Order::Retry { ids: vec![] },
         ] {
             assert!(matches!(control(&order), Err(Failed::Unsupported(_))), "{order:?}");
         }
     }
 
     #[test]
-    fn each_method_is_one_that_the_server_knows() {
-        for method in METHODS {
-            assert!(monitor_wire::Method::of(method).is_some(), "{method}");
+    fn methods_before_those_of_celery_alone_are_known_to_the_server() {
+        let own = METHODS.iter().position(|method| *method == "clock").unwrap();
+        for (at, method) in METHODS.iter().enumerate() {
+            assert_eq!(monitor_wire::Method::of(method).is_some(), at < own, "{method}");
         }
     }
 }

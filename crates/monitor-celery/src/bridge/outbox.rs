@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::ids::random_hex;
+use crate::translate::Retry;
 
 /// Maximum size of the waiting batches, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -25,6 +26,9 @@ const LARGEST: u64 = 256 << 20;
 const MOST_DONE: usize = 64;
 /// Size of the file of attempts above which its older half is dropped at the start, in bytes.
 const LARGEST_ATTEMPTS: u64 = 8 << 20;
+
+/// Behind the number of a started attempt in that file.
+const STARTED: &str = "s";
 
 /// Beginning of the SHA-256 of a message.
 pub(crate) type Digest = u128;
@@ -348,7 +352,7 @@ pub(crate) struct Attempts(File);
 
 impl Attempts {
     /// Opens the file, and returns the attempts in it, oldest first.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<(String, u32)>), FolderError> {
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<Retry>), FolderError> {
         let path = folder.join("attempts");
         let failed = |source| FolderError::Io { path: path.clone(), source };
         let text = match fs::read_to_string(&path) {
@@ -363,7 +367,8 @@ impl Attempts {
         }
         let attempt = |line: &&str| {
             let (attempt, task) = line.split_once(' ')?;
-            Some((task.to_owned(), attempt.parse().ok()?))
+            let (attempt, has_started) = attempt.strip_suffix(STARTED).map_or((attempt, false), |attempt| (attempt, true));
+            Some(Retry { task: task.to_owned(), attempt: attempt.parse().ok()?, has_started })
         };
         let known = lines.iter().filter_map(attempt).collect();
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
@@ -371,12 +376,15 @@ impl Attempts {
     }
 
     /// Adds attempts.
-    pub(crate) fn add(&mut self, attempts: &[(String, u32)]) -> io::Result<()> {
+    pub(crate) fn add(&mut self, attempts: &[Retry]) -> io::Result<()> {
         if attempts.is_empty() {
             return Ok(());
         }
         // An id with a line break can't be written as a line.
-        let lines = attempts.iter().filter(|(task, _)| !task.contains('\n')).map(|(task, attempt)| format!("{attempt} {task}\n"));
+        let lines = attempts.iter().filter(|of| !of.task.contains('\n')).map(|Retry { task, attempt, has_started }| {
+            let started = if *has_started { STARTED } else { "" };
+            format!("{attempt}{started} {task}\n")
+        });
         self.0.write_all(lines.collect::<String>().as_bytes())
     }
 }
@@ -506,10 +514,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut attempts, known) = Attempts::open(folder.path()).unwrap();
         assert!(known.is_empty());
-        attempts.add(&[("u 1".to_owned(), 2), ("a\nb".to_owned(), 3)]).unwrap();
-        attempts.add(&[("视频".to_owned(), 4)]).unwrap();
+        let attempt = |task: &str, attempt, has_started| Retry { task: task.to_owned(), attempt, has_started };
+        attempts.add(&[attempt("u 1", 2, true), attempt("a\nb", 3, false)]).unwrap();
+        attempts.add(&[attempt("视频", 4, false)]).unwrap();
         let (_, known) = Attempts::open(folder.path()).unwrap();
-        assert_eq!(known, [("u 1".to_owned(), 2), ("视频".to_owned(), 4)]);
+        assert_eq!(known, [attempt("u 1", 2, true), attempt("视频", 4, false)]);
         assert_eq!(secret(folder.path()).unwrap(), secret(folder.path()).unwrap());
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::depths::Depths;
 use super::inquiry::Finding;
 use super::orders::Orders;
 use super::outbox::{Attempts, Digest, FolderError, Outbox, Receipt, digest};
@@ -60,6 +61,7 @@ pub(super) struct Reader<'a> {
     changes: Changes<'a>,
     receipts: UnboundedReceiver<Receipt>,
     found: UnboundedReceiver<Vec<Finding>>,
+    depths: UnboundedReceiver<Depths>,
     status: Status,
     /// Events of the bridge itself that were not written yet.
     own: Vec<Event>,
@@ -80,7 +82,7 @@ impl<'a> Reader<'a> {
         attempts: Attempts,
         orders: Arc<Orders>,
         changes: Changes<'a>,
-        (receipts, found): (UnboundedReceiver<Receipt>, UnboundedReceiver<Vec<Finding>>),
+        (receipts, found, depths): (UnboundedReceiver<Receipt>, UnboundedReceiver<Vec<Finding>>, UnboundedReceiver<Depths>),
         status: Status,
     ) -> Self {
         Self {
@@ -92,6 +94,7 @@ impl<'a> Reader<'a> {
             changes,
             receipts,
             found,
+            depths,
             status,
             own: Vec::new(),
             session: 0,
@@ -142,6 +145,7 @@ impl<'a> Reader<'a> {
             let words = if events.are_kept() {
                 format!("connected again after {seconds} s; the broker has kept the events")
             } else {
+                self.status.has_gap();
                 format!("connected again after {seconds} s; events of this time are missing, because Redis keeps none")
             };
             self.status.log("warn", words);
@@ -164,6 +168,10 @@ impl<'a> Reader<'a> {
                 }
                 _ = beat.tick() => self.beat(),
                 Some(found) = self.found.recv() => self.add_missed(found),
+                Some(depths) = self.depths.recv() => {
+                    self.status.has_read(depths);
+                    self.write_own();
+                }
                 _ = check.tick() => events.check().await?,
                 first = events.next(), if may_read => {
                     let mut messages = vec![first?];
@@ -263,6 +271,10 @@ impl<'a> Reader<'a> {
         let (mut missed, mut gone) = (HashSet::new(), 0);
         for finding in found {
             let (root, id, from) = match finding {
+                Finding::Own(event) => {
+                    self.own(*event);
+                    continue;
+                }
                 Finding::Missed { event, root, id, from } => {
                     let translated = self.translator().translate(&event, now_us);
                     match translated {

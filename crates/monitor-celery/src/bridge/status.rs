@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use monitor_spool::now_us;
 use monitor_wire::{Event, Fields, Kind, ProcessId, ProcessLogged, ProcessStarted, ProcessUpdated, RootId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::depths::{Depths, Series};
 use crate::ids::random_hex;
+use crate::transport::{PRIORITIES, QueueState};
 
 /// Maximum number of lines about messages that can't be read, between two heartbeats.
 const MOST_LINES: usize = 20;
@@ -22,6 +24,11 @@ pub(crate) struct Status {
     lines: usize,
     /// Time since which the broker is away.
     away_us: Option<u64>,
+    /// Number of times whose events are missing.
+    gaps: u64,
+    /// The last reading of the queues.
+    depths: Option<Depths>,
+    series: Series,
     /// Events to send.
     events: Vec<Event>,
 }
@@ -33,7 +40,9 @@ impl Status {
         let fields: Fields =
             BTreeMap::from([("celery.broker".to_owned(), Value::from(broker)), ("celery.cluster".to_owned(), name.into())]);
         let started = ProcessStarted { fields, ..ProcessStarted::new(root_id, id, now_us(), Kind::ROOT, format!("celery {name}")) };
-        Self { root_id, id, unreadable: 0, reported: 0, lines: 0, away_us: None, events: vec![Event::ProcessStarted(started)] }
+        let events = vec![Event::ProcessStarted(started)];
+        let series = Series::default();
+        Self { root_id, id, unreadable: 0, reported: 0, lines: 0, away_us: None, gaps: 0, depths: None, series, events }
     }
 
     /// Returns the events since the last call.
@@ -69,21 +78,57 @@ impl Status {
     }
 
     fn set(&mut self, name: &str, value: Value) {
-        let fields = Fields::from([(name.to_owned(), value)]);
+        self.set_all([(name, value)]);
+    }
+
+    fn set_all<const N: usize>(&mut self, fields: [(&str, Value); N]) {
+        let fields = Fields::from(fields.map(|(name, value)| (name.to_owned(), value)));
         self.events.push(Event::ProcessUpdated(ProcessUpdated::new(self.root_id, self.id, now_us(), fields)));
     }
 
     /// Notes that there is a connection. Returns the time since which there was none, if this is not the first connection.
     pub(crate) fn is_connected(&mut self) -> Option<u64> {
-        self.set("celery.state", "connected".into());
+        self.set_all([("celery.state", "connected".into()), ("celery.since_us", now_us().into())]);
         self.away_us.take()
+    }
+
+    /// Counts a time whose events are missing.
+    pub(crate) fn has_gap(&mut self) {
+        self.gaps += 1;
+        self.set("celery.gaps", self.gaps.into());
+    }
+
+    /// Notes how many tasks wait in the queues. Reports changes, and each complete minute.
+    pub(crate) fn has_read(&mut self, depths: Depths) {
+        if let Some(series) = self.series.add(&depths) {
+            self.set("celery.queues.recent", series);
+        }
+        if self.depths.as_ref() == Some(&depths) {
+            return;
+        }
+        let queues = depths.queues.iter().map(|(name, QueueState { waiting, consumers, by_priority })| {
+            let mut queue = serde_json::json!({"waiting": waiting, "consumers": consumers});
+            if by_priority.iter().skip(1).any(|count| *count > 0) {
+                let known = PRIORITIES.iter().zip(by_priority).filter(|(_, count)| **count > 0);
+                queue["priorities"] =
+                    known.map(|(priority, count)| ((*priority).to_owned(), (*count).into())).collect::<Map<_, _>>().into();
+            }
+            (name.clone(), queue)
+        });
+        let queues = queues.collect::<Map<_, _>>().into();
+        match depths.unacknowledged {
+            Some(count) => self.set_all([("celery.queues", queues), ("celery.unacknowledged", count.into())]),
+            None => self.set("celery.queues", queues),
+        }
+        self.depths = Some(depths);
     }
 
     /// Notes that there is no connection.
     pub(crate) fn is_away(&mut self, why: &str) {
         if self.away_us.is_none() {
-            self.away_us = Some(now_us());
-            self.set("celery.state", "away".into());
+            let now_us = now_us();
+            self.away_us = Some(now_us);
+            self.set_all([("celery.state", "away".into()), ("celery.since_us", now_us.into())]);
             self.log("warn", why.to_owned());
         }
     }

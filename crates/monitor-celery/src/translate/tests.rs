@@ -87,7 +87,11 @@ fn the_first_parent_of_a_retried_task_counts() {
     (again["root_id"], again["parent_id"]) = (root.into(), task.into());
     let again = one(&mut translator, &again);
     assert_eq!((&again["parent_id"], &again["attempt"]), (&json!(process_id(parent).to_string()), &json!(2)));
-    assert_eq!(translator.take_retries(), [(task.to_owned(), 2)]);
+    for event_type in ["task-started", "task-retried", "task-started"] {
+        one(&mut translator, &later(event_type, task, "w1@h2"));
+    }
+    let retry = |has_started| Retry { task: task.to_owned(), attempt: 2, has_started };
+    assert_eq!(translator.take_retries(), [retry(false), retry(true)]);
 }
 
 #[test]
@@ -105,7 +109,9 @@ fn the_end_of_an_attempt_is_that_of_its_worker_in_any_order() {
     assert_eq!(one(&mut translator, &later("task-started", task, "w2@h2"))["attempt"], 2);
 
     let mut restarted = Translator::new("orders", &[], Arguments::All);
-    restarted.remember(task, 2);
+    restarted.remember(&Retry { task: task.to_owned(), attempt: 2, has_started: false });
+    let retried = one(&mut restarted, &later("task-retried", task, "w1@h2"));
+    assert!(retried.get("attempt").is_none(), "only the first attempt was started: {retried}");
     let started = one(&mut restarted, &later("task-started", task, "w2@h2"));
     assert_eq!((&started["attempt"], &started["native_source"], started.get("root_id")), (&json!(2), &json!("celery"), None));
 }

@@ -1,5 +1,7 @@
 //! RabbitMQ, by AMQP 0-9-1.
 
+pub(crate) mod moving;
+
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -33,6 +35,7 @@ const REPLY_UNUSED_MS: i64 = 10_000;
 /// Codes of AMQP 0-9-1.
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
+const RESOURCE_LOCKED: u16 = 405;
 const NOT_ALLOWED: u16 = 530;
 const PERSISTENT: u8 = 2;
 
@@ -168,6 +171,18 @@ impl Connection {
         Err(BrokerError::NoPlace { broker: self.broker.clone(), why: format!("there is no queue {}", task.queue) })
     }
 
+    pub(crate) async fn publish_event(&self, key: &str, event: &Value) -> Result<(), BrokerError> {
+        let wrong = |error: lapin::Error| self.failed(&error);
+        let channel = self.channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(wrong)?;
+        let (exchange, body) = (self.name(&self.options.event_exchange)?, event.to_string());
+        let options = BasicPublishOptions::default();
+        let confirm = channel.basic_publish(exchange, self.name(key)?, options, body.as_bytes(), json_properties()).await.map_err(wrong)?;
+        confirm.await.map_err(wrong)?;
+        let _ = channel.close(200, "".into()).await;
+        Ok(())
+    }
+
     pub(crate) async fn queue(&self, name: &str) -> Result<Option<QueueState>, BrokerError> {
         // A passive declaration of a missing queue closes its channel.
         let channel = self.channel().await?;
@@ -175,7 +190,8 @@ impl Connection {
         match channel.queue_declare(self.name(name)?, passive, FieldTable::default()).await {
             Ok(queue) => {
                 let _ = channel.close(200, "".into()).await;
-                Ok(Some(QueueState { waiting: queue.message_count().into(), consumers: Some(queue.consumer_count().into()) }))
+                let (waiting, consumers) = (queue.message_count().into(), Some(queue.consumer_count().into()));
+                Ok(Some(QueueState { waiting, consumers, ..QueueState::default() }))
             }
             Err(error) if code(&error) == Some(NOT_FOUND) => Ok(None),
             Err(error) => Err(self.failed(&error)),
@@ -291,7 +307,7 @@ fn failure(broker: &str, error: &lapin::Error) -> BrokerError {
     let (broker, why) = (broker.to_owned(), error.to_string());
     match code(error) {
         Some(ACCESS_REFUSED) => BrokerError::Refused { broker, why },
-        Some(NOT_ALLOWED | NOT_FOUND) => BrokerError::NoPlace { broker, why },
+        Some(NOT_ALLOWED | NOT_FOUND | RESOURCE_LOCKED) => BrokerError::NoPlace { broker, why },
         _ => BrokerError::Unreachable { broker, why },
     }
 }

@@ -1,9 +1,14 @@
 //! Connections to brokers. Both kinds offer the same: a stream of events, remote control commands, and the queues of tasks.
 
 mod amqp;
+pub(crate) mod moving;
 mod redis;
+mod sentinels;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::broker::{Broker, Place};
 use crate::error::BrokerError;
@@ -12,6 +17,8 @@ use crate::options::Options;
 use crate::pidbox::{Reply, Request};
 use crate::task_message::TaskMessage;
 
+/// Priorities with separate lists in Redis. A list also contains the priorities up to the next one.
+pub(crate) const PRIORITIES: [&str; 4] = ["0", "3", "6", "9"];
 /// Maximum time for a connection, and for an answer of the broker.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Interval of the checks that the broker still answers.
@@ -28,7 +35,7 @@ pub(crate) enum Connection {
 #[derive(Debug)]
 pub(crate) enum Events {
     Amqp(Box<amqp::Events>),
-    Redis(redis::Events),
+    Redis(Box<redis::Events>),
 }
 
 /// Messages in a queue of tasks.
@@ -38,13 +45,17 @@ pub(crate) struct QueueState {
     pub(crate) waiting: u64,
     /// Number of workers that take messages. None if the broker doesn't know it.
     pub(crate) consumers: Option<u64>,
+    /// Number of waiting messages of each of Celery's [`PRIORITIES`]. RabbitMQ reports only their sum, and the others are 0 there.
+    pub(crate) by_priority: [u64; 4],
 }
 
 impl Connection {
     pub(crate) async fn open(broker: &Broker, options: &Options) -> Result<Self, BrokerError> {
         Ok(match &broker.place {
             Place::Amqp { .. } => Self::Amqp(Box::new(amqp::Connection::open(broker, options).await?)),
-            Place::Redis { .. } | Place::RedisSocket { .. } => Self::Redis(Box::new(redis::Connection::open(broker, options).await?)),
+            Place::Redis { .. } | Place::RedisSocket { .. } | Place::Sentinels { .. } => {
+                Self::Redis(Box::new(redis::Connection::open(broker, options).await?))
+            }
         })
     }
 
@@ -52,7 +63,7 @@ impl Connection {
     pub(crate) async fn events(&self, queue: &str) -> Result<Events, BrokerError> {
         Ok(match self {
             Self::Amqp(connection) => Events::Amqp(Box::new(connection.events(queue).await?)),
-            Self::Redis(connection) => Events::Redis(connection.events().await?),
+            Self::Redis(connection) => Events::Redis(Box::new(connection.events().await?)),
         })
     }
 
@@ -72,11 +83,47 @@ impl Connection {
         }
     }
 
+    /// Publishes an event, as a client of Celery does.
+    pub(crate) async fn publish_event(&self, event: &Value) -> Result<(), BrokerError> {
+        let key = event["type"].as_str().unwrap_or_default().replace('-', ".");
+        match self {
+            Self::Amqp(connection) => connection.publish_event(&key, event).await,
+            Self::Redis(connection) => connection.publish_event(&key, event).await,
+        }
+    }
+
     /// Returns the state of a queue. None if there is no such queue.
     pub(crate) async fn queue(&self, name: &str) -> Result<Option<QueueState>, BrokerError> {
         match self {
             Self::Amqp(connection) => connection.queue(name).await,
             Self::Redis(connection) => connection.queue(name).await,
+        }
+    }
+
+    /// Returns the states of queues, in this order. None for a queue that does not exist, or that another connection has for
+    /// itself.
+    pub(crate) async fn queues(&self, names: &BTreeSet<String>) -> Result<Vec<Option<QueueState>>, BrokerError> {
+        match self {
+            Self::Amqp(connection) => {
+                let mut states = Vec::new();
+                for name in names {
+                    states.push(match connection.queue(name).await {
+                        // A queue of another program does not hide the others.
+                        Err(BrokerError::Refused { .. } | BrokerError::NoPlace { .. }) => None,
+                        state => state?,
+                    });
+                }
+                Ok(states)
+            }
+            Self::Redis(connection) => connection.queues(names).await,
+        }
+    }
+
+    /// Returns the number of messages that workers have taken and not acknowledged, in all queues. RabbitMQ reports it only to administrators.
+    pub(crate) async fn unacknowledged(&self) -> Result<Option<u64>, BrokerError> {
+        match self {
+            Self::Amqp(_) => Ok(None),
+            Self::Redis(connection) => connection.unacknowledged().await.map(Some),
         }
     }
 

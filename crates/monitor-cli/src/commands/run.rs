@@ -135,7 +135,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHAT", default_value = "continue")]
     on_launcher_death: Death,
     /// Record what happens inside the command: `shell` each command of bash scripts, `python` the functions that --inject-config
-    /// names
+    /// names, `celery` connections of tasks with programs, for a worker or a sender of Celery
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     inject: Vec<Inside>,
     /// File with the names of Python functions [default: monitor-python.toml in the folder of the command]
@@ -185,6 +185,8 @@ enum Inside {
     Shell,
     /// Functions of Python programs
     Python,
+    /// Tasks of Celery
+    Celery,
 }
 
 /// Runs the command. The exit code of this program is that of the command.
@@ -411,6 +413,7 @@ fn spec(args: Args) -> Spec {
             .map(|what| match what {
                 Inside::Shell => Inject::Shell,
                 Inside::Python => Inject::Python,
+                Inside::Celery => Inject::Celery,
             })
             .collect(),
         inject_config: args.inject_config.map(|file| std::path::absolute(&file).unwrap_or(file)),

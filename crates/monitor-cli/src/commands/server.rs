@@ -142,6 +142,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let _ = writeln!(out, "listening on {}", server.page_url()).and_then(|()| out.flush());
     drop(out);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving");
+    if let Some(address) = server.flower_addr() {
+        tracing::info!(%address, "serving the API of Flower");
+    }
     if is_open {
         tracing::warn!("--insecure: every client that reaches {} can read everything and record", server.local_addr());
     }

@@ -79,6 +79,6 @@ fn invalid_source_and_target_servers_are_refused() {
     assert!(words(&[&from.url, &by_name], 1).contains("are the same server"));
     assert!(words(&[&from.url, "http://127.0.0.1:9"], 3).contains("TO can't be read"));
     assert!(words(&["http://127.0.0.1:9", &from.url], 3).contains("FROM can't be read"));
-    assert!(words(&[&from.url, "no url"], 2).contains("<TO>"));
+    assert!(words(&[&from.url, "no url"], 2).contains("FROM is a server and TO is none"));
     assert!(words(&[&from.url, "http://127.0.0.1:9", "--from-token-file", "/no/such/file"], 2).contains("--from-token-file"));
 }

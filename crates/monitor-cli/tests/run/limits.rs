@@ -230,7 +230,8 @@ fn an_unread_output_pipe_does_not_delay_limits() {
 #[test]
 fn a_remaining_process_that_continues_to_write_is_not_awaited() {
     let house = House::new();
-    let run = &mut house.run(&[], &["sh", "-c", "yes & echo $! > pid"]);
+    let script = "{ echo y; : > written; exec yes; } & echo $! > pid; until [ -e written ]; do sleep 0.02; done";
+    let run = &mut house.run(&[], &["sh", "-c", script]);
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let reader = std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()).unwrap());

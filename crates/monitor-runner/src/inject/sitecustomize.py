@@ -534,6 +534,25 @@ finally:
     del _monitor
 
 
+def _after_celery():
+    import os
+    import sys
+
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "monitor_celery.py")
+    if os.path.exists(file):
+        from _monitor_after_celery import AfterCelery
+
+        sys.meta_path.insert(0, AfterCelery(file))
+
+
+try:
+    _after_celery()
+except Exception:
+    pass
+finally:
+    del _after_celery
+
+
 # Loads the user's own `sitecustomize`, which this module hides.
 def _next():
     import importlib.machinery

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Access, AccessError, Scope};
+use super::{Access, AccessError, Principal, Scope};
 
 /// Secret that a request was authenticated with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,6 +13,13 @@ pub(crate) enum Credential {
     Token(Arc<str>),
     /// Value of the session cookie.
     Session(Arc<str>),
+    /// Password of a user, as the value of the device cookie that is derived from it.
+    Password {
+        /// Name of the user.
+        user: Arc<str>,
+        /// Value of the cookie ([`Access::device`]).
+        device: Arc<str>,
+    },
 }
 
 /// Right that a request was admitted with.
@@ -49,11 +56,17 @@ impl Access {
 
     /// True if the credential still grants the scope.
     pub(crate) fn holds(&self, credential: &Credential, scope: Scope) -> Result<bool, AccessError> {
-        let principal = match credential {
-            Credential::Token(token) => self.by_token(token)?.map(|(principal, _)| principal),
-            Credential::Session(session) => self.by_session(session)?,
-        };
-        Ok(principal.is_some_and(|principal| principal.scopes.has(scope)))
+        Ok(self.by_credential(credential)?.is_some_and(|principal| principal.scopes.has(scope)))
+    }
+
+    /// Returns the caller that a credential identifies now.
+    pub(crate) fn by_credential(&self, credential: &Credential) -> Result<Option<Principal>, AccessError> {
+        match credential {
+            Credential::Token(token) => Ok(self.by_token(token)?.map(|(principal, _)| principal)),
+            Credential::Session(session) => self.by_session(session),
+            Credential::Password { user, device } if self.is_device(user, device)? => self.user(user),
+            Credential::Password { .. } => Ok(None),
+        }
     }
 }
 
@@ -86,11 +99,17 @@ mod tests {
         assert!(access.is_stale(&grant, access.look().unwrap()));
         assert!(!access.holds(&token, Scope::Read).unwrap());
         assert!(access.holds(&session, Scope::Operate).unwrap());
+        let (_, password) = access.by_password("ada", "correct horse").unwrap().unwrap();
+        assert!(access.holds(&password, Scope::Operate).unwrap() && !access.holds(&password, Scope::Admin).unwrap());
+        assert!(access.by_password("ada", "wrong horse").unwrap().is_none());
+        other.set_password("ada", "battery staple").unwrap();
+        assert!(!access.holds(&password, Scope::Operate).unwrap());
+        let (_, password) = access.by_password("ada", "battery staple").unwrap().unwrap();
         let version = access.look().unwrap();
         // A new user with the same name and fewer rights does not inherit the session.
         access.remove_user("ada").unwrap();
         access.add_user("ada", Role::Viewer, "correct horse").unwrap();
         assert_ne!(access.look().unwrap(), version, "what this process changes counts as well");
-        assert!(!access.holds(&session, Scope::Read).unwrap());
+        assert!(!access.holds(&session, Scope::Read).unwrap() && !access.holds(&password, Scope::Read).unwrap());
     }
 }

@@ -74,7 +74,7 @@ impl Access {
         }
         Ok(match principal.how {
             How::Token => self.records.tokens()?.into_iter().find(|token| token.name == *name).and_then(|token| token.jobs),
-            How::Session => self.records.users()?.into_iter().find(|user| user.name == *name).and_then(|user| user.jobs),
+            How::Session | How::Password => self.records.users()?.into_iter().find(|user| user.name == *name).and_then(|user| user.jobs),
             How::Loopback | How::Insecure | How::Folder => None,
         })
     }

@@ -77,6 +77,8 @@ pub enum How {
     Token,
     /// Login session.
     Session,
+    /// Name and password in the request.
+    Password,
     /// Not identified, because the server runs with `--insecure`.
     Insecure,
     /// Access to the data folder. Everyone who can write to it has all rights.
@@ -90,6 +92,7 @@ impl How {
             Self::Loopback => "loopback",
             Self::Token => "token",
             Self::Session => "session",
+            Self::Password => "password",
             Self::Insecure => "insecure",
             Self::Folder => "folder",
         }

@@ -8,7 +8,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use monitor_wire::JobGrant;
 
 use super::secret::{hash as hash_of_secret, hex, is_same};
-use super::{Access, AccessError, Role, check_name};
+use super::{Access, AccessError, Credential, How, Principal, Role, check_name};
 
 /// Allowed length of a password, in characters.
 pub(super) const PASSWORD: RangeInclusive<usize> = 8..=256;
@@ -89,6 +89,31 @@ impl Access {
 }
 
 impl Access {
+    /// Returns the user with this name and password, and the credential for further checks. Takes equally long if there is no such user.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub(crate) fn by_password(&self, name: &str, password: &str) -> Result<Option<(Principal, Credential)>, AccessError> {
+        let device = self.device(name)?;
+        if !self.is_password(name, password)? {
+            return Ok(None);
+        }
+        let credential = device.map(|device| Credential::Password { user: name.into(), device: device.into() });
+        Ok(self.user(name)?.zip(credential))
+    }
+
+    /// Returns a user as a caller whose password has been checked.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub(super) fn user(&self, name: &str) -> Result<Option<Principal>, AccessError> {
+        let user = self.records.users()?.into_iter().find(|user| user.name == name);
+        Ok(user.map(|user| {
+            let scopes = [user.role.scope()].into_iter().collect();
+            Principal { name: Some(user.name), how: How::Password, scopes, expires_us: None }
+        }))
+    }
+
     /// Returns the device cookie of browsers that have logged in as this user. `None` if the user does not exist. The cookie grants no
     /// access. It separates login attempts by browsers that have known the password from those by others, and changes with the password.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::Stream;
-use monitor_wire::{Command, CommandId, CommandOrder, Fields, WorkerChannel, WorkerId};
+use monitor_wire::{Command, CommandId, CommandOrder, Fields, Method, WorkerChannel, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=128;
 /// Maximum number and length of the methods that a worker may list.
 const MOST_METHODS: usize = 64;
 const LONGEST_METHOD: usize = 64;
+/// Listed by a worker that passes on methods of its own without knowing their names.
+pub(super) const ANY_OWN: &str = "*";
 
 /// Open channel.
 #[derive(Debug)]
@@ -40,7 +42,13 @@ pub(super) struct Channel {
 impl Channel {
     /// True if the worker supports the method.
     pub(super) fn does(&self, method: &str) -> bool {
-        self.methods.split(',').any(|known| known == method)
+        let is_own = Method::of(method).is_none();
+        self.methods.split(',').any(|known| known == method || (is_own && known == ANY_OWN))
+    }
+
+    /// The names of the methods that the worker has listed.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.methods.split(',').filter(|method| !method.is_empty() && *method != ANY_OWN)
     }
 
     /// Sends an order. Returns false if the channel has just been closed.
@@ -93,9 +101,9 @@ impl Commands {
         methods: &[String],
         check: impl FnOnce(&str) -> Result<(), CommandError>,
     ) -> Result<Opened, CommandError> {
-        if methods.len() > MOST_METHODS || !methods.iter().all(|method| is_method(method)) {
+        if methods.len() > MOST_METHODS || !methods.iter().all(|method| is_method(method) || method == ANY_OWN) {
             let detail = format!(
-                "parameter `methods`: up to {MOST_METHODS} names between commas, each of 1 to {LONGEST_METHOD} letters, digits and `_`, `.`, `-`"
+                "parameter `methods`: up to {MOST_METHODS} names between commas, each of 1 to {LONGEST_METHOD} letters, digits and `_`, `.`, `-`, or `*`"
             );
             return Err(CommandError::Parameter { name: "methods".to_owned(), detail });
         }
@@ -152,12 +160,11 @@ impl Commands {
         let Some(name) = name else { return Ok(None) };
         let hub = self.hub();
         let channel = hub.channels.get(&worker);
-        let methods = channel.map_or("", |channel| &channel.methods);
         Ok(Some(WorkerChannel {
             worker_id: worker,
             name,
             open_since_us: channel.map(|channel| channel.since_us),
-            methods: methods.split(',').filter(|method| !method.is_empty()).map(str::to_owned).collect(),
+            methods: channel.into_iter().flat_map(Channel::names).map(str::to_owned).collect(),
         }))
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{CHANGING_METHODS, CommandLine, CommandMethod, CommandMethods, READING_METHODS};
 
+use super::channels::Channel;
 use super::names::names;
 use super::{CommandError, Commands, is_reading};
 
@@ -24,8 +25,8 @@ impl Commands {
         for (worker, channel) in &self.hub().channels {
             let Some((name, is_agent)) = names.get(worker) else { continue };
             // Clients may send agents no other method: the routes for agents have their own scopes.
-            let may_be_sent = |method: &&str| !method.is_empty() && (!is_agent || *method == "ping");
-            for method in channel.methods.split(',').filter(may_be_sent) {
+            let may_be_sent = |method: &&str| !is_agent || *method == "ping";
+            for method in channel.names().filter(may_be_sent) {
                 methods.entry(method.to_owned()).or_default().push(name.clone());
             }
         }
@@ -43,13 +44,16 @@ impl Commands {
     pub(super) fn check_method(&self, method: &str, lines: &[CommandLine]) -> Result<(), CommandError> {
         let known = READING_METHODS.into_iter().chain(CHANGING_METHODS);
         let hub = self.hub();
-        let channels = hub.channels.values();
-        let all = known.chain(channels.flat_map(|channel| channel.methods.split(',')));
+        let all = known.chain(hub.channels.values().flat_map(Channel::names));
         let may_know = |line: &CommandLine| {
             let channel = line.worker_id.and_then(|worker| hub.channels.get(&worker));
             !line.status.is_final() && channel.is_none()
         };
-        if all.clone().any(|other| other == method) || lines.iter().any(may_know) {
+        let is_passed_on = |line: &CommandLine| {
+            let channel = line.worker_id.and_then(|worker| hub.channels.get(&worker));
+            channel.is_some_and(|channel| channel.does(method))
+        };
+        if all.clone().any(|other| other == method) || lines.iter().any(may_know) || lines.iter().any(is_passed_on) {
             return Ok(());
         }
         let near = did_you_mean(method, all);

@@ -30,6 +30,8 @@ pub struct CeleryCluster {
     pub control_exchange: Option<String>,
     /// Prefix of all keys in Redis, if the application sets `global_keyprefix`.
     pub key_prefix: Option<String>,
+    /// Prefix of the channels in Redis, if the application sets `fanout_prefix`.
+    pub fanout_prefix: Option<String>,
     /// Tasks whose arguments and results are recorded: `all`, `off`, or patterns of names.
     #[serde(default = "all")]
     pub arguments: String,
@@ -49,6 +51,7 @@ impl CeleryCluster {
             event_exchange: None,
             control_exchange: None,
             key_prefix: None,
+            fanout_prefix: None,
             arguments: all(),
             enable_events: false,
         }
@@ -97,6 +100,7 @@ pub(super) fn show_celery(clusters: &[CeleryCluster]) -> String {
             ("event-exchange", cluster.event_exchange.clone()),
             ("control-exchange", cluster.control_exchange.clone()),
             ("key-prefix", cluster.key_prefix.clone()),
+            ("fanout-prefix", cluster.fanout_prefix.clone()),
         ];
         let optional: String = optional.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}, ", quoted(&value?)))).collect();
         let (name, broker, arguments) = (quoted(&cluster.name), quoted(&cluster.broker), quoted(&cluster.arguments));
@@ -120,10 +124,10 @@ mod tests {
             let shown = show_celery(&read_celery(text).unwrap());
             assert_eq!(shown, show_celery(&read_celery(&shown).unwrap()));
         }
-        let all = show_celery(&read_celery(r#"[{ broker = "amqp://mq", results = "redis://r/1", results-password-file = "/c", event-exchange = "e", control-exchange = "c", key-prefix = "p" }]"#).unwrap());
+        let all = show_celery(&read_celery(r#"[{ broker = "amqp://mq", results = "redis://r/1", results-password-file = "/c", event-exchange = "e", control-exchange = "c", key-prefix = "p", fanout-prefix = "f{db}" }]"#).unwrap());
         for part in [
             r#"results = "redis://r/1", results-password-file = "/c""#,
-            r#"event-exchange = "e", control-exchange = "c", key-prefix = "p""#,
+            r#"event-exchange = "e", control-exchange = "c", key-prefix = "p", fanout-prefix = "f{db}""#,
         ] {
             assert!(all.contains(part), "{all}");
         }

@@ -53,6 +53,13 @@ pub(super) const ADDRESS: Kind<SocketAddr> = Kind {
     show: ToString::to_string,
 };
 
+pub(super) const SOME_ADDRESS: Kind<Option<SocketAddr>> = Kind {
+    placeholder: "ADDRESS:PORT",
+    form: Form::Text,
+    read: |text| (ADDRESS.read)(text).map(Some),
+    show: |address| address.map(|address| address.to_string()).unwrap_or_default(),
+};
+
 pub(super) const FOLDER: Kind<PathBuf> = Kind {
     placeholder: "DIR",
     form: Form::Text,

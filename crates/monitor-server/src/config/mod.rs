@@ -25,8 +25,8 @@ pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
     ADDRESS, AGENT, BYTES, CELERY, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER,
-    JOB_CALLBACKS, JOB_RULES, LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION,
-    SPOOL, SWITCH,
+    JOB_CALLBACKS, JOB_RULES, LOOPBACK, MCP, NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_ADDRESS, SOME_BYTES, SOME_COUNT,
+    SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::jobs::CallbackTarget;
 use crate::oidc::RolesOfGroups;
@@ -128,6 +128,9 @@ settings! {
     /// Clusters of Celery whose tasks and workers are recorded: the address of a broker, such as `redis://host/0`, or tables such as
     /// `[{ name = "orders", broker = "amqp://host" }]`
     celery: Vec<CeleryCluster> = Vec::new(), CELERY;
+    /// Address of the HTTP API of Flower, for programs that were written for it, such as 127.0.0.1:5555; at most one cluster of Celery may
+    /// be recorded
+    flower_listen: Option<SocketAddr> = None, SOME_ADDRESS;
     /// Maximum number of processes to keep of a run; events of further processes are dropped and counted
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root and counted
@@ -292,7 +295,12 @@ impl Config {
     /// True if other machines can reach the server.
     pub fn is_open(&self) -> bool {
         let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);
-        !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(is_public)
+        self.open_address().is_some() || self.public_url.as_ref().is_some_and(is_public)
+    }
+
+    /// Returns an address to listen on that other machines can reach.
+    pub(crate) fn open_address(&self) -> Option<SocketAddr> {
+        [Some(self.listen), self.flower_listen].into_iter().flatten().find(|address| !address.ip().to_canonical().is_loopback())
     }
 
     /// True if the server starts an agent on its machine.

@@ -32,13 +32,20 @@ const ACCOUNT_PERIOD: Duration = Duration::from_secs(60);
 const PINGS: u32 = 60;
 const PINGS_PERIOD: Duration = Duration::from_secs(1);
 /// Headers that proxies add to the requests they forward.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+pub(super) const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
 /// Remote end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) is_tls: bool,
+}
+
+/// Caller whom a handler of this server has identified before it sent a request to the API. It is an extension of that request.
+#[derive(Debug, Clone)]
+pub(super) struct Vouched {
+    pub(super) principal: Principal,
+    pub(super) credential: Credential,
 }
 
 /// Rate limits per client, account and heartbeat.
@@ -89,6 +96,10 @@ pub(super) struct DeedWords {
     pub(super) outcome: String,
 }
 
+/// Put into the extensions of a response whose request has changed nothing. It is not in the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoDeed;
+
 /// Maximum lengths in bytes, within one audit entry: of an order's arguments, and of its method and its recipients.
 const MOST_ARGUMENTS: usize = 1_400;
 const MOST_WORDS: usize = 200;
@@ -131,6 +142,9 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             let tasks = app.changing.clone();
             let changed = tasks.spawn(async move {
                 let response = next.run(request).await;
+                if response.extensions().get::<NoDeed>().is_some() {
+                    return response;
+                }
                 let deed = response.extensions().get::<DeedWords>();
                 let action = deed.map_or(action.clone(), |deed| format!("{action}: {}", deed.what));
                 let outcome = deed.map(|deed| deed.outcome.clone());
@@ -149,6 +163,11 @@ fn assistant(headers: &HeaderMap) -> Option<String> {
     agent.starts_with("monitor-mcp/").then(|| cut(agent, MOST_WORDS))
 }
 
+/// Checks that the caller may read, and that the right is checked again while the request is answered.
+pub(super) fn admit_reader(app: &App, request: &mut Request) -> Result<(), ApiError> {
+    admit(app, Wants::Scope(Scope::Read), request).map(drop)
+}
+
 enum Admitted {
     In(Option<Principal>),
     ToLogin(String),
@@ -162,7 +181,10 @@ fn admit(app: &App, wants: Wants, request: &mut Request) -> Result<Admitted, Api
     // Read before the lookup: if a token or user changes during the lookup, the version differs and the connection's rights are checked
     // again.
     let version = app.access.version();
-    let (principal, credential) = identify(app, peer, request.headers())?;
+    let (principal, credential) = match request.extensions().get::<Vouched>() {
+        Some(Vouched { principal, credential }) => (Some(principal.clone()), Some(credential.clone())),
+        None => identify(app, peer, request.headers())?,
+    };
     let is_write = !is_read(request.method());
     // Browsers send cookies for a host to all of its ports, so a page from another port could make this request.
     if is_write && principal.as_ref().is_some_and(|principal| principal.how == How::Session) {

@@ -40,7 +40,8 @@ impl Guard {
         Self { listen, public_url, is_tls }
     }
 
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Checks the headers `Host` and `Origin` of a request.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let named = single(headers, &header::HOST).map_err(|detail| ApiError::Host { detail })?;
         let named = named.map(|host| Authority::from_str(host).map_err(|_| self.bad_host(host))).transpose()?;
         let Some(host) = uri.authority().cloned().or(named.clone()) else {

@@ -1,5 +1,7 @@
 //! `GET /metrics`: metrics in the `OpenMetrics` format.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -11,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::App;
+use super::clusters::{Cluster, clusters};
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 use crate::commands::Reply;
@@ -36,13 +39,20 @@ const MOST_WORKERS: usize = 200;
 )]
 pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let most = app.config.metrics_names;
-    let (status, names, workers) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?, online(store)?))).await?;
+    let (status, names, workers, clusters) = app
+        .ask(move |store| {
+            let workers = online(store)?;
+            let clusters = clusters(store, &workers)?;
+            Ok((store.status()?, store.name_totals(most)?, workers, clusters))
+        })
+        .await?;
     let stream =
         StreamFigures { subscribers: app.live.readers() as u64, unsent_bytes: app.live.unsent_bytes(), pieces: app.live.pieces_written() };
     let figures = Figures {
         status,
         names,
         workers,
+        clusters,
         ingest: app.ingest.figures(),
         is_stopped: app.ingest.trouble().is_some(),
         stream,
@@ -72,6 +82,8 @@ struct Figures {
     names: Vec<NameTotals>,
     /// Workers that are online.
     workers: Vec<Worker>,
+    /// Clusters of Celery by their names.
+    clusters: BTreeMap<String, Cluster>,
     ingest: IngestFigures,
     is_stopped: bool,
     stream: StreamFigures,
@@ -136,6 +148,7 @@ impl Collector for Figures {
         let about = ("dropped_events", "Events that workers could not keep or send", None, MetricType::Counter);
         family(to, about, dropped, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
         by_worker(to, &self.workers)?;
+        by_cluster(to, &self.clusters)?;
         duties(to, &self.duties)?;
         gauge(to, "channels", "Workers that hold a channel for commands", None, self.channels)?;
         counter(to, "commands", "Commands asked since the server began", self.commands)?;
@@ -175,6 +188,26 @@ fn by_worker(to: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> Encoded {
     });
     let about = ("worker_events", "Events stored of a worker that is online, by type", None, MetricType::Counter);
     family(to, about, events, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))
+}
+
+/// Encodes the metrics of the clusters of Celery.
+fn by_cluster(to: &mut DescriptorEncoder<'_>, clusters: &BTreeMap<String, Cluster>) -> Encoded {
+    let connected = clusters.iter().map(|(name, of)| ([("cluster", name.as_str())], u64::from(of.is_connected)));
+    let about = ("celery_connected", "1 while the bridge of a cluster of Celery reads its broker", None, MetricType::Gauge);
+    family(to, about, connected, |to, is_connected| to.encode_gauge(&is_connected))?;
+    let taken = clusters.iter().filter_map(|(name, of)| Some(([("cluster", name.as_str())], of.unacknowledged?)));
+    let about = ("celery_unacknowledged", "Messages that workers have taken and not acknowledged (Redis)", None, MetricType::Gauge);
+    family(to, about, taken, |to, count| to.encode_gauge(&count))?;
+    let queues = || {
+        clusters
+            .iter()
+            .flat_map(|(name, of)| of.queues.iter().map(move |queue| ([("cluster", name.as_str()), ("queue", queue.name.as_str())], queue)))
+    };
+    let about = ("celery_queue_waiting", "Tasks in a queue that no worker has taken", None, MetricType::Gauge);
+    family(to, about, queues(), |to, queue| to.encode_gauge(&queue.waiting))?;
+    let consumers = queues().filter_map(|(labels, queue)| Some((labels, queue.consumers?)));
+    let about = ("celery_queue_consumers", "Workers that read a queue", None, MetricType::Gauge);
+    family(to, about, consumers, |to, count| to.encode_gauge(&count))
 }
 
 /// Encodes the metrics of the background duties.

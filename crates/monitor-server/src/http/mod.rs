@@ -11,6 +11,7 @@ mod bk_job;
 mod body;
 mod cancel;
 mod clock;
+mod clusters;
 mod commands;
 mod compress;
 mod connections;
@@ -18,10 +19,12 @@ mod doctor;
 mod encoding;
 mod events;
 mod export;
+mod flower;
 mod guard;
 mod health;
 mod heartbeats;
 mod hosts;
+mod in_process;
 mod jobs;
 mod login;
 mod logs;
@@ -498,8 +501,16 @@ fn pages(routes: Routes) -> Routes {
         .hidden(PAGE, GET, "/tasks/{*path}", page::get_index)
 }
 
-/// Returns the router with the routes and all layers that every request passes.
-pub(crate) fn router(app: App) -> Router {
+/// Routers of the server's addresses.
+pub(crate) struct Routers {
+    /// The API and the page.
+    pub(crate) own: Router,
+    /// The API of Flower, if it has an address.
+    pub(crate) flower: Option<Router>,
+}
+
+/// Returns the routers with the routes and all layers that every request passes.
+pub(crate) fn routers(app: App) -> Routers {
     let (routes, rules, description) = routes().into_parts();
     let described = Arc::new(openapi::whole(&description, &rules));
     let gate = access::Gate { app: app.clone(), rules: Arc::new(rules) };
@@ -510,15 +521,21 @@ pub(crate) fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(gate, access::check))
         .layer(middleware::from_fn_with_state(app.clone(), bk_job::translate))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check));
-    all.clone()
-        .layer(axum::Extension(mcp::Api::new(all, &app)))
+    let api = in_process::Api::new(all.clone(), &app);
+    let flower = app.config.flower_listen.map(|address| {
+        let guard = guard::Guard::new(address, app.config.public_url.clone(), app.config.tls_cert.is_some());
+        flower::router(app.clone(), api.clone(), guard)
+    });
+    let own = all
+        .layer(axum::Extension(api))
         .layer(middleware::map_response(compress::fuse))
         .layer(compress::layer())
         .layer(middleware::from_fn(compress::choose))
         .layer(middleware::from_fn_with_state(app.clone(), secure))
         // Errors are logged with their causes where the response is made. A 503 of a busy server is not an error.
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-        .with_state(app)
+        .with_state(app);
+    Routers { own, flower }
 }
 
 /// Returns the tracing span of a request.

@@ -147,7 +147,7 @@ pub(super) async fn get_stream(
         name: "Upgrade".to_owned(),
         detail: format!("this is no WebSocket: {}", rejection.body_text()),
     })?;
-    let turn = app.subscribers.clone().try_acquire_owned().map_err(|_| ApiError::TooManyReaders { limit: app.config.max_subscribers })?;
+    let turn = turn(&app)?;
     let each_root = params.subject == Some(Subject::Roots);
     let wrong = |name: &str, why: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {why}") };
     let kinds: BTreeSet<Kind> = params.kind.each().into_iter().collect();
@@ -186,29 +186,14 @@ pub(super) async fn get_stream(
     };
     let after = caught_up(&app, after).await?;
     let wanted = Wanted { types, roots, each_root, process_id, worker, name, kinds, task };
-    let watching = Watched::of(&wanted).map(|watched| app.commands.watch_on(watched));
-    let reader = Reader {
-        subscription: app.live.subscribe(wanted),
-        live: app.live.clone(),
-        format: if upgrade.is_some() { Format::Lines } else { Format::Events },
-        after,
-        within: params.within.unwrap_or(u64::MAX),
-        firing: params.alerts.then(|| app.alerts.firing()).map(|mut firing| {
-            firing.mark_changed();
-            firing
-        }),
-        hand: Arc::new(Semaphore::new(1)),
-        greeted: false,
-        heartbeat: app.config.stream_heartbeat,
-        last_sent: Instant::now(),
-        stopping: app.stopping.clone(),
-        _watching: watching,
-        _turn: turn,
-    };
+    let mut reader = Reader::new(&app, wanted, after, turn);
+    reader.within = params.within.unwrap_or(u64::MAX);
+    reader.firing = params.alerts.then(|| app.alerts.firing()).map(|mut firing| {
+        firing.mark_changed();
+        firing
+    });
     if let Some(upgrade) = upgrade {
-        let upgrade = upgrade.max_message_size(MAX_SAID_BYTES).max_frame_size(MAX_SAID_BYTES);
-        let upgrade = upgrade.read_buffer_size(MAX_SAID_BYTES).write_buffer_size(MAX_UNSENT_BYTES);
-        return Ok(upgrade.on_upgrade(move |socket| by_socket(reader, socket, busy)));
+        return Ok(reader.upgraded(upgrade, busy, texts));
     }
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.into_stream())).into_response())
@@ -216,10 +201,10 @@ pub(super) async fn get_stream(
 
 /// Sends events over a WebSocket until either side closes it or the client's token or login ends. As for any response, a client that
 /// doesn't read in time is disconnected.
-async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
+async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy, texts: fn(&Bytes) -> Vec<Message>) {
     let evicted = busy.evicted();
     let close = tokio::select! {
-        close = tell(reader, &mut socket) => close,
+        close = tell(reader, &mut socket, texts) => close,
         () = evicted.cancelled() => Some(CloseFrame { code: close_code::POLICY, reason: "the token or login has ended".into() }),
     };
     if close.is_some() {
@@ -230,7 +215,7 @@ async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
 }
 
 /// Sends all events. Returns the close message, if the other side is still connected.
-async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> {
+async fn tell(mut reader: Reader, socket: &mut WebSocket, texts: fn(&Bytes) -> Vec<Message>) -> Option<CloseFrame> {
     loop {
         let told = tokio::select! {
             told = reader.next() => told,
@@ -244,12 +229,17 @@ async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> 
             return Some(CloseFrame { code: close_code::RESTART, reason: "the server stops".into() });
         };
         reader.last_sent = Instant::now();
-        let mut texts = futures_util::stream::iter(texts(&told).map(Ok));
+        let mut texts = futures_util::stream::iter(texts(&told).into_iter().map(Ok));
         if let Err(error) = socket.send_all(&mut texts).await {
             tracing::debug!(%error, "a reader of the stream is gone");
             return None;
         }
     }
+}
+
+/// Returns the permit of a reader.
+pub(super) fn turn(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    app.subscribers.clone().try_acquire_owned().map_err(|_| ApiError::TooManyReaders { limit: app.config.max_subscribers })
 }
 
 async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
@@ -291,7 +281,8 @@ enum Note {
     Alerts(Firing),
 }
 
-struct Reader {
+/// Client that reads the stream.
+pub(super) struct Reader {
     live: Live,
     subscription: Subscription,
     format: Format,
@@ -324,6 +315,33 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Reader {
+    /// Creates a reader of the wanted events after a number, as server-sent events.
+    pub(super) fn new(app: &App, wanted: Wanted, after: u64, turn: OwnedSemaphorePermit) -> Self {
+        Self {
+            _watching: Watched::of(&wanted).map(|watched| app.commands.watch_on(watched)),
+            subscription: app.live.subscribe(wanted),
+            live: app.live.clone(),
+            format: Format::Events,
+            after,
+            within: u64::MAX,
+            firing: None,
+            hand: Arc::new(Semaphore::new(1)),
+            greeted: false,
+            heartbeat: app.config.stream_heartbeat,
+            last_sent: Instant::now(),
+            stopping: app.stopping.clone(),
+            _turn: turn,
+        }
+    }
+
+    /// Responds by a WebSocket with the messages that `texts` makes of lines of JSON.
+    pub(super) fn upgraded(mut self, upgrade: WebSocketUpgrade, busy: Busy, texts: fn(&Bytes) -> Vec<Message>) -> Response {
+        self.format = Format::Lines;
+        let upgrade = upgrade.max_message_size(MAX_SAID_BYTES).max_frame_size(MAX_SAID_BYTES);
+        let upgrade = upgrade.read_buffer_size(MAX_SAID_BYTES).write_buffer_size(MAX_UNSENT_BYTES);
+        upgrade.on_upgrade(move |socket| by_socket(self, socket, busy, texts))
+    }
+
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         futures_util::stream::unfold(self, |mut reader| async move {
             let bytes = reader.next().await?;
@@ -427,7 +445,7 @@ impl Format {
 }
 
 /// Splits a message into the texts of a WebSocket, one per line.
-fn texts(told: &Bytes) -> impl Iterator<Item = Message> {
+fn texts(told: &Bytes) -> Vec<Message> {
     let lines = told.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.filter_map(|line| Utf8Bytes::try_from(told.slice_ref(line)).ok()).map(Message::Text)
+    lines.filter_map(|line| Utf8Bytes::try_from(told.slice_ref(line)).ok()).map(Message::Text).collect()
 }

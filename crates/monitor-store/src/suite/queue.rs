@@ -225,6 +225,13 @@ pub fn each_filter_and_order_lists_all_of_its_tasks<P: Place>() {
                 assert_eq!(keys, expected.iter().skip(2).cloned().collect::<Vec<_>>(), "{query:?}");
                 let mut ids: Vec<_> = whole(query.clone()).iter().map(|task| task.id).collect();
                 assert_eq!(ids[2.min(ids.len())..], found.iter().map(|task| task.id).collect::<Vec<_>>(), "{query:?}");
+                for rest in [1, 7, 8] {
+                    let offset = ids.len().saturating_sub(rest);
+                    let page = store.queue_tasks(&QueueTasksQuery { offset, limit: 7, ..query.clone() }).unwrap();
+                    let expected: Vec<_> = ids[offset..].iter().copied().take(7).collect();
+                    assert_eq!(page.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), expected, "{offset} {query:?}");
+                    assert!(page.next_cursor.is_some() || ids.len() <= offset + 7, "{offset} {query:?}");
+                }
                 ids.sort_unstable();
                 let mut wanted: Vec<_> = every.iter().filter(|task| query.is_wanted(task)).map(|task| task.id).collect();
                 wanted.sort_unstable();

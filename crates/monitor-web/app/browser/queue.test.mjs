@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { openChannel, useChannels } from "./channel.mjs";
-import { Worker, newId, queueTask, server } from "./events.mjs";
+import { newId, nowUs, queueTask, server, Tree, Worker } from "./events.mjs";
 import { addUser, logIn, skipUsers as skip } from "./users.mjs";
 
 useBrowser();
@@ -47,6 +47,35 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
     await row(mix).getByRole("link").click();
     await hasText(page.locator(".panel"), /no disk/);
   }, { expected: /status of 400/ });
+});
+
+test("the clusters of Celery are shown with the state of their brokers", async () => {
+  const [bridge, cluster] = [await new Worker({ program: "monitor-celery", hostname: newId() }).online(), `orders-${newId()}`];
+  const run = new Tree(`celery ${cluster}`, { fields: { "celery.cluster": cluster, "celery.broker": "redis://cache/0" } });
+  const fields = (values) => ({ type: "process-updated", root_id: run.rootId, id: run.id, time_us: nowUs(), fields: values });
+  await bridge.send(run.own);
+  await onPage(`${server}/tasks/queue`, async (page) => {
+    const shown = page.locator(`[data-cluster="${cluster}"]`);
+    await hasText(shown, new RegExp(`^${cluster} connecting redis://cache/0$`));
+    await bridge.send(fields({ "celery.state": "connected", "celery.since_us": nowUs() }));
+    await hasText(shown, new RegExp(`^${cluster} connected .*redis://cache/0$`));
+    await bridge.send(fields({ "celery.queues": { idle: { waiting: 0, consumers: null }, [`mail-${cluster}`]: { waiting: 1200, consumers: 0, priorities: { 9: 200, 0: 1000 } } }, "celery.queues.recent": { [`mail-${cluster}`]: [3, null, 1200] } }));
+    const mail = shown.locator(`[data-queue="mail-${cluster}"]`);
+    await hasText(mail, new RegExp(`^ ?mail-${cluster} 1,200 wait for a worker that reads the queue`));
+    await mail.getByRole("img", { name: "waiting tasks in the last hour: 3 – 1,200" }).waitFor();
+    await mail.getByTitle("1,000 of priority 0, 200 of priority 9", { exact: true }).waitFor();
+    await hasText(shown.locator('[data-queue="idle"]'), /^ ?idle 0 wait$/);
+    await mail.getByRole("link").click();
+    await page.waitForURL(new RegExp(`queue=mail-${cluster}`));
+    await bridge.send(fields({ "celery.state": "away", "celery.since_us": nowUs() - 180e6, "celery.gaps": 2, "celery.unreadable": 1 }));
+    await hasText(shown, /broker not reached 3m ago .* 2 gaps 1 message could not be read$/);
+    // The last numbers are old.
+    await mail.waitFor({ state: "detached" });
+    await bridge.send(run.end(run.own, 61_000));
+    await hasText(shown, /no longer recorded/);
+    await shown.getByRole("link", { name: cluster, exact: true }).click();
+    await hasText(page.locator(".root-header"), new RegExp(`celery ${cluster}`));
+  });
 });
 
 test("a search that the server ends after a second goes on until it is stopped, and shows what it has found", async () => {

@@ -46,6 +46,31 @@ async function queueWorker() {
   return { worker, told, close };
 }
 
+test("nested metrics are parts, and the configuration and the queues are asked for when they are opened", async () => {
+  const worker = await new Worker({ program: "w1", hostname: newId() }).online();
+  const asked = [];
+  const close = await openChannel(worker, {
+    stats: { status: "ok", value: { pool: { "max-concurrency": 4, processes: [7, 8] }, broker: { transport: "redis", userid: null }, total: { "shop.add": 12 }, clock: "9" } },
+    conf: () => (asked.push("conf"), { status: "ok", value: { task_queues: null, broker_url: "redis://***@cache/0" } }),
+    "active-queues": { status: "error", error: "the worker ends" },
+  });
+  await onPage(pageOf(worker), async (page) => {
+    const part = (name) => page.locator(`.parts [data-part="${name}"]`);
+    await hasText(page.locator(".figures"), /clock9$/);
+    await part("pool").locator("summary").click();
+    await hasText(part("pool"), /^Poolmax-concurrency4processes7, 8$/);
+    await part("broker").locator("summary").click();
+    await hasText(part("broker"), /^Brokertransportredis$/);
+    assert.deepEqual(asked, []);
+    await part("conf").locator("summary").click();
+    await hasText(part("conf"), /^Configurationbroker_urlredis:\/\/\*\*\*@cache\/0$/);
+    await part("active-queues").locator("summary").click();
+    await hasText(part("active-queues"), /failed the worker ends/);
+    assert.deepEqual(asked, ["conf"]);
+  });
+  close();
+});
+
 test("a worker's page tells its pool, limits and queues, what runs and its tasks, and answers questions", async () => {
   const { worker, close } = await queueWorker();
   const tree = new Tree("rendering");

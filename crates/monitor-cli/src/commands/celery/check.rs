@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Cluster;
 use crate::exit::Unanswered;
-use crate::text::{Line, print_json, terminal_width, visible, width};
+use crate::text::{Line, duration, print_json, terminal_width, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +22,9 @@ Exit codes:
   2  wrong usage
   3  broker not reached
   5  no worker answered";
+
+/// Difference of clocks that is reported, in seconds. Messages take less time.
+const CLOCK_LIMIT: f64 = 2.0;
 
 /// Show whether a cluster can be monitored: its broker, permissions, workers, and whether they send events
 #[derive(Debug, clap::Args)]
@@ -58,8 +61,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn in_json(report: &Report) -> serde_json::Value {
     let node = |node: &CheckedNode| {
-        let CheckedNode { name, version, pool, sends_events, queues } = node;
-        json!({"name": name, "version": version, "pool": pool, "sends_events": sends_events, "queues": queues})
+        let CheckedNode { name, version, pool, sends_events, queues, clock_ahead } = node;
+        json!({"name": name, "version": version, "pool": pool, "sends_events": sends_events, "queues": queues, "clock_ahead_s": clock_ahead})
     };
     let nodes: Vec<_> = report.nodes.iter().map(node).collect();
     let readable = |why: &Option<String>| why.clone().unwrap_or_else(|| "readable".to_owned());
@@ -99,6 +102,10 @@ fn render(report: &Report, columns: Option<usize>) -> String {
                 "events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`",
             );
         }
+        if let Some(ahead) = node.clock_ahead.filter(|ahead| ahead.abs() > CLOCK_LIMIT) {
+            let (by, place) = (duration((ahead.abs() * 1e9) as u64), if ahead > 0.0 { "ahead of" } else { "behind" });
+            line("", bad, &format!("its clock is {by} {place} this machine's: set both, for example by NTP"));
+        }
     }
     if report.nodes.is_empty() {
         line("workers", bad, "none has answered: is one running, with worker_enable_remote_control = True (the default)?");
@@ -118,12 +125,14 @@ mod tests {
             pool: Some("prefork 4".to_owned()),
             sends_events,
             queues: vec!["celery".to_owned(), "mail".to_owned()],
+            clock_ahead: None,
         };
+        let clock = |clock_ahead| CheckedNode { clock_ahead: Some(clock_ahead), ..node("w3@h3", Some(true)) };
         let report = Report {
             broker: "redis://h:6379/0".to_owned(),
             events: None,
             results: Some(("redis://h:6379/1".to_owned(), None)),
-            nodes: vec![node("w1@h2", Some(true)), node("w2@h2", Some(false))],
+            nodes: vec![node("w1@h2", Some(true)), node("w2@h2", Some(false)), clock(-0.7), clock(-90.2), clock(86_400.0)],
         };
         let text = anstream::adapter::strip_str(&render(&report, None)).to_string();
         assert_eq!(
@@ -133,7 +142,12 @@ mod tests {
              results  can be read from redis://h:6379/1\n\
              w1@h2    celery 5.6.3  prefork 4  queues celery, mail\n\
              w2@h2    celery 5.6.3  prefork 4  queues celery, mail\n         \
-             events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`\n"
+             events are off in its settings: start it with -E, set worker_send_task_events = True, or use `bridge --enable-events`\n\
+             w3@h3    celery 5.6.3  prefork 4  queues celery, mail\n\
+             w3@h3    celery 5.6.3  prefork 4  queues celery, mail\n         \
+             its clock is 1 m 30 s behind this machine's: set both, for example by NTP\n\
+             w3@h3    celery 5.6.3  prefork 4  queues celery, mail\n         \
+             its clock is 1 d 00 h ahead of this machine's: set both, for example by NTP\n"
         );
         let empty = Report { results: None, events: Some("ACCESS_REFUSED".to_owned()), nodes: Vec::new(), ..report };
         let text = anstream::adapter::strip_str(&render(&empty, None)).to_string();

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod check;
+#[cfg(target_os = "linux")]
 mod hook;
 pub(crate) mod own;
 
@@ -37,7 +38,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bridge(Box<bridge::Args>),
-    Check(check::Args),
+    Check(Box<check::Args>),
+    #[cfg(target_os = "linux")]
     Hook(hook::Args),
 }
 
@@ -65,20 +67,28 @@ struct Cluster {
     /// Prefix of all keys in Redis, if the application sets `global_keyprefix`
     #[arg(long, value_name = "PREFIX", default_value = "")]
     key_prefix: String,
+    /// Prefix of all channels in Redis, if the application sets `fanout_prefix`; `{db}` is the number of the database
+    #[arg(long, value_name = "PREFIX", default_value = "/{db}.")]
+    fanout_prefix: String,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Bridge(args) => bridge::run(*args),
         Command::Check(args) => check::run(&args),
+        #[cfg(target_os = "linux")]
         Command::Hook(hook::Args) => hook::run(),
     }
 }
 
 impl Cluster {
     fn options(&self) -> Options {
-        let Self { event_exchange, control_exchange, key_prefix, .. } = self;
-        Options { event_exchange: event_exchange.clone(), control_exchange: control_exchange.clone(), key_prefix: key_prefix.clone() }
+        Options {
+            event_exchange: self.event_exchange.clone(),
+            control_exchange: self.control_exchange.clone(),
+            key_prefix: self.key_prefix.clone(),
+            fanout_prefix: self.fanout_prefix.clone(),
+        }
     }
 
     fn broker(&self) -> anyhow::Result<Broker> {
@@ -135,7 +145,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn first_line(file: &Path) -> anyhow::Result<String> {
+pub(super) fn first_line(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("the password file {} can't be read", file.display()))?;
     let line = text.lines().next().unwrap_or_default();
     anyhow::ensure!(!line.is_empty(), "the first line of the password file {} is empty", file.display());

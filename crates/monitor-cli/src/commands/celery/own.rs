@@ -61,6 +61,7 @@ pub(crate) fn bridges(clusters: &[CeleryCluster], data: &Path) -> anyhow::Result
                 event_exchange: or(&cluster.event_exchange, usual.event_exchange),
                 control_exchange: or(&cluster.control_exchange, usual.control_exchange),
                 key_prefix: or(&cluster.key_prefix, usual.key_prefix),
+                fanout_prefix: or(&cluster.fanout_prefix, usual.fanout_prefix),
             },
             arguments,
             enable_events: cluster.enable_events,

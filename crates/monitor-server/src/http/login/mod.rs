@@ -23,7 +23,7 @@ use self::page::{Page, Words};
 use super::App;
 use super::access::{Peer, client, cookie, is_https, origin, peer, session};
 use super::problem::ApiError;
-use crate::access::{Deed, How};
+use crate::access::{Access, AccessError, Deed, How};
 
 /// Name of the session cookie.
 pub(super) const SESSION: &str = "monitor_session";
@@ -137,6 +137,48 @@ impl Counted {
     }
 }
 
+/// Result of an attempt to log in.
+pub(super) enum Attempt<T> {
+    Right(T),
+    /// Wrong name or password.
+    Wrong,
+    /// Too many attempts have failed: time to wait.
+    TooOften(Duration),
+    /// Too many passwords are being checked.
+    Busy,
+}
+
+/// Checks a password by `work`, which returns None for a wrong name or password. Limits the number of attempts, and of parallel checks.
+/// `device` is the cookie of a browser that has logged in before.
+pub(super) async fn attempt<T: Send + 'static>(
+    app: &App,
+    client: Option<IpAddr>,
+    user: &str,
+    device: Option<&str>,
+    work: impl FnOnce(&Access) -> Result<Option<T>, AccessError> + Send + 'static,
+) -> Result<Attempt<T>, ApiError> {
+    let counted = match Counted::new(app, client, user, device)? {
+        Err(wait) => return Ok(Attempt::TooOften(wait)),
+        Ok(counted) => counted,
+    };
+    // Hashing a password takes 19 MiB, so the number of parallel hashes is limited.
+    let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
+        counted.forgive(app);
+        return Ok(Attempt::Busy);
+    };
+    let worked = app.ask_access(move |access| {
+        let _turn = turn;
+        work(access)
+    });
+    match worked.await {
+        Ok(None) => Ok(Attempt::Wrong),
+        right_or_failed => {
+            counted.forgive(app);
+            Ok(right_or_failed?.map_or(Attempt::Wrong, Attempt::Right))
+        }
+    }
+}
+
 pub(super) async fn post_login(State(app): State<App>, request: Request) -> Response {
     let (peer, address, headers) = (peer(&request), address(&app, &request), request.headers().clone());
     let form = Form::<Credentials>::from_request(request, &()).await;
@@ -147,39 +189,25 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     let words = Words::of(&lang, &headers);
     let shown: String = user.chars().take(64).collect();
     let refused = |status, why| Page::new(&app, words, &next).problem(why).user(&shown).answer(status);
-    let counted = match Counted::new(&app, client(&app, peer, &headers), &user, cookie(&app, peer, &headers, DEVICE)) {
-        Err(error) => return error.into_response(),
-        Ok(Err(wait)) => {
+    let lifetime = app.config.session_lifetime;
+    let (client, device, name) = (client(&app, peer, &headers), cookie(&app, peer, &headers, DEVICE), user.clone());
+    let begun = attempt(&app, client, &name, device, move |access| {
+        let is_right = access.is_password(&user, &password)?;
+        let outcome = if is_right { "done" } else { "wrong name or password" };
+        let who: String = user.chars().take(64).collect();
+        access.record(&Deed { who: &who, how: How::Session, address, action: "login", outcome })?;
+        Ok(if is_right { Some(access.begin_session(&user, lifetime)?).zip(access.device(&user)?) } else { None })
+    });
+    match begun.await {
+        Err(error) => error.into_response(),
+        Ok(Attempt::TooOften(wait)) => {
             let mut response = refused(StatusCode::TOO_MANY_REQUESTS, words.too_often);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-            return response;
+            response
         }
-        Ok(Ok(counted)) => counted,
-    };
-    // Hashing a password takes 19 MiB, so the number of parallel hashes is limited.
-    let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
-        counted.forgive(&app);
-        return refused(StatusCode::SERVICE_UNAVAILABLE, words.too_often);
-    };
-    let lifetime = app.config.session_lifetime;
-    let begun = app
-        .ask_access(move |access| {
-            let _turn = turn;
-            let is_right = access.is_password(&user, &password)?;
-            let outcome = if is_right { "done" } else { "wrong name or password" };
-            let who: String = user.chars().take(64).collect();
-            access.record(&Deed { who: &who, how: How::Session, address, action: "login", outcome })?;
-            Ok(if is_right { Some(access.begin_session(&user, lifetime)?).zip(access.device(&user)?) } else { None })
-        })
-        .await;
-    match begun {
-        Err(error) => {
-            counted.forgive(&app);
-            error.into_response()
-        }
-        Ok(None) => refused(StatusCode::UNAUTHORIZED, words.wrong),
-        Ok(Some((session, device))) => {
-            counted.forgive(&app);
+        Ok(Attempt::Busy) => refused(StatusCode::SERVICE_UNAVAILABLE, words.too_often),
+        Ok(Attempt::Wrong) => refused(StatusCode::UNAUTHORIZED, words.wrong),
+        Ok(Attempt::Right((session, device))) => {
             let session = set_cookie(&app, peer, (SESSION, &session), SameSite::Strict, lifetime);
             let device = set_cookie(&app, peer, (DEVICE, &device), SameSite::Strict, DEVICE_LIFETIME);
             (AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]), Redirect::to(local(&next))).into_response()

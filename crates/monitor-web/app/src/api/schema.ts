@@ -17807,7 +17807,10 @@ export interface operations {
     get_orders: {
         parameters: {
             query?: {
-                /** @description Comma-separated methods that the worker supports. They are shown to clients that list workers. */
+                /**
+                 * @description Comma-separated methods that the worker supports. They are shown to clients that list workers. `*` stands for further methods of its
+                 *     own whose names it does not know.
+                 */
                 methods?: string;
             };
             header: {

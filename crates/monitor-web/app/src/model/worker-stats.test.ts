@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readStats } from "./worker-stats.ts";
+import { readStats, rowsOf } from "./worker-stats.ts";
 
 test("pool, limits and queues are read apart from the other figures", () => {
   const stats = readStats({
@@ -13,6 +13,27 @@ test("pool, limits and queues are read apart from the other figures", () => {
   expect(stats.limits).toEqual([{ name: "render", rate: "10/s", softMs: undefined, hardMs: 5000, untilUs: 9 }]);
   expect(stats.queues).toEqual(["video", "mail"]);
   expect(stats.figures).toEqual([["threads", 7]]);
+});
+
+test("nested values are parts, and each of their simple values is a row", () => {
+  const stats = readStats({ pool: { "max-concurrency": 2, processes: [7, 8], timeouts: [] }, broker: { ssl: null, transport_options: {} }, empty: {}, clock: "7" });
+  expect(stats.pool).toBeUndefined();
+  expect(stats.parts.map(([name]) => name)).toEqual(["pool", "broker"]);
+  expect(stats.figures).toEqual([
+    ["empty", {}],
+    ["clock", "7"],
+  ]);
+  expect(rowsOf(stats.parts[0]?.[1])).toEqual([
+    ["max-concurrency", "2"],
+    ["processes", "7, 8"],
+  ]);
+  expect(rowsOf([{ name: "celery", exchange: { type: "direct", arguments: null } }, { durable: true }])).toEqual([
+    ["celery name", "celery"],
+    ["celery exchange type", "direct"],
+    ["2 durable", "true"],
+  ]);
+  for (const value of [null, undefined, [], {}, { a: [null] }]) expect(rowsOf(value)).toEqual([]);
+  expect(rowsOf(Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [at, at])))).toHaveLength(500);
 });
 
 test("whatever a program answers, it can be shown", () => {

@@ -23,6 +23,8 @@ export interface WorkerStats {
   pool: Pool | undefined;
   limits: Limit[];
   queues: string[];
+  /** Nested values: objects with values by name. */
+  parts: [name: string, value: unknown][];
   /** All other values, unchanged. */
   figures: [name: string, value: unknown][];
 }
@@ -34,13 +36,31 @@ const numberOf = (value: unknown) => (typeof value === "number" ? value : undefi
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 export function readStats(value: unknown): WorkerStats {
-  const { pool, limits, queues, ...rest } = isRecord(value) ? value : {};
+  const { pool: told, limits, queues, ...rest } = isRecord(value) ? value : {};
+  const pool = readPool(told);
+  const others = Object.entries(pool ? rest : { pool: told, ...rest }).filter(([name, figure]) => figure != null && (name !== "pool" || isRecord(figure)));
+  const isPart = ([, figure]: [string, unknown]) => isRecord(figure) && Object.keys(figure).length > 0;
   return {
-    pool: readPool(pool),
+    pool,
+    parts: others.filter(isPart),
     limits: list(limits).filter(isRecord).map(readLimit),
     queues: list(queues).map((queue) => String(isRecord(queue) ? queue["name"] : queue)),
-    figures: Object.entries(rest).filter(([, figure]) => figure !== null),
+    figures: others.filter((each) => !isPart(each)),
   };
+}
+
+/** Maximum number of rows of a part. */
+const MOST_ROWS = 500;
+
+/** Rows of a nested value: the path of each simple value and its text. Lists of simple values are one row; values that are null or empty have none. */
+export function rowsOf(value: unknown, path = ""): [path: string, text: string][] {
+  const isSimple = (part: unknown) => typeof part !== "object" && part !== undefined;
+  if (value === null || value === undefined) return [];
+  if (isSimple(value)) return [[path, String(value)]];
+  if (Array.isArray(value) && value.every(isSimple)) return value.length > 0 ? [[path, value.join(", ")]] : [];
+  const nameOf = (part: unknown, at: number) => (isRecord(part) && typeof part["name"] === "string" ? part["name"] : String(at + 1));
+  const parts: [string, unknown][] = Array.isArray(value) ? value.map((part, at) => [nameOf(part, at), part]) : Object.entries(value);
+  return parts.flatMap(([name, part]) => rowsOf(part, path === "" ? name : `${path} ${name}`)).slice(0, MOST_ROWS);
 }
 
 function readPool(pool: unknown): Pool | undefined {

@@ -4,8 +4,8 @@ import { duration } from "../model/time.ts";
 const WIDTH = 120;
 const HEIGHT = 24;
 
-/** A line of consecutive durations; unknown values are gaps. */
-export function Sparkline({ values, label }: { values: readonly (number | null)[]; label: string }) {
+/** A line of consecutive values, by default durations in nanoseconds. Unknown values are gaps. */
+export function Sparkline({ values, label, text = asDuration }: { values: readonly (number | null)[]; label: string; text?: (value: number) => string }) {
   const known = values.filter((value) => value !== null);
   if (known.length < 2) return null;
   const most = Math.max(...known);
@@ -16,10 +16,14 @@ export function Sparkline({ values, label }: { values: readonly (number | null)[
   const [last = ""] = points.slice(-1);
   const [x = "0", lastY = "0"] = last.split(",");
   return (
-    <svg className="sparkline" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={`${label}: ${duration(least, locale)} – ${duration(most, locale)}`}>
-      <title>{`${duration(least, locale)} – ${duration(most, locale)}`}</title>
+    <svg className="sparkline" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={`${label}: ${text(least)} – ${text(most)}`}>
+      <title>{`${text(least)} – ${text(most)}`}</title>
       <polyline points={points.join(" ")} fill="none" stroke="currentColor" />
       <circle cx={x} cy={lastY} r="2" fill="currentColor" />
     </svg>
   );
+}
+
+function asDuration(value: number): string {
+  return duration(value, locale);
 }

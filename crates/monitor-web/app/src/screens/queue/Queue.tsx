@@ -10,6 +10,7 @@ import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
 import { ChosenBar } from "./ChosenBar.tsx";
+import { Clusters } from "./Clusters.tsx";
 import { TaskTable } from "./TaskTable.tsx";
 import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
 import { LIMIT, restOf, useSearchOn } from "./useSearchOn.ts";
@@ -66,7 +67,7 @@ export default function Queue() {
             </button>
           )}
         </span>
-        {chosen.length > 0 && <ChosenBar chosen={chosen} onClear={clear} />}
+        {chosen.length > 0 ? <ChosenBar chosen={chosen} onClear={clear} /> : <Clusters />}
       </div>
       {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : query.hasNextPage ? "queue.none-yet" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
       {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} chosen={keys} onChoose={choose} />}

@@ -24,6 +24,7 @@ import { Events } from "./Events.tsx";
 import { Facts } from "./Facts.tsx";
 import { Figures } from "./Figures.tsx";
 import { OrderDialog } from "./OrderDialog.tsx";
+import { Parts } from "./Parts.tsx";
 import { Registered } from "./Registered.tsx";
 import { MOST_TASKS, Tasks } from "./Tasks.tsx";
 import { MOST_WORK, Work } from "./Work.tsx";
@@ -99,6 +100,7 @@ function OneWorker({ id }: { id: string }) {
             <Work worker={worker} page={work.data} error={work.error} onRetry={() => void work.refetch()} />
             <Tasks id={id} page={tasks.data} error={tasks.error} onRetry={() => void tasks.refetch()} />
           </div>
+          {isOpen && <Parts id={id} parts={told.parts} methods={channel.data?.methods ?? []} />}
           <Commands page={commands.data} error={commands.error} withQuestions={withQuestions} onQuestions={() => setWithQuestions(!withQuestions)} onRetry={() => void commands.refetch()} />
           <Registered functions={read.data?.registered ?? []} />
         </>

@@ -1,4 +1,4 @@
-//! `monitor migrate`
+//! `monitor migrate` between two servers: copies runs.
 
 use std::collections::HashMap;
 use std::io::{BufReader, IsTerminal as _, Write as _};
@@ -9,47 +9,17 @@ use monitor_wire::{Counts, Root, RootId, State};
 use serde::Serialize;
 use url::Url;
 
-use super::import::{Import, is_gone};
-use crate::client::{Connection, print_json, read_token_file, read_url};
-use crate::exit;
+use super::super::import::{Import, is_gone};
+use crate::client::{Connection, print_json};
 use crate::text::{counted, thousands};
-
-const EXAMPLES: &str = "\
-Examples:
-  monitor migrate http://old:60010 http://new:60010 --dry-run  Count the runs
-  monitor migrate https://old https://new --from-token-file a --to-token-file b
-
-Runs are copied with their ids, workers and logs, oldest first, and get new numbers. Runs that TO already has are skipped, so the same \
-command continues after an interruption, and copies new data while programs still use the old server. Tokens, users, batch tasks, \
-heartbeats and alerts are not copied.
-
-FROM needs a token with the scope `read`, TO one with `read` and `ingest`. The token of a server on this machine is found automatically.";
 
 /// Number of trees per request.
 const PAGE: usize = 1_000;
 
-/// Copy all runs from one server to another
-#[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::SERVER))]
-pub(crate) struct Args {
-    /// URL of the server to copy from
-    #[arg(value_parser = read_url)]
-    from: Url,
-    /// URL of the server to copy to
-    #[arg(value_parser = read_url)]
-    to: Url,
-    /// File with the token for FROM in its first line
-    #[arg(long, value_name = "FILE", value_parser = read_token_file)]
-    from_token_file: Option<Token>,
-    /// File with the token for TO in its first line
-    #[arg(long, value_name = "FILE", value_parser = read_token_file)]
-    to_token_file: Option<Token>,
-    /// Count the runs to copy, without copying them
-    #[arg(long)]
-    dry_run: bool,
-    /// Print JSON instead of text
-    #[arg(short, long)]
-    json: bool,
+/// Two servers, and a token for each if one is named.
+pub(super) struct Servers {
+    pub(super) from: (Url, Option<Token>),
+    pub(super) to: (Url, Option<Token>),
 }
 
 /// Result of a migration.
@@ -89,9 +59,10 @@ impl Standing {
     }
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let from = Connection::one_of_two(&args.from, args.from_token_file.clone())?;
-    let to = Connection::one_of_two(&args.to, args.to_token_file.clone())?;
+pub(super) fn run(servers: Servers, is_trial: bool, in_json: bool) -> anyhow::Result<()> {
+    let Servers { from, to } = servers;
+    let from = Connection::one_of_two(&from.0, from.1)?;
+    let to = Connection::one_of_two(&to.0, to.1)?;
     let started_us = |server: &Connection| anyhow::Ok(server.ask(server.client()?.status())?.started_us);
     let is_same = started_us(&from).context("FROM can't be read")? == started_us(&to).context("TO can't be read")?;
     ensure!(!is_same, "FROM and TO are the same server: name another one");
@@ -107,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             continue;
         }
         show_progress(&migrated, total);
-        let brought = if args.dry_run {
+        let brought = if is_trial {
             Some((standing.counts.total(), 0))
         } else {
             bring(&from, &to, id).with_context(|| format!("tree {id} was not brought as a whole"))?
@@ -120,10 +91,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         migrated.logs += logs;
         migrated.brought += 1;
     }
-    if args.json {
+    if in_json {
         return print_json(&serde_json::to_value(&migrated)?);
     }
-    writeln!(anstream::stdout(), "{}", words(&migrated, args.dry_run))?;
+    writeln!(anstream::stdout(), "{}", words(&migrated, is_trial))?;
     Ok(())
 }
 
