@@ -59,20 +59,20 @@ fn obey(cluster: &Cluster) {
     let id = cluster.call("shop.wait", "[601]");
     let running = wait_for("running", || cluster.task(&id).filter(|task| task["state"] == "running"));
     ask(&["cancel", running["root_id"].as_str().expect("its run"), "--timeout", LONG]);
-    assert_eq!(cluster.task(&id).expect("known")["state"], "cancelled");
+    state("cancelled");
 
     // Tasks of a queue that no node reads are counted and deleted.
     for number in 0..3 {
         ask(&["call", "shop.add", "--args", &format!("[{number}, 0]"), "--queue", "unread"]);
     }
-    let purged = ask(&["purge", "-Q", "unread", "--force"]);
+    let purged = ask(&["purge", "-Q", "unread", "--force", "--timeout", LONG]);
     assert!(purged.contains('3'), "{purged}");
 
     // An ended task is sent again, with its arguments, under a new id.
     let wait = |id: &str, state: &str| wait_for(state, || cluster.task(id).filter(|task| task["state"] == state));
     let finished = cluster.call("shop.add", "[\"it's\", \" \\u65e5\"]");
     let former = wait(&finished, "succeeded");
-    let again = ask(&["retry", &finished, "--json"]);
+    let again = ask(&["retry", &finished, "--json", "--timeout", LONG]);
     let again: Value = serde_json::from_str(&again).expect("JSON");
     let new = again["lines"][0]["value"]["tasks"][0]["uuid"].as_str().unwrap_or_else(|| panic!("no new id: {again}"));
     let task = wait(new, "succeeded");
@@ -85,16 +85,16 @@ fn obey(cluster: &Cluster) {
     for (id, why) in
         [(running.as_str(), "the task has not ended"), (&failed_with_a_secret(cluster), "they were cut, masked or not recorded")]
     {
-        let refused = cluster.monitor(&["retry", id]);
+        let refused = cluster.monitor(&["retry", id, "--timeout", LONG]);
         assert!(refused.code != Some(0) && refused.stdout.contains(why), "{refused:?}");
     }
     node(&["control", "revoke", &running, "--terminate"]);
 
     // What Celery can't do is refused with the reason.
-    let refused = cluster.monitor(&["control", "rate-limit", "shop.total", "10/m", "--for", "1m", "-d", "w1@shop"]);
+    let refused = cluster.monitor(&["control", "rate-limit", "shop.total", "10/m", "--for", "1m", "-d", "w1@shop", "--timeout", LONG]);
     assert_eq!(refused.code, Some(6), "{}", refused.stderr);
     assert!(refused.stdout.contains("--for can't be used"), "{}", refused.stdout);
-    let wrong = cluster.monitor(&["control", "rate-limit", "shop.nosuch", "10/m", "-d", "w1@shop"]);
+    let wrong = cluster.monitor(&["control", "rate-limit", "shop.nosuch", "10/m", "-d", "w1@shop", "--timeout", LONG]);
     assert!(wrong.code != Some(0) && wrong.stdout.contains("unknown task"), "{}", wrong.stdout);
 }
 
@@ -117,7 +117,7 @@ fn a_task_whose_application_keeps_arguments_with_results_is_retried_with_all_of_
     );
     let id = failed_with_a_secret(&cluster);
     wait_for("the channel of the node", || (cluster.monitor(&["inspect", "ping", "-d", "w1@shop"]).code == Some(0)).then_some(()));
-    let again: Value = serde_json::from_str(&cluster.monitor(&["retry", &id, "--json"]).stdout).expect("JSON");
+    let again: Value = serde_json::from_str(&cluster.monitor(&["retry", &id, "--json", "--timeout", LONG]).stdout).expect("JSON");
     let new = again["lines"][0]["value"]["tasks"][0]["uuid"].as_str().unwrap_or_else(|| panic!("no new id: {again}"));
     wait_for("the same failure", || cluster.task(new).filter(|task| task["error"]["message"] == "ValueError('no disk')"));
     let mut meta = cluster.python("python");
@@ -141,7 +141,7 @@ fn a_task_of_another_cluster_is_not_sent_to_this_one() {
     let mut node = cluster.celery(&["worker", "-n", "other@shop", "-c", "1", "--loglevel", "warning"]);
     let mut node = node.env("BROKER", &broker).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     wait_for("its channel", || (cluster.monitor(&["inspect", "ping", "-d", "other@shop"]).code == Some(0)).then_some(()));
-    let refused = cluster.monitor(&["retry", &id]);
+    let refused = cluster.monitor(&["retry", &id, "--timeout", LONG]);
     assert!(refused.code != Some(0) && refused.stdout.contains("not known as a task of the cluster others"), "{refused:?}");
     for child in [&mut node, &mut bridge] {
         terminate(child);

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
-use monitor_tests::{Redis, command, run, wait_for};
+use monitor_tests::{PATIENCE, Redis, command, free_ports, run, wait_for};
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
+use tungstenite::stream::MaybeTlsStream;
 
 use crate::cluster::{Cluster, Kind};
 
@@ -46,7 +48,7 @@ impl Pair {
     fn start(redis: &Redis) -> Self {
         let cluster = Cluster::start_with_env(&Kind::Redis(redis), vec![("MONITOR_FLOWER_LISTEN", "127.0.0.1:0".into())]);
         let ours = ours(&cluster);
-        let port = free_port();
+        let [port] = free_ports();
         let mut flower = cluster.celery(&["flower", "--address=127.0.0.1", &format!("--port={port}")]);
         flower.env("FLOWER_UNAUTHENTICATED_API", "true").stdout(Stdio::null()).stderr(Stdio::null());
         let flower = flower.spawn().expect("Flower starts");
@@ -88,11 +90,6 @@ fn ours(cluster: &Cluster) -> String {
     let line = log.lines().find(|line| line.contains("serving the API of Flower")).expect("it is in the log");
     let (_, address) = line.split_once("address=").expect("an address");
     format!("http://{}", address.trim())
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// Replaces what differs between the programs: times, which each takes from its own clock or events, and facts that the server does not keep.
@@ -162,7 +159,12 @@ fn tasks_and_workers_equal_those_of_flower() {
         assert_eq!(ours, theirs, "{end}");
     }
 
-    let [ours, theirs] = pair.get("/api/workers?refresh=1&workername=w1@shop").map(|shown| shown.body["w1@shop"].clone());
+    // Flower waits for a second for the answers of a node, and then leaves out what is missing.
+    let [ours, theirs] = wait_for("the facts of a node", || {
+        let both = pair.get("/api/workers?refresh=1&workername=w1@shop").map(|shown| shown.body["w1@shop"].clone());
+        let keys = ["active_queues", "registered", "scheduled", "active", "reserved", "revoked", "stats", "conf"];
+        both.iter().all(|facts| keys.iter().all(|key| !facts[key].is_null())).then_some(both)
+    });
     for key in ["active_queues", "registered", "scheduled", "active", "reserved", "revoked"] {
         assert_eq!(ours[key], theirs[key], "{key}");
     }
@@ -230,8 +232,9 @@ fn changes_are_answered_as_by_flower() {
     ] {
         let [ours, mut theirs] = pair.post(path, body);
         // Flower waits for a second for the answer of a node, and then knows no reason.
-        while theirs.body.as_str().is_some_and(|words| words.ends_with("Unknown reason")) && ours.status == 200 {
-            theirs = pair.post_to(&pair.theirs, path, body);
+        let has_waited = |shown: &Shown| shown.body.as_str().is_some_and(|words| words.ends_with("Unknown reason"));
+        if has_waited(&theirs) && ours.status == 200 {
+            theirs = wait_for("Flower's answer", || Some(pair.post_to(&pair.theirs, path, body)).filter(|shown| !has_waited(shown)));
         }
         assert_eq!(ours, theirs, "{path} {body}");
     }
@@ -267,6 +270,19 @@ fn changes_are_answered_as_by_flower() {
     wait_for("its end at Flower", || (pair.get(&format!("/api/task/info/{id}"))[1].body["state"] == "REVOKED").then_some(()));
 }
 
+/// The next message of a server that is not silent for longer than [`PATIENCE`].
+fn next(socket: &mut tungstenite::WebSocket<MaybeTlsStream<TcpStream>>) -> tungstenite::Message {
+    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    }
+    loop {
+        let message = socket.read().expect("a message");
+        if !message.is_ping() {
+            return message;
+        }
+    }
+}
+
 #[test]
 fn events_of_tasks_are_sent_over_a_websocket() {
     let redis = Redis::start();
@@ -274,7 +290,7 @@ fn events_of_tasks_are_sent_over_a_websocket() {
     let socket = ours(&cluster).replace("http://", "ws://");
     let (mut all, _) = tungstenite::connect(format!("{socket}/api/task/events/task-succeeded/")).expect("a WebSocket");
     let first = cluster.call("shop.add", "[20, 22]");
-    let event: Value = serde_json::from_str(all.read().expect("an event").to_text().expect("text")).expect("JSON");
+    let event: Value = serde_json::from_str(next(&mut all).to_text().expect("text")).expect("JSON");
     assert_eq!((&event["type"], &event["uuid"], &event["result"]), (&json!("task-succeeded"), &json!(first), &json!("42")), "{event}");
     assert_eq!(event["hostname"], "w1@shop");
     assert!(event["runtime"].is_f64() && event["timestamp"].is_f64(), "{event}");
@@ -286,7 +302,7 @@ fn events_of_tasks_are_sent_over_a_websocket() {
     let (mut one, _) = tungstenite::connect(format!("{socket}/api/task/events/task-succeeded/{waits}")).expect("a WebSocket");
     cluster.call("shop.add", "[1, 1]");
     std::fs::write(&file, "").expect("written");
-    let event: Value = serde_json::from_str(one.read().expect("an event").to_text().expect("text")).expect("JSON");
+    let event: Value = serde_json::from_str(next(&mut one).to_text().expect("text")).expect("JSON");
     assert_eq!(event["uuid"], waits, "{event}");
 
     let refused = |request: tungstenite::handshake::client::Request| match tungstenite::connect(request) {
@@ -311,7 +327,7 @@ fn events_of_tasks_are_sent_over_a_websocket() {
     known.headers_mut().insert("authorization", "Basic YWRhOmNvcnJlY3QgaG9yc2U=".parse().expect("a value"));
     let (mut known, _) = tungstenite::connect(known).expect("a WebSocket");
     assert_eq!(cluster.monitor(&["user", "remove", "ada"]).code, Some(0));
-    assert!(matches!(known.read().expect("the end"), tungstenite::Message::Close(_)));
+    assert!(matches!(next(&mut known), tungstenite::Message::Close(_)));
     let refused = Client::new().get(format!("{}/api/workers", ours(&cluster))).basic_auth("ada", Some("correct horse"));
     assert_eq!(shown(refused).status, 401, "the password is not right any more");
 }

@@ -179,10 +179,12 @@ fn a_message_whose_confirmation_is_missing_is_reported_by_the_next_migration() {
     let [from, to] = [&first, &second].map(|redis| of_celery(redis, 0));
     let ids = send(&from, 2);
     // The other broker does not answer in time.
-    redis::cmd("CLIENT").arg("PAUSE").arg(14_000).arg("WRITE").exec(&mut connection(&second)).expect("it pauses");
+    let mut control = connection(&second);
+    redis::cmd("CLIENT").arg("PAUSE").arg(3_600_000).arg("WRITE").exec(&mut control).expect("it pauses");
     let interrupted = migrate(&from, &to, &["-Q", "mail"]);
     assert_eq!((interrupted.code, interrupted.stdout.as_str()), (Some(3), ""), "{}", interrupted.stderr);
     assert_eq!(lists(&first).concat().len(), 1, "no worker of the former broker takes the other message");
+    redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut control).expect("it goes on");
     let again = migrate(&from, &to, &["-Q", "mail"]);
     assert!(again.code == Some(0) && again.stdout.starts_with("mail  2 moved\n      1 of them taken before"), "{again:?}");
     let found: Vec<_> = lists(&second).concat().iter().map(|message| content(message)["headers"]["id"].clone()).collect();

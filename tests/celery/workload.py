@@ -12,11 +12,13 @@ import shop
 # A result that is collected while another one subscribes waits for ever for a lock of redis-py 5, with Celery 5.3.
 gc.disable()
 ends = {}
+# Seconds. A busy machine needs minutes.
+PATIENCE = 300
 
 
 def note(result, root=None, parent=None):
     try:
-        value = result.get(timeout=60, propagate=False)
+        value = result.get(timeout=PATIENCE, propagate=False)
     except Exception as error:  # A revoked task.
         value = error
     ends[result.id] = {"state": result.state, "result": repr(value), "root": root or result.id, "parent": parent}
@@ -41,7 +43,7 @@ for number in range(rounds):
     note(AsyncResult(order.get(), app=shop.app), root=order.id, parent=order.id)
     note(pair.parent)
     note(pair, root=pair.parent.id, parent=pair.parent.id)
-    sums.get(timeout=60)
+    sums.get(timeout=PATIENCE)
     for header in sums.parent.results:
         note(header)
     ends[sums.id] = {"state": sums.state, "result": repr(sums.get()), "root": None, "parent": None}

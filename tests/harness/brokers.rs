@@ -62,6 +62,14 @@ impl Sentinel {
     /// # Panics
     /// If one of them ends.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Like [`start`](Self::start), with further lines in the settings of the Sentinel.
+    ///
+    /// # Panics
+    /// If one of them ends.
+    pub fn start_with(more: &[&str]) -> Self {
         let [master, copy, port] = free_ports();
         let folder = tempfile::tempdir().expect("a folder");
         let server = |port: u16, more: &[&str], words: &str| {
@@ -82,9 +90,10 @@ impl Sentinel {
             "bind 127.0.0.1".to_owned(),
             format!("dir {}", folder.path().display()),
             format!("sentinel monitor shop 127.0.0.1 {master} 1"),
-            "sentinel down-after-milliseconds shop 1000".to_owned(),
+            "sentinel down-after-milliseconds shop 5000".to_owned(),
             "sentinel failover-timeout shop 1000".to_owned(),
         ];
+        let lines: Vec<_> = lines.iter().map(String::as_str).chain(more.iter().copied()).collect();
         std::fs::write(&settings, lines.join("\n")).expect("written");
         let (child, said) = until(redis_server().arg(settings).arg("--sentinel"), "+slave ");
         let url = format!("sentinel://127.0.0.1:{port}/0?master_name=shop");
@@ -226,10 +235,17 @@ impl Drop for RabbitMq {
     }
 }
 
-/// Ports that are currently free.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
+/// Ports that are currently free. The kernel gives none of them to a socket that asks for any port, and tests that run at the same time
+/// begin to look for them at different numbers.
+///
+/// # Panics
+/// If there are not enough.
+pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let first = 10_000 + u16::try_from(std::process::id() % 2_000).expect("small") * 10;
+    let listeners = (first..32_000).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let listeners: Vec<_> = listeners.take(COUNT).collect();
+    let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect();
+    ports.try_into().expect("there are free ports")
 }
 
 impl Drop for Broker {

@@ -10,7 +10,7 @@ mod server;
 mod spool;
 mod tree;
 
-pub use brokers::{RabbitMq, Redis, Sentinel};
+pub use brokers::{RabbitMq, Redis, Sentinel, free_ports};
 #[cfg(target_os = "linux")]
 pub use clock::SteeredClock;
 #[cfg(target_os = "linux")]
