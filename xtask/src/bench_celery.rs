@@ -129,6 +129,9 @@ impl Bench {
         let said = self.ask(&["rate", &self.broker, &url, &pid, &count, SLOW])?;
         add(&format!("events lost at {SLOW}/s, %"), lost(&said)?);
         add(&format!("memory with {count} tasks, MB"), number(&said, "memory")? / 1e6);
+        if kind == Kind::Ours {
+            add("database per task, bytes", self.database_bytes("data")? / tasks as f64);
+        }
         let said = self.ask(&["pages", &url, &count])?;
         for (name, key) in [("first page of tasks, ms", "first"), ("last page of tasks, ms", "last"), ("metrics, ms", "metrics")] {
             add(name, number(&said, key)?);
@@ -192,6 +195,15 @@ impl Bench {
             std::thread::sleep(Duration::from_millis(200));
         }
         Ok((running, url))
+    }
+
+    /// Size of our database, without the past events for readers of the stream, which have a limit of their own.
+    fn database_bytes(&self, data: &str) -> Result<f64> {
+        let mut status = Command::new(&self.monitor);
+        status.args(["status", "--json"]).env("MONITOR_DATA", self.folder.join(data)).stdin(Stdio::null());
+        let output = status.output().context("can't run monitor status")?;
+        let said = serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        Ok(number(&said, "database_bytes")? - number(&said, "free_bytes")? - number(&said, "stream_log_bytes")?)
     }
 
     fn ask(&self, args: &[&str]) -> Result<Value> {
