@@ -56,7 +56,7 @@ pub(in super::super) async fn post_job(
     let caller = app.job_caller(principal).await?;
     if params.preview == Some(true) {
         let preview = app.jobs.preview(request, &caller).await?;
-        let outcome = format!("{} hosts can run it, {} can't", preview.able.len(), preview.unable.len());
+        let outcome = format!("hosts that can run it: {}; hosts that can't: {}", preview.able.len(), preview.unable.len());
         return Ok(DeedWords { what: "preview".to_owned(), outcome }.recorded(Json(preview)));
     }
     let started = app.jobs.start(request, caller).await?;
