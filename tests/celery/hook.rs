@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use monitor_tests::{Redis, command, run, wait_for};
+use monitor_tests::{RabbitMq, Redis, command, run, wait_for};
 use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, Kind, expect_equal};
@@ -86,6 +86,67 @@ fn a_rust_program_and_what_its_task_starts_are_one_tree_on_the_page() {
     browser.env("MONITOR_TEST_URL", cluster.server.url()).env("MONITOR_TEST_ROOT", root["root_id"].as_str().expect("its id"));
     let shown = browser.output().expect("Node is installed");
     assert!(shown.status.success(), "{}{}", String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+}
+
+/// Starts a task that starts groups, and waits until they are as expected: name, state, progress, number of processes below, and error.
+fn groups(cluster: &Cluster, task: &str, args: &str, expected: &str) {
+    let id = cluster.call(task, args);
+    let mut last = String::new();
+    wait_for(expected, || {
+        let root = cluster.server.roots().into_iter().find(|root| root["root_id"] == id.replace('-', ""))?;
+        let tree = cluster.server.tree(&root);
+        let mut lines: Vec<_> = tree
+            .iter()
+            .filter(|process| process["kind"] == "group")
+            .map(|of| {
+                let below = tree.iter().filter(|process| process["parent_id"] == of["id"]).count();
+                let why = of["error"]["message"].as_str().unwrap_or_default();
+                let progress = of["progress"].as_object().map(|progress| format!("{} of {}", progress["done"], progress["total"]));
+                format!("{} {} {} {below} {why}", of["name"], of["state"], progress.unwrap_or_default())
+            })
+            .collect();
+        lines.sort_unstable();
+        let found = lines.join("\n");
+        if found != last {
+            eprintln!("{found}");
+            last.clone_from(&found);
+        }
+        (found == expected).then_some(())
+    });
+}
+
+#[test]
+fn groups_and_chords_are_processes_that_end_with_their_last_task() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    write_module(folder.path());
+    let cluster = Cluster::start_with_hook(&Kind::Redis(&redis), folder.path());
+    let expected = [
+        r#""chord shop.total" "succeeded" 2.0 of 2.0 2 "#,
+        r#""group shop.fail" "failed" 2.0 of 2.0 2 2 of 2 tasks have failed"#,
+        r#""group" "succeeded" 4.0 of 4.0 4 "#,
+    ];
+    groups(&cluster, "shop.fan", "[]", &expected.join("\n"));
+}
+
+#[test]
+fn a_group_outlives_the_bridge() {
+    let (rabbit, redis) = (RabbitMq::start(), Redis::start());
+    let folder = tempfile::tempdir().expect("a folder");
+    write_module(folder.path());
+    let mut cluster = Cluster::start_with_hook(&Kind::RabbitMq(&rabbit, &redis), folder.path());
+    let file = folder.path().join("end");
+    let args = serde_json::json!([file]).to_string();
+    groups(&cluster, "shop.halves", &args, r#""group" "pending" 1.0 of 2.0 2 "#);
+    cluster.stop_bridge();
+    std::fs::write(&file, "").expect("written");
+    let still = cluster.server.get("/processes?kind=group&limit=1")["processes"][0].clone();
+    assert_eq!(still["state"], "pending", "no worker of it has ended: {still}");
+    cluster.start_bridge();
+    wait_for("the end of the group", || {
+        let group = cluster.server.get("/processes?kind=group&limit=1")["processes"][0].clone();
+        (group["state"] == "succeeded").then_some(())
+    });
 }
 
 /// Returns the results of tasks that a program sends, in their order.

@@ -29,9 +29,7 @@ fn deepen(kind: &Kind<'_>) {
     // A queue of RabbitMQ exists once a node has read it.
     cluster.start_worker("w2", &["-Q", "other"]);
     cluster.kill_worker();
-    for _ in 0..2 {
-        cluster.call_in("shop.add", "[1, 2]", "other");
-    }
+    let [oldest, _] = [(); 2].map(|()| cluster.call_in("shop.add", "[1, 2]", "other"));
     let mut urgent = cluster.python("python");
     urgent.args(["-c", "import shop; shop.add.apply_async((1, 2), queue='other', priority=9)"]);
     assert_eq!(run(urgent).code, Some(0));
@@ -54,6 +52,10 @@ fn deepen(kind: &Kind<'_>) {
         });
     };
     expect(&cluster, 3, 0);
+    let oldest = cluster.task(&oldest).expect("known")["task"]["sent_us"].as_u64().expect("a time");
+    wait_for("the oldest task", || (fields(&cluster)["celery.queues"]["other"]["oldest_us"] == oldest).then_some(()));
+    let seconds = metric(&cluster, r#"monitor_celery_queue_oldest_sent_seconds{cluster="orders",queue="other"}"#).expect("a metric");
+    assert!((seconds.parse::<f64>().expect("a number") - oldest as f64 / 1e6).abs() < 1e-3, "{seconds} {oldest}");
     // The queue is still known after a restart, though neither a node nor a new event names it.
     cluster.kill_bridge();
     let before = bridges(&cluster);
@@ -68,6 +70,11 @@ fn deepen(kind: &Kind<'_>) {
     });
     cluster.start_worker("w3", &["-Q", "other"]);
     expect(&cluster, 0, 1);
+    assert!(fields(&cluster)["celery.queues"]["other"]["oldest_us"].is_null());
+    // The bridge knows the queue of tasks whose sending it has seen.
+    cluster.call_in("shop.add", "[1, 2]", "other");
+    let per_minute = |what: &str| metric(&cluster, &format!(r#"monitor_celery_queue_{what}_per_minute{{cluster="orders",queue="other"}}"#));
+    wait_for("the numbers of the minute", || ["sent", "ended"].iter().all(|what| per_minute(what).as_deref() == Some("1")).then_some(()));
 }
 
 #[test]

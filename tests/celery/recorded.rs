@@ -42,7 +42,7 @@ fn a_cluster_on_redis_is_recorded_as_celery_reports_it() {
     cluster.kill_worker();
     wait_for("the lost node", || cluster.worker("w2").filter(|worker| worker["state"] == "lost"));
     wait_for("its lost task", || cluster.task(&id).filter(|task| task["state"] == "lost"));
-    assert_eq!(cluster.worker("w1").expect("known")["state"], "online");
+    wait_for("the other node", || cluster.worker("w1").filter(|worker| worker["state"] == "online"));
 
     // The bridge is a run with its state, and it ends with the bridge.
     let bridge = || cluster.server.roots().into_iter().find(|root| root["name"] == "celery orders").expect("a run");
@@ -64,6 +64,8 @@ fn a_cluster_on_rabbitmq_is_recorded_as_celery_reports_it() {
 fn a_server_with_the_setting_records_a_cluster_by_itself() {
     let redis = Redis::start();
     let mut cluster = Cluster::start(&Kind::Redis(&redis), &[]);
+    let of_orders = cluster.call("shop.add", "[1, 2]");
+    wait_for("its end", || cluster.task(&of_orders).filter(|task| task["state"] == "succeeded"));
     cluster.stop_bridge();
     cluster.server.stop();
     let clusters = format!("[{{ name = \"own\", broker = \"{}\" }}]", cluster.broker);
@@ -74,6 +76,20 @@ fn a_server_with_the_setting_records_a_cluster_by_itself() {
     expect_equal(&cluster, &ends);
     cluster.server.stop();
     assert!(!cluster.server.log().contains("events wait in the folder"), "the bridge ends before the server");
+
+    // Runs that the tasks of the cluster have begun are kept as long as its setting says.
+    let clusters = format!("[{{ name = \"own\", broker = \"{}\", keep = \"1s\", keep-failed = \"30d\" }}]", cluster.broker);
+    cluster.server.set_env(vec![("MONITOR_CELERY", clusters.into())]);
+    cluster.server.start_again();
+    for (id, end) in &ends {
+        if end["state"] == "FAILURE" {
+            assert_eq!(cluster.task(id).expect("kept")["state"], "failed");
+        } else {
+            wait_for("the removal of a task", || cluster.task(id).is_none().then_some(()));
+        }
+    }
+    assert_eq!(cluster.task(&of_orders).expect("kept")["state"], "succeeded", "it is of another cluster");
+    cluster.server.stop();
     cluster.server.set_env(vec![("MONITOR_CELERY", "amqp://shop:s3cret@mq".into())]);
     let said = cluster.server.fail_to_start();
     assert!(said.contains("leave the password out of `broker`") && !said.contains("s3cret"), "{said}");
@@ -90,8 +106,8 @@ fn names_that_an_application_changes_are_used() {
     wait_for("an answer", || (cluster.monitor(&["inspect", "ping", "-d", "w1@shop"]).code == Some(0)).then_some(()));
     let id = cluster.monitor(&["call", "shop.add", "--args", "[20, 22]", "--wait", "30s"]);
     assert_eq!((id.code, id.stdout.trim()), (Some(0), "42"), "{}", id.stderr);
-    let check = cluster.monitor(&[&["celery", "check", &cluster.broker], &options[..]].concat());
-    assert!(check.code == Some(0) && check.stdout.contains("w1@shop"), "{}{}", check.stdout, check.stderr);
+    let check = || cluster.monitor(&[&["celery", "check", &cluster.broker], &options[..]].concat());
+    wait_for("the node in a check", || check().stdout.contains("w1@shop").then_some(()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from celery import Celery
+from celery import Celery, chain, chord, group
 from celery.worker.control import control_command
 
 if os.environ.get("HOOK"):
@@ -66,6 +66,25 @@ def again(self):
 def order(self):
     """Starts another task."""
     return add.delay(20, 22).id
+
+
+@app.task(name="shop.fan")
+def fan():
+    """Starts a group with a chain in it, a group in which a task fails, and a chord."""
+    group(chain(add.s(1, 1), total_of.s()), *(add.s(n, n) for n in range(3))).apply_async()
+    group(fail.s("no disk"), fail.s("no net")).apply_async()
+    chord(add.s(n, n) for n in range(2))(total.s())
+
+
+@app.task(name="shop.total_of")
+def total_of(number):
+    return number
+
+
+@app.task(name="shop.halves")
+def halves(path):
+    """Starts a group that ends when a file appears."""
+    group(add.s(1, 1), until.s(path, 1)).apply_async()
 
 
 @app.task(name="shop.pack")

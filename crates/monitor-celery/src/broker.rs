@@ -32,6 +32,8 @@ pub struct Broker {
     pub(crate) place: Place,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
+    /// Password of the Sentinels themselves.
+    pub(crate) sentinel_password: Option<String>,
 }
 
 /// Location of a broker.
@@ -84,6 +86,19 @@ impl Broker {
     #[must_use]
     pub fn with_password(mut self, password: String) -> Self {
         self.password = Some(password);
+        self
+    }
+
+    /// Returns true if Sentinels know the address of the server.
+    #[must_use]
+    pub fn has_sentinels(&self) -> bool {
+        matches!(self.place, Place::Sentinels { .. })
+    }
+
+    /// Returns the same broker with this password of its Sentinels.
+    #[must_use]
+    pub fn with_sentinel_password(mut self, password: String) -> Self {
+        self.sentinel_password = Some(password);
         self
     }
 
@@ -146,7 +161,7 @@ impl std::str::FromStr for Broker {
                 Place::RedisSocket { path: path.into(), db }
             }
         };
-        Ok(Self { place, user, password })
+        Ok(Self { place, user, password, sentinel_password: None })
     }
 }
 
@@ -179,7 +194,7 @@ fn sentinels(text: &str) -> Result<Broker, String> {
     let master = master.filter(|name| !name.is_empty()).ok_or_else(|| {
         format!("Sentinels know Redis by a name: add ?{MASTER_NAME}=NAME with the `{MASTER_NAME}` of Celery's `broker_transport_options`")
     })?;
-    Ok(Broker { place: Place::Sentinels { hosts, master, db }, user, password })
+    Ok(Broker { place: Place::Sentinels { hosts, master, db }, user, password, sentinel_password: None })
 }
 
 impl fmt::Display for Broker {

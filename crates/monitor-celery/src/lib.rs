@@ -17,6 +17,8 @@ mod bridge;
 mod broker;
 mod check;
 mod error;
+mod flow;
+mod groups;
 mod ids;
 mod literal;
 mod message;

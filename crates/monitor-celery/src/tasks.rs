@@ -1,6 +1,7 @@
 //! Memory of recent tasks: facts that some of Celery's events have and others lack.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use monitor_wire::{ProcessId, RootId, WorkerId};
 
@@ -36,6 +37,10 @@ pub(crate) struct Known {
     pub(crate) is_shown: Option<bool>,
     /// True after an end that no further attempt follows.
     pub(crate) has_ended: bool,
+    /// Its queue, if an event named it.
+    pub(crate) queue: Option<Arc<str>>,
+    /// Time of its sending, in Unix microseconds, while it waits in the queue.
+    pub(crate) waits_since_us: Option<u64>,
 }
 
 /// A task at a worker. The events of a worker are in their order, except that it may receive, start and even end the next attempt before it reports that
@@ -73,6 +78,17 @@ impl Tasks {
         };
         self.young.iter().chain(&self.old).filter(is_meant).map(|(id, _)| id.clone()).collect()
     }
+
+    /// Returns when the tasks that wait in each queue were sent, in Unix microseconds and in no order.
+    pub(crate) fn waiting(&self) -> HashMap<Arc<str>, Vec<u64>> {
+        let mut waiting = HashMap::<_, Vec<_>>::new();
+        for known in self.young.values().chain(self.old.values()) {
+            if let (Some(queue), Some(since_us)) = (&known.queue, known.waits_since_us) {
+                waiting.entry(queue.clone()).or_default().push(since_us);
+            }
+        }
+        waiting
+    }
 }
 
 impl Known {
@@ -91,6 +107,14 @@ impl Known {
                 at.received.push(attempt);
             }
         }
+    }
+
+    /// Notes that an attempt was sent to a queue.
+    pub(crate) fn sent(&mut self, attempt: u32, queue: &Arc<str>, time_us: u64) {
+        // Its worker may have reported it before.
+        let is_taken = self.started >= attempt || self.workers.iter().any(|at| at.received.contains(&attempt));
+        self.waits_since_us = (!is_taken).then_some(time_us);
+        self.queue = Some(queue.clone());
     }
 
     /// Notes that a worker, if it is known, starts the task. Returns the attempt.

@@ -4,15 +4,17 @@
 //! `parent_id`. Facts that an event lacks come from earlier events of the task. If these are not known either, the event is sent without a run, and the
 //! server finds it.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use monitor_wire::{
-    Event, Fields, MAX_TIME_US, ProcessId, RootId, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted,
-    TaskSucceeded, UnknownEvent, Unplaced, WorkerId, WorkerRef,
+    Event, Fields, MAX_TIME_US, Outcome, ProcessId, RootId, State, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked,
+    TaskSent, TaskStarted, TaskSucceeded, UnknownEvent, Unplaced, WorkerId, WorkerRef,
 };
 use serde_json::{Map, Value};
 
-use crate::bridge::MOST_QUEUES;
+use crate::flow::Flow;
+use crate::groups::{self, Change, Groups};
 use crate::ids::{LONGEST_ID, SOURCE, parent_id, process_id, root_id};
 use crate::message::{Unreadable, short};
 use crate::nodes::{Nodes, Notice};
@@ -28,13 +30,15 @@ const LONGEST_NAME: usize = 4 << 10;
 /// Translates the events of a cluster, in the order of their arrival.
 #[derive(Debug)]
 pub(crate) struct Translator {
+    /// Name of the cluster, which is the batch mark of its runs.
+    cluster: String,
     nodes: Nodes,
     tasks: Tasks,
     arguments: Arguments,
     /// Attempts after the first one that were announced or started since the last call of [`take_retries`](Self::take_retries).
     retries: Vec<Retry>,
-    /// Queues of tasks that were sent since the last call of [`take_queues`](Self::take_queues).
-    queues: BTreeSet<String>,
+    flow: Flow,
+    groups: Groups,
 }
 
 /// An attempt of a task after its first one.
@@ -59,8 +63,8 @@ struct Common<'a> {
 impl Translator {
     /// Creates a translator for a cluster whose nodes accept these commands.
     pub(crate) fn new(cluster: &str, methods: &[&str], arguments: Arguments) -> Self {
-        let queues = BTreeSet::new();
-        Self { nodes: Nodes::new(cluster, methods), tasks: Tasks::default(), arguments, retries: Vec::new(), queues }
+        let (nodes, cluster) = (Nodes::new(cluster, methods), cluster.to_owned());
+        Self { cluster, nodes, tasks: Tasks::default(), arguments, retries: Vec::new(), flow: Flow::default(), groups: Groups::default() }
     }
 
     /// Returns the changes of the set of nodes since the last call.
@@ -83,9 +87,29 @@ impl Translator {
         std::mem::take(&mut self.retries)
     }
 
-    /// Returns the queues of tasks that were sent since the last call, up to a number.
-    pub(crate) fn take_queues(&mut self) -> BTreeSet<String> {
-        std::mem::take(&mut self.queues)
+    /// Returns the numbers of tasks that were sent to queues and have left them since the last call.
+    pub(crate) fn take_flow(&mut self) -> Flow {
+        std::mem::take(&mut self.flow)
+    }
+
+    /// Returns when the tasks that wait in each queue were sent, in Unix microseconds and in no order.
+    pub(crate) fn waiting(&self) -> HashMap<Arc<str>, Vec<u64>> {
+        self.tasks.waiting()
+    }
+
+    /// Returns the changes of groups to remember over a restart.
+    pub(crate) fn take_group_changes(&mut self) -> Vec<Change> {
+        self.groups.take_changes()
+    }
+
+    /// Adds the groups that were remembered over a restart. Returns those that have not ended.
+    pub(crate) fn remember_groups(&mut self, changes: &[Change]) -> Vec<Change> {
+        self.groups.remember(changes)
+    }
+
+    /// Notes that a task has ended in an unknown way. Returns events about its group.
+    pub(crate) fn is_gone(&mut self, task: &str, now_us: u64) -> Vec<Event> {
+        self.groups.ended(task, &Outcome::from(State::LOST.as_str()), now_us)
     }
 
     /// Adds an attempt that was remembered over a restart.
@@ -111,10 +135,31 @@ impl Translator {
             let no_name = || Unreadable(format!("a {event_type} has no valid `hostname`"));
             return self.nodes.translate(event_type, event, (time_us, now_us)).ok_or_else(no_name);
         }
+        if event_type == groups::ANNOUNCED {
+            return self.group(event, time_us);
+        }
         if event_type.starts_with("task-") {
-            return self.task(event_type, event, time_us).map(|event| vec![event]);
+            let event = self.task(event_type, event, time_us)?;
+            let end = outcome(&event).map(|(task, outcome)| self.groups.ended(task, &outcome, time_us));
+            return Ok(std::iter::once(event).chain(end.into_iter().flatten()).collect());
         }
         Err(Unreadable(format!("the event type {:?} is neither of a task nor of a worker", short(event_type))))
+    }
+
+    /// Announces a group. Tasks that are known already move below it.
+    fn group(&mut self, event: &Map<String, Value>, time_us: u64) -> Result<Vec<Event>, Unreadable> {
+        let (mut events, firsts) = self.groups.announce(event, time_us)?;
+        for task in firsts {
+            let known = self.tasks.entry(&task);
+            if let Some(root) = known.root
+                && let Some(group) = self.groups.of(&task, root)
+                && known.parent != Some(group)
+            {
+                known.parent = Some(group);
+                events.push(groups::moved(root, &task, group, time_us));
+            }
+        }
+        Ok(events)
     }
 
     fn task(&mut self, event_type: &str, event: &Map<String, Value>, time_us: u64) -> Result<Event, Unreadable> {
@@ -143,6 +188,12 @@ impl Translator {
         };
         // The end of the next attempt may arrive before the event that a former one is tried again.
         let is_former = event_type == "task-retried" && known.has_ended && attempt < known.latest();
+        known.waits_since_us = None;
+        if event_type != "task-started"
+            && let Some(queue) = &known.queue
+        {
+            self.flow.ended(queue);
+        }
         known.has_ended = is_former || (event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue"));
         if event_type == "task-started" && attempt > 1 {
             self.retries.push(Retry { task: task.to_owned(), attempt, has_started: true });
@@ -165,23 +216,23 @@ impl Translator {
         let known = self.tasks.entry(task);
         // A retried task announces itself as its parent.
         let announced = id_of("parent_id").filter(|parent| *parent != task).map(parent_id);
-        known.parent = known.parent.or(announced);
-        known.root.get_or_insert(root);
+        let root = *known.root.get_or_insert(root);
+        known.parent = self.groups.of(task, root).or(known.parent).or(announced);
         known.announce(attempt, common.worker.as_ref().map(|worker| worker.id));
-        let (root, parent) = (known.root.unwrap_or(root), known.parent);
+        if !is_sent {
+            known.waits_since_us = None;
+        } else if let Some(queue) = text("queue").and_then(|queue| self.flow.sent(queue)) {
+            known.sent(attempt, &queue, common.time_us);
+        }
+        let parent = known.parent;
         if attempt > 1 {
             self.retries.push(Retry { task: task.to_owned(), attempt, has_started: false });
-        }
-        if let Some(queue) = text("queue")
-            && self.queues.len() < MOST_QUEUES
-            && !self.queues.contains(queue)
-        {
-            self.queues.insert(queue.to_owned());
         }
         common.root = Some(root);
         // A program may pass only the id of its run. Then the task is below the run's own process.
         let is_first = root == root_id(task);
         let parent_id = parent.or_else(|| root.own_process().filter(|_| !is_first));
+        let batch = parent_id.is_none().then(|| self.cluster.clone());
         let is_shown = self.arguments.include(name);
         self.tasks.entry(task).is_shown = Some(is_shown);
         let repr = |key: &str| text(key).filter(|_| is_shown).map(|text| Value::from(cut(text)));
@@ -198,6 +249,7 @@ impl Translator {
                     time_us: common.time_us,
                     parent_id,
                     name: name.to_owned(),
+                    batch: batch.clone(),
                     args: repr("args"),
                     kwargs,
                     retries: Some(retries),
@@ -215,6 +267,20 @@ impl Translator {
         }
         if is_sent { Event::TaskSent(message!(TaskSent)) } else { Event::TaskReceived(message!(TaskReceived)) }
     }
+}
+
+/// The task that has ended, if an event is its end, and how.
+fn outcome(event: &Event) -> Option<(&str, Outcome)> {
+    let (native_id, outcome) = match event {
+        // Its run is not known here.
+        Event::Unplaced(of) => return outcome(of.event()),
+        Event::TaskSucceeded(of) => (&of.native_id, Outcome::SUCCEEDED),
+        Event::TaskFailed(of) => (&of.native_id, Outcome::FAILED),
+        Event::TaskRejected(of) if !of.requeued => (&of.native_id, Outcome::CANCELLED),
+        Event::TaskRevoked(of) => (&of.native_id, Outcome::CANCELLED),
+        _ => return None,
+    };
+    Some((native_id.as_deref()?, outcome))
 }
 
 impl Common<'_> {

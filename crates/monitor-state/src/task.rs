@@ -49,6 +49,8 @@ pub struct TaskFacts {
 struct Message {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<ProcessId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Value>,
@@ -236,6 +238,11 @@ impl TaskFacts {
         self.messages().find_map(pick)
     }
 
+    /// Returns the batch mark in the messages.
+    pub(crate) fn batch(&self) -> Option<&String> {
+        self.message(|message| message.batch.as_ref())
+    }
+
     /// Returns the definition in the messages. `None` if there is no message.
     pub(crate) fn definition(&self) -> Option<Definition> {
         let name = self.messages().next()?.name.clone();
@@ -243,7 +250,7 @@ impl TaskFacts {
             parent_id: self.message(|message| message.parent_id.as_ref()).copied(),
             kind: Kind::TASK,
             name,
-            batch: None,
+            batch: self.batch().cloned(),
             thread: None,
             source: None,
             attachment: Attachment::EXPLICIT,
@@ -274,6 +281,7 @@ macro_rules! message {
     ($of:expr) => {
         Message {
             name: $of.name.clone(),
+            batch: $of.batch.clone(),
             parent_id: $of.parent_id,
             args: $of.args.clone(),
             kwargs: $of.kwargs.clone(),

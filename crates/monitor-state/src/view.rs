@@ -100,10 +100,9 @@ impl ProcessFacts {
     /// Returns the batch mark.
     pub fn batch(&self) -> Option<&str> {
         let updated = self.batch.as_ref().map(|(_, batch)| batch);
-        // The messages of a queue contain no batch mark.
         let defined = || match self.definition()? {
             Cow::Borrowed(definition) => definition.batch.as_ref(),
-            Cow::Owned(_) => None,
+            Cow::Owned(_) => self.task.as_ref()?.batch(),
         };
         updated.or_else(defined).map(String::as_str)
     }

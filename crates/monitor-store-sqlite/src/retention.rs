@@ -6,6 +6,7 @@ use monitor_store::retention::Retention;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::ReadError;
+use super::dictionary::Dictionary;
 use super::house::{Beyond, Due, DueCursor, Shrunk};
 use super::ids::{self, code};
 use super::pool::Snapshot;
@@ -24,13 +25,13 @@ const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2 && code::RETRYING
 
 /// Trees that began before ?1, after the position (?2, ?3), oldest first, with the time of their last event.
 pub(super) const OLD: &str = concat!(
-    "SELECT number, base + at, name, state, base + heard * 1000000, ",
+    "SELECT number, base + at, name, state, batch, base + heard * 1000000, ",
     may_go!(),
     " FROM root INDEXED BY root_begin WHERE base + at < ?1 AND base + at >= ?2 AND (base + at > ?2 OR number > ?3) ORDER BY base + at, number"
 );
 /// Trees of a name that can be dropped, by descending number, so that the clocks of senders do not affect which trees are kept.
 pub(super) const OF_NAME: &str =
-    concat!("SELECT number, state FROM root INDEXED BY root_name WHERE name = ?1 AND ", may_go!(), " ORDER BY number DESC");
+    concat!("SELECT number, state, batch FROM root INDEXED BY root_name WHERE name = ?1 AND ", may_go!(), " ORDER BY number DESC");
 /// All trees that can be dropped, oldest first, with the number of their processes.
 pub(super) const OLDEST: &str =
     concat!("SELECT number, succeeded + failed + cancelled + lost + other FROM root WHERE ", may_go!(), " ORDER BY number LIMIT ?1");
@@ -62,8 +63,7 @@ pub(super) fn due(
     limit: usize,
 ) -> Result<Due, ReadError> {
     let mut due = Due::default();
-    let rules = rules(snapshot, retention)?;
-    let age = |name, state| rules.get(&(name, state)).and_then(|(rule, _)| retention.rules[*rule].age);
+    let mut chosen = ChosenRules::read(snapshot, retention)?;
     let now = now_us as i64;
     let soonest = retention.rules.iter().filter_map(|rule| rule.age).min();
     if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
@@ -71,12 +71,16 @@ pub(super) fn due(
         // Trees that begin in the future by a wrong clock are included, because their age is computed from their last event by the server's
         // clock.
         for (begin, end) in [((from.begin, from.number), cut), ((from.begin, from.number).max((now, i64::MAX)), i64::MAX)] {
-            let mut statement = snapshot.prepare_cached(OLD)?;
+            let mut statement = chosen.connection.prepare_cached(OLD)?;
             let mut rows = statement.query([end, begin.0, begin.1])?;
             while let Some(row) = rows.next()? {
-                let (number, begin_us, heard): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
+                let (number, begin_us, heard): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(5)?);
                 let is_old = |age: std::time::Duration| heard <= now.saturating_sub(age.as_micros() as i64);
-                if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
+                if !row.get(6)? {
+                    continue;
+                }
+                let rule = chosen.rule_of((row.get(2)?, row.get(3)?), row.get(4)?)?;
+                if rule.and_then(|rule| retention.rules[rule].age).is_some_and(is_old) {
                     due.old.push(number as u64);
                     if due.old.len() == limit {
                         due.next = Some(DueCursor { begin: begin_us, number, is_past_old: false });
@@ -93,15 +97,16 @@ pub(super) fn due(
     }
     for (rule, wanted) in retention.rules.iter().enumerate().filter_map(|(place, rule)| Some((place, rule.count?))) {
         let mut names = BTreeMap::<i64, u64>::new();
-        for ((name, _), (_, count)) in rules.iter().filter(|(_, (of, _))| *of == rule) {
+        // Trees with a batch mark can have another rule, which is known only from their rows.
+        for ((name, _), (_, count)) in chosen.by_name.iter().filter(|(_, (of, _))| of.contains(&rule)) {
             *names.entry(*name).or_default() += count;
         }
         for (name, _) in names.into_iter().filter(|(_, count)| *count > wanted) {
-            let mut statement = snapshot.prepare_cached(OF_NAME)?;
+            let mut statement = chosen.connection.prepare_cached(OF_NAME)?;
             let mut rows = statement.query([name])?;
             let mut kept = 0;
             while let Some(row) = rows.next()? {
-                if rules.get(&(name, row.get(1)?)).is_none_or(|(of, _)| *of != rule) {
+                if chosen.rule_of((name, row.get(1)?), row.get(2)?)? != Some(rule) {
                     continue;
                 }
                 kept += 1;
@@ -121,18 +126,40 @@ pub(super) fn due(
 /// Names and states of roots, with the number of roots.
 pub(super) const NAMES: &str = "SELECT name, state, count FROM root_count";
 
-/// Returns the rule for each name and state, with the number of roots, by their keys.
-fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), (usize, u64)>> {
-    let (connection, dictionary) = snapshot.parts();
-    let mut rules = HashMap::new();
-    let mut statement = connection.prepare_cached(NAMES)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (name, state, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
-        let (text, word) = (dictionary.text(connection, name)?, ids::state(connection, dictionary, state)?);
-        rules.extend(retention.rule_of(&text, &word).map(|rule| ((name, state), (rule, count))));
+/// Chooses the rule for each tree.
+struct ChosenRules<'a> {
+    retention: &'a Retention,
+    connection: &'a Connection,
+    dictionary: &'a mut Dictionary,
+    /// Rules that can apply to the roots of a name and state, and the number of these roots, by their keys. Roots without a rule are absent.
+    by_name: HashMap<(i64, i64), (Vec<usize>, u64)>,
+}
+
+impl<'a> ChosenRules<'a> {
+    fn read(snapshot: &'a mut Snapshot<'_>, retention: &'a Retention) -> Result<Self> {
+        let (connection, dictionary) = snapshot.parts();
+        let mut by_name = HashMap::new();
+        let mut statement = connection.prepare_cached(NAMES)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (name, state, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
+            let (text, word) = (dictionary.text(connection, name)?, ids::state(connection, dictionary, state)?);
+            let rules = retention.rules_of(&text, &word);
+            if !rules.is_empty() {
+                by_name.insert((name, state), (rules, count));
+            }
+        }
+        Ok(Self { retention, connection, dictionary, by_name })
     }
-    Ok(rules)
+
+    /// Returns the rule for a root with this name and state and this batch mark.
+    fn rule_of(&mut self, of: (i64, i64), batch: Option<i64>) -> Result<Option<usize>> {
+        let Some((rules, _)) = self.by_name.get(&of) else { return Ok(None) };
+        // Most rules are for every mark, and then its text does not matter.
+        let batch = batch.filter(|_| self.retention.rules[rules[0]].batch.is_some());
+        let batch = batch.map(|key| self.dictionary.text(self.connection, key)).transpose()?;
+        Ok(self.retention.first_for(rules, batch.as_deref()))
+    }
 }
 
 /// Returns the oldest trees that can be dropped, with an estimated total size of the excess over `limit` bytes.

@@ -17,11 +17,13 @@ pub struct Retention {
     pub size: Option<u64>,
 }
 
-/// Limits for trees with certain names and outcomes. Without limits, these trees are kept permanently.
+/// Limits for trees with certain names, batch marks and outcomes. Without limits, these trees are kept permanently.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Pattern that the root's name must match.
     pub name: Pattern,
+    /// Pattern that the root's batch mark must match. `None` matches trees with any mark or none. Such a rule has no `count`.
+    pub batch: Option<Pattern>,
     /// Final states of the root. An empty list matches every state.
     pub states: Vec<State>,
     /// Maximum age of a tree. The age is counted from its latest batch, by the server's clock.
@@ -30,7 +32,7 @@ pub struct Rule {
     pub count: Option<u64>,
 }
 
-/// Pattern for names, with `*`, `?`, `[a-z]` and `{a,b}` as in a shell.
+/// Pattern for names or batch marks, with `*`, `?`, `[a-z]` and `{a,b}` as in a shell.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
 
@@ -45,10 +47,10 @@ impl Retention {
     /// Creates the retention from settings. `rules` have priority; the other limits apply to trees that match none of them.
     pub fn new(mut rules: Vec<Rule>, age: Option<Duration>, failed_age: Option<Duration>, count: Option<u64>, size: Option<u64>) -> Self {
         if failed_age.is_some() {
-            rules.push(Rule { name: Pattern::any(), states: vec![State::FAILED, State::LOST], age: failed_age, count });
+            rules.push(Rule { states: vec![State::FAILED, State::LOST], age: failed_age, count, ..Rule::any() });
         }
         if age.is_some() || count.is_some() {
-            rules.push(Rule { name: Pattern::any(), states: Vec::new(), age, count });
+            rules.push(Rule { age, count, ..Rule::any() });
         }
         Self { rules, size }
     }
@@ -71,20 +73,47 @@ impl Retention {
 
     /// Returns true if every tree matches a rule.
     fn is_for_all(&self) -> bool {
-        self.rules.iter().any(|rule| rule.states.is_empty() && rule.name.0.glob().glob() == "*")
+        self.rules.iter().any(|rule| rule.states.is_empty() && rule.batch.is_none() && rule.name.0.glob().glob() == "*")
     }
 
-    /// Returns the index of the rule for trees whose root has this name and ended in this state.
-    pub fn rule_of(&self, name: &str, state: &State) -> Option<usize> {
-        self.rules.iter().position(|rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state)))
+    /// Returns the indexes of the rules that can apply to trees whose root has this name and ended in this state, in order of priority. Only
+    /// the last of them can be for every batch mark.
+    pub fn rules_of(&self, name: &str, state: &State) -> Vec<usize> {
+        let matches = |rule: &Rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state));
+        let mut is_decided = false;
+        let rules = self.rules.iter().enumerate().filter(|(_, rule)| matches(rule));
+        rules.take_while(|(_, rule)| !std::mem::replace(&mut is_decided, rule.batch.is_none())).map(|(place, _)| place).collect()
+    }
+
+    /// Returns the rule that applies to a tree with this batch mark, of those that [`rules_of`](Self::rules_of) has returned.
+    pub fn first_for(&self, rules: &[usize], batch: Option<&str>) -> Option<usize> {
+        let is_for = |rule: &Rule| rule.batch.as_ref().is_none_or(|pattern| batch.is_some_and(|batch| pattern.0.is_match(batch)));
+        rules.iter().copied().find(|place| is_for(&self.rules[*place]))
+    }
+
+    /// Returns the index of the rule for trees whose root has this name and batch mark and ended in this state.
+    pub fn rule_of(&self, name: &str, batch: Option<&str>, state: &State) -> Option<usize> {
+        self.first_for(&self.rules_of(name, state), batch)
     }
 }
 
 impl Rule {
+    /// Returns the rule that keeps every tree permanently.
+    fn any() -> Self {
+        Self { name: Pattern::any(), batch: None, states: Vec::new(), age: None, count: None }
+    }
+
+    /// Returns the rule that keeps trees with exactly this batch mark for a time, if they ended in one of these states, or in any for none.
+    pub fn of_batch(batch: &str, states: Vec<State>, age: Duration) -> Self {
+        let pattern = Glob::new(&globset::escape(batch)).expect("an escaped text is a pattern").compile_matcher();
+        Self { batch: Some(Pattern(pattern)), states, age: Some(age), ..Self::any() }
+    }
+
     /// Returns the rule as the API shows it.
     pub fn told(&self) -> KeepRule {
-        let name = self.name.0.glob().glob().to_owned();
-        KeepRule { name, states: self.states.clone(), age_s: self.age.map(|age| age.as_secs()), count: self.count }
+        let text = |pattern: &Pattern| pattern.0.glob().glob().to_owned();
+        let (name, batch) = (text(&self.name), self.batch.as_ref().map(text));
+        KeepRule { name, batch, states: self.states.clone(), age_s: self.age.map(|age| age.as_secs()), count: self.count }
     }
 }
 
@@ -107,7 +136,8 @@ impl fmt::Display for Rule {
         let states: Vec<_> = self.states.iter().map(State::as_str).collect();
         let which = if states.is_empty() { "trees".to_owned() } else { format!("{} trees", states.join(" and ")) };
         let name = self.name.0.glob().glob();
-        let named = if name == "*" { String::new() } else { format!(" named {name}") };
+        let marked = self.batch.as_ref().map(|batch| format!(" with the batch mark {}", batch.0.glob().glob())).unwrap_or_default();
+        let named = if name == "*" { marked } else { format!(" named {name}{marked}") };
         match (self.age, self.count) {
             (None, None) => write!(f, "{which}{named} for ever"),
             (Some(age), None) => write!(f, "{which}{named} for {}", monitor_duration::write(age)),
@@ -134,6 +164,8 @@ struct Written {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
+    batch: Option<String>,
+    #[serde(default)]
     state: Vec<String>,
     #[serde(default)]
     age: Option<String>,
@@ -154,8 +186,15 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
     let all: All = toml::from_str(&format!("rules = {text}")).map_err(|error| format!("{}; {expected}", error.message()))?;
     let rule = |(place, written): (usize, Written)| {
         let wrong = |what: String| format!("rule {}: {what}", place + 1);
-        let name = written.name.as_deref().unwrap_or("*");
-        let glob = Glob::new(name).map_err(|error| wrong(format!("name = {name:?}: {}", error.kind())))?;
+        let pattern = |key: &str, text: &str| {
+            let glob = Glob::new(text).map_err(|error| wrong(format!("{key} = {text:?}: {}", error.kind())))?;
+            Ok::<_, String>(Pattern(glob.compile_matcher()))
+        };
+        let name = pattern("name", written.name.as_deref().unwrap_or("*"))?;
+        let batch = written.batch.as_deref().map(|text| pattern("batch", text)).transpose()?;
+        if batch.is_some() && written.count.is_some() {
+            return Err(wrong("count: a rule for batch marks can only limit the age".to_owned()));
+        }
         let known = [State::SUCCEEDED, State::FAILED, State::CANCELLED, State::LOST];
         for state in &written.state {
             let is_known = known.iter().any(|known| known.as_str() == state);
@@ -179,12 +218,7 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
             .as_deref()
             .map(|age| monitor_duration::read_positive(age).map_err(|expected| wrong(format!("age: {age:?}: {expected}"))))
             .transpose()?;
-        Ok(Rule {
-            name: Pattern(glob.compile_matcher()),
-            states: written.state.iter().map(|state| State::from(state.as_str())).collect(),
-            age,
-            count: written.count,
-        })
+        Ok(Rule { name, batch, states: written.state.iter().map(|state| State::from(state.as_str())).collect(), age, count: written.count })
     };
     all.rules.into_iter().enumerate().map(rule).collect()
 }
@@ -194,6 +228,7 @@ pub fn show_rules(rules: &[Rule]) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let rule = |rule: &Rule| {
         let mut parts = vec![format!("name = {}", quoted(rule.name.0.glob().glob()))];
+        parts.extend(rule.batch.as_ref().map(|batch| format!("batch = {}", quoted(batch.0.glob().glob()))));
         if !rule.states.is_empty() {
             let states: Vec<_> = rule.states.iter().map(|state| quoted(state.as_str())).collect();
             parts.push(format!("state = [{}]", states.join(", ")));
@@ -226,7 +261,7 @@ mod tests {
             ("other", State::CANCELLED, 4),
             ("", State::from("skipped"), 4),
         ] {
-            assert_eq!(retention.rule_of(name, &state), Some(expected), "{name} {state}");
+            assert_eq!(retention.rule_of(name, None, &state), Some(expected), "{name} {state}");
         }
         assert_eq!(
             retention.to_string(),
@@ -234,6 +269,31 @@ mod tests {
              failed and lost trees for 7d; trees for 1d; the newest that fit into 3 GiB"
         );
         assert!(!retention.keeps_all());
+    }
+
+    #[test]
+    fn a_rule_for_a_batch_mark_leaves_other_trees_to_the_next_rules() {
+        let mut rules = read_rules(r#"[{ batch = "order*", state = ["failed"], age = "30d" }, { batch = "orders", age = "7d" }]"#).unwrap();
+        rules.push(Rule::of_batch("a*b", Vec::new(), DAY));
+        let retention = Retention::new(rules, Some(2 * DAY), None, Some(5), None);
+        for (batch, state, expected) in [
+            (Some("orders"), State::FAILED, 0),
+            (Some("orders"), State::SUCCEEDED, 1),
+            (Some("order 2"), State::SUCCEEDED, 3),
+            (Some("a*b"), State::FAILED, 2),
+            (Some("axb"), State::FAILED, 3),
+            (None, State::FAILED, 3),
+        ] {
+            assert_eq!(retention.rule_of("any", batch, &state), Some(expected), "{batch:?} {state}");
+        }
+        assert_eq!(
+            retention.to_string(),
+            "failed trees with the batch mark order* for 30d; trees with the batch mark orders for 7d; trees with the batch mark a[*]b for \
+             1d; the newest 5 trees of each name for 2d"
+        );
+        assert_eq!(retention.longest(), Some(30 * DAY));
+        let only = Retention::new(read_rules(r#"[{ batch = "*", age = "7d" }]"#).unwrap(), None, None, None, None);
+        assert_eq!((only.longest(), only.rule_of("any", None, &State::FAILED)), (None, None), "trees without a mark are kept permanently");
     }
 
     #[test]
@@ -246,7 +306,7 @@ mod tests {
 
     #[test]
     fn rules_are_read_as_they_are_shown() {
-        let text = r#"[{ name = "a \"b\" *", state = ["failed", "lost"], age = "90d", count = 100 }, { name = "*", age = "12h" }]"#;
+        let text = r#"[{ name = "a \"b\" *", batch = "{c,d}", age = "1d" }, { name = "a \"b\" *", state = ["failed", "lost"], age = "90d", count = 100 }, { name = "*", age = "12h" }]"#;
         let shown = show_rules(&read_rules(text).unwrap());
         assert_eq!(shown, show_rules(&read_rules(&shown).unwrap()));
         assert!(shown.contains("count = 100") && shown.contains("12h"), "{shown}");
@@ -267,6 +327,8 @@ mod tests {
             ("[{ count = -1 }]", "expected rules like"),
             ("[{ age = \"1d\" }, { age = \"long\" }]", "rule 2: age: \"long\": expected a duration"),
             ("[{ name = \"[\" }]", "rule 1: name = \"[\""),
+            ("[{ batch = \"[\" }]", "rule 1: batch = \"[\""),
+            ("[{ batch = \"x\", count = 3 }]", "rule 1: count: a rule for batch marks can only limit the age"),
             ("[{ state = [\"running\"] }]", "what has not ended is always kept"),
             ("[{ state = [\"\"] }]", "expected an outcome"),
             ("[{ state = [\"lost\", \"faild\"] }]", "rule 1: state = \"faild\": there is no such outcome; did you mean failed?"),

@@ -24,6 +24,9 @@ macro_rules! message_event {
                 parent_id: Option<ProcessId>,
                 /// Name of the task.
                 name: String,
+                /// Batch mark of a root: a label such as `batch001`.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                batch: Option<String>,
                 /// Positional arguments: a list, or a text if the sender only has their textual form.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 args: Option<Value>,

@@ -142,6 +142,9 @@ pub struct Confirmed {
 pub struct KeepRule {
     /// Names of the runs, as a shell pattern; `*` matches all names.
     pub name: String,
+    /// Batch marks of the runs, as a shell pattern. Absent for runs with any mark or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// States that the root has ended in; empty for any state.
     pub states: Vec<State>,
     /// Duration that a run is kept after its last event, in seconds.

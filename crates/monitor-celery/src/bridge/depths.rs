@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use monitor_spool::now_us;
@@ -14,12 +14,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::inquiry::replies;
 use crate::error::BrokerError;
+use crate::flow::{Counts, Minute, oldest};
 use crate::task_message::DEFAULT_QUEUE;
 use crate::translate::Translator;
 use crate::transport::{Connection, QueueState};
 
 /// Pause between readings.
 const EVERY: Duration = Duration::from_secs(5);
+/// Number of readings in a minute.
+const IN_A_MINUTE: usize = 12;
 /// Time after which the nodes are asked again which queues they read.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// Maximum number of queues of a cluster.
@@ -34,9 +37,19 @@ const MINUTE_US: u64 = 60 * 1_000_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Depths {
     /// The queues by their names. A queue that does not exist is absent.
-    pub(crate) queues: BTreeMap<String, QueueState>,
+    pub(crate) queues: BTreeMap<String, Queue>,
     /// Messages that workers have taken and not acknowledged, in all queues. None if the broker does not report it.
     pub(crate) unacknowledged: Option<u64>,
+}
+
+/// A queue at one reading.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Queue {
+    pub(crate) state: QueueState,
+    /// Numbers of the last minute. None while the bridge is not connected for a minute.
+    pub(crate) last_minute: Option<Counts>,
+    /// Time at which the oldest waiting task was sent, in Unix microseconds. None if no event about it is known.
+    pub(crate) oldest_us: Option<u64>,
 }
 
 /// Reads the queues of a cluster.
@@ -49,24 +62,40 @@ pub(super) struct Sounding<'a> {
 }
 
 impl Sounding<'_> {
+    fn translator(&self) -> MutexGuard<'_, Translator> {
+        self.translator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads every five seconds while there is a connection. Never returns.
     pub(super) async fn keep(self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut known, mut problem) = (Known::open(self.folder.join("queues")), String::new());
+        let mut minute = Minute::new(IN_A_MINUTE);
         loop {
             ticks.tick().await;
-            let Some(connection) = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone() else { continue };
-            let (nodes, sent) = {
-                let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
-                (translator.nodes().len(), translator.take_queues())
+            let (nodes, flow) = {
+                let mut translator = self.translator();
+                (translator.nodes().len(), translator.take_flow())
             };
+            let destinations: Vec<_> = flow.destinations().collect();
+            let Some(connection) = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+                known.add(destinations);
+                minute.clear();
+                continue;
+            };
+            minute.add(flow);
             known.ask(&connection, nodes).await;
-            known.add(sent);
+            known.add(destinations);
             known.save();
             match known.read(&connection).await {
-                Ok(depths) => {
+                Ok(mut depths) => {
                     problem.clear();
+                    let mut waiting = self.translator().waiting();
+                    for (name, queue) in &mut depths.queues {
+                        queue.last_minute = minute.of(name);
+                        queue.oldest_us = waiting.remove(name.as_str()).and_then(|times| oldest(times, queue.state.waiting));
+                    }
                     let _ = self.read.send(depths);
                 }
                 Err(error) => {
@@ -149,9 +178,10 @@ impl Known {
         for (name, state) in self.names.iter().zip(connection.queues(&self.names).await?) {
             let Some(state @ QueueState { consumers, .. }) = state else { continue };
             let readers = self.readers.as_ref().map(|readers| readers.get(name).copied().unwrap_or_default());
-            depths.queues.insert(name.clone(), QueueState { consumers: consumers.or(readers), ..state });
+            let state = QueueState { consumers: consumers.or(readers), ..state };
+            depths.queues.insert(name.clone(), Queue { state, ..Queue::default() });
         }
-        let waiting = depths.queues.iter().filter(|(_, state)| state.waiting > 0);
+        let waiting = depths.queues.iter().filter(|(_, queue)| queue.state.waiting > 0);
         self.waiting = waiting.map(|(name, _)| name.clone()).collect();
         Ok(depths)
     }
@@ -190,7 +220,7 @@ impl Series {
             self.queues.entry(name.clone()).or_insert_with(|| [None].into());
         }
         for (name, series) in &mut self.queues {
-            let now = depths.queues.get(name).map(|state| state.waiting);
+            let now = depths.queues.get(name).map(|queue| queue.state.waiting);
             if let Some(last) = series.back_mut() {
                 *last = (*last).max(now);
             }
@@ -208,7 +238,10 @@ mod tests {
     use super::*;
 
     fn reading(queues: &[(&str, u64)]) -> Depths {
-        let queue = |(name, waiting): &(&str, u64)| ((*name).to_owned(), QueueState { waiting: *waiting, ..QueueState::default() });
+        let queue = |(name, waiting): &(&str, u64)| {
+            let state = QueueState { waiting: *waiting, ..QueueState::default() };
+            ((*name).to_owned(), Queue { state, ..Queue::default() })
+        };
         Depths { queues: queues.iter().map(queue).collect(), unacknowledged: None }
     }
 

@@ -7,6 +7,7 @@
 
 mod again;
 mod depths;
+mod group_file;
 mod inquiry;
 mod orders;
 mod outbox;
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::depths::Sounding;
 pub(crate) use self::depths::{MOST_QUEUES, names_of};
+use self::group_file::GroupFile;
 use self::inquiry::Inquiry;
 use self::orders::{METHODS, Orders};
 pub use self::outbox::FolderError;
 use self::outbox::{Attempts, Outbox};
-use self::session::{Changes, Reader, Stopped};
+use self::session::{Changes, Reader, Remembered, Stopped};
 use self::status::Status;
 use crate::broker::Broker;
 use crate::error::BrokerError;
@@ -92,6 +94,8 @@ pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Res
     for attempt in &known {
         translator.remember(attempt);
     }
+    let groups = GroupFile::open(&bridge.folder, |changes| translator.remember_groups(changes))?;
+    let remembered = Remembered { attempts, groups };
     let translator = Arc::new(Mutex::new(translator));
     let (finds, found) = mpsc::unbounded_channel();
     let orders = Arc::new(Orders {
@@ -119,7 +123,7 @@ pub async fn run(bridge: Bridge, client: Client, stop: CancellationToken) -> Res
     let status = Status::new(&bridge.name, &bridge.broker.to_string());
     let changes = Changes { added: &added, sent: &sent, connected: &connected };
     let mut reader =
-        Reader::new(&bridge, &outbox, translator.clone(), attempts, orders.clone(), changes, (receipts, found, read_depths), status);
+        Reader::new(&bridge, &outbox, translator.clone(), remembered, orders.clone(), changes, (receipts, found, read_depths), status);
     let inquiring = async {
         inquiry.keep(&connected).await;
         std::future::pending::<()>().await;

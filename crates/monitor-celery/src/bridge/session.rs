@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::depths::Depths;
+use super::group_file::GroupFile;
 use super::inquiry::Finding;
 use super::orders::Orders;
 use super::outbox::{Attempts, Digest, FolderError, Outbox, Receipt, digest};
@@ -51,12 +52,18 @@ pub(super) struct Changes<'a> {
     pub(super) connected: &'a Notify,
 }
 
+/// Files with facts about tasks for the next bridge.
+pub(super) struct Remembered {
+    pub(super) attempts: Attempts,
+    pub(super) groups: GroupFile,
+}
+
 /// Reads messages and writes batches.
 pub(super) struct Reader<'a> {
     bridge: &'a Bridge,
     outbox: &'a Mutex<Outbox>,
     translator: Arc<Mutex<Translator>>,
-    attempts: Attempts,
+    remembered: Remembered,
     orders: Arc<Orders>,
     changes: Changes<'a>,
     receipts: UnboundedReceiver<Receipt>,
@@ -79,7 +86,7 @@ impl<'a> Reader<'a> {
         bridge: &'a Bridge,
         outbox: &'a Mutex<Outbox>,
         translator: Arc<Mutex<Translator>>,
-        attempts: Attempts,
+        remembered: Remembered,
         orders: Arc<Orders>,
         changes: Changes<'a>,
         (receipts, found, depths): (UnboundedReceiver<Receipt>, UnboundedReceiver<Vec<Finding>>, UnboundedReceiver<Depths>),
@@ -89,7 +96,7 @@ impl<'a> Reader<'a> {
             bridge,
             outbox,
             translator,
-            attempts,
+            remembered,
             orders,
             changes,
             receipts,
@@ -287,6 +294,9 @@ impl<'a> Reader<'a> {
                 Finding::Gone(task) => {
                     gone += 1;
                     self.own(unknown_end(&task, now_us));
+                    let native_id = task.native_id.as_deref().unwrap_or_default();
+                    let of_group = self.translator().is_gone(native_id, now_us);
+                    self.own.extend(of_group);
                     (task.root_id, task.id, "gone")
                 }
             };
@@ -323,9 +333,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If events with a receipt can't be written. The session must end then: a later receipt would acknowledge their messages as well.
     fn write(&mut self, events: Vec<Event>, mut digests: Vec<Digest>, receipt: Option<Receipt>) -> Result<(), FolderError> {
-        let retries = self.translator().take_retries();
-        if let Err(error) = self.attempts.add(&retries) {
-            tracing::error!(%error, folder = %self.bridge.folder.display(), "attempts of tasks can't be written");
+        let (retries, changes) = {
+            let mut translator = self.translator();
+            (translator.take_retries(), translator.take_group_changes())
+        };
+        if let Err(error) = self.remembered.attempts.add(&retries).and_then(|()| self.remembered.groups.add(&changes)) {
+            tracing::error!(%error, folder = %self.bridge.folder.display(), "attempts of tasks and groups can't be written");
         }
         let mut all = std::mem::take(&mut self.own);
         all.extend(self.status.take());

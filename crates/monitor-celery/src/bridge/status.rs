@@ -6,7 +6,8 @@ use monitor_spool::now_us;
 use monitor_wire::{Event, Fields, Kind, ProcessId, ProcessLogged, ProcessStarted, ProcessUpdated, RootId};
 use serde_json::{Map, Value};
 
-use super::depths::{Depths, Series};
+use super::depths::{Depths, Queue, Series};
+use crate::flow::Counts;
 use crate::ids::random_hex;
 use crate::transport::{PRIORITIES, QueueState};
 
@@ -106,8 +107,15 @@ impl Status {
         if self.depths.as_ref() == Some(&depths) {
             return;
         }
-        let queues = depths.queues.iter().map(|(name, QueueState { waiting, consumers, by_priority })| {
+        let queues = depths.queues.iter().map(|(name, Queue { state, last_minute, oldest_us })| {
+            let QueueState { waiting, consumers, by_priority } = state;
             let mut queue = serde_json::json!({"waiting": waiting, "consumers": consumers});
+            if let Some(Counts { sent, ended }) = last_minute {
+                (queue["sent_per_minute"], queue["ended_per_minute"]) = ((*sent).into(), (*ended).into());
+            }
+            if let Some(oldest_us) = oldest_us {
+                queue["oldest_us"] = (*oldest_us).into();
+            }
             if by_priority.iter().skip(1).any(|count| *count > 0) {
                 let known = PRIORITIES.iter().zip(by_priority).filter(|(_, count)| **count > 0);
                 queue["priorities"] =

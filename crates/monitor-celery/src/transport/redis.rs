@@ -100,7 +100,11 @@ impl Connection {
         let mut sentinels = None;
         let client = match &broker.place {
             Place::Sentinels { hosts, master, .. } => {
-                let of_broker = Sentinels { hosts: hosts.clone(), master: master.clone(), settings, broker: shown.clone() };
+                let mut own_settings = RedisConnectionInfo::default();
+                if let Some(password) = &broker.sentinel_password {
+                    own_settings = own_settings.set_password(password);
+                }
+                let of_broker = Sentinels { hosts: hosts.clone(), master: master.clone(), settings, own_settings, broker: shown.clone() };
                 sentinels.insert(of_broker).client().await?
             }
             place => {

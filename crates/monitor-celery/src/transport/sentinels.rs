@@ -16,6 +16,8 @@ pub(crate) struct Sentinels {
     pub(crate) master: String,
     /// Settings for the master.
     pub(crate) settings: RedisConnectionInfo,
+    /// Settings for the Sentinels themselves.
+    pub(crate) own_settings: RedisConnectionInfo,
     pub(crate) broker: String,
 }
 
@@ -24,7 +26,8 @@ impl Sentinels {
     pub(crate) async fn client(&self) -> Result<Client, BrokerError> {
         let address = |(host, port): &(String, u16)| ConnectionAddr::Tcp(host.trim_matches(['[', ']']).to_owned(), *port);
         let found = async {
-            let hosts = self.hosts.iter().map(|host| address(host).into_connection_info()).collect::<Result<_, RedisError>>()?;
+            let info = |host| Ok(address(host).into_connection_info()?.set_redis_settings(self.own_settings.clone()));
+            let hosts = self.hosts.iter().map(info).collect::<Result<_, RedisError>>()?;
             let of_master = SentinelNodeConnectionInfo::default().set_redis_connection_info(self.settings.clone());
             Sentinel::build(hosts)?.async_master_for(&self.master, Some(&of_master)).await
         };

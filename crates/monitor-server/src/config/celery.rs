@@ -1,8 +1,12 @@
 //! The setting `celery`: clusters whose tasks and workers the server records.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::Deserialize;
+use monitor_store::retention::Rule;
+use monitor_wire::State;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// Maximum number of clusters.
 const MOST: usize = 100;
@@ -20,6 +24,8 @@ pub struct CeleryCluster {
     pub broker: String,
     /// File with the broker's password.
     pub password_file: Option<PathBuf>,
+    /// File with the password of the Sentinels, if they have one of their own.
+    pub sentinel_password_file: Option<PathBuf>,
     /// Address of the Redis server that keeps results, without a password. By default the broker, if it is one.
     pub results: Option<String>,
     /// File with the password for `results`.
@@ -38,6 +44,12 @@ pub struct CeleryCluster {
     /// True to turn on the events of each worker that appears.
     #[serde(default)]
     pub enable_events: bool,
+    /// Time to keep the runs that tasks of this cluster have begun. By default, `retention-age` applies.
+    #[serde(default, deserialize_with = "age")]
+    pub keep: Option<Duration>,
+    /// Time to keep those of these runs that failed or were lost. By default as long as the others.
+    #[serde(default, deserialize_with = "age")]
+    pub keep_failed: Option<Duration>,
 }
 
 impl CeleryCluster {
@@ -46,6 +58,7 @@ impl CeleryCluster {
             name: default_name(),
             broker: broker.to_owned(),
             password_file: None,
+            sentinel_password_file: None,
             results: None,
             results_password_file: None,
             event_exchange: None,
@@ -54,8 +67,22 @@ impl CeleryCluster {
             fanout_prefix: None,
             arguments: all(),
             enable_events: false,
+            keep: None,
+            keep_failed: None,
         }
     }
+
+    /// The rules for `keep` and `keep-failed`. The batch mark of a run is the name of its cluster.
+    pub(super) fn retention(&self) -> impl Iterator<Item = Rule> {
+        let failed = self.keep_failed.map(|age| Rule::of_batch(&self.name, vec![State::FAILED, State::LOST], age));
+        failed.into_iter().chain(self.keep.map(|age| Rule::of_batch(&self.name, Vec::new(), age)))
+    }
+}
+
+/// Reads a time such as `7d`.
+fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    monitor_duration::read_positive(&text).map(Some).map_err(|expected| D::Error::custom(format!("{text:?}: {expected}")))
 }
 
 fn default_name() -> String {
@@ -95,12 +122,15 @@ pub(super) fn show_celery(clusters: &[CeleryCluster]) -> String {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let optional = [
             ("password-file", path(&cluster.password_file)),
+            ("sentinel-password-file", path(&cluster.sentinel_password_file)),
             ("results", cluster.results.clone()),
             ("results-password-file", path(&cluster.results_password_file)),
             ("event-exchange", cluster.event_exchange.clone()),
             ("control-exchange", cluster.control_exchange.clone()),
             ("key-prefix", cluster.key_prefix.clone()),
             ("fanout-prefix", cluster.fanout_prefix.clone()),
+            ("keep", cluster.keep.map(monitor_duration::write)),
+            ("keep-failed", cluster.keep_failed.map(monitor_duration::write)),
         ];
         let optional: String = optional.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}, ", quoted(&value?)))).collect();
         let (name, broker, arguments) = (quoted(&cluster.name), quoted(&cluster.broker), quoted(&cluster.arguments));
@@ -124,10 +154,11 @@ mod tests {
             let shown = show_celery(&read_celery(text).unwrap());
             assert_eq!(shown, show_celery(&read_celery(&shown).unwrap()));
         }
-        let all = show_celery(&read_celery(r#"[{ broker = "amqp://mq", results = "redis://r/1", results-password-file = "/c", event-exchange = "e", control-exchange = "c", key-prefix = "p", fanout-prefix = "f{db}" }]"#).unwrap());
+        let all = show_celery(&read_celery(r#"[{ broker = "amqp://mq", sentinel-password-file = "/s", results = "redis://r/1", results-password-file = "/c", event-exchange = "e", control-exchange = "c", key-prefix = "p", fanout-prefix = "f{db}", keep = "7d", keep-failed = "720h" }]"#).unwrap());
         for part in [
-            r#"results = "redis://r/1", results-password-file = "/c""#,
+            r#"sentinel-password-file = "/s", results = "redis://r/1", results-password-file = "/c""#,
             r#"event-exchange = "e", control-exchange = "c", key-prefix = "p", fanout-prefix = "f{db}""#,
+            r#"keep = "7d", keep-failed = "30d""#,
         ] {
             assert!(all.contains(part), "{all}");
         }
@@ -141,6 +172,8 @@ mod tests {
             ("[{}]", "missing field `broker`"),
             ("[{ broker = 7 }]", "expected an address like"),
             ("[{ broker = 'a', host = 'b' }]", "unknown field `host`"),
+            ("[{ broker = 'a', keep = 'long' }]", "\"long\": expected a duration"),
+            ("[{ broker = 'a', keep-failed = '0s' }]", "\"0s\": "),
             ("[{ broker = 'a' }, { broker = 'b' }]", "two clusters are named \"celery\""),
         ] {
             let error = read_celery(text).unwrap_err();

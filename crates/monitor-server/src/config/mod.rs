@@ -143,8 +143,9 @@ settings! {
     retention_count: Option<u64> = None, SOME_COUNT;
     /// Maximum size of the database, above which the oldest runs are deleted, or `off` for no limit [default: off]
     retention_size: Option<u64> = None, SOME_BYTES;
-    /// Rules for runs with certain names and outcomes, such as `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`; the
-    /// first rule that matches replaces the other settings except `retention-size`, and a rule without limits keeps runs forever
+    /// Rules for runs with certain names, batch marks and outcomes, such as `[{ name = "nightly*", state = ["failed"], age = "90d", count =
+    /// 100 }, { batch = "orders", age = "7d" }]`; the first rule that matches replaces the other settings except `retention-size`, and a
+    /// rule without limits keeps runs forever
     retention: Vec<Rule> = Vec::new(), RULES;
     /// Disk space to keep free in the data folder: with less, batches are refused, while reading and deleting still work; `off` for no
     /// limit [default: 256MiB, or a tenth of the disk if that is less]
@@ -318,7 +319,8 @@ impl Config {
     /// Returns the retention rules.
     pub fn keeps(&self) -> Retention {
         let (age, failed_age) = (self.retention_age, self.retention_failed_age);
-        Retention::new(self.retention.clone(), age, failed_age, self.retention_count, self.retention_size)
+        let rules = self.retention.iter().cloned().chain(self.celery.iter().flat_map(CeleryCluster::retention)).collect();
+        Retention::new(rules, age, failed_age, self.retention_count, self.retention_size)
     }
 
     /// Returns the settings of jobs. A job is kept as long as the runs with the longest age.

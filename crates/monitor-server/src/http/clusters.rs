@@ -27,6 +27,11 @@ pub(super) struct QueueDepth {
     pub(super) waiting: u64,
     /// Number of workers that read the queue, if it is known.
     pub(super) consumers: Option<u64>,
+    /// Numbers of the last minute, if they are known: tasks that were sent, and attempts that have ended.
+    pub(super) sent_per_minute: Option<u64>,
+    pub(super) ended_per_minute: Option<u64>,
+    /// Time at which the oldest waiting task was sent, in Unix microseconds.
+    pub(super) oldest_us: Option<u64>,
 }
 
 /// Returns the clusters of these workers, by their names. A bridge that was killed is online for some time: the newest one counts.
@@ -57,7 +62,14 @@ fn cluster(run: &Process) -> Cluster {
     let queues = of("celery.queues").filter(|_| is_connected).and_then(Value::as_object);
     let queue = |(name, queue): (&String, &Value)| {
         let number = |key: &str| queue.get(key).and_then(Value::as_u64);
-        Some(QueueDepth { name: name.clone(), waiting: number("waiting")?, consumers: number("consumers") })
+        Some(QueueDepth {
+            name: name.clone(),
+            waiting: number("waiting")?,
+            consumers: number("consumers"),
+            sent_per_minute: number("sent_per_minute"),
+            ended_per_minute: number("ended_per_minute"),
+            oldest_us: number("oldest_us"),
+        })
     };
     Cluster {
         is_connected,

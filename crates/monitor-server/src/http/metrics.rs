@@ -207,7 +207,16 @@ fn by_cluster(to: &mut DescriptorEncoder<'_>, clusters: &BTreeMap<String, Cluste
     family(to, about, queues(), |to, queue| to.encode_gauge(&queue.waiting))?;
     let consumers = queues().filter_map(|(labels, queue)| Some((labels, queue.consumers?)));
     let about = ("celery_queue_consumers", "Workers that read a queue", None, MetricType::Gauge);
-    family(to, about, consumers, |to, count| to.encode_gauge(&count))
+    family(to, about, consumers, |to, count| to.encode_gauge(&count))?;
+    let oldest = queues().filter_map(|(labels, queue)| Some((labels, queue.oldest_us? as f64 / 1e6)));
+    let about = ("celery_queue_oldest_sent", "When the oldest waiting task of a queue was sent", Some(Unit::Seconds), MetricType::Gauge);
+    family(to, about, oldest, |to, time| to.encode_gauge(&time))?;
+    let sent = queues().filter_map(|(labels, queue)| Some((labels, queue.sent_per_minute?)));
+    let about = ("celery_queue_sent_per_minute", "Tasks sent to a queue in the last minute", None, MetricType::Gauge);
+    family(to, about, sent, |to, count| to.encode_gauge(&count))?;
+    let ended = queues().filter_map(|(labels, queue)| Some((labels, queue.ended_per_minute?)));
+    let about = ("celery_queue_ended_per_minute", "Attempts of a queue's tasks that ended in the last minute", None, MetricType::Gauge);
+    family(to, about, ended, |to, count| to.encode_gauge(&count))
 }
 
 /// Encodes the metrics of the background duties.

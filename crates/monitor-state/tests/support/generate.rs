@@ -185,14 +185,21 @@ fn task_event() -> impl Strategy<Value = Event> {
     let value = || option::of(0..3_u8).prop_map(|value| value.map(|value| serde_json::json!([value])));
     let parent = || prop_oneof![1 => Just(None), 1 => id().prop_map(Some)];
     let times = || (option::of(1..12_u64), option::of(1..12_u64));
-    let message = (parent(), name(), value(), value(), option::weighted(0.2, 0..2_u32), times(), option::of(name()), option::of(name()));
+    let names = || (name(), option::of(name()));
+    let message = (parent(), names(), value(), value(), option::weighted(0.2, 0..2_u32), times(), option::of(name()), option::of(name()));
     let message = (common(), message, any::<bool>()).prop_map(|(common, message, is_sent)| {
-        let (parent_id, name, args, kwargs, retries, (eta_us, expires_us), queue, exchange) = message;
+        let (parent_id, (name, batch), args, kwargs, retries, (eta_us, expires_us), queue, exchange) = message;
         let routing_key = exchange.clone();
         if is_sent {
-            with_common!(common, TaskSent { parent_id, name, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key })
+            with_common!(
+                common,
+                TaskSent { parent_id, name, batch, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key }
+            )
         } else {
-            with_common!(common, TaskReceived { parent_id, name, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key })
+            with_common!(
+                common,
+                TaskReceived { parent_id, name, batch, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key }
+            )
         }
     });
     let rest = (common(), 0..7_u8, option::of(0..3_u32), option::of(name()), any::<bool>(), value());

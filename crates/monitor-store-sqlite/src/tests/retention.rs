@@ -54,6 +54,7 @@ const LOGS_ALONE: &str = "logs";
 #[derive(Debug, Clone)]
 struct Tree {
     name: &'static str,
+    batch: &'static str,
     state: &'static str,
     /// Seconds since the end of its root.
     age: u64,
@@ -75,7 +76,7 @@ fn store_of(trees: &[Tree]) -> (tempfile::TempDir, SqliteStore) {
             say(format!("logged {} root={id} at={at}", id * 10));
             continue;
         }
-        say(format!("{by}started {} root={id} name={} at={}", id * 10, tree.name, at - 2));
+        say(format!("{by}started {} root={id} name={} batch={} at={}", id * 10, tree.name, tree.batch, at - 2));
         say(format!("started {} root={id} parent={} at={}", id * 10 + 1, id * 10, at - 1));
         if !tree.child_runs {
             say(format!("ended {} root={id} failed error=child_{id} at={at}", id * 10 + 1));
@@ -114,7 +115,8 @@ fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64)
     };
     // A tree without a process has no name.
     let name_of = |tree: &Tree| if tree.state == LOGS_ALONE { "" } else { tree.name };
-    let rule_of = |tree: &Tree| retention.rule_of(name_of(tree), &state_of(tree));
+    let batch_of = |tree: &Tree| (tree.state != LOGS_ALONE).then_some(tree.batch);
+    let rule_of = |tree: &Tree| retention.rule_of(name_of(tree), batch_of(tree), &state_of(tree));
     let mut kept: BTreeSet<usize> = (0..trees.len()).collect();
     kept.retain(|index| {
         let tree = &trees[*index];
@@ -141,9 +143,11 @@ fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64)
 fn trees() -> impl Strategy<Value = Vec<Tree>> {
     let name = select(vec!["nightly", "nightly_2", "import", "x"]);
     let state = select(vec!["ok", "ok", "failed", "cancelled", "lost", "running", "skipped", LOGS_ALONE]);
+    let name = (name, select(vec!["night", "day"]));
     let tree = (name, state, 1..50_u64, select(vec![0, 0, 0, 4_000]), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
-    let tree = tree.prop_map(|(name, state, age, clock_is_behind, is_pinned, child_runs)| Tree {
+    let tree = tree.prop_map(|((name, batch), state, age, clock_is_behind, is_pinned, child_runs)| Tree {
         name,
+        batch,
         state,
         age: age * 100,
         clock_is_behind,
@@ -160,6 +164,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         r#"[{ name = "nightly*", state = ["failed", "lost"], age = "4000s", count = 2 }, { name = "nightly", age = "1000s" }]"#,
         r#"[{ name = "x" }, { state = ["skipped"], count = 0 }]"#,
         r#"[{ name = "{import,nightly}", count = 3 }]"#,
+        r#"[{ batch = "n*", state = ["failed"], age = "3000s" }, { batch = "night", age = "500s" }, { count = 1 }]"#,
     ]);
     (rules, seconds(), seconds(), prop::option::of(0..4_u64))
         .prop_map(|(rules, age, failed_age, count)| Retention::new(read_rules(rules).unwrap(), age, failed_age, count, None))

@@ -75,7 +75,7 @@ fn due(state: &State, rules: &Rules<'_>) -> Vec<(&'static str, Vec<u64>)> {
         if tree.is_pinned || is_running {
             continue;
         }
-        let Some(place) = rules.retention.rule_of(&shown.root.name, &shown.root.state) else { continue };
+        let Some(place) = rules.retention.rule_of(&shown.root.name, shown.root.batch.as_deref(), &shown.root.state) else { continue };
         let rule = &rules.retention.rules[place];
         let kept = kept.entry((place, shown.root.name)).or_default();
         *kept += 1;

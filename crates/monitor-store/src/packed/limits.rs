@@ -153,11 +153,11 @@ fn cut_event(event: &mut Event, limits: &Limits) {
             }
         }
         Event::TaskSent(of) => {
-            cut!(of; [&mut of.name] => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
+            cut!(of; [&mut of.name] => name_bytes, &mut of.batch => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
             cut_values([&mut of.args, &mut of.kwargs].into_iter().flatten(), text_bytes);
         }
         Event::TaskReceived(of) => {
-            cut!(of; [&mut of.name] => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
+            cut!(of; [&mut of.name] => name_bytes, &mut of.batch => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
             cut_values([&mut of.args, &mut of.kwargs].into_iter().flatten(), text_bytes);
         }
         Event::TaskStarted(of) => cut!(of;),

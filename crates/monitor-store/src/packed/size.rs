@@ -70,11 +70,11 @@ pub(super) fn of_event(event: &Event) -> usize {
             with_common!(of, of.outcome.as_str().len() + text(&of.reason) + of.error.as_ref().map_or(0, error))
         }
         Event::TaskSent(of) => {
-            let words = text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
+            let words = text(&of.batch) + text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
             with_common!(of, of.name.len() + words + values(&of.args) + values(&of.kwargs))
         }
         Event::TaskReceived(of) => {
-            let words = text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
+            let words = text(&of.batch) + text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
             with_common!(of, of.name.len() + words + values(&of.args) + values(&of.kwargs))
         }
         Event::TaskStarted(of) => with_common!(of, 0),

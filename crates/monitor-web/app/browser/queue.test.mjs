@@ -59,11 +59,11 @@ test("the clusters of Celery are shown with the state of their brokers", async (
     await hasText(shown, new RegExp(`^${cluster} connecting redis://cache/0$`));
     await bridge.send(fields({ "celery.state": "connected", "celery.since_us": nowUs() }));
     await hasText(shown, new RegExp(`^${cluster} connected .*redis://cache/0$`));
-    await bridge.send(fields({ "celery.queues": { idle: { waiting: 0, consumers: null }, [`mail-${cluster}`]: { waiting: 1200, consumers: 0, priorities: { 9: 200, 0: 1000 } } }, "celery.queues.recent": { [`mail-${cluster}`]: [3, null, 1200] } }));
+    await bridge.send(fields({ "celery.queues": { idle: { waiting: 0, consumers: null }, [`mail-${cluster}`]: { waiting: 1200, consumers: 0, priorities: { 9: 200, 0: 1000 }, oldest_us: nowUs() - 180e6, sent_per_minute: 1400, ended_per_minute: 0 } }, "celery.queues.recent": { [`mail-${cluster}`]: [3, null, 1200] } }));
     const mail = shown.locator(`[data-queue="mail-${cluster}"]`);
-    await hasText(mail, new RegExp(`^ ?mail-${cluster} 1,200 wait for a worker that reads the queue`));
+    await hasText(mail, new RegExp(`^ ?mail-${cluster} 1,200 wait for a worker that reads the queue, the oldest for 3 m`));
     await mail.getByRole("img", { name: "waiting tasks in the last hour: 3 – 1,200" }).waitFor();
-    await mail.getByTitle("1,000 of priority 0, 200 of priority 9", { exact: true }).waitFor();
+    await mail.getByTitle("1,000 of priority 0, 200 of priority 9, last minute: 1,400 sent, 0 ended", { exact: true }).waitFor();
     await hasText(shown.locator('[data-queue="idle"]'), /^ ?idle 0 wait$/);
     await mail.getByRole("link").click();
     await page.waitForURL(new RegExp(`queue=mail-${cluster}`));

@@ -33,6 +33,7 @@ macro_rules! message {
         event!($name, $of, $attempt, $native_id, {
             parent_id: ProcessId::new(parent),
             name,
+            batch: None,
             args: args.map(value),
             kwargs: kwargs.map(value),
             retries: None,

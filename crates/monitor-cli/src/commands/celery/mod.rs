@@ -51,6 +51,9 @@ struct Cluster {
     /// File with the broker's password in its first line [default: the variable `MONITOR_CELERY_PASSWORD`, if it is set]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// File with the password of the Sentinels in its first line, if they have one of their own
+    #[arg(long, value_name = "FILE")]
+    sentinel_password_file: Option<PathBuf>,
     /// Address of the Redis server that keeps results, as in Celery's setting `result_backend`, without a password [default: the variable
     /// `MONITOR_CELERY_RESULTS`, or the broker if it is Redis]
     #[arg(long, value_name = "URL")]
@@ -107,10 +110,14 @@ impl Cluster {
             Some(file) => Some(first_line(file)?),
             None => variable(PASSWORD),
         };
-        Ok(match password {
+        let broker = match password {
             Some(password) => broker.with_password(password),
             None => broker,
-        })
+        };
+        if self.sentinel_password_file.is_some() && !broker.has_sentinels() {
+            return Err(Misused("--sentinel-password-file is for addresses with sentinel://".to_owned()).into());
+        }
+        behind(broker, self.sentinel_password_file.as_deref())
     }
 
     fn results(&self, broker: &Broker) -> anyhow::Result<Option<Broker>> {
@@ -125,8 +132,16 @@ impl Cluster {
             );
             return Err(Misused(words).into());
         }
-        Ok(Some(results))
+        behind(results, self.sentinel_password_file.as_deref()).map(Some)
     }
+}
+
+/// Adds the password of the Sentinels, if there are any.
+fn behind(broker: Broker, password_file: Option<&Path>) -> anyhow::Result<Broker> {
+    Ok(match password_file.filter(|_| broker.has_sentinels()) {
+        Some(file) => broker.with_sentinel_password(first_line(file)?),
+        None => broker,
+    })
 }
 
 /// Reads the address of the store of results.

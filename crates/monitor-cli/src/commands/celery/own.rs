@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use super::bridge::read_name;
-use super::{first_line, read_results};
+use super::{behind, first_line, read_results};
 use crate::exit::Misused;
 
 /// Folder of the bridges in the server's data folder.
@@ -38,6 +38,12 @@ pub(crate) fn bridges(clusters: &[CeleryCluster], data: &Path) -> anyhow::Result
             Some(file) => broker.with_password(first_line(file).with_context(|| format!("celery: cluster {name:?}"))?),
             None => broker,
         };
+        if cluster.sentinel_password_file.is_some() && !broker.has_sentinels() {
+            return Err(wrong("sentinel-password-file is for addresses with sentinel://".to_owned()).into());
+        }
+        let of_sentinels =
+            |broker| behind(broker, cluster.sentinel_password_file.as_deref()).with_context(|| format!("celery: cluster {name:?}"));
+        let broker = of_sentinels(broker)?;
         let arguments = cluster.arguments.parse().map_err(|why| wrong(format!("arguments: {why}")))?;
         let results = match &cluster.results {
             Some(text) => {
@@ -46,7 +52,7 @@ pub(crate) fn bridges(clusters: &[CeleryCluster], data: &Path) -> anyhow::Result
                     let words = "leave the password out of `results`, and name a file with it in `results-password-file`";
                     return Err(wrong(words.to_owned()).into());
                 }
-                Some(results)
+                Some(of_sentinels(results)?)
             }
             None => broker.is_redis().then(|| broker.clone()),
         };
@@ -89,7 +95,7 @@ pub(crate) fn keep(bridges: Vec<Bridge>, data: PathBuf, certificate: Option<Path
 }
 
 async fn keep_one(bridge: Bridge, client: Client, stop: CancellationToken) {
-    while let Err(error) = monitor_celery::run(bridge.clone(), client.clone(), stop.clone()).await {
+    while let Err(error) = Box::pin(monitor_celery::run(bridge.clone(), client.clone(), stop.clone())).await {
         tracing::error!(cluster = bridge.name, "a cluster of Celery is not recorded: {error}");
         if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
             return;

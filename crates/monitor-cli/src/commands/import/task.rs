@@ -26,7 +26,7 @@ pub(super) fn events(process: &Process, at_us: u64, reference: impl Fn(WorkerId)
     macro_rules! message {
         ($name:ident, $time:expr, $attempt:expr, $worker:expr) => {
             event!($name, $time, $attempt, $worker, {
-                parent_id: process.parent_id, name: process.name.clone(), args: task.args.clone(), kwargs: task.kwargs.clone(), retries: None,
+                parent_id: process.parent_id, name: process.name.clone(), batch: None, args: task.args.clone(), kwargs: task.kwargs.clone(), retries: None,
                 eta_us: task.eta_us, expires_us: task.expires_us, queue: task.queue.clone(), exchange: task.exchange.clone(),
                 routing_key: task.routing_key.clone(),
             })

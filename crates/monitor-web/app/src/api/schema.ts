@@ -3944,6 +3944,8 @@ export interface components {
         KeepRule: {
             /** @description Duration that a run is kept after its last event, in seconds. */
             age_s?: number | null;
+            /** @description Batch marks of the runs, as a shell pattern. Absent for runs with any mark or none. */
+            batch?: string | null;
             /** @description Number of newest runs that are kept for each name. */
             count?: number | null;
             /** @description Names of the runs, as a shell pattern; `*` matches all names. */
@@ -5304,6 +5306,8 @@ export interface components {
             args?: unknown;
             /** @description Number of the process's attempt, from 1. */
             attempt?: number;
+            /** @description Batch mark of a root: a label such as `batch001`. */
+            batch?: string | null;
             /** @description Earliest start time, in Unix microseconds. */
             eta_us?: number | null;
             /** @description Name of the exchange. */
@@ -5404,6 +5408,8 @@ export interface components {
             args?: unknown;
             /** @description Number of the process's attempt, from 1. */
             attempt?: number;
+            /** @description Batch mark of a root: a label such as `batch001`. */
+            batch?: string | null;
             /** @description Earliest start time, in Unix microseconds. */
             eta_us?: number | null;
             /** @description Name of the exchange. */

@@ -9,6 +9,10 @@ export interface QueueDepth {
   consumers: number | undefined;
   /** Number of waiting tasks of each priority, the lowest number first. Empty if all have the same, or if it is not known. */
   priorities: readonly (readonly [priority: string, waiting: number])[];
+  /** When the oldest waiting task was sent, if that is known. */
+  oldestUs: number | undefined;
+  /** Tasks that were sent in the last minute, and attempts that ended in it, if they are known. */
+  lastMinute: { sent: number; ended: number } | undefined;
   /** The most waiting tasks in each of the last minutes, oldest first. `null` if they are not known. */
   recent: readonly (number | null)[];
 }
@@ -18,13 +22,18 @@ export function queuesOf(fields: Readonly<Record<string, unknown>>): QueueDepth[
   const recent = record(fields["celery.queues.recent"]);
   return Object.entries(record(fields["celery.queues"]))
     .flatMap(([name, queue]) => {
-      const { waiting, consumers, priorities } = record(queue);
+      const { waiting, consumers, priorities, oldest_us, sent_per_minute, ended_per_minute } = record(queue);
       if (typeof waiting !== "number") return [];
+      const lastMinute = typeof sent_per_minute === "number" && typeof ended_per_minute === "number" ? { sent: sent_per_minute, ended: ended_per_minute } : undefined;
       const minutes = recent[name];
       const values = Array.isArray(minutes) ? minutes.map((value: unknown) => (typeof value === "number" ? value : null)) : [];
-      return [{ name, waiting, consumers: typeof consumers === "number" ? consumers : undefined, priorities: counts(priorities), recent: values }];
+      return [{ name, waiting, consumers: number(consumers), priorities: counts(priorities), oldestUs: number(oldest_us), lastMinute, recent: values }];
     })
     .sort((a, b) => b.waiting - a.waiting || a.name.localeCompare(b.name));
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
 }
 
 function counts(value: unknown): [string, number][] {

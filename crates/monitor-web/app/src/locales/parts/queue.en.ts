@@ -15,6 +15,8 @@ export const en = {
   "queue.cluster.gaps": "{count, plural, one {# gap} other {# gaps}}",
   "queue.cluster.waiting": "{count, plural, one {# waits} other {# wait}}",
   "queue.cluster.priority": "{count, plural, one {#} other {#}} of priority {priority}",
+  "queue.cluster.minute": "last minute: {sent, plural, one {# sent} other {# sent}}, {ended, plural, one {# ended} other {# ended}}",
+  "queue.cluster.oldest": "the oldest for {duration}",
   "queue.cluster.unread": "for a worker that reads the queue",
   "queue.cluster.recent": "waiting tasks in the last hour",
   "queue.cluster.unreadable": "{count, plural, one {# message} other {# messages}} could not be read",

@@ -17,6 +17,8 @@ export const zh: Record<keyof typeof en, string> = {
   "queue.cluster.gaps": "{count} 处缺口",
   "queue.cluster.waiting": "{count} 个等待",
   "queue.cluster.priority": "优先级 {priority}：{count} 个",
+  "queue.cluster.minute": "最近一分钟：发送 {sent, plural, other {#}} 个，结束 {ended, plural, other {#}} 个",
+  "queue.cluster.oldest": "最久已等待 {duration}",
   "queue.cluster.unread": "没有工作进程读取此队列",
   "queue.cluster.recent": "最近一小时的等待任务数",
   "queue.cluster.unreadable": "{count} 条消息无法读取",

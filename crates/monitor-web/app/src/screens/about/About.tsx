@@ -158,13 +158,14 @@ function Kept({ status }: { status: Status }) {
       </Figure>
     ) : null;
   }
-  const isForAll = ({ name, states }: KeepRule) => name === "*" && states.length === 0;
+  const isForAll = ({ name, batch, states }: KeepRule) => name === "*" && batch == null && states.length === 0;
   const rules = keeps.some(isForAll) ? keeps : [...keeps, { name: "*", states: [] }];
   return (
     <Figure label={t("about.retention")}>
       {rules.map((rule, index) => (
         <div key={index}>
           {rule.name !== "*" && <span translate="no">{visible(rule.name)} </span>}
+          {rule.batch != null && <span translate="no">{`<${visible(rule.batch)}> `}</span>}
           {isForAll(rule) ? t(index === 0 ? "about.keep.all" : "about.keep.rest") : rule.states.map(stateWord).join(" · ")}: {limits(rule)}
         </div>
       ))}

@@ -6,9 +6,11 @@ import type { Process } from "../../api/types.ts";
 import { liveStore } from "../../data/live.ts";
 import { liveWorkers, workersVersion } from "../../data/workers/live.ts";
 import { useAgain } from "../../data/useAgain.ts";
-import { count, t, wordText } from "../../i18n.ts";
+import { count, locale, t, wordText } from "../../i18n.ts";
 import { type QueueDepth, queuesOf } from "../../model/queue-depths.ts";
 import { visible } from "../../model/text.ts";
+import { duration } from "../../model/time.ts";
+import { useNow } from "../../ui/now.ts";
 import { Sparkline } from "../../ui/Sparkline.tsx";
 import { Ago } from "../../ui/Time.tsx";
 
@@ -80,19 +82,26 @@ function Cluster({ run }: { run: Process }) {
   );
 }
 
+/** Waits of at least this time are shown beside the number of waiting tasks. */
+const LONG_US = 60e6;
+
 /** The waiting tasks of a queue, now and in the last hour. */
-function Depth({ queue: { name, waiting, consumers, priorities, recent } }: { queue: QueueDepth }) {
+function Depth({ queue: { name, waiting, consumers, priorities, oldestUs, lastMinute, recent } }: { queue: QueueDepth }) {
+  const nowUs = useNow("slow");
   const isUnread = waiting > 0 && consumers === 0;
-  const ofEach = priorities.map(([priority, waits]) => t("queue.cluster.priority", { count: waits, priority })).join(", ");
+  const ofEach = priorities.map(([priority, waits]) => t("queue.cluster.priority", { count: waits, priority }));
+  if (lastMinute) ofEach.push(t("queue.cluster.minute", { sent: lastMinute.sent, ended: lastMinute.ended }));
+  const isLong = oldestUs !== undefined && nowUs - oldestUs >= LONG_US;
   return (
     <span className="of-queue" data-queue={name}>
       {" "}
       <Link to="/tasks/queue" search={{ queue: name }} className="link" translate="no">
         {visible(name)}
       </Link>{" "}
-      <span className={isUnread ? "bad" : waiting > 0 ? undefined : "dim"} title={ofEach || undefined}>
+      <span className={isUnread ? "bad" : waiting > 0 ? undefined : "dim"} title={ofEach.join(", ") || undefined}>
         {t("queue.cluster.waiting", { count: waiting })}
         {isUnread && ` ${t("queue.cluster.unread")}`}
+        {isLong && `, ${t("queue.cluster.oldest", { duration: duration((nowUs - oldestUs) * 1e3, locale) })}`}
       </span>
       {recent.some((minute) => minute !== null && minute > 0) && <Sparkline values={recent} label={t("queue.cluster.recent")} text={count} />}
     </span>

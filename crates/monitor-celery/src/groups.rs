@@ -1,0 +1,329 @@
+//! Groups and chords of Celery: which of their tasks have ended.
+//!
+//! No event of Celery describes a group. The module of `monitor celery hook` sends `monitor-group` when a program sends a group whose tasks share a run:
+//! `uuid`, `name`, `root_id`, `parent_id`, `total`, and `members`, pairs of the first and the last task of each member. A member that is a chain has several
+//! tasks. Large groups are sent in parts.
+//!
+//! A group is a process that waits until all of its members have ended. It has no worker, so it outlives the bridge.
+
+use std::collections::{BTreeSet, HashMap};
+
+use monitor_wire::{
+    Error, ErrorKind, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessProgressed, ProcessQueued, ProcessUpdated, RootId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::{LONGEST_ID, parent_id, process_id, root_id};
+use crate::message::Unreadable;
+use crate::text::first_bytes;
+
+/// Type of the event.
+pub(crate) const ANNOUNCED: &str = "monitor-group";
+/// Maximum number of open groups, and of the members of a group.
+const MOST: usize = 1_000;
+const MOST_MEMBERS: usize = 10_000;
+/// Longest name, in bytes.
+const LONGEST_NAME: usize = 4 << 10;
+/// Number of steps of a group's progress that are reported.
+const STEPS: u64 = 100;
+
+/// The groups that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    open: HashMap<String, Group>,
+    /// Groups by the first tasks of their members.
+    firsts: HashMap<String, String>,
+    /// Groups by the last tasks of their members.
+    lasts: HashMap<String, String>,
+    /// Changes since the last call of [`take_changes`](Self::take_changes).
+    changes: Vec<Change>,
+}
+
+/// A group that has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Group {
+    uuid: String,
+    name: String,
+    root: RootId,
+    parent: ProcessId,
+    since_us: u64,
+    total: u64,
+    failed: u64,
+    cancelled: u64,
+    /// The first and the last task of each known member.
+    members: Vec<(Option<String>, String)>,
+    /// The last tasks that have ended.
+    ended: BTreeSet<String>,
+}
+
+/// A change that the next bridge must know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    /// A group, or a further part of it, was announced.
+    Announced(Group),
+    /// The last task of a member has ended.
+    Ended { task: String, outcome: Outcome, time_us: u64 },
+}
+
+impl Group {
+    fn read(event: &Map<String, Value>, time_us: u64) -> Option<Self> {
+        let text = |key: &str| event.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let id = |key: &str| text(key).filter(|id| id.len() <= LONGEST_ID);
+        let task = |value: &Value| value.as_str().filter(|id| (1..=LONGEST_ID).contains(&id.len())).map(str::to_owned);
+        let members = event.get("members")?.as_array()?;
+        let members: Option<Vec<_>> = members
+            .iter()
+            .map(|pair| match pair.as_array()?.as_slice() {
+                [Value::Null, last] => Some((None, task(last)?)),
+                [first, last] => Some((Some(task(first)?), task(last)?)),
+                _ => None,
+            })
+            .collect();
+        let total = event.get("total")?.as_u64().filter(|total| (1..=MOST_MEMBERS as u64).contains(total))?;
+        Some(Self {
+            uuid: id("uuid")?.to_owned(),
+            name: first_bytes(text("name").unwrap_or("group"), LONGEST_NAME).to_owned(),
+            root: root_id(id("root_id")?),
+            parent: parent_id(id("parent_id")?),
+            since_us: time_us,
+            total,
+            failed: 0,
+            cancelled: 0,
+            members: members.filter(|members| (1..=MOST_MEMBERS).contains(&members.len()))?,
+            ended: BTreeSet::new(),
+        })
+    }
+
+    fn id(&self) -> ProcessId {
+        process_id(&self.uuid)
+    }
+
+    fn queued(&self) -> Event {
+        Event::ProcessQueued(ProcessQueued {
+            root_id: self.root,
+            id: self.id(),
+            time_us: self.since_us,
+            parent_id: Some(self.parent),
+            kind: Kind::from("group"),
+            name: self.name.clone(),
+            batch: None,
+            fields: Fields::from([("celery.group".to_owned(), self.uuid.clone().into())]),
+            attempt: 1,
+            worker: None,
+            native_id: None,
+            links: Vec::new(),
+        })
+    }
+
+    fn progressed(&self, time_us: u64) -> Event {
+        Event::ProcessProgressed(ProcessProgressed {
+            root_id: self.root,
+            id: self.id(),
+            time_us,
+            done: self.ended.len() as f64,
+            total: Some(self.total as f64),
+            unit: Some("tasks".to_owned()),
+            attempt: 1,
+            worker: None,
+            native_id: None,
+            links: Vec::new(),
+        })
+    }
+
+    fn end(&self, time_us: u64) -> Event {
+        let outcome = match (self.failed, self.cancelled) {
+            (0, 0) => Outcome::SUCCEEDED,
+            (0, _) => Outcome::CANCELLED,
+            _ => Outcome::FAILED,
+        };
+        let why = || format!("{} of {} tasks have failed", self.failed, self.total);
+        Event::ProcessEnded(ProcessEnded {
+            elapsed_ns: Some(time_us.saturating_sub(self.since_us).saturating_mul(1_000)),
+            error: (self.failed > 0).then(|| Error::new(ErrorKind::ERROR, why())),
+            ..ProcessEnded::new(self.root, self.id(), time_us, outcome)
+        })
+    }
+}
+
+impl Groups {
+    /// Reads the announcement of a group, or of a part of it. Returns events about it, and the first tasks of the members with the group's run and process.
+    pub(crate) fn announce(&mut self, event: &Map<String, Value>, time_us: u64) -> Result<(Vec<Event>, Vec<String>), Unreadable> {
+        let group = Group::read(event, time_us).ok_or_else(|| Unreadable(format!("a {ANNOUNCED} lacks a valid value")))?;
+        if self.open.len() >= MOST && !self.open.contains_key(&group.uuid) {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let firsts = group.members.iter().filter_map(|(first, _)| first.clone()).collect();
+        let events = vec![self.add(&group).queued()];
+        self.changes.push(Change::Announced(group));
+        Ok((events, firsts))
+    }
+
+    /// Adds a group, or further members of a known group. Returns the group.
+    fn add(&mut self, new: &Group) -> &Group {
+        let group = self.open.entry(new.uuid.clone()).or_insert_with(|| Group { members: Vec::new(), ..new.clone() });
+        for (first, last) in &new.members {
+            if group.members.len() < MOST_MEMBERS && !self.lasts.contains_key(last) {
+                group.members.push((first.clone(), last.clone()));
+                self.lasts.insert(last.clone(), new.uuid.clone());
+                if let Some(first) = first {
+                    self.firsts.insert(first.clone(), new.uuid.clone());
+                }
+            }
+        }
+        group
+    }
+
+    /// Returns the group of a member's first task, if both belong to this run.
+    pub(crate) fn of(&self, first: &str, root: RootId) -> Option<ProcessId> {
+        let group = self.open.get(self.firsts.get(first)?)?;
+        (group.root == root).then(|| group.id())
+    }
+
+    /// Notes that a task has ended. Returns events about its group.
+    pub(crate) fn ended(&mut self, task: &str, outcome: &Outcome, time_us: u64) -> Vec<Event> {
+        let is_member = self.lasts.contains_key(task);
+        let events = self.take(task, outcome, time_us);
+        if is_member {
+            self.changes.push(Change::Ended { task: task.to_owned(), outcome: outcome.clone(), time_us });
+        }
+        events
+    }
+
+    fn take(&mut self, task: &str, outcome: &Outcome, time_us: u64) -> Vec<Event> {
+        let Some(uuid) = self.lasts.get(task).cloned() else { return Vec::new() };
+        let Some(group) = self.open.get_mut(&uuid).filter(|group| !group.ended.contains(task)) else { return Vec::new() };
+        group.ended.insert(task.to_owned());
+        match outcome.as_str() {
+            "succeeded" => {}
+            "cancelled" => group.cancelled += 1,
+            _ => group.failed += 1,
+        }
+        let done = group.ended.len() as u64;
+        let is_over = done >= group.total;
+        let step = |done: u64| done * STEPS / group.total;
+        let is_shown = is_over || step(done) != step(done - 1);
+        let mut events: Vec<_> = is_shown.then(|| group.progressed(time_us)).into_iter().collect();
+        if is_over {
+            events.push(group.end(time_us));
+            for (first, last) in self.open.remove(&uuid).into_iter().flat_map(|group| group.members) {
+                self.lasts.remove(&last);
+                first.and_then(|first| self.firsts.remove(&first));
+            }
+        }
+        events
+    }
+
+    /// Returns the changes since the last call, oldest first.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Repeats the changes of a former bridge. Returns the groups that have not ended, to replace these changes.
+    pub(crate) fn remember(&mut self, changes: &[Change]) -> Vec<Change> {
+        for change in changes {
+            match change {
+                Change::Announced(group) => {
+                    self.add(group);
+                }
+                Change::Ended { task, outcome, time_us } => {
+                    self.take(task, outcome, *time_us);
+                }
+            }
+        }
+        self.open.values().cloned().map(Change::Announced).collect()
+    }
+}
+
+/// Puts a task below its group.
+pub(crate) fn moved(root: RootId, task: &str, group: ProcessId, time_us: u64) -> Event {
+    let update = ProcessUpdated::new(root, process_id(task), time_us, Fields::new());
+    Event::ProcessUpdated(ProcessUpdated { parent_id: Some(group), ..update })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ROOT: &str = "a54d6b3a-5d61-4e0c-9f2b-3b1a6e6a7c01";
+
+    fn announced(total: u64, members: &Value) -> Map<String, Value> {
+        let event = json!({"uuid": "g", "name": "group add", "root_id": ROOT, "parent_id": "p", "total": total, "members": members});
+        event.as_object().unwrap().clone()
+    }
+
+    fn ends(events: &[Event]) -> Vec<(String, Option<String>)> {
+        let end = |event: &Event| match event {
+            Event::ProcessEnded(end) => Some((end.outcome.as_str().to_owned(), end.error.as_ref().map(|error| error.message.clone()))),
+            _ => None,
+        };
+        events.iter().filter_map(end).collect()
+    }
+
+    #[test]
+    fn a_group_ends_when_all_its_members_have_ended() {
+        let mut groups = Groups::default();
+        let (events, firsts) = groups.announce(&announced(3, &json!([["a", "a"], ["b1", "b2"]])), 5).unwrap();
+        assert_eq!((events.len(), firsts), (1, vec!["a".to_owned(), "b1".to_owned()]));
+        groups.announce(&announced(3, &json!([[null, "c"]])), 6).unwrap();
+        assert_eq!((groups.of("b1", root_id(ROOT)), groups.of("b2", root_id(ROOT))), (Some(process_id("g")), None));
+        assert_eq!(groups.of("a", root_id("other")), None, "it is in another run");
+        assert!(ends(&groups.ended("a", &Outcome::SUCCEEDED, 7)).is_empty());
+        assert!(groups.ended("b1", &Outcome::SUCCEEDED, 8).is_empty(), "its chain goes on");
+        groups.announce(&announced(3, &json!([["a", "a"]])), 8).unwrap();
+        assert!(groups.ended("a", &Outcome::FAILED, 8).is_empty(), "an end counts once, also if all is delivered again");
+        groups.ended("b2", &Outcome::FAILED, 8);
+        let last = groups.ended("c", &Outcome::CANCELLED, 9);
+        assert_eq!(ends(&last), [("failed".to_owned(), Some("1 of 3 tasks have failed".to_owned()))]);
+        assert!(groups.open.is_empty() && groups.firsts.is_empty() && groups.lasts.is_empty());
+    }
+
+    #[test]
+    fn a_group_outlives_the_bridge() {
+        let mut former = Groups::default();
+        former.announce(&announced(3, &json!([["a", "a"], ["b", "b"], ["c", "c"]])), 5).unwrap();
+        former.ended("a", &Outcome::SUCCEEDED, 6);
+        let mut changes = former.take_changes();
+        for _ in 0..2 {
+            let mut next = Groups::default();
+            let lines: Vec<String> = changes.iter().map(|change| serde_json::to_string(change).unwrap()).collect();
+            let read: Vec<Change> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+            changes = next.remember(&read);
+            assert!(next.ended("a", &Outcome::SUCCEEDED, 7).is_empty(), "it is known");
+            assert!(ends(&next.ended("b", &Outcome::SUCCEEDED, 7)).is_empty());
+            assert_eq!(ends(&next.ended("c", &Outcome::SUCCEEDED, 8)), [("succeeded".to_owned(), None)]);
+            let lines = next.take_changes();
+            assert_eq!(Groups::default().remember(&[changes.clone(), lines].concat()), [], "nothing is left to remember");
+        }
+    }
+
+    #[test]
+    fn announcements_of_another_form_are_refused() {
+        let mut groups = Groups::default();
+        for members in
+            [json!([]), json!(["a"]), json!([["a"]]), json!([["a", null]]), json!([["a", ""]]), json!({}), json!([["a", "x".repeat(256)]])]
+        {
+            assert!(groups.announce(&announced(1, &members), 1).is_err(), "{members}");
+        }
+        assert!(groups.announce(&announced(0, &json!([["a", "a"]])), 1).is_err());
+        assert!(groups.announce(&announced(MOST_MEMBERS as u64 + 1, &json!([["a", "a"]])), 1).is_err());
+        for number in 0..2 * MOST {
+            let mut event = announced(2, &json!([[null, number.to_string()]]));
+            event["uuid"] = number.to_string().into();
+            groups.announce(&event, 1).unwrap();
+        }
+        assert_eq!(groups.open.len(), MOST);
+    }
+
+    #[test]
+    fn the_progress_of_a_large_group_is_reported_in_steps() {
+        let mut groups = Groups::default();
+        let members: Vec<_> = (0..5_000).map(|number| json!([null, number.to_string()])).collect();
+        groups.announce(&announced(5_000, &members.into()), 1).unwrap();
+        let count: usize = (0..5_000).map(|number| groups.ended(&number.to_string(), &Outcome::SUCCEEDED, 2).len()).sum();
+        assert_eq!(count, STEPS as usize + 1);
+    }
+}
