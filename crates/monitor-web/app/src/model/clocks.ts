@@ -1,11 +1,13 @@
 /**
  * Estimates the clock differences between workers from their processes: a child on another worker can neither start before its parent nor
- * end after it. Pure; times are µs.
+ * end after it, unless the parent does not wait for it. Pure; times are µs.
  */
 import type { Tree } from "./tree.ts";
 
 /** Smaller differences may be caused by the time a message takes. */
 const LEAST_US = 1000;
+/** Kinds of processes that are put into a queue. Their parents do not wait for them. */
+const QUEUED = ["task", "group"];
 
 /** Returns the correction of each worker's times; only workers whose clock differs are included. */
 export function clockOffsets(tree: Tree, order: Int32Array): Map<string, number> {
@@ -23,7 +25,7 @@ export function clockOffsets(tree: Tree, order: Int32Array): Map<string, number>
     if (!Number.isNaN(begins)) known.low = Math.max(known.low, begins);
     const ends = tree.endOf(parent) - tree.endOf(slot);
     // A child that takes longer than its parent outlives it, so its times don't show a clock difference.
-    const fits = tree.elapsedOf(slot) <= tree.elapsedOf(parent);
+    const fits = !QUEUED.includes(tree.siteOf(slot).kind) && tree.elapsedOf(slot) <= tree.elapsedOf(parent);
     if (!Number.isNaN(ends) && fits) known.high = Math.min(known.high, ends);
     bounds.set(worker, known);
   }
