@@ -41,6 +41,8 @@ struct Bench {
     /// The program `monitor`.
     monitor: PathBuf,
     broker: String,
+    /// Address of our server.
+    server: String,
 }
 
 /// A running program, which is killed at the end.
@@ -84,7 +86,8 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     let mut redis = Command::new("redis-server");
     redis.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]).stdout(Stdio::null());
     let _redis = Running(redis.spawn().context("Redis is missing: apt-get install redis-server")?);
-    let bench = Bench { folder, python, monitor, broker: format!("redis://127.0.0.1:{port}/0") };
+    let server = format!("127.0.0.1:{}", free_port()?);
+    let bench = Bench { folder, python, monitor, broker: format!("redis://127.0.0.1:{port}/0"), server };
     let mut rows: Vec<Row> = Vec::new();
     for (at, kind) in [Kind::Ours, Kind::Flower].into_iter().enumerate() {
         for (name, value) in bench.measure(kind, tasks)? {
@@ -169,7 +172,7 @@ impl Bench {
             Kind::Ours => {
                 let mut server = Command::new(&self.monitor);
                 server
-                    .args(["server", "--listen", "127.0.0.1:0", "--agent", "off", "--spool-dir", "off", "--data"])
+                    .args(["server", "--listen", &self.server, "--agent", "off", "--spool-dir", "off", "--data"])
                     .arg(self.folder.join(data));
                 server.args(["--celery", &self.broker, "--flower-listen", &format!("127.0.0.1:{port}")]);
                 server
@@ -200,7 +203,10 @@ impl Bench {
     /// Size of our database, without the past events for readers of the stream, which have a limit of their own.
     fn database_bytes(&self, data: &str) -> Result<f64> {
         let mut status = Command::new(&self.monitor);
-        status.args(["status", "--json"]).env("MONITOR_DATA", self.folder.join(data)).stdin(Stdio::null());
+        status
+            .args(["status", "--json", "--server", &format!("http://{}", self.server)])
+            .env("MONITOR_DATA", self.folder.join(data))
+            .stdin(Stdio::null());
         let output = status.output().context("can't run monitor status")?;
         let said = serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
         Ok(number(&said, "database_bytes")? - number(&said, "free_bytes")? - number(&said, "stream_log_bytes")?)
