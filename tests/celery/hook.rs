@@ -123,7 +123,7 @@ fn groups_and_chords_are_processes_that_end_with_their_last_task() {
     let cluster = Cluster::start_with_hook(&Kind::Redis(&redis), folder.path());
     let expected = [
         r#""chord shop.total" "succeeded" 2.0 of 2.0 2 "#,
-        r#""group shop.fail" "failed" 2.0 of 2.0 2 2 of 2 tasks have failed"#,
+        r#""group" "failed" 2.0 of 2.0 2 2 of 2 tasks have failed"#,
         r#""group" "succeeded" 4.0 of 4.0 4 "#,
     ];
     groups(&cluster, "shop.fan", "[]", &expected.join("\n"));

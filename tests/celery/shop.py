@@ -72,7 +72,7 @@ def order(self):
 def fan():
     """Starts a group with a chain in it, a group in which a task fails, and a chord."""
     group(chain(add.s(1, 1), total_of.s()), *(add.s(n, n) for n in range(3))).apply_async()
-    group(fail.s("no disk"), fail.s("no net")).apply_async()
+    group(fail.s("no disk"), chain(fail.s("no net"), total_of.s())).apply_async()
     chord(add.s(n, n) for n in range(2))(total.s())
 
 

@@ -1,8 +1,8 @@
 //! Groups and chords of Celery: which of their tasks have ended.
 //!
 //! No event of Celery describes a group. The module of `monitor celery hook` sends `monitor-group` when a program sends a group whose tasks share a run:
-//! `uuid`, `name`, `root_id`, `parent_id`, `total`, and `members`, pairs of the first and the last task of each member. A member that is a chain has several
-//! tasks. Large groups are sent in parts.
+//! `uuid`, `name`, `root_id`, `parent_id`, `total`, and `members`, a list of tasks for each member. A member that is a chain has several tasks. It ends with its
+//! last task, or with the first that does not succeed. Large groups are sent in parts.
 //!
 //! A group is a process that waits until all of its members have ended. It has no worker, so it outlives the bridge.
 
@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use monitor_wire::{
     Error, ErrorKind, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessProgressed, ProcessQueued, ProcessUpdated, RootId,
+    State,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,12 +33,19 @@ const STEPS: u64 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     open: HashMap<String, Group>,
-    /// Groups by the first tasks of their members.
-    firsts: HashMap<String, String>,
-    /// Groups by the last tasks of their members.
-    lasts: HashMap<String, String>,
+    /// The tasks of all members.
+    tasks: HashMap<String, Place>,
     /// Changes since the last call of [`take_changes`](Self::take_changes).
     changes: Vec<Change>,
+}
+
+/// Place of a task in its group.
+#[derive(Debug)]
+struct Place {
+    group: String,
+    /// Last task of its member.
+    last: String,
+    is_first: bool,
 }
 
 /// A group that has not ended.
@@ -51,9 +59,9 @@ pub(crate) struct Group {
     total: u64,
     failed: u64,
     cancelled: u64,
-    /// The first and the last task of each known member.
-    members: Vec<(Option<String>, String)>,
-    /// The last tasks that have ended.
+    /// The tasks of each known member.
+    members: Vec<Vec<String>>,
+    /// The last tasks of the members that have ended.
     ended: BTreeSet<String>,
 }
 
@@ -63,7 +71,7 @@ pub(crate) struct Group {
 pub(crate) enum Change {
     /// A group, or a further part of it, was announced.
     Announced(Group),
-    /// The last task of a member has ended.
+    /// A task of a group has ended.
     Ended { task: String, outcome: Outcome, time_us: u64 },
 }
 
@@ -73,14 +81,11 @@ impl Group {
         let id = |key: &str| text(key).filter(|id| id.len() <= LONGEST_ID);
         let task = |value: &Value| value.as_str().filter(|id| (1..=LONGEST_ID).contains(&id.len())).map(str::to_owned);
         let members = event.get("members")?.as_array()?;
-        let members: Option<Vec<_>> = members
-            .iter()
-            .map(|pair| match pair.as_array()?.as_slice() {
-                [Value::Null, last] => Some((None, task(last)?)),
-                [first, last] => Some((Some(task(first)?), task(last)?)),
-                _ => None,
-            })
-            .collect();
+        let member = |tasks: &Value| -> Option<Vec<String>> {
+            let tasks = tasks.as_array().filter(|tasks| (1..=MOST_MEMBERS).contains(&tasks.len()))?;
+            tasks.iter().map(task).collect()
+        };
+        let members: Option<Vec<_>> = members.iter().map(member).collect();
         let total = event.get("total")?.as_u64().filter(|total| (1..=MOST_MEMBERS as u64).contains(total))?;
         Some(Self {
             uuid: id("uuid")?.to_owned(),
@@ -132,6 +137,14 @@ impl Group {
         })
     }
 
+    /// The end of a group that is forgotten.
+    fn lost(&self, time_us: u64) -> Event {
+        let why = format!("the ends of {} of {} tasks are not known", self.total.saturating_sub(self.ended.len() as u64), self.total);
+        let error = Some(Error::new(ErrorKind::ERROR, why));
+        let outcome = Outcome::from(State::LOST.as_str());
+        Event::ProcessEnded(ProcessEnded { error, ..ProcessEnded::new(self.root, self.id(), time_us, outcome) })
+    }
+
     fn end(&self, time_us: u64) -> Event {
         let outcome = match (self.failed, self.cancelled) {
             (0, 0) => Outcome::SUCCEEDED,
@@ -148,42 +161,53 @@ impl Group {
 }
 
 impl Groups {
-    /// Reads the announcement of a group, or of a part of it. Returns events about it, and the first tasks of the members with the group's run and process.
+    /// Reads the announcement of a group, or of a part of it. Returns events about it, and the first task of each member. If there are too many groups, the
+    /// oldest one is forgotten.
     pub(crate) fn announce(&mut self, event: &Map<String, Value>, time_us: u64) -> Result<(Vec<Event>, Vec<String>), Unreadable> {
         let group = Group::read(event, time_us).ok_or_else(|| Unreadable(format!("a {ANNOUNCED} lacks a valid value")))?;
-        if self.open.len() >= MOST && !self.open.contains_key(&group.uuid) {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        let firsts = group.members.iter().filter_map(|(first, _)| first.clone()).collect();
-        let events = vec![self.add(&group).queued()];
+        let firsts = group.members.iter().filter_map(|tasks| tasks.first().cloned()).collect();
+        let mut events: Vec<_> = self.add(&group).map(|forgotten| forgotten.lost(time_us)).into_iter().collect();
+        events.push(self.open.get(&group.uuid).unwrap_or(&group).queued());
         self.changes.push(Change::Announced(group));
         Ok((events, firsts))
     }
 
-    /// Adds a group, or further members of a known group. Returns the group.
-    fn add(&mut self, new: &Group) -> &Group {
+    /// Adds a group, or further members of a known group. Returns the group that is forgotten for it.
+    fn add(&mut self, new: &Group) -> Option<Group> {
+        let is_new = !self.open.contains_key(&new.uuid);
+        let oldest = self.open.values().min_by_key(|group| (group.since_us, &group.uuid)).map(|group| group.uuid.clone());
+        let forgotten = oldest.filter(|_| is_new && self.open.len() >= MOST).and_then(|oldest| self.remove(&oldest));
         let group = self.open.entry(new.uuid.clone()).or_insert_with(|| Group { members: Vec::new(), ..new.clone() });
-        for (first, last) in &new.members {
-            if group.members.len() < MOST_MEMBERS && !self.lasts.contains_key(last) {
-                group.members.push((first.clone(), last.clone()));
-                self.lasts.insert(last.clone(), new.uuid.clone());
-                if let Some(first) = first {
-                    self.firsts.insert(first.clone(), new.uuid.clone());
-                }
+        for tasks in &new.members {
+            let Some(last) = tasks.last().filter(|_| group.members.len() < MOST_MEMBERS) else { continue };
+            if tasks.iter().any(|task| self.tasks.contains_key(task)) {
+                continue;
             }
+            for (at, task) in tasks.iter().enumerate() {
+                self.tasks.insert(task.clone(), Place { group: new.uuid.clone(), last: last.clone(), is_first: at == 0 });
+            }
+            group.members.push(tasks.clone());
         }
-        group
+        forgotten
+    }
+
+    fn remove(&mut self, uuid: &str) -> Option<Group> {
+        let group = self.open.remove(uuid)?;
+        for task in group.members.iter().flatten() {
+            self.tasks.remove(task);
+        }
+        Some(group)
     }
 
     /// Returns the group of a member's first task, if both belong to this run.
     pub(crate) fn of(&self, first: &str, root: RootId) -> Option<ProcessId> {
-        let group = self.open.get(self.firsts.get(first)?)?;
+        let group = self.open.get(&self.tasks.get(first).filter(|place| place.is_first)?.group)?;
         (group.root == root).then(|| group.id())
     }
 
     /// Notes that a task has ended. Returns events about its group.
     pub(crate) fn ended(&mut self, task: &str, outcome: &Outcome, time_us: u64) -> Vec<Event> {
-        let is_member = self.lasts.contains_key(task);
+        let is_member = self.tasks.contains_key(task);
         let events = self.take(task, outcome, time_us);
         if is_member {
             self.changes.push(Change::Ended { task: task.to_owned(), outcome: outcome.clone(), time_us });
@@ -192,9 +216,12 @@ impl Groups {
     }
 
     fn take(&mut self, task: &str, outcome: &Outcome, time_us: u64) -> Vec<Event> {
-        let Some(uuid) = self.lasts.get(task).cloned() else { return Vec::new() };
-        let Some(group) = self.open.get_mut(&uuid).filter(|group| !group.ended.contains(task)) else { return Vec::new() };
-        group.ended.insert(task.to_owned());
+        let Some(place) = self.tasks.get(task).filter(|place| place.last == task || *outcome != Outcome::SUCCEEDED) else {
+            return Vec::new();
+        };
+        let Some(group) = self.open.get_mut(&place.group).filter(|group| !group.ended.contains(&place.last)) else { return Vec::new() };
+        group.ended.insert(place.last.clone());
+        let uuid = place.group.clone();
         match outcome.as_str() {
             "succeeded" => {}
             "cancelled" => group.cancelled += 1,
@@ -207,10 +234,7 @@ impl Groups {
         let mut events: Vec<_> = is_shown.then(|| group.progressed(time_us)).into_iter().collect();
         if is_over {
             events.push(group.end(time_us));
-            for (first, last) in self.open.remove(&uuid).into_iter().flat_map(|group| group.members) {
-                self.lasts.remove(&last);
-                first.and_then(|first| self.firsts.remove(&first));
-            }
+            self.remove(&uuid);
         }
         events
     }
@@ -266,25 +290,34 @@ mod tests {
     #[test]
     fn a_group_ends_when_all_its_members_have_ended() {
         let mut groups = Groups::default();
-        let (events, firsts) = groups.announce(&announced(3, &json!([["a", "a"], ["b1", "b2"]])), 5).unwrap();
+        let (events, firsts) = groups.announce(&announced(3, &json!([["a"], ["b1", "b2"]])), 5).unwrap();
         assert_eq!((events.len(), firsts), (1, vec!["a".to_owned(), "b1".to_owned()]));
-        groups.announce(&announced(3, &json!([[null, "c"]])), 6).unwrap();
+        groups.announce(&announced(3, &json!([["c"]])), 6).unwrap();
         assert_eq!((groups.of("b1", root_id(ROOT)), groups.of("b2", root_id(ROOT))), (Some(process_id("g")), None));
         assert_eq!(groups.of("a", root_id("other")), None, "it is in another run");
         assert!(ends(&groups.ended("a", &Outcome::SUCCEEDED, 7)).is_empty());
         assert!(groups.ended("b1", &Outcome::SUCCEEDED, 8).is_empty(), "its chain goes on");
-        groups.announce(&announced(3, &json!([["a", "a"]])), 8).unwrap();
+        groups.announce(&announced(3, &json!([["a"]])), 8).unwrap();
         assert!(groups.ended("a", &Outcome::FAILED, 8).is_empty(), "an end counts once, also if all is delivered again");
         groups.ended("b2", &Outcome::FAILED, 8);
         let last = groups.ended("c", &Outcome::CANCELLED, 9);
         assert_eq!(ends(&last), [("failed".to_owned(), Some("1 of 3 tasks have failed".to_owned()))]);
-        assert!(groups.open.is_empty() && groups.firsts.is_empty() && groups.lasts.is_empty());
+        assert!(groups.open.is_empty() && groups.tasks.is_empty());
+    }
+
+    #[test]
+    fn a_chain_ends_with_its_first_failure() {
+        let mut groups = Groups::default();
+        groups.announce(&announced(1, &json!([["a", "b", "c"]])), 5).unwrap();
+        assert!(ends(&groups.ended("a", &Outcome::SUCCEEDED, 6)).is_empty());
+        let end = groups.ended("b", &Outcome::FAILED, 7);
+        assert_eq!(ends(&end), [("failed".to_owned(), Some("1 of 1 tasks have failed".to_owned()))]);
     }
 
     #[test]
     fn a_group_outlives_the_bridge() {
         let mut former = Groups::default();
-        former.announce(&announced(3, &json!([["a", "a"], ["b", "b"], ["c", "c"]])), 5).unwrap();
+        former.announce(&announced(3, &json!([["a"], ["b"], ["c"]])), 5).unwrap();
         former.ended("a", &Outcome::SUCCEEDED, 6);
         let mut changes = former.take_changes();
         for _ in 0..2 {
@@ -304,24 +337,27 @@ mod tests {
     fn announcements_of_another_form_are_refused() {
         let mut groups = Groups::default();
         for members in
-            [json!([]), json!(["a"]), json!([["a"]]), json!([["a", null]]), json!([["a", ""]]), json!({}), json!([["a", "x".repeat(256)]])]
+            [json!([]), json!(["a"]), json!([[]]), json!([["a", null]]), json!([["a", ""]]), json!({}), json!([["a", "x".repeat(256)]])]
         {
             assert!(groups.announce(&announced(1, &members), 1).is_err(), "{members}");
         }
-        assert!(groups.announce(&announced(0, &json!([["a", "a"]])), 1).is_err());
-        assert!(groups.announce(&announced(MOST_MEMBERS as u64 + 1, &json!([["a", "a"]])), 1).is_err());
-        for number in 0..2 * MOST {
-            let mut event = announced(2, &json!([[null, number.to_string()]]));
-            event["uuid"] = number.to_string().into();
-            groups.announce(&event, 1).unwrap();
+        assert!(groups.announce(&announced(0, &json!([["a"]])), 1).is_err());
+        assert!(groups.announce(&announced(MOST_MEMBERS as u64 + 1, &json!([["a"]])), 1).is_err());
+        let mut lost = Vec::new();
+        for number in 0..MOST + 2 {
+            let mut event = announced(2, &json!([[number.to_string()]]));
+            event["uuid"] = format!("g{number}").into();
+            lost.extend(ends(&groups.announce(&event, number as u64).unwrap().0));
         }
-        assert_eq!(groups.open.len(), MOST);
+        let expected = ("lost".to_owned(), Some("the ends of 2 of 2 tasks are not known".to_owned()));
+        assert_eq!((lost, groups.open.len(), groups.tasks.len()), (vec![expected; 2], MOST, MOST));
+        assert!(!groups.open.contains_key("g1") && groups.open.contains_key("g2"), "the oldest ones are forgotten");
     }
 
     #[test]
     fn the_progress_of_a_large_group_is_reported_in_steps() {
         let mut groups = Groups::default();
-        let members: Vec<_> = (0..5_000).map(|number| json!([null, number.to_string()])).collect();
+        let members: Vec<_> = (0..5_000).map(|number| json!([number.to_string()])).collect();
         groups.announce(&announced(5_000, &members.into()), 1).unwrap();
         let count: usize = (0..5_000).map(|number| groups.ended(&number.to_string(), &Outcome::SUCCEEDED, 2).len()).sum();
         assert_eq!(count, STEPS as usize + 1);

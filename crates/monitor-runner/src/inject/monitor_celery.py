@@ -52,13 +52,15 @@ def _sent_below_program(options):
         options["root_id"], options["parent_id"] = ids
 
 
-def _first(signature, result):
-    """The id of the first task of a group's member. None for a group or chord, whose tasks have a group of their own."""
+def _tasks(signature, result):
+    """The ids of the tasks of a group's member. None if it contains another group or chord, whose end no event shows for sure."""
     tasks = getattr(signature, "tasks", None)
     if tasks is None:
-        return result.id
-    is_plain = signature.get("subtask_type") == "chain" and getattr(tasks[0], "tasks", None) is None
-    return tasks[0].options.get("task_id") if is_plain else None
+        return [result.id]
+    if signature.get("subtask_type") != "chain" or any(hasattr(task, "tasks") for task in tasks):
+        return None
+    ids = [task.options.get("task_id") for task in tasks]
+    return ids if all(ids) and ids[-1] == result.id else None
 
 
 def _announce(tasks, producer, app, chord):
@@ -71,7 +73,9 @@ def _announce(tasks, producer, app, chord):
     chord = chord or tasks[0][0].options.get("chord")
     names = {signature.get("task") for signature, _, _ in tasks}
     name = "chord " + chord["task"] if chord else "group " + names.pop() if len(names) == 1 else "group"
-    members = [(_first(signature, result), result.id) for signature, result, _ in tasks]
+    members = [_tasks(signature, result) for signature, result, _ in tasks]
+    if not all(members):
+        return
     with app.producer_or_acquire(producer) as producer:
         dispatcher = app.events.Dispatcher(enabled=False)
         for at in range(0, len(members), PART):
