@@ -24,7 +24,7 @@ pub use fold::Shard;
 pub use order::{Node, Order, Placed, order, parents};
 pub use process::{Definition, End, MAX_FIELDS, ProcessEvent, ProcessFacts};
 pub use ranges::Ranges;
-pub use task::TaskFacts;
+pub use task::{Message, TaskFacts};
 pub use told::{Stamp, Told};
 pub use view::title;
 pub use why::{Failing, MOST_CHILDREN, MOST_ON_PATH, Why, decisive, failing_path};

@@ -16,56 +16,66 @@ use crate::told::{Told, keep_first, keep_last};
 pub struct TaskFacts {
     /// The first event that reports the attempt as waiting: sent, received, requeued, or to be retried.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) waiting: Option<Told<()>>,
+    pub waiting: Option<Told<()>>,
     /// Message, as first sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<Told<Message>>,
+    pub sent: Option<Told<Message>>,
     /// Message, as last received.
     #[serde(skip_serializing_if = "Option::is_none")]
-    received: Option<Told<Message>>,
+    pub received: Option<Told<Message>>,
     /// First start of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) started: Option<Told<()>>,
+    pub started: Option<Told<()>>,
     /// Last start of the attempt, with the pid of the process that executes it. A requeued task starts again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) running: Option<Told<Option<u32>>>,
+    pub running: Option<Told<Option<u32>>>,
     /// Last time that the attempt was returned to its queue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    requeued: Option<Told<()>>,
+    pub requeued: Option<Told<()>>,
     /// The attempt that follows a failed one, with its planned start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retried: Option<Told<Option<u64>>>,
+    pub retried: Option<Told<Option<u64>>>,
     /// Result of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Told<Value>>,
+    pub result: Option<Told<Value>>,
     /// Traceback of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<Told<String>>,
+    pub traceback: Option<Told<String>>,
 }
 
-/// Content of a task's message.
+/// Content of a task's message, as the event says that reports it as sent or received.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Message {
-    name: String,
+pub struct Message {
+    /// Name of the task.
+    pub name: String,
+    /// Batch mark of a root.
     #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<String>,
+    pub batch: Option<String>,
+    /// Process that sent the message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent_id: Option<ProcessId>,
+    pub parent_id: Option<ProcessId>,
+    /// Positional arguments: a list, or a text of the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<Value>,
+    pub args: Option<Value>,
+    /// Keyword arguments: an object, or a text of the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
-    kwargs: Option<Value>,
+    pub kwargs: Option<Value>,
+    /// Earliest start, in Unix microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    eta_us: Option<u64>,
+    pub eta_us: Option<u64>,
+    /// Time from which the task is not started any more, in Unix microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_us: Option<u64>,
+    pub expires_us: Option<u64>,
+    /// Name of the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<String>,
+    pub queue: Option<String>,
+    /// Exchange that the message was published to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    exchange: Option<String>,
+    pub exchange: Option<String>,
+    /// Routing key of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    routing_key: Option<String>,
+    pub routing_key: Option<String>,
 }
 
 impl ProcessFacts {

@@ -29,7 +29,7 @@ pub struct Told<T> {
 
 impl<T> Told<T> {
     /// Returns another fact of the same event.
-    pub(crate) fn map<U>(&self, what: U) -> Told<U> {
+    pub fn map<U>(&self, what: U) -> Told<U> {
         Told { attempt: self.attempt, stamp: self.stamp, worker: self.worker, what }
     }
 }

@@ -9,7 +9,7 @@ use monitor_store::packed::Ending;
 use monitor_store::shape::shape;
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::expected::{self, Expected};
@@ -28,8 +28,8 @@ pub(super) struct Dictionary {
     text_keys: HashMap<Arc<str>, (i64, bool)>,
     sites: HashMap<i64, Arc<Site>>,
     site_keys: HashMap<(i64, i64, i64, i64), i64>,
-    origins: HashMap<i64, (i64, i64)>,
-    origin_keys: HashMap<(i64, i64), i64>,
+    origins: HashMap<i64, Origin>,
+    origin_keys: HashMap<Origin, i64>,
     workers: HashMap<i64, WorkerId>,
     endings: HashMap<Arc<Ending>, EndingKeys>,
     endings_by_keys: HashMap<EndingKeys, Arc<Ending>>,
@@ -49,6 +49,15 @@ pub(super) struct Dictionary {
 pub(super) struct Touched {
     pub texts: HashSet<i64>,
     pub origins: HashSet<i64>,
+}
+
+/// Where a process ran, as keys. A key is 0 if there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Origin {
+    worker: i64,
+    thread: i64,
+    /// The worker that numbered the events, if it is another one.
+    relay: i64,
 }
 
 /// Name, kind and source location of processes.
@@ -242,30 +251,42 @@ impl Dictionary {
 
     /// Returns the key of the worker and, if it is known, the name of the thread.
     pub(super) fn origin(&mut self, connection: &Connection, key: i64) -> Result<(i64, Option<Arc<str>>)> {
-        let (worker, thread) = if let Some(origin) = self.origins.get(&key) {
-            *origin
-        } else {
-            let sql = "SELECT worker, thread FROM origin WHERE id = ?1";
-            let origin = connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            self.bytes += 32;
-            self.touch_origin(key);
-            self.origins.insert(key, origin);
-            origin
-        };
+        let Origin { worker, thread, .. } = self.stored_origin(connection, key)?;
         let thread = if thread == 0 { None } else { Some(self.text(connection, thread)?) };
         Ok((worker, thread))
     }
 
-    pub(super) fn origin_key(&mut self, connection: &Connection, worker: i64, thread: Option<&str>) -> Result<i64> {
+    /// Returns the ids of the workers of an origin, of which the first executes the process.
+    pub(super) fn origin_workers(&mut self, connection: &Connection, key: i64) -> Result<Vec<WorkerId>> {
+        let Origin { worker, relay, .. } = self.stored_origin(connection, key)?;
+        [worker, relay].into_iter().filter(|key| *key > 0).map(|key| self.worker_id(connection, key)).collect()
+    }
+
+    fn stored_origin(&mut self, connection: &Connection, key: i64) -> Result<Origin> {
+        if let Some(origin) = self.origins.get(&key) {
+            return Ok(*origin);
+        }
+        let mut statement = connection.prepare_cached("SELECT worker, thread, relay FROM origin WHERE id = ?1")?;
+        let origin = |row: &Row<'_>| Ok(Origin { worker: row.get(0)?, thread: row.get(1)?, relay: row.get(2)? });
+        let origin = statement.query_row([key], origin)?;
+        self.bytes += 32;
+        self.touch_origin(key);
+        self.origins.insert(key, origin);
+        Ok(origin)
+    }
+
+    pub(super) fn origin_key(&mut self, connection: &Connection, worker: i64, thread: Option<&str>, relay: i64) -> Result<i64> {
         let thread = thread.map_or(Ok(0), |thread| self.text_key(connection, thread))?;
-        if let Some(key) = self.origin_keys.get(&(worker, thread)) {
+        let origin = Origin { worker, thread, relay };
+        if let Some(key) = self.origin_keys.get(&origin) {
             return Ok(*key);
         }
-        let select = "SELECT id FROM origin WHERE worker = ?1 AND thread = ?2";
-        let key = find_or_insert(connection, select, "INSERT INTO origin(worker, thread) VALUES(?1, ?2)", params![worker, thread])?;
+        let select = "SELECT id FROM origin WHERE worker = ?1 AND thread = ?2 AND relay = ?3";
+        let insert = "INSERT INTO origin(worker, thread, relay) VALUES(?1, ?2, ?3)";
+        let key = find_or_insert(connection, select, insert, params![worker, thread, relay])?;
         self.bytes += 64;
         self.touch_origin(key);
-        self.origin_keys.insert((worker, thread), key);
+        self.origin_keys.insert(origin, key);
         Ok(key)
     }
 

@@ -1,7 +1,7 @@
 //! Conversion of ids and words to columns.
 
 use monitor_store::packed::PlainOutcome;
-use monitor_wire::{ProcessId, RootId, State, WorkerId, WorkerState};
+use monitor_wire::{Phase, ProcessId, RootId, State, WorkerId, WorkerState};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, Result, Row};
 
@@ -99,18 +99,44 @@ const FIRST_OTHER: i64 = 16;
 
 /// Returns the code of a state. Inserts the text of an unknown state.
 pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<i64> {
-    match known_code(state) {
-        Some(code) => Ok(code),
-        None => Ok(FIRST_OTHER + dictionary.text_key(connection, state.as_str())?),
-    }
+    code_of(connection, dictionary, known_code(state), state.as_str())
 }
 
 /// Returns the code of a state; `None` if no row can have it.
 pub(super) fn find_state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<Option<i64>> {
-    match known_code(state) {
-        Some(code) => Ok(Some(code)),
-        None => Ok(dictionary.find_text(connection, state.as_str())?.map(|key| FIRST_OTHER + key)),
-    }
+    find_code(connection, dictionary, known_code(state), state.as_str())
+}
+
+/// Phases of queue tasks by their codes. They are stored in the database, so they never change.
+const PHASES: [&str; 10] =
+    ["sent", "received", "started", "succeeded", "failed", "retried", "requeued", "rejected", "revoked", "cancelled"];
+
+fn known_phase(phase: &Phase) -> Option<i64> {
+    PHASES.iter().position(|known| *known == phase.as_str()).map(|code| code as i64)
+}
+
+/// Returns the code of a phase. Inserts the text of an unknown phase.
+pub(super) fn phase_code(connection: &Connection, dictionary: &mut Dictionary, phase: &Phase) -> Result<i64> {
+    code_of(connection, dictionary, known_phase(phase), phase.as_str())
+}
+
+/// Returns the code of a phase; `None` if no row can have it.
+pub(super) fn find_phase_code(connection: &Connection, dictionary: &mut Dictionary, phase: &Phase) -> Result<Option<i64>> {
+    find_code(connection, dictionary, known_phase(phase), phase.as_str())
+}
+
+fn code_of(connection: &Connection, dictionary: &mut Dictionary, known: Option<i64>, word: &str) -> Result<i64> {
+    known.map_or_else(|| Ok(FIRST_OTHER + dictionary.text_key(connection, word)?), Ok)
+}
+
+fn find_code(connection: &Connection, dictionary: &mut Dictionary, known: Option<i64>, word: &str) -> Result<Option<i64>> {
+    if known.is_some() { Ok(known) } else { Ok(dictionary.find_text(connection, word)?.map(|key| FIRST_OTHER + key)) }
+}
+
+/// Returns the SQL expression for the text of a state, from the column `state` of `table`.
+pub(super) fn state_text(table: &str) -> String {
+    let known: Vec<_> = STATES.iter().enumerate().map(|(code, state)| format!("WHEN {code} THEN '{state}'")).collect();
+    format!("CASE {table}.state {} ELSE (SELECT value FROM text WHERE text.id = {table}.state - {FIRST_OTHER}) END", known.join(" "))
 }
 
 pub(super) fn state(connection: &Connection, dictionary: &mut Dictionary, code: i64) -> Result<State> {
@@ -129,6 +155,11 @@ pub(super) fn worker_state_code(state: &WorkerState) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_known_phase_has_a_code() {
+        assert!(Phase::KNOWN.iter().all(|phase| known_phase(phase).is_some()));
+    }
 
     #[test]
     fn every_code_matches_its_state() {

@@ -10,7 +10,7 @@ use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
 const MOST: usize = 10;
 
 /// Problems, each with a query for the affected rows. The columns of a row identify it.
-const NEVER: [(&str, &str); 26] = [
+const NEVER: [(&str, &str); 27] = [
     (
         "a process belongs to no tree",
         "SELECT DISTINCT root FROM process WHERE root NOT IN (SELECT number FROM root) AND root NOT IN (SELECT root FROM leaving)",
@@ -34,7 +34,14 @@ const NEVER: [(&str, &str); 26] = [
         "a site has words that are not there",
         "SELECT id FROM site WHERE name NOT IN (SELECT id FROM text) OR kind NOT IN (SELECT id FROM text) OR (file <> 0 AND file NOT IN (SELECT id FROM text))",
     ),
-    ("an origin has a worker that is not there", "SELECT id FROM origin WHERE worker NOT IN (SELECT key FROM worker)"),
+    (
+        "an origin has a worker that is not there",
+        "SELECT id FROM origin WHERE worker NOT IN (SELECT key FROM worker) OR relay NOT IN (SELECT 0 UNION ALL SELECT key FROM worker)",
+    ),
+    (
+        "a task of a queue has a worker or a name that is not there",
+        "SELECT key FROM queue_task WHERE worker NOT IN (SELECT 0 UNION ALL SELECT key FROM worker) OR name NOT IN (SELECT 0 UNION ALL SELECT id FROM text)",
+    ),
     ("an origin has a thread that is not there", "SELECT id FROM origin WHERE thread <> 0 AND thread NOT IN (SELECT id FROM text)"),
     (
         "a root has words that are not there",
@@ -60,7 +67,7 @@ const NEVER: [(&str, &str); 26] = [
     ),
     (
         "a process of a rare kind is missing from the list of those",
-        "SELECT p.root, p.id FROM process AS p JOIN site ON site.id = p.site WHERE site.kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span')) AND NOT EXISTS (SELECT 1 FROM rare AS r WHERE r.kind = site.kind AND r.root = p.root AND r.id = p.id)",
+        "SELECT p.root, p.id FROM process AS p JOIN site ON site.id = p.site WHERE site.kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span')) AND NOT EXISTS (SELECT 1 FROM rare AS r WHERE r.kind = site.kind AND r.root = p.root AND r.id = p.id) AND NOT EXISTS (SELECT 1 FROM queue_task AS q WHERE q.root = p.root AND q.id = p.id)",
     ),
     (
         "the list of other systems' ids has a process that is not there",
@@ -97,8 +104,8 @@ const NEVER: [(&str, &str); 26] = [
 const TWICE: [(&str, &str, &str); 8] = [
     (
         "tasks of queues by queue, name and state",
-        "SELECT hex(queue) || '/' || hex(name) || '/' || state, count FROM queue_count",
-        "SELECT hex(queue) || '/' || hex(name) || '/' || state, count(*) FROM queue_task GROUP BY queue, name, state",
+        "SELECT hex(queue) || '/' || name || '/' || state, count FROM queue_count",
+        "SELECT hex(queue) || '/' || name || '/' || state, count(*) FROM queue_task GROUP BY queue, name, state",
     ),
     ("roots by state", "SELECT of, count FROM tally WHERE what = 0 AND count <> 0", "SELECT state, count(*) FROM root GROUP BY state"),
     (

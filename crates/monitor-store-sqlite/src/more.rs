@@ -2,8 +2,10 @@
 //!
 //! Most values occur several times in the facts and in the row: the same worker reports the same name and kind at about the same time. So
 //! texts and workers are numbered by their first use, after those of the row's columns, and times are relative to the row's time. Data that
-//! only few processes have (folds, progress, links, attempts, contradicting ends, data of a queue) follows as JSON. The result is
-//! compressed if that makes it smaller.
+//! only few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON, and then the facts of a queue task. The
+//! result is compressed if that makes it smaller.
+
+mod task;
 
 use std::sync::Arc;
 
@@ -35,6 +37,9 @@ const BATCH: u64 = 1 << 6;
 const FIELDS: u64 = 1 << 7;
 const NATIVE_ID: u64 = 1 << 8;
 const REST: u64 = 1 << 9;
+/// The native id is a UUID, so it has 16 bytes.
+const NATIVE_UUID: u64 = 1 << 10;
+const TASK: u64 = 1 << 11;
 
 /// Flags for the parts of a definition.
 mod definition {
@@ -62,7 +67,7 @@ mod end {
 pub(super) struct Seeds {
     at_us: u64,
     parent: Option<ProcessId>,
-    worker: Option<WorkerId>,
+    workers: Vec<WorkerId>,
     texts: Vec<Arc<str>>,
 }
 
@@ -70,11 +75,11 @@ pub(super) struct Seeds {
 const WORDS: [&str; 4] = ["explicit", "succeeded", "failed", "cancelled"];
 
 impl Seeds {
-    /// `texts` are the thread and the batch mark.
+    /// `workers` are those of the origin, and `texts` are the thread and the batch mark.
     pub(super) fn new(
         at_us: u64,
         parent: Option<ProcessId>,
-        worker: Option<WorkerId>,
+        workers: Vec<WorkerId>,
         site: Option<&Site>,
         texts: [Option<Arc<str>>; 2],
     ) -> Self {
@@ -84,7 +89,7 @@ impl Seeds {
             all.extend(site.source.as_ref().map(|source| Arc::from(source.file.as_str())));
         }
         all.extend(texts.into_iter().flatten());
-        Self { at_us, parent, worker, texts: all }
+        Self { at_us, parent, workers, texts: all }
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
@@ -94,7 +99,7 @@ impl Seeds {
 
 /// Encodes all facts. [`read`] needs the same seeds to decode them.
 pub(super) fn write(facts: &ProcessFacts, seeds: &Seeds) -> Vec<u8> {
-    let mut to = Writer { to: vec![VERSION], seeds, texts: Vec::new(), workers: Vec::new() };
+    let mut to = Writer { to: vec![VERSION], seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new() };
     to.facts(facts);
     compressed(&to.to).unwrap_or(to.to)
 }
@@ -118,7 +123,12 @@ struct Writer<'a> {
     texts: Vec<&'a str>,
     /// Workers that are not in the seeds.
     workers: Vec<WorkerId>,
+    /// Events that the facts so far are from.
+    events: Vec<Heard>,
 }
+
+/// The event that a fact is from: attempt, stamp, and the worker that it is about.
+type Heard = (u32, Stamp, WorkerId);
 
 /// Returns `flag` if there is a value, otherwise 0.
 fn flag<T>(value: Option<&T>, flag: u64) -> u64 {
@@ -127,14 +137,16 @@ fn flag<T>(value: Option<&T>, flag: u64) -> u64 {
 
 impl<'a> Writer<'a> {
     fn facts(&mut self, facts: &'a ProcessFacts) {
-        let ProcessFacts { attempt, queued, started, ended, sign, parent_id, name, batch, fields, native_id, .. } = facts;
+        let ProcessFacts { attempt, queued, started, ended, sign, parent_id, name, batch, fields, native_id, task, .. } = facts;
         let rest = rest(facts);
         number(&mut self.to, (*attempt).into());
         let definitions = flag(queued.as_ref(), QUEUED) | flag(started.as_ref(), STARTED);
         let told = definitions | flag(ended.as_ref(), ENDED) | flag(sign.as_ref(), SIGN) | flag(parent_id.as_ref(), PARENT);
-        let latest = flag(name.as_ref(), NAME) | flag(batch.as_ref(), BATCH) | flag(native_id.as_ref(), NATIVE_ID);
+        let uuid = native_id.as_ref().and_then(|(_, id)| uuid(id));
+        let native = flag(native_id.as_ref(), if uuid.is_some() { NATIVE_UUID } else { NATIVE_ID });
+        let latest = flag(name.as_ref(), NAME) | flag(batch.as_ref(), BATCH) | native;
         let fielded = if fields.is_empty() { 0 } else { FIELDS };
-        number(&mut self.to, told | latest | fielded | flag(rest.as_ref(), REST));
+        number(&mut self.to, told | latest | fielded | flag(rest.as_ref(), REST) | flag(task.as_ref(), TASK));
         for definition in [queued, started].into_iter().flatten() {
             self.told(definition);
             self.definition(&definition.what);
@@ -150,9 +162,16 @@ impl<'a> Writer<'a> {
             self.stamp(*stamp);
             self.to.extend_from_slice(&parent.get().to_le_bytes());
         }
-        for (stamp, text) in [name, batch, native_id].into_iter().flatten() {
+        for (stamp, text) in [name, batch].into_iter().flatten() {
             self.stamp(*stamp);
             self.text(text);
+        }
+        if let Some((stamp, id)) = native_id {
+            self.stamp(*stamp);
+            match uuid {
+                Some(uuid) => self.to.extend_from_slice(&uuid.to_be_bytes()),
+                None => self.text(id),
+            }
         }
         if !fields.is_empty() {
             number(&mut self.to, fields.len() as u64);
@@ -165,9 +184,13 @@ impl<'a> Writer<'a> {
         if let Some(rest) = rest {
             self.json(&rest);
         }
+        if let Some(task) = task {
+            self.task(task);
+        }
     }
 
     fn told<T>(&mut self, told: &Told<T>) {
+        self.events.push((told.attempt, told.stamp, told.worker));
         number(&mut self.to, told.attempt.into());
         self.stamp(told.stamp);
         self.worker(told.worker);
@@ -181,7 +204,7 @@ impl<'a> Writer<'a> {
 
     /// Writes the number of a known worker, or 0 and the id of another worker.
     fn worker(&mut self, worker: WorkerId) {
-        if let Some(place) = self.seeds.worker.iter().chain(&self.workers).position(|known| *known == worker) {
+        if let Some(place) = self.seeds.workers.iter().chain(&self.workers).position(|known| *known == worker) {
             number(&mut self.to, place as u64 + 1);
             return;
         }
@@ -259,18 +282,28 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Number of a UUID that is written as usual: in lower case, with dashes.
+fn uuid(id: &str) -> Option<u128> {
+    let uuid = u128::from_str_radix(&id.replace('-', ""), 16).ok()?;
+    (uuid_text(uuid) == id).then_some(uuid)
+}
+
+fn uuid_text(uuid: u128) -> String {
+    let digits = format!("{uuid:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
 /// Returns the facts that only few processes have; `None` if this process has none of them.
 fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
-    let ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, .. } = facts;
+    let ProcessFacts { progress, shards, other_ends, earlier, links, is_cut, .. } = facts;
     let has_lists = !shards.is_empty() || !other_ends.is_empty() || !earlier.is_empty() || !links.is_empty();
-    let is_some = progress.is_some() || has_lists || task.is_some() || *is_cut;
+    let is_some = progress.is_some() || has_lists || *is_cut;
     is_some.then(|| ProcessFacts {
         progress: progress.clone(),
         shards: shards.clone(),
         other_ends: other_ends.clone(),
         earlier: earlier.clone(),
         links: links.clone(),
-        task: task.clone(),
         is_cut: *is_cut,
         ..ProcessFacts::default()
     })
@@ -286,7 +319,7 @@ pub(super) fn read(more: &[u8], seeds: &Seeds) -> Result<ProcessFacts, Malformed
         plain = decompress(from.rest(), bytes)?;
         more = &plain;
     }
-    let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new() };
+    let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new() };
     if from.from.byte()? != VERSION {
         return Err(Malformed("facts are in a form that this build doesn't know"));
     }
@@ -299,6 +332,7 @@ struct Reading<'a> {
     seeds: &'a Seeds,
     texts: Vec<&'a str>,
     workers: Vec<WorkerId>,
+    events: Vec<Heard>,
 }
 
 impl Reading<'_> {
@@ -330,6 +364,9 @@ impl Reading<'_> {
         if parts & NATIVE_ID != 0 {
             facts.native_id = Some((self.stamp()?, self.text()?));
         }
+        if parts & NATIVE_UUID != 0 {
+            facts.native_id = Some((self.stamp()?, uuid_text(u128::from_be_bytes(self.from.array()?))));
+        }
         if parts & FIELDS != 0 {
             for _ in 0..self.from.count()? {
                 let key = self.from.text()?.to_owned();
@@ -338,13 +375,19 @@ impl Reading<'_> {
         }
         if parts & REST != 0 {
             let ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, .. } = self.from.json()?;
+            // Earlier builds wrote the facts of a task here.
             facts = ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, ..facts };
+        }
+        if parts & TASK != 0 {
+            facts.task = Some(Box::new(self.task()?));
         }
         Ok(facts)
     }
 
     fn told<T>(&mut self, what: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Told<T>, Malformed> {
-        Ok(Told { attempt: self.small()?, stamp: self.stamp()?, worker: self.worker()?, what: what(self)? })
+        let heard @ (attempt, stamp, worker) = (self.small()?, self.stamp()?, self.worker()?);
+        self.events.push(heard);
+        Ok(Told { attempt, stamp, worker, what: what(self)? })
     }
 
     fn stamp(&mut self) -> Result<Stamp, Malformed> {
@@ -362,7 +405,7 @@ impl Reading<'_> {
             self.workers.push(worker);
             return Ok(worker);
         };
-        let mut known = self.seeds.worker.iter().chain(&self.workers);
+        let mut known = self.seeds.workers.iter().chain(&self.workers);
         usize::try_from(place).ok().and_then(|place| known.nth(place)).copied().ok_or(Malformed("it names a worker that isn't there"))
     }
 
@@ -425,7 +468,7 @@ mod tests {
 
     fn seeds() -> Seeds {
         let texts = [Some(Arc::from("load")), None];
-        Seeds::new(5, Some(process(1)), Some(worker('A')), None, texts)
+        Seeds::new(5, Some(process(1)), vec![worker('A')], None, texts)
     }
 
     fn facts(events: &[(char, monitor_wire::Event)]) -> ProcessFacts {

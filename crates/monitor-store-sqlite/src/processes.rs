@@ -1,12 +1,13 @@
 //! Queries for processes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 
 use monitor_state::WorkerStatus;
 use monitor_store::{ProcessesQuery, RootKey};
-use monitor_wire::{Process, ProcessId, ProcessesPage, RootId, WorkerId};
+use monitor_wire::{Kind, Process, ProcessId, ProcessesPage, RootId, WorkerId};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
@@ -43,7 +44,13 @@ impl Viewer {
     }
 
     /// Returns the process of a row from its facts alone, without the expectations for a running process.
-    fn plain_view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
+    pub(super) fn plain_view(
+        &mut self,
+        connection: &Connection,
+        dictionary: &mut Dictionary,
+        root: RootId,
+        row: &ProcessRow,
+    ) -> Result<Process> {
         let id = ids::process_id(row.id)?;
         match row.known(connection, dictionary)? {
             Known::Plain(plain) => {
@@ -214,25 +221,37 @@ pub(super) struct Filter {
 pub(super) enum SideTable {
     /// Processes of a rare kind, by the key of the kind.
     Rare(i64),
+    /// Tasks, by the key of this kind. Most of them are tasks of queues.
+    Tasks(i64),
     /// Processes with an id of another system, by the hash of the id.
     Native(i64),
 }
 
 impl SideTable {
     /// Returns the table, the column with the common value, and the value.
-    fn parts(self) -> (&'static str, &'static str, i64) {
+    fn parts(self) -> (Cow<'static, str>, &'static str, i64) {
         match self {
-            Self::Rare(kind) => ("rare", "kind", kind),
-            Self::Native(hash) => ("native", "hash", hash),
+            Self::Rare(kind) => ("rare".into(), "kind", kind),
+            Self::Tasks(kind) => {
+                let tasks = format!("(SELECT kind, root, id FROM rare UNION ALL SELECT {kind}, root, id FROM queue_task)");
+                (tasks.into(), "kind", kind)
+            }
+            Self::Native(hash) => ("native".into(), "hash", hash),
         }
     }
 
     /// Returns the statement for the process ?4 places after (?2, ?3) in the list with value ?1.
     pub(super) fn last(self) -> String {
         let (table, column, _) = self.parts();
-        format!(
-            "SELECT root, id FROM {table} AS side WHERE {column} = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4"
-        )
+        let before = "(root, id) < (?2, ?3)";
+        let rows = match self {
+            Self::Rare(_) | Self::Native(_) => format!("SELECT root, id FROM {table} AS side WHERE {column} = ?1 AND {before}"),
+            // Both tables are in this order, so they are merged and not sorted.
+            Self::Tasks(_) => {
+                format!("SELECT root, id FROM rare WHERE kind = ?1 AND {before} UNION ALL SELECT root, id FROM queue_task WHERE {before}")
+            }
+        };
+        format!("{rows} ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4")
     }
 }
 
@@ -252,7 +271,8 @@ impl Filter {
         if let Some(kind) = &query.kind {
             let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
             add("site.kind = ?", Value::Integer(key));
-            side = (!ProcessesQuery::NUMEROUS.contains(kind)).then_some(SideTable::Rare(key));
+            let is_rare = !ProcessesQuery::NUMEROUS.contains(kind);
+            side = is_rare.then_some(if *kind == Kind::TASK { SideTable::Tasks(key) } else { SideTable::Rare(key) });
         }
         if let Some(native_id) = &query.native_id {
             side = Some(SideTable::Native(hash(native_id)));

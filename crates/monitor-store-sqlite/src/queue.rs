@@ -12,8 +12,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use self::access::Access;
+use super::dictionary::Dictionary;
 use super::pool::Snapshot;
-use super::{ReadError, SqliteStore, as_of};
+use super::processes::Viewer;
+use super::row::ProcessRow;
+use super::{ReadError, SqliteStore, as_of, workers};
 
 impl QueueQueries for SqliteStore {
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError> {
@@ -25,7 +28,7 @@ impl QueueQueries for SqliteStore {
     }
 }
 
-/// Returns the columns that tasks are sorted by: the requested one, and the others of its index.
+/// Returns the columns that tasks are sorted by. Names and states are sorted by their texts.
 pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
     match sort {
         QueueSort::Name => &["name", "received", "key"],
@@ -37,7 +40,7 @@ pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
 }
 
 /// Reads one page of tasks.
-fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
+fn list(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
     if let Some(reversed) = last_page(snapshot, query)? {
         let mut page = walk(snapshot, &reversed)?;
         if page.tasks.len() == reversed.limit {
@@ -49,7 +52,7 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
 }
 
 /// Returns the query in reverse order that has the tasks of a last page at its beginning, if the number of matching tasks is known.
-fn last_page(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<Option<QueueTasksQuery>> {
+fn last_page(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<Option<QueueTasksQuery>> {
     let QueueTasksQuery { name, queue, states, offset, limit, .. } = query;
     let is_counted = query.workers.is_empty()
         && query.phases.is_empty()
@@ -71,7 +74,12 @@ fn last_page(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<Option<
 }
 
 /// Reads one page of tasks in the order of the list.
-fn walk(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
+fn walk(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
+    let as_of = as_of(snapshot)?;
+    let wanted = Wanted::of(snapshot, query)?;
+    let access = Access::of(snapshot, &wanted)?;
+    let (snapshot, dictionary) = snapshot.parts();
+    let mut viewer = Viewer::default();
     let columns = order(query.sort);
     let mut from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
     let mut fill = PageFill::new(query, from.as_ref().map_or(0, |from| from.offset));
@@ -79,18 +87,25 @@ fn walk(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
     let id = if let Some(id) = id { access::has_id(snapshot, id)?.then_some(id) } else { None };
     let prefix = query.search.as_ref().and_then(Search::id_prefix).filter(|_| id.is_none());
     let with_prefix = |max_cost: u64| prefix.map_or(Ok(None), |prefix| ids::keys(snapshot, prefix, max_cost / access::ROW_COST));
-    let access = Access::of(snapshot, query)?;
     let mut keys = with_prefix(access::LITTLE)?;
-    let mut sorted = access.sorted(snapshot, access::LITTLE)?;
+    let mut sorted = access.sorted(snapshot, query.sort, access::LITTLE)?;
+    let mut ordered = access.ordered.iter();
+    let mut group = ordered.next();
     let mut has_walked = false;
     let next_cursor = 'pieces: loop {
-        let piece = match (id, &keys, sorted) {
-            (Some(id), ..) => Some(access::with_id(query, id, from.as_ref(), fill.offset)),
-            (None, Some(keys), _) => Some(access::with_keys(query, keys, from.as_ref(), fill.offset)),
-            (None, None, Some(parts)) => Some(access::sorted(query, parts, from.as_ref(), fill.offset)),
-            (None, None, None) => access::merged(query, &access.ordered, from.as_ref()).map(|statement| (statement, usize::MAX)),
+        let ((sql, values), piece) = match (id, &keys, sorted) {
+            (Some(id), ..) => access::with_id(&wanted, id, from.as_ref(), fill.offset),
+            (None, Some(keys), _) => access::with_keys(&wanted, keys, from.as_ref(), fill.offset),
+            (None, None, Some(parts)) => access::sorted(&wanted, parts, from.as_ref(), fill.offset),
+            (None, None, None) => {
+                let Some(parts) = group else { break None };
+                let Some(statement) = access::merged(&wanted, parts, from.as_ref()) else {
+                    group = ordered.next();
+                    continue;
+                };
+                (statement, usize::MAX)
+            }
         };
-        let Some(((sql, values), piece)) = piece else { break None };
         let most = if piece == usize::MAX && !has_walked { access::WALKED_ROWS } else { piece };
         let mut statement = snapshot.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -98,30 +113,43 @@ fn walk(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
         while examined < most
             && let Some(row) = rows.next()?
         {
-            if !fill.examine(read(row)?) {
+            let number: Option<i64> = row.get(0)?;
+            let goes_on = match number {
+                Some(_) if fill.skips_unread() => fill.skip(),
+                Some(number) => fill.examine(read(snapshot, dictionary, &mut viewer, (number, row.get(1)?))?),
+                None => fill.examine(None),
+            };
+            if !goes_on {
                 break 'pieces from;
             }
             examined += 1;
-            from = Some(Cursor { values: (1..=columns.len()).map(|column| row.get(column)).collect::<Result<_>>()?, offset: 0 });
+            let values = (2..columns.len() + 2).map(|column| row.get(column)).collect::<Result<_>>()?;
+            from = Some(Cursor { values, offset: 0 });
         }
         if examined < most {
-            break None;
-        }
-        if piece == usize::MAX {
+            if piece < usize::MAX {
+                break None;
+            }
+            group = ordered.next();
+        } else if piece == usize::MAX {
             // The matching tasks may be at the other end of the order.
             has_walked = true;
             keys = with_prefix(access::MUCH)?;
-            sorted = access.sorted(snapshot, access::MUCH)?;
+            sorted = access.sorted(snapshot, query.sort, access::MUCH)?;
         }
     };
     let next_cursor = next_cursor.map(|from| Cursor { offset: fill.offset, ..from }.to_string());
-    Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of: as_of(snapshot)? })
+    Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of })
 }
 
-/// Returns the task of a row, if its columns match.
-fn read(row: &Row<'_>) -> Result<Option<Process>> {
-    let body = row.get_ref(0)?.as_str_or_null()?;
-    body.map(|body| super::ids::from_json(0, body.as_bytes())).transpose()
+/// Returns the task with this root's number and key, without its attempts, which lists don't show.
+fn read(connection: &Connection, dictionary: &mut Dictionary, viewer: &mut Viewer, (number, id): (i64, i64)) -> Result<Option<Process>> {
+    let mut root = connection.prepare_cached("SELECT id, base FROM root WHERE number = ?1")?;
+    let (root, base) = root.query_row([number], |row| Ok((super::ids::root(row, 0)?, row.get(1)?)))?;
+    let found = ProcessRow::find(connection, (number, base), super::ids::process_id(id)?)?;
+    let Some(found) = found else { return Ok(None) };
+    let process = viewer.plain_view(connection, dictionary, root, &found)?;
+    Ok(Some(Process { attempts: Vec::new(), ..process }))
 }
 
 /// Returns the direction of the list.
@@ -141,6 +169,34 @@ fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut V
     format!("({}) {} ({})", columns.join(", "), if is_descending { "<" } else { ">" }, places.join(", "))
 }
 
+/// A query, with the codes and keys that rows have for the words in its filters.
+pub(super) struct Wanted<'a> {
+    query: &'a QueueTasksQuery,
+    name: Option<i64>,
+    states: Vec<i64>,
+    phases: Vec<i64>,
+    workers: Vec<i64>,
+}
+
+/// The code or key that no row has.
+const NONE: i64 = -1;
+
+impl<'a> Wanted<'a> {
+    pub(super) fn of(snapshot: &mut Snapshot<'_>, query: &'a QueueTasksQuery) -> Result<Self> {
+        let (connection, dictionary) = snapshot.parts();
+        let mut state = |state| super::ids::find_state_code(connection, dictionary, state);
+        let states = query.states.iter().map(|of| Ok(state(of)?.unwrap_or(NONE))).collect::<Result<_>>()?;
+        let mut phase = |phase| super::ids::find_phase_code(connection, dictionary, phase);
+        let phases = query.phases.iter().map(|of| Ok(phase(of)?.unwrap_or(NONE))).collect::<Result<_>>()?;
+        let workers = query.workers.iter().map(|id| Ok(workers::key(connection, *id)?.unwrap_or(NONE))).collect::<Result<_>>()?;
+        let name = match &query.name {
+            Some(name) => Some(dictionary.find_text(connection, name)?.unwrap_or(NONE)),
+            None => None,
+        };
+        Ok(Self { query, name, states, phases, workers })
+    }
+}
+
 /// The filters of a query as SQL.
 struct Filter {
     /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the
@@ -152,14 +208,15 @@ struct Filter {
 }
 
 impl Filter {
-    fn of(query: &QueueTasksQuery) -> Self {
-        Self::after(query, 0)
+    fn of(wanted: &Wanted<'_>) -> Self {
+        Self::after(wanted, 0)
     }
 
     /// Like [`Filter::of`], for a statement that has `given` values before these.
-    fn after(query: &QueueTasksQuery, given: usize) -> Self {
+    fn after(wanted: &Wanted<'_>, given: usize) -> Self {
+        let query = wanted.query;
         let mut values = vec![Value::Null; given];
-        let mut matches = matches(query, &mut values);
+        let mut matches = matches(wanted, &mut values);
         matches.push("EXISTS (SELECT 1 FROM root WHERE number = queue_task.root)".to_owned());
         let times = match query.sort {
             QueueSort::Received => query.received,
@@ -186,26 +243,15 @@ fn within(values: &mut Vec<Value>, column: &str, (from, to): (Option<u64>, Optio
 }
 
 /// Returns the conditions that a matching task meets by its columns.
-fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
+fn matches(wanted: &Wanted<'_>, values: &mut Vec<Value>) -> Vec<String> {
+    let query = wanted.query;
     let mut all = Vec::new();
-    for (column, text) in [("name", &query.name), ("queue", &query.queue)] {
-        if let Some(text) = text {
-            all.push(condition(values, &format!("{column} ="), Value::Text(text.clone())));
-        }
-    }
-    let words = [
-        ("state", query.states.iter().map(|state| state.as_str().to_owned()).collect()),
-        ("phase", query.phases.iter().map(|phase| phase.as_str().to_owned()).collect()),
-        ("worker", query.workers.iter().map(ToString::to_string).collect::<Vec<_>>()),
-    ];
-    for (column, words) in words {
-        if !words.is_empty() {
-            let list = condition(
-                values,
-                &format!("{column} IN (SELECT value FROM json_each("),
-                Value::Text(serde_json::Value::from(words).to_string()),
-            );
-            all.push(format!("{list}))"));
+    all.extend(wanted.name.map(|name| condition(values, "queue_task.name =", Value::Integer(name))));
+    all.extend(query.queue.clone().map(|queue| condition(values, "queue =", Value::Text(queue))));
+    for (column, numbers) in [("state", &wanted.states), ("phase", &wanted.phases), ("worker", &wanted.workers)] {
+        if !numbers.is_empty() {
+            let list = Value::Text(serde_json::Value::from(numbers.as_slice()).to_string());
+            all.push(condition(values, &format!("queue_task.{column} IN (SELECT value FROM json_each("), list) + "))");
         }
     }
     all.extend(within(values, "received", query.received));
@@ -246,9 +292,17 @@ pub(super) fn read_cursor(cursor: &str, columns: &[&str]) -> Result<Cursor, Read
     Ok(Cursor { values, offset })
 }
 
+/// Returns the SQL expression for the text with a key, empty for 0.
+fn text_of(key: &str) -> String {
+    format!("coalesce((SELECT value FROM text WHERE text.id = {key}), '')")
+}
+
 /// Reads the number of tasks by queue, name and state.
 fn counts(connection: &Connection) -> Result<Vec<QueueCount>> {
-    let mut statement = connection.prepare_cached("SELECT queue, name, state, count FROM queue_count ORDER BY queue, name, state")?;
+    let state = super::ids::state_text("queue_count");
+    let name = text_of("queue_count.name");
+    let sql = format!("SELECT queue, {name} AS named, {state} AS word, count FROM queue_count ORDER BY queue, named, word");
+    let mut statement = connection.prepare_cached(&sql)?;
     let count = |row: &Row<'_>| {
         Ok(QueueCount { queue: row.get(0)?, name: row.get(1)?, state: row.get(2)?, count: row.get::<_, i64>(3)?.max(0) as u64 })
     };

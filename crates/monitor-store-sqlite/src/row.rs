@@ -245,6 +245,16 @@ pub(super) struct ProcessRow {
     pub more: Option<Vec<u8>>,
 }
 
+/// Returns the worker that numbered the events of a process, if it is another one than `view.worker_id`.
+pub(super) fn relay(facts: &ProcessFacts, view: &Process) -> Option<WorkerId> {
+    let task = facts.task.as_deref();
+    let (sent, received) = (task.and_then(|task| task.sent.as_ref()), task.and_then(|task| task.received.as_ref()));
+    // The first event of a task is there from the beginning, so that its row keeps its origin.
+    let (first, ended) = (sent.or(received).map(|told| told.stamp), facts.ended.as_ref().map(|told| told.stamp));
+    let stamp = first.or(ended).or(facts.started.as_ref().map(|told| told.stamp))?;
+    view.worker_id.filter(|own| *own != stamp.worker).map(|_| stamp.worker)
+}
+
 /// Returns the duration in whole microseconds. The column `skew` is the difference between the end and the start plus this duration.
 fn whole_us(elapsed_ns: Option<i64>) -> i64 {
     elapsed_ns.unwrap_or(0) / 1_000
@@ -298,20 +308,22 @@ impl ProcessRow {
         }
     }
 
-    /// Returns the row of these facts, which clients receive as `view`. `worker` is the key of `view.worker_id`.
+    /// Returns the row of these facts, which clients receive as `view`. `worker` is the key of `view.worker_id`, and `relay` is that of
+    /// [`relay`], or 0.
     pub(super) fn full(
         connection: &Connection,
         dictionary: &mut Dictionary,
         facts: &ProcessFacts,
         view: &Process,
         worker: Option<i64>,
+        relay: i64,
     ) -> Result<Self> {
         let site = facts.is_defined().then(|| dictionary.site_key(connection, &view.name, &view.kind, view.source.as_ref())).transpose()?;
         let mut row = Self {
             id: ids::process_key(view.id),
             parent: view.parent_id.map(ids::process_key),
             site,
-            origin: worker.map(|worker| dictionary.origin_key(connection, worker, view.thread.as_deref())).transpose()?,
+            origin: worker.map(|worker| dictionary.origin_key(connection, worker, view.thread.as_deref(), relay)).transpose()?,
             at: facts.at_us() as i64,
             ended: view.ended_us.map(|ended| ended as i64),
             elapsed: view.elapsed_ns.map(|elapsed| elapsed as i64),
@@ -331,10 +343,16 @@ impl ProcessRow {
     fn seeds(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<more::Seeds> {
         let site = self.site.map(|site| dictionary.site(connection, site)).transpose()?;
         let origin = self.origin.map(|origin| dictionary.origin(connection, origin)).transpose()?;
-        let worker = origin.as_ref().map(|(worker, _)| dictionary.worker_id(connection, *worker)).transpose()?;
+        let workers = self.origin.map(|origin| dictionary.origin_workers(connection, origin)).transpose()?;
         let batch = self.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
         let parent = self.parent.map(ids::process_id).transpose()?;
-        Ok(more::Seeds::new(self.at as u64, parent, worker, site.as_deref(), [origin.and_then(|(_, thread)| thread), batch]))
+        Ok(more::Seeds::new(
+            self.at as u64,
+            parent,
+            workers.unwrap_or_default(),
+            site.as_deref(),
+            [origin.and_then(|(_, thread)| thread), batch],
+        ))
     }
 
     /// Returns the facts in the row.

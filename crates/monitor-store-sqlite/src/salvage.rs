@@ -90,12 +90,14 @@ const REPAIR: &str = "
     DELETE FROM log_kept WHERE root NOT IN (SELECT number FROM root);
     DELETE FROM wide WHERE root NOT IN (SELECT number FROM root);
     UPDATE process SET origin = NULL WHERE origin NOT IN (SELECT id FROM origin);
+    UPDATE queue_task SET worker = 0 WHERE worker NOT IN (SELECT key FROM worker);
     UPDATE root SET worker = NULL WHERE worker NOT IN (SELECT key FROM worker);
     UPDATE root SET process = NULL WHERE process NOT NULL
         AND NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = number AND p.id = root.process);
     INSERT INTO failed SELECT root, at + iif(skew IS NULL, 0, coalesce(elapsed, 0) / 1000 + skew), id, parent FROM process WHERE state = 3;
     INSERT INTO rare SELECT kind, root, process.id FROM process JOIN site ON site.id = process.site
-        WHERE kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span'));
+        WHERE kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span'))
+        AND NOT EXISTS (SELECT 1 FROM queue_task AS task WHERE task.root = process.root AND task.id = process.id);
     WITH counted AS (SELECT root AS number, sum(state = 0) AS a, sum(state = 1) AS b, sum(state = 2) AS c, sum(state = 3) AS d,
         sum(state = 4) AS e, sum(state = 5) AS f, sum(state > 5) AS g FROM process GROUP BY root)
         UPDATE root SET succeeded = a, running = b, pending = c, failed = d, cancelled = e, lost = f, other = g
@@ -204,7 +206,10 @@ fn repair(to: &Connection) -> Result<()> {
             to.execute("INSERT INTO site VALUES(?1, ?2, ?3, 0, ?1)", params![site, name, kind])?;
         }
     }
-    to.execute("DELETE FROM origin WHERE worker NOT IN (SELECT key FROM worker)", [])?;
+    to.execute(
+        "WITH known(key) AS (SELECT 0 UNION ALL SELECT key FROM worker) DELETE FROM origin WHERE worker NOT IN known OR relay NOT IN known",
+        [],
+    )?;
     for id in lost(&format!("SELECT id FROM ({WORDS}) WHERE id NOT IN (SELECT id FROM text)"))? {
         let value = format!("(unreadable {id})");
         to.execute("INSERT INTO text VALUES(?1, ?2, ?3, 0)", params![id, dictionary::hash(&value), value])?;

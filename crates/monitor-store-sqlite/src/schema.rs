@@ -25,7 +25,7 @@ pub const TREES: Schema = Schema {
     // `PMon`.
     application_id: 0x504d_6f6e,
     first: 26,
-    steps: &[include_str!("schema.sql")],
+    steps: &[include_str!("schema.sql"), include_str!("queue/schema.sql")],
 };
 
 impl Schema {

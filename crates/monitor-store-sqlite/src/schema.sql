@@ -368,7 +368,7 @@ CREATE TABLE hush(
   kind TEXT NOT NULL                -- snooze, maintenance
 ) STRICT;
 
--- Tasks of queues, one row each, so that they are sorted and filtered without reading their trees. A time is 0 if it is unknown.
+-- Tasks of queues. `queue/schema.sql` replaces these tables.
 CREATE TABLE queue_task(
   key INTEGER PRIMARY KEY,
   root INTEGER NOT NULL,
@@ -385,12 +385,9 @@ CREATE TABLE queue_task(
   native TEXT NOT NULL DEFAULT '',  -- first 16 characters of its id in the queue, in lower case
   UNIQUE(root, id)
 ) STRICT;
--- Each index begins with the state or has it, so that the tasks of a state are listed in any order. A list of all states merges the lists
--- of each state, and a list of a queue those of the names and states that `queue_count` has for it.
 CREATE INDEX queue_task_state ON queue_task(state, received);
 CREATE INDEX queue_task_state_started ON queue_task(state, started);
 CREATE INDEX queue_task_state_runtime ON queue_task(state, runtime);
--- These two and `queue_task_phase` have all columns that tasks are sorted by.
 CREATE INDEX queue_task_state_name ON queue_task(state, name, received, key, started, runtime);
 CREATE INDEX queue_task_worker ON queue_task(worker, state, received, key, started, runtime, name);
 CREATE INDEX queue_task_ids ON queue_task(native, id);

@@ -52,7 +52,7 @@ macro_rules! other_state {
     };
 }
 
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 14] = [
     Table {
         name: "process",
         key: &["root", "id"],
@@ -75,9 +75,17 @@ const TABLES: [Table; 12] = [
         workers: &["worker", "about"],
     },
     Table { name: "waiting", key: &["id", "native", "worker", "number"], texts: &[], origins: &[], workers: &["worker"] },
+    Table {
+        name: "queue_task",
+        key: &["key"],
+        texts: &["name", other_state!(), "iif(phase >= 16, phase - 16, NULL)"],
+        origins: &[],
+        workers: &["worker"],
+    },
+    Table { name: "queue_count", key: &[], texts: &["name", other_state!()], origins: &[], workers: &[] },
     Table { name: "open", key: &["worker", "root", "id"], texts: &[], origins: &[], workers: &["worker"] },
     Table { name: "site", key: &[], texts: &["name", "kind", "file"], origins: &[], workers: &[] },
-    Table { name: "origin", key: &[], texts: &["thread"], origins: &[], workers: &[] },
+    Table { name: "origin", key: &[], texts: &["thread"], origins: &[], workers: &["relay"] },
     Table { name: "failure", key: &[], texts: &["shape", "name", "message"], origins: &[], workers: &[] },
     Table { name: "rollup", key: &[], texts: &["name", other_state!()], origins: &[], workers: &[] },
     Table { name: "root_count", key: &[], texts: &["name", other_state!()], origins: &[], workers: &[] },

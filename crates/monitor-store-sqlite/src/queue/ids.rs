@@ -1,8 +1,8 @@
 //! Tasks whose ids begin with a text.
 //!
-//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids
-//! of queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are
-//! compared.
+//! The index `queue_task_ids` has the first characters of each id in a queue: [`UUID_CHARACTERS`] of a UUID, because few UUIDs begin alike,
+//! and [`INDEXED_CHARACTERS`] of another id. A text of up to 16 hex digits may begin a process's own id as well: then the own ids of all
+//! tasks are compared.
 
 use monitor_wire::Process;
 use rusqlite::types::Value;
@@ -10,8 +10,10 @@ use rusqlite::{Connection, Result, params_from_iter};
 
 use super::super::ids;
 
-/// Number of characters of an id that the index has.
+/// Number of characters of an id that the index has, unless it is a UUID.
 const INDEXED_CHARACTERS: usize = 16;
+/// Number of characters of a UUID that the index has.
+const UUID_CHARACTERS: usize = 8;
 /// Number of hex digits of a process's own id.
 const OWN_DIGITS: usize = 16;
 
@@ -21,28 +23,44 @@ pub(crate) fn indexed(process: &Process) -> String {
 }
 
 fn first_characters(id: &str) -> String {
-    id.to_lowercase().chars().take(INDEXED_CHARACTERS).collect()
+    let first: String = id.to_lowercase().chars().take(INDEXED_CHARACTERS).collect();
+    match uuid_characters(&first) {
+        Some(uuid) if first.len() == INDEXED_CHARACTERS => uuid.to_owned(),
+        _ => first,
+    }
+}
+
+/// Returns the characters that the index has of a UUID with this beginning; `None` if no UUID begins like it, or if the index has more.
+fn uuid_characters(beginning: &str) -> Option<&str> {
+    let is_of_uuid = |(at, byte): (usize, &u8)| if [8, 13].contains(&at) { *byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let is_uuid = beginning.len() > UUID_CHARACTERS && beginning.as_bytes().iter().enumerate().all(is_of_uuid);
+    is_uuid.then(|| &beginning[..UUID_CHARACTERS])
 }
 
 /// Returns the condition for tasks whose id begins with a text in lower case. If the text is longer than the texts in the index, only its
 /// beginning is compared.
 pub(crate) fn condition(prefix: &str, values: &mut Vec<Value>) -> String {
+    format!("({})", conditions(prefix, values).join(" OR "))
+}
+
+/// Returns the parts of the condition, each for one search.
+fn conditions(prefix: &str, values: &mut Vec<Value>) -> Vec<String> {
     let mut value = |value| {
         values.push(value);
         values.len()
     };
     let native: String = prefix.chars().take(INDEXED_CHARACTERS).collect();
-    let in_queue = match successor(&native) {
+    let mut any: Vec<_> =
+        uuid_characters(&native).map(|uuid| format!("native = ?{}", value(Value::Text(uuid.to_owned())))).into_iter().collect();
+    any.push(match successor(&native) {
         _ if native.chars().count() == INDEXED_CHARACTERS => format!("native = ?{}", value(Value::Text(native))),
         Some(successor) => format!("native >= ?{} AND native < ?{}", value(Value::Text(native)), value(Value::Text(successor))),
         None => format!("native >= ?{}", value(Value::Text(native))),
-    };
-    match own_keys(prefix) {
-        Some((first, last)) => {
-            format!("({in_queue} OR id BETWEEN ?{} AND ?{})", value(Value::Integer(first)), value(Value::Integer(last)))
-        }
-        None => in_queue,
-    }
+    });
+    any.extend(
+        own_keys(prefix).map(|(first, last)| format!("id BETWEEN ?{} AND ?{}", value(Value::Integer(first)), value(Value::Integer(last)))),
+    );
+    any
 }
 
 /// Returns the keys of the rows that meet the [`condition`]; `None` if there are more than `most`.
@@ -56,8 +74,9 @@ pub(crate) fn keys(connection: &Connection, prefix: &str, most: u64) -> Result<O
 /// Returns the statement for up to `most` + 1 of these rows.
 pub(crate) fn find(prefix: &str, most: u64) -> super::access::Statement {
     let mut values = Vec::new();
-    let condition = condition(prefix, &mut values);
-    (format!("SELECT key FROM queue_task INDEXED BY queue_task_ids WHERE {condition} LIMIT {}", most + 1), values)
+    let select = |condition: &String| format!("SELECT key FROM queue_task WHERE {condition}");
+    let selects: Vec<_> = conditions(prefix, &mut values).iter().map(select).collect();
+    (format!("{} LIMIT {}", selects.join(" UNION ALL "), most + 1), values)
 }
 
 /// Returns the smallest text that is greater than all texts that begin with `text`; `None` if there is none.

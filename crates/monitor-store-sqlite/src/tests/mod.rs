@@ -3,6 +3,7 @@
 mod changes;
 mod columns;
 mod event_log;
+mod former;
 mod full;
 mod large;
 mod links;

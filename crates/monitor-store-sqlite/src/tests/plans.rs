@@ -24,7 +24,7 @@ fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
 fn assert_indexed(what: &str, plan: &str, may_sort: bool) {
     for line in plan.lines() {
         let is_walk = line.starts_with("SCAN")
-            && !["SCAN text", "SCAN matching", "SCAN wide"].contains(&line)
+            && !["SCAN text", "SCAN matching", "SCAN wide", "SCAN side"].contains(&line)
             && !line.starts_with("SCAN text_parts VIRTUAL TABLE INDEX")
             // Rows that an inner query has found.
             && !line.starts_with("SCAN (subquery");
@@ -106,21 +106,23 @@ fn parts_of_a_list_of_tasks_are_read_in_its_order() {
                 let query = QueueTasksQuery { sort, is_descending, cursor: cursor.map(str::to_owned), ..filter.clone() };
                 let checked = store.read("explain", |snapshot| {
                     let from = cursor.map(|cursor| queue::read_cursor(cursor, queue::order(sort))).transpose()?;
-                    let access = queue::access::Access::of(snapshot, &query)?;
-                    let Some((sql, values)) = queue::access::merged(&query, &access.ordered, from.as_ref()) else {
-                        assert!(cursor.is_some() && sort == QueueSort::State, "no part is left: {query:?}");
-                        return Ok(());
-                    };
-                    let plan = plan(snapshot, &sql, values);
-                    let lines: Vec<_> = plan.lines().filter(|line| line.split(' ').any(|word| word == "queue_task")).collect();
-                    let is_searched = |line: &&str| line.starts_with("SEARCH queue_task USING INDEX queue_task_");
-                    assert!(!lines.is_empty() && lines.iter().all(is_searched), "{query:?}\n{sql}\n{plan}");
-                    assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{sql}\n{plan}");
-                    // The search starts at the cursor, unless the first sort column has one value per part.
-                    let is_from_cursor = |line: &&str| line.contains(['<', '>']);
-                    let first = queue::order(sort)[0];
-                    let is_const = |line: &&str| line.contains(&format!("{first}=?"));
-                    assert!(cursor.is_none() || lines.iter().all(|line| is_from_cursor(line) || is_const(line)), "{query:?}\n{plan}");
+                    let wanted = queue::Wanted::of(snapshot, &query)?;
+                    let access = queue::access::Access::of(snapshot, &wanted)?;
+                    let groups = access.ordered.iter().filter_map(|parts| queue::access::merged(&wanted, parts, from.as_ref()));
+                    let groups: Vec<_> = groups.collect();
+                    assert!(!groups.is_empty() || cursor.is_some() && sort == QueueSort::State, "no part is left: {query:?}");
+                    for (sql, values) in groups {
+                        let plan = plan(snapshot, &sql, values);
+                        let lines: Vec<_> = plan.lines().filter(|line| line.split(' ').any(|word| word == "queue_task")).collect();
+                        let is_searched = |line: &&str| line.starts_with("SEARCH queue_task USING INDEX queue_task_");
+                        assert!(!lines.is_empty() && lines.iter().all(is_searched), "{query:?}\n{sql}\n{plan}");
+                        assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{sql}\n{plan}");
+                        // The search starts at the cursor, unless the first sort column has one value per part.
+                        let is_from_cursor = |line: &&str| line.contains(['<', '>']);
+                        let first = queue::order(sort)[0];
+                        let is_const = |line: &&str| line.contains(&format!("{first}=?"));
+                        assert!(cursor.is_none() || lines.iter().all(|line| is_from_cursor(line) || is_const(line)), "{query:?}\n{plan}");
+                    }
                     Ok(())
                 });
                 checked.unwrap();
@@ -141,11 +143,14 @@ fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
         for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
             let query = QueueTasksQuery { sort, ..filter.clone() };
             let checked = store.read("explain", |snapshot| {
-                let access = queue::access::Access::of(snapshot, &query)?;
-                let Some(parts) = access.sorted(snapshot, u64::from(u32::MAX))? else { return Ok(()) };
-                let ((sql, values), _) = queue::access::sorted(&query, parts, None, 0);
+                let wanted = queue::Wanted::of(snapshot, &query)?;
+                let access = queue::access::Access::of(snapshot, &wanted)?;
+                let Some(parts) = access.sorted(snapshot, sort, u64::from(u32::MAX))? else { return Ok(()) };
+                let ((sql, values), _) = queue::access::sorted(&wanted, parts, None, 0);
                 let plan = plan(snapshot, &sql, values);
-                let is_searched = |line: &str| line.starts_with("SEARCH queue_task USING COVERING INDEX queue_task_");
+                let is_covered = matches!(sort, QueueSort::Received | QueueSort::State);
+                let index = if is_covered { "COVERING INDEX" } else { "INDEX" };
+                let is_searched = |line: &str| line.starts_with(&format!("SEARCH queue_task USING {index} queue_task_"));
                 let by_key = "SEARCH queue_task USING INTEGER PRIMARY KEY (rowid=?)";
                 let lines: Vec<_> = plan.lines().filter(|line| line.split(' ').any(|word| word == "queue_task")).collect();
                 let is_by_index = |line: &&str| is_searched(line) || *line == by_key;
@@ -178,9 +183,18 @@ fn the_beginning_of_an_id_is_compared_with_an_index_alone() {
     for (prefix, expected) in [
         ("task-1", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>? AND native<?)"),
         ("\u{10ffff}", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>?)"),
-        ("8a1c0000-0000-0000", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)"),
+        ("eleven characters", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)"),
+        (
+            "8a1c0000-0000-0000",
+            "COMPOUND QUERY\nLEFT-MOST SUBQUERY\nSEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)\nUNION ALL\n\
+             SEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)",
+        ),
         // A hexadecimal prefix may also begin the process id.
-        ("8a1c", "SCAN queue_task USING COVERING INDEX queue_task_ids"),
+        (
+            "8a1c",
+            "COMPOUND QUERY\nLEFT-MOST SUBQUERY\nSEARCH queue_task USING COVERING INDEX queue_task_ids (native>? AND native<?)\n\
+             UNION ALL\nSCAN queue_task USING COVERING INDEX sqlite_autoindex_queue_task_1",
+        ),
     ] {
         let checked = store.read("explain", |snapshot| {
             let (sql, values) = queue::ids::find(prefix, 9);
@@ -224,11 +238,12 @@ fn no_list_of_processes_walks_all_processes() {
             let found = plan(snapshot, &sql, values(&sql));
             assert!(found.contains("SEARCH process USING PRIMARY KEY (root=?"), "{query:?}\n{sql}\n{found}");
             assert_indexed(&format!("{query:?}\n{sql}"), &found, true);
-            for (list, search) in [
-                (processes::SideTable::Rare(1), "SEARCH side USING PRIMARY KEY (kind=?"),
-                (processes::SideTable::Native(1), "SEARCH side USING PRIMARY KEY (hash=?"),
+            for (list, search, is_sorted) in [
+                (processes::SideTable::Rare(1), "SEARCH side USING PRIMARY KEY (kind=?", true),
+                (processes::SideTable::Native(1), "SEARCH side USING PRIMARY KEY (hash=?", true),
+                (processes::SideTable::Tasks(1), "SEARCH queue_task USING COVERING INDEX sqlite_autoindex_queue_task_1 (", false),
             ] {
-                for (sql, may_sort) in [(filter.of_side_table(list), query.text.is_some()), (list.last(), false)] {
+                for (sql, may_sort) in [(filter.of_side_table(list), query.text.is_some() || !is_sorted), (list.last(), false)] {
                     let found = plan(snapshot, &sql, values(&sql));
                     assert!(found.contains(search), "{query:?}\n{sql}\n{found}");
                     assert_indexed(&format!("{query:?}\n{sql}"), &found, may_sort);

@@ -6,7 +6,7 @@
 
 use foldhash::HashSet;
 use monitor_store::{Changes, RootKey};
-use monitor_wire::{Event, Fields, UnknownEvent, WorkerId};
+use monitor_wire::{Event, Fields, MAX_TIME_US, UnknownEvent, WorkerId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -210,12 +210,13 @@ impl Writer {
 }
 
 /// Deletes a worker that is offline, lost or not watched for silence, and that was last seen before `heard_before_us`. Keeps it if it has
-/// processes, origins, unknown events or waiting events, or if an existing tree lacks events that it dropped. Returns its state if it was
+/// processes, origins, tasks of queues, unknown events or waiting events, or if an existing tree lacks events that it dropped. Returns its state if it was
 /// deleted.
 fn delete_worker(connection: &Connection, key: i64, heard_before_us: u64) -> Result<Option<i64>> {
     let sql = "DELETE FROM worker WHERE key = ?1 AND (state <> 0 OR due IS NULL) AND last_seen < ?2 AND open = 0 \
                AND NOT EXISTS (SELECT 1 FROM origin WHERE worker = ?1) AND NOT EXISTS (SELECT 1 FROM unknown WHERE worker = ?1) \
-               AND NOT EXISTS (SELECT 1 FROM waiting WHERE worker = ?1) \
+               AND NOT EXISTS (SELECT 1 FROM origin WHERE relay = ?1 AND relay > 0) \
+               AND NOT EXISTS (SELECT 1 FROM queue_task WHERE worker = ?1) AND NOT EXISTS (SELECT 1 FROM waiting WHERE worker = ?1) \
                AND NOT EXISTS (SELECT 1 FROM dropped JOIN root ON root.id = dropped.root WHERE dropped.worker = ?1) RETURNING state";
     let heard_before = heard_before_us.min(i64::MAX as u64) as i64;
     let state = connection.prepare_cached(sql)?.query_row([key, heard_before], |row| row.get(0)).optional()?;
@@ -285,9 +286,11 @@ impl Transaction<'_> {
     }
 
     fn first_rows(&self, number: i64, limit: usize) -> Result<Vec<ProcessRow>> {
+        // The row of the root, which has its base, is deleted. The times must only be in order, so none of them may become negative.
+        const BASE: i64 = MAX_TIME_US as i64;
         let sql = format!("SELECT {COLUMNS} FROM process WHERE root = ?1 ORDER BY id LIMIT ?2");
         let mut statement = self.connection.prepare_cached(&sql)?;
-        statement.query_map([number, limit as i64], |row| ProcessRow::read(row, 0))?.collect()
+        statement.query_map([number, limit as i64], |row| ProcessRow::read(row, BASE))?.collect()
     }
 
     /// Removes processes from the side tables for open, overdue and linked processes, rare kinds and ids of other systems.

@@ -454,7 +454,7 @@ impl Transaction<'_> {
         let (connection, dictionary, words) = (self.connection, &mut *self.dictionary, &mut self.words);
         let worker = packed.worker.id;
         let mut origin = |thread: Option<&str>| -> Result<i64> {
-            let key = dictionary.origin_key(connection, worker_key, thread)?;
+            let key = dictionary.origin_key(connection, worker_key, thread, 0)?;
             words.origins.entry(key).or_insert_with(|| (worker, thread.map(Arc::from)));
             Ok(key)
         };

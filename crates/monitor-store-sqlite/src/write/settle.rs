@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
-use monitor_wire::{RootId, State, UnknownEvent, WorkerId};
+use monitor_wire::{Kind, RootId, State, UnknownEvent, WorkerId};
 use rusqlite::{Result, params};
 
 use super::changes::{Happened, NONE};
@@ -19,7 +19,7 @@ use super::timings::{Step, Timings};
 use super::{Counter, Transaction, root_id, tally};
 use crate::expected::Outlook;
 use crate::ids::{self, KNOWN_STATES, code};
-use crate::row::{Known, Plain, ProcessRow};
+use crate::row::{Known, Plain, ProcessRow, relay};
 use crate::{links, native};
 
 /// Maximum distance between the starts of a tree's processes and its base, 32 days. Trees beyond it, for example because of a wrong clock,
@@ -213,11 +213,17 @@ impl Transaction<'_> {
                     Some(worker) => Some(self.workers.get(self.connection, &mut self.tallies, worker)?.key),
                     None => None,
                 };
-                let row = ProcessRow::full(self.connection, self.dictionary, facts, &view, worker)?;
+                let relay = self.worker_key(relay(facts, &view))?;
+                let row = ProcessRow::full(self.connection, self.dictionary, facts, &view, worker, relay)?;
                 entry.view = Some(Box::new(view));
                 Ok(row)
             }
         }
+    }
+
+    /// Returns the key of a worker, 0 if there is none.
+    pub(super) fn worker_key(&mut self, worker: Option<WorkerId>) -> Result<i64> {
+        worker.map_or(Ok(0), |worker| Ok(self.workers.get(self.connection, &mut self.tallies, worker)?.key))
     }
 
     /// Updates counts, lists, sums and signs after a process was written.
@@ -263,7 +269,7 @@ impl Transaction<'_> {
         }
         if let Some(view) = &mut entry.view {
             self.settle_run(view)?;
-            self.settle_task((number, row.id), view, is_renamed)?;
+            self.settle_task(number, row, view, is_renamed)?;
         }
         let signed = Some(before.state).filter(|_| before.is_defined);
         if signed != Some(row.state) {
@@ -308,13 +314,12 @@ impl Transaction<'_> {
 
     /// Returns the data of a process in side tables.
     fn side_rows(&mut self, tree: RootId, row: &ProcessRow, known: &Known) -> Result<SideRows> {
-        let kind = match row.site {
-            Some(site) => match self.words.sites.get(&site) {
-                Some(site) => site.rare_kind,
-                None => self.dictionary.site(self.connection, site)?.rare_kind,
-            },
+        let site = match row.site {
+            Some(key) => Some(self.words.sites.get(&key).cloned().map_or_else(|| self.dictionary.site(self.connection, key), Ok)?),
             None => None,
         };
+        let is_queued = matches!(known, Known::Full(facts) if facts.task.is_some());
+        let kind = site.filter(|site| !(is_queued && site.kind == Kind::TASK)).and_then(|site| site.rare_kind);
         let has_failed = row.state == code::FAILED;
         Ok(SideRows {
             kind,

@@ -129,13 +129,35 @@ impl<'a> PageFill<'a> {
         Self { query, begun: Instant::now(), offset, tasks: Vec::new(), examined: 0, examined_in_vain: 0 }
     }
 
+    /// Returns true if the next task with matching columns is skipped, whatever else it has. Its row then needn't be read.
+    pub fn skips_unread(&self) -> bool {
+        let QueueTasksQuery { queue, received, started, search, .. } = self.query;
+        // A time of 0 and a queue without a name may be unknown ones, which match no filter.
+        let are_times_free = (*received, *started) == ((None, None), (None, None));
+        self.offset > 0 && are_times_free && search.is_none() && queue.as_ref().is_none_or(|queue| !queue.is_empty())
+    }
+
+    /// Skips a task with matching columns. Returns false if the page ends before this row.
+    pub fn skip(&mut self) -> bool {
+        if self.is_late() {
+            return false;
+        }
+        self.examined += 1;
+        self.examined_in_vain = 0;
+        self.offset -= 1;
+        true
+    }
+
+    fn is_late(&self) -> bool {
+        self.examined > 0 && self.query.max_time.is_some_and(|most| self.begun.elapsed() >= most)
+    }
+
     /// Examines a row. `task` is `None` if the store knows that the row's task doesn't match. Returns false if the page ends before this
     /// row.
     pub fn examine(&mut self, task: Option<Process>) -> bool {
         let is_full = self.tasks.len() >= self.query.limit;
-        let is_late = self.examined > 0 && self.query.max_time.is_some_and(|most| self.begun.elapsed() >= most);
         let task = task.filter(|task| self.query.is_wanted(task));
-        if is_late || is_full && (task.is_some() || self.examined_in_vain >= LOOK_AHEAD_ROWS) {
+        if self.is_late() || is_full && (task.is_some() || self.examined_in_vain >= LOOK_AHEAD_ROWS) {
             return false;
         }
         self.examined += 1;

@@ -43,7 +43,8 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    /// Reads this number of bytes.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (first, rest) = self.0.split_first_chunk().ok_or(Malformed("it ends early"))?;
         self.0 = rest;
         Ok(*first)
