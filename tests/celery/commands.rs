@@ -23,6 +23,9 @@ fn obey(cluster: &Cluster) {
 
     assert!(node(&["inspect", "registered"]).contains("shop.add"));
     assert!(node(&["inspect", "active-queues"]).contains("celery"));
+    let bindings: Value = serde_json::from_str(&ask(&["queue", "list", "--bindings", LONG, "--json"])).unwrap();
+    let expected = json!({"queue": "celery", "exchange": "celery", "type": "direct", "routing_key": "celery", "workers": ["w1@shop"]});
+    assert_eq!(bindings["bindings"][0], expected, "{bindings}");
     assert!(node(&["inspect", "stats"]).contains("prefork"));
     let conf = node(&["inspect", "conf"]);
     assert!(conf.contains("worker_send_task_events"), "{conf}");
@@ -43,9 +46,11 @@ fn obey(cluster: &Cluster) {
 
     let called = ask(&["call", "shop.add", "--args", "[20, 22]", "--wait", LONG]);
     assert_eq!(called.trim(), "42");
-    let called = &cluster.server.get("/queue-tasks?type=shop.add&limit=1")["tasks"][0];
-    assert_eq!(called["task"]["queue"], "celery", "the queue is known by the event of its sending: {called}");
-    assert!(called["task"]["sent_us"].is_u64(), "{called}");
+    // The queue and the time are known by the event of its sending, which may arrive after the result.
+    wait_for("the event of its sending", || {
+        let called = &cluster.server.get("/queue-tasks?type=shop.add&limit=1")["tasks"][0]["task"];
+        (called["queue"] == "celery" && called["sent_us"].is_u64()).then_some(())
+    });
 
     let id = cluster.call("shop.wait", "[600]");
     let state = |wanted: &str| wait_for(wanted, || cluster.task(&id).filter(|task| task["state"] == wanted));

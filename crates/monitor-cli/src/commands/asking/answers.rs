@@ -69,6 +69,11 @@ fn plain(value: &Value) -> Option<String> {
 
 /// Writes a value below its worker, with the names of its parts.
 fn below(value: &Value, columns: Option<usize>, text: &mut String) {
+    if let Value::Array(rows) = value
+        && rows.iter().any(Value::is_object)
+    {
+        return table(rows, columns, text);
+    }
     let Value::Object(fields) = value else {
         let mut line = Line::default();
         line.text("  ").text(&visible(&value.to_string()));

@@ -1,5 +1,6 @@
 //! `monitor queue`, `monitor result`, `monitor call`, `monitor purge` and `monitor retry`
 
+mod bindings;
 mod call;
 mod known;
 mod purge;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor queue list
   monitor queue list --ask  Include the number of waiting tasks
+  monitor queue list --bindings
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
@@ -62,6 +64,11 @@ enum Command {
         /// 1s]
         #[arg(long, value_name = "DURATION", value_parser = read_timeout, num_args = 0..=1, default_missing_value = "1s")]
         ask: Option<Duration>,
+        /// List the queues that online workers take tasks from, with exchanges and routing keys, and wait this long for answers [default if
+        /// the option has no value: 1s]
+        #[arg(long, value_name = "DURATION", value_parser = read_timeout, num_args = 0..=1, default_missing_value = "1s")]
+        #[arg(conflicts_with = "ask")]
+        bindings: Option<Duration>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -132,7 +139,8 @@ fn read_time(text: &str) -> Result<u64, String> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::List { ask, connection } => {
+        Command::List { bindings: Some(timeout), connection, .. } => bindings::list(connection, *timeout),
+        Command::List { ask, connection, .. } => {
             let client = connection.client()?;
             let call = ask.map_or_else(|| client.queues(), |timeout| client.queues_asked(timeout));
             connection.show(call, |all| print_queues(all.queues))
