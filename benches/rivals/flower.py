@@ -4,6 +4,7 @@ flower.py rate BROKER URL PID TASKS RATE   four events of each task, as workers 
 flower.py pages URL TASKS                  the first and the last page of tasks, and the metrics
 flower.py visible BROKER URL TIMES         from the publication of an event until the task is found
 flower.py count URL TASKS                  how many tasks are known
+flower.py command URL TOKEN TIMES          from a command to a node until its reply; a node w1@bench must run
 flower.py ready BROKER URL                 fails unless the program answers, and is subscribed to the events
 
 Prints JSON. It imports no Celery: messages are made before they are sent, so that the sender is never the limit.
@@ -142,6 +143,25 @@ def visible(broker, url, count):
     return {"p50": took[count // 2] * 1e3, "p99": took[count * 99 // 100] * 1e3}
 
 
+def command(url, token, count):
+    body = urllib.parse.urlencode({"workername": "w1@bench", "ratelimit": "10/m"}).encode()
+    request = urllib.request.Request(f"{url}/api/task/rate-limit/celery.accumulate", data=body)
+    request.add_header("Authorization", f"Bearer {token}")
+    took, begun = [], time.monotonic()
+    while len(took) < count:
+        before = time.monotonic()
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                answer.read()
+            took.append(time.monotonic() - before)
+        except urllib.error.HTTPError as error:
+            # The node is not known yet.
+            if took or time.monotonic() - begun > 60:
+                raise SystemExit(f"{error}: {error.read().decode()}")
+            time.sleep(0.5)
+    return {"p50": sorted(took)[count // 2] * 1e3}
+
+
 def ready(broker, url):
     get(f"{url}/metrics")
     if not Broker(broker).redis.pubsub_numpat():
@@ -160,4 +180,4 @@ def count(url, tasks):
 
 
 numbers = [int(word) if word.isdigit() else word for word in sys.argv[2:]]
-print(json.dumps({"rate": rate, "pages": pages, "visible": visible, "count": count, "ready": ready}[sys.argv[1]](*numbers)))
+print(json.dumps({"rate": rate, "pages": pages, "visible": visible, "count": count, "command": command, "ready": ready}[sys.argv[1]](*numbers)))

@@ -25,6 +25,8 @@ const FAST: [u64; 4] = [8_000, 12_000, 16_000, 24_000];
 const SECONDS: u64 = 10;
 /// Number of tasks that the API of Flower shows one by one.
 const PINGS: u64 = 200;
+/// Number of commands to a node.
+const COMMANDS: u64 = 50;
 
 /// A contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,7 @@ impl Bench {
         let said = self.ask(&["visible", &self.broker, &url, &PINGS.to_string()])?;
         add("from event to found task, p50, ms", number(&said, "p50")?);
         add("from event to found task, p99, ms", number(&said, "p99")?);
+        add("from command to reply of a node, p50, ms", self.round_trip(kind, &url)?);
         for rate in FAST {
             let tasks = (rate * SECONDS / 4).to_string();
             let said = self.ask(&["rate", &self.broker, &url, &pid, &tasks, &rate.to_string()])?;
@@ -162,6 +165,22 @@ impl Bench {
         add(&format!("tasks kept of {KEPT} after SIGKILL"), number(&said, "tasks")?);
         drop(running);
         Ok(figures)
+    }
+
+    /// Median time of a command to a real node, in milliseconds.
+    fn round_trip(&self, kind: Kind, url: &str) -> Result<f64> {
+        let log = || File::options().create(true).append(true).open(self.folder.join("node.log")).context("can't write a log");
+        let mut node = Command::new(self.python.with_file_name("celery"));
+        node.args(["--broker", &self.broker, "worker", "--pool", "solo", "-E", "-n", "w1@bench", "--loglevel", "error"]);
+        node.current_dir(&self.folder).stdin(Stdio::null()).stdout(log()?).stderr(log()?);
+        let _node = Running(node.spawn().with_context(|| format!("can't run {node:?}"))?);
+        let token = match kind {
+            Kind::Ours => {
+                std::fs::read_to_string(self.folder.join("data/local.token")).context("our server has no token for local programs")?
+            }
+            Kind::Flower => "-".to_owned(),
+        };
+        number(&self.ask(&["command", url, token.trim(), &COMMANDS.to_string()])?, "p50")
     }
 
     /// Starts a contender. Returns it with the address of Flower's API, as soon as it answers.
