@@ -91,7 +91,8 @@ fn walk(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTas
     let mut sorted = access.sorted(snapshot, query.sort, access::LITTLE)?;
     let mut ordered = access.ordered.iter();
     let mut group = ordered.next();
-    let mut has_walked = false;
+    // Rows that are examined in the order of the list before sorting is considered.
+    let mut left = access::WALKED_ROWS;
     let next_cursor = 'pieces: loop {
         let ((sql, values), piece) = match (id, &keys, sorted) {
             (Some(id), ..) => access::with_id(&wanted, id, from.as_ref(), fill.offset),
@@ -106,7 +107,7 @@ fn walk(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTas
                 (statement, usize::MAX)
             }
         };
-        let most = if piece == usize::MAX && !has_walked { access::WALKED_ROWS } else { piece };
+        let most = if piece == usize::MAX { left } else { piece };
         let mut statement = snapshot.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut examined = 0;
@@ -131,9 +132,10 @@ fn walk(snapshot: &mut Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTas
                 break None;
             }
             group = ordered.next();
+            left = if left == usize::MAX { left } else { left - examined };
         } else if piece == usize::MAX {
             // The matching tasks may be at the other end of the order.
-            has_walked = true;
+            left = usize::MAX;
             keys = with_prefix(access::MUCH)?;
             sorted = access.sorted(snapshot, query.sort, access::MUCH)?;
         }
