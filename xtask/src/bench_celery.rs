@@ -180,7 +180,9 @@ impl Bench {
             }
             Kind::Flower => "-".to_owned(),
         };
-        number(&self.ask(&["command", url, token.trim(), &COMMANDS.to_string()])?, "p50")
+        // Our file has the address of the server, and then the token.
+        let token = token.lines().last().unwrap_or_default();
+        number(&self.ask(&["command", url, token, &COMMANDS.to_string()])?, "p50")
     }
 
     /// Starts a contender. Returns it with the address of Flower's API, as soon as it answers.
