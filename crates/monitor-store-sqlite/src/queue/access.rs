@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use monitor_store::queue::QueueSort;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Params, Result, params_from_iter};
+use rusqlite::{Connection, Params, Result, params_from_iter};
 
 use super::super::dictionary::hash;
 use super::super::ids;
@@ -329,26 +329,40 @@ fn codes(connection: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
     connection.prepare_cached(sql)?.query_map([of], |row| row.get(0))?.collect()
 }
 
-/// All phases and states that tasks have, each found in the index after the one before.
+/// All phases and states that tasks have.
 fn phases(connection: &Connection) -> Result<Vec<(i64, i64)>> {
-    let sql = "SELECT phase, state FROM queue_task WHERE (phase, state) > (?1, ?2) ORDER BY phase, state LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut found = vec![(i64::MIN, 0)];
-    while let Some(&last) = found.last()
-        && let Some(next) = statement.query_row(last, |row| Ok((row.get(0)?, row.get(1)?))).optional()?
-    {
-        found.push(next);
+    let mut found = Vec::new();
+    for phase in connection.prepare_cached(PHASES)?.query_map([], |row| row.get::<_, i64>(0))? {
+        let phase = phase?;
+        found.extend(codes(connection, STATES_OF_PHASE, phase)?.into_iter().map(|state| (phase, state)));
     }
-    Ok(found.split_off(1))
+    Ok(found)
 }
 
 const STATES: &str = "SELECT DISTINCT state FROM queue_count";
 const STATES_OF_NAME: &str = "SELECT DISTINCT state FROM queue_count WHERE name = ?1";
 
-/// Each state is searched in the index after the one before.
-const STATES_OF_WORKER: &str = "WITH RECURSIVE found(state) AS (SELECT min(state) FROM queue_task WHERE worker = ?1 UNION ALL \
-    SELECT (SELECT min(state) FROM queue_task WHERE worker = ?1 AND state > found.state) FROM found WHERE found.state IS NOT NULL) \
-    SELECT state FROM found WHERE state IS NOT NULL";
+/// Finds each value of a column in an index after the one before. A comparison of two columns at once would walk all rows with the same
+/// value in the first one.
+macro_rules! values_of {
+    ($column:literal, $where:literal, $and:literal) => {
+        concat!(
+            "WITH RECURSIVE found(value) AS (SELECT min(",
+            $column,
+            ") FROM queue_task ",
+            $where,
+            " UNION ALL SELECT (SELECT min(",
+            $column,
+            ") FROM queue_task WHERE ",
+            $and,
+            $column,
+            " > found.value) FROM found WHERE found.value IS NOT NULL) SELECT value FROM found WHERE value IS NOT NULL"
+        )
+    };
+}
+pub(crate) const PHASES: &str = values_of!("phase", "", "");
+pub(crate) const STATES_OF_PHASE: &str = values_of!("state", "WHERE phase = ?1", "phase = ?1 AND ");
+pub(crate) const STATES_OF_WORKER: &str = values_of!("state", "WHERE worker = ?1", "worker = ?1 AND ");
 
 /// The states that tasks are in, of those that the query names.
 fn states(snapshot: &mut Snapshot<'_>, wanted: &Wanted<'_>) -> Result<Vec<Word>> {

@@ -165,6 +165,25 @@ fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
 }
 
 #[test]
+fn states_and_phases_are_found_in_as_many_steps_among_more_tasks() {
+    let (folder, store) = open();
+    many(&store);
+    let database = Connection::open(super::super::folder::database(folder.path()).unwrap()).unwrap();
+    let steps = |sql: &str| {
+        let mut statement = database.prepare(sql).unwrap();
+        let values = vec![1; statement.parameter_count()];
+        let found = statement.query_map(params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap().count();
+        (found, statement.get_status(rusqlite::StatementStatus::VmStep))
+    };
+    let lists = [queue::access::PHASES, queue::access::STATES_OF_PHASE, queue::access::STATES_OF_WORKER];
+    let before = lists.map(steps);
+    assert!(before.iter().all(|(found, _)| *found > 0), "{before:?}");
+    let sql = "INSERT INTO queue_task SELECT NULL, root + 1000, id, name, state, phase, queue, worker, received, started, runtime, native FROM queue_task";
+    assert!(database.execute(sql, []).unwrap() >= 200);
+    assert_eq!(lists.map(steps), before);
+}
+
+#[test]
 fn a_whole_id_is_answered_by_its_index_in_every_order() {
     let (_folder, store) = open();
     many(&store);
