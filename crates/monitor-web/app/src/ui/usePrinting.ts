@@ -4,17 +4,25 @@ import { flushSync } from "react-dom";
 const query = matchMedia("print");
 const listeners = new Set<() => void>();
 let prints = query.matches;
+/** True between `beforeprint` and `afterprint`. Chromium may report in between that the query does not match. */
+let isBetween = false;
 
 /** Renders the printed form before the browser lays out the pages. */
-function set(value: boolean): void {
+function update(): void {
+  const value = isBetween || query.matches;
   if (prints === value) return;
   prints = value;
   flushSync(() => listeners.forEach((listener) => listener()));
 }
 
-addEventListener("beforeprint", () => set(true));
-addEventListener("afterprint", () => set(false));
-query.addEventListener("change", () => set(query.matches));
+function setBetween(value: boolean): void {
+  isBetween = value;
+  update();
+}
+
+addEventListener("beforeprint", () => setBetween(true));
+addEventListener("afterprint", () => setBetween(false));
+query.addEventListener("change", update);
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
