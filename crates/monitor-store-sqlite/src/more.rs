@@ -1,7 +1,8 @@
 //! A compact encoding of all facts of a process, for rows whose columns can't represent them.
 //!
 //! Most values occur several times in the facts and in the row: the same worker reports the same name and kind at about the same time. So
-//! texts and workers are numbered by their first use, after those of the row's columns, and times are relative to the row's time. Data that
+//! texts and workers are numbered by their first use, after those of the row's columns, times are relative to the row's time, and the numbers of events to the one
+//! before. Data that
 //! only few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON, and then the facts of a queue task. The
 //! result is compressed if that makes it smaller.
 
@@ -10,18 +11,25 @@ mod task;
 use std::sync::Arc;
 
 use monitor_state::{Definition, End, ProcessFacts, Stamp, Told};
-use monitor_store::packed::compact::{Malformed, Reader, bytes, compress, compress_little, decompress, number, signed};
+use monitor_store::packed::compact::{
+    Malformed, Reader, bare, bytes, compress, compress_little, decompress, decompress_bare, number, signed,
+};
 use monitor_wire::{Attachment, Fields, Kind, Outcome, ProcessId, Source, WorkerId};
 
 use super::dictionary::Site;
 
 /// First byte of facts that are not compressed.
-const VERSION: u8 = 1;
-/// First byte of facts that are compressed. Their uncompressed length follows, and then the compressed bytes.
-const COMPRESSED: u8 = 2;
+const PLAIN: u8 = 3;
+/// First byte of facts that are compressed.
+const COMPRESSED: u8 = 4;
+/// First byte of the facts of schemas up to 26, which have the whole number of each event.
+const FORMER: u8 = 1;
+/// First byte of such facts that are compressed. Their uncompressed length follows, and then the compressed bytes, beginning with
+/// [`FORMER`].
+const FORMER_COMPRESSED: u8 = 2;
 
 /// Facts with fewer bytes are not compressed, because it would save little.
-const COMPRESSED_FROM_BYTES: usize = 160;
+const COMPRESSED_FROM_BYTES: usize = 112;
 /// Facts with fewer bytes are compressed with a faster method, which saves a little less.
 const LITTLE_BYTES: usize = 1 << 10;
 /// Maximum number of bytes of facts. The limit for a process's fields keeps them below it.
@@ -99,9 +107,9 @@ impl Seeds {
 
 /// Encodes all facts. [`read`] needs the same seeds to decode them.
 pub(super) fn write(facts: &ProcessFacts, seeds: &Seeds) -> Vec<u8> {
-    let mut to = Writer { to: vec![VERSION], seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new() };
+    let mut to = Writer { to: vec![PLAIN], seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new(), number: 0 };
     to.facts(facts);
-    compressed(&to.to).unwrap_or(to.to)
+    compressed(&to.to[1..]).unwrap_or(to.to)
 }
 
 /// Returns the compressed bytes; `None` if they are not smaller.
@@ -109,11 +117,8 @@ fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() < COMPRESSED_FROM_BYTES {
         return None;
     }
-    let mut to = vec![COMPRESSED];
-    number(&mut to, plain.len() as u64);
     let compress = if plain.len() < LITTLE_BYTES { compress_little } else { compress };
-    to.extend_from_slice(&compress(plain)?);
-    (to.len() < plain.len()).then_some(to)
+    Some([&[COMPRESSED], bare(&compress(plain)?)].concat())
 }
 
 struct Writer<'a> {
@@ -125,6 +130,8 @@ struct Writer<'a> {
     workers: Vec<WorkerId>,
     /// Events that the facts so far are from.
     events: Vec<Heard>,
+    /// Number of the last event.
+    number: u64,
 }
 
 /// The event that a fact is from: attempt, stamp, and the worker that it is about.
@@ -199,7 +206,8 @@ impl<'a> Writer<'a> {
     fn stamp(&mut self, stamp: Stamp) {
         signed(&mut self.to, stamp.time_us.wrapping_sub(self.seeds.at_us) as i64);
         self.worker(stamp.worker);
-        number(&mut self.to, stamp.number);
+        signed(&mut self.to, stamp.number.wrapping_sub(self.number) as i64);
+        self.number = stamp.number;
     }
 
     /// Writes the number of a known worker, or 0 and the id of another worker.
@@ -311,18 +319,24 @@ fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
 
 /// Decodes facts that [`write`] encoded. They are read from a file, so all of them are validated.
 pub(super) fn read(more: &[u8], seeds: &Seeds) -> Result<ProcessFacts, Malformed> {
+    let unknown = Malformed("facts are in a form that this build doesn't know");
     let plain;
-    let mut more = more;
-    if let Some((&COMPRESSED, rest)) = more.split_first() {
-        let mut from = Reader::new(rest);
-        let bytes = usize::try_from(from.number()?).ok().filter(|bytes| *bytes <= MAX_BYTES).ok_or(Malformed("facts are too long"))?;
-        plain = decompress(from.rest(), bytes)?;
-        more = &plain;
-    }
-    let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new() };
-    if from.from.byte()? != VERSION {
-        return Err(Malformed("facts are in a form that this build doesn't know"));
-    }
+    let (number, more) = match more.split_first() {
+        Some((&PLAIN, more)) => (Some(0), more),
+        Some((&COMPRESSED, more)) => {
+            plain = decompress_bare(more, MAX_BYTES)?;
+            (Some(0), &*plain)
+        }
+        Some((&FORMER, more)) => (None, more),
+        Some((&FORMER_COMPRESSED, more)) => {
+            let mut from = Reader::new(more);
+            let bytes = usize::try_from(from.number()?).ok().filter(|bytes| *bytes <= MAX_BYTES).ok_or(Malformed("facts are too long"))?;
+            plain = decompress(from.rest(), bytes)?;
+            (None, plain.strip_prefix(&[FORMER]).ok_or(unknown)?)
+        }
+        _ => return Err(unknown),
+    };
+    let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new(), events: Vec::new(), number };
     let facts = from.facts()?;
     if from.from.is_empty() { Ok(facts) } else { Err(Malformed("facts end late")) }
 }
@@ -333,6 +347,8 @@ struct Reading<'a> {
     texts: Vec<&'a str>,
     workers: Vec<WorkerId>,
     events: Vec<Heard>,
+    /// Number of the last event; `None` in former facts, which have whole numbers.
+    number: Option<u64>,
 }
 
 impl Reading<'_> {
@@ -392,7 +408,15 @@ impl Reading<'_> {
 
     fn stamp(&mut self) -> Result<Stamp, Malformed> {
         let time_us = self.seeds.at_us.wrapping_add(self.from.signed()?);
-        Ok(Stamp { time_us, worker: self.worker()?, number: self.from.number()? })
+        let worker = self.worker()?;
+        let number = match &mut self.number {
+            Some(last) => {
+                *last = last.wrapping_add(self.from.signed()?);
+                *last
+            }
+            None => self.from.number()?,
+        };
+        Ok(Stamp { time_us, worker, number })
     }
 
     fn small(&mut self) -> Result<u32, Malformed> {
@@ -508,7 +532,7 @@ mod tests {
         }
 
         #[test]
-        fn reading_any_bytes_ends(first in VERSION..=COMPRESSED, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn reading_any_bytes_ends(first in FORMER..=COMPRESSED, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&[vec![first], bytes].concat(), &seeds());
         }
 
@@ -544,7 +568,7 @@ mod tests {
 
     #[test]
     fn facts_with_an_endless_length_are_refused() {
-        let mut bytes = vec![COMPRESSED];
+        let mut bytes = vec![FORMER_COMPRESSED];
         number(&mut bytes, u64::MAX);
         assert_eq!(read(&bytes, &seeds()).unwrap_err(), Malformed("facts are too long"));
     }

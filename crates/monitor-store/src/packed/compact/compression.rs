@@ -12,6 +12,9 @@ const AT_ONCE_BYTES: usize = 1 << 20;
 /// windows.
 const MAX_WINDOW_LOG: u32 = 23;
 
+/// First bytes of each frame (RFC 8878, section 3.1.1).
+const MAGIC: [u8; 4] = zstd::zstd_safe::MAGICNUMBER.to_le_bytes();
+
 /// A compressor that is kept for reuse, because creating one takes longer than most compressions.
 type Kept = RefCell<Option<zstd::bulk::Compressor<'static>>>;
 
@@ -69,6 +72,22 @@ pub fn decompress(compressed: &[u8], bytes: usize) -> Result<Vec<u8>, Malformed>
     whole(plain, bytes)
 }
 
+/// Returns compressed data without the first bytes, which are the same in all.
+pub fn bare(compressed: &[u8]) -> &[u8] {
+    compressed.strip_prefix(&MAGIC).unwrap_or(compressed)
+}
+
+/// Decompresses data that is [`bare`], like [`decompress`]. The data says its size, which is at most `most` bytes.
+///
+/// # Errors
+/// Returns an error if the data is damaged or too long.
+pub fn decompress_bare(bare: &[u8], most: usize) -> Result<Vec<u8>, Malformed> {
+    let compressed = [&MAGIC, bare].concat();
+    let bytes = zstd::zstd_safe::get_frame_content_size(&compressed).ok().flatten();
+    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes <= most);
+    decompress(&compressed, bytes.ok_or(Malformed("it says no size, or is too long"))?)
+}
+
 fn whole(plain: Vec<u8>, bytes: usize) -> Result<Vec<u8>, Malformed> {
     if plain.len() == bytes { Ok(plain) } else { Err(Malformed("it has another length than it says")) }
 }
@@ -90,6 +109,21 @@ mod tests {
             assert!(decompress(&compressed[..compressed.len() - 1], bytes).is_err());
         }
         assert_eq!(compress(b"0"), None);
+    }
+
+    #[test]
+    fn bare_bytes_are_restored_up_to_a_size() {
+        for bytes in [200, 500, AT_ONCE_BYTES + 1] {
+            let plain = vec![7; bytes];
+            let compressed = compress_little(&plain).unwrap();
+            let bare = bare(&compressed);
+            assert_eq!(bare.len() + 4, compressed.len());
+            assert_eq!(decompress_bare(bare, bytes).as_deref(), Ok(&*plain));
+            assert!(decompress_bare(bare, bytes - 1).is_err());
+            assert!(decompress_bare(&bare[..bare.len() - 1], bytes).is_err());
+            assert!(decompress_bare(&compressed, bytes).is_err());
+        }
+        assert!(decompress_bare(b"", 9).is_err());
     }
 
     /// The header of a frame specifies the memory that its decompression needs.

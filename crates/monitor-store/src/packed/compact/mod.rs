@@ -33,7 +33,7 @@ mod write;
 
 use monitor_wire::ProcessId;
 
-pub use self::compression::{compress, compress_little, decompress};
+pub use self::compression::{bare, compress, compress_little, decompress, decompress_bare};
 pub use self::read::{Malformed, Reader, read};
 pub use self::write::{bytes, number, signed, write};
 use super::Place;
