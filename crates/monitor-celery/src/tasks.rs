@@ -36,7 +36,7 @@ pub(crate) struct Known {
     /// True if its arguments and its result are recorded. None if its name is not known.
     pub(crate) is_shown: Option<bool>,
     /// True after an end that no further attempt follows.
-    pub(crate) has_ended: bool,
+    has_ended: bool,
     /// Its queue, if an event named it.
     pub(crate) queue: Option<Arc<str>>,
     /// Time of its sending, in Unix microseconds, while it waits in the queue.
@@ -95,6 +95,19 @@ impl Known {
     /// The highest announced attempt.
     pub(crate) fn latest(&self) -> u32 {
         self.latest
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Notes whether no further attempt follows. Then the workers that do nothing more for the task are forgotten, because most known tasks have ended.
+    pub(crate) fn set_ended(&mut self, has_ended: bool) {
+        self.has_ended = has_ended;
+        if has_ended {
+            self.workers.retain(|at| !at.received.is_empty() || !at.started.is_empty());
+            self.workers.shrink_to_fit();
+        }
     }
 
     /// Notes an announced attempt, which a worker has received if `worker` is set.
@@ -258,13 +271,29 @@ mod tests {
     }
 
     #[test]
+    fn an_ended_task_keeps_only_workers_that_execute_it() {
+        let (mut tasks, [first, second]) = (Tasks::default(), [Some(worker(1)), Some(worker(2))]);
+        let task = tasks.entry("a");
+        for at in [first, second] {
+            task.announce(1, at);
+            task.start(at);
+        }
+        assert_eq!(task.end(first), 1);
+        task.set_ended(true);
+        assert_eq!(task.workers.iter().map(|at| at.worker).collect::<Vec<_>>(), [worker(2)]);
+        assert_eq!((task.end(second), task.end(first)), (1, 1));
+        task.set_ended(true);
+        assert_eq!(task.workers.capacity(), 0);
+    }
+
+    #[test]
     fn open_tasks_of_a_run_are_found() {
         let (mut tasks, root) = (Tasks::default(), RootId::new(9).unwrap());
         for (id, at, has_ended) in [("a", 1, false), ("b", 1, true), ("c", 2, false)] {
             let task = tasks.entry(id);
             task.root = Some(root);
             task.announce(1, Some(worker(at)));
-            task.has_ended = has_ended;
+            task.set_ended(has_ended);
         }
         assert_eq!(tasks.open(worker(1), root, &[]), ["a"]);
         assert_eq!(tasks.open(worker(2), root, &[process_id("c")]), ["c"]);

@@ -187,14 +187,14 @@ impl Translator {
             _ => return common.own(event_type),
         };
         // The end of the next attempt may arrive before the event that a former one is tried again.
-        let is_former = event_type == "task-retried" && known.has_ended && attempt < known.latest();
+        let is_former = event_type == "task-retried" && known.has_ended() && attempt < known.latest();
         known.waits_since_us = None;
         if event_type != "task-started"
             && let Some(queue) = &known.queue
         {
             self.flow.ended(queue);
         }
-        known.has_ended = is_former || (event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue"));
+        known.set_ended(is_former || (event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue")));
         if event_type == "task-started" && attempt > 1 {
             self.retries.push(Retry { task: task.to_owned(), attempt, has_started: true });
         }

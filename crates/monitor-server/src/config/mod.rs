@@ -172,7 +172,7 @@ settings! {
     /// role; `*` matches all users of the provider; commas and percent signs in names are percent-encoded
     oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
     /// Size of the past events in memory, from which the event stream resumes without reading the database
-    stream_buffer_bytes: usize = 64 << 20, BYTES;
+    stream_buffer_bytes: usize = 16 << 20, BYTES;
     /// Size of the past events in the database, from which the event stream can resume, at most a quarter of `retention-size`; `off` for
     /// none
     stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;

@@ -512,7 +512,7 @@ pub(crate) struct Routers {
 /// Returns the routers with the routes and all layers that every request passes.
 pub(crate) fn routers(app: App) -> Routers {
     let (routes, rules, description) = routes().into_parts();
-    let described = Arc::new(openapi::whole(&description, &rules));
+    let described = openapi::Text::of(&openapi::whole(&description, &rules));
     let gate = access::Gate { app: app.clone(), rules: Arc::new(rules) };
     let all = routes
         .layer(axum::Extension(described))

@@ -1,8 +1,9 @@
 //! `GET /api/openapi.json`: the description of the API.
 
-use std::sync::Arc;
-
-use axum::{Extension, Json};
+use axum::Extension;
+use axum::body::Bytes;
+use axum::response::IntoResponse;
+use http::header::CONTENT_TYPE;
 use monitor_wire::{Method, Problem, StreamMessage};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -52,6 +53,16 @@ use crate::access::Scope;
 )]
 pub(super) struct Api;
 
+/// The description as JSON, which needs less memory than its values.
+#[derive(Clone)]
+pub(super) struct Text(Bytes);
+
+impl Text {
+    pub(super) fn of(description: &Value) -> Self {
+        Self(description.to_string().into())
+    }
+}
+
 /// Returns this description.
 #[utoipa::path(
     get,
@@ -59,8 +70,8 @@ pub(super) struct Api;
     tag = "server",
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
-pub(super) async fn get_openapi(Extension(description): Extension<Arc<Value>>, Strict(NoParams {}): Strict<NoParams>) -> Json<Value> {
-    Json((*description).clone())
+pub(super) async fn get_openapi(Extension(Text(text)): Extension<Text>, Strict(NoParams {}): Strict<NoParams>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], text)
 }
 
 /// Describes the requests that the server sends to others: the webhooks of alert channels.
