@@ -130,6 +130,35 @@ fn groups_and_chords_are_processes_that_end_with_their_last_task() {
 }
 
 #[test]
+fn a_group_that_a_program_outside_of_a_run_sends_is_a_run_with_links() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    write_module(folder.path());
+    let cluster = Cluster::start_with_hook(&Kind::Redis(&redis), folder.path());
+    let mut python = cluster.python("python");
+    let program =
+        "import celery, shop\nprint(celery.group(shop.add.s(1, 1), celery.chain(shop.add.s(2, 2), shop.total_of.s())).apply_async().id)";
+    python.args(["-c", program]).env("HOOK", "1").env("PYTHONPATH", folder.path());
+    let finished = run(python);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let uuid = finished.stdout.trim().replace('-', "");
+    let (root, group) = wait_for("the end of the group", || {
+        let root = cluster.server.roots().into_iter().find(|root| root["root_id"] == uuid)?;
+        let group = cluster.server.tree(&root).into_iter().find(|of| of["kind"] == "group" && of["state"] == "succeeded");
+        group.map(|group| (root, group))
+    });
+    assert_eq!((&group["name"], &group["progress"]["done"], &group["progress"]["total"]), (&"group".into(), &2.0.into(), &2.0.into()));
+    assert_eq!((&root["name"], &root["batch"]), (&"group".into(), &"orders".into()), "{root}");
+    let tasks: Vec<_> = cluster.server.roots().into_iter().filter(|root| root["root_id"] != uuid && root["name"] == "shop.add").collect();
+    assert_eq!(tasks.len(), 2);
+    for task in tasks {
+        let process = &cluster.server.tree(&task)[0];
+        let link = serde_json::json!({"root_id": group["root_id"], "id": group["id"], "relation": "member_of"});
+        assert_eq!(process["links"], Value::Array(vec![link]), "{process}");
+    }
+}
+
+#[test]
 fn a_group_outlives_the_bridge() {
     let (rabbit, redis) = (RabbitMq::start(), Redis::start());
     let folder = tempfile::tempdir().expect("a folder");

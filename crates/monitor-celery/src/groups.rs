@@ -1,16 +1,17 @@
 //! Groups and chords of Celery: which of their tasks have ended.
 //!
-//! No event of Celery describes a group. The module of `monitor celery hook` sends `monitor-group` when a program sends a group whose tasks share a run:
-//! `uuid`, `name`, `root_id`, `parent_id`, `total`, and `members`, a list of tasks for each member. A member that is a chain has several tasks. It ends with its
-//! last task, or with the first that does not succeed. Large groups are sent in parts.
+//! No event of Celery describes a group. The module of `monitor celery hook` sends `monitor-group` when a program sends a group: `uuid`, `name`, `root_id`,
+//! `parent_id`, `total`, and `members`, a list of tasks for each member. A member that is a chain has several tasks. It ends with its last task, or with the
+//! first that does not succeed. Large groups are sent in parts.
 //!
-//! A group is a process that waits until all of its members have ended. It has no worker, so it outlives the bridge.
+//! A group is a process that waits until all of its members have ended. It has no worker, so it outlives the bridge. Its tasks are below it. If the program
+//! is in no run, the event has no `root_id` and no `parent_id`: then the group is a run of its own, and each of its tasks begins a run with a link to it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use monitor_wire::{
-    Error, ErrorKind, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessProgressed, ProcessQueued, ProcessUpdated, RootId,
-    State,
+    Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessId, ProcessProgressed, ProcessQueued, ProcessUpdated,
+    RootId, State,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,6 +25,8 @@ pub(crate) const ANNOUNCED: &str = "monitor-group";
 /// Maximum number of open groups, and of the members of a group.
 const MOST: usize = 1_000;
 const MOST_MEMBERS: usize = 10_000;
+/// Relation of a task to a group in another run.
+const MEMBER: &str = "member_of";
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 4 << 10;
 /// Number of steps of a group's progress that are reported.
@@ -54,7 +57,8 @@ pub(crate) struct Group {
     uuid: String,
     name: String,
     root: RootId,
-    parent: ProcessId,
+    /// None if the group is a run of its own.
+    parent: Option<ProcessId>,
     since_us: u64,
     total: u64,
     failed: u64,
@@ -87,11 +91,16 @@ impl Group {
         };
         let members: Option<Vec<_>> = members.iter().map(member).collect();
         let total = event.get("total")?.as_u64().filter(|total| (1..=MOST_MEMBERS as u64).contains(total))?;
+        let uuid = id("uuid")?;
+        let (root, parent) = match (event.get("root_id"), event.get("parent_id")) {
+            (None, None) => (root_id(uuid), None),
+            _ => (root_id(id("root_id")?), Some(parent_id(id("parent_id")?))),
+        };
         Some(Self {
-            uuid: id("uuid")?.to_owned(),
+            uuid: uuid.to_owned(),
             name: first_bytes(text("name").unwrap_or("group"), LONGEST_NAME).to_owned(),
-            root: root_id(id("root_id")?),
-            parent: parent_id(id("parent_id")?),
+            root,
+            parent,
             since_us: time_us,
             total,
             failed: 0,
@@ -105,15 +114,15 @@ impl Group {
         process_id(&self.uuid)
     }
 
-    fn queued(&self) -> Event {
+    fn queued(&self, cluster: &str) -> Event {
         Event::ProcessQueued(ProcessQueued {
             root_id: self.root,
             id: self.id(),
             time_us: self.since_us,
-            parent_id: Some(self.parent),
+            parent_id: self.parent,
             kind: Kind::from("group"),
             name: self.name.clone(),
-            batch: None,
+            batch: self.parent.is_none().then(|| cluster.to_owned()),
             fields: Fields::from([("celery.group".to_owned(), self.uuid.clone().into())]),
             attempt: 1,
             worker: None,
@@ -161,13 +170,18 @@ impl Group {
 }
 
 impl Groups {
-    /// Reads the announcement of a group, or of a part of it. Returns events about it, and the first task of each member. If there are too many groups, the
-    /// oldest one is forgotten.
-    pub(crate) fn announce(&mut self, event: &Map<String, Value>, time_us: u64) -> Result<(Vec<Event>, Vec<String>), Unreadable> {
+    /// Reads the announcement of a group of this cluster, or of a part of it. Returns events about it, and the first task of each member. If there are too many
+    /// groups, the oldest one is forgotten.
+    pub(crate) fn announce(
+        &mut self,
+        event: &Map<String, Value>,
+        cluster: &str,
+        time_us: u64,
+    ) -> Result<(Vec<Event>, Vec<String>), Unreadable> {
         let group = Group::read(event, time_us).ok_or_else(|| Unreadable(format!("a {ANNOUNCED} lacks a valid value")))?;
         let firsts = group.members.iter().filter_map(|tasks| tasks.first().cloned()).collect();
         let mut events: Vec<_> = self.add(&group).map(|forgotten| forgotten.lost(time_us)).into_iter().collect();
-        events.push(self.open.get(&group.uuid).unwrap_or(&group).queued());
+        events.push(self.open.get(&group.uuid).unwrap_or(&group).queued(cluster));
         self.changes.push(Change::Announced(group));
         Ok((events, firsts))
     }
@@ -201,8 +215,17 @@ impl Groups {
 
     /// Returns the group of a member's first task, if both belong to this run.
     pub(crate) fn of(&self, first: &str, root: RootId) -> Option<ProcessId> {
-        let group = self.open.get(&self.tasks.get(first).filter(|place| place.is_first)?.group)?;
-        (group.root == root).then(|| group.id())
+        self.of_first(first).filter(|group| group.root == root).map(Group::id)
+    }
+
+    /// Returns the link of a member's first task to its group, if the task belongs to this run and the group is another one.
+    pub(crate) fn link(&self, first: &str, root: RootId) -> Option<Link> {
+        let group = self.of_first(first).filter(|group| group.parent.is_none() && group.root != root)?;
+        Some(Link { root_id: group.root, id: group.id(), relation: MEMBER.to_owned() })
+    }
+
+    fn of_first(&self, first: &str) -> Option<&Group> {
+        self.open.get(&self.tasks.get(first).filter(|place| place.is_first)?.group)
     }
 
     /// Notes that a task has ended. Returns events about its group.
@@ -266,6 +289,12 @@ pub(crate) fn moved(root: RootId, task: &str, group: ProcessId, time_us: u64) ->
     Event::ProcessUpdated(ProcessUpdated { parent_id: Some(group), ..update })
 }
 
+/// Links a task to its group.
+pub(crate) fn linked(root: RootId, task: &str, link: Link, time_us: u64) -> Event {
+    let update = ProcessUpdated::new(root, process_id(task), time_us, Fields::new());
+    Event::ProcessUpdated(ProcessUpdated { links: vec![link], ..update })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -290,14 +319,14 @@ mod tests {
     #[test]
     fn a_group_ends_when_all_its_members_have_ended() {
         let mut groups = Groups::default();
-        let (events, firsts) = groups.announce(&announced(3, &json!([["a"], ["b1", "b2"]])), 5).unwrap();
+        let (events, firsts) = groups.announce(&announced(3, &json!([["a"], ["b1", "b2"]])), "orders", 5).unwrap();
         assert_eq!((events.len(), firsts), (1, vec!["a".to_owned(), "b1".to_owned()]));
-        groups.announce(&announced(3, &json!([["c"]])), 6).unwrap();
+        groups.announce(&announced(3, &json!([["c"]])), "orders", 6).unwrap();
         assert_eq!((groups.of("b1", root_id(ROOT)), groups.of("b2", root_id(ROOT))), (Some(process_id("g")), None));
         assert_eq!(groups.of("a", root_id("other")), None, "it is in another run");
         assert!(ends(&groups.ended("a", &Outcome::SUCCEEDED, 7)).is_empty());
         assert!(groups.ended("b1", &Outcome::SUCCEEDED, 8).is_empty(), "its chain goes on");
-        groups.announce(&announced(3, &json!([["a"]])), 8).unwrap();
+        groups.announce(&announced(3, &json!([["a"]])), "orders", 8).unwrap();
         assert!(groups.ended("a", &Outcome::FAILED, 8).is_empty(), "an end counts once, also if all is delivered again");
         groups.ended("b2", &Outcome::FAILED, 8);
         let last = groups.ended("c", &Outcome::CANCELLED, 9);
@@ -306,9 +335,25 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_no_run_sends_is_a_run_with_links_from_its_tasks() {
+        let mut groups = Groups::default();
+        let mut event = announced(2, &json!([["a"], ["b1", "b2"]]));
+        event.remove("root_id");
+        assert!(groups.announce(&event, "orders", 5).is_err(), "it has a parent without a run");
+        event.remove("parent_id");
+        let (events, _) = groups.announce(&event, "orders", 5).unwrap();
+        let [Event::ProcessQueued(queued)] = &*events else { panic!("{events:?}") };
+        assert_eq!((queued.root_id, queued.parent_id, queued.batch.as_deref()), (root_id("g"), None, Some("orders")));
+        let link = groups.link("a", root_id("a")).unwrap();
+        assert_eq!((link.root_id, link.id, &*link.relation), (root_id("g"), process_id("g"), MEMBER));
+        assert_eq!((groups.link("b2", root_id("b1")), groups.of("a", root_id("a"))), (None, None));
+        assert_eq!((groups.link("a", root_id("g")), groups.of("a", root_id("g"))), (None, Some(process_id("g"))));
+    }
+
+    #[test]
     fn a_chain_ends_with_its_first_failure() {
         let mut groups = Groups::default();
-        groups.announce(&announced(1, &json!([["a", "b", "c"]])), 5).unwrap();
+        groups.announce(&announced(1, &json!([["a", "b", "c"]])), "orders", 5).unwrap();
         assert!(ends(&groups.ended("a", &Outcome::SUCCEEDED, 6)).is_empty());
         let end = groups.ended("b", &Outcome::FAILED, 7);
         assert_eq!(ends(&end), [("failed".to_owned(), Some("1 of 1 tasks have failed".to_owned()))]);
@@ -317,7 +362,7 @@ mod tests {
     #[test]
     fn a_group_outlives_the_bridge() {
         let mut former = Groups::default();
-        former.announce(&announced(3, &json!([["a"], ["b"], ["c"]])), 5).unwrap();
+        former.announce(&announced(3, &json!([["a"], ["b"], ["c"]])), "orders", 5).unwrap();
         former.ended("a", &Outcome::SUCCEEDED, 6);
         let mut changes = former.take_changes();
         for _ in 0..2 {
@@ -339,15 +384,15 @@ mod tests {
         for members in
             [json!([]), json!(["a"]), json!([[]]), json!([["a", null]]), json!([["a", ""]]), json!({}), json!([["a", "x".repeat(256)]])]
         {
-            assert!(groups.announce(&announced(1, &members), 1).is_err(), "{members}");
+            assert!(groups.announce(&announced(1, &members), "orders", 1).is_err(), "{members}");
         }
-        assert!(groups.announce(&announced(0, &json!([["a"]])), 1).is_err());
-        assert!(groups.announce(&announced(MOST_MEMBERS as u64 + 1, &json!([["a"]])), 1).is_err());
+        assert!(groups.announce(&announced(0, &json!([["a"]])), "orders", 1).is_err());
+        assert!(groups.announce(&announced(MOST_MEMBERS as u64 + 1, &json!([["a"]])), "orders", 1).is_err());
         let mut lost = Vec::new();
         for number in 0..MOST + 2 {
             let mut event = announced(2, &json!([[number.to_string()]]));
             event["uuid"] = format!("g{number}").into();
-            lost.extend(ends(&groups.announce(&event, number as u64).unwrap().0));
+            lost.extend(ends(&groups.announce(&event, "orders", number as u64).unwrap().0));
         }
         let expected = ("lost".to_owned(), Some("the ends of 2 of 2 tasks are not known".to_owned()));
         assert_eq!((lost, groups.open.len(), groups.tasks.len()), (vec![expected; 2], MOST, MOST));
@@ -358,7 +403,7 @@ mod tests {
     fn the_progress_of_a_large_group_is_reported_in_steps() {
         let mut groups = Groups::default();
         let members: Vec<_> = (0..5_000).map(|number| json!([number.to_string()])).collect();
-        groups.announce(&announced(5_000, &members.into()), 1).unwrap();
+        groups.announce(&announced(5_000, &members.into()), "orders", 1).unwrap();
         let count: usize = (0..5_000).map(|number| groups.ended(&number.to_string(), &Outcome::SUCCEEDED, 2).len()).sum();
         assert_eq!(count, STEPS as usize + 1);
     }

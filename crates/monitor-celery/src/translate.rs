@@ -146,15 +146,14 @@ impl Translator {
         Err(Unreadable(format!("the event type {:?} is neither of a task nor of a worker", short(event_type))))
     }
 
-    /// Announces a group. Tasks that are known already move below it.
+    /// Announces a group. Tasks that are known already move below it, or get a link to it.
     fn group(&mut self, event: &Map<String, Value>, time_us: u64) -> Result<Vec<Event>, Unreadable> {
-        let (mut events, firsts) = self.groups.announce(event, time_us)?;
+        let (mut events, firsts) = self.groups.announce(event, &self.cluster, time_us)?;
         for task in firsts {
             let known = self.tasks.entry(&task);
-            if let Some(root) = known.root
-                && let Some(group) = self.groups.of(&task, root)
-                && known.parent != Some(group)
-            {
+            let Some(root) = known.root else { continue };
+            events.extend(self.groups.link(&task, root).map(|link| groups::linked(root, &task, link, time_us)));
+            if let Some(group) = self.groups.of(&task, root).filter(|group| known.parent != Some(*group)) {
                 known.parent = Some(group);
                 events.push(groups::moved(root, &task, group, time_us));
             }
@@ -261,7 +260,7 @@ impl Translator {
                     attempt,
                     worker: common.worker.clone(),
                     native_id: Some(task.to_owned()),
-                    links: Vec::new(),
+                    links: self.groups.link(task, root).into_iter().collect(),
                 }
             };
         }

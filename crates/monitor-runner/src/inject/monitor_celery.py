@@ -4,7 +4,8 @@ Import it in the module of the application: `import monitor_celery`. It needs Ce
 
 - A task that a program in a run sends is below the program's process. The run is that of the variables MONITOR_ROOT_ID and MONITOR_PARENT_ID.
 - A program that a task starts by `subprocess` is below the task, if it is monitored, such as by `monitor run`.
-- Tasks of a group or chord that a task or such a program sends are below a process that ends with the last of them.
+- Tasks of a group or chord that a task or such a program sends are below a process that ends with the last of them. If another program sends it, that
+  process is a run of its own, and each of the tasks has a link to it.
 
 An error in here never reaches a task.
 """
@@ -64,11 +65,11 @@ def _tasks(signature, result):
 
 
 def _announce(tasks, producer, app, chord):
-    """Sends the ids of a group's tasks, if they will be in one run."""
+    """Sends the ids of a group's tasks, and of the run that they will be in."""
     request = getattr(current_task, "request", None)
     task_id = getattr(request, "id", None)
     ids = (request.root_id or task_id, task_id) if task_id else _program()
-    if not ids or not tasks:
+    if not tasks:
         return
     chord = chord or tasks[0][0].options.get("chord")
     names = {signature.get("task") for signature, _, _ in tasks}
@@ -78,8 +79,10 @@ def _announce(tasks, producer, app, chord):
         return
     with app.producer_or_acquire(producer) as producer:
         dispatcher = app.events.Dispatcher(enabled=False)
+        fields = {"uuid": tasks[0][2], "name": name, "total": len(members)}
+        if ids:
+            fields["root_id"], fields["parent_id"] = ids
         for at in range(0, len(members), PART):
-            fields = {"uuid": tasks[0][2], "name": name, "root_id": ids[0], "parent_id": ids[1], "total": len(members)}
             dispatcher.publish("monitor-group", {**fields, "members": members[at : at + PART]}, producer)
 
 

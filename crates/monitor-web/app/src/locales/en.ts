@@ -534,6 +534,7 @@ export const en = {
   "error.signal": "signal",
   "relation.triggered_by": "Triggered by",
   "relation.retry_of": "Retry of",
+  "relation.member_of": "Member of",
   "worker.online": "online",
   "worker.offline": "offline",
   "worker.lost": "lost",

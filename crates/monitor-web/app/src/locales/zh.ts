@@ -535,6 +535,7 @@ export const zh: Messages = {
   "error.signal": "信号",
   "relation.triggered_by": "触发者",
   "relation.retry_of": "重试自",
+  "relation.member_of": "所属组",
   "worker.online": "在线",
   "worker.offline": "已离线",
   "worker.lost": "失联",
