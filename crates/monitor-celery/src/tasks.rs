@@ -7,17 +7,27 @@ use monitor_wire::{ProcessId, RootId, WorkerId};
 
 use crate::ids::process_id;
 
-/// Number of tasks of each of two generations. The older one is forgotten when the younger one is full. The server finds the run of a forgotten task.
-const GENERATION: usize = 100_000;
+/// Number of tasks that have not ended, in a generation.
+const OPEN: usize = 100_000;
+/// Number of ended tasks in a generation. Few events follow an end.
+const ENDED: usize = 25_000;
 /// Maximum number of workers that are remembered for a task, and of attempts at a worker.
 const MOST_WORKERS: usize = 8;
 const MOST_ATTEMPTS: usize = 8;
 
-/// Recent tasks by their ids.
-#[derive(Debug, Default)]
+/// Recent tasks by their ids. The server finds the run of a forgotten task.
+#[derive(Debug)]
 pub(crate) struct Tasks {
+    open: Recent,
+    ended: Recent,
+}
+
+/// Tasks in two generations. The older one is forgotten when the younger one is full.
+#[derive(Debug)]
+struct Recent {
     young: HashMap<String, Known>,
     old: HashMap<String, Known>,
+    most: usize,
 }
 
 /// A known task.
@@ -54,17 +64,46 @@ struct AtWorker {
     started: Vec<u32>,
 }
 
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { open: Recent::new(OPEN), ended: Recent::new(ENDED) }
+    }
+}
+
+impl Recent {
+    fn new(most: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), most }
+    }
+
+    fn insert(&mut self, id: String, known: Known) {
+        if self.young.len() >= self.most {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(id, known);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&String, &Known)> {
+        self.young.iter().chain(&self.old)
+    }
+}
+
 impl Tasks {
     /// Returns a task, which is new if it was not mentioned recently.
     pub(crate) fn entry(&mut self, id: &str) -> &mut Known {
-        if !self.young.contains_key(id) {
-            if self.young.len() >= GENERATION {
-                self.old = std::mem::take(&mut self.young);
-            }
-            let known = self.old.remove(id).unwrap_or_default();
-            self.young.insert(id.to_owned(), known);
+        if !self.open.young.contains_key(id) {
+            let Self { open, ended } = self;
+            let known = [&mut open.old, &mut ended.young, &mut ended.old].into_iter().find_map(|tasks| tasks.remove(id));
+            open.insert(id.to_owned(), known.unwrap_or_default());
         }
-        self.young.get_mut(id).expect("it was inserted")
+        self.open.young.get_mut(id).expect("it was inserted")
+    }
+
+    /// Notes whether no further attempt of a task follows.
+    pub(crate) fn set_ended(&mut self, id: &str, has_ended: bool) {
+        self.entry(id).set_ended(has_ended);
+        if has_ended && let Some((id, known)) = self.open.young.remove_entry(id) {
+            self.ended.insert(id, known);
+        }
     }
 
     /// Returns the ids of the tasks that have not ended and belong to a run, or to one of these processes if there are any, and that a worker has
@@ -76,13 +115,13 @@ impl Tasks {
                 && known.workers.iter().any(|at| at.worker == worker)
                 && (processes.is_empty() || processes.contains(&process_id(id)))
         };
-        self.young.iter().chain(&self.old).filter(is_meant).map(|(id, _)| id.clone()).collect()
+        self.open.iter().filter(is_meant).map(|(id, _)| id.clone()).collect()
     }
 
     /// Returns when the tasks that wait in each queue were sent, in Unix microseconds and in no order.
     pub(crate) fn waiting(&self) -> HashMap<Arc<str>, Vec<u64>> {
         let mut waiting = HashMap::<_, Vec<_>>::new();
-        for known in self.young.values().chain(self.old.values()) {
+        for (_, known) in self.open.iter() {
             if let (Some(queue), Some(since_us)) = (&known.queue, known.waits_since_us) {
                 waiting.entry(queue.clone()).or_default().push(since_us);
             }
@@ -101,8 +140,8 @@ impl Known {
         self.has_ended
     }
 
-    /// Notes whether no further attempt follows. Then the workers that do nothing more for the task are forgotten, because most known tasks have ended.
-    pub(crate) fn set_ended(&mut self, has_ended: bool) {
+    /// Notes whether no further attempt follows. Then the workers that do nothing more for the task are forgotten, so that it needs less memory.
+    fn set_ended(&mut self, has_ended: bool) {
         self.has_ended = has_ended;
         if has_ended {
             self.workers.retain(|at| !at.received.is_empty() || !at.started.is_empty());
@@ -261,13 +300,32 @@ mod tests {
     fn the_memory_is_bounded_and_keeps_used_tasks() {
         let mut tasks = Tasks::default();
         tasks.entry("kept").latest = 7;
-        for n in 0..3 * GENERATION {
+        tasks.entry("open").latest = 5;
+        for n in 0..3 * OPEN {
             tasks.entry(&n.to_string());
-            if n % (GENERATION / 2) == 0 {
+            if n % (OPEN / 2) == 0 {
                 assert_eq!(tasks.entry("kept").latest, 7);
             }
         }
-        assert!(!tasks.young.contains_key("0") && !tasks.old.contains_key("0") && tasks.young.len() + tasks.old.len() <= 2 * GENERATION);
+        let Recent { young, old, .. } = &tasks.open;
+        assert!(!young.contains_key("0") && !old.contains_key("0") && young.len() + old.len() <= 2 * OPEN);
+        assert_eq!(tasks.entry("open").latest, 0, "it was not mentioned for long");
+    }
+
+    #[test]
+    fn ended_tasks_are_forgotten_before_open_ones() {
+        let mut tasks = Tasks::default();
+        for n in 0..OPEN {
+            tasks.entry(&n.to_string()).latest = 3;
+            tasks.set_ended(&n.to_string(), n > 0);
+        }
+        let Recent { young, old, .. } = &tasks.ended;
+        assert!(young.len() + old.len() <= 2 * ENDED && tasks.open.young.len() == 1);
+        assert_eq!((tasks.entry("0").latest, tasks.entry("1").latest), (3, 0));
+        // It is executed once more.
+        let last = (OPEN - 1).to_string();
+        tasks.entry(&last).announce(4, None);
+        assert_eq!((tasks.entry(&last).latest, tasks.entry(&last).has_ended), (4, false));
     }
 
     #[test]
@@ -293,7 +351,7 @@ mod tests {
             let task = tasks.entry(id);
             task.root = Some(root);
             task.announce(1, Some(worker(at)));
-            task.set_ended(has_ended);
+            tasks.set_ended(id, has_ended);
         }
         assert_eq!(tasks.open(worker(1), root, &[]), ["a"]);
         assert_eq!(tasks.open(worker(2), root, &[process_id("c")]), ["c"]);

@@ -193,12 +193,13 @@ impl Translator {
         {
             self.flow.ended(queue);
         }
-        known.set_ended(is_former || (event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue")));
+        // Only the events of its message have the name of a task.
+        let is_shown = known.is_shown.unwrap_or(matches!(self.arguments, Arguments::All));
+        let is_last = event_type != "task-started" && event_type != "task-retried" && !common.flag("requeue");
+        self.tasks.set_ended(task, is_former || is_last);
         if event_type == "task-started" && attempt > 1 {
             self.retries.push(Retry { task: task.to_owned(), attempt, has_started: true });
         }
-        // Only the events of its message have the name of a task.
-        let is_shown = known.is_shown.unwrap_or(matches!(self.arguments, Arguments::All));
         common.later(event_type, attempt, is_shown)
     }
 
