@@ -237,14 +237,21 @@ impl Cluster {
     /// Ends the node that was started last, with its pool, by SIGKILL.
     pub(crate) fn kill_worker(&mut self) {
         let mut worker = self.workers.pop().expect("it runs");
-        kill_children(worker.id());
+        kill_descendants(worker.id());
         worker.kill().and_then(|()| worker.wait()).expect("it ends");
     }
 }
 
-/// Ends the processes that a process has started.
-fn kill_children(pid: u32) {
-    let _ = Command::new("pkill").args(["-KILL", "-P", &pid.to_string()]).status();
+/// Ends the processes that a process has started, and those that they have started: `monitor run` starts a node through another process.
+fn kill_descendants(pid: u32) {
+    let (mut found, mut at) = (vec![pid.to_string()], 0);
+    while at < found.len() {
+        let children = Command::new("pgrep").args(["-P", &found[at]]).output().expect("pgrep runs").stdout;
+        found.extend(String::from_utf8_lossy(&children).lines().map(str::to_owned));
+        at += 1;
+    }
+    // A node would replace a process of its pool, so it ends first.
+    let _ = Command::new("kill").arg("-KILL").args(&found[1..]).stderr(Stdio::null()).status();
 }
 
 impl Drop for Cluster {
@@ -255,7 +262,7 @@ impl Drop for Cluster {
             }
         }
         for child in self.workers.iter_mut().chain(&mut self.bridge) {
-            kill_children(child.id());
+            kill_descendants(child.id());
             let _ = child.kill();
             let _ = child.wait();
         }
