@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     /// it is not the default one]
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// File with the token in its first line
+    /// File with the token in its first line; `MONITOR_TOKEN_FILE` names one, too
     #[arg(long, value_name = "FILE", value_parser = read_token_file)]
     token_file: Option<Token>,
     /// Print JSON instead of text
@@ -49,6 +49,8 @@ struct Asking {
     runtime: Runtime,
 }
 
+/// Variable with the path of a file with the token. It is not part of `--token-file`, which `--token` excludes.
+const TOKEN_FILE: &str = "MONITOR_TOKEN_FILE";
 /// Variable with the path of the only certificate to trust.
 const CERTIFICATE: &str = "MONITOR_SERVER_CERT";
 
@@ -222,13 +224,20 @@ impl Connection {
             (Some(text), ..) => Some(named("--token", text)?),
             (None, Some(token), _) => Some(token.clone()),
             (None, None, Some(text)) => Some(named("MONITOR_TOKEN", &text)?),
-            (None, None, None) => None,
+            (None, None, None) => file_in_environment()?,
         };
         if given.is_some() {
             return Ok((self.server.clone(), given));
         }
         Ok(found(&self.server)?)
     }
+}
+
+/// Reads the token in the file that the environment names.
+fn file_in_environment() -> Result<Option<Token>, InvalidSetting> {
+    let path = std::env::var_os(TOKEN_FILE).filter(|path| !path.is_empty());
+    let in_file = |invalid: InvalidSetting| InvalidSetting { name: format!("{TOKEN_FILE}: {}", invalid.name), ..invalid };
+    path.map(|path| Token::from_file(Path::new(&path)).map_err(in_file)).transpose()
 }
 
 /// An answer that is read while it is received.

@@ -38,7 +38,19 @@ fn tokens_are_created_listed_and_revoked_while_a_server_runs() {
     // The environment variable takes precedence over the token in the data folder.
     let status = |token: &str| monitor(&["status", "--server", &server.url]).env("MONITOR_TOKEN", token).output().unwrap();
     assert!(status(token).status.success());
+    let file = server.data.path().join("a-token");
+    std::fs::write(&file, token).unwrap();
+    let in_file = |path: &Path, more: &[&str]| {
+        let mut command = monitor(&[&["status", "--server", &server.url], more].concat());
+        command.env_remove("MONITOR_TOKEN").env("MONITOR_TOKEN_FILE", path).output().unwrap()
+    };
+    assert!(in_file(&file, &[]).status.success() && in_file(&file, &["--token", token]).status.success());
+    let refused = in_file(&server.data.path().join("no-file"), &[]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && message.contains("MONITOR_TOKEN_FILE: ") && message.contains("no-file"), "{message}");
     assert_eq!(run(&server, &["token", "revoke", "build-7"], "").0, 0);
+    std::fs::write(&file, "pm_unknown").unwrap();
+    assert_eq!(in_file(&file, &[]).status.code(), Some(1));
     let refused = status(token);
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && message.contains("monitor token create"), "{message}");
