@@ -114,7 +114,7 @@ fn astray(origin: &Origin) -> Attached {
         let (file, line) = origin.place();
         format!(
             "the #[cross_thread] function {:?} ({file}:{line}) was called without a context on a thread that was there before the \
-             one tree that runs, or while no tree or several were running: it is shown as a tree of its own. Start the thread or \
+             one run in progress, or while no run or several were in progress: it is shown as a run of its own. Start the thread or \
              task by monitor_client::spawn_thread, spawn_task or spawn_blocking, or carry Context::current() to it and enter() it there",
             origin.name()
         )
@@ -136,7 +136,7 @@ fn below_remote(remote: Remote) -> Attached {
                 Some(id) => format!("{id:?}, which is none"),
                 None => "none".to_owned(),
             };
-            let shown = if parent.is_some() { "below the root of its tree" } else { "as a tree of its own" };
+            let shown = if parent.is_some() { "below the root of its run" } else { "as a run of its own" };
             format!(
                 "a #[cross_process] function needs the root_id and the parent_id of its caller and found {found}: it is shown \
                  {shown}. Send monitor_client::root_id() and current_id() along with the call, or write #[cross_process(begin)] if it \

@@ -110,7 +110,7 @@ pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
 /// Starts the duties that apply the retention rules and that clean up.
 fn keep(duties: &mut Duties, parts: &Parts) {
     let retention = parts.config.keeps();
-    tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
+    tracing::info!("{}", if retention.keeps_all() { "keeps all runs".to_owned() } else { format!("keeps {retention}") });
     let of_keeper = retention::Parts {
         store: parts.store.clone(),
         ingest: parts.ingest.clone(),

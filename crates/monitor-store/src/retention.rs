@@ -122,7 +122,7 @@ impl fmt::Display for Retention {
         let mut parts: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
         // Trees that match no rule.
         if !self.is_for_all() {
-            parts.push(if parts.is_empty() { "all trees".to_owned() } else { "all others".to_owned() });
+            parts.push(if parts.is_empty() { "all runs".to_owned() } else { "all others".to_owned() });
         }
         if let Some(size) = self.size {
             parts.push(format!("the newest that fit into {}", bytes(size)));
@@ -134,7 +134,7 @@ impl fmt::Display for Retention {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let states: Vec<_> = self.states.iter().map(State::as_str).collect();
-        let which = if states.is_empty() { "trees".to_owned() } else { format!("{} trees", states.join(" and ")) };
+        let which = if states.is_empty() { "runs".to_owned() } else { format!("{} runs", states.join(" and ")) };
         let name = self.name.0.glob().glob();
         let marked = self.batch.as_ref().map(|batch| format!(" with the batch mark {}", batch.0.glob().glob())).unwrap_or_default();
         let named = if name == "*" { marked } else { format!(" named {name}{marked}") };
@@ -210,7 +210,7 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
                 return Err(wrong(format!("state = \"\": expected an outcome, like {}", known.join(", "))));
             }
             if !is_known {
-                tracing::warn!("retention: rule {} is for trees whose root ended as {state:?}, an outcome of a program's own", place + 1);
+                tracing::warn!("retention: rule {} is for runs whose root ended as {state:?}, an outcome of a program's own", place + 1);
             }
         }
         let age = written
@@ -265,8 +265,8 @@ mod tests {
         }
         assert_eq!(
             retention.to_string(),
-            "failed trees named nightly* for 90d; the newest 5 trees of each name named nightly*; trees named {tmp,test} ? for ever; \
-             failed and lost trees for 7d; trees for 1d; the newest that fit into 3 GiB"
+            "failed runs named nightly* for 90d; the newest 5 runs of each name named nightly*; runs named {tmp,test} ? for ever; \
+             failed and lost runs for 7d; runs for 1d; the newest that fit into 3 GiB"
         );
         assert!(!retention.keeps_all());
     }
@@ -288,20 +288,20 @@ mod tests {
         }
         assert_eq!(
             retention.to_string(),
-            "failed trees with the batch mark order* for 30d; trees with the batch mark orders for 7d; trees with the batch mark a[*]b for \
-             1d; the newest 5 trees of each name for 2d"
+            "failed runs with the batch mark order* for 30d; runs with the batch mark orders for 7d; runs with the batch mark a[*]b for \
+             1d; the newest 5 runs of each name for 2d"
         );
         assert_eq!(retention.longest(), Some(30 * DAY));
         let only = Retention::new(read_rules(r#"[{ batch = "*", age = "7d" }]"#).unwrap(), None, None, None, None);
-        assert_eq!((only.longest(), only.rule_of("any", None, &State::FAILED)), (None, None), "trees without a mark are kept permanently");
+        assert_eq!((only.longest(), only.rule_of("any", None, &State::FAILED)), (None, None), "runs without a mark are kept permanently");
     }
 
     #[test]
     fn without_limits_all_is_kept() {
         let retention = Retention::new(Vec::new(), None, None, None, None);
         assert!(retention.keeps_all());
-        assert_eq!(retention.to_string(), "all trees");
-        assert_eq!(Retention::new(Vec::new(), None, Some(DAY), None, None).to_string(), "failed and lost trees for 1d; all others");
+        assert_eq!(retention.to_string(), "all runs");
+        assert_eq!(Retention::new(Vec::new(), None, Some(DAY), None, None).to_string(), "failed and lost runs for 1d; all others");
     }
 
     #[test]

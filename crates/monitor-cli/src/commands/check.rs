@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             writeln!(out, "{}", visible(problem))?;
         }
         if is_whole {
-            writeln!(out, "whole: {} trees, {} processes", thousands(checked.roots), thousands(checked.processes))?;
+            writeln!(out, "whole: {} runs, {} processes", thousands(checked.roots), thousands(checked.processes))?;
         }
         out.flush()?;
     }

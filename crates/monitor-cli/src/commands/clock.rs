@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match (args.deed, jump) {
         (None, Some(jump)) => writeln!(out, "{}", jump_words(jump))?,
         (None, None) => writeln!(out, "the clock is believed")?,
-        (Some(Deed::Confirm), Some(jump)) => writeln!(out, "confirmed: ages of trees count the {} that it jumped", length(jump.ahead_s))?,
+        (Some(Deed::Confirm), Some(jump)) => writeln!(out, "confirmed: ages of runs count the {} that it jumped", length(jump.ahead_s))?,
         (Some(Deed::Confirm), None) => writeln!(out, "nothing to confirm: the clock is believed")?,
     }
     Ok(out.flush()?)
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Describes a jump of the clock that is not accepted yet.
 pub(super) fn jump_words(jump: ClockJump) -> String {
     let (ahead, rest) = (length(jump.ahead_s), length(jump.counts_in_s));
-    format!("the clock jumped {ahead} ahead: trees don't grow older by that for another {rest}, or until `monitor clock confirm`")
+    format!("the clock jumped {ahead} ahead: runs don't grow older by that for another {rest}, or until `monitor clock confirm`")
 }
 
 fn length(seconds: u64) -> String {

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let mut out = anstream::stdout().lock();
     let place = salvaged.database.display().to_string();
-    writeln!(out, "{} trees, {} processes are in {}", thousands(salvaged.roots), thousands(salvaged.processes), visible(&place))?;
+    writeln!(out, "{} runs, {} processes are in {}", thousands(salvaged.roots), thousands(salvaged.processes), visible(&place))?;
     if salvaged.damaged.is_empty() {
         writeln!(out, "all tables could be read")?;
     } else {

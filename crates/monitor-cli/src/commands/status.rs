@@ -83,7 +83,7 @@ fn render(status: &Status, server: &str) -> String {
         row("keeps", &visible(&status.retention));
     }
     if status.waiting_events > 0 {
-        row("waiting", &format!("{} events that don't say their tree", thousands(status.waiting_events)));
+        row("waiting", &format!("{} events that don't say their run", thousands(status.waiting_events)));
     }
     for (event_type, count) in &status.unknown_events {
         row("unknown", &format!("{} events of type {}", thousands(*count), visible(event_type)));

@@ -188,7 +188,7 @@ fn the_status_is_a_glance() {
         server.url.as_str(),
         env!("CARGO_PKG_VERSION"),
         "1 online, 0 offline, 0 lost",
-        "keeps      all trees",
+        "keeps      all runs",
         "of its log",
         "1:  1 failed",
         "1 events of type new␛s",

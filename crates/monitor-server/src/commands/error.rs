@@ -33,7 +33,7 @@ pub(crate) enum CommandError {
     #[error("there is no worker {0}: it opens its channel once it has sent events")]
     SilentWorker(WorkerId),
     /// The run does not exist.
-    #[error("there is no tree {0}: `GET /api/v1/roots` lists the trees that there are")]
+    #[error("there is no run {0}: `GET /api/v1/roots` lists the runs")]
     UnknownTree(RootId),
     /// The process does not exist.
     #[error("there is no process {process} in tree {root}: `GET /api/v1/roots` lists the trees that there are")]

@@ -117,7 +117,7 @@ impl Collector for Figures {
         )?;
         gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
         gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(&Unit::Bytes), ingest.waiting_bytes)?;
-        gauge(to, "waiting_events", "Events that wait until another tells in which tree their process is", None, status.waiting_events)?;
+        gauge(to, "waiting_events", "Events that wait until another says in which run their process is", None, status.waiting_events)?;
         gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
         gauge(to, "stream_log", "The log of past events in the database", Some(&Unit::Bytes), status.stream_log_bytes)?;
         // In an empty log, the oldest event is the next one to arrive.

@@ -94,7 +94,7 @@ impl AgeClock {
                  `monitor clock confirm` lets it count at once)",
                 words(wall_us - state.now_us)
             ),
-            (Some(_), None) => tracing::info!("ages of trees are counted by the time of day again"),
+            (Some(_), None) => tracing::info!("ages of runs are counted by the time of day again"),
             _ => {}
         }
         if before.waited_us.is_some() != state.waited_us.is_some() || state.now_us.abs_diff(state.saved_us) >= SAVE_US {
@@ -116,7 +116,7 @@ impl AgeClock {
         let mut state = self.lock();
         let wall_us = self.clock.wall_us();
         if state.waited_us.take().is_some() {
-            tracing::info!("the clock is confirmed: ages of trees are counted by it again");
+            tracing::info!("the clock is confirmed: ages of runs are counted by it again");
         }
         state.now_us = wall_us;
         state.running = self.clock.running();

@@ -97,7 +97,7 @@ async fn the_status_counts_stored_items() {
     assert_eq!(status["queue_bytes"], 0);
     let rate = status["events_per_second"].as_f64().unwrap();
     assert!(rate > 0.0 && rate <= status["events"].as_f64().unwrap(), "{status}");
-    assert_eq!((&status["retention"], &status["keeps"]), (&json!("all trees"), &json!([])));
+    assert_eq!((&status["retention"], &status["keeps"]), (&json!("all runs"), &json!([])));
 }
 
 #[tokio::test]

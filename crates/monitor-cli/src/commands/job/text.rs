@@ -163,7 +163,7 @@ pub(super) fn job(job: &Job, columns: Option<usize>, now_us: u64) -> String {
         line.text(", ").text(&time);
     }
     text.push_str(&line.finish(columns));
-    text.push_str(&Line::default().text(&visible(&format!("tree {}", job.root_id))).finish(columns));
+    text.push_str(&Line::default().text(&visible(&format!("run {}", job.root_id))).finish(columns));
     for (word, other) in [("follows", job.follows), ("is followed by", job.followed_by)] {
         let Some(other) = other else { continue };
         text.push_str(&Line::default().text(&format!("{word} job {other}")).finish(columns));

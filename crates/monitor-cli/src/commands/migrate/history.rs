@@ -81,7 +81,7 @@ pub(super) fn run(servers: Servers, is_trial: bool, in_json: bool) -> anyhow::Re
         let brought = if is_trial {
             Some((standing.counts.total(), 0))
         } else {
-            bring(&from, &to, id).with_context(|| format!("tree {id} was not brought as a whole"))?
+            bring(&from, &to, id).with_context(|| format!("run {id} was not brought as a whole"))?
         };
         let Some((processes, logs)) = brought else {
             migrated.deleted += 1;
@@ -120,13 +120,13 @@ fn bring(from: &Connection, to: &Connection, id: RootId) -> anyhow::Result<Optio
 fn show_progress(migrated: &Migrated, total: usize) {
     if std::io::stderr().is_terminal() {
         // If stderr is closed, the progress is lost.
-        let _ = write!(anstream::stderr(), "\r{} of {} trees\r", thousands(migrated.trees), thousands(total as u64));
+        let _ = write!(anstream::stderr(), "\r{} of {} runs\r", thousands(migrated.trees), thousands(total as u64));
     }
 }
 
 fn words(migrated: &Migrated, is_dry: bool) -> String {
     let Migrated { trees, unchanged, brought, deleted, processes, logs } = migrated;
-    let (trees, brought, processes) = (counted(*trees, "tree"), thousands(*brought), counted(*processes, "process"));
+    let (trees, brought, processes) = (counted(*trees, "run"), thousands(*brought), counted(*processes, "process"));
     let done = if is_dry {
         format!("{brought} of {trees} would be brought, with {processes}")
     } else {
