@@ -1,10 +1,9 @@
 //! A compact encoding of all facts of a process, for rows whose columns can't represent them.
 //!
 //! Most values occur several times in the facts and in the row: the same worker reports the same name and kind at about the same time. So
-//! texts and workers are numbered by their first use, after those of the row's columns, times are relative to the row's time, and the numbers of events to the one
-//! before. Data that
-//! only few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON, and then the facts of a queue task. The
-//! result is compressed if that makes it smaller.
+//! texts and workers are numbered by their first use, after those of the row's columns. Times are relative to the row's time, and the number
+//! of an event to that of the event before. Data that only few processes have (folds, progress, links, attempts, contradicting ends) follows
+//! as JSON, and then the facts of a queue task. The result is compressed if that makes it smaller.
 
 mod task;
 
