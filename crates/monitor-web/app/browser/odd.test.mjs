@@ -43,6 +43,15 @@ test("names of 10,000 characters, right to left, of signs and of joined signs", 
   });
 });
 
+test("a process that has ended without a start has never started", async () => {
+  const tree = new Tree(`unstarted ${unique}`);
+  const { attachment: _, source: __, thread: ___, ...queued } = tree.own;
+  for (const [events, expected] of [[[{ ...queued, type: "process-queued" }], /Started\s*not yet/], [[tree.end(tree.own, 50)], /Started\s*never/]]) {
+    await worker.sendAll(events);
+    await onPage(`${tree.address}?process=${tree.id}`, (page) => hasText(page.locator(".panel"), expected));
+  }
+});
+
 test("what was cut is shown as cut, not as what it said", async () => {
   const long = "é".repeat(40_000);
   const tree = new Tree(`cut ${unique} ${long}`);

@@ -277,10 +277,10 @@ function WhenSection({ view, slot, process }: { view: RootView; slot: number; pr
   return (
     <Section title={t("panel.when")}>
       <Row label={t("panel.started")}>
-        <When timeUs={process.started_us} never={t("panel.not-started")} />
+        <When timeUs={process.started_us} never={t(process.ended_us == null ? "panel.not-yet" : "panel.never")} />
       </Row>
       <Row label={t("panel.ended")}>
-        <When timeUs={process.ended_us} never={t("panel.not-ended")} />
+        <When timeUs={process.ended_us} never={t("panel.not-yet")} />
       </Row>
       <Row label={t("panel.duration")}>
         <Duration process={process} />
