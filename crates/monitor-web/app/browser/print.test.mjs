@@ -74,6 +74,25 @@ for (const where of ["page", "file"]) {
   });
 }
 
+/** Chromium may say so between `beforeprint` and the printing. */
+test("all rows are printed if the browser says too early that it does not print", async () => {
+  await onPage(long.address, async (page) => {
+    await page.addInitScript(() => {
+      const find = matchMedia;
+      window.matchMedia = (text) => {
+        const query = find(text);
+        if (text === "print") window.ofPrinting = query;
+        return query;
+      };
+    });
+    await page.reload();
+    await page.locator(".panel .failure").waitFor();
+    await page.evaluate(() => addEventListener("beforeprint", () => window.ofPrinting.dispatchEvent(new Event("change"))));
+    assert.ok(pages(await print(page)) >= Math.floor((301 * ROW) / PAGE));
+    await page.waitForFunction(() => document.querySelectorAll(".node").length < 100);
+  });
+});
+
 for (const [locale, words] of [
   ["en-US", "201 more rows are not printed: at most 5,000 rows are printed. Collapse processes or use the filter to print fewer rows."],
   ["zh-CN", "另有 201 行未打印：最多打印 5,000 行。请先折叠过程或筛选，再打印。"],
