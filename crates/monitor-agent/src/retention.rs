@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -71,8 +71,10 @@ struct Left {
     path: PathBuf,
     /// For a log, the output file in the folder of the run.
     output: Option<PathBuf>,
-    /// Time in its name.
+    /// Time in its name, in whole seconds.
     at: Timestamp,
+    /// Time of its last change: decides which of two with the same time in their names is newer.
+    changed: SystemTime,
     bytes: u64,
 }
 
@@ -118,7 +120,7 @@ pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zo
 
 /// The logs or publications that exceed the limits.
 fn too_much(mut all: Vec<Left>, keep: Keep, now: Timestamp) -> Vec<Left> {
-    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.path.cmp(&a.path)));
+    all.sort_by(|a, b| (b.at, b.changed, &b.path).cmp(&(a.at, a.changed, &a.path)));
     let (mut count, mut bytes) = (0, 0_u64);
     let is_kept = |left: &Left| {
         count += 1;
@@ -144,7 +146,8 @@ fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
                 if file.file_type().is_ok_and(|kind| kind.is_file())
                     && let Some(at) = time_of(&month, &day, time, zone)
                 {
-                    found.push(Left { path: file.path(), output: None, at, bytes: file.metadata().map_or(0, |file| bytes_of(&file)) });
+                    let bytes = file.metadata().map_or(0, |file| bytes_of(&file));
+                    found.push(Left { path: file.path(), output: None, at, changed: changed(&file), bytes });
                 }
             }
         }
@@ -164,7 +167,7 @@ fn kept(folder: &Path, zone: &TimeZone) -> Vec<Left> {
                 && number.parse::<u32>().is_ok()
                 && let Some(at) = time_of(&month, day, time, zone)
             {
-                found.push(Left { path: kept.path(), output: None, at, bytes: bytes_below(&kept.path()) });
+                found.push(Left { path: kept.path(), output: None, at, changed: changed(&kept), bytes: bytes_below(&kept.path()) });
             }
         }
     }
@@ -189,6 +192,11 @@ fn numbered(folder: &Path, digits: usize) -> Vec<(String, DirEntry)> {
 /// Entries of a folder. Empty if the folder can't be read.
 fn entries(folder: &Path) -> Vec<DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten().collect()
+}
+
+/// Time of the last change of a file or folder.
+fn changed(entry: &DirEntry) -> SystemTime {
+    entry.metadata().and_then(|entry| entry.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Number of bytes that a file uses on the disk. A log may have a hole in the middle.
@@ -303,6 +311,21 @@ mod tests {
         assert_eq!(tidied(history(age(DAY * 30)), &[]), without(&["01_103005", "01_103005-2"]));
         let later = left(task().path(), Retention::default(), &[], "2027-03-15T00:00:00Z");
         assert_eq!(later, without(&["103000-a1", "103000-a2"]), "logs are kept for 90 days, and the history until somebody says otherwise");
+    }
+
+    #[test]
+    fn of_two_runs_that_started_in_the_same_second_the_one_that_wrote_later_is_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        // The ids in the names are random, so the first one may be the greater.
+        for (id, second) in [("b1", 1), ("a2", 2)] {
+            let name = format!("logs/202611/01/103000-{id}.log");
+            write(folder.path(), &name, 10);
+            let log = fs::File::options().write(true).open(folder.path().join(name)).unwrap();
+            log.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+        }
+        let one = Retention { logs: Keep { count: Some(1), ..Keep::default() }, ..Retention::default() };
+        assert_eq!(left(folder.path(), one, &["b1"], "2026-11-02T00:00:00Z"), ["103000-a2", "103000-b1"], "b1 is still written");
+        assert_eq!(left(folder.path(), one, &[], "2026-11-02T00:00:00Z"), ["103000-a2"]);
     }
 
     #[test]

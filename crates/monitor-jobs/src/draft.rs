@@ -51,6 +51,11 @@ impl<'a> Draft<'a> {
         0..self.job.steps[step].hosts.len().min(self.job.targets.len())
     }
 
+    /// Returns the positions of the hosts of a step that run, or were offered the order to start.
+    pub(crate) fn active(&self, step: usize) -> Vec<usize> {
+        self.positions(step).filter(|host| self.host(step, *host).is_active()).collect()
+    }
+
     /// Returns the first step that the job has not passed.
     pub(crate) fn current(&self) -> Option<usize> {
         self.steps.iter().position(|step| !step.status.is_passed())

@@ -70,7 +70,8 @@ fn skip(draft: &mut Draft<'_>, step: usize) -> Result<(), Refusal> {
     let status = draft.step(step).status;
     let has_ended = matches!(status, JobStatus::FAILED | JobStatus::STOPPED | JobStatus::CONFIRMATION_REFUSED);
     let is_waiting = status == JobStatus::WAITING && !matches!(draft.status, JobStatus::STOPPING);
-    if !has_ended && !is_waiting && !waits_for_user(status) {
+    let is_asked = waits_for_user(status) && draft.active(step).is_empty();
+    if !has_ended && !is_waiting && !is_asked {
         return Err(refusal(draft, step, "skipped"));
     }
     draft.set_step(step, JobStatus::SKIPPED);
@@ -101,6 +102,8 @@ fn confirm(draft: &mut Draft<'_>, step: usize, operation: JobOperation) -> Resul
     }
     if operation == JobOperation::Confirm {
         next_batch(draft, step);
+    } else if !draft.active(step).is_empty() {
+        return Err(refusal(draft, step, "refused"));
     } else {
         draft.set_step(step, JobStatus::CONFIRMATION_REFUSED);
         draft.end_waiting(step, HostStatus::JOB_TIME_OVER, "A user refused to continue before this host began.");
@@ -189,6 +192,10 @@ fn refusal(draft: &Draft<'_>, step: usize, what: &str) -> Refusal {
         JobStatus::WAITING => "`skip` is possible.",
         JobStatus::RUNNING => "`stop` is possible.",
         JobStatus::STOPPING => "Wait until its hosts have ended.",
+        JobStatus::NEEDS_USER | JobStatus::NEXT_BATCH if !draft.active(step).is_empty() => {
+            "A host of a later batch runs its script already, because it had accepted the order of a former attempt. `continue`, `stop` and retries are \
+             possible."
+        }
         JobStatus::NEEDS_USER | JobStatus::NEXT_BATCH => "`continue`, `refuse`, `skip`, `stop` and retries are possible.",
         JobStatus::FAILED => "`ignore`, `skip` and retries are possible.",
         JobStatus::STOPPED | JobStatus::CONFIRMATION_REFUSED => "`skip` and retries are possible.",

@@ -182,6 +182,10 @@ impl Planner<'_> {
         let rolling = job.request.rolling.as_ref();
         let limit = failure_limit(rolling, hosts.len());
         let is_stopping = self.draft.step(step).status == JobStatus::STOPPING;
+        // A host of a later batch may run: the order of a former attempt turned out to be accepted.
+        for host in self.draft.active(step) {
+            self.judge(step, host);
+        }
         let (mut failures, mut begin) = (0, 0);
         for (index, end) in BatchEnds::new(rolling, hosts.len()).enumerate() {
             let batch = &hosts[begin..end];
@@ -207,7 +211,10 @@ impl Planner<'_> {
             }
             begin = end;
             if limit.is_some_and(|limit| failures >= limit) {
-                return self.draft.set_step(step, if is_stopping { JobStatus::STOPPED } else { JobStatus::FAILED });
+                if self.draft.active(step).is_empty() {
+                    self.draft.set_step(step, if is_stopping { JobStatus::STOPPED } else { JobStatus::FAILED });
+                }
+                return;
             }
             // A user is asked only after the last batch that has begun. If a later one has begun, the question was answered before.
             let is_last_begun = index + 1 >= self.draft.step(step).batches as usize;
@@ -223,7 +230,11 @@ impl Planner<'_> {
         self.end_step(step);
     }
 
+    /// Ends a step whose batches have ended, unless a host of a later batch still runs.
     fn end_step(&mut self, step: usize) {
+        if !self.draft.active(step).is_empty() {
+            return;
+        }
         let mode = self.draft.job.request.rolling.as_ref().map(|rolling| rolling.mode);
         let status = if self.draft.step(step).status == JobStatus::STOPPING {
             JobStatus::STOPPED
@@ -335,12 +346,13 @@ impl Planner<'_> {
         self.wake(not_before);
     }
 
-    /// Orders the hosts of a batch to start, as far as `parallel` permits.
+    /// Orders the hosts of a batch to start, as far as `parallel` and the size of the batch permit.
     fn order(&mut self, step: usize, batch: &[usize]) {
         let parallel = self.draft.job.request.rolling.as_ref().and_then(|rolling| rolling.parallel).unwrap_or(u32::MAX) as usize;
-        let mut active = batch.iter().filter(|host| self.draft.host(step, **host).is_active()).count();
+        let most = parallel.min(batch.len());
+        let mut active = self.draft.active(step).len();
         for host in batch {
-            if active >= parallel {
+            if active >= most {
                 return;
             }
             let run = self.draft.host(step, *host);

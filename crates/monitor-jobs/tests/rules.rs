@@ -458,6 +458,47 @@ fn a_former_attempt_that_was_accepted_counts_for_the_retry_that_must_not_run() {
 }
 
 #[test]
+fn a_step_does_not_end_while_a_host_of_a_later_batch_runs_for_a_former_attempt() {
+    let start = || {
+        let mut world = World::rolling(3, "1", RollingMode::PauseOnFailure);
+        world.plan().end(1, HostStatus::EXIT_CODE).operate(JobOperation::Continue).unwrap();
+        // The second host accepts the order, and its report does not arrive.
+        world.pass(CONTACT_US + 1, &[1, 3]).operate(JobOperation::Continue).unwrap().end(3, HostStatus::SUCCEEDED);
+        world.operate(JobOperation::RetryNotStarted).unwrap();
+        assert_eq!(world.statuses(), [104, 5, 3]);
+        assert_eq!(world.job.status, JobStatus::NEEDS_USER, "the first host has failed in the first attempt");
+        world.tell(2, 1, JobReportEvent::Started { interpreter: None });
+        world.pass(1, &[1, 2, 3]);
+        assert_eq!(world.statuses(), [104, 7, 3]);
+        world
+    };
+    for operation in [JobOperation::Refuse, JobOperation::Skip] {
+        let refusal = start().operate(operation).unwrap_err();
+        assert!(
+            refusal.contains("runs its script already") && refusal.contains("`continue`, `stop` and retries are possible"),
+            "{refusal}"
+        );
+    }
+    // A retry of the first host waits until the second one has ended.
+    let mut world = start();
+    assert_eq!(world.operate_on(JobOperation::RetryFailed, &[1]).unwrap().offered(), []);
+    world.tell(2, 1, ended(HostStatus::SUCCEEDED));
+    assert_eq!(world.plan().offered(), [(1, 2)]);
+    assert_eq!(world.end(1, HostStatus::SUCCEEDED).job.status, JobStatus::SUCCEEDED);
+    // A stop reaches the host, and the step waits for its end.
+    let mut world = start();
+    world.operate(JobOperation::Stop).unwrap();
+    assert!(matches!(world.plan.directives[..], [Directive::Stop(JobRunKey { host: 2, attempt: 1, .. })]), "{:?}", world.plan);
+    assert_eq!(world.job.status, JobStatus::STOPPING);
+    world.tell(2, 1, ended(HostStatus::STOPPED));
+    assert_eq!(world.plan().job.status, JobStatus::STOPPED);
+    // A host whose agent is silent ends like any other.
+    let mut world = start();
+    world.operate(JobOperation::Stop).unwrap().pass(CONTACT_US + 1, &[1, 3]);
+    assert_eq!((world.job.status, world.statuses()), (JobStatus::STOPPED, vec![104, 310, 3]));
+}
+
+#[test]
 fn a_failed_step_is_ignored_skipped_or_retried_and_the_later_steps_follow() {
     let start = || {
         let mut world = World::new(1, 3, |_| {});
