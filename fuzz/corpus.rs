@@ -47,7 +47,7 @@ pub fn damaged(target: &str) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Returns settings with `number` cases for every `of_usual` cases of the usual setting (`PROPTEST_CASES`).
+/// Returns settings with `number` cases for every `of_usual` of the default number. `PROPTEST_CASES` replaces the result.
 pub fn cases(number: u32, of_usual: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: number * usual.cases / of_usual, ..usual }

@@ -12,8 +12,8 @@ use crate::demo::Server;
 use crate::rivals;
 use crate::run::{cargo, command, step, target, workspace};
 
-/// Number of cases of a property test for each round, compared with 64 in `.cargo/config.toml`.
-const CASES: u32 = 256;
+/// Number of cases of each property test for each round.
+const CASES: u32 = 1_024;
 /// Packages with property tests.
 const WITH_PROPERTIES: [&str; 12] = [
     "monitor-client",

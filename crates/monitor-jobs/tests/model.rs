@@ -230,7 +230,7 @@ fn report_event(what: u8) -> JobReportEvent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]
     fn a_job_orders_each_key_once_keeps_its_batches_and_ends_with_explicit_outcomes(

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use support::generate::{delivery, history, unplaced_history};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 8))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 2))]
 
     #[test]
     fn order_repetition_and_cuts_do_not_matter(

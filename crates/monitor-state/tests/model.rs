@@ -9,7 +9,7 @@ use support::generate::{delivery, history};
 use support::{chosen, model};
 
 proptest! {
-    #![proptest_config(corpus::cases(2, 1))]
+    #![proptest_config(corpus::cases(1, 2))]
 
     #[test]
     fn any_history_is_shown_according_to_the_rules(batches in history().prop_flat_map(|history| delivery(&history))) {

@@ -157,7 +157,7 @@ fn agrees(drawn: &Drawn, walk: &Walk, has_seconds: bool, points: &[prop::sample:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn due_times_in_every_minute_of_a_year_match_the_model(drawn in drawn(), zone in 0..ZONES.len(), points in proptest::collection::vec(any::<prop::sample::Index>(), 10)) {

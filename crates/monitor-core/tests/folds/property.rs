@@ -199,7 +199,7 @@ fn by_name(counts: Plain) -> Plain {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_call_is_reported_singly_or_counted_in_its_fold(threads in prop::collection::vec(steps(), 1..4), is_woven: bool) {

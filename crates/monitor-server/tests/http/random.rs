@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::corpus;
 
 proptest! {
-    #![proptest_config(corpus::cases(16, 1))]
+    #![proptest_config(corpus::cases(4, 1))]
 
     #[test]
     fn both_parsers_return_the_same_for_any_damaged_batch(bytes in corpus::damaged("server_batch")) {

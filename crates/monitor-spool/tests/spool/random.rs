@@ -19,7 +19,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(corpus::cases(8, 1))]
+    #![proptest_config(corpus::cases(2, 1))]
 
     #[test]
     fn any_damaged_files_are_read(bytes in corpus::damaged("spool_raw")) {

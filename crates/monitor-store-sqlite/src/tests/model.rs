@@ -160,10 +160,10 @@ fn assert_examples(store: &SqliteStore, facts: &Facts) {
     }
 }
 
-/// Returns a quarter of the cases that are the default or set by `PROPTEST_CASES`, because each writes a database.
+/// Returns a sixteenth of the default number of cases, because each writes a database. `PROPTEST_CASES` replaces the number.
 pub(super) fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: usual.cases / 4, ..usual }
+    ProptestConfig { cases: usual.cases / 16, ..usual }
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn retention() -> impl Strategy<Value = Retention> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 32, ..ProptestConfig::default() })]
 
     #[test]
     fn retention_keeps_exactly_the_trees_of_its_rules(trees in trees(), retention in retention(), limit in 1..5_usize) {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 proptest! {
     // Fewer cases than usual, because each writes a database.
-    #![proptest_config(corpus::cases(1, 8))]
+    #![proptest_config(corpus::cases(1, 32))]
 
     #[test]
     fn a_failed_transaction_leaves_no_trace(bytes in prop::collection::vec(any::<u8>(), 8..400)) {

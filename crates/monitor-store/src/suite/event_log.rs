@@ -42,7 +42,7 @@ pub fn assert_told(store: &impl Store, changes: &[Change]) {
 }
 
 pub fn logged_events_are_repeated_unchanged<P: Place>() {
-    let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 2);
+    let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 8);
     proptest!(config, |(batches in history().prop_flat_map(|history| delivery(&history)), at in 0..8_usize)| {
         told_again::<P>(&batches, at);
     });

@@ -36,7 +36,7 @@ fn of(id: ProcessId) -> LogsQuery {
 
 /// The first and the last lines of each process are kept, in whatever order they arrive: as if all lines were sorted at the end.
 pub fn the_first_and_the_last_lines_are_kept_and_those_between_are_counted<P: Place>() {
-    let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 4);
+    let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 16);
     let lines = proptest::collection::vec((1_u64..4, 0_u64..50), 1..80);
     let cuts = proptest::collection::vec(1_usize..30, 0..8);
     proptest!(config, |(lines in lines, cuts in cuts, keep in 1_usize..6)| {

@@ -144,7 +144,7 @@ pub fn what_a_fuzzer_found_is_what_the_fold_shows<P: Place>() {
 
 pub fn a_store_shows_what_the_fold_shows<P: Place>() {
     // Fewer cases than usual, because each may write a database.
-    let config = ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: ProptestConfig::default().cases / 32, ..ProptestConfig::default() };
     let batches = history().prop_flat_map(|history| delivery(&history));
     // Bit masks: steps before which the store is reopened, steps before which lost workers are detected, and batches marked `lost`.
     let steps = (any::<u8>(), any::<u8>(), any::<u16>());
