@@ -132,6 +132,14 @@ fn a_message_refused_for_a_day_is_dropped_and_reported_by_another_channel() {
     let given_up =
         wait_for("it to be given up", || Some(alert(1)["messages"][0].clone()).filter(|message| message["state"] == "undelivered"));
     assert!(given_up["answer"].as_str().unwrap().contains("500") && given_up["attempts"].as_u64() > Some(1), "{given_up}");
+    let list = server.get("/alerts?state=firing");
+    let delivery = |id: u64| {
+        let found = list["alerts"].as_array().unwrap().iter().find(|alert| alert["id"] == id);
+        found.map(|alert| alert["deliveries"].clone()).unwrap_or_default()
+    };
+    assert_eq!(delivery(1).as_array().map(Vec::len), Some(1), "one message to one channel: {list}");
+    assert_eq!((&delivery(1)[0]["channel"], &delivery(1)[0]["state"]), (&json!("ops"), &json!("undelivered")), "{list}");
+    assert_eq!((&delivery(2)[0]["channel"], &delivery(2)[0]["state"]), (&json!("spare"), &json!("sent")), "{list}");
     // The server is killed after it has reported the failing channel and before the channel works again.
     server.kill();
     server.start_again();

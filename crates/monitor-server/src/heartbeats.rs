@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use monitor_store::{HeartbeatRow, MissedPing, Store, StoreError};
+use monitor_store::batch::{MARKS, mark_of};
+use monitor_store::{BatchRunsQuery, HeartbeatRow, MissedPing, Store, StoreError};
 use monitor_tasks::{Rule, zone};
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatState};
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,7 @@ pub(crate) fn mistakes(definition: &HeartbeatDefinition) -> Vec<String> {
 }
 
 /// Converts a heartbeat to the type of the API.
-pub(crate) fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
+fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
     let due_us = Expected::of(&row.definition).ok().zip(row.seen_us).and_then(|(expected, seen)| expected.due_us(seen));
     let state = match (row.seen_us, due_us) {
         (None, _) => HeartbeatState::NEW,
@@ -110,7 +111,15 @@ pub(crate) fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
         created_us: row.created_us,
         who: row.who,
         old_key_until_us: row.old.map(|(_, until)| until).filter(|until| *until > now_us),
+        runs: Vec::new(),
     }
+}
+
+/// Returns a heartbeat as the API shows it, with its newest runs.
+pub(crate) fn shown_with_runs(store: &dyn Store, row: HeartbeatRow, now_us: u64) -> Result<Heartbeat, StoreError> {
+    let query = BatchRunsQuery { task: Some(row.definition.name.clone()), limit: MARKS, ..BatchRunsQuery::default() };
+    let runs = store.batch_runs(&query)?.runs.into_iter().rev().map(|run| mark_of(&run)).collect();
+    Ok(Heartbeat { runs, ..shown(row, now_us) })
 }
 
 /// Parts of the server that the duty uses.

@@ -2,8 +2,8 @@
 
 use monitor_store::StoreError;
 use monitor_store::batch::{
-    BY_RULE, BatchQueries, BatchRunsQuery, BatchTasksQuery, DECIDED, Decided, Definition, MARKS, TaskRow, VERSIONS, cursor_of, decided_of,
-    run_cursor, with_diffs,
+    BY_RULE, BatchQueries, BatchRunsQuery, BatchTasksQuery, DECIDED, Decided, Definition, MARKS, TaskHistory, TaskRow, VERSIONS, cursor_of,
+    decided_of, run_cursor, with_diffs,
 };
 use monitor_store::signs::{LONG_PAUSE_US, PAST};
 use monitor_wire::{BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion, KnownDues};
@@ -20,8 +20,13 @@ pub(super) const RUN_COLUMNS: &str = "task, due, run, version, agent, trigger, w
 /// Condition for a page of tasks whose names contain a text.
 pub(super) const TASKS: &str =
     " WHERE name > ?1 AND status <> 'deleted' AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0) ORDER BY name LIMIT ?3";
+/// The newest run of a task.
+const LAST_RUN: &str = "FROM batch_run WHERE task = ?1 ORDER BY due DESC, run DESC LIMIT 1";
 /// Newest runs of a task.
 pub(super) const NEWEST: &str = "SELECT run, root, due, outcome FROM batch_run WHERE task = ?1 ORDER BY due DESC, run DESC LIMIT ?2";
+/// Newest decision about due times of a task without a run.
+pub(super) const LAST_DECISION: &str = "SELECT what, last FROM batch_decision WHERE task = ?1 \
+                                        ORDER BY first DESC, last DESC, agent DESC, what DESC, reason DESC LIMIT 1";
 /// Last time of the newest alerts about a task.
 pub(super) const WARNED: &str = "SELECT max(at) FROM \
                                  (SELECT detail ->> 'last_us' AS at FROM alert WHERE subject = 'task:' || ?1 ORDER BY id DESC LIMIT 10)";
@@ -126,8 +131,11 @@ fn show(connection: &Connection, row: TaskRow) -> Result<BatchTask> {
         })
     };
     let runs = statement.query_map(params![row.name, MARKS as i64], mark)?.collect::<Result<_>>()?;
+    let last_run = connection.prepare_cached(&format!("SELECT {RUN_COLUMNS} {LAST_RUN}"))?.query_row([&row.name], run).optional()?;
+    let last_decision = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
+    let last_decision = connection.prepare_cached(LAST_DECISION)?.query_row([&row.name], last_decision).optional()?;
     let warned = connection.prepare_cached(WARNED)?.query_row([&row.name], |row| row.get::<_, Option<i64>>(0))?;
-    Ok(row.show(runs, warned.map(|us| us as u64)))
+    Ok(row.show(TaskHistory { runs, last_run, last_decision, last_warning_us: warned.map(|us| us as u64) }))
 }
 
 fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(row: &Row<'_>, column: usize) -> Result<T> {
@@ -273,8 +281,9 @@ fn decided(connection: &Connection, task: &str, agent: &str) -> Result<Decided> 
 
 fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>> {
     let mut statement = connection.prepare_cached(&format!("{TASK} WHERE revision > ?1 ORDER BY revision"))?;
-    let rows = statement
-        .query_map([after.min(i64::MAX as u64) as i64], |row| Ok((row.get::<_, i64>(8)? as u64, task_row(row)?.show(Vec::new(), None))))?;
+    let rows = statement.query_map([after.min(i64::MAX as u64) as i64], |row| {
+        Ok((row.get::<_, i64>(8)? as u64, task_row(row)?.show(TaskHistory::default())))
+    })?;
     rows.collect()
 }
 

@@ -267,9 +267,9 @@ impl TaskRow {
         }
     }
 
-    /// Returns the task as the API shows it. `runs` are its newest runs, newest first. `last_warning_us` is the time of the latest alert
-    /// about the task.
-    pub fn show(self, mut runs: Vec<BatchMark>, last_warning_us: Option<u64>) -> BatchTask {
+    /// Returns the task as the API shows it.
+    pub fn show(self, history: TaskHistory) -> BatchTask {
+        let TaskHistory { mut runs, last_run, last_decision, last_warning_us } = history;
         let ended = runs.iter().filter(|run| ![State::RUNNING, State::PENDING, State::RETRYING].contains(&run.outcome));
         let failed_in_a_row = ended.take_while(|run| run.outcome == State::FAILED || run.outcome == State::LOST).count() as u64;
         runs.truncate(MARKS);
@@ -287,6 +287,8 @@ impl TaskRow {
             next_us: Vec::new(),
             paused_by: None,
             runs,
+            missed_us: missed_us(last_run.as_ref(), last_decision),
+            last_run,
             failed_in_a_row,
             last_warning_us,
         }
@@ -297,6 +299,30 @@ impl TaskRow {
     pub fn is_version_after(&self, row: Option<&Self>) -> bool {
         row.is_none_or(|row| row.version != self.version || row.agent != self.agent)
     }
+}
+
+/// Returns the short form of a run.
+pub fn mark_of(run: &BatchRun) -> BatchMark {
+    BatchMark { run: run.run.clone(), root_id: run.root_id, due_us: run.due_us, outcome: run.outcome.clone() }
+}
+
+/// What is stored about a task's past.
+#[derive(Debug, Clone, Default)]
+pub struct TaskHistory {
+    /// The newest runs, newest first.
+    pub runs: Vec<BatchMark>,
+    /// The newest run.
+    pub last_run: Option<BatchRun>,
+    /// The newest decision about due times without a run: in one word, with its last due time.
+    pub last_decision: Option<(String, u64)>,
+    /// Time of the latest alert about the task.
+    pub last_warning_us: Option<u64>,
+}
+
+/// Returns the newest due time if its run was missed.
+fn missed_us(last_run: Option<&BatchRun>, last_decision: Option<(String, u64)>) -> Option<u64> {
+    let (what, due_us) = last_decision?;
+    (what == "missed" && last_run.is_none_or(|run| run.due_us < due_us)).then_some(due_us)
 }
 
 /// Returns the latest time up to which an agent can have decided. A stored time after it was stored before the server's clock was set back,

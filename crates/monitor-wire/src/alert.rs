@@ -29,8 +29,11 @@ pub struct Alert {
     pub count: u64,
     /// User or token that acknowledged the alert.
     pub acknowledged_by: Option<String>,
-    /// Recipients that were notified: a channel, or an address with its channel.
+    /// Recipients that were notified: a channel, or an address with its channel. `deliveries` shows whether the messages have arrived.
     pub told: Vec<String>,
+    /// The newest message to each recipient, with the state of its delivery. Set in lists of alerts only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<AlertMessage>,
     /// Details of the last occurrence: run, exit code, error …
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub facts: Map<String, Value>,

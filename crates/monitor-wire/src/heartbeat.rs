@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::BatchMark;
 use crate::words::HeartbeatState;
 
 /// The settings of a heartbeat. Pings are expected by a `rule` of time or by a period (`every_ms`). One of the two must be given, and not both.
@@ -80,6 +81,9 @@ pub struct Heartbeat {
     pub who: String,
     /// Time until which the previous key is accepted as well; none if there is no previous key.
     pub old_key_until_us: Option<u64>,
+    /// The newest runs of the job, as its pings report them, at most 30, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<BatchMark>,
 }
 
 /// Answer of `GET /api/v1/heartbeats`: all heartbeats, by name.

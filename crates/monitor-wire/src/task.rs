@@ -38,6 +38,12 @@ pub struct BatchTask {
     pub paused_by: Option<String>,
     /// The newest runs, at most 30, the oldest first.
     pub runs: Vec<BatchMark>,
+    /// The newest run, with its error. None if the task has never run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<BatchRun>,
+    /// Newest due time, if its run was missed: the agent could not start it in time, and neither a run nor a skipped due time follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_us: Option<u64>,
     /// Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined.
     pub failed_in_a_row: u64,
     /// Time at which an alert about the task last fired or occurred again. Alerts are kept for 90 days after they are resolved.

@@ -13,7 +13,7 @@ use super::problem::ApiError;
 use super::refusals::NotTaken;
 use super::{Answer, App};
 use crate::access::{Principal, hash, random};
-use crate::heartbeats::{mistakes, shown};
+use crate::heartbeats::{mistakes, shown_with_runs};
 
 /// Maximum size of a definition, in bytes.
 const MAX_BYTES: usize = 16 << 10;
@@ -33,8 +33,8 @@ const MOST: usize = 10_000;
 )]
 pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Heartbeats> {
     let now_us = app.clock.wall_us();
-    let rows = app.ask(HeartbeatQueries::heartbeats).await?;
-    Ok(Json(Heartbeats { heartbeats: rows.into_iter().map(|row| shown(row, now_us)).collect() }))
+    let heartbeats = app.ask(move |store| store.heartbeats()?.into_iter().map(|row| shown_with_runs(store, row, now_us)).collect());
+    Ok(Json(Heartbeats { heartbeats: heartbeats.await? }))
 }
 
 /// Adds a heartbeat and returns its key.
@@ -109,9 +109,12 @@ pub(super) async fn put_heartbeat(
         return Err(none(&name));
     }
     let now_us = app.clock.wall_us();
-    let rows = app.ask(HeartbeatQueries::heartbeats).await?;
-    let row = rows.into_iter().find(|row| row.definition.name == name).ok_or_else(|| none(&name))?;
-    Ok(Json(shown(row, now_us)))
+    let wanted = name.clone();
+    let found = app.ask(move |store| {
+        let row = store.heartbeats()?.into_iter().find(|row| row.definition.name == wanted);
+        row.map(|row| shown_with_runs(store, row, now_us)).transpose()
+    });
+    Ok(Json(found.await?.ok_or_else(|| none(&name))?))
 }
 
 /// Deletes a heartbeat. Its runs are still listed.

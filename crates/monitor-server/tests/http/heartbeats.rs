@@ -58,6 +58,13 @@ async fn a_start_and_its_end_are_one_run_with_its_log_in_the_form_of_healthcheck
     ok(&server, &format!("/ping/{key}/3"), "no prices").await;
     let run = runs(&server, "nightly").await.remove(0);
     assert_eq!((&run["outcome"], &run["exit_code"], &run["error"]), (&json!("failed"), &json!(3), &json!("exit code 3")), "{run}");
+    let heartbeats = ask(&server, "GET", "heartbeats", None).await.1;
+    let listed = &heartbeats["heartbeats"][0]["runs"];
+    assert_eq!(
+        listed,
+        &json!([{"run": run["run"], "root_id": run["root_id"], "due_us": run["due_us"], "outcome": "failed"}]),
+        "{heartbeats}"
+    );
     let (started, ended) = (run["started_us"].as_u64().unwrap(), run["ended_us"].as_u64().unwrap());
     assert_eq!(run["elapsed_ns"].as_u64().unwrap(), (ended - started) * 1_000, "{run}");
     assert_eq!(lines(&server, &run).await, ["reading prices", "", "of today", "no prices"]);

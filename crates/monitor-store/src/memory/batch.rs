@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use monitor_alerts::Sign;
 use monitor_wire::{
-    BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, KnownDues,
-    State,
+    BatchAgent, BatchDecision, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, KnownDues, State,
 };
 
 use super::alerts::Alerts;
 use super::heartbeat::Heartbeats;
 use super::{MemoryStore, contains};
 use crate::batch::{
-    BY_RULE, DECIDED, Decided, KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decided_of, decision_of, latest_decision_us,
-    run_cursor, with_diffs,
+    BY_RULE, DECIDED, Decided, KEPT_US, MARKS, TaskHistory, TaskRow, VERSIONS, agent_of, cursor_of, decided_of, decision_of,
+    latest_decision_us, mark_of, run_cursor, with_diffs,
 };
 use crate::signs::{LONG_PAUSE_US, PAST, of_pause};
 use crate::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Refused, StoreError, TaskChange, TasksChanged};
@@ -132,10 +131,14 @@ impl Batch {
     }
 
     fn show(&self, row: &TaskRow, alerts: &Alerts) -> BatchTask {
-        let runs = self.runs.values().rev().filter(|run| run.task == row.name).take(MARKS);
-        let mark_of =
-            |run: &BatchRun| BatchMark { run: run.run.clone(), root_id: run.root_id, due_us: run.due_us, outcome: run.outcome.clone() };
-        row.clone().show(runs.map(mark_of).collect::<Vec<BatchMark>>(), alerts.last_warning_us(&row.name))
+        let runs = || self.runs.values().rev().filter(|run| run.task == row.name).take(MARKS);
+        let last_decision = self.decisions.values().rev().find(|of| of.task == row.name);
+        row.clone().show(TaskHistory {
+            runs: runs().map(mark_of).collect(),
+            last_run: runs().next().cloned(),
+            last_decision: last_decision.map(|of| (of.what.clone(), of.last_due_us)),
+            last_warning_us: alerts.last_warning_us(&row.name),
+        })
     }
 }
 
@@ -206,7 +209,7 @@ impl BatchQueries for MemoryStore {
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
         let state = self.state();
         let newer = state.batch.tasks.values().filter(|(revision, _)| *revision > after);
-        let mut changes: Vec<_> = newer.map(|(revision, row)| (*revision, row.clone().show(Vec::new(), None))).collect();
+        let mut changes: Vec<_> = newer.map(|(revision, row)| (*revision, row.clone().show(TaskHistory::default()))).collect();
         changes.sort_by_key(|(revision, _)| *revision);
         Ok(changes)
     }

@@ -182,6 +182,20 @@ pub fn runs_are_filtered_and_paged<P: Place>() {
     let task = store.batch_task("gold").unwrap().unwrap();
     let marks: Vec<_> = task.runs.iter().map(|mark| mark.outcome.as_str()).collect();
     assert_eq!((marks, task.failed_in_a_row), (vec!["succeeded", "failed", "succeeded", "failed", "succeeded"], 0));
+    assert_eq!((task.last_run.map(|run| run.due_us), task.missed_us), (Some(DUE + 5_000_000), None));
+    let missed = |number: u64, due_us: u64| {
+        batch(
+            "a2",
+            number,
+            &json!([{"type": "run-missed", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2,
+            "first_due_us": due_us, "last_due_us": due_us, "count": 1, "reason": "agent-down"}]),
+        )
+    };
+    for (number, due_us, expected) in [(1, DUE + 1, None), (2, DUE + 6_000_000, Some(DUE + 6_000_000)), (3, DUE + 2, Some(DUE + 6_000_000))]
+    {
+        store.say(&[missed(number, due_us)], DUE).unwrap();
+        assert_eq!(store.batch_task("gold").unwrap().unwrap().missed_us, expected, "a missed due time counts until a run follows");
+    }
     place.check(&store);
 }
 

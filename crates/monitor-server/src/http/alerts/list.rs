@@ -1,12 +1,12 @@
 //! `GET /api/v1/alerts`, `/alerts/{alert}` and `/alerts/explain`: alerts and the decisions about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use axum::Json;
 use axum::extract::State;
 use monitor_alerts::AlertState;
-use monitor_store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey, Store, StoreError};
-use monitor_wire::{AlertDetail, AlertExplanation, AlertsPage, ExplainedSign, Problem, ProcessId};
+use monitor_store::{AlertsQuery, DeliveriesOf, Delivery, NotesOf, RootKey, Store, StoreError};
+use monitor_wire::{Alert, AlertDetail, AlertExplanation, AlertMessage, AlertsPage, ExplainedSign, Problem, ProcessId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -61,13 +61,19 @@ pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params):
         .map(|cursor| cursor.parse::<u64>().map_err(|_| wrong("cursor", "the `next_cursor` of the page before is expected".to_owned())));
     let limit = params.limit.0;
     let query = AlertsQuery { state: state.transpose()?, subject: params.subject, before: before.transpose()?, limit: limit + 1 };
-    let mut alerts = app.ask(move |store| store.alerts(&query)).await?;
-    let is_more = alerts.len() > limit;
-    alerts.truncate(limit);
+    let found = app.ask(move |store| {
+        let alerts = store.alerts(&query)?;
+        let is_more = alerts.len() > limit;
+        let listed = alerts.into_iter().take(limit).map(|alert| {
+            let deliveries = newest_to_each(store.deliveries(DeliveriesOf::Alert(alert.id), MOST_MESSAGES)?);
+            Ok(Alert { deliveries, ..show::alert(alert) })
+        });
+        Ok((listed.collect::<Result<Vec<_>, StoreError>>()?, is_more))
+    });
+    let (alerts, is_more) = found.await?;
     let next_cursor = alerts.last().filter(|_| is_more).map(|last| last.id.to_string());
     let ruleset = app.alerts.rules();
     let can_tell = !ruleset.settings.channels.is_empty();
-    let alerts = alerts.into_iter().map(show::alert).collect();
     Ok(Json(AlertsPage { alerts, next_cursor, can_tell, mistakes: ruleset.mistakes.clone() }))
 }
 
@@ -91,6 +97,13 @@ pub(in super::super) async fn get_alert(
     let page_url = app.alerts.page_url().to_owned();
     let found = app.ask(move |store| detail(store, id, &page_url, |_| true));
     Ok(Json(found.await?.ok_or_else(|| no_alert(path.text("alert")))?))
+}
+
+/// Returns the newest message to each recipient. `messages` are those of an alert, the newest first.
+fn newest_to_each(messages: Vec<Delivery>) -> Vec<AlertMessage> {
+    let mut recipients = HashSet::new();
+    let is_newest = |of: &Delivery| recipients.insert((of.message.channel.clone(), of.message.address.clone()));
+    messages.into_iter().filter(is_newest).map(show::message).collect()
 }
 
 /// Returns an alert with its messages, and the decisions for which `is_wanted` returns true.

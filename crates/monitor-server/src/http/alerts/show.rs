@@ -22,6 +22,7 @@ pub(super) fn alert(of: monitor_alerts::Alert) -> Alert {
         count: of.count,
         acknowledged_by: of.acknowledged_by,
         told: of.told.iter().map(ToString::to_string).collect(),
+        deliveries: Vec::new(),
         facts,
     }
 }

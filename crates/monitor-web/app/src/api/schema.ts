@@ -2146,6 +2146,8 @@ export interface components {
             cause: string;
             /** @description Number of occurrences. */
             count: number;
+            /** @description The newest message to each recipient, with the state of its delivery. Set in lists of alerts only. */
+            deliveries?: components["schemas"]["AlertMessage"][];
             /** @description Details of the last occurrence: run, exit code, error … */
             facts: Record<string, never>;
             /** @description Number of the alert, from 1. */
@@ -2164,7 +2166,7 @@ export interface components {
             state: string;
             /** @description Subject of the alert, such as `task:gold`. */
             subject: string;
-            /** @description Recipients that were notified: a channel, or an address with its channel. */
+            /** @description Recipients that were notified: a channel, or an address with its channel. `deliveries` shows whether the messages have arrived. */
             told: string[];
         };
         /** @description A channel that delivers messages. Its destination is a secret and not included. */
@@ -2821,8 +2823,11 @@ export interface components {
             definition: Record<string, never>;
             /** @description Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined. */
             failed_in_a_row: number;
+            last_run?: components["schemas"]["BatchRun"] | null;
             /** @description Time at which an alert about the task last fired or occurred again. Alerts are kept for 90 days after they are resolved. */
             last_warning_us?: number | null;
+            /** @description Newest due time, if its run was missed: the agent could not start it in time, and neither a run nor a skipped due time follows. */
+            missed_us?: number | null;
             /** @description Name of the task. */
             name: string;
             /** @description Next due times, the soonest first: one in lists, up to five for a single task. Empty during a pause without an end. */
@@ -3441,6 +3446,8 @@ export interface components {
             missed_us?: number | null;
             /** @description Time until which the previous key is accepted as well; none if there is no previous key. */
             old_key_until_us?: number | null;
+            /** @description The newest runs of the job, as its pings report them, at most 30, the oldest first. */
+            runs?: components["schemas"]["BatchMark"][];
             /** @description Time of the last ping; none before the first one. */
             seen_us?: number | null;
             /** @description Current state. */
