@@ -23,9 +23,9 @@ test("a task that fails fires an alert, which an operator looks after and resolv
     await hasText(row, /exit 3/);
     await hasText(page.locator(".refused").first(), /Only operators may do this/);
     assert.equal(await row.getByRole("button", { name: "Acknowledge" }).getAttribute("aria-disabled"), "true");
-    await page.getByRole("link", { name: "Rules and channels" }).click();
-    await hasText(page.locator('tr[data-rule="failed"]'), /built in/);
-    await hasText(page.locator('tr[data-rule="failed"] .tried'), /would have fired \d+ times? in 7 days: /);
+    await page.getByRole("link", { name: "Rules", exact: true }).click();
+    await hasText(page.locator('[data-rule="failed"]'), /built in.*If a run fails, notify the owner\./s);
+    await hasText(page.locator('[data-rule="failed"] .tried'), /would have fired \d+ times? in 7 days: /);
     await page.getByRole("link", { name: "Heartbeats" }).click();
     await page.locator("tr[data-heartbeat], .notice pre").first().waitFor();
   });
@@ -34,11 +34,11 @@ test("a task that fails fires an alert, which an operator looks after and resolv
     await page.locator("input[type=password]").fill(password);
     await page.locator("form button").first().click();
     await hasText(page.locator("h1"), new RegExp(task));
-    await hasText(page.locator(".notice.bad"), /The owner ada can't be reached/);
+    await hasText(page.locator(".unreached"), /The owner ada can't be reached/);
     await page.getByRole("button", { name: "Acknowledge" }).click();
     await hasText(page.locator("dd", { hasText: user }), new RegExp(user));
     await page.getByRole("button", { name: "Snooze 2 h" }).click();
-    await page.getByRole("link", { name: "Alerts", exact: true }).first().click();
+    await page.getByRole("link", { name: "All alerts", exact: true }).click();
     await page.getByRole("link", { name: "Silences" }).click();
     const hush = page.locator("tr[data-hush]", { hasText: `alert:${alert.id}` });
     await hush.getByRole("button", { name: "End" }).click();
@@ -178,6 +178,8 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
       await page.locator("input[type=password]").fill(password);
       await page.locator("form button").first().click();
+      const begin = () => page.getByRole("button", { name: "New heartbeat" }).click();
+      await begin();
       await page.getByLabel("Name of the job").fill(name);
       await page.getByLabel("Interval").fill("30 2 * * *");
       await page.getByLabel("Time zone").fill("Europe/Berlin");
@@ -201,6 +203,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await page.reload();
       await row.waitFor();
       assert.equal(await page.locator(".key").count(), 0, "it is shown once");
+      await begin();
       await page.getByLabel("Name of the job").fill(`${name}-poll`);
       await page.getByLabel("Interval").fill("10m");
       await page.getByRole("button", { name: "Add", exact: true }).click();
@@ -220,6 +223,7 @@ test("an admin adds a heartbeat and rolls its key, and each key is shown once wi
       await hasText(page.locator(".run-log"), /reading prices.*no prices/s);
       assert.equal(await page.locator(".run-panel").getByRole("button", { name: "Run again" }).count(), 0, "its job runs elsewhere");
       await page.goto(`${server}/tasks/alerts?tab=heartbeats`);
+      await begin();
       await page.getByLabel("Name of the job").fill(name);
       await page.getByLabel("Interval").fill("1d");
       await page.getByRole("button", { name: "Add", exact: true }).click();

@@ -25,7 +25,6 @@ test("publications are listed, viewed, compared with the one before, and restore
       await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
       await page.locator("input[type=password]").fill(password);
       await page.locator("form button").first().click();
-      await page.getByRole("button", { name: "Load publications" }).click();
       const rows = page.locator("tr[data-publication]");
       await hasText(page.locator('tr[data-publication="2"]'), new RegExp(`${target} current.*published`));
       assert.equal(await rows.count(), 2);
@@ -42,10 +41,9 @@ test("publications are listed, viewed, compared with the one before, and restore
       assert.equal(await readFile(join(folder, "site", "price"), "utf8"), "old\n");
       await page.locator("tr[data-left]").first().getByRole("button", { name: `Publish to ${target}` }).waitFor();
     };
-    await onPage(`${server}/login?next=${encodeURIComponent(`/tasks/batch?task=${task}`)}`, pane);
+    await onPage(`${server}/login?next=${encodeURIComponent(`/tasks/batch?task=${task}&view=publications`)}`, pane);
     await agent.stop();
-    await onPage(`${server}/tasks/batch?task=${task}`, async (page) => {
-      await page.getByRole("button", { name: "查询发布记录" }).click();
+    await onPage(`${server}/tasks/batch?task=${task}&view=publications`, async (page) => {
       await hasText(page.locator(".pane"), new RegExp(`代理 ${agent.name} 没有应答`));
     }, { locale: "zh-CN", viewport: { width: 360, height: 740 }, expected: /status of (404|503)/ });
     spawnSync("rm", ["-rf", folder]);

@@ -37,7 +37,7 @@ test("a job is watched from its start to its end: hosts by outcome, output as it
     await hasText(page.locator(".host-panel .reason-box b"), "df: no space left");
     await hasText(page.locator(".host-panel .reason-box"), /exit code 3/);
     await two.end(await two.begin(), 9, { exit_code: 0 });
-    await hasText(page.locator(".title .state"), /failed/);
+    await hasText(page.locator(".head-bar .state"), /failed/);
     await hasText(page.locator('.host-group[data-status="9"]'), /1 host/);
     await page.keyboard.press("Escape");
     await page.locator(".host-panel").waitFor({ state: "detached" });
@@ -67,7 +67,7 @@ test("an operator retries the selected host, and the new attempt is shown", { sk
   const user = addUser("admin");
   await onPage("about:blank", async (page) => {
     await logIn(page, user, address(job_id));
-    await hasText(page.locator(".title .primary"), "Retry 1 failed");
+    await hasText(page.locator(".head-bar .primary"), "Retry 1 failed");
     await hostRow(page, agent.name).getByRole("checkbox").check();
     await page.getByRole("button", { name: "Retry 1 host" }).click();
     const key = await agent.begin();
@@ -76,7 +76,7 @@ test("an operator retries the selected host, and the new attempt is shown", { sk
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     await agent.end(key, 9, { exit_code: 0 });
-    await hasText(page.locator(".title .state"), /succeeded/);
+    await hasText(page.locator(".head-bar .state"), /succeeded/);
   });
 });
 
@@ -106,7 +106,7 @@ test("a reader without the right is told so, and starts nothing", { skip }, asyn
   const user = addUser("viewer");
   await onPage("about:blank", async (page) => {
     await logIn(page, user, `${list}?tab=new`);
-    await hasText(page.locator(".title .refused"), /Only administrators and users with a grant for jobs may do this/);
+    await hasText(page.locator(".head-bar .refused"), /Only administrators and users with a grant for jobs may do this/);
     await page.goto(`${list}?tab=hosts`);
     assert.equal(await page.getByRole("button", { name: "Add host" }).getAttribute("aria-disabled"), "true");
   });
@@ -152,12 +152,12 @@ test("a script for failures starts another job, the two lead to each other, and 
     await agent.end(await agent.begin(), 104, { exit_code: 3 });
     await page.getByRole("link", { name: /^followed by job \d+$/ }).click();
     await agent.end(await agent.begin(), 9, { exit_code: 0 });
-    await hasText(page.locator(".title .state"), /succeeded/);
+    await hasText(page.locator(".head-bar .state"), /succeeded/);
     await page.getByRole("link", { name: `follows job ${first}` }).click();
     await hasText(page.locator("h1"), name);
     const [alert] = await until(`alerts?subject=job:${name}`, ({ alerts }) => alerts.length > 0 && alerts);
     await page.goto(`${server}/tasks/alerts?alert=${alert.id}`);
-    await page.locator(".facts").getByRole("link", { name: first, exact: true }).click();
+    await page.locator(".fact-list").getByRole("link", { name: first, exact: true }).click();
     await hasText(page.locator("h1"), name);
   });
 });
@@ -194,7 +194,7 @@ test("the script and the outputs by shape are shown, and the job is run again", 
     await page.getByRole("button", { name: "Start on 1 host" }).click();
     await page.waitForURL(/job=\d+/);
     await two.end(await two.begin(), 9);
-    await hasText(page.locator(".title .state"), /succeeded/);
+    await hasText(page.locator(".head-bar .state"), /succeeded/);
     const next = Number(new URL(page.url()).searchParams.get("job"));
     const repeated = await asAdmin("GET", `jobs/${next}/request`);
     assert.deepEqual([repeated.name, repeated.targets, repeated.steps], [name, { hosts: [two.name] }, (await asAdmin("GET", `jobs/${job_id}/request`)).steps]);

@@ -72,7 +72,7 @@ test("the rail is 208 px wide, or 52 px of icons, and on a phone a bar at the bo
     await rest.first().waitFor();
     const titles = await rail.locator(".entry").evaluateAll((entries) => entries.map((entry) => entry.title));
     assert.ok((await rest.count()) > 0 && new Set(titles).size === titles.length, titles.join());
-    await rest.first().click();
+    await rest.last().click();
     await page.waitForURL((url) => url.pathname !== "/tasks");
   }));
 

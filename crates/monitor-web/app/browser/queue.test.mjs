@@ -86,7 +86,7 @@ test("a search that the server ends after a second goes on until it is stopped, 
   await onPage("about:blank", async (page) => {
     // The server's real answer, split as if its time limit were reached: no task, then the first task, then repeatedly none.
     const asked = [];
-    const more = page.locator(".pane > .more");
+    const more = page.locator(".body > .more");
     await page.route("**/api/v1/queue-tasks?*", async (route) => {
       const url = new URL(route.request().url());
       const cursor = url.searchParams.get("cursor") ?? "0";

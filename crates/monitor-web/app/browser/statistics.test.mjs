@@ -33,7 +33,7 @@ test("a name has its figures, and a box drawn in the map lists exactly what is i
     assert.equal(await page.locator(".plot canvas").count(), 2);
 
     const canvas = page.locator(".heat canvas");
-    await page.waitForFunction(() => document.querySelector(".stats-bar .outlined") !== null);
+    await page.waitForFunction(() => document.querySelector(".tools .outlined") !== null);
     const box = await canvas.boundingBox();
     await page.mouse.move(box.x + 2, box.y + 2);
     await page.mouse.down();

@@ -82,3 +82,12 @@ test("no function has more lines than fit on two screens", () => {
   }
   expect(long).toEqual([]);
 });
+
+/** Screens with a head of their own; all others use that of `ui/Head.tsx`. */
+const OWN_HEADS = ["screens/root/", "screens/roots/Tasks.tsx", "screens/worker/Worker.tsx"];
+
+test("each section and item has the same head", () => {
+  const sources = files.filter(({ file }) => file.startsWith("screens/") && file.endsWith(".tsx") && !OWN_HEADS.some((own) => file.startsWith(own)));
+  const own = sources.filter(({ file }) => /<h1/.test(readFileSync(new URL(file, import.meta.url), "utf8"))).map(({ file }) => file);
+  expect(own).toEqual([]);
+});

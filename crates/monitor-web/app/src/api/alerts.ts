@@ -71,3 +71,8 @@ export function addHeartbeat(definition: HeartbeatDefinition): Promise<Heartbeat
 export function rollHeartbeat(name: string): Promise<HeartbeatKey> {
   return unwrap(client.POST("/api/v1/heartbeats/{name}/roll", { params: { path: { name } }, body: {} }));
 }
+
+export async function deleteHeartbeat(name: string): Promise<void> {
+  const answer = await client.DELETE("/api/v1/heartbeats/{name}", { params: { path: { name } } });
+  if (!answer.response.ok) await unwrap(Promise.resolve(answer));
+}

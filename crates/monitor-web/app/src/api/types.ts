@@ -93,7 +93,7 @@ export type CausesPage = Schemas["CausesPage"];
 
 /** Batch tasks and their runs. */
 export type BatchMark = Schemas["BatchMark"];
-export type BatchTask = With<Schemas["BatchTask"], { definition: Record<string, unknown> }>;
+export type BatchTask = With<Schemas["BatchTask"], { definition: Record<string, unknown>; last_run?: BatchRun | null; missed_us?: number | null }>;
 export type BatchTasksPage = With<Schemas["BatchTasksPage"], { tasks: BatchTask[] }>;
 export type BatchAgents = Schemas["BatchAgents"];
 export type BatchRun = Written<Schemas["BatchRun"]>;
@@ -147,7 +147,8 @@ export type AlertPreview = Written<Schemas["AlertPreview"]>;
 export type Hushes = With<Schemas["Hushes"], { hushes: Written<Schemas["Hush"]>[] }>;
 export type HeartbeatDefinition = Schemas["HeartbeatDefinition"];
 export type HeartbeatKey = Schemas["HeartbeatKey"];
-export type Heartbeats = With<Schemas["Heartbeats"], { heartbeats: Written<Schemas["Heartbeat"]>[] }>;
+export type Heartbeat = Written<Schemas["Heartbeat"]>;
+export type Heartbeats = With<Schemas["Heartbeats"], { heartbeats: Heartbeat[] }>;
 /** Jobs on many hosts, and the hosts. */
 export type JobRequest = Schemas["JobRequest"];
 export type JobStarted = Schemas["JobStarted"];

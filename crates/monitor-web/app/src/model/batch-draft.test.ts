@@ -11,11 +11,12 @@ test("a definition that goes through the form is the same one", () => {
   }
 });
 
-test("what is no JSON is told at its field", () => {
+test("what can't be read is told at its field, with its place", () => {
   const draft = draftOf({ name: "gold" });
-  for (const [key, written] of [["rest", "{"], ["rest", "[1]"], ["rest", "7"], ["command", '["a"']] as const) {
+  for (const [key, written] of [["rest", "{"], ["rest", "retry = {"], ["rest", "7"], ["rest", "a = 1\na = 2"], ["command", '["a"']] as const) {
     expect(() => readDraft({ ...draft, [key]: written }), written).toThrow(new RegExp(`^${key}: `));
   }
+  expect(() => readDraft({ ...draft, rest: 'lock = "db"\nretry = ' })).toThrow(/^rest: 2:9: /);
 });
 
 test("each mistake stands at its field, and what has none apart", () => {

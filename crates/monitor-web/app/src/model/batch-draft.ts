@@ -1,4 +1,5 @@
-/** A definition of a batch task in the form: the most used keys have a field, the others are JSON. */
+/** A definition of a batch task in the form: the most used keys have a field, the others are TOML, as in the file of a task. */
+import { parse, stringify, TomlError } from "smol-toml";
 
 export type Definition = Record<string, unknown>;
 
@@ -13,12 +14,12 @@ export interface Draft {
   on: string;
   timeout: string;
   owner: string;
-  /** All other keys, in JSON. */
+  /** All other keys, in TOML. */
   rest: string;
 }
 
 /** Placeholders of the fields. */
-export const EXAMPLES: Partial<Draft> = { name: "gold", command: "node index.js", rules: "30 2 * * 1-5", zone: "Asia/Shanghai", on: "db-1, db-2", timeout: "30m", owner: "ada@example.org" };
+export const EXAMPLES: Partial<Draft> = { name: "gold", command: "node index.js", rules: "30 2 * * 1-5", zone: "Asia/Shanghai", on: "db-1, db-2", timeout: "30m", owner: "ada@example.org", rest: "[retry]\ntimes = 3" };
 
 const text = (value: unknown) => (typeof value === "string" ? value : "");
 const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : []);
@@ -32,15 +33,14 @@ export function draftOf({ name, command, shell, rules, zone, on, timeout, owner,
     on: list(on).join(", "),
     timeout: text(timeout),
     owner: list(owner).join(", "),
-    rest: Object.keys(rest).length === 0 ? "" : JSON.stringify(rest, null, 2),
+    rest: stringify(rest).trim(),
   };
 }
 
 /** Converts a draft to a definition. Throws an error that names the field, in the format of the server's errors. */
 export function readDraft(draft: Draft): Definition {
   const words = (written: string, between: RegExp) => written.split(between).map((word) => word.trim()).filter((word) => word !== "");
-  const rest: unknown = draft.rest.trim() === "" ? {} : json("rest", draft.rest);
-  if (typeof rest !== "object" || rest === null || Array.isArray(rest)) throw new Error("rest: not an object such as {\"retry\": {\"times\": 3}}");
+  const rest = toml("rest", draft.rest);
   const command = draft.command.trim();
   const [rules, on] = [words(draft.rules, /\n/), words(draft.on, /,/)];
   const owners = words(draft.owner, /,/);
@@ -55,6 +55,16 @@ export function readDraft(draft: Draft): Definition {
     ...line("timeout"),
     ...(owners.length > 0 && { owner: owners.length === 1 ? owners[0] : owners }),
   };
+}
+
+function toml(field: string, written: string): Definition {
+  try {
+    return parse(written);
+  } catch (error) {
+    const { line, column, message } = error as TomlError;
+    // The message also contains the lines around the place.
+    throw new Error(`${field}: ${line}:${column}: ${message.split("\n")[0]?.replace(/^Invalid TOML document: /, "") ?? ""}`);
+  }
 }
 
 function json(field: string, written: string): unknown {

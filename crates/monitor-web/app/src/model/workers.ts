@@ -13,12 +13,18 @@ export function isPresent({ state }: Worker): boolean {
   return state !== "offline";
 }
 
+/** Returns true if a worker contains each word in its program, host, version, process id or id. */
+export function matchesWorker({ program, hostname, version, pid, id }: Pick<Worker, "program" | "hostname" | "version" | "pid" | "id">, text: string): boolean {
+  const all = [`${program}@${hostname}`, version ?? "", String(pid), id].map((one) => one.toLowerCase());
+  return text.toLowerCase().split(/\s+/).every((word) => all.some((one) => one.includes(word)));
+}
+
 /** Returns the process state whose mark represents the state of a worker. */
 export function markOf({ state }: Pick<Worker, "state">): string {
   return MARKS[state] ?? "";
 }
 
-const MARKS: Readonly<Record<string, string>> = { online: "succeeded", lost: "lost", offline: "cancelled" };
+const MARKS: Readonly<Record<string, string>> = { online: "succeeded", lost: "lost", offline: "cancelled", unheard: "pending" };
 
 /** Workers of the same program on the same host, in the order of their first workers. */
 export interface WorkerGroup {

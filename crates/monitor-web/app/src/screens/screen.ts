@@ -20,6 +20,8 @@ export interface Section {
   /** Its place within the group. */
   place: number;
   title: MessageId;
+  /** True if it is in the bar of a narrow screen; the others are in its menu. */
+  isNear?: boolean;
   /** The strokes of its icon in a square of 16. */
   icon: string;
   /** Query string after the screen's path, if a screen has several entries. */

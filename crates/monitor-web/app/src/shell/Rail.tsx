@@ -13,9 +13,6 @@ import { PALETTE_KEY } from "./keys.ts";
 import { LanguageButton } from "./LanguageButton.tsx";
 import { ThemeButton } from "./ThemeButton.tsx";
 
-/** Maximum number of sections in the bar of a narrow screen; the others are in the menu "…". */
-const ON_A_PHONE = 4;
-
 interface Props {
   onFind: () => void;
   onHelp: () => void;
@@ -63,11 +60,12 @@ function Side({ onFind, onHelp }: Props) {
 }
 
 function Bottom({ onFind, onHelp }: Props) {
-  const rest = sections.slice(ON_A_PHONE);
+  const near = sections.filter(({ isNear }) => isNear);
+  const rest = sections.filter(({ isNear }) => !isNear);
   return (
     <header className="rail bottom">
       <nav aria-label={t("rail.title")}>
-        {sections.slice(0, ON_A_PHONE).map((section) => (
+        {near.map((section) => (
           <Entry key={section.title} section={section} />
         ))}
       </nav>

@@ -7,6 +7,7 @@ import { bytes, count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, ago, duration, zoneName } from "../../model/time.ts";
+import { Head } from "../../ui/Head.tsx";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
@@ -23,10 +24,12 @@ export default function About() {
     document.title = `${t("about.title")} · ${t("app.name")}`;
   }, []);
   return (
-    <div className="about" data-ready={ready}>
-      <h1>{t("about.title")}</h1>
+    <div className="settings">
+      <Head title={t("about.title")} />
+      <div className="about" data-ready={ready}>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
+      </div>
     </div>
   );
 }

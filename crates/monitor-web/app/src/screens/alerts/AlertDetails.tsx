@@ -1,61 +1,112 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { fetchAlert } from "../../api/alerts.ts";
+import { fetchAlert, fetchRules } from "../../api/alerts.ts";
 import type { Alert, AlertDetail } from "../../api/types.ts";
-import { decisionWords, whyDecided } from "../../data/alertWords.ts";
+import { causeWords, decisionWords, whyDecided } from "../../data/alertWords.ts";
+import { ruleWords } from "./ruleWords.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Facts } from "../../ui/Facts.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
 import { useNow } from "../../ui/now.ts";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Reason } from "../../ui/Reason.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { At } from "../../ui/Time.tsx";
-import { AlertButtons, Cause, lasted } from "./parts.tsx";
+import { RuleText } from "./Rules.tsx";
+import { AlertButtons, SeverityMark, lasted, nameOf } from "./parts.tsx";
 
 const AGAIN_MS = 1000;
 
-/** One alert: its cause, start, recipients, decisions, and the result of each message. */
+/** One alert: its reason, what happened since, the result of each message, and its rule. */
 export function AlertDetails({ id }: { id: number }) {
   const query = useQuery({ queryKey: ["alert", id], queryFn: ({ signal }) => fetchAlert(id, signal), staleTime: 0 });
   useAgain(["alerts"], query, AGAIN_MS);
+  const rules = useQuery({ queryKey: ["alert-rules"], queryFn: ({ signal }) => fetchRules(signal) });
   const [said, act] = useDeed(() => void query.refetch());
   const detail = query.data;
+  const alert = detail?.alert;
   const unreached = detail?.notes.find(({ what, who }) => what === "nobody" && who);
+  const rule = rules.data?.rules.find(({ name }) => name === alert?.rule);
   return (
     <div className="pane alerts">
-      <header className="title">
-        <Link to="/tasks/alerts" className="link">
-          {t("alerts.title")}
-        </Link>
-        <h1 translate="no">{detail ? visible(detail.alert.subject) : id}</h1>
-        {detail && <AlertButtons alert={detail.alert} act={act} />}
+      <ItemHead
+        back={{ to: "/tasks/alerts", label: t("alerts.all") }}
+        mark={alert && <SeverityMark alert={alert} />}
+        title={<span translate="no">{alert ? nameOf(alert.subject) : id}</span>}
+        facts={alert ? [<Since alert={alert} />] : []}
+      >
         <WhyRefused />
-      </header>
-      <DeedSaid said={said} />
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <p className="notice dim">{t("loading")}</p>}
-      {unreached?.who && <p className="notice bad">{t("alerts.unreached", { owner: visible(unreached.who) })}</p>}
-      {detail && <Facts alert={detail.alert} />}
-      {detail && <Notes detail={detail} />}
-      {detail && detail.messages.length > 0 && <Messages detail={detail} />}
+        {alert && <AlertButtons alert={alert} act={act} main="primary" />}
+      </ItemHead>
+      <div className="body">
+        <DeedSaid said={said} />
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {(query.isPending || rules.isPending) && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {detail && alert && !rules.isPending && (
+          <div className="two">
+            <div className="main">
+              <div>
+                <Reason text={<Said text={alert.facts.error ?? alert.facts.text ?? causeWords(alert)} />} state={alert.severity === "critical" ? "failed" : alert.severity}>
+                  {(alert.facts.error ?? alert.facts.text) !== undefined && <p className="dim">{causeWords(alert)}</p>}
+                </Reason>
+                {unreached?.who && <p className="unreached bad">{t("alerts.unreached", { owner: visible(unreached.who) })}</p>}
+              </div>
+              <Outputs alert={alert} />
+              <Happened detail={detail} />
+            </div>
+            <div className="side">
+              {rule && (
+                <section aria-labelledby="alert-rule">
+                  <h2 id="alert-rule">
+                    {t("alerts.column.rule")}{" "}
+                    <span className="dim" translate="no">
+                      {visible(rule.name)}
+                    </span>
+                  </h2>
+                  <p>{ruleWords(rule.definition)}</p>
+                  <RuleText definition={rule.definition} />
+                </section>
+              )}
+              <section aria-labelledby="alert-facts">
+                <h2 id="alert-facts">{t("alerts.facts")}</h2>
+                <Facts of={factsOf(alert)} />
+              </section>
+            </div>
+          </div>
+        )}
+      </div>
     </div>
   );
 }
 
-function Facts({ alert }: { alert: Alert }) {
-  const { facts } = alert;
+function Since({ alert }: { alert: Alert }) {
   const nowUs = useNow(alert.state === "firing" ? "slow" : "never");
-  const state = alert.state === "firing" ? t("alerts.firing-for", { time: lasted(alert, nowUs) }) : t("alerts.over-after", { time: lasted(alert, 0) });
-  const rows: [string, ReactNode][] = [
-    [t("alerts.column.state"), state],
+  return <>{alert.state === "firing" ? t("alerts.firing-for", { time: lasted(alert, nowUs) }) : t("alerts.over-after", { time: lasted(alert, 0) })}</>;
+}
+
+function factsOf(alert: Alert): [string, ReactNode][] {
+  const { facts } = alert;
+  const [, kind = "", name = ""] = /^([^:]*):(.*)$/.exec(alert.subject) ?? [];
+  return [
     [t("alerts.column.severity"), wordText("alerts.severity", alert.severity)],
-    [t("alerts.column.why"), <Cause alert={alert} />],
+    [
+      t("alerts.column.task"),
+      kind === "task" ? (
+        <Link to="/tasks/batch" search={{ task: name }} className="link" translate="no">
+          {visible(name)}
+        </Link>
+      ) : (
+        ""
+      ),
+    ],
     [t("alerts.column.since"), <At timeUs={alert.since_us} />],
     [t("alerts.column.rule"), <span translate="no">{visible(alert.rule)}</span>],
-    [t("alerts.column.told"), alert.told.map(visible).join(", ")],
     [t("alerts.column.acked"), visible(alert.acknowledged_by ?? "")],
     [t("alerts.column.machine"), visible(facts.machine ?? "")],
     [
@@ -79,21 +130,17 @@ function Facts({ alert }: { alert: Alert }) {
       ),
     ],
   ];
+}
+
+/** The last lines of the run, and what changed since the last good one. */
+function Outputs({ alert: { facts } }: { alert: Alert }) {
   const published = (facts.published ?? []).map(({ target, was, is }) => t("alerts.published", { target, was, is: is ?? 0 }));
   const changes = [...published, ...(facts.changes ?? [])];
   return (
-    <div className="facts">
-      <dl>
-        {rows.filter(([, value]) => value !== "").map(([label, value]) => (
-          <div key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+    <>
       {facts.lines !== undefined && <Lines title={t("alerts.lines")} lines={facts.lines} />}
       {changes.length > 0 && <Lines title={t("alerts.changes")} lines={changes} />}
-    </div>
+    </>
   );
 }
 
@@ -101,55 +148,59 @@ function Lines({ title, lines }: { title: string; lines: readonly string[] }) {
   return (
     <section>
       <h2>{title}</h2>
-      <pre className="mono">{visibleLines(lines.join("\n"))}</pre>
+      <pre className="output-box mono" tabIndex={0}>
+        {visibleLines(lines.join("\n"))}
+      </pre>
     </section>
   );
 }
 
-function Notes({ detail }: { detail: AlertDetail }) {
+interface Entry {
+  key: string;
+  timeUs: number;
+  /** State of the mark. */
+  mark: string;
+  what: string;
+  why: string;
+}
+
+/** The decisions and the messages, in the order of their times. */
+function Happened({ detail: { notes, messages } }: { detail: AlertDetail }) {
+  const entries: Entry[] = [
+    ...notes.map((note, index) => ({ key: `note ${index}`, timeUs: note.time_us, mark: NOTE_MARKS[note.what] ?? "pending", what: decisionWords(note), why: whyDecided(note) })),
+    ...messages.map((message) => ({
+      key: message.id,
+      timeUs: message.time_us,
+      mark: MESSAGE_MARKS[message.state] ?? "pending",
+      what: t("alerts.message.to", { kind: wordText("alerts.kind", message.kind), to: [message.channel, message.address].filter((text) => text !== null).map((text) => visible(text)).join(" · "), state: wordText("alerts.message", message.state) }),
+      why: [message.answer ?? "", message.attempts > 1 ? t("alerts.attempts", { count: message.attempts }) : ""].filter((text) => text !== "").join(" · "),
+    })),
+  ].sort((a, b) => a.timeUs - b.timeUs);
   return (
     <section aria-labelledby="alert-notes">
-      <h2 id="alert-notes">{t("alerts.notes")}</h2>
-      <table>
-        <tbody>
-          {detail.notes.map((note, index) => (
-            <tr key={index}>
-              <td>
-                <At timeUs={note.time_us} />
-              </td>
-              <td>{decisionWords(note)}</td>
-              <td className="why dim">
-                <Said text={whyDecided(note)} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <h2 id="alert-notes">{t("alerts.happened")}</h2>
+      <ol className="happened">
+        {entries.map(({ key, timeUs, mark, what, why }) => (
+          <li key={key}>
+            <At timeUs={timeUs} />
+            <span className="state" data-state={mark}>
+              <StateMark state={mark} />
+            </span>
+            <span>
+              {what}
+              {why !== "" && (
+                <span className="dim">
+                  {" · "}
+                  <Said text={why} />
+                </span>
+              )}
+            </span>
+          </li>
+        ))}
+      </ol>
     </section>
   );
 }
 
-function Messages({ detail }: { detail: AlertDetail }) {
-  return (
-    <section aria-labelledby="alert-messages">
-      <h2 id="alert-messages">{t("alerts.messages")}</h2>
-      <table>
-        <tbody>
-          {detail.messages.map((message) => (
-            <tr key={message.id} data-message={message.state}>
-              <td>
-                <At timeUs={message.time_us} />
-              </td>
-              <td>{wordText("alerts.kind", message.kind)}</td>
-              <td>{[message.channel, message.address].filter((text) => text !== null).map((text) => visible(text)).join(" · ")}</td>
-              <td className="message">{wordText("alerts.message", message.state)}</td>
-              <td className="why dim">
-                <Said text={message.answer ?? ""} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
-}
+const NOTE_MARKS: Readonly<Record<string, string>> = { fired: "failed", counted: "failed", back: "failed", resolved: "succeeded", acknowledged: "info", nobody: "warning", undelivered: "failed", "text-failed": "failed", hushed: "paused" };
+const MESSAGE_MARKS: Readonly<Record<string, string>> = { sent: "succeeded", undelivered: "failed", waiting: "pending" };

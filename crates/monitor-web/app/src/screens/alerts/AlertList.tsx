@@ -3,15 +3,20 @@ import { Link } from "@tanstack/react-router";
 import { fetchAlerts } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
-import { t, wordText } from "../../i18n.ts";
+import { locale, t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { ago } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { useNow } from "../../ui/now.ts";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { Ago, At } from "../../ui/Time.tsx";
+import { At } from "../../ui/Time.tsx";
+import { AlertsHead } from "./AlertsHead.tsx";
+import { Deliveries } from "./Deliveries.tsx";
 import { Lanes, useLanes } from "./Lanes.tsx";
+import { Mistakes } from "./Mistakes.tsx";
 import { Notifying } from "./Notifying.tsx";
-import { AlertButtons, AlertLink, Cause, lasted } from "./parts.tsx";
+import { AlertButtons, AlertLink, Cause, SeverityMark, lasted } from "./parts.tsx";
 
 const LIMIT = 100;
 const AGAIN_MS = 1000;
@@ -29,66 +34,91 @@ export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: s
   useAgain(["alerts"], query, AGAIN_MS);
   const lanes = useLanes(!isFiring);
   const [said, act] = useDeed(() => void query.refetch());
-  // Everything appears at once, so that nothing moves.
-  if (query.isPending || (!isFiring && lanes.isPending)) return <p className="notice dim">{t("loading")}</p>;
   const alerts = query.data?.pages.flatMap((page) => page.alerts) ?? [];
   const newest = query.data?.pages[0];
-  const columns = ["subject", "why", "since", isFiring ? "deeds" : "lasted", "told"] as const;
+  // Everything appears at once, so that nothing moves.
+  const isPending = query.isPending || (!isFiring && lanes.isPending);
   return (
     <>
-      <DeedSaid said={said} />
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {!isFiring && <Lanes query={lanes} />}
-      {subject !== undefined && (
-        <p className="more" translate="no">
-          {visible(subject)}{" "}
-          <Link to="/tasks/alerts" search={isFiring ? {} : { tab: "history" }} className="link" translate="yes">
-            {t("tasks.filter.clear")}
-          </Link>
-        </p>
-      )}
-      {newest && !newest.can_tell && <p className="more bad">{t("alerts.nobody")}</p>}
-      <Mistakes of={newest?.mistakes ?? []} />
-      {alerts.length === 0 && !query.error && <p className="notice dim">{t(isFiring ? "alerts.none" : "alerts.never")}</p>}
-      {isFiring && (
-        <p className="more">
-          <Notifying /> {alerts.length > 0 && <WhyRefused />}
-        </p>
-      )}
-      {alerts.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" className={column === "told" ? "aside" : column}>
-                  {t(`alerts.column.${column}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {alerts.map((alert) => (
-              <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
-            ))}
-          </tbody>
-        </table>
-      )}
-      {query.hasNextPage && (
-        <p className="more">
-          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
-            {t("batch.more")}
-          </button>
-        </p>
-      )}
+      <AlertsHead>
+        {isFiring && alerts.length > 0 && <WhyRefused />}
+        {isFiring && <Notifying />}
+      </AlertsHead>
+      <div className="body">
+        <DeedSaid said={said} />
+        {isPending && <p className="notice dim">{t("loading")}</p>}
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {!isPending && (
+          <>
+            {!isFiring && <Lanes query={lanes} />}
+            {subject !== undefined && (
+              <p className="more" translate="no">
+                {visible(subject)}{" "}
+                <Link to="/tasks/alerts" search={isFiring ? {} : { tab: "history" }} className="link" translate="yes">
+                  {t("tasks.filter.clear")}
+                </Link>
+              </p>
+            )}
+            {newest && !newest.can_tell && <p className="more bad">{t("alerts.nobody")}</p>}
+            <Mistakes of={newest?.mistakes ?? []} />
+            {alerts.length === 0 && !query.error && <p className="notice dim">{t(isFiring ? "alerts.none" : "alerts.never")}</p>}
+            {alerts.length > 0 && <Table alerts={alerts} isFiring={isFiring} act={act} />}
+            {query.hasNextPage && (
+              <p className="more">
+                <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+                  {t("batch.more")}
+                </button>
+              </p>
+            )}
+          </>
+        )}
+      </div>
     </>
   );
 }
 
-function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (deed: () => Promise<string | void>) => void }) {
+interface TableProps {
+  alerts: readonly Alert[];
+  isFiring: boolean;
+  act: (deed: () => Promise<string | void>) => void;
+}
+
+function Table({ alerts, isFiring, act }: TableProps) {
+  const columns = ["sign", "subject", "why", ...(isFiring ? (["firing"] as const) : (["since", "lasted"] as const)), "told"] as const;
   return (
-    <tr data-alert={alert.id} data-severity={alert.severity} data-state={alert.state}>
+    <table>
+      <thead>
+        <tr>
+          {columns.map((column) => (
+            <th key={column} scope="col" className={column}>
+              {column === "sign" ? <span className="hidden">{t("alerts.column.severity")}</span> : t(`alerts.column.${column}`)}
+            </th>
+          ))}
+          {isFiring && (
+            <th scope="col" className="deeds">
+              <span className="hidden">{t("alerts.column.deeds")}</span>
+            </th>
+          )}
+        </tr>
+      </thead>
+      <tbody>
+        {alerts.map((alert) => (
+          <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Row({ alert, isFiring, act }: { alert: Alert } & Omit<TableProps, "alerts">) {
+  const isOver = alert.state !== "firing";
+  return (
+    <tr data-alert={alert.id} data-severity={alert.severity} data-state={alert.state} data-quiet={isOver || alert.acknowledged_by !== null || undefined}>
+      <td className="sign">
+        <SeverityMark alert={alert} />
+      </td>
       <th scope="row" className="subject">
-        <span className="severity">{wordText("alerts.severity", alert.severity)}</span> <AlertLink alert={alert} />
+        <AlertLink alert={alert} />
       </th>
       <td className="why">
         <Cause alert={alert} />{" "}
@@ -98,28 +128,34 @@ function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (
           </Link>
         )}
       </td>
-      <td className="since">{isFiring ? <Ago timeUs={alert.since_us} /> : <At timeUs={alert.since_us} />}</td>
       {isFiring ? (
-        <td className="deeds">
-          <AlertButtons alert={alert} act={act} />
+        <td className="firing">
+          <FiringFor alert={alert} />
         </td>
       ) : (
-        <td className="lasted dim">{alert.state === "firing" ? t("alerts.still") : lasted(alert, 0)}</td>
+        <>
+          <td className="since">
+            <At timeUs={alert.since_us} />
+          </td>
+          <td className="lasted dim">{isOver ? lasted(alert, 0) : t("alerts.still")}</td>
+        </>
       )}
-      <td className="aside dim">
-        {alert.acknowledged_by !== null && t("alerts.acked")} <span translate="no">{alert.acknowledged_by === null ? alert.told.map(visible).join(", ") : visible(alert.acknowledged_by)}</span>
+      <td className="told dim">
+        <Deliveries alert={alert} />
       </td>
+      {isFiring && (
+        <td className="deeds">
+          <span className="row-deeds">
+            <AlertButtons alert={alert} act={act} />
+          </span>
+        </td>
+      )}
     </tr>
   );
 }
 
-/** Errors in the file of rules and channels. */
-export function Mistakes({ of }: { of: readonly string[] }) {
-  if (of.length === 0) return null;
-  return (
-    <div className="more bad" role="alert">
-      <p>{t("alerts.mistakes")}</p>
-      <pre className="mono">{of.map(visible).join("\n")}</pre>
-    </div>
-  );
+/** How long an alert has been firing. */
+function FiringFor({ alert }: { alert: Alert }) {
+  const nowUs = useNow("slow");
+  return <span title={ago(alert.since_us, nowUs, locale)}>{lasted(alert, nowUs)}</span>;
 }

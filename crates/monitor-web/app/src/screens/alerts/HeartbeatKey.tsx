@@ -5,39 +5,72 @@ import { locale, t } from "../../i18n.ts";
 import { readMilliseconds } from "../../model/duration.ts";
 import { visible } from "../../model/text.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
-import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { Dialog } from "../../ui/Dialog.tsx";
+import { AdminButton } from "../../ui/OperatorButton.tsx";
+import { problemText } from "../../ui/Problem.tsx";
 
 /** Snippets for jobs, by language: the same files that `monitor heartbeat add --snippet` prints. */
 const SNIPPETS: Readonly<Record<string, string>> = import.meta.glob("./snippets/*.txt", { eager: true, query: "?raw", import: "default" });
 const LANGUAGES = ["sh", "python", "powershell", "crontab", "systemd"] as const;
 const EMPTY = { name: "", when: "", zone: "", grace: "10m" };
+const EXAMPLES = { name: "nightly-backup", when: "1d", zone: "Europe/Berlin", grace: "10m" };
 
-/** Adds a heartbeat. */
-export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string | void>) => void; onKey: (key: HeartbeatKey) => void }) {
+/** A form that adds a heartbeat. */
+export function AddHeartbeat({ onKey, onClose }: { onKey: (key: HeartbeatKey) => void; onClose: () => void }) {
   const [wanted, setWanted] = useState(EMPTY);
-  const field = (key: keyof typeof wanted, placeholder = t(`alerts.heartbeat.${key}`)) => (
-    <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.heartbeat.${key}`)} title={t(`alerts.heartbeat.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
+  const [refused, setRefused] = useState<string>();
+  const change = (key: keyof typeof wanted, text: string) => {
+    setWanted({ ...wanted, [key]: text });
+    setRefused(undefined);
+  };
+  const field = (key: keyof typeof wanted, isFirst = false) => (
+    <div className="field">
+      <label htmlFor={`heartbeat-${key}`}>{t(`alerts.heartbeat.${key}`)}</label>
+      <input id={`heartbeat-${key}`} value={wanted[key]} placeholder={EXAMPLES[key]} autoFocus={isFirst} spellCheck={false} onChange={(event) => change(key, event.target.value)} />
+    </div>
   );
   const add = async () => {
-    const every = readMilliseconds(wanted.when);
-    const grace = readMilliseconds(wanted.grace);
-    if (grace === undefined) throw new Error(t("alerts.heartbeat.length", { text: wanted.grace }));
-    const zone = wanted.zone.trim();
-    const when = every === undefined ? { rule: wanted.when.trim(), ...(zone && { zone }) } : { every_ms: every };
-    onKey(await addHeartbeat({ name: wanted.name.trim(), grace_ms: grace, ...when }));
-    setWanted(EMPTY);
+    try {
+      const every = readMilliseconds(wanted.when);
+      const grace = readMilliseconds(wanted.grace);
+      if (grace === undefined) throw new Error(t("alerts.heartbeat.length", { text: wanted.grace }));
+      const zone = wanted.zone.trim();
+      const when = every === undefined ? { rule: wanted.when.trim(), ...(zone && { zone }) } : { every_ms: every };
+      onKey(await addHeartbeat({ name: wanted.name.trim(), grace_ms: grace, ...when }));
+      onClose();
+    } catch (error) {
+      setRefused(problemText(error));
+    }
   };
   return (
-    <div className="filters">
-      {field("name")}
-      {field("when")}
-      {field("zone")}
-      {field("grace")}
-      <AdminButton className="outlined" onClick={() => act(add)}>
-        {t("alerts.heartbeat.add")}
-      </AdminButton>
-      <WhyRefused right="admin" />
-    </div>
+    <Dialog label={t("alerts.heartbeat.new-one")} className="ask pane-form" onClose={onClose}>
+      <h2>{t("alerts.heartbeat.new-one")}</h2>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void add();
+        }}
+      >
+        {field("name", true)}
+        {field("when")}
+        {field("zone")}
+        {field("grace")}
+        {refused !== undefined && (
+          <p className="said bad" role="alert">
+            {visible(refused)}
+          </p>
+        )}
+        <p className="buttons">
+          <AdminButton className="primary" onClick={() => void add()}>
+            {t("alerts.heartbeat.add")}
+          </AdminButton>
+          <button type="button" className="quiet" onClick={onClose}>
+            {t("dialog.cancel")}
+          </button>
+        </p>
+        <button type="submit" hidden />
+      </form>
+    </Dialog>
   );
 }
 

@@ -1,20 +1,34 @@
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { fetchHeartbeats, rollHeartbeat } from "../../api/alerts.ts";
-import type { HeartbeatKey } from "../../api/types.ts";
+import { deleteHeartbeat, fetchHeartbeats, rollHeartbeat } from "../../api/alerts.ts";
+import type { Heartbeat, HeartbeatKey } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { AdminButton } from "../../ui/OperatorButton.tsx";
+import { Dialog } from "../../ui/Dialog.tsx";
+import { Empty } from "../../ui/Empty.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Menu } from "../../ui/Menu.tsx";
+import { useNow } from "../../ui/now.ts";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { Outcomes } from "../../ui/Outcomes.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
+import { AlertsHead } from "./AlertsHead.tsx";
 import { AddHeartbeat, NewKey } from "./HeartbeatKey.tsx";
 
 /** Makes a heartbeat, and prints its key and how jobs use it. */
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
 const AGAIN_MS = 1000;
+const COLUMNS = ["sign", "heartbeat", "seen", "rhythm", "expected", "pings", "state"] as const;
+const MARKS: Readonly<Record<string, string>> = { new: "pending", up: "succeeded", late: "warning", missed: "missed" };
+
+type Act = (deed: () => Promise<string | void>) => void;
 
 /** External jobs, and the state of their heartbeats. */
 export function Heartbeats() {
@@ -23,53 +37,120 @@ export function Heartbeats() {
   useAgainAt((query.data?.heartbeats ?? []).map(({ due_us }) => due_us), query);
   const [said, act] = useDeed(() => void query.refetch());
   const [key, setKey] = useState<HeartbeatKey>();
-  const heartbeats = query.data?.heartbeats ?? [];
-  const columns = ["heartbeat", "state", "seen", "expected", "rhythm", "deeds"] as const;
+  const [isAdding, setIsAdding] = useState(false);
+  const [wanted, setWanted] = useState<string>();
+  const all = query.data?.heartbeats ?? [];
+  const heartbeats = all.filter(({ name }) => wanted === undefined || name.toLowerCase().includes(wanted.toLowerCase()));
   return (
     <>
-      <AddHeartbeat act={act} onKey={setKey} />
-      <DeedSaid said={said} />
-      {key && <NewKey of={key} />}
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {heartbeats.length === 0 && !query.error && (
-        <div className="notice dim">
-          <p>{t(query.isPending ? "loading" : "alerts.heartbeats.none")}</p>
-          {!query.isPending && <pre className="mono">{ADD}</pre>}
-        </div>
-      )}
-      {heartbeats.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" className={column === "rhythm" ? "aside" : column === "expected" ? undefined : column}>
-                  {t(`alerts.column.${column}`)}
+      <AlertsHead>
+        <FilterField value={wanted} label={t("alerts.heartbeats.filter")} onChange={setWanted} />
+        <AdminButton className="primary" onClick={() => setIsAdding(true)}>
+          {t("alerts.heartbeat.new-one")}
+        </AdminButton>
+      </AlertsHead>
+      <div className="body">
+        <WhyRefused right="admin" />
+        <DeedSaid said={said} />
+        {key && <NewKey of={key} />}
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {query.data && heartbeats.length === 0 && (all.length > 0 ? <p className="notice dim">{t("alerts.heartbeats.none-so")}</p> : <Empty title={t("alerts.heartbeats.none")} how={t("alerts.heartbeats.how")} command={ADD} />)}
+        {heartbeats.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                {COLUMNS.map((column) => (
+                  <th key={column} scope="col" className={column}>
+                    {column === "sign" ? <span className="hidden">{t("alerts.column.state")}</span> : t(`alerts.column.${column}`)}
+                  </th>
+                ))}
+                <th scope="col" className="deeds">
+                  <span className="hidden">{t("alerts.column.deeds")}</span>
                 </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {heartbeats.map((heartbeat) => (
-              <tr key={heartbeat.name} data-heartbeat={heartbeat.state}>
-                <th scope="row" translate="no">
-                  {visible(heartbeat.name)}
-                </th>
-                <td className="state">{wordText("alerts.heartbeat", heartbeat.state)}</td>
-                <td>{heartbeat.seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={heartbeat.seen_us} />}</td>
-                <td>{heartbeat.due_us !== null && <Ago timeUs={heartbeat.due_us} />}</td>
-                <td className="aside dim">
-                  {heartbeat.rule == null ? t("alerts.heartbeats.every", { time: duration((heartbeat.every_ms ?? 0) * 1e6, locale) }) : `${visible(heartbeat.rule)} ${visible(heartbeat.zone ?? "UTC")}`}
-                </td>
-                <td className="deeds">
-                  <AdminButton className="outlined" onClick={() => act(() => rollHeartbeat(heartbeat.name).then(setKey))}>
-                    {t("alerts.heartbeat.roll")}
-                  </AdminButton>
-                </td>
               </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+            </thead>
+            <tbody>
+              {heartbeats.map((heartbeat) => (
+                <Row key={heartbeat.name} heartbeat={heartbeat} act={act} onKey={setKey} />
+              ))}
+            </tbody>
+          </table>
+        )}
+      </div>
+      {isAdding && <AddHeartbeat onKey={(key) => {
+            setKey(key);
+            void query.refetch();
+          }} onClose={() => setIsAdding(false)} />}
     </>
+  );
+}
+
+function Row({ heartbeat, act, onKey }: { heartbeat: Heartbeat; act: Act; onKey: (key: HeartbeatKey) => void }) {
+  const { name, state, seen_us, rule, zone, every_ms } = heartbeat;
+  const [asks, setAsks] = useState(false);
+  const mark = MARKS[state] ?? "pending";
+  return (
+    <tr data-heartbeat={state} data-state={mark} data-quiet={state === "up" || state === "new" || undefined}>
+      <td className="sign">
+        <span className="state" data-state={mark}>
+          <StateMark state={mark} />
+        </span>
+      </td>
+      <th scope="row" translate="no">
+        <Link to="/tasks/batch" search={{ tab: "runs", task: name }}>{visible(name)}</Link>
+      </th>
+      <td className="seen">{seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={seen_us} />}</td>
+      <td className="rhythm dim">{rule == null ? t("alerts.heartbeats.every", { time: duration((every_ms ?? 0) * 1e6, locale) }) : `${visible(rule)} ${visible(zone ?? "UTC")}`}</td>
+      <td className="expected">
+        <Expected heartbeat={heartbeat} />
+      </td>
+      <td className="pings">{(heartbeat.runs?.length ?? 0) > 0 && <Outcomes marks={heartbeat.runs ?? []} />}</td>
+      <td className="state">{wordText("alerts.heartbeat", state)}</td>
+      <td className="deeds">
+        <span className="row-deeds">
+          <AdminButton className="outlined" onClick={() => act(() => rollHeartbeat(name).then(onKey))}>
+            {t("alerts.heartbeat.roll")}
+          </AdminButton>
+          <Menu className="quiet" label={<><Icon d={ICONS.more} /> <span className="hidden">{t("batch.more")}</span></>}>
+            <AdminButton data-choice onClick={() => setAsks(true)}>
+              {t("alerts.heartbeat.delete")}
+            </AdminButton>
+          </Menu>
+        </span>
+        {asks && (
+          <Dialog label={t("alerts.heartbeat.delete")} className="ask" onClose={() => setAsks(false)}>
+            <h2>{t("alerts.heartbeat.delete.ask", { name: visible(name) })}</h2>
+            <p>{t("alerts.heartbeat.delete.why")}</p>
+            <p className="buttons">
+              <button type="button" className="outlined danger" onClick={() => {
+                  setAsks(false);
+                  act(() => deleteHeartbeat(name));
+                }}>
+                {t("alerts.heartbeat.delete")}
+              </button>
+              <button type="button" className="outlined" autoFocus onClick={() => setAsks(false)}>
+                {t("tasks.delete.not")}
+              </button>
+            </p>
+          </Dialog>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+/** When the next ping is expected, and the part of the time since the last one that has passed. */
+function Expected({ heartbeat: { seen_us, due_us } }: { heartbeat: Heartbeat }) {
+  const nowUs = useNow("slow");
+  if (seen_us === null || due_us === null) return null;
+  const part = Math.min(1, Math.max(0, (nowUs - seen_us) / Math.max(1, due_us - seen_us)));
+  return (
+    <span className="expected" data-over={nowUs > due_us}>
+      <span className="meter" aria-hidden="true">
+        <span style={{ width: `${part * 100}%` }} />
+      </span>
+      <Ago timeUs={due_us} />
+    </span>
   );
 }

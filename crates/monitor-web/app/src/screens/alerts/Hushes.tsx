@@ -8,6 +8,7 @@ import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
+import { AlertsHead } from "./AlertsHead.tsx";
 
 const AGAIN_MS = 1000;
 const EXAMPLE = { scope: "task:import-*", length: "2h" };
@@ -26,6 +27,10 @@ export function Hushes() {
   const columns = ["scope", "kind", "until", "by", "why", "deeds"] as const;
   return (
     <>
+      <AlertsHead>
+        <WhyRefused />
+      </AlertsHead>
+      <div className="body">
       <div className="filters">
         {field("scope", EXAMPLE.scope)}
         {field("length", EXAMPLE.length)}
@@ -33,7 +38,6 @@ export function Hushes() {
         <OperatorButton className="outlined" onClick={() => act(() => hush(wanted.scope, wanted.length, wanted.why, true).then(() => setWanted({ ...wanted, scope: "", why: "" })))}>
           {t("alerts.hush.add")}
         </OperatorButton>
-        <WhyRefused />
       </div>
       <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
@@ -71,6 +75,7 @@ export function Hushes() {
           </tbody>
         </table>
       )}
+      </div>
     </>
   );
 }

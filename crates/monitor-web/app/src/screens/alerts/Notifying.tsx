@@ -11,7 +11,7 @@ export function Notifying() {
   return (
     <>
       {isOn && <span className="dim">{t("alerts.notify.on")}</span>}
-      <button type="button" className="outlined" onClick={() => turn(!isOn)}>
+      <button type="button" className="quiet" onClick={() => turn(!isOn)}>
         {t(isOn ? "alerts.notify.off" : "alerts.notify")}
       </button>
     </>

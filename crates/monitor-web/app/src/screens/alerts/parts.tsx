@@ -2,10 +2,11 @@ import { Link } from "@tanstack/react-router";
 import { acknowledgeAlert, hush, resolveAlert } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
 import { causeWords } from "../../data/alertWords.ts";
-import { locale, t } from "../../i18n.ts";
+import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { Said } from "../../ui/Text.tsx";
 
 const SNOOZE = "2h";
@@ -46,19 +47,31 @@ export function lasted({ since_us, resolved_us }: Alert, nowUs: number): string 
   return duration(((resolved_us ?? nowUs) - since_us) * 1000, locale);
 }
 
-/** Actions for an active alert. */
-export function AlertButtons({ alert, act }: { alert: Alert; act: (deed: () => Promise<string | void>) => void }) {
+/** The mark of an alert's severity, or of its end. */
+export function SeverityMark({ alert: { state, severity } }: { alert: Alert }) {
+  const mark = state === "firing" ? severity : "succeeded";
+  const words = state === "firing" ? wordText("alerts.severity", severity) : t("alerts.decision.resolved");
+  return (
+    <span className="state mark-only" data-state={mark} title={words}>
+      <StateMark state={mark} />
+      <span className="hidden">{words}</span>
+    </span>
+  );
+}
+
+/** Actions for an active alert. The first one is to acknowledge it, with the class `main`. */
+export function AlertButtons({ alert, act, main = "outlined" }: { alert: Alert; act: (deed: () => Promise<string | void>) => void; main?: string }) {
   if (alert.state !== "firing") return null;
-  const button = (text: string, deed: () => Promise<unknown>) => (
-    <OperatorButton className="outlined" onClick={() => act(() => deed().then(() => undefined))}>
+  const button = (text: string, className: string, deed: () => Promise<unknown>) => (
+    <OperatorButton className={className} onClick={() => act(() => deed().then(() => undefined))}>
       {text}
     </OperatorButton>
   );
   return (
-    <span className="deeds">
-      {alert.acknowledged_by === null && button(t("alerts.ack"), () => acknowledgeAlert(alert.id))}
-      {button(t("alerts.snooze"), () => hush(`alert:${alert.id}`, SNOOZE, "", false))}
-      {button(t("alerts.resolve"), () => resolveAlert(alert.id))}
-    </span>
+    <>
+      {alert.acknowledged_by === null && button(t("alerts.ack"), main, () => acknowledgeAlert(alert.id))}
+      {button(t("alerts.snooze"), "quiet", () => hush(`alert:${alert.id}`, SNOOZE, "", false))}
+      {button(t("alerts.resolve"), "quiet", () => resolveAlert(alert.id))}
+    </>
   );
 }

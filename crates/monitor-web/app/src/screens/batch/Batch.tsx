@@ -1,4 +1,3 @@
-import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
@@ -30,21 +29,8 @@ function Main() {
   const { task, tab } = useBatchSearch();
   if (tab === "edit") return <Edit key={task} name={task} />;
   if (task !== undefined && tab === undefined) return <Task key={task} name={task} />;
-  const tabs = [
-    { name: undefined, text: t("batch.tasks") },
-    { name: "runs", text: t("batch.runs") },
-    { name: "day", text: t("batch.day") },
-  ];
   return (
     <div className="pane batch" data-tab={tab}>
-      <h1 className="hidden">{t("batch.title")}</h1>
-      <nav className="tabs" aria-label={t("batch.title")}>
-        {tabs.map(({ name, text }) => (
-          <Link key={text} to="/tasks/batch" search={name === undefined ? {} : { tab: name }} activeOptions={{ exact: true }} className="outlined" aria-current={tab === name ? "page" : undefined}>
-            {text}
-          </Link>
-        ))}
-      </nav>
       {tab === "runs" ? <Runs /> : tab === "day" ? <Day /> : <Tasks />}
     </div>
   );

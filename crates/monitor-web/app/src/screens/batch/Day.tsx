@@ -13,6 +13,7 @@ import { onTick } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { useRowHeight } from "../../ui/useRowHeight.ts";
 import { useRows } from "../../ui/useRows.ts";
+import { BatchHead } from "./BatchHead.tsx";
 import { KindMark, kindWord } from "./Marks.tsx";
 import { TaskLink } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
@@ -44,6 +45,7 @@ export function Day() {
   const lanes = query.data?.lanes ?? [];
   return (
     <>
+      <BatchHead />
       <search className="filters">
         <button type="button" className="outlined" aria-label={t("batch.day.before")} title={t("batch.day.before")} onClick={() => go(bounds.before)}>
           <Icon d={ICONS.back} />
@@ -56,7 +58,7 @@ export function Day() {
           {t("batch.day.today")}
         </button>
         <span className="dim">{zoneName(fromUs)}</span>
-        <input type="search" value={q ?? ""} placeholder={t("batch.filter")} aria-label={t("batch.filter")} onChange={(event) => set({ q: event.target.value || undefined })} />
+        <input type="search" value={q ?? ""} placeholder={t("batch.filter.name")} aria-label={t("batch.filter.name")} onChange={(event) => set({ q: event.target.value || undefined })} />
         <input value={agent ?? ""} placeholder={t("batch.filter.agent")} aria-label={t("batch.filter.agent")} className="agent" onChange={(event) => set({ agent: event.target.value || undefined })} />
       </search>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { fetchExplanation } from "../../api/batch.ts";
+import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
@@ -8,17 +9,39 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { isToCome } from "../../model/batch-day.ts";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
 import { At } from "../../ui/Time.tsx";
+import { pauseWords } from "./LastRun.tsx";
 import { KindMark } from "./Marks.tsx";
-import { useRead } from "./useRead.ts";
+import { inZone, isPaused } from "./parts.tsx";
 
 const AGAIN_MS = 1000;
 
+/** The next due times of a task, in the reader's time zone and in its own. */
+export function NextDues({ task }: { task: BatchTask }) {
+  const zone = task.definition["zone"];
+  return (
+    <section aria-labelledby="batch-next">
+      <h2 id="batch-next">{t("batch.next")}</h2>
+      {task.next_us.length === 0 ? (
+        <p className="more dim">{isPaused(task) ? pauseWords(task) : t("batch.not-by-time")}</p>
+      ) : (
+        <ol className="next">
+          {task.next_us.map((due) => (
+            <li key={due}>
+              <At timeUs={due} />
+              {typeof zone === "string" && <span className="dim mono"> {inZone(due, zone)}</span>}
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
 /** Due times of a task in the past and the next 24 hours, with the decisions about them. */
-export function Dues({ task, onRead }: { task: string; onRead: () => void }) {
+export function Dues({ task }: { task: string }) {
   const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);
   useAgainAt((query.data?.due ?? []).filter(isToCome).map(({ due_us }) => due_us), query);
-  useRead(query.isPending, onRead);
   const due = foldDues(query.data?.due ?? []);
   const columns = ["due", "decision", "agent", "why"] as const;
   return (

@@ -7,6 +7,7 @@ import { t } from "../../i18n.ts";
 import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../model/batch-draft.ts";
 import { visible } from "../../model/text.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
@@ -25,19 +26,18 @@ export function Edit({ name }: { name: string | undefined }) {
     gcTime: 0,
     refetchOnWindowFocus: false,
   });
+  if (name === undefined || query.data) return <Form task={query.data} />;
   return (
     <div className="pane batch">
-      <header className="title">
-        <Link to="/tasks/batch" search={name === undefined ? {} : { task: name }} className="link">
-          {name === undefined ? t("batch.title") : visible(name)}
-        </Link>
-        <h1>{t(name === undefined ? "batch.new" : "batch.edit")}</h1>
-        <WhyRefused right="admin" />
-      </header>
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {(name === undefined || query.data) && <Form task={query.data} />}
+      <ItemHead back={backTo(name)} title={t("batch.edit")} />
+      {query.error ? <ProblemNotice error={query.error} onRetry={() => void query.refetch()} /> : <p className="notice dim">{t("loading")}</p>}
     </div>
   );
+}
+
+/** The way back: to the task, or to the list of tasks. */
+function backTo(name: string | undefined) {
+  return name === undefined ? { to: "/tasks/batch", label: t("batch.title") } : { to: "/tasks/batch", search: { task: name }, label: visible(name) };
 }
 
 function Form({ task }: { task: BatchTask | undefined }) {
@@ -73,59 +73,77 @@ function Form({ task }: { task: BatchTask | undefined }) {
       {input({ id: `batch-${key}`, value: draft[key], onChange: (event) => change(key)(event.target.value), "aria-invalid": mistakes.fields[key] !== undefined, "aria-describedby": `batch-${key}-hint`, placeholder: EXAMPLES[key] })}
     </Field>
   );
+  const back = backTo(task?.name);
   return (
-    <form
-      className="edit"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
-      {task === undefined && field("name", (props) => <input {...props} required autoFocus />)}
-      {field("command", (props) => <textarea {...props} rows={2} className="mono" />)}
-      {field("rules", (props) => <textarea {...props} rows={2} className="mono" />)}
-      {field("zone", (props) => <input {...props} list="batch-zones" />)}
-      <datalist id="batch-zones">
-        {ZONES.map((zone) => (
-          <option key={zone} value={zone} />
-        ))}
-      </datalist>
-      <Preview draft={draft} name={task?.name ?? draft.name} />
-      <Rehearsal draft={draft} />
-      {field("on", (props) => <input {...props} />)}
-      {field("timeout", (props) => <input {...props} />)}
-      {field("owner", (props) => <input {...props} />)}
-      {field("rest", (props) => <textarea {...props} rows={8} className="mono" spellCheck={false} />)}
-      {mistakes.others.length > 0 && (
-        <p className="bad lines" role="alert">
-          {mistakes.others.map(visible).join("\n")}
-        </p>
-      )}
-      <p className="buttons">
-        <AdminButton className="outlined" onClick={() => void save()}>
-          {t("batch.save")}
-        </AdminButton>
+    <div className="pane batch">
+      <ItemHead back={back} title={t(task === undefined ? "batch.new" : "batch.edit")} facts={task ? [visible(task.name)] : []}>
+        <Link to={back.to} search={back.search ?? {}} className="quiet">
+          {t("dialog.cancel")}
+        </Link>
         {task && (
-          <AdminButton className="outlined danger" onClick={() => setAsks(true)}>
+          <AdminButton className="quiet" onClick={() => setAsks(true)}>
             {t("batch.delete")}
           </AdminButton>
         )}
+        <AdminButton className="primary" onClick={() => void save()}>
+          {t("batch.save")}
+        </AdminButton>
+      </ItemHead>
+      <div className="body two">
+        <form
+          className="edit"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void save();
+          }}
+        >
+          <WhyRefused right="admin" />
+          {mistakes.others.length > 0 && (
+            <p className="bad lines" role="alert">
+              {mistakes.others.map(visible).join("\n")}
+            </p>
+          )}
+          {task === undefined && field("name", (props) => <input {...props} required autoFocus />)}
+          {field("command", (props) => <textarea {...props} rows={2} className="mono" />)}
+          {field("rules", (props) => <textarea {...props} rows={2} className="mono" />)}
+          {field("zone", (props) => <input {...props} list="batch-zones" />)}
+          <datalist id="batch-zones">
+            {ZONES.map((zone) => (
+              <option key={zone} value={zone} />
+            ))}
+          </datalist>
+          {field("on", (props) => <input {...props} />)}
+          {field("timeout", (props) => <input {...props} />)}
+          {field("owner", (props) => <input {...props} />)}
+          {field("rest", (props) => <textarea {...props} rows={8} className="mono" spellCheck={false} />)}
+          {/* Enter in a field saves. */}
+          <button type="submit" hidden />
+        </form>
+        <div className="side">
+          <Preview draft={draft} name={task?.name ?? draft.name} />
+          <Rehearsal draft={draft} />
+        </div>
+      </div>
+      {asks && task && <DeleteTask task={task} onDelete={() => void remove(task)} onClose={() => setAsks(false)} />}
+    </div>
+  );
+}
+
+/** Asks for confirmation before a task is deleted. */
+function DeleteTask({ task, onDelete, onClose }: { task: BatchTask; onDelete: () => void; onClose: () => void }) {
+  return (
+    <Dialog label={t("batch.delete")} className="ask" onClose={onClose}>
+      <h2>{t("batch.delete.ask", { name: visible(task.name) })}</h2>
+      <p>{t("batch.delete.why")}</p>
+      <p className="buttons">
+        <button type="button" className="outlined danger" onClick={onDelete}>
+          {t("batch.delete")}
+        </button>
+        <button type="button" className="outlined" autoFocus onClick={onClose}>
+          {t("tasks.delete.not")}
+        </button>
       </p>
-      {asks && task && (
-        <Dialog label={t("batch.delete")} className="ask" onClose={() => setAsks(false)}>
-          <h2>{t("batch.delete.ask", { name: visible(task.name) })}</h2>
-          <p>{t("batch.delete.why")}</p>
-          <p className="buttons">
-            <button type="button" className="outlined danger" onClick={() => void remove(task)}>
-              {t("batch.delete")}
-            </button>
-            <button type="button" className="outlined" autoFocus onClick={() => setAsks(false)}>
-              {t("tasks.delete.not")}
-            </button>
-          </p>
-        </Dialog>
-      )}
-    </form>
+    </Dialog>
   );
 }
 
@@ -161,11 +179,12 @@ function Preview({ draft, name }: { draft: Draft; name: string }) {
     placeholderData: (before) => before,
     retry: false,
   });
-  if (list === "") return null;
   return (
-    <div className="field" aria-live="polite">
-      <span className="label">{t("batch.next")}</span>
-      {query.error ? (
+    <section aria-live="polite">
+      <h2>{t("batch.next")}</h2>
+      {list === "" ? (
+        <p className="dim">{t("batch.preview.none")}</p>
+      ) : query.error ? (
         <p className="bad lines">{visible(problemText(query.error))}</p>
       ) : (
         <ol className="next">
@@ -181,7 +200,7 @@ function Preview({ draft, name }: { draft: Draft; name: string }) {
           ))}
         </ol>
       )}
-    </div>
+    </section>
   );
 }
 

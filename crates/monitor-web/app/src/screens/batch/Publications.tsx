@@ -18,26 +18,8 @@ interface Opened extends Published {
   with?: Published;
 }
 
-/** Publications of a task and files left by its runs. Agents are queried when this part becomes visible. */
+/** Publications of a task and files left by its runs, as its agents report them. */
 export function Publications({ task }: { task: BatchTask }) {
-  const [isOpen, setIsOpen] = useState(false);
-  return (
-    <section aria-labelledby="batch-publications">
-      <h2 id="batch-publications">{t("batch.publications")}</h2>
-      {isOpen ? (
-        <Lists task={task} />
-      ) : (
-        <p className="more">
-          <button type="button" className="outlined" onClick={() => setIsOpen(true)}>
-            {t("batch.publications.show")}
-          </button>
-        </p>
-      )}
-    </section>
-  );
-}
-
-function Lists({ task }: { task: BatchTask }) {
   const { name, definition } = task;
   const targets = Object.keys(typeof definition["publish"] === "object" ? (definition["publish"] ?? {}) : {});
   const query = useQuery({ queryKey: ["batch-publications", name], queryFn: ({ signal }) => fetchPublications(name, signal), retry: false });

@@ -32,14 +32,14 @@ export function Rehearsal({ draft }: { draft: Draft }) {
   // Errors in the definition are shown when it is saved.
   if (wanted === "" || query.data === undefined) return null;
   return (
-    <div className="field" aria-live="polite" data-stale={wanted !== text}>
-      <span className="label">{t("batch.rehearsal")}</span>
+    <section aria-live="polite" data-stale={wanted !== text}>
+      <h2>{t("batch.rehearsal")}</h2>
       <ul className="rehearsal">
         {lines(query.data).map((line) => (
           <li key={line}>{line}</li>
         ))}
       </ul>
-    </div>
+    </section>
   );
 }
 

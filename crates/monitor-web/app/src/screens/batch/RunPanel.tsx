@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 import { endBatchRun, fetchBatchRuns, rerunBatchRun } from "../../api/batch.ts";
-import { fetchTree } from "../../api/client.ts";
 import type { BatchRun } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
@@ -15,7 +14,8 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { At, Duration } from "../../ui/Time.tsx";
 import { RunLog } from "./RunLog.tsx";
-import { TaskLink, orderText, resultOf } from "./parts.tsx";
+import { TaskLink, orderText, resultOf, timesOf } from "./parts.tsx";
+import { useErrorText } from "./useErrorText.ts";
 
 /** Number of lines shown of an error; the log contains all. */
 const ERROR_LINES = 6;
@@ -68,18 +68,6 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
   );
 }
 
-/** Returns the end of a failed run's stderr while its tree is stored, also if its agent is away. Otherwise returns its one-line error. */
-function useErrorText(run: BatchRun): string {
-  const query = useQuery({
-    queryKey: ["batch-error", run.root_id, run.ended_us],
-    queryFn: ({ signal }) => fetchTree(run.root_id, { limit: 1 }, signal),
-    enabled: run.error !== null,
-    retry: false,
-    staleTime: Infinity,
-  });
-  return query.data?.root.error?.tail ?? run.error ?? "";
-}
-
 function Facts({ run, onDone }: { run: BatchRun; onDone: () => void }) {
   const [said, act] = useDeed(onDone);
   const error = firstLines(useErrorText(run), ERROR_LINES);
@@ -88,7 +76,7 @@ function Facts({ run, onDone }: { run: BatchRun; onDone: () => void }) {
     [t("batch.column.task"), <TaskLink name={run.task} />],
     [t("batch.column.due"), <At timeUs={run.due_us} />],
     [t("batch.column.started"), run.started_us === null ? "–" : <At timeUs={run.started_us} />],
-    [t("batch.column.took"), <Duration process={{ state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns }} />],
+    [t("batch.column.took"), <Duration process={timesOf(run)} />],
     [t("batch.column.trigger"), `${wordText("batch.trigger", run.trigger)} ${visible(run.by ?? "")}`],
     [t("batch.column.agent"), visible(run.agent ?? "–")],
   ];

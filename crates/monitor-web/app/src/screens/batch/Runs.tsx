@@ -11,8 +11,8 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Ago, At, Duration } from "../../ui/Time.tsx";
-import { TaskLink, orderText, resultOf } from "./parts.tsx";
-import { useRead } from "./useRead.ts";
+import { BatchHead } from "./BatchHead.tsx";
+import { TaskLink, orderText, resultOf, timesOf } from "./parts.tsx";
 import { clockUs, useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
@@ -31,6 +31,7 @@ export function Runs() {
   );
   return (
     <>
+      <BatchHead />
       <search className="filters">
         {field("task", task)}
         <select value={outcome ?? ""} aria-label={t("batch.filter.outcome")} onChange={(event) => set({ outcome: event.target.value || undefined })}>
@@ -46,7 +47,9 @@ export function Runs() {
         {time("from", from)}
         {time("to", to)}
       </search>
-      <RunList query={{ task, outcome, exit, agent, from, to }} />
+      <div className="body">
+        <RunList query={{ task, outcome, exit, agent, from, to }} />
+      </div>
     </>
   );
 }
@@ -61,7 +64,7 @@ function queryOf({ task, outcome, exit, agent, from, to }: Wanted): BatchRunsQue
 }
 
 /** A list of runs. Each links to its tree while the tree is stored. */
-export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wanted; isOfTask?: boolean; onRead?: () => void }) {
+export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; isOfTask?: boolean }) {
   const query = useInfiniteQuery({
     queryKey: ["batch-runs", wanted],
     queryFn: ({ pageParam, signal }) => fetchBatchRuns({ ...queryOf(wanted), ...(pageParam && { cursor: pageParam }) }, signal),
@@ -70,7 +73,6 @@ export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wa
     staleTime: 0,
   });
   useAgain(["batch", "root"], query, 1000);
-  useRead(query.isPending, onRead);
   const [said, act] = useDeed(() => void query.refetch());
   const runs = query.data?.pages.flatMap((page) => page.runs) ?? [];
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
@@ -107,10 +109,9 @@ export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wa
 }
 
 function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd: () => void }) {
-  const timed = { state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns };
   const why = [...resultOf(run), ...(run.error === null ? [] : [run.error])];
   return (
-    <tr data-run={run.run} data-state={run.outcome}>
+    <tr data-run={run.run} data-state={run.outcome} data-quiet={run.outcome === "succeeded" || undefined}>
       <th scope="row" className="run">
         <Link to="/tasks/$root" params={{ root: run.root_id }} className="link" title={visible(run.run)}>
           <StateLabel state={run.outcome} />
@@ -124,7 +125,7 @@ function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd
         <Ago timeUs={run.started_us} />
       </td>
       <td className="took">
-        <Duration process={timed} />
+        <Duration process={timesOf(run)} />
       </td>
       <td className="output">
         <Link to="." search={(before: object) => ({ ...before, run: run.run })} className="link" aria-label={t("batch.log.of", { run: visible(run.run) })}>

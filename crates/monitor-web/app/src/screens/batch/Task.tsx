@@ -1,148 +1,107 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
-import { fetchBatchTask, fetchBatchVersions, runBatchTask, saveBatchTask } from "../../api/batch.ts";
+import { fetchBatchTask, runBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
-import { t, wordText } from "../../i18n.ts";
-import { visible, visibleLines } from "../../model/text.ts";
+import { useMay } from "../../data/useMe.ts";
+import { t } from "../../i18n.ts";
+import { taskState } from "../../model/batch-tasks.ts";
+import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { AdminButton, OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { Ago, At } from "../../ui/Time.tsx";
-import { Outcomes } from "./Marks.tsx";
-import { RunList } from "./Runs.tsx";
-import { Dues } from "./Dues.tsx";
+import { StateGlyph } from "../../ui/State.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Tabs } from "../../ui/Tabs.tsx";
+import { Ago } from "../../ui/Time.tsx";
+import { Definition } from "./Definition.tsx";
+import { Dues, NextDues } from "./Dues.tsx";
+import { Overview } from "./Overview.tsx";
 import { Publications } from "./Publications.tsx";
-import { useRead } from "./useRead.ts";
-import { EditLink, PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf } from "./parts.tsx";
+import { RunList } from "./Runs.tsx";
+import { Versions } from "./Versions.tsx";
+import { EditLink, PauseButton, agentsOf, orderText } from "./parts.tsx";
+import { scheduleWords } from "./scheduleWords.ts";
+import { useBatchSearch } from "./useBatchSearch.ts";
 
 const AGAIN_MS = 1000;
+const VIEWS = [undefined, "runs", "schedule", "versions", "publications", "definition"] as const;
 
-/** One task: its due times, the results of its runs, its definition and versions. */
+/** One task, in parts: an overview, its runs, its due times, its versions, what it has published, and its definition. */
 export function Task({ name }: { name: string }) {
+  const { view } = useBatchSearch();
   const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);
   useAgainAt([query.data?.next_us[0], query.data?.until_us], query);
   const [said, act] = useDeed(() => void query.refetch());
-  // Number of parts that have been read, from the top.
-  const [read, setRead] = useState(0);
   const task = query.data;
+  const may = useMay("operate");
+  // The head appears as a whole, so that nothing moves.
+  if (!task || may === undefined) {
+    return <div className="pane batch">{query.error ? <ProblemNotice error={query.error} onRetry={() => void query.refetch()} /> : <p className="notice dim">{t("loading")}</p>}</div>;
+  }
+  const tabs = VIEWS.map((each) => ({ text: t(`batch.view.${each ?? "overview"}`), search: { task: name, ...(each !== undefined && { view: each }) }, isCurrent: view === each }));
   return (
-    <div className="pane batch">
-      <header className="title">
-        <Link to="/tasks/batch" className="link">
-          {t("batch.title")}
-        </Link>
-        <h1>{visible(name)}</h1>
-        {task && (
-          <>
-            <OperatorButton className="outlined" onClick={() => act(() => runBatchTask(name).then(orderText))}>
-              {t("batch.run")}
-            </OperatorButton>
-            <PauseButton task={task} act={act} />
-            <Link to="/tasks/batch" search={{ tab: "day", q: name }} className="outlined">
-              {t("batch.day")}
-            </Link>
-            {task.agent === null && (
-              <EditLink task={name}>{t("batch.edit")}</EditLink>
-            )}
-          </>
-        )}
+    <div className="pane batch one-task">
+      <ItemHead back={{ to: "/tasks/batch", label: t("batch.title") }} mark={<StateGlyph state={taskState(task)} />} title={<Name text={name} tail={18} />} facts={factsOf(task)}>
         <WhyRefused />
-      </header>
-      <DeedSaid said={said} />
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && <p className="notice dim">{t("loading")}</p>}
-      {task && <Facts task={task} />}
-      {task && (
-        <section aria-labelledby="batch-runs">
-          <h2 id="batch-runs">{t("batch.runs")}</h2>
-          <RunList query={{ task: name }} isOfTask onRead={() => setRead((read) => Math.max(read, 1))} />
-        </section>
-      )}
-      {task && read > 0 && <Dues task={name} onRead={() => setRead((read) => Math.max(read, 2))} />}
-      {task && read > 1 && <Versions task={task} act={act} onRead={() => setRead(3)} />}
-      {/* Last, because its agent is queried, which takes a while. */}
-      {task && read > 2 && <Publications task={task} />}
-    </div>
-  );
-}
-
-function Facts({ task }: { task: BatchTask }) {
-  const zone = task.definition["zone"];
-  const facts: [string, React.ReactNode][] = [
-    [t("batch.column.state"), `${wordText("batch.status", task.status)} · ${t("batch.version", { version: task.version })}`],
-    [t("batch.column.agent"), agentsOf(task)],
-    [t("batch.column.owner"), ownerOf(task)],
-    [t("batch.column.outcomes"), <Outcomes marks={task.runs} />],
-  ];
-  return (
-    <div className="facts">
-      <dl>
-        {facts.filter(([, value]) => value !== "").map(([label, value]) => (
-          <div key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-      <section aria-labelledby="batch-next">
-        <h2 id="batch-next">{t("batch.next")}</h2>
-        {task.next_us.length === 0 ? (
-          <p className="dim">{t(isPaused(task) ? "batch.paused" : "batch.not-by-time")}</p>
-        ) : (
-          <ol className="next">
-            {task.next_us.map((due) => (
-              <li key={due}>
-                <At timeUs={due} />
-                {typeof zone === "string" && <span className="dim mono"> {inZone(due, zone)}</span>}
-              </li>
-            ))}
-          </ol>
+        <PauseButton task={task} act={act} />
+        {task.agent === null && (
+          <EditLink task={name} className="quiet">
+            {t("batch.edit")}
+          </EditLink>
         )}
-      </section>
-      <section aria-labelledby="batch-definition">
-        <h2 id="batch-definition">{t("batch.definition")}</h2>
-        <pre className="mono">{visibleLines(JSON.stringify(task.definition, null, 2))}</pre>
-      </section>
+        <Link to="/tasks/batch" search={{ tab: "day", q: name }} className="quiet">
+          {t("batch.day")}
+        </Link>
+        <OperatorButton className="primary" onClick={() => act(() => runBatchTask(name).then(orderText))}>
+          {t("batch.run")}
+        </OperatorButton>
+      </ItemHead>
+      <Tabs label={visible(name)} to="/tasks/batch" tabs={tabs} />
+      <div className="body">
+        <DeedSaid said={said} />
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        <View view={view} task={task} act={act} />
+      </div>
     </div>
   );
 }
 
-function Versions({ task, act, onRead }: { task: BatchTask; act: (deed: () => Promise<void>) => void; onRead: () => void }) {
-  const query = useQuery({ queryKey: ["batch-versions", task.name, task.version], queryFn: ({ signal }) => fetchBatchVersions(task.name, signal) });
-  useRead(query.isPending, onRead);
-  const versions = query.data?.versions ?? [];
-  return (
-    <section aria-labelledby="batch-versions">
-      <h2 id="batch-versions">{t("batch.versions")}</h2>
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      <ol className="versions">
-        {versions.map((version) => (
-          <li key={version.version} data-version={version.version}>
-            <span>{t("batch.version", { version: version.version })}</span>{" "}
-            <span className="dim">
-              {visible(version.who ?? "")} <Ago timeUs={version.time_us} />
-            </span>{" "}
-            {task.agent === null && version.version !== task.version && version.definition && (
-              <AdminButton className="outlined" onClick={() => act(() => saveBatchTask(task.name, version.definition, task.version).then(() => undefined))}>
-                {t("batch.restore")}
-              </AdminButton>
-            )}
-            {version.diff.length > 0 && (
-              <pre className="mono">
-                {version.diff.map((line) => (
-                  <span key={line} data-sign={line.slice(0, 1)}>
-                    {visible(line)}
-                    {"\n"}
-                  </span>
-                ))}
-              </pre>
-            )}
-          </li>
-        ))}
-      </ol>
-    </section>
-  );
+function factsOf(task: BatchTask) {
+  const [next] = task.next_us;
+  return [
+    scheduleWords(task) || t("batch.not-by-time"),
+    agentsOf(task),
+    next === undefined ? (
+      ""
+    ) : (
+      <>
+        {t("batch.next-at")} <Ago timeUs={next} />
+      </>
+    ),
+  ];
+}
+
+function View({ view, task, act }: { view: string | undefined; task: BatchTask; act: (deed: () => Promise<void>) => void }) {
+  switch (view) {
+    case "runs":
+      return <RunList query={{ task: task.name }} isOfTask />;
+    case "schedule":
+      return (
+        <>
+          <NextDues task={task} />
+          <Dues task={task.name} />
+        </>
+      );
+    case "versions":
+      return <Versions task={task} act={act} />;
+    case "publications":
+      return <Publications task={task} />;
+    case "definition":
+      return <Definition of={task.definition} />;
+    default:
+      return <Overview task={task} />;
+  }
 }

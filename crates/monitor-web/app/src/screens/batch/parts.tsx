@@ -28,10 +28,10 @@ export function isPaused(task: BatchTask): boolean {
 
 /** Next due time, or the reason why there is none. */
 export function Next({ task }: { task: BatchTask }) {
-  if (task.paused_by === "refused") return <span className="dim">{t("batch.refused")}</span>;
+  if (task.paused_by === "refused") return <span className="dim">{t("batch.paused")}</span>;
   if (isPaused(task) && (task.until_us === null || task.definition["paused"] === true)) return <span className="dim">{t("batch.paused")}</span>;
   const next = task.next_us[0];
-  if (next === undefined) return <span className="dim">{t(task.paused_by === "agent" ? "batch.paused-agent" : "batch.not-by-time")}</span>;
+  if (next === undefined) return <span className="dim">{task.paused_by === "agent" ? t("batch.paused") : "–"}</span>;
   return (
     <>
       {task.status === "paused" && <span className="dim">{t("batch.paused")} · </span>}
@@ -64,7 +64,7 @@ export function PauseButton({ task, act }: { task: BatchTask; act: (deed: () => 
   const isOff = task.status === "paused";
   if (task.agent !== null) return <span className="dim" title={visible(task.who ?? "")}>{t("batch.by-file")}</span>;
   return (
-    <OperatorButton className="outlined" aria-pressed={isOff} onClick={() => act(() => pauseBatchTask(task.name, !isOff).then(() => undefined))}>
+    <OperatorButton className="quiet" aria-pressed={isOff} onClick={() => act(() => pauseBatchTask(task.name, !isOff).then(() => undefined))}>
       {t(isOff ? "batch.resume" : "batch.pause")}
     </OperatorButton>
   );
@@ -85,17 +85,22 @@ export function resultOf(run: BatchRun): string[] {
   return [code !== null && code !== 0 ? t("batch.exit", { code }) : "", reason].filter((text) => text !== "");
 }
 
+/** Returns the times of a run in the form that durations are shown from. */
+export function timesOf({ outcome, started_us, ended_us, elapsed_ns }: BatchRun) {
+  return { state: outcome, started_us, ended_us, elapsed_ns };
+}
+
 /** A link to the form of a task, which only administrators can use. For others it is disabled, with the reason. */
-export function EditLink({ task, children }: { task?: string; children: string }) {
+export function EditLink({ task, className, children }: { task?: string; className: string; children: string }) {
   if (useMay("admin") !== false) {
     return (
-      <Link to="/tasks/batch" search={{ tab: "edit", ...(task !== undefined && { task }) }} className="outlined">
+      <Link to="/tasks/batch" search={{ tab: "edit", ...(task !== undefined && { task }) }} className={className}>
         {children}
       </Link>
     );
   }
   return (
-    <AdminButton className="outlined" onClick={() => undefined}>
+    <AdminButton className={className} onClick={() => undefined}>
       {children}
     </AdminButton>
   );

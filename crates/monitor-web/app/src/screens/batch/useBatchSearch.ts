@@ -6,8 +6,12 @@ interface BatchParams {
   tab?: string | undefined;
   /** The opened task. */
   task?: string | undefined;
-  /** Text in a task's name. */
+  /** The part of the opened task: `runs`, `schedule` …, or its overview if unset. */
+  view?: string | undefined;
+  /** Words in a task's name, owner, tags or agents. */
   q?: string | undefined;
+  /** The state that the list of tasks is limited to. */
+  state?: string | undefined;
   /** A run, opened next to the current content. */
   run?: string | undefined;
   /** The displayed day in the reader's time zone; today if unset. */
@@ -32,7 +36,7 @@ export function useBatchSearch(): BatchSearch {
   return useMemo(() => {
     // The router parses digits as numbers, such as an exit code, or the name of a task called 7.
     const text = (key: keyof BatchParams) => (search[key] === undefined ? undefined : String(search[key]));
-    return { tab: text("tab"), task: text("task"), q: text("q"), run: text("run"), day: text("day"), outcome: text("outcome"), exit: text("exit"), agent: text("agent"), from: text("from"), to: text("to"), set };
+    return { tab: text("tab"), task: text("task"), view: text("view"), q: text("q"), state: text("state"), run: text("run"), day: text("day"), outcome: text("outcome"), exit: text("exit"), agent: text("agent"), from: text("from"), to: text("to"), set };
   }, [search, set]);
 }
 

@@ -12,7 +12,10 @@ import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { RemoveDialog } from "./FieldsDialog.tsx";
 import { HostDialog } from "./HostDialog.tsx";
-import { CommandLine, FilterField, FromFile, Tabs } from "./parts.tsx";
+import { CommandLine } from "../../ui/CommandLine.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { Head } from "../../ui/Head.tsx";
+import { FromFile, JobTabs } from "./parts.tsx";
 import { SavedTargets } from "./SavedTargets.tsx";
 import { useHosts } from "./useJobs.ts";
 import { useJobSearch } from "./useJobSearch.ts";
@@ -34,16 +37,15 @@ export function Hosts() {
   const hosts = all.filter((host) => shows(host, q ?? ""));
   return (
     <div className="pane jobs hosts-list">
-      <h1 className="hidden">{t("jobs.hosts")}</h1>
-      <search className="filters">
-        <Tabs tab="hosts" />
+      <Head title={t("jobs.title")} tabs={<JobTabs tab="hosts" />}>
         <span className="dim count-line">{query.data && t("jobs.hosts.count", { count: count(all.length), online: count(all.filter(({ is_online }) => is_online).length) })}</span>
         <FilterField value={q} label={t("jobs.filter.managed")} onChange={(text) => set({ q: text })} />
         <AdminButton className="primary" onClick={() => setEditing("new")}>
           {t("jobs.hosts.add")}
         </AdminButton>
-        <WhyRefused right="admin" />
-      </search>
+      </Head>
+      <div className="body">
+      <WhyRefused right="admin" />
       <DeedSaid said={said} />
       {query.data?.file_problem != null && (
         <p className="notice bad lines" role="alert">
@@ -79,6 +81,7 @@ export function Hosts() {
         </p>
       )}
       {query.data && <SavedTargets />}
+      </div>
       {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
       {removing && <RemoveDialog title={t("jobs.hosts.remove.ask", { host: visible(removing.name) })} why={t("jobs.hosts.remove.why")} onRemove={() => act(() => removeHost(removing.id))} onClose={() => setRemoving(undefined)} />}
     </div>

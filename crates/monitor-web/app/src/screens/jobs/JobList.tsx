@@ -3,10 +3,13 @@ import type { Job } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { currentStep, isFinished, jobState, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
+import { Empty } from "../../ui/Empty.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { Head } from "../../ui/Head.tsx";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
-import { CommandLine, FilterField, JobState, OutcomeBar, Tabs, timesOf } from "./parts.tsx";
+import { JobState, JobTabs, OutcomeBar, timesOf } from "./parts.tsx";
 import { useJobList } from "./useJobs.ts";
 import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
 
@@ -23,11 +26,11 @@ export function JobList() {
   const jobs = query.data?.pages.flatMap((page) => page.jobs) ?? [];
   return (
     <div className="pane jobs">
-      <h1 className="hidden">{t("jobs.title")}</h1>
-      <Filters search={search} />
+      <JobsHead search={search} />
+      <div className="body">
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
-      {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <Empty />)}
+      {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <NoJobs />)}
       {jobs.length > 0 && (
         <table>
           <thead>
@@ -53,29 +56,36 @@ export function JobList() {
           </button>
         </p>
       )}
+      </div>
     </div>
   );
 }
 
-function Filters({ search: { state, name, set } }: { search: JobSearch }) {
+function JobsHead({ search: { state, name, set } }: { search: JobSearch }) {
   return (
-    <search className="filters">
-      <Tabs tab={undefined} />
-      <div className="states" role="group" aria-label={t("tasks.filter.state")}>
-        <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
-          <span className="word">{t("tasks.all")}</span>
-        </button>
-        {STATES.map((each) => (
-          <button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
-            <span className="word">{t(`jobs.state.${each}`)}</span>
-          </button>
-        ))}
-      </div>
+    <Head
+      title={t("jobs.title")}
+      tabs={
+        <>
+          <JobTabs tab={undefined} />
+          <div className="states" role="group" aria-label={t("tasks.filter.state")}>
+            <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
+              <span className="word">{t("tasks.all")}</span>
+            </button>
+            {STATES.map((each) => (
+              <button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
+                <span className="word">{t(`jobs.state.${each}`)}</span>
+              </button>
+            ))}
+          </div>
+        </>
+      }
+    >
       <FilterField value={name} label={t("jobs.filter.name")} onChange={(text) => set({ name: text })} />
       <Link to="/tasks/jobs" search={{ tab: "new" }} className="primary">
         {t("jobs.new")}
       </Link>
-    </search>
+    </Head>
   );
 }
 
@@ -110,12 +120,9 @@ function Row({ job }: { job: Job }) {
 }
 
 /** Explains how a first job is started. */
-function Empty() {
+function NoJobs() {
   return (
-    <div className="notice">
-      <h2>{t("jobs.none")}</h2>
-      <p className="dim">{t("jobs.none.how")}</p>
-      <CommandLine text={RUN} />
+    <Empty title={t("jobs.none")} how={t("jobs.none.how")} command={RUN}>
       <p className="ways">
         <Link to="/tasks/jobs" search={{ tab: "new" }} className="link">
           {t("jobs.none.here")}
@@ -125,6 +132,6 @@ function Empty() {
         </Link>
       </p>
       <WhyRefused right="jobs" />
-    </div>
+    </Empty>
   );
 }

@@ -6,7 +6,7 @@ import { previewJob, startJob } from "../../api/jobs.ts";
 import { count, t } from "../../i18n.ts";
 import { draftOf, EMPTY, type Hidden, hiddenOf, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { Warnings } from "./parts.tsx";
@@ -81,6 +81,7 @@ function JobForm({ first, base, again }: { first: JobDraft; base?: JobRequest; a
   return (
     <div className="pane jobs new-job">
       <Title />
+      <div className="body">
       {base && again !== undefined && <Repeated job={again} hidden={hiddenOf(base)} />}
       <div className="two">
         <form
@@ -136,10 +137,11 @@ function JobForm({ first, base, again }: { first: JobDraft; base?: JobRequest; a
           )}
           <Start missing={missing} able={preview.data?.able.length} isSending={isSending} onStart={() => void start()} />
         </form>
-        <section className="preview" aria-live="polite">
+        <section className="preview side" aria-live="polite">
           <h2>{t("jobs.preview")}</h2>
           {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="dim">{t("jobs.preview.mistakes")}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
         </section>
+      </div>
       </div>
     </div>
   );
@@ -159,13 +161,9 @@ function Repeated({ job, hidden }: { job: string; hidden: readonly Hidden[] }) {
 
 function Title() {
   return (
-    <header className="title">
-      <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
-        <Icon d={ICONS.back} />
-      </Link>
-      <h1>{t("jobs.new")}</h1>
+    <ItemHead back={{ to: "/tasks/jobs", label: t("jobs.all") }} title={t("jobs.new")}>
       <WhyRefused right="jobs" />
-    </header>
+    </ItemHead>
   );
 }
 

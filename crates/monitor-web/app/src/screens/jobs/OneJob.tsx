@@ -7,7 +7,8 @@ import { OUTCOMES, type Outcome, currentStep, groupsOf, hostState, isFinished, j
 import { visible } from "../../model/text.ts";
 import { clock } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
@@ -19,7 +20,7 @@ import { HostList } from "./HostList.tsx";
 import { HostPanel } from "./HostPanel.tsx";
 import { Script } from "./Script.tsx";
 import { Shapes } from "./Shapes.tsx";
-import { FilterField, JobState, Warnings, timesOf } from "./parts.tsx";
+import { JobState, Warnings, timesOf } from "./parts.tsx";
 import { useJob, useJobHosts } from "./useJobs.ts";
 import { type JobSearch, useJobSearch } from "./useJobSearch.ts";
 
@@ -68,6 +69,7 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
     <div className="job-split">
       <div className="pane jobs one-job">
         <Title job={job} step={step} chosen={chosenOf(hosts, chosen)} act={act} />
+        <div className="body">
         <DeedSaid said={said} />
         <Warnings of={job.warnings} />
         <Callbacks job={job.job_id} isOpen={!isFinished(job.status)} />
@@ -84,6 +86,7 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
             <HostList hosts={shown} opened={search.host} chosen={chosen} onOpen={open} onChoose={choose} />
           </>
         )}
+        </div>
       </div>
       {search.host !== undefined && !hosts && !read.error && <aside className="host-panel" aria-busy="true" />}
       {opened && step && <HostPanel key={`${step.step_id} ${search.host}`} job={job} step={step} host={opened} hosts={hosts ?? []} act={act} onClose={() => search.set({ host: undefined })} />}
@@ -99,53 +102,37 @@ function chosenOf(hosts: readonly JobHost[] | undefined, chosen: ReadonlySet<str
 /** The name and status of the job, its facts, and its actions. */
 function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined; chosen: readonly number[]; act: (deed: () => Promise<string | void>) => void }) {
   return (
-    <header className="title" data-state={jobState(job.status)}>
-      <Link to="/tasks/jobs" className="back dim" aria-label={t("jobs.all")} title={t("jobs.all")}>
-        <Icon d={ICONS.back} />
+    <ItemHead
+      back={{ to: "/tasks/jobs", label: t("jobs.all") }}
+      mark={<JobState status={job.status} />}
+      title={<Name text={job.name} tail={18} />}
+      facts={[
+        step ? t("jobs.count", { count: totalOf(step.counts) }) : "",
+        job.account === null ? t("jobs.account.own") : t("jobs.account.of", { account: visible(job.account) }),
+        t("jobs.started", { time: clock(job.started_us ?? job.created_us) }),
+        <span translate="no">{visible(job.by)}</span>,
+        job.follows === null ? "" : <Other job={job.follows} text={t("jobs.follows", { job: job.follows })} />,
+        job.followed_by === null ? "" : <Other job={job.followed_by} text={t("jobs.followed-by", { job: job.followed_by })} />,
+        job.started_us === null ? "" : <Duration process={timesOf(job)} />,
+      ]}
+    >
+      <Link to="/tasks/$root" params={{ root: job.root_id }} className="quiet">
+        {t("jobs.tree")}
       </Link>
-      <JobState status={job.status} />
-      <h1>
-        <Name text={job.name} tail={18} />
-      </h1>
-      <span className="dim job-facts">
-        {step && t("jobs.count", { count: totalOf(step.counts) })}
-        {" · "}
-        {job.account === null ? t("jobs.account.own") : t("jobs.account.of", { account: visible(job.account) })}
-        {" · "}
-        {t("jobs.started", { time: clock(job.started_us ?? job.created_us) })}
-        {" · "}
-        <span translate="no">{visible(job.by)}</span>
-        {job.follows !== null && <Other job={job.follows} text={t("jobs.follows", { job: job.follows })} />}
-        {job.followed_by !== null && <Other job={job.followed_by} text={t("jobs.followed-by", { job: job.followed_by })} />}
-        {job.started_us !== null && (
-          <>
-            {" · "}
-            <Duration process={timesOf(job)} />
-          </>
-        )}
-      </span>
-      <span className="deeds">
-        <Link to="/tasks/$root" params={{ root: job.root_id }} className="quiet">
-          {t("jobs.tree")}
-        </Link>
-        <Link to="/tasks/jobs" search={{ tab: "new", again: String(job.job_id) }} className="quiet">
-          {t("jobs.again")}
-        </Link>
-        {step && <Actions job={job} step={step} chosen={chosen} act={act} />}
-      </span>
-    </header>
+      <Link to="/tasks/jobs" search={{ tab: "new", again: String(job.job_id) }} className="quiet">
+        {t("jobs.again")}
+      </Link>
+      {step && <Actions job={job} step={step} chosen={chosen} act={act} />}
+    </ItemHead>
   );
 }
 
 /** A link to the job before or after this one. */
 function Other({ job, text }: { job: number; text: string }) {
   return (
-    <>
-      {" · "}
-      <Link to="/tasks/jobs" search={{ job: String(job) }} className="link">
-        {text}
-      </Link>
-    </>
+    <Link to="/tasks/jobs" search={{ job: String(job) }} className="link">
+      {text}
+    </Link>
   );
 }
 

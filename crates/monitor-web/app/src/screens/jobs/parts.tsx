@@ -1,14 +1,9 @@
-import { Link } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { OUTCOMES, jobState, outcomesOf, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
-import { CopyButton } from "../../ui/CopyButton.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
-import { useSlash } from "../../ui/useSlash.ts";
-
-const SETTLED_MS = 300;
+import { Tabs } from "../../ui/Tabs.tsx";
 
 /** Returns the words of a status of a job or a step. */
 function jobWord(status: number): string {
@@ -69,45 +64,9 @@ export function OutcomeBar({ counts }: { counts: Readonly<Record<string, number>
 }
 
 /** The tabs of the screen. */
-export function Tabs({ tab }: { tab: string | undefined }) {
-  const tabs = [
-    { name: undefined, text: t("jobs.list") },
-    { name: "hosts", text: t("jobs.hosts") },
-  ];
-  return (
-    <nav className="tabs" aria-label={t("jobs.title")}>
-      {tabs.map(({ name, text }) => (
-        <Link key={text} to="/tasks/jobs" search={name === undefined ? {} : { tab: name }} activeOptions={{ exact: true }} aria-current={tab === name ? "page" : undefined}>
-          {text}
-        </Link>
-      ))}
-    </nav>
-  );
-}
-
-/** A field that filters a list after a short pause; `/` focuses it. */
-export function FilterField({ value, label, onChange }: { value: string | undefined; label: string; onChange: (text: string | undefined) => void }) {
-  const [text, setText] = useState(value ?? "");
-  const field = useRef<HTMLInputElement>(null);
-  useSlash(field);
-  useEffect(() => {
-    if (text === (value ?? "")) return;
-    const timer = setTimeout(() => onChange(text || undefined), SETTLED_MS);
-    return () => clearTimeout(timer);
-  }, [text, value, onChange]);
-  return <input ref={field} type="search" className="filter-field" value={text} placeholder={label} aria-label={label} onChange={(event) => setText(event.target.value)} />;
-}
-
-/** A complete command, with a button that copies it. */
-export function CommandLine({ text }: { text: string }) {
-  return (
-    <div className="command">
-      <pre className="mono" tabIndex={0} translate="no">
-        {text}
-      </pre>
-      <CopyButton text={text} />
-    </div>
-  );
+export function JobTabs({ tab }: { tab: string | undefined }) {
+  const tabs = [undefined, "hosts"].map((name) => ({ text: t(name === undefined ? "jobs.list" : "jobs.hosts"), search: name === undefined ? {} : { tab: name }, isCurrent: tab === name }));
+  return <Tabs label={t("jobs.title")} to="/tasks/jobs" tabs={tabs} />;
 }
 
 /** A sentence for each rule of the server that a job matches. */

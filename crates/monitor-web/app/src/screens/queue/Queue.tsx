@@ -3,11 +3,12 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { fetchQueueTasks, fetchQueues } from "../../api/queue.ts";
 import type { Queues } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
-import { count, t } from "../../i18n.ts";
+import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Head } from "../../ui/Head.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
-import { StateMark } from "../../ui/StateMark.tsx";
+import { StateTabs } from "../../ui/Tabs.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
 import { ChosenBar } from "./ChosenBar.tsx";
 import { Clusters } from "./Clusters.tsx";
@@ -16,7 +17,6 @@ import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
 import { LIMIT, restOf, useSearchOn } from "./useSearchOn.ts";
 import { keyOf, useStanding } from "./useStanding.ts";
 import "../../ui/pane.css";
-import "../../ui/states.css";
 import "./queue.css";
 
 const AGAIN_MS = 1000;
@@ -56,8 +56,8 @@ export default function Queue() {
 
   return (
     <div className="pane queue">
-      <h1 className="hidden">{t("queue.title")}</h1>
       <Filters search={search} queues={queues.data} />
+      <div className="body">
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       <div className="waiting">
         <span aria-live="polite">
@@ -79,6 +79,7 @@ export default function Queue() {
           </button>
         </p>
       )}
+      </div>
     </div>
   );
 }
@@ -110,17 +111,7 @@ function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSe
   const total = Object.values(of).reduce((sum, each) => sum + each, 0);
   const names = queues?.queues.map(({ name }) => name).filter((name) => name !== "") ?? [];
   return (
-    <div className="filters" role="search">
-      <div className="states" role="group" aria-label={t("tasks.filter.state")}>
-        <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
-          {t("tasks.all")} {queues && <span className="number">{count(total)}</span>}
-        </button>
-        {STATES.map((each) => (
-          <button key={each} type="button" data-state={each} data-none={(queues && !of[each]) || undefined} aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
-            <StateMark state={each} /> {stateWord(each)} {(of[each] ?? 0) > 0 && <span className="number">{count(of[each] ?? 0)}</span>}
-          </button>
-        ))}
-      </div>
+    <Head title={t("queue.title")} tabs={<StateTabs tabs={STATES.map((key) => ({ key, text: stateWord(key), count: of[key] ?? 0, isBad: key === "failed" || key === "lost" }))} all={{ text: t("tasks.all"), count: queues ? total : undefined }} chosen={state} onChoose={(key) => set({ state: key })} />}>
       <select aria-label={t("queue.column.queue")} value={queue ?? ""} onChange={(event) => set({ queue: event.target.value || undefined })}>
         <option value="">{t("queue.any")}</option>
         {[...new Set([...names, ...(queue ? [queue] : [])])].map((name) => (
@@ -129,8 +120,8 @@ function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSe
           </option>
         ))}
       </select>
-      <input ref={field} type="search" value={text} placeholder={t("queue.search")} aria-label={t("queue.search")} title={t("queue.search.how")} onChange={(event) => setText(event.target.value)} />
-    </div>
+      <input ref={field} type="search" className="filter-field" value={text} placeholder={t("queue.search")} aria-label={t("queue.search")} title={t("queue.search.how")} onChange={(event) => setText(event.target.value)} />
+    </Head>
   );
 }
 

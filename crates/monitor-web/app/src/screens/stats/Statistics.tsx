@@ -6,6 +6,7 @@ import { t } from "../../i18n.ts";
 import { heatMap, linesOf } from "../../model/stats.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
+import { Head } from "../../ui/Head.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Charts } from "./Charts.tsx";
@@ -43,8 +44,7 @@ export default function Statistics() {
   const map = useMemo(() => query.data && heatMap(query.data, ROWS), [query.data]);
   return (
     <div className="stats">
-      <h1 className="hidden">{t("stats.title")}</h1>
-      <div className="stats-bar">
+      <Head title={t("stats.title")}>
         <span className="group" role="group" aria-label={t("stats.range")}>
           {(Object.keys(RANGES) as RangeName[]).map((each) => (
             <button key={each} type="button" className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
@@ -60,7 +60,7 @@ export default function Statistics() {
             {visible(name)} <Icon d={ICONS.close} />
           </button>
         )}
-      </div>
+      </Head>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       <div className="stats-parts" data-ready={ready}>
         {lines && query.data && <Charts lines={lines} stepUs={query.data.step_us} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}

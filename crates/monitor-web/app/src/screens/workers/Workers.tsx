@@ -8,20 +8,29 @@ import { useAgain } from "../../data/useAgain.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
 import { count, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { groupWorkers, isPresent, markOf, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
+import { groupWorkers, isPresent, markOf, matchesWorker, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
 import { Beats } from "../../ui/Beats.tsx";
+import { Empty } from "../../ui/Empty.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { Head } from "../../ui/Head.tsx";
 import { Heard } from "../../ui/Heard.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
+import { StateTabs } from "../../ui/Tabs.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago } from "../../ui/Time.tsx";
+import "../../ui/pane.css";
 import "./workers.css";
 
 const MOST = 1000;
 /** The stream has no worker with the end of a task, so the list is read again after changes: after 1 s, and later the more workers there are. */
 const AGAIN_MS = 1000;
 const AGAIN_PER_WORKER_MS = 5;
-const COLUMNS = ["state", "program", "host", "heard", "started", "running", "succeeded", "failed", "retried", "dropped"] as const;
+const COLUMNS = ["state", "program", "host", "heard", "started", "running", "succeeded", "failed", "retried", "load", "dropped"] as const;
+/** States that the list can be limited to. */
+const STATES = ["lost", "online", "offline"] as const;
+/** Command whose program is a worker for a minute. */
+const START = "monitor run -- sleep 60";
 
 const TASKS = ["succeeded", "failed", "retried"] as const;
 
@@ -29,7 +38,8 @@ const TASKS = ["succeeded", "failed", "retried"] as const;
 export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal), staleTime: 0 });
   useAgain(["worker", "root"], query, AGAIN_MS + AGAIN_PER_WORKER_MS * (query.data?.workers.length ?? 0));
-  const [all, setAll] = useState(false);
+  const [state, setState] = useState<string>();
+  const [wanted, setWanted] = useState<string>();
   const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const known = useMemo(() => {
     const all = new Map((query.data?.workers ?? []).map((worker) => [worker.id, { model: worker, asOf: query.data?.as_of ?? 0 }]));
@@ -37,8 +47,9 @@ export default function Workers() {
     return sortWorkers([...all.values()].map(({ model }) => model));
   }, [query.data, version]);
 
-  const workers = all ? known : known.filter(isPresent);
-  const gone = known.length - known.filter(isPresent).length;
+  const found = known.filter((worker) => matchesWorker(worker, wanted ?? ""));
+  const workers = found.filter((worker) => (state === undefined ? isPresent(worker) : worker.state === state));
+  const tabs = STATES.map((key) => ({ key, text: wordText("worker", key), count: found.filter((worker) => worker.state === key).length, isBad: key === "lost", mark: markOf({ state: key }) }));
   const domain = sharedDomain(known.map(({ hostname }) => hostname));
 
   useEffect(() => {
@@ -46,17 +57,21 @@ export default function Workers() {
   }, []);
 
   return (
-    <div className="workers">
-      <h1 className="hidden">{t("workers.title")}</h1>
+    <div className="pane workers">
+      <Head title={t("workers.title")} tabs={<StateTabs tabs={tabs} all={{ text: t("workers.present"), count: query.isPending ? undefined : found.filter(isPresent).length }} chosen={state} onChoose={setState} />}>
+        <FilterField value={wanted} label={t("workers.filter")} onChange={setWanted} />
+      </Head>
+      <div className="body">
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {known.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "workers.none")}</p>}
-      {workers.length > 0 && (
+      {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+      {query.data && workers.length === 0 && (known.length > 0 ? <p className="notice dim">{t("workers.none-so")}</p> : <Empty title={t("workers.none")} command={START} />)}
+      {query.data && workers.length > 0 && (
         <table>
           <thead>
             <tr>
               {COLUMNS.map((column) => (
-                <th key={column} scope="col" className={column}>
-                  {t(`workers.column.${column}`)}
+                <th key={column} scope="col" className={column === "state" ? "sign state" : column}>
+                  {column === "state" ? <span className="hidden">{t("workers.column.state")}</span> : t(`workers.column.${column}`)}
                 </th>
               ))}
             </tr>
@@ -73,15 +88,8 @@ export default function Workers() {
           </tbody>
         </table>
       )}
-      {gone > 0 && (
-        <p className="dim more">
-          {t("workers.offline", { count: gone })}{" "}
-          <button type="button" className="outlined" aria-pressed={all} onClick={() => setAll(!all)}>
-            {t(all ? "workers.hide" : "workers.show")}
-          </button>
-        </p>
-      )}
       {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
+      </div>
     </div>
   );
 }
@@ -119,18 +127,18 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
   const why = worker.dropped.map((of) => `${lostText(of.type, of.count)}: ${wordText("missing.reason", of.reason)}`);
   return (
-    <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={markOf(worker)}>
-      <td className="state">
-        <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
+    <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={markOf(worker)} data-quiet={worker.state === "offline" || (worker.state === "online" && worker.running === 0) || undefined}>
+      <td className="sign state" title={wordText("worker", worker.state)}>
+        <StateMark state={markOf(worker)} /> <span className="hidden">{wordText("worker", worker.state)}</span>
       </td>
-      <td className="program">
+      <th scope="row" className="program">
         <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
           <Name text={worker.program} />
         </Link>{" "}
         <span className="number dim">
           {worker.pid} {worker.version === null ? "" : `· ${visible(worker.version)}`}
         </span>
-      </td>
+      </th>
       <td className="host">
         {!isOne && <Host hostname={worker.hostname} domain={domain} />}
       </td>
@@ -140,12 +148,13 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
       <td className="started dim">
         <Ago timeUs={worker.started_us} />
       </td>
-      <td className="running number">{count(worker.running)}</td>
+      <td className="running number">{worker.running > 0 ? t("workers.running", { count: count(worker.running) }) : <span className="dim">{t("workers.idle")}</span>}</td>
       {TASKS.map((how) => (
         <td key={how} className={`${how} number`}>
           {worker.tasks ? count(worker.tasks[how]) : "–"}
         </td>
       ))}
+      <td className="load number dim">{worker.loadavg?.[0] === undefined ? "–" : worker.loadavg[0].toFixed(1)}</td>
       <td className="dropped number" title={why.join("\n")}>
         {dropped > 0 ? count(dropped) : "–"}
       </td>
