@@ -367,7 +367,7 @@ test("without any root the page says how to get one here", () =>
     });
     await page.goto(`${server}/tasks`);
     await hasText(page.locator(".empty h2"), "No runs yet");
-    await hasText(page.locator(".empty pre").first(), `MONITOR_SERVER_URL=${server} monitor run -- make`);
+    await hasText(page.locator(".empty pre").first(), `MONITOR_SERVER_URL=${server} monitor run -- sleep 3`);
     await hasText(page.locator(".empty pre").last(), `MONITOR_ENABLED=1 MONITOR_SERVER_URL=${server} cargo run`);
     await page.setViewportSize({ width: 320, height: 640 });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);

@@ -16,7 +16,7 @@ before(() => {
 });
 
 const pageOf = (worker) => `${server}/tasks/workers/${worker.id}`;
-const menu = (page, name) => page.locator(".deeds .menu", { has: page.locator("summary", { hasText: name }) });
+const menu = (page, name) => page.locator(".tools .menu", { has: page.locator("summary", { hasText: name }) });
 
 /** Opens a menu, and takes a choice. */
 async function choose(page, of, choice) {
@@ -218,7 +218,7 @@ test("a worker without a channel says that it takes no commands, and one that is
   const mute = await new Worker().online();
   await onPage(pageOf(mute), async (page) => {
     await hasText(page.locator(".facts dl").first(), /Not accepted: no command channel is open\./);
-    assert.equal(await page.locator(".deeds .menu").count(), 0);
+    assert.equal(await page.locator(".tools .menu").count(), 0);
     for (const id of ["0".repeat(31) + "1", "nonsense"]) {
       await page.goto(`${server}/tasks/workers/${id}`);
       await hasText(page.locator(".notice h2"), `Worker ${id} was not found.`);

@@ -1,6 +1,7 @@
 import type { ComponentProps, MouseEvent } from "react";
 import { type Right, useMay } from "../data/useMe.ts";
 import { t } from "../i18n.ts";
+import { CopyButton } from "./CopyButton.tsx";
 
 /** Command that prints a link with which a browser logs in as an administrator. */
 const LINK = "monitor open --role admin";
@@ -42,7 +43,7 @@ export function WhyRefused({ right = "operate" }: { right?: Right }) {
       {t(`tasks.refused.${right}`)}{" "}
       {right !== "operate" && (
         <>
-          {t("tasks.refused.remedy")} <code translate="no">{LINK}</code>{" "}
+          {t("tasks.refused.remedy")} <code translate="no">{LINK}</code> <CopyButton text={LINK} />{" "}
         </>
       )}
       <a className="link" href={`/login?next=${encodeURIComponent(location.pathname + location.search)}`}>

@@ -42,7 +42,7 @@ export const en = {
   "queue.retry.done": "{count, plural, one {# task is} other {# tasks are}} back in the queue.",
   "queue.column.task": "Task",
   "queue.column.state": "State",
-  "queue.column.why": "Why",
+  "queue.column.why": "Result / why",
   "queue.column.queue": "Queue",
   "queue.column.received": "Received",
   "queue.column.runtime": "Duration",
@@ -57,4 +57,6 @@ export const en = {
   "queue.phase.retried": "waiting for retry",
   "queue.phase.lost": "lost",
   "queue.phase.cancelled": "cancelled",
+  "queue.column.args": "Arguments",
+  "queue.column.worker": "Worker",
 };

@@ -44,7 +44,7 @@ export const zh: Record<keyof typeof en, string> = {
   "queue.retry.done": "已将 {count} 个任务重新放入队列。",
   "queue.column.task": "任务",
   "queue.column.state": "状态",
-  "queue.column.why": "原因",
+  "queue.column.why": "结果 / 原因",
   "queue.column.queue": "队列",
   "queue.column.received": "接收时间",
   "queue.column.runtime": "耗时",
@@ -59,4 +59,6 @@ export const zh: Record<keyof typeof en, string> = {
   "queue.phase.retried": "等待重试",
   "queue.phase.lost": "失联",
   "queue.phase.cancelled": "已取消",
+  "queue.column.args": "参数",
+  "queue.column.worker": "工作进程",
 };

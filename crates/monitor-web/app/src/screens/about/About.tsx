@@ -27,8 +27,8 @@ export default function About() {
     <div className="settings">
       <Head title={t("about.title")} />
       <div className="about" data-ready={ready}>
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
       </div>
     </div>
   );

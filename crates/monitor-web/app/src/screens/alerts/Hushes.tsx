@@ -31,50 +31,50 @@ export function Hushes() {
         <WhyRefused />
       </AlertsHead>
       <div className="body">
-      <div className="filters">
-        {field("scope", EXAMPLE.scope)}
-        {field("length", EXAMPLE.length)}
-        {field("why", t("alerts.hush.why"))}
-        <OperatorButton className="outlined" onClick={() => act(() => hush(wanted.scope, wanted.length, wanted.why, true).then(() => setWanted({ ...wanted, scope: "", why: "" })))}>
-          {t("alerts.hush.add")}
-        </OperatorButton>
-      </div>
-      <DeedSaid said={said} />
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {hushes.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "alerts.hush.none")}</p>}
-      {hushes.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" className={column === "by" || column === "kind" ? "aside" : column}>
-                  {t(`alerts.column.${column}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {hushes.map((one) => (
-              <tr key={one.id} data-hush={one.id}>
-                <th scope="row" translate="no">
-                  {visible(one.scope)}
-                </th>
-                <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
-                <td>
-                  <At timeUs={one.until_us} />
-                </td>
-                <td className="aside dim">{visible(one.who)}</td>
-                <td className="why">{visible(one.why ?? "")}</td>
-                <td className="deeds">
-                  <OperatorButton className="outlined" onClick={() => act(() => endHush(one.id))}>
-                    {t("alerts.hush.end")}
-                  </OperatorButton>
-                </td>
+        <div className="filters">
+          {field("scope", EXAMPLE.scope)}
+          {field("length", EXAMPLE.length)}
+          {field("why", t("alerts.hush.why"))}
+          <OperatorButton className="outlined" onClick={() => act(() => hush(wanted.scope, wanted.length, wanted.why, true).then(() => setWanted({ ...wanted, scope: "", why: "" })))}>
+            {t("alerts.hush.add")}
+          </OperatorButton>
+        </div>
+        <DeedSaid said={said} />
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {hushes.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "alerts.hush.none")}</p>}
+        {hushes.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                {columns.map((column) => (
+                  <th key={column} scope="col" className={column === "by" || column === "kind" ? "aside" : column}>
+                    {t(`alerts.column.${column}`)}
+                  </th>
+                ))}
               </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+            </thead>
+            <tbody>
+              {hushes.map((one) => (
+                <tr key={one.id} data-hush={one.id}>
+                  <th scope="row" translate="no">
+                    {visible(one.scope)}
+                  </th>
+                  <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
+                  <td>
+                    <At timeUs={one.until_us} />
+                  </td>
+                  <td className="aside dim">{visible(one.who)}</td>
+                  <td className="why">{visible(one.why ?? "")}</td>
+                  <td className="deeds">
+                    <OperatorButton className="outlined" onClick={() => act(() => endHush(one.id))}>
+                      {t("alerts.hush.end")}
+                    </OperatorButton>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
       </div>
     </>
   );

@@ -45,42 +45,42 @@ export function Hosts() {
         </AdminButton>
       </Head>
       <div className="body">
-      <WhyRefused right="admin" />
-      <DeedSaid said={said} />
-      {query.data?.file_problem != null && (
-        <p className="notice bad lines" role="alert">
-          {visibleLines(query.data.file_problem)}
-        </p>
-      )}
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
-      {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
-      {hosts.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {COLUMNS.map((column) => (
-                <th key={column} scope="col" className={column}>
-                  {t(`jobs.column.${column}`)}
-                </th>
+        <WhyRefused right="admin" />
+        <DeedSaid said={said} />
+        {query.data?.file_problem != null && (
+          <p className="notice bad lines" role="alert">
+            {visibleLines(query.data.file_problem)}
+          </p>
+        )}
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
+        {hosts.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                {COLUMNS.map((column) => (
+                  <th key={column} scope="col" className={column}>
+                    {t(`jobs.column.${column}`)}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {hosts.slice(0, most).map((host) => (
+                <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
               ))}
-            </tr>
-          </thead>
-          <tbody>
-            {hosts.slice(0, most).map((host) => (
-              <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
-            ))}
-          </tbody>
-        </table>
-      )}
-      {hosts.length > most && (
-        <p className="more">
-          <button type="button" className="outlined" onClick={() => setMost(most + PART)}>
-            {t("batch.more")}
-          </button>
-        </p>
-      )}
-      {query.data && <SavedTargets />}
+            </tbody>
+          </table>
+        )}
+        {hosts.length > most && (
+          <p className="more">
+            <button type="button" className="outlined" onClick={() => setMost(most + PART)}>
+              {t("batch.more")}
+            </button>
+          </p>
+        )}
+        {query.data && <SavedTargets />}
       </div>
       {editing !== undefined && <HostDialog host={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
       {removing && <RemoveDialog title={t("jobs.hosts.remove.ask", { host: visible(removing.name) })} why={t("jobs.hosts.remove.why")} onRemove={() => act(() => removeHost(removing.id))} onClose={() => setRemoving(undefined)} />}

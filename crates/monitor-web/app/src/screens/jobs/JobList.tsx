@@ -28,34 +28,34 @@ export function JobList() {
     <div className="pane jobs">
       <JobsHead search={search} />
       <div className="body">
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
-      {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <NoJobs />)}
-      {jobs.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {COLUMNS.map((column) => (
-                <th key={column} scope="col" className={column}>
-                  {t(`jobs.column.${column}`)}
-                </th>
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <NoJobs />)}
+        {jobs.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                {COLUMNS.map((column) => (
+                  <th key={column} scope="col" className={column}>
+                    {t(`jobs.column.${column}`)}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {jobs.map((job) => (
+                <Row key={job.job_id} job={job} />
               ))}
-            </tr>
-          </thead>
-          <tbody>
-            {jobs.map((job) => (
-              <Row key={job.job_id} job={job} />
-            ))}
-          </tbody>
-        </table>
-      )}
-      {query.hasNextPage && (
-        <p className="more">
-          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
-            {t("batch.more")}
-          </button>
-        </p>
-      )}
+            </tbody>
+          </table>
+        )}
+        {query.hasNextPage && (
+          <p className="more">
+            <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+              {t("batch.more")}
+            </button>
+          </p>
+        )}
       </div>
     </div>
   );

@@ -82,66 +82,66 @@ function JobForm({ first, base, again }: { first: JobDraft; base?: JobRequest; a
     <div className="pane jobs new-job">
       <Title />
       <div className="body">
-      {base && again !== undefined && <Repeated job={again} hidden={hiddenOf(base)} />}
-      <div className="two">
-        <form
-          className="edit"
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (missing.length === 0) void start();
-          }}
-        >
-          <Field name="script" mistake={mistakes.fields.script}>
-            <textarea {...props("script")} rows={8} className="mono" autoFocus />
-          </Field>
-          <Field name="language" mistake={mistakes.fields.language}>
-            <select {...props("language")} translate="yes">
-              {LANGUAGES.map((language) => (
-                <option key={language} value={language}>
-                  {t(`jobs.language.${language}`)}
-                </option>
-              ))}
-            </select>
-          </Field>
-          <Field name="args" mistake={mistakes.fields.args}><textarea {...props("args")} rows={2} className="mono" /></Field>
-          {field("hosts", { list: "job-known-hosts" })}
-          <KnownHosts />
-          {field("groups")}
-          {field("tags")}
-          {field("saved", { list: "job-saved-targets" })}
-          <KnownTargets />
-          {field("account")}
-          {field("timeout")}
-          {field("rolling")}
-          {draft.rolling.trim() !== "" && (
-            <>
-              <Field name="mode" mistake={mistakes.fields.mode}>
-                <select {...props("mode")} translate="yes">
-                  {MODES.map((mode) => (
-                    <option key={mode} value={mode}>
-                      {t(`jobs.mode.${mode}`)}
-                    </option>
-                  ))}
-                </select>
-              </Field>
-              {field("stopAfter")}
-            </>
-          )}
-          {field("retryFailed", { type: "number", min: 0, max: 100 })}
-          <Field name="ifFailed" mistake={mistakes.fields.ifFailed}><textarea {...props("ifFailed")} rows={2} className="mono" /></Field>
-          {field("name")}
-          {mistakes.others.length > 0 && (
-            <p className="bad lines" role="alert">
-              {mistakes.others.map(visible).join("\n")}
-            </p>
-          )}
-          <Start missing={missing} able={preview.data?.able.length} isSending={isSending} onStart={() => void start()} />
-        </form>
-        <section className="preview side" aria-live="polite">
-          <h2>{t("jobs.preview")}</h2>
-          {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="dim">{t("jobs.preview.mistakes")}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
-        </section>
-      </div>
+        {base && again !== undefined && <Repeated job={again} hidden={hiddenOf(base)} />}
+        <div className="two">
+          <form
+            className="edit"
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (missing.length === 0) void start();
+            }}
+          >
+            <Field name="script" mistake={mistakes.fields.script}>
+              <textarea {...props("script")} rows={8} className="mono" autoFocus />
+            </Field>
+            <Field name="language" mistake={mistakes.fields.language}>
+              <select {...props("language")} translate="yes">
+                {LANGUAGES.map((language) => (
+                  <option key={language} value={language}>
+                    {t(`jobs.language.${language}`)}
+                  </option>
+                ))}
+              </select>
+            </Field>
+            <Field name="args" mistake={mistakes.fields.args}><textarea {...props("args")} rows={2} className="mono" /></Field>
+            {field("hosts", { list: "job-known-hosts" })}
+            <KnownHosts />
+            {field("groups")}
+            {field("tags")}
+            {field("saved", { list: "job-saved-targets" })}
+            <KnownTargets />
+            {field("account")}
+            {field("timeout")}
+            {field("rolling")}
+            {draft.rolling.trim() !== "" && (
+              <>
+                <Field name="mode" mistake={mistakes.fields.mode}>
+                  <select {...props("mode")} translate="yes">
+                    {MODES.map((mode) => (
+                      <option key={mode} value={mode}>
+                        {t(`jobs.mode.${mode}`)}
+                      </option>
+                    ))}
+                  </select>
+                </Field>
+                {field("stopAfter")}
+              </>
+            )}
+            {field("retryFailed", { type: "number", min: 0, max: 100 })}
+            <Field name="ifFailed" mistake={mistakes.fields.ifFailed}><textarea {...props("ifFailed")} rows={2} className="mono" /></Field>
+            {field("name")}
+            {mistakes.others.length > 0 && (
+              <p className="bad lines" role="alert">
+                {mistakes.others.map(visible).join("\n")}
+              </p>
+            )}
+            <Start missing={missing} able={preview.data?.able.length} isSending={isSending} onStart={() => void start()} />
+          </form>
+          <section className="preview side" aria-live="polite">
+            <h2>{t("jobs.preview")}</h2>
+            {missing.length > 0 ? <p className="dim">{t("jobs.preview.why")}</p> : preview.error ? <p className="dim">{t("jobs.preview.mistakes")}</p> : preview.data ? <Preview of={preview.data} /> : <p className="dim">{t("loading")}</p>}
+          </section>
+        </div>
       </div>
     </div>
   );

@@ -70,22 +70,22 @@ function Opened({ job, onDone }: { job: Job; onDone: () => void }) {
       <div className="pane jobs one-job">
         <Title job={job} step={step} chosen={chosenOf(hosts, chosen)} act={act} />
         <div className="body">
-        <DeedSaid said={said} />
-        <Warnings of={job.warnings} />
-        <Callbacks job={job.job_id} isOpen={!isFinished(job.status)} />
-        {step && job.steps.length > 1 && <Steps job={job} current={step} search={search} />}
-        {step && <Outcomes step={step} search={search} />}
-        {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}
-        {!hosts && !read.error && <p className="notice dim">{t("loading")}</p>}
-        {hosts && search.view === undefined && shown.length === 0 && <p className="notice dim">{t(hosts.length === 0 ? "jobs.no-hosts" : "jobs.no-hosts-so")}</p>}
-        {step && search.view === "script" && <Script job={job} step={step} />}
-        {step && search.view === "shapes" && <Shapes job={job.job_id} step={step} hosts={hosts ?? []} onOpen={open} />}
-        {search.view === undefined && shown.length > 0 && (
-          <>
-            <HostGroups groups={groups} step={step} opened={search.host} onOpen={open} />
-            <HostList hosts={shown} opened={search.host} chosen={chosen} onOpen={open} onChoose={choose} />
-          </>
-        )}
+          <DeedSaid said={said} />
+          <Warnings of={job.warnings} />
+          <Callbacks job={job.job_id} isOpen={!isFinished(job.status)} />
+          {step && job.steps.length > 1 && <Steps job={job} current={step} search={search} />}
+          {step && <Outcomes step={step} search={search} />}
+          {read.error && <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />}
+          {!hosts && !read.error && <p className="notice dim">{t("loading")}</p>}
+          {hosts && search.view === undefined && shown.length === 0 && <p className="notice dim">{t(hosts.length === 0 ? "jobs.no-hosts" : "jobs.no-hosts-so")}</p>}
+          {step && search.view === "script" && <Script job={job} step={step} />}
+          {step && search.view === "shapes" && <Shapes job={job.job_id} step={step} hosts={hosts ?? []} onOpen={open} />}
+          {search.view === undefined && shown.length > 0 && (
+            <>
+              <HostGroups groups={groups} step={step} opened={search.host} onOpen={open} />
+              <HostList hosts={shown} opened={search.host} chosen={chosen} onOpen={open} onChoose={choose} />
+            </>
+          )}
         </div>
       </div>
       {search.host !== undefined && !hosts && !read.error && <aside className="host-panel" aria-busy="true" />}

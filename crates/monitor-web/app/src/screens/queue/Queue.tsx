@@ -58,27 +58,27 @@ export default function Queue() {
     <div className="pane queue">
       <Filters search={search} queues={queues.data} />
       <div className="body">
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      <div className="waiting">
-        <span aria-live="polite">
-          {standing.waiting > 0 && (
-            <button type="button" className="outlined" onClick={standing.show}>
-              {t("queue.new", { count: standing.waiting })}
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        <div className="waiting">
+          <span aria-live="polite">
+            {standing.waiting > 0 && (
+              <button type="button" className="outlined" onClick={standing.show}>
+                {t("queue.new", { count: standing.waiting })}
+              </button>
+            )}
+          </span>
+          {chosen.length > 0 ? <ChosenBar chosen={chosen} onClear={clear} /> : <Clusters />}
+        </div>
+        {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : query.hasNextPage ? "queue.none-yet" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
+        {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} chosen={keys} onChoose={choose} />}
+        {query.hasNextPage && (
+          <p className="more">
+            {examined !== undefined && <span className="dim">{t("queue.examined", { count: examined })} </span>}
+            <button type="button" className="outlined" onClick={isSearching ? stop : more}>
+              {t(isSearching ? "queue.stop" : "batch.more")}
             </button>
-          )}
-        </span>
-        {chosen.length > 0 ? <ChosenBar chosen={chosen} onClear={clear} /> : <Clusters />}
-      </div>
-      {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : query.hasNextPage ? "queue.none-yet" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
-      {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} chosen={keys} onChoose={choose} />}
-      {query.hasNextPage && (
-        <p className="more">
-          {examined !== undefined && <span className="dim">{t("queue.examined", { count: examined })} </span>}
-          <button type="button" className="outlined" onClick={isSearching ? stop : more}>
-            {t(isSearching ? "queue.stop" : "batch.more")}
-          </button>
-        </p>
-      )}
+          </p>
+        )}
       </div>
     </div>
   );

@@ -1,5 +1,7 @@
 import { Link } from "@tanstack/react-router";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { t, wordText } from "../../i18n.ts";
+import { argumentsText, valueText } from "../../model/task-values.ts";
 import { visible } from "../../model/text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
@@ -8,9 +10,13 @@ import { Ago, Duration } from "../../ui/Time.tsx";
 import type { QueueSearch } from "./useQueueSearch.ts";
 import { keyOf, type Standing } from "./useStanding.ts";
 
-const COLUMNS = ["task", "state", "why", "queue", "received", "runtime"] as const;
+const COLUMNS = ["task", "args", "why", "state", "worker", "queue", "received", "runtime"] as const;
 /** Columns that a list can be sorted by, with their names in the API. */
 const SORTS: Partial<Record<(typeof COLUMNS)[number], string>> = { task: "name", state: "state", received: "received", runtime: "runtime" };
+
+/** Maximum number of characters of arguments and results in a row, and when it is pointed at. */
+const MOST_SHOWN = 200;
+const MOST_HOVERED = 2_000;
 
 interface Props {
   tasks: readonly Standing[];
@@ -67,11 +73,17 @@ function beginOf(id: string): string {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(id) ? id.slice(0, 8) : id;
 }
 
+/** A text on one line, at most its beginning; more of it is shown on hover. */
+function Cut({ text }: { text: string }) {
+  return <span title={visible(text.slice(0, MOST_HOVERED))}>{visible(text.slice(0, MOST_SHOWN))}</span>;
+}
+
 function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolean; onChoose: Props["onChoose"] }) {
   const of = task.task;
-  const why = task.error?.message ?? "";
+  const why = task.error?.message;
+  const worker = useWorker(task.worker_id);
   return (
-    <tr data-task-id={task.native_id ?? task.id} data-state={task.state} data-gone={isGone || undefined} title={isGone ? t("queue.gone") : undefined}>
+    <tr data-task-id={task.native_id ?? task.id} data-state={task.state} data-quiet={task.state === "succeeded" || undefined} data-gone={isGone || undefined} title={isGone ? t("queue.gone") : undefined}>
       <td className="pick">
         <label>
           <input type="checkbox" aria-label={t("tasks.check", { task: visible(`${task.name} ${task.native_id ?? task.id}`) })} checked={isChosen} onChange={(event) => onChoose([keyOf(task)], event.target.checked)} />
@@ -88,12 +100,18 @@ function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolea
           </span>
         )}
       </th>
+      <td className="args mono dim" translate="no">
+        <Cut text={argumentsText(of?.args, of?.kwargs)} />
+      </td>
+      <td className={why === undefined ? "why mono dim" : "why"} translate="no">
+        <Cut text={why ?? valueText(of?.result)} />
+      </td>
       <td className="state">
         {wordText("queue.phase", of?.phase ?? task.state)}
         {task.attempt > 1 && <span className="dim"> {t("queue.attempt", { attempt: task.attempt })}</span>}
       </td>
-      <td className="why" title={visible(why)} translate="no">
-        {visible(why)}
+      <td className="worker dim" translate="no">
+        {worker && <Name text={worker.hostname} />}
       </td>
       <td className="queue dim" translate="no">
         {visible(of?.queue ?? "")}

@@ -8,7 +8,7 @@ const USUAL = "http://127.0.0.1:60010";
 function steps(origin: string): [MessageId, string][] {
   const server = origin === USUAL ? "" : `MONITOR_SERVER_URL=${origin} `;
   return [
-    ["empty.command", `${server}monitor run -- make`],
+    ["empty.command", `${server}monitor run -- sleep 3`],
     ["empty.depend", '[dependencies]\nmonitor-client = { path = "…/monitor-client" }'],
     ["empty.annotate", "#[monitor_client::root_task]\nfn main() {\n    work();\n}\n\n#[monitor_client::normal_task]\nfn work() {}"],
     ["empty.run", `MONITOR_ENABLED=1 ${server}cargo run`],

@@ -13,7 +13,7 @@ import { offeredBy } from "../../model/orders.ts";
 import { visible } from "../../model/text.ts";
 import { readStats } from "../../model/worker-stats.ts";
 import { markOf } from "../../model/workers.ts";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { ItemHead } from "../../ui/Head.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -88,25 +88,27 @@ function OneWorker({ id }: { id: string }) {
   return (
     <div className="pane one-worker">
       <Title worker={worker} offered={isOpen ? offeredBy(channel.data?.methods ?? []) : undefined} onAsk={setAsking} />
-      {channel.error && <ProblemNotice error={channel.error} onRetry={() => void channel.refetch()} />}
-      {isRead ? (
-        <>
-          <div className="facts">
-            <Facts worker={worker} channel={channel.data} isOpen={isOpen} />
-            {isOpen && <Figures stats={told} line={line} error={stats.error} isAsking={stats.isFetching} onAsk={() => void stats.refetch()} />}
-            <Events events={read.data?.events ?? {}} />
-          </div>
-          <div className="facts lists">
-            <Work worker={worker} page={work.data} error={work.error} onRetry={() => void work.refetch()} />
-            <Tasks id={id} page={tasks.data} error={tasks.error} onRetry={() => void tasks.refetch()} />
-          </div>
-          {isOpen && <Parts id={id} parts={told.parts} methods={channel.data?.methods ?? []} />}
-          <Commands page={commands.data} error={commands.error} withQuestions={withQuestions} onQuestions={() => setWithQuestions(!withQuestions)} onRetry={() => void commands.refetch()} />
-          <Registered functions={read.data?.registered ?? []} />
-        </>
-      ) : (
-        <p className="notice dim">{t("loading")}</p>
-      )}
+      <div className="body">
+        {channel.error && <ProblemNotice error={channel.error} onRetry={() => void channel.refetch()} />}
+        {isRead ? (
+          <>
+            <div className="facts">
+              <Facts worker={worker} channel={channel.data} isOpen={isOpen} />
+              {isOpen && <Figures stats={told} line={line} error={stats.error} isAsking={stats.isFetching} onAsk={() => void stats.refetch()} />}
+              <Events events={read.data?.events ?? {}} />
+            </div>
+            <div className="facts lists">
+              <Work worker={worker} page={work.data} error={work.error} onRetry={() => void work.refetch()} />
+              <Tasks id={id} page={tasks.data} error={tasks.error} onRetry={() => void tasks.refetch()} />
+            </div>
+            {isOpen && <Parts id={id} parts={told.parts} methods={channel.data?.methods ?? []} />}
+            <Commands page={commands.data} error={commands.error} withQuestions={withQuestions} onQuestions={() => setWithQuestions(!withQuestions)} onRetry={() => void commands.refetch()} />
+            <Registered functions={read.data?.registered ?? []} />
+          </>
+        ) : (
+          <p className="notice dim">{t("loading")}</p>
+        )}
+      </div>
       {asking !== undefined && (
         <OrderDialog
           key={asking}
@@ -129,44 +131,43 @@ function OneWorker({ id }: { id: string }) {
 /** Its identity and a menu of commands; no menu without a channel. */
 function Title({ worker, offered, onAsk }: { worker: WorkerModel; offered: ReturnType<typeof offeredBy> | undefined; onAsk: (method: string) => void }) {
   return (
-    <header className="title">
-      <Link to="/tasks/workers" className="back dim" aria-label={t("worker.all")} title={t("worker.all")}>
-        <Icon d={ICONS.back} />
+    <ItemHead
+      back={{ to: "/tasks/workers", label: t("worker.all") }}
+      mark={
+        <span className="state" data-state={markOf(worker)}>
+          <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
+        </span>
+      }
+      title={<Name text={worker.program} />}
+      facts={[
+        <span translate="no">
+          <Name text={worker.hostname} />
+        </span>,
+      ]}
+    >
+      <Link to="/tasks" search={{ worker: worker.id }} className="quiet">
+        {t("worker.to-runs")}
       </Link>
-      <span className="state" data-state={markOf(worker)}>
-        <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
-      </span>
-      <h1>
-        <Name text={worker.program} />
-      </h1>
-      <span className="dim" translate="no">
-        <Name text={worker.hostname} />
-      </span>
-      <span className="deeds">
-        <Link to="/tasks" search={{ worker: worker.id }} className="outlined">
-          {t("worker.to-runs")}
-        </Link>
-        {offered && (
-          <>
-            <Menu label={t("worker.ask")}>
-              {offered.reading.map((method) => (
-                <button key={method} type="button" data-choice onClick={() => onAsk(method)}>
-                  {t(`worker.method.${method}` as "worker.method.ping")}
-                </button>
-              ))}
-            </Menu>
-            <Menu label={t("worker.control")}>
-              {[...offered.changing, ...offered.own].map((method) => (
-                <OperatorButton key={method} data-choice onClick={() => onAsk(method)}>
-                  {wordText("worker.method", method)}
-                </OperatorButton>
-              ))}
-              {offered.changing.length + offered.own.length === 0 ? <span className="refused dim">{t("worker.control.none")}</span> : <WhyRefused />}
-            </Menu>
-          </>
-        )}
-      </span>
-    </header>
+      {offered && (
+        <>
+          <Menu label={t("worker.ask")}>
+            {offered.reading.map((method) => (
+              <button key={method} type="button" data-choice onClick={() => onAsk(method)}>
+                {t(`worker.method.${method}` as "worker.method.ping")}
+              </button>
+            ))}
+          </Menu>
+          <Menu label={t("worker.control")}>
+            {[...offered.changing, ...offered.own].map((method) => (
+              <OperatorButton key={method} data-choice onClick={() => onAsk(method)}>
+                {wordText("worker.method", method)}
+              </OperatorButton>
+            ))}
+            {offered.changing.length + offered.own.length === 0 ? <span className="refused dim">{t("worker.control.none")}</span> : <WhyRefused />}
+          </Menu>
+        </>
+      )}
+    </ItemHead>
   );
 }
 

@@ -62,33 +62,33 @@ export default function Workers() {
         <FilterField value={wanted} label={t("workers.filter")} onChange={setWanted} />
       </Head>
       <div className="body">
-      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
-      {query.data && workers.length === 0 && (known.length > 0 ? <p className="notice dim">{t("workers.none-so")}</p> : <Empty title={t("workers.none")} command={START} />)}
-      {query.data && workers.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {COLUMNS.map((column) => (
-                <th key={column} scope="col" className={column === "state" ? "sign state" : column}>
-                  {column === "state" ? <span className="hidden">{t("workers.column.state")}</span> : t(`workers.column.${column}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {groupWorkers(workers).map((group) => (
-              <Fragment key={`${group.program} ${group.hostname}`}>
-                {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
-                {group.workers.map((worker) => (
-                  <Row key={worker.id} worker={worker} domain={domain} isOne={group.workers.length > 1} />
+        {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {query.data && workers.length === 0 && (known.length > 0 ? <p className="notice dim">{t("workers.none-so")}</p> : <Empty title={t("workers.none")} command={START} />)}
+        {query.data && workers.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                {COLUMNS.map((column) => (
+                  <th key={column} scope="col" className={column === "state" ? "sign state" : column}>
+                    {column === "state" ? <span className="hidden">{t("workers.column.state")}</span> : t(`workers.column.${column}`)}
+                  </th>
                 ))}
-              </Fragment>
-            ))}
-          </tbody>
-        </table>
-      )}
-      {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
+              </tr>
+            </thead>
+            <tbody>
+              {groupWorkers(workers).map((group) => (
+                <Fragment key={`${group.program} ${group.hostname}`}>
+                  {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
+                  {group.workers.map((worker) => (
+                    <Row key={worker.id} worker={worker} domain={domain} isOne={group.workers.length > 1} />
+                  ))}
+                </Fragment>
+              ))}
+            </tbody>
+          </table>
+        )}
+        {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
       </div>
     </div>
   );
