@@ -53,6 +53,22 @@ fn the_error_comes_from_stdout_if_stderr_has_none() {
     assert!(error["tail"].as_str().unwrap().ends_with("\ndone"), "{error}");
 }
 
+#[test]
+fn stderr_is_the_reason_although_stdout_contains_the_word_error_and_json_gives_its_message() {
+    for (script, message) in [
+        ("echo 'Error rate: 0.01 %, within the limit'; echo 'disk quota exceeded' >&2; exit 1", "disk quota exceeded"),
+        (
+            r#"echo '{"level":"error","msg":"quota of db-1 used up"}' >&2; echo '{"level":"info","msg":"bye"}' >&2; exit 1"#,
+            "quota of db-1 used up",
+        ),
+        ("echo '错误：无法连接数据库 orders'; echo 导入结束; exit 1", "错误：无法连接数据库 orders"),
+    ] {
+        let house = House::new();
+        output(house.run(&[], &["sh", "-c", script]), b"");
+        assert_eq!(house.process()["error"]["message"], message, "{script}");
+    }
+}
+
 /// Without such a line, the error is the exit code, or a limit.
 #[test]
 fn the_exit_status_is_the_error_if_no_output_line_explains_it() {
