@@ -69,7 +69,7 @@ async function saved(folder, run) {
 }
 
 if (what === "--docs") {
-  const inDocs = ["runs", "names", "tree", "tree by thread", "timeline by thread", "compare", "statistics", "logs", "batch day"];
+  const inDocs = ["runs", "names", "tree", "tree by thread", "timeline by thread", "compare", "statistics", "logs", "batch day", "batch tasks", "a batch task", "an alert"];
   await mkdir(file, { recursive: true });
   const run = await pipeline();
   const folder = await mkdtemp(join(tmpdir(), "report-"));
