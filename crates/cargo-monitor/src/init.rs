@@ -19,7 +19,7 @@ const HEAD: &str = "\
 #
 # The first [[function]] that matches a function decides. Its keys:
 #   path       crate::mod::Type::method; `*` stands for one segment or a part of one, `**` for any number of segments
-#   kind       \"root\" begins a tree, \"normal\" (without it) is a child, \"cross_thread\", \"cross_process\"
+#   kind       \"root\" begins a run, \"normal\" (without it) is a child, \"cross_thread\", \"cross_process\"
 #   name       of the process, instead of the function's path
 #   batch      for roots: the parameter whose value marks the batch
 #   exclude    patterns of functions that this table doesn't take
