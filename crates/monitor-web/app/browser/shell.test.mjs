@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
-import { newId, server, Tree, Worker } from "./events.mjs";
+import { batchTask, newId, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
@@ -104,6 +104,35 @@ test("the palette finds a process by its name from outside its tree", async () =
     await found.first().click();
     await hasAddress(page, new RegExp(`/tasks/statistics\\?name=summing\\+${unique}\\+up$`));
     await page.locator("main button.outlined", { hasText: name }).waitFor();
+  });
+});
+
+test("the palette leads to batch tasks and workers, filters, and changes the theme", async () => {
+  const task = `tidy-${unique}`;
+  await worker.send(...batchTask(task, "ada"));
+  const named = await new Worker({ program: `press-${unique}` }).online();
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await page.locator(`tr[data-worker="${named.id}"]`).waitFor();
+    const ask = async (text, hint) => {
+      await page.keyboard.press("Control+k");
+      await page.locator(".palette input").fill(text);
+      const found = page.locator(".palette li", { has: page.locator(".dim", { hasText: hint }) });
+      await found.first().click();
+    };
+    await ask("dark", "action");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+    await page.getByRole("button", { name: "Theme: dark" }).waitFor();
+    await ask(`press-${unique}`, "worker on");
+    await hasAddress(page, new RegExp(`/tasks/workers/${named.id}$`));
+    await ask("only failed", "action");
+    await hasAddress(page, /\/tasks\?state=failed$/);
+    await ask(task, "batch task");
+    await hasAddress(page, new RegExp(`/tasks/batch\\?task=${task}$`));
+    // A reader can't run it.
+    await page.keyboard.press("Control+k");
+    await page.locator(".palette input").fill(task);
+    await page.locator(".palette li", { hasText: "batch task" }).waitFor();
+    assert.equal(await page.locator(".palette li", { hasText: "Run now" }).count(), 0);
   });
 });
 

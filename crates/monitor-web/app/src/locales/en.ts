@@ -47,6 +47,12 @@ export const en = {
   "palette.screen": "page",
   "palette.task": "run",
   "palette.name": "all runs of this name",
+  "palette.action": "action",
+  "palette.batch": "batch task",
+  "palette.run": "Run now: {task}",
+  "palette.ran": "{task} was asked to run.",
+  "palette.failed": "Only failed runs",
+  "palette.worker": "worker on {host}",
 
   "connection.connecting": "connecting",
   "connection.live": "live",

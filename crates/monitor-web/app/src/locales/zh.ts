@@ -47,6 +47,12 @@ export const zh: Messages = {
   "palette.filter": "筛选此运行",
   "palette.screen": "页面",
   "palette.name": "此名称的所有运行",
+  "palette.action": "操作",
+  "palette.batch": "批处理任务",
+  "palette.run": "立即运行：{task}",
+  "palette.ran": "已请求运行 {task}。",
+  "palette.failed": "只看失败的运行",
+  "palette.worker": "{host} 上的工作进程",
   "palette.task": "运行",
 
   "connection.connecting": "正在连接",

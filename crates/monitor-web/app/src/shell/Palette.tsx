@@ -1,14 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
+import { fetchBatchTasks, runBatchTask } from "../api/batch.ts";
 import { fetchNames, fetchProcessesOfId, fetchRoots, fetchStats } from "../api/client.ts";
+import { useMay } from "../data/useMe.ts";
+import { liveWorkers } from "../data/workers/live.ts";
 import { t } from "../i18n.ts";
 import { errorLine } from "../model/errors.ts";
 import { brief, visible } from "../model/text.ts";
+import { matchesWorker } from "../model/workers.ts";
 import { sections } from "../screens/screen.ts";
+import { announce } from "../ui/announce.ts";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Icon, ICONS } from "../ui/Icon.tsx";
+import { problemText } from "../ui/Problem.tsx";
 import { StateMark } from "../ui/StateMark.tsx";
+import { applyTheme, THEMES } from "./theme.ts";
 
 const TYPING_MS = 150;
 const MOST = 8;
@@ -23,7 +30,7 @@ interface Choice {
   go: () => void;
 }
 
-/** Finds screens, runs by name, number or id, and processes by id. */
+/** Finds screens, actions, batch tasks, workers, runs by name, number or id, and processes by id. */
 export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) {
   const [text, setText] = useState("");
   const [asked, setAsked] = useState("");
@@ -119,13 +126,14 @@ async function find(text: string, signal: AbortSignal) {
   const orNone = <T,>(answer: Promise<T[]>): Promise<T[]> => answer.catch(() => []);
   // The text may be the beginning of a process id.
   const mayBeProcess = /^(?=.*\d)[0-9a-f]{6,16}$/.test(wanted);
-  const [roots, names, steps, processes] = await Promise.all([
+  const [roots, names, steps, processes, tasks] = await Promise.all([
     orNone(fetchRoots({ limit: MOST, ...(text === "" ? {} : { q: text }) }, signal).then((page) => page.roots)),
     text === "" ? [] : orNone(fetchNames({ limit: MOST_NAMES, q: text }, signal).then((page) => page.names)),
     text === "" ? [] : orNone(fetchStats({ limit: MOST_NAMES, q: text }, signal).then((page) => page.stats)),
     mayBeProcess ? orNone(fetchProcessesOfId(wanted, signal).then((page) => page.processes.slice(0, MOST))) : [],
+    text === "" ? [] : orNone(fetchBatchTasks({ limit: MOST_NAMES, q: text }, signal).then((page) => page.tasks)),
   ]);
-  return { roots, names, steps, processes };
+  return { roots, names, steps, processes, tasks };
 }
 
 /** Returns the choices, and true if the server has answered for the whole typed text. */
@@ -165,6 +173,7 @@ function useChoices(text: string, asked: string, onHelp: () => void): { choices:
     if (t(title).toLowerCase().includes(wanted)) choices.push({ text: t(title), hint: t("palette.screen"), go: () => void navigate({ to: path, search }) });
   }
   if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ text: t("keys.title"), hint: "?", go: onHelp });
+  choices.push(...useActions(wanted, data?.tasks.map(({ name }) => name) ?? []));
   for (const { name } of data?.names ?? []) {
     if (name !== "") choices.push({ text: name, hint: t("palette.name"), isFound: true, go: () => void navigate({ to: "/tasks", search: { name } }) });
   }
@@ -179,4 +188,33 @@ function useChoices(text: string, asked: string, onHelp: () => void): { choices:
     choices.push({ text: found.title, hint: visible(hint), state: found.state, isFound: true, go });
   }
   return { choices, isAnswered: asked === text && data !== undefined && !isPlaceholderData };
+}
+
+/** Actions whose names contain the text, the batch tasks that were found, and workers. */
+function useActions(wanted: string, tasks: readonly string[]): Choice[] {
+  const navigate = useNavigate();
+  const mayRun = useMay("operate") === true;
+  // Without a text, the list consists of the sections and the newest runs.
+  if (wanted === "") return [];
+  const openTask = (task: string) => void navigate({ to: "/tasks/batch", search: { task } });
+  const run = async (task: string) => {
+    openTask(task);
+    await runBatchTask(task).then(
+      () => announce("deed", t("palette.ran", { task: visible(task) })),
+      (error: unknown) => announce("deed", problemText(error)),
+    );
+  };
+  const actions: Choice[] = [
+    { text: t("palette.failed"), hint: t("palette.action"), go: () => void navigate({ to: "/tasks", search: { state: "failed" } }) },
+    ...THEMES.map((theme) => ({ text: t(`theme.${theme}`), hint: t("palette.action"), go: () => applyTheme(theme) })),
+  ];
+  const workers = [...liveWorkers().values()].map(({ model }) => model).filter((worker) => worker.state !== "offline" && matchesWorker(worker, wanted));
+  return [
+    ...actions.filter(({ text }) => contains(text, wanted)),
+    ...tasks.flatMap((task) => [
+      { text: task, hint: t("palette.batch"), isFound: true, go: () => openTask(task) },
+      ...(mayRun ? [{ text: t("palette.run", { task: visible(task) }), hint: t("palette.action"), isFound: true, go: () => void run(task) }] : []),
+    ]),
+    ...workers.slice(0, MOST_NAMES).map(({ id, program, hostname }) => ({ text: program, hint: t("palette.worker", { host: visible(hostname) }), go: () => void navigate({ to: "/tasks/workers/$id", params: { id } }) })),
+  ];
 }

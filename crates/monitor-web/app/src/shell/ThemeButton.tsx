@@ -1,17 +1,13 @@
-import { useState } from "react";
+import { useSyncExternalStore } from "react";
 import { t } from "../i18n.ts";
-import { applyTheme, chosenTheme, THEMES, type Theme } from "./theme.ts";
+import { applyTheme, chosenTheme, onTheme, THEMES, type Theme } from "./theme.ts";
 
 /** Shapes of the icon: half, empty or full. */
 const FILLS: Record<Theme, string> = { system: "M8 2.5a5.5 5.5 0 0 1 0 11z", light: "", dark: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11" };
 
 export function ThemeButton() {
-  const [theme, setTheme] = useState(chosenTheme);
-  const next = () => {
-    const following = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system";
-    applyTheme(following);
-    setTheme(following);
-  };
+  const theme = useSyncExternalStore(onTheme, chosenTheme);
+  const next = () => applyTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system");
   const label = t(`theme.${theme}`);
   return (
     <button type="button" className="theme" title={label} aria-label={label} onClick={next}>

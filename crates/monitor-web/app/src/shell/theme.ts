@@ -4,6 +4,14 @@ export type Theme = (typeof THEMES)[number];
 
 const KEY = "monitor-theme";
 
+const listeners = new Set<() => void>();
+
+/** For `useSyncExternalStore` with `chosenTheme`. */
+export function onTheme(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
 export function chosenTheme(): Theme {
   const stored = localStorage.getItem(KEY);
   return THEMES.find((theme) => theme === stored) ?? "system";
@@ -12,4 +20,5 @@ export function chosenTheme(): Theme {
 export function applyTheme(theme: Theme): void {
   document.documentElement.dataset["theme"] = theme;
   localStorage.setItem(KEY, theme);
+  for (const listener of listeners) listener();
 }
