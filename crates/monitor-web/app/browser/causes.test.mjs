@@ -167,7 +167,12 @@ test("workers that said goodbye are shown when they are asked for, the others by
     for (const each of [one, two]) await page.locator(`tr[data-worker="${each.id}"]`).waitFor();
     assert.equal(await page.locator(`tr[data-worker="${gone.id}"]`).count(), 0);
     await hasText(page.locator("tr.group", { hasText: program }), /2 workers$/);
-    await page.getByRole("button", { name: "Show" }).click();
+    await page.locator(".states").getByRole("button", { name: /^offline/ }).click();
     await page.locator(`tr[data-worker="${gone.id}"]`).waitFor();
+    await page.locator(`tr[data-worker="${one.id}"]`).waitFor({ state: "detached" });
+    await page.locator(".states").getByRole("button", { name: /^offline/ }).click();
+    await page.getByRole("searchbox").fill(`${program}@`);
+    await page.locator(`tr[data-worker="${one.id}"]`).waitFor();
+    await page.waitForFunction(() => document.querySelectorAll("tr[data-worker]").length === 2);
   });
 });

@@ -6,6 +6,7 @@ import type { Alert, AlertDetail } from "../../api/types.ts";
 import { causeWords, decisionWords, whyDecided } from "../../data/alertWords.ts";
 import { ruleWords } from "./ruleWords.ts";
 import { useAgain } from "../../data/useAgain.ts";
+import { useMay } from "../../data/useMe.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
@@ -33,6 +34,15 @@ export function AlertDetails({ id }: { id: number }) {
   const alert = detail?.alert;
   const unreached = detail?.notes.find(({ what, who }) => what === "nobody" && who);
   const rule = rules.data?.rules.find(({ name }) => name === alert?.rule);
+  const may = useMay("operate");
+  // Everything appears at once, so that nothing moves.
+  if (!query.error && (query.isPending || rules.isPending || may === undefined)) {
+    return (
+      <div className="pane alerts">
+        <p className="notice dim">{t("loading")}</p>
+      </div>
+    );
+  }
   return (
     <div className="pane alerts">
       <ItemHead
@@ -47,8 +57,7 @@ export function AlertDetails({ id }: { id: number }) {
       <div className="body">
         <DeedSaid said={said} />
         {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-        {(query.isPending || rules.isPending) && !query.error && <p className="notice dim">{t("loading")}</p>}
-        {detail && alert && !rules.isPending && (
+        {detail && alert && (
           <div className="two">
             <div className="main">
               <div>
