@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { fetchAlerts } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
+import { useMay } from "../../data/useMe.ts";
 import { locale, t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
@@ -37,7 +38,8 @@ export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: s
   const alerts = query.data?.pages.flatMap((page) => page.alerts) ?? [];
   const newest = query.data?.pages[0];
   // Everything appears at once, so that nothing moves.
-  const isPending = query.isPending || (!isFiring && lanes.isPending);
+  const may = useMay("operate");
+  const isPending = query.isPending || (isFiring ? may === undefined : lanes.isPending);
   return (
     <>
       <AlertsHead>

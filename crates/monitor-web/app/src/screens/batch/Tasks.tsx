@@ -4,6 +4,7 @@ import { useCallback, useEffect } from "react";
 import { endBatchRun, fetchBatchTasks, pauseBatchTask, runBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
+import { useMay } from "../../data/useMe.ts";
 import { t } from "../../i18n.ts";
 import { TASK_TABS, isRunning, matchesTask, tabsOf, taskState } from "../../model/batch-tasks.ts";
 import { visible } from "../../model/text.ts";
@@ -40,6 +41,8 @@ export function Tasks() {
   const { q, state, set } = useBatchSearch();
   const { query, tasks } = useTasks();
   const [said, act] = useDeed(() => void query.refetch());
+  // The head has its height once the reader's role is known: nothing moves after that.
+  const isPending = query.isPending || useMay("operate") === undefined;
   const filter = useCallback((text: string | undefined) => set({ q: text }), [set]);
   const found = q === undefined ? tasks : tasks.filter((task) => matchesTask(task, q));
   const shown = state === undefined ? found : found.filter((task) => tabsOf(task).some((tab) => tab === state));
@@ -55,10 +58,10 @@ export function Tasks() {
         <DeedSaid said={said} />
         <Agents />
         {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-        {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
-        {query.data && shown.length === 0 && (tasks.length > 0 ? <p className="notice dim">{t("batch.none-so")}</p> : <Empty title={t("batch.none")} how={t("batch.none.how")} command={ADD} />)}
-        {query.data && <Attention tasks={shown} />}
-        {shown.length > 0 && (
+        {isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
+        {!isPending && query.data && shown.length === 0 && (tasks.length > 0 ? <p className="notice dim">{t("batch.none-so")}</p> : <Empty title={t("batch.none")} how={t("batch.none.how")} command={ADD} />)}
+        {!isPending && <Attention tasks={shown} />}
+        {!isPending && shown.length > 0 && (
           <table>
             <thead>
               <tr>
