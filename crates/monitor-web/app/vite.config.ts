@@ -71,8 +71,8 @@ export default defineConfig(({ command }) => ({
     assetsInlineLimit: 0,
     emptyOutDir: true,
     target: "es2022",
-    // What two screens share is one file: on a first visit many small ones cost more than they hold.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "shared", test: /node_modules|src\/(api|data|live|model|ui|i18n)/, minShareCount: 2 }] } } },
+    // What two screens share is one file: on a first visit many small ones cost more than they hold. TOML is not for the first visit.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "toml", test: /smol-toml/ }, { name: "shared", test: /node_modules|src\/(api|data|live|model|ui|i18n)/, minShareCount: 2 }] } } },
   },
   server: { proxy: { "/api": process.env["MONITOR_SERVER_URL"] ?? "http://127.0.0.1:60010" } },
   worker: { format: "es" },
