@@ -42,7 +42,8 @@ export function Tasks() {
   const { query, tasks } = useTasks();
   const [said, act] = useDeed(() => void query.refetch());
   // The head has its height once the reader's role is known: nothing moves after that.
-  const isPending = query.isPending || useMay("operate") === undefined;
+  const may = useMay("operate");
+  const isPending = query.isPending || may === undefined;
   const filter = useCallback((text: string | undefined) => set({ q: text }), [set]);
   const found = q === undefined ? tasks : tasks.filter((task) => matchesTask(task, q));
   const shown = state === undefined ? found : found.filter((task) => tabsOf(task).some((tab) => tab === state));
