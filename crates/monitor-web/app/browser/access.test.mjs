@@ -119,7 +119,7 @@ test("who is an admin sees the state of all tokens, and nobody else does", { ski
 });
 
 test("what only admins may do is not offered to operators, who are told the remedy", { skip }, async () => {
-  const why = /^Only administrators may do this\. Run this on the server's machine to get an administrator's link: monitor open --role admin Log in$/;
+  const why = /^Only administrators may do this\. Run this on the server's machine to get an administrator's link: monitor open --role admin\s+Log in$/;
   await onPage("about:blank", async (page) => {
     await logIn(page, user, `${server}/tasks/batch`);
     const made = page.getByRole("button", { name: "New task", exact: true });
