@@ -106,7 +106,7 @@ fn finding(store: &dyn Queries, root: &Root, mut process: Process) -> Result<Fin
 fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>, StoreError> {
     let (Some(began_us), Some(worker)) = (lost.started_us, lost.worker_id) else { return Ok(Vec::new()) };
     let started_before = Some(began_us.saturating_add(1));
-    let of_worker = RootsQuery { worker: Some(worker), started_before, limit: MOST_TREES, ..RootsQuery::default() };
+    let of_worker = RootsQuery { workers: vec![worker], started_before, limit: MOST_TREES, ..RootsQuery::default() };
     let mut found = Vec::new();
     for root in store.roots(&of_worker)?.roots {
         let is_own = root.root_id == own.root_id;

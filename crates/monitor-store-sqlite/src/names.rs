@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use monitor_wire::{Counts, RootMark, RootName, RootNamesPage};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Result, params_from_iter};
+use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use super::dictionary::Dictionary;
+use super::ids::code;
 use super::pool::Snapshot;
 use super::roots::{matching, place_of};
 use super::{ReadError, as_of, ids};
@@ -20,6 +21,19 @@ pub(super) const NEWEST: &str =
 /// Newest roots of a name.
 pub(super) const OF_NAME: &str = "SELECT number, id, base + started, state, elapsed FROM root INDEXED BY root_name \
     WHERE name = ?1 ORDER BY base + at DESC, number DESC LIMIT 30";
+
+/// Number of names whose newest ended root failed or was lost.
+pub(super) const FAILING: &str = "SELECT count(*) FROM (SELECT DISTINCT name FROM root_count WHERE state IN (?1, ?2) AND count > 0) AS failed \
+    WHERE (SELECT state FROM root INDEXED BY root_name WHERE root.name = failed.name AND state NOT IN (?3, ?4, ?5) \
+        ORDER BY base + at DESC, number DESC LIMIT 1) IN (?1, ?2)";
+
+/// Returns the number of names whose newest ended root failed or was lost.
+pub(super) fn failing(connection: &Connection) -> Result<u64> {
+    let (failed, open) = ([code::FAILED, code::LOST], [code::RUNNING, code::PENDING, code::RETRYING]);
+    let count = |row: &Row<'_>| row.get::<_, i64>(0);
+    let found = connection.prepare_cached(FAILING)?.query_row(params_from_iter(failed.into_iter().chain(open)), count)?;
+    Ok(found as u64)
+}
 
 /// Returns the statement for the names of roots with their counts by state. Appends its values to `values`.
 pub(super) fn all(text: Option<&str>, values: &mut Vec<Value>) -> String {

@@ -284,9 +284,12 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         let Some(key) = snapshot.find_text(name)? else { return Ok(None) };
         add("name = ?", Some("root_name"), Value::Integer(key));
     }
-    if let Some(worker) = query.worker {
+    if let [worker] = query.workers[..] {
         let Some(key) = super::workers::key(snapshot, worker)? else { return Ok(None) };
         add("worker = ?", Some("root_worker"), Value::Integer(key));
+    } else if !query.workers.is_empty() {
+        let (keys, are_few) = workers(snapshot, &query.workers)?;
+        add("worker IN (SELECT value FROM json_each(?))", Some("root_worker").filter(|_| are_few), Value::Text(keys));
     }
     // `started` decides. `at` has the same value if `started` is known, and it is indexed.
     for (of_start, time) in
@@ -330,6 +333,16 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         sql.push_str(&bounds);
     }
     Ok(Some(statements))
+}
+
+/// Returns the keys of workers as a JSON array, and true if they have so few roots that these are sorted for a page. If there are many,
+/// reading in the order of the list soon finds some of them.
+fn workers(snapshot: &Snapshot<'_>, ids: &[WorkerId]) -> Result<(String, bool)> {
+    let keys = ids.iter().filter_map(|id| super::workers::key(snapshot, *id).transpose()).collect::<Result<Vec<_>>>()?;
+    let keys = format!("[{}]", keys.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM root INDEXED BY root_worker WHERE worker IN (SELECT value FROM json_each(?1)) LIMIT ?2)";
+    let count: i64 = snapshot.prepare_cached(sql)?.query_row(rusqlite::params![keys, FEW + 1], |row| row.get(0))?;
+    Ok((keys, count <= FEW))
 }
 
 /// Returns a statement for the numbers of the roots that show a text: in their name, batch mark, error or its causes, as their number, or

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use foldhash::{HashMap, HashSet};
-use monitor_store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
+use monitor_store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort, is_bare_exit};
 use monitor_wire::{CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, SeriesStep, StatsPage, StatsSeries, quantile_ns};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_iter};
 
@@ -268,6 +268,30 @@ struct FailureRow {
     first: i64,
 }
 
+/// Failures with one cause.
+struct Cause {
+    names: BTreeMap<i64, u64>,
+    /// As in [`FailureRow`].
+    newest: (i64, i64, i64, i64),
+    first: i64,
+}
+
+impl Default for Cause {
+    fn default() -> Self {
+        Self { names: BTreeMap::new(), newest: (i64::MIN, 0, 0, 0), first: i64::MAX }
+    }
+}
+
+impl Cause {
+    fn add(&mut self, other: &Self) {
+        for (name, count) in &other.names {
+            *self.names.entry(*name).or_default() += count;
+        }
+        self.newest = self.newest.max(other.newest);
+        self.first = self.first.min(other.first);
+    }
+}
+
 /// Calls `take` for the failures in a range of minutes.
 fn each_failure(connection: &Connection, range: &Range<u64>, mut take: impl FnMut(FailureRow)) -> Result<()> {
     let mut statement = connection.prepare_cached(FAILURES)?;
@@ -298,49 +322,47 @@ pub(super) const ROOT_NAMES: &str = "SELECT DISTINCT name FROM root_count";
 /// Reads the causes of failed roots: the failures of all processes whose name is also the name of a root, grouped by the shape of their
 /// message.
 pub(super) fn causes(snapshot: &mut Snapshot<'_>, query: &CausesQuery) -> Result<CausesPage, ReadError> {
-    #[derive(Default)]
-    struct Cause {
-        names: BTreeMap<i64, u64>,
-        newest: (i64, i64, i64, i64),
-        first: i64,
-    }
     let range = range(snapshot, query.from_us, query.to_us, 1)?;
     let mut page =
         CausesPage { causes: Vec::new(), from_us: range.start * MINUTE_US, to_us: range.end * MINUTE_US, as_of: as_of(snapshot)? };
     let of_roots: HashSet<i64> = snapshot.prepare_cached(ROOT_NAMES)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
-    let mut found = HashMap::<i64, Cause>::default();
+    let mut found = HashMap::<(i64, i64), Cause>::default();
     each_failure(snapshot, &range, |failure| {
         if of_roots.contains(&failure.name) {
-            let cause = found.entry(failure.shape).or_insert_with(|| Cause { first: i64::MAX, ..Cause::default() });
-            *cause.names.entry(failure.name).or_default() += failure.count;
-            cause.newest = cause.newest.max(failure.newest);
-            cause.first = cause.first.min(failure.first);
+            let cause = found.entry((failure.shape, failure.name)).or_default();
+            cause.add(&Cause { names: BTreeMap::from([(failure.name, failure.count)]), newest: failure.newest, first: failure.first });
         }
     })?;
     let mut known = HashSet::default();
     each_failure(snapshot, &(range.start.saturating_sub(NEW_AFTER)..range.start), |failure| {
         if of_roots.contains(&failure.name) {
-            known.insert(failure.shape);
+            known.extend([(failure.shape, None), (failure.shape, Some(failure.name))]);
         }
     })?;
-    let mut all: Vec<_> = found.into_iter().collect();
-    all.sort_unstable_by_key(|(shape, cause)| (std::cmp::Reverse(cause.newest.0), *shape));
     let (connection, dictionary) = snapshot.parts();
+    // A shape is one cause of all its names, but bare exit codes of different names have nothing in common.
+    let mut causes = HashMap::<(i64, Option<i64>), Cause>::default();
+    for ((shape, name), cause) in found {
+        let of = Some(name).filter(|_| dictionary.text(connection, shape).is_ok_and(|shape| is_bare_exit(&shape)));
+        causes.entry((shape, of)).or_default().add(&cause);
+    }
+    let mut all: Vec<_> = causes.into_iter().collect();
+    all.sort_unstable_by_key(|(key, cause)| (std::cmp::Reverse(cause.newest.0), *key));
     let mut root_id = connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?;
-    for (shape, Cause { names, newest: (last, root, _, message), first }) in all.into_iter().take(query.limit) {
+    for (key, Cause { names, newest: (last, root, _, message), first }) in all.into_iter().take(query.limit) {
         let (count, name_count) = (names.values().sum(), names.len() as u64);
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort_unstable_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
         let names = names.into_iter().take(MOST_NAMES).map(|(name, _)| Ok(dictionary.text(connection, name)?.to_string()));
         page.causes.push(CauseStats {
             names: names.collect::<Result<_>>()?,
-            shape: dictionary.text(connection, shape)?.to_string(),
+            shape: dictionary.text(connection, key.0)?.to_string(),
             message: dictionary.text(connection, message)?.to_string(),
             count,
             name_count,
             first_us: first.max(0) as u64,
             last_us: last.max(0) as u64,
-            new: !known.contains(&shape),
+            new: !known.contains(&key),
             root_id: root_id.query_row([root], |row| ids::root(row, 0)).optional()?,
         });
     }

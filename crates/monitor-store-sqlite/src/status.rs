@@ -7,7 +7,7 @@ use rusqlite::{Connection, Result, Row};
 
 use super::pool::Snapshot;
 use super::write::tally;
-use super::{as_of, ids};
+use super::{as_of, ids, names};
 
 pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
     let as_of = as_of(snapshot)?;
@@ -37,6 +37,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         unknown_events,
         waiting_events,
         roots,
+        failing_names: names::failing(connection)?,
         processes,
         workers,
         dropped: dropped(connection)?,

@@ -55,7 +55,7 @@ pub use self::queries::{
     RootsQuery, SeriesQuery, Standing, StatsQuery, StatsSort,
 };
 pub use self::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search as TaskSearch};
-pub use self::shape::shape;
+pub use self::shape::{is_bare_exit, shape};
 pub use self::signs::Watched;
 pub use self::signs::{PAST, is_alert, of_server, owners, usual_ns};
 

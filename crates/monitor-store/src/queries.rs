@@ -147,8 +147,8 @@ pub struct RootsQuery {
     pub name: Option<String>,
     /// The root has exactly this batch mark.
     pub batch: Option<String>,
-    /// The root's own process runs in this worker.
-    pub worker: Option<WorkerId>,
+    /// The root's own process runs in one of these workers.
+    pub workers: Vec<WorkerId>,
     /// True for roots whose own process was started without a context, false for all others.
     pub unattached: Option<bool>,
     /// Text that the name, the batch mark, the error or one of its causes contains, in upper or lower case. Also matches the number of the

@@ -38,9 +38,29 @@ pub fn shape(message: &str) -> Cow<'_, str> {
     })
 }
 
+/// Returns true if the shape of a message tells no more than an exit code or a signal, as of a command without output. Failures of different
+/// programs then have nothing in common.
+pub fn is_bare_exit(shape: &str) -> bool {
+    static BARE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^(exit|exited with|exit status|exit code|exited with (code|status)) …$|^killed by \S+( \(…\))?$")
+            .expect("a pattern that is tested")
+    });
+    BARE.is_match(shape)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exit_codes_and_signals_alone_are_told_apart_from_reasons() {
+        for message in ["exit code 3", "exit 1", "exited with status 127", "killed by SIGKILL (9)", "killed by 9"] {
+            assert!(is_bare_exit(&shape(message)), "{message}");
+        }
+        for message in ["exit code 3: no disk", "killed by the kernel: out of memory", "job 7: exit code 3", ""] {
+            assert!(!is_bare_exit(&shape(message)), "{message}");
+        }
+    }
 
     #[test]
     fn numbers_ids_and_quotes_are_left_out() {

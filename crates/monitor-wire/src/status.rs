@@ -41,6 +41,9 @@ pub struct Status {
     pub waiting_events: u64,
     /// Roots by state.
     pub roots: Counts,
+    /// Number of names whose newest ended root failed or was lost.
+    #[serde(default)]
+    pub failing_names: u64,
     /// Processes by state.
     pub processes: Counts,
     /// Workers by state.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use monitor_store::{Queries, RootSort, RootsQuery};
-use monitor_wire::{Root, RootsPage, WorkerId};
+use monitor_wire::{Root, RootsPage};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -22,8 +22,9 @@ pub(super) struct RootsParams {
     name: Option<String>,
     /// Only runs with exactly this batch mark.
     batch: Option<String>,
-    /// Only runs of this worker. Its id has 32 lower-case hex digits.
-    worker: Option<WorkerId>,
+    /// Only runs of this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its host, or a glob for
+    /// its name. Several workers can have the same name.
+    worker: Option<String>,
     /// `true`: only runs that began because a call had no context. `false`: only other runs.
     unattached: Option<bool>,
     /// Text to search for in name, batch mark, and error with its causes, ignoring case; or a number (`2106`, `<batch001:2106>`), or the
@@ -74,11 +75,15 @@ pub(super) enum Sort {
     )
 )]
 pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<RootsParams>) -> Answer<RootsPage> {
+    let workers = match params.worker {
+        Some(name) => app.workers_named("worker", name).await?,
+        None => Vec::new(),
+    };
     let query = RootsQuery {
         states: params.state.each(),
         name: params.name,
         batch: params.batch,
-        worker: params.worker,
+        workers,
         unattached: params.unattached,
         text: params.q,
         started_after: params.started_after.map(|time| time.0),

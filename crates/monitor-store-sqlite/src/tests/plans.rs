@@ -43,7 +43,7 @@ fn root_queries() -> Vec<RootsQuery> {
         RootsQuery { states: states.clone(), ..any() },
         RootsQuery { name: name.clone(), ..any() },
         RootsQuery { batch: Some("b".to_owned()), ..any() },
-        RootsQuery { worker: Some(worker('A')), ..any() },
+        RootsQuery { workers: vec![worker('A')], ..any() },
         RootsQuery { unattached: Some(true), ..any() },
         RootsQuery { unattached: Some(false), ..any() },
         RootsQuery { unattached: Some(true), states: states.clone(), ..any() },
@@ -67,6 +67,24 @@ fn no_list_of_roots_walks_or_sorts_all_roots() {
                 let plan = plan(snapshot, &sql, values);
                 let may_sort = may_sort || query.text.is_some() || sql.contains("wide");
                 assert_indexed(&format!("{query:?}\n{sql}"), &plan, may_sort);
+            }
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+/// The few roots of several workers are found by an index and then sorted.
+#[test]
+fn roots_of_several_workers_are_found_by_worker() {
+    let (_folder, store) = open();
+    store.append(&parse("A: started 1\nB: started 1 root=2"), 0).unwrap();
+    for states in [vec![], vec![State::RUNNING, State::FAILED]] {
+        let query = RootsQuery { workers: vec![worker('A'), worker('B')], states, ..any() };
+        let checked = store.read("explain", |snapshot| {
+            for (sql, values) in roots::statements(snapshot, &query)?.expect("all of them can match") {
+                let plan = plan(snapshot, &sql, values);
+                assert!(plan.contains("SEARCH root USING INDEX root_worker (worker=?"), "{sql}\n{plan}");
             }
             Ok(())
         });
@@ -371,7 +389,7 @@ fn references_are_searched_from_a_position() {
 }
 
 /// Plan lines that scan a whole table or subquery, each with the reason why that is short.
-const READ_WHOLE: [&str; 5] = [
+const READ_WHOLE: [&str; 6] = [
     // The last failed processes of a tree, limited in number.
     "SCAN f",
     // Overdue processes, which are few.
@@ -380,6 +398,8 @@ const READ_WHOLE: [&str; 5] = [
     "SCAN open",
     // One row per root name and state.
     "SCAN root_count",
+    // The names among them that have failures.
+    "SCAN failed",
     // One row per event type and reason.
     "SCAN dropped_sum",
 ];
@@ -401,7 +421,13 @@ fn queries_of_the_writer_use_indexes_or_read_small_tables() {
         metrics::FROM,
         retention::NAMES,
     ];
-    for sql in in_a_tree.into_iter().chain(others).chain([retention::NEXT_UNKNOWN, retention::NEWEST, status::DROPPED, stats::ROOT_NAMES]) {
+    for sql in in_a_tree.into_iter().chain(others).chain([
+        retention::NEXT_UNKNOWN,
+        retention::NEWEST,
+        status::DROPPED,
+        stats::ROOT_NAMES,
+        names::FAILING,
+    ]) {
         let checked = store.read("explain", |snapshot| {
             let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
             let found = plan(snapshot, sql, values);

@@ -1,9 +1,12 @@
 //! Queries. Each answer is computed from all facts.
 
+use std::collections::BTreeMap;
+
 use monitor_state::WorkerStatus;
 use monitor_wire::{
     CausesPage, Counts, Dropped, ErrorsPage, LinkFrom, LinkedFrom, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootMark,
-    RootName, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerCounts, WorkerId, WorkersPage,
+    RootName, RootNamesPage, RootsPage, State as ProcessState, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerCounts, WorkerId,
+    WorkersPage,
 };
 
 use super::trees::Shown;
@@ -41,6 +44,7 @@ impl Queries for MemoryStore {
             events: state.events,
             unknown_events: state.facts.unknown().clone(),
             roots,
+            failing_names: state.failing_names(),
             processes,
             workers,
             dropped: state.dropped(|_| true, i64::MAX as u64),
@@ -317,9 +321,18 @@ impl State {
         listed
     }
 
+    /// Number of names whose newest ended root failed or was lost.
+    fn failing_names(&self) -> u64 {
+        let open = [ProcessState::PENDING, ProcessState::RUNNING, ProcessState::RETRYING];
+        let mut ended: Vec<_> = self.all().map(|shown| shown.root).filter(|root| !open.contains(&root.state)).collect();
+        ended.sort_by_key(|root| (self.begun_us(root), root.number));
+        let newest: BTreeMap<_, _> = ended.into_iter().map(|root| (root.name, root.state)).collect();
+        newest.values().filter(|state| [ProcessState::FAILED, ProcessState::LOST].contains(*state)).count() as u64
+    }
+
     /// Sums the dropped events of all workers by event type and reason, for the trees that `is_of` selects. Sums are limited to `most`.
     fn dropped(&self, is_of: impl Fn(Option<RootId>) -> bool, most: u64) -> Vec<Dropped> {
-        let mut sums = std::collections::BTreeMap::<(String, String), (Option<RootId>, u64)>::new();
+        let mut sums = BTreeMap::<(String, String), (Option<RootId>, u64)>::new();
         for ((event_type, reason, root), count) in self.workers.iter().flat_map(|seen| &seen.dropped).filter(|((.., root), _)| is_of(*root))
         {
             let sum = sums.entry((event_type.clone(), reason.clone())).or_default();
@@ -335,7 +348,7 @@ fn is_wanted(root: &Root, query: &RootsQuery) -> bool {
     (query.states.is_empty() || query.states.contains(&root.state))
         && query.name.as_ref().is_none_or(|name| root.name == *name)
         && query.batch.as_ref().is_none_or(|batch| root.batch.as_ref() == Some(batch))
-        && query.worker.is_none_or(|worker| root.worker_id == Some(worker))
+        && (query.workers.is_empty() || root.worker_id.is_some_and(|worker| query.workers.contains(&worker)))
         && query.unattached.is_none_or(|unattached| root.unattached == unattached)
         && query.started_after.is_none_or(|after| root.started_us.is_some_and(|started| started >= after))
         && query.started_before.is_none_or(|before| root.started_us.is_some_and(|started| started < before))

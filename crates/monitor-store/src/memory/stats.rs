@@ -7,7 +7,7 @@ use monitor_wire::{
 };
 
 use super::{MemoryStore, State, contains};
-use crate::shape::shape;
+use crate::shape::{is_bare_exit, shape};
 use crate::{CausesQuery, ErrorsQuery, NameTotals, SeriesQuery, StatsQuery, StatsSort, StoreError};
 
 /// Length of a series step if the query sets none, in microseconds: one minute.
@@ -108,21 +108,22 @@ impl MemoryStore {
         let state = self.state();
         let mut failed: Vec<_> = state.all().map(|shown| shown.root).filter(|root| root.state == ProcessState::FAILED).collect();
         failed.sort_by_key(|root| root.ended_us);
-        let (mut causes, mut before) = (BTreeMap::<String, CauseStats>::new(), Vec::new());
+        let (mut causes, mut before) = (BTreeMap::<(String, Option<String>), CauseStats>::new(), Vec::new());
         for root in failed {
             let (Some(at), Some(error)) = (root.ended_us, root.error) else { continue };
             let shape = shape(&error.message).into_owned();
+            let key = (shape.clone(), Some(root.name.clone()).filter(|_| is_bare_exit(&shape)));
             if let Some(from) = query.from_us.filter(|from| at < *from) {
                 if at >= from.saturating_sub(NEW_AFTER_US) {
-                    before.push(shape);
+                    before.push(key);
                 }
                 continue;
             }
             if query.to_us.is_some_and(|to| at >= to) {
                 continue;
             }
-            let cause = causes.entry(shape.clone()).or_insert_with(|| CauseStats {
-                new: !before.contains(&shape),
+            let cause = causes.entry(key.clone()).or_insert_with(|| CauseStats {
+                new: !before.contains(&key),
                 shape,
                 message: String::new(),
                 count: 0,

@@ -220,6 +220,35 @@ pub fn similar_failures_are_listed_once_and_new_failures_are_marked<P: Place>() 
     assert_eq!(causes(Some(now - DAY), None, 1).len(), 1);
     assert_eq!(causes(Some(now - 10 * DAY), None, 9).len(), 2);
     assert_eq!(causes(Some(now + DAY), None, 9), [""; 0]);
+    // Exit codes alone are no common cause of different programs.
+    say(13, 8, "make", now - HOUR / 2, "exit code 2");
+    say(15, 9, "sh", now - HOUR / 3, "exit code 3");
+    say(17, 10, "sh", now - HOUR / 4, "exit code 4");
+    let day = causes(Some(now - DAY), None, 9);
+    let expected = [
+        format!("2 × exit code … (sh) 0..0 h ago, in {} new", of(10)),
+        format!("1 × exit code … (make) 0..0 h ago, in {} new", of(8)),
+        format!("1 × no route to \"…\" (load) 1..1 h ago, in {}", of(6)),
+    ];
+    assert_eq!(day[..3], expected);
+}
+
+pub fn a_name_fails_until_a_newer_run_of_it_succeeds<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let check = |script: &str, expected: u64| {
+        store.say(&[joined(&parse(script))], 0).unwrap();
+        assert_eq!(store.status().unwrap().failing_names, expected, "{script}");
+    };
+    check(
+        "started 1 root=1 at=10 name=load\nended 1 root=1 failed error=no at=11\nstarted 1 root=2 at=10 name=mail\nended 1 root=2 ok at=11",
+        1,
+    );
+    check("B: started 1 root=3 at=20 name=load\nB: started 1 root=4 at=20 name=mail\nB: ended 1 root=4 failed error=no at=21", 2);
+    check("C: ended 1 root=3 ok at=22", 1);
+    // An older run that is reported late changes nothing.
+    check("D: started 1 root=5 at=5 name=load\nD: ended 1 root=5 failed error=no at=6", 1);
+    place.check(&store);
 }
 
 /// An id is found in all trees that contain it, newest first, but not in dropped trees. This holds for trees with few and with many

@@ -42,8 +42,11 @@ pub fn roots_are_filtered_by_each_property_and_by_all_together<P: Place>() {
     check(RootsQuery { name: Some("build".into()), ..any() }, &[6, 2, 1]);
     check(RootsQuery { name: Some("unheard-of".into()), ..any() }, &[]);
     check(RootsQuery { batch: Some("b2".into()), ..any() }, &[2]);
-    check(RootsQuery { worker: Some(worker('B')), ..any() }, &[3]);
-    check(RootsQuery { worker: Some(worker('Z')), ..any() }, &[]);
+    check(RootsQuery { workers: vec![worker('B')], ..any() }, &[3]);
+    check(RootsQuery { workers: vec![worker('Z')], ..any() }, &[]);
+    check(RootsQuery { workers: vec![worker('Z'), worker('B')], ..any() }, &[3]);
+    check(RootsQuery { workers: vec![worker('A'), worker('B')], states: vec![State::RUNNING], ..any() }, &[4, 3]);
+    check(RootsQuery { workers: vec![worker('Z'), worker('Y')], ..any() }, &[]);
     check(RootsQuery { started_after: Some(30), ..any() }, &[6, 4, 3]);
     check(RootsQuery { started_after: Some(20), started_before: Some(40), ..any() }, &[3, 2]);
     check(RootsQuery { name: Some("build".into()), states: vec![State::SUCCEEDED, State::FAILED], ..any() }, &[2, 1]);

@@ -49,6 +49,7 @@ macro_rules! suite {
             found {
                 a_fold_is_found_by_the_error_texts_of_all_its_shards
                 an_id_is_found_in_all_trees_that_have_it
+                a_name_fails_until_a_newer_run_of_it_succeeds
                 errors_are_found_by_cause_by_message_and_by_their_whole_line
                 numbers_titles_and_the_beginnings_of_ids_are_found
                 the_list_is_sorted_by_start_in_any_order_of_arrival

@@ -13,11 +13,12 @@ use crate::html::Text;
 pub(super) fn document(words: &Words, title: &str, body: &str) -> Html<String> {
     const STYLE: &str = "body{font:14px/1.5 sans-serif;color-scheme:light dark;color:light-dark(#18191b,#e8e9eb);background:light-dark(#fff,#111214);max-width:1100px;margin:1em auto;padding:0 1em}table{border-collapse:collapse}\
                          th,td{text-align:left;vertical-align:top;padding:.1em .6em;border-bottom:1px solid #8884}.n{text-align:right;\
-                         font-family:monospace;white-space:nowrap}td,pre{overflow-wrap:anywhere}pre{white-space:pre-wrap}\
+                         font-family:monospace;white-space:nowrap}td{overflow-wrap:break-word}td:nth-child(2){min-width:12em}main{overflow-x:auto}\
+                         pre{white-space:pre-wrap;overflow-wrap:anywhere}\
                          a{color:light-dark(#2855c0,#8ab0ff)}";
     Html(format!(
         "<!doctype html><html lang={}><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta name=color-scheme \
-         content=\"light dark\"><link rel=icon href=data:,><title>{title} · Process Monitor</title><style>{STYLE}</style><h1>{title}</h1>{body}\n",
+         content=\"light dark\"><link rel=icon href=data:,><title>{title} · Process Monitor</title><style>{STYLE}</style><main><h1>{title}</h1>{body}</main>\n",
         words.language
     ))
 }

@@ -5117,6 +5117,8 @@ export interface components {
              * @description Number of events per second that the server accepted, averaged over the past ten seconds.
              */
             events_per_second?: number;
+            /** @description Number of names whose newest ended root failed or was lost. */
+            failing_names?: number;
             /** @description Part of the database that is free for new data, in bytes. */
             free_bytes?: number;
             /** @description Agents of batch tasks that are paused or have mistakes in their files, so that they don't start all runs. */
@@ -15168,8 +15170,11 @@ export interface operations {
                 name?: string;
                 /** @description Only runs with exactly this batch mark. */
                 batch?: string;
-                /** @description Only runs of this worker. Its id has 32 lower-case hex digits. */
-                worker?: components["schemas"]["WorkerId"];
+                /**
+                 * @description Only runs of this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its host, or a glob for
+                 *     its name. Several workers can have the same name.
+                 */
+                worker?: string;
                 /** @description `true`: only runs that began because a call had no context. `false`: only other runs. */
                 unattached?: boolean;
                 /**
