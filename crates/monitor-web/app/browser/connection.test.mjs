@@ -104,12 +104,12 @@ test("a tree catches up as well", async () => {
   );
 });
 
-/** Waits until all files of the tree screen are loaded. */
-const hasTreeScreen = (page) =>
-  page.waitForFunction(() => {
-    const chunk = performance.getEntriesByType("resource").find(({ name }) => /\/RootPage-[^/]*\.js$/.test(name));
+/** Waits until all files of a screen or tab are loaded. */
+const hasLoaded = (page, file) =>
+  page.waitForFunction((file) => {
+    const chunk = performance.getEntriesByType("resource").find(({ name }) => new RegExp(`/${file}-[^/]*\\.js$`).test(name));
     return chunk && import(chunk.name).then(() => true);
-  });
+  }, file);
 
 test("a screen that could not be read is read when the connection is back", async () => {
   const tree = new Tree("screen late");
@@ -145,13 +145,41 @@ test("a tree that could not be read is read when the connection is back", async 
       await row.waitFor();
       const connection = page.locator(".connection");
       await hasText(connection, "live");
-      await hasTreeScreen(page);
+      await hasLoaded(page, "RootPage");
       wire.cut();
       await hasText(connection, /^last data/);
       await row.click();
       await hasText(page.locator(".notice .detail"), /does not respond/);
       wire.mend();
       await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+    },
+    broken,
+  );
+});
+
+test("logs and lists that could not be read are read when the connection is back", async () => {
+  const tree = new Tree("logged late");
+  await worker.send(tree.own, tree.log(tree.id, 1, "info", "written before"), tree.end(tree.own, 5));
+  await onPage(
+    tree.address.replace(server, origin),
+    async (page) => {
+      const connection = page.locator(".connection");
+      await hasText(connection, "live");
+      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await hasLoaded(page, "Logs");
+      await hasLoaded(page, "Alerts");
+      wire.cut();
+      await hasText(connection, /^last data/);
+      await page.getByRole("button", { name: "Logs", exact: true }).click();
+      await hasText(page.locator(".notice .detail"), /does not respond/);
+      wire.mend();
+      await hasText(page.locator(".log .message"), "written before");
+      wire.cut();
+      await hasText(connection, /^last data/);
+      await page.locator("a.entry[title=Alerts]").click();
+      await hasText(page.locator(".notice .detail"), /does not respond/);
+      wire.mend();
+      await page.locator(".notice .detail").waitFor({ state: "detached" });
     },
     broken,
   );
@@ -164,7 +192,7 @@ test("a tree whose reading failed while the stream goes on is read again", async
     `${origin}/tasks?name=read+twice`,
     async (page) => {
       await hasText(page.locator(".connection"), "live");
-      await hasTreeScreen(page);
+      await hasLoaded(page, "RootPage");
       const paths = /\/api\/v1\/roots\/[^/]+\/tree/;
       let refused = 0;
       await page.route(paths, (route) => {

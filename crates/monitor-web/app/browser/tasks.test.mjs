@@ -222,17 +222,21 @@ test("while names are read further down, new ones wait and nothing moves", async
   });
 });
 
-test("names are narrowed by the search alone: any other filter leads to the roots", async () => {
+test("names have a filter of their own, and an address with another filter leads to the runs", async () => {
   const tree = new Tree(`grouped ${unique}`);
   await worker.send(tree.own, tree.end(tree.own, 5, { message: "no" }));
   await onPage(`${server}/tasks?q=grouped+${unique}&state=failed`, async (page) => {
     await row(page, tree).waitFor();
     await page.getByRole("link", { name: "Names" }).click();
     await hasAddress(page, /^(?!.*state=).*by=name/);
-    await page.locator(".named").filter({ hasText: `grouped ${unique}` }).waitFor();
-    await page.locator(`.filters button[data-state="failed"]`).click();
+    await hasText(page.locator(".head-bar h1"), "Names");
+    await page.locator(".head-bar input").fill(`grouped ${unique}`);
+    await hasAddress(page, /by=name.*q=|q=.*by=name/);
+    const named = page.locator(".named[data-state]");
+    await hasText(named.locator(".name"), `grouped ${unique}`);
+    assert.equal(await named.count(), 1);
+    await page.goto(`${server}/tasks?by=name&state=failed&q=grouped+${unique}`);
     await row(page, tree).waitFor();
-    await hasAddress(page, /^(?!.*by=name).*state=failed/);
   });
 });
 

@@ -4,7 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { readAhead } from "./api/ahead.ts";
 import { startLive } from "./data/live.ts";
-import { queryClient } from "./data/query.ts";
+import { queryClient, watchConnection } from "./data/query.ts";
 import { me } from "./data/useMe.ts";
 import { loadTexts, locale } from "./i18n.ts";
 import { screens } from "./screens/screen.ts";
@@ -20,6 +20,7 @@ const PATIENCE_MS = 2_000;
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLive();
+watchConnection();
 // Load the requested screen in parallel with the texts.
 const asked = screens.find(({ path }) => path === location.pathname) ?? screens.find(({ path }) => path.endsWith("$root"));
 // A font or an access error that arrives after the first paint would shift the content.

@@ -8,11 +8,12 @@ const script = readFileSync(new URL("../../public/ahead.js", import.meta.url), "
 function askedAt(pathname: string, search = ""): string[] {
   const asked: string[] = [];
   const location = { origin: "http://here", pathname, search };
+  const document = { documentElement: { dataset: {} } };
   const fetch = (path: string) => {
     asked.push(path);
     return Promise.resolve("answer");
   };
-  new Function("location", "fetch", "globalThis", script)(location, fetch, globalThis);
+  new Function("document", "localStorage", "location", "fetch", "globalThis", script)(document, { getItem: () => "dark" }, location, fetch, globalThis);
   return asked;
 }
 

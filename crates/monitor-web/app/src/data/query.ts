@@ -1,5 +1,6 @@
 import { QueryClient } from "@tanstack/react-query";
 import { ApiError } from "../api/client.ts";
+import { onReconnect } from "../live/live.ts";
 
 /** Query results never become stale by time: the stream updates them. */
 export const queryClient = new QueryClient({
@@ -14,3 +15,8 @@ export const queryClient = new QueryClient({
     },
   },
 });
+
+/** After an interruption, repeats every query of the screen: some failed meanwhile, and not all are updated by the stream. */
+export function watchConnection(): void {
+  onReconnect(() => void queryClient.refetchQueries({ type: "active" }));
+}

@@ -87,3 +87,16 @@ function store<Value>(value: Value) {
 export const connectionStore = store<Connection>({ state: "connecting", lastDataMs: null });
 /** Active alerts; null until the server has reported them. */
 export const alertsStore = store<Firing | null>(null);
+
+/** Calls the listener when the connection has come back after an interruption. Returns a function that stops this. */
+export function onReconnect(listener: () => void): () => void {
+  let wasBroken = connectionStore.get().state === "broken";
+  return connectionStore.subscribe(() => {
+    const { state } = connectionStore.get();
+    if (state === "live" && wasBroken) {
+      wasBroken = false;
+      listener();
+    }
+    wasBroken ||= state === "broken";
+  });
+}

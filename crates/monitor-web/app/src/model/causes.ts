@@ -14,6 +14,11 @@ export function commonest<Of extends Pick<Cause, "count" | "new">>(causes: reado
   return found;
 }
 
+/** Returns what tells a cause from all others. Exit codes of different names have the same shape. */
+export function keyOf({ shape, first_us }: Cause): string {
+  return `${first_us} ${shape}`;
+}
+
 /** Returns the longest literal part of a message shape, for searching the list. */
 export function searchOf(shape: string): string {
   const parts = shape.split(/[…\n]/).map((part) => part.trim());

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Worker } from "../api/types.ts";
 import { atUs, filtersOf, isFiltered, matches, parseSearch, queryOf, stringifySearch, withFilter } from "./filters.ts";
 import { root } from "./samples.ts";
 
@@ -45,4 +46,13 @@ test("a live root is matched as the server would", () => {
   const caused = root(8, { root_id: "0199a3ce929d0e0e47360199a3ce929d", error: { ...error, chain: ["disk busy", "No such file"] } });
   for (const q of ["no such FILE", "No such file ← disk busy ← No such", "8", "#8", "<8>", "<b1:8>", "import <b1:8>", "0199a3", "0199A3CE92"]) expect(matches({ q }, caused), q).toBe(true);
   for (const q of ["18", "b1:8", "<18>", "199a", "019", "No such file ← No such"]) expect(matches({ q }, caused), q).toBe(false);
+});
+
+test("runs of a worker are found by its id, host and name, and by a glob", () => {
+  const [of, run] = [{ program: "nightly", hostname: "build-7", pid: 41 } as Worker, root(7, { worker_id: "5b0c0000000000000000000000000002" })];
+  const has = (text: string) => matches({ worker: text }, run, () => of);
+  for (const text of ["5b0c0000000000000000000000000002", "build-7", "nightly@build-7", "nightly@build-7:41", "night*", "*@build-?", "build**"]) expect(has(text), text).toBe(true);
+  for (const text of ["build", "nightly", "nightly@build-7:4", "b.ild-7", "5b0c", "[a", "5b0c0000000000000000000000000003"]) expect(has(text), text).toBe(false);
+  expect(matches({ worker: "build-7" }, run)).toBe(false);
+  expect(matches({ worker: "build-7" }, root(8, { worker_id: null }), () => of)).toBe(false);
 });

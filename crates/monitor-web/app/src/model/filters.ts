@@ -1,5 +1,5 @@
 /** Filters of the list of roots. They are stored in the page's address, so that every view can be linked. */
-import type { Root } from "../api/types.ts";
+import type { Root, Worker } from "../api/types.ts";
 
 const FILTERS = ["state", "name", "batch", "worker", "q", "since"] as const;
 /** Keys that set the order and start of the list; they exclude no roots. */
@@ -56,8 +56,11 @@ export function isOfNames({ q: _, ...rest }: Filters): boolean {
   return !isFiltered(rest);
 }
 
+/** Finds a worker by its id. */
+export type WorkerOf = (id: string) => Worker | undefined;
+
 /** Returns true if a root that the stream reports belongs in the list, by the same rules as the server. */
-export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000): boolean {
+export function matches(filters: Filters, root: Root, workerOf: WorkerOf = () => undefined, nowUs = Date.now() * 1000): boolean {
   const { name, batch, worker, q } = filters;
   const since = sinceUs(filters, nowUs);
   return (
@@ -65,9 +68,19 @@ export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000)
     matchesState(filters, root) &&
     (name === undefined || root.name === name) &&
     (batch === undefined || root.batch === batch) &&
-    (worker === undefined || root.worker_id === worker) &&
+    (worker === undefined || (root.worker_id !== null && isOfWorker(worker, root.worker_id, workerOf))) &&
     (q === undefined || shows(root, q))
   );
+}
+
+/** Returns true if the text is the id, name (`program@host` or `program@host:pid`) or host of the worker, or a glob for its name or host. */
+function isOfWorker(text: string, id: string, workerOf: WorkerOf): boolean {
+  if (text === id) return true;
+  const worker = workerOf(id);
+  if (!worker) return false;
+  const name = `${worker.program}@${worker.hostname}`;
+  const pattern = new RegExp(`^${text.replace(/[\\^$+.|()[\]{}]/g, "\\$&").replace(/\*+/g, ".*").replaceAll("?", ".")}$`, "s");
+  return [worker.hostname, name, `${name}:${worker.pid}`].some((each) => pattern.test(each));
 }
 
 /**

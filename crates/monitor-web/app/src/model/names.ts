@@ -15,3 +15,9 @@ export function steadyNames<Of extends Named>(fresh: readonly Of[], shown: reado
   const names = [...shown.flatMap((name) => newest.get(name) ?? []), ...after];
   return { names, waiting: newest.size - names.length };
 }
+
+/** Returns the median duration of the runs that succeeded, in ns. Undefined if none did. */
+export function usualNs(roots: readonly { state: string; elapsed_ns: number | null }[]): number | undefined {
+  const took = roots.flatMap(({ state, elapsed_ns }) => (state === "succeeded" && elapsed_ns !== null ? [elapsed_ns] : [])).sort((a, b) => a - b);
+  return took[(took.length - 1) >> 1];
+}

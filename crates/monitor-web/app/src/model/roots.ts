@@ -1,7 +1,7 @@
 /** The list of roots: loaded pages, updated by the stream. */
 import type { Root } from "../api/types.ts";
 import type { Dated } from "../live/messages.ts";
-import { type Filters, isOldestFirst, matches, matchesState } from "./filters.ts";
+import { type Filters, isOldestFirst, matches, matchesState, type WorkerOf } from "./filters.ts";
 import { byBegin, type Page } from "./pages.ts";
 
 /**
@@ -15,6 +15,7 @@ export function mergeRoots(
   filters: Filters,
   held: ReadonlySet<string>,
   dropped: ReadonlySet<number> = new Set(),
+  workerOf?: WorkerOf,
 ): Root[] {
   const newest = new Map<string, Dated<Root>>();
   for (const page of pages) {
@@ -26,7 +27,7 @@ export function mergeRoots(
   const isWithin = (root: Root) => (!above || byBegin(root, above) < 0) && (!below || byBegin(root, below) > 0);
   for (const [id, dated] of live) {
     const known = newest.get(id);
-    const isNew = !known && isWithin(dated.model) && !held.has(id) && matches(filters, dated.model);
+    const isNew = !known && isWithin(dated.model) && !held.has(id) && matches(filters, dated.model, workerOf);
     if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
   // The server has applied the other filters when it selected the pages.
@@ -35,11 +36,11 @@ export function mergeRoots(
 }
 
 /** Returns the number of new roots that wait. */
-export function countHeld(live: ReadonlyMap<string, Dated<Root>>, filters: Filters, held: ReadonlySet<string>): number {
+export function countHeld(live: ReadonlyMap<string, Dated<Root>>, filters: Filters, held: ReadonlySet<string>, workerOf?: WorkerOf): number {
   let count = 0;
   for (const id of held) {
     const root = live.get(id)?.model;
-    if (root && matches(filters, root)) count += 1;
+    if (root && matches(filters, root, workerOf)) count += 1;
   }
   return count;
 }

@@ -1,19 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useSyncExternalStore } from "react";
 import { fetchStatus } from "../api/client.ts";
 import { t } from "../i18n.ts";
-import { connectionStore } from "../live/live.ts";
 import { visible } from "../model/text.ts";
 
 /** Shows a notice if the server has another version than this page, for example after an update while the page was open. */
 export function ServerNotice() {
-  const { state } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal) });
-  const { refetch } = query;
-  // Check again after each reconnection.
-  useEffect(() => {
-    if (state === "live") void refetch();
-  }, [state, refetch]);
   const version = query.data?.version;
   if (version === undefined || version === __PAGE_VERSION__) return null;
   return (

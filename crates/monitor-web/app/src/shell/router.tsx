@@ -3,21 +3,25 @@ import { t } from "../i18n.ts";
 import { connectionStore } from "../live/live.ts";
 import { parseSearch, stringifySearch } from "../model/filters.ts";
 import { screens } from "../screens/screen.ts";
+import { NotFound } from "../ui/NotFound.tsx";
 import { Shell } from "./Shell.tsx";
 
 const top = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 
-const home = createRoute({
-  getParentRoute: () => top,
-  path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: "/tasks" });
-  },
-});
+/** Other addresses of screens. */
+const others = Object.entries({ "/": "/tasks", "/tasks/settings": "/tasks/about" }).map(([path, to]) =>
+  createRoute({
+    getParentRoute: () => top,
+    path,
+    beforeLoad: () => {
+      throw redirect({ to, replace: true });
+    },
+  }),
+);
 
 export const router = createRouter({
   routeTree: top.addChildren([
-    home,
+    ...others,
     ...screens.map(({ path, load }) => createRoute({ getParentRoute: () => top, path, component: lazyRouteComponent(() => whenConnected(load)) })),
   ]),
   parseSearch,
@@ -48,19 +52,6 @@ async function whenConnected<T>(load: () => Promise<T>): Promise<T> {
     location.reload();
     return new Promise(() => undefined);
   }
-}
-
-function NotFound() {
-  return (
-    <div className="notice">
-      <h2>{t("app.not-found")}</h2>
-      <p>
-        <a className="link" href="/tasks">
-          {t("root.back")}
-        </a>
-      </p>
-    </div>
-  );
 }
 
 function Crashed({ error }: { error: unknown }) {

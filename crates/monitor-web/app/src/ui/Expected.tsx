@@ -22,7 +22,8 @@ export function Expected({ process }: Props) {
     of.p95 === null ? "" : t("expected.p95", { p95: time(of.p95) }),
     of.from === "history" && of.times > 1 ? t("expected.unusual", { times: of.times.toFixed(1) }) : "",
   ].filter(Boolean);
-  const words = of.leftNs === null ? "" : of.leftNs > 0 ? t("expected.left", { time: time(of.leftNs) }) : t("expected.over", { time: time(-of.leftNs), p50: time(of.p50) });
+  // A process whose parts are all done may have work left that it does not count.
+  const words = of.leftNs === null || (of.from === "progress" && of.leftNs <= 0) ? "" : of.leftNs > 0 ? t("expected.left", { time: time(of.leftNs) }) : t("expected.over", { time: time(-of.leftNs), p50: time(of.p50) });
   return (
     <span className="expected" data-over={of.leftNs !== null && of.leftNs < 0} data-from={of.from} title={why.join("\n")}>
       <span className="meter" role="progressbar" aria-label={t("panel.progress")} aria-valuenow={percent} aria-valuetext={[...(said === "" ? [] : [said]), words, ...why].join(", ")}>

@@ -12,6 +12,7 @@ export function Heard({ worker }: { worker: Worker }) {
   return (
     <span title={every}>
       {worker.last_seen_us === 0 ? t("workers.unheard") : ago(worker.last_seen_us, nowUs, locale)}
+      {worker.heartbeat_interval_ms === null && worker.state === "online" && <span className="dim" title={t("workers.no-beats.why")}> {t("workers.no-beats")}</span>}
       {late > 0 && <span className="late"> {t("workers.late", { count: late })}</span>}
       {worker.state === "lost" && worker.lost_us !== null && <span className="late"> {t("workers.lost", { time: ago(worker.lost_us, nowUs, locale) })}</span>}
     </span>

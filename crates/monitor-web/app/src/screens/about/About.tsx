@@ -26,7 +26,7 @@ export default function About() {
   return (
     <div className="settings">
       <Head title={t("about.title")} />
-      <div className="about" data-ready={ready}>
+      <div className="about" data-ready={ready} role="region" aria-label={t("about.title")} tabIndex={0}>
         {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
         {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
       </div>
@@ -192,17 +192,10 @@ function Access() {
   const isAdmin = me.scopes.includes("admin");
   return (
     <>
-      <Part title={t("about.access")}>
+      <Part title={t("about.access")} action={me.how === "session" ? <LogOut /> : undefined}>
         <Figure label={t("about.user")}>{me.user === null ? "–" : visible(me.user)}</Figure>
         {me.role !== null && <Figure label={t("about.role")}>{wordText("role", me.role)}</Figure>}
         <Figure label={t("about.how")}>{wordText("how", me.how)}</Figure>
-        {me.how === "session" && (
-          <form method="post" action="/logout">
-            <button type="submit" className="outlined">
-              {t("about.logout")}
-            </button>
-          </form>
-        )}
         {!isAdmin && <Figure label={t("about.tokens")}>{t("about.tokens.admin")}</Figure>}
       </Part>
       {isAdmin && <TokenList nowUs={nowUs} />}
@@ -236,11 +229,22 @@ function TokenList({ nowUs }: { nowUs: number }) {
   );
 }
 
-function Part({ title, children }: { title: string; children: ReactNode }) {
+function LogOut() {
+  return (
+    <form method="post" action="/logout">
+      <button type="submit" className="outlined">
+        {t("about.logout")}
+      </button>
+    </form>
+  );
+}
+
+function Part({ title, action, children }: { title: string; action?: ReactNode; children: ReactNode }) {
   return (
     <section>
       <h2>{title}</h2>
       <dl>{children}</dl>
+      {action}
     </section>
   );
 }

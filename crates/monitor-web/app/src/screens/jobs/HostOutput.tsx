@@ -3,6 +3,7 @@ import { ApiError } from "../../api/client.ts";
 import { fetchJobOutput, jobOutputAddress } from "../../api/jobs.ts";
 import type { JobHost } from "../../api/types.ts";
 import { bytes, count, t } from "../../i18n.ts";
+import { onReconnect } from "../../live/live.ts";
 import { RunLog } from "../../model/batch-log.ts";
 import { LogLines } from "../../ui/LogLines.tsx";
 import { problemText } from "../../ui/Problem.tsx";
@@ -38,6 +39,7 @@ export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: 
     });
     return () => gone.abort();
   }, [job, id, step, attempt, log, again]);
+  useEffect(() => (error === undefined ? undefined : onReconnect(retry)), [error]);
   const found = log.found("");
   return (
     <section className={found.length === 0 && log.isWhole ? "host-output empty" : "host-output"}>

@@ -11,7 +11,7 @@ import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
-import { Duration } from "../../ui/Time.tsx";
+import { Took } from "../../ui/Took.tsx";
 import { BackToRuns, Began, TABS, ToWorker } from "./around.tsx";
 import { RootMenu } from "./RootMenu.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
@@ -30,7 +30,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         </h1>
         <CopyButton text={root.title} what={t("copy.name")} />
         <span className="facts dim">
-          <Duration process={root} />
+          <Took root={root} />
           <AttemptNow of={root} />
           <Expected process={view.own() ?? root} />
           <Began timeUs={root.started_us} />

@@ -9,9 +9,11 @@ import { glyph } from "../../model/state.ts";
 import { brief, visible } from "../../model/text.ts";
 import { announce } from "../../ui/announce.ts";
 import { setFavicon } from "../../ui/favicon.ts";
+import { NotFound } from "../../ui/NotFound.tsx";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
+import { idle } from "../../ui/useIdle.ts";
 import { BackToRuns } from "./around.tsx";
 import { laneKindOf } from "./lanes.ts";
 import { Missing } from "./Missing.tsx";
@@ -25,10 +27,20 @@ import { RootView } from "./view.ts";
 import "./root.css";
 import "./print.css";
 
-/** Loaded when they are opened for the first time. */
-const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
-const Compare = lazy(() => import("./compare/Compare.tsx"));
-const Logs = lazy(() => import("./logs/Logs.tsx"));
+const loadTimeline = () => import("./timeline/Timeline.tsx");
+const loadCompare = () => import("./compare/Compare.tsx");
+const loadLogs = () => import("./logs/Logs.tsx");
+const Timeline = lazy(loadTimeline);
+const Compare = lazy(loadCompare);
+const Logs = lazy(loadLogs);
+
+/** Loads the other tabs, one after another, so that they can be opened without a connection: browsers don't repeat an import that failed. */
+async function loadTabs(): Promise<void> {
+  for (const load of [loadTimeline, loadLogs, loadCompare]) {
+    await idle();
+    await load().catch(() => undefined);
+  }
+}
 
 /** A root and its tree. */
 export default function RootPage() {
@@ -62,6 +74,7 @@ function OneRoot({ param }: { param: string }) {
     setFavicon(root?.state ?? null, percent === null ? null : percent / 100);
   }, [root?.state, root?.title, percent]);
   useEffect(() => () => setFavicon(null), []);
+  useEffect(() => void loadTabs(), []);
   const toldState = useRef<string>(undefined);
   useEffect(() => {
     if (root && toldState.current !== undefined && toldState.current !== root.state) announce("root", `${visible(brief(root.title))}: ${stateWord(root.state)}`);
@@ -71,6 +84,8 @@ function OneRoot({ param }: { param: string }) {
   if (!root) {
     const status = view.problem instanceof ApiError ? view.problem.status : undefined;
     if (status === 404 || status === 410) return <Gone param={param} wasHere={status === 410} />;
+    // The address is not that of a run.
+    if (status === 400) return <NotFound />;
     if (view.problem) return <ProblemNotice error={view.problem} onRetry={view.retry} />;
     return <p className="notice dim">{t("loading")}</p>;
   }

@@ -3,12 +3,13 @@ import { type CSSProperties, useEffect, useRef, useState } from "react";
 import { fetchCauses } from "../../api/client.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { count, locale, t } from "../../i18n.ts";
-import { type Cause, commonest, hourBefore, searchOf } from "../../model/causes.ts";
+import { type Cause, commonest, hourBefore, keyOf, searchOf } from "../../model/causes.ts";
 import { type Filters, withFilter } from "../../model/filters.ts";
 import { brief, visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
 import { onTick } from "../../ui/now.ts";
 import { Ago } from "../../ui/Time.tsx";
+import { seeCause, seenCauses } from "./seen.ts";
 import "./causes.css";
 
 const HOURS = 24;
@@ -45,16 +46,22 @@ interface Props {
 export function Causes({ list: { causes }, filters, onChange }: Props) {
   const [open, setOpen] = useState(false);
   const lines = useRef(Math.min(MOST_LINES, causes.length)).current;
+  const [seen, setSeen] = useState(seenCauses);
+  // Causes of one shape differ in their names.
+  const nameIn = (cause: Cause) => (causes.some((other) => other !== cause && other.shape === cause.shape) ? (cause.names[0] ?? "") : "");
+  const isChosen = (cause: Cause) => filters.q !== undefined && filters.q === searchOf(cause.shape) && [filters.name, ""].includes(nameIn(cause));
   const choose = (cause: Cause) => {
-    const search = searchOf(cause.shape);
     setOpen(false);
-    onChange(filters.q === search ? withFilter(withFilter(filters, "q", ""), "state", "") : withFilter(withFilter(filters, "state", "failed"), "q", search));
+    setSeen(seeCause(cause));
+    const search = { q: searchOf(cause.shape), state: "failed", ...(nameIn(cause) !== "" && { name: nameIn(cause) }) };
+    const none = (of: Filters) => (Object.keys(search) as (keyof Filters)[]).reduce((rest, key) => withFilter(rest, key, ""), of);
+    onChange(isChosen(cause) ? none(filters) : { ...filters, ...search });
   };
   const rows = (shown: readonly Cause[]) =>
     shown.map((cause) => (
-      <li key={cause.shape}>
-        <button type="button" translate="no" aria-pressed={filters.q !== undefined && filters.q === searchOf(cause.shape)} title={visible(cause.message)} onClick={() => choose(cause)}>
-          <Line cause={cause} />
+      <li key={keyOf(cause)}>
+        <button type="button" translate="no" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+          <Line cause={cause} isNew={cause.new && !seen.has(keyOf(cause))} />
         </button>
       </li>
     ));
@@ -72,13 +79,13 @@ export function Causes({ list: { causes }, filters, onChange }: Props) {
   );
 }
 
-function Line({ cause }: { cause: Cause }) {
+function Line({ cause, isNew }: { cause: Cause; isNew: boolean }) {
   return (
     <>
       <span className="number">{count(cause.count)}</span>
       <span className="what">
         <span className="shape">{visible(brief(cause.shape))}</span>
-        {cause.new && <span className="mark">{t("causes.new")}</span>}
+        {isNew && <span className="mark">{t("causes.new")}</span>}
       </span>
       <span className="dim names">{namesOf(cause)}</span>
       <span className="dim times">

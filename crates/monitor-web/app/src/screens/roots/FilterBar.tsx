@@ -7,7 +7,7 @@ import { count, t } from "../../i18n.ts";
 import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
-import { filterText, withText } from "../../model/filter-text.ts";
+import { filterText, isWorkerId, withText } from "../../model/filter-text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
@@ -49,7 +49,7 @@ export function FilterBar({ filters, counts, onChange }: Props & { counts: State
           </button>
         ))}
       </div>
-      {filters.worker !== undefined && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
+      {filters.worker !== undefined && isWorkerId(filters.worker) && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
       {isFiltered(filters) && (
         <button type="button" className="clear" onClick={() => onChange({})}>
           {t("tasks.filter.clear")}

@@ -5,10 +5,12 @@ import { fetchNames } from "../../api/client.ts";
 import type { NamedRoots } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { locale, t } from "../../i18n.ts";
-import { steadyNames } from "../../model/names.ts";
+import { steadyNames, usualNs } from "../../model/names.ts";
 import { absolute, duration } from "../../model/time.ts";
 import { announce } from "../../ui/announce.ts";
 import { Counts } from "../../ui/Counts.tsx";
+import { FilterField } from "../../ui/FilterField.tsx";
+import { Head } from "../../ui/Head.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Sparkline } from "../../ui/Sparkline.tsx";
 import { StateGlyph, stateWord } from "../../ui/State.tsx";
@@ -28,22 +30,23 @@ const AGAIN_MS = 2000;
 const columns = [
   ["task", "tasks.column.task"],
   ["strip", "tasks.column.runs"],
-  ["spark", "tasks.column.duration"],
+  ["usual", "names.column.usual"],
+  ["spark", "tasks.spark"],
   ["started", "tasks.column.started"],
   ["processes", "names.column.counts"],
 ] as const;
 
-/** The roots by name: state, results and durations of the last runs. Nothing is shown while `isHeld`. */
-export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
+/** The names of runs: state, results and durations of the last runs of each. */
+export function Names({ q, onFilter }: { q: string | undefined; onFilter: (q: string | undefined) => void }) {
   const query = useInfiniteQuery({
-    queryKey: ["names", q],
+    queryKey: ["names", q ?? ""],
     queryFn: ({ pageParam, signal }) => fetchNames({ limit: PAGE, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor ?? undefined,
     staleTime: 0,
   });
   useAgain(["root"], query, AGAIN_MS);
-  const fresh = isHeld ? [] : (query.data?.pages.flatMap((page) => page.names) ?? []);
+  const fresh = query.data?.pages.flatMap((page) => page.names) ?? [];
   const scroller = useRef<HTMLDivElement>(null);
   // True if the reader has scrolled down, so that rows must not move.
   const [holds, setHolds] = useState(false);
@@ -65,8 +68,11 @@ export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
   });
   return (
     <>
+      <Head title={t("names.title")}>
+        <FilterField value={q} label={t("names.filter")} onChange={onFilter} />
+      </Head>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {names.length === 0 && !query.error && <p className="notice dim">{t(isHeld || query.isPending ? "loading" : "tasks.none")}</p>}
+      {names.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "tasks.none")}</p>}
       {names.length > 0 && (
         <div className="list">
           {waiting > 0 && (
@@ -108,6 +114,7 @@ export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
 function OneName({ of, index, top }: { of: NamedRoots; index: number; top: number }) {
   const oldestFirst = of.roots.slice(0, useNarrow() ? MOST_MARKS_NARROW : MOST_MARKS).toReversed();
   const newest = of.roots[0];
+  const usual = usualNs(of.roots);
   return (
     <div className="named" role="row" aria-rowindex={index + 2} data-row={index} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
       <span role="cell" className="task">
@@ -126,6 +133,9 @@ function OneName({ of, index, top }: { of: NamedRoots; index: number; top: numbe
             </Link>
           );
         })}
+      </span>
+      <span role="cell" className="usual number" title={t("names.usual.why")}>
+        {usual !== undefined && duration(usual, locale)}
       </span>
       <span role="cell" className="spark">
         <Sparkline values={oldestFirst.map((root) => root.elapsed_ns)} label={t("tasks.spark")} />

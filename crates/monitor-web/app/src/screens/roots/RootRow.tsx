@@ -2,10 +2,10 @@ import { Link } from "@tanstack/react-router";
 import { memo } from "react";
 import type { Root } from "../../api/types.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
-import { locale, t } from "../../i18n.ts";
+import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
-import { clock, duration, elapsed } from "../../model/time.ts";
+import { clock, elapsed } from "../../model/time.ts";
 import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { Expected } from "../../ui/Expected.tsx";
@@ -13,7 +13,8 @@ import { Overdue } from "../../ui/Marks.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Strip } from "../../ui/Strip.tsx";
 import { Name } from "../../ui/Text.tsx";
-import { Ago, Duration } from "../../ui/Time.tsx";
+import { Ago } from "../../ui/Time.tsx";
+import { Took } from "../../ui/Took.tsx";
 
 interface Props {
   root: Root;
@@ -126,12 +127,4 @@ function Why({ root }: { root: Root }) {
   }
   if (root.state !== "lost" || !worker || worker.last_seen_us === 0) return null;
   return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time: clock(worker.last_seen_us) })}</span>;
-}
-
-/** Duration; for a lost run, its known minimum. */
-function Took({ root }: { root: Root }) {
-  const worker = useWorker(root.worker_id);
-  const leastUs = root.state === "lost" && root.elapsed_ns === null && root.started_us !== null && worker ? worker.last_seen_us - root.started_us : 0;
-  if (leastUs <= 0) return <Duration process={root} />;
-  return <span className="number">≥ {duration(leastUs * 1000, locale)}</span>;
 }

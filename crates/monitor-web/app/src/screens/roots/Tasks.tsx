@@ -9,6 +9,7 @@ import { Causes, useCauses } from "./Causes.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
 import { FilterBar, useCounts } from "./FilterBar.tsx";
+import { FilterMistakes, isRefused } from "./FilterMistakes.tsx";
 import { Names } from "./Names.tsx";
 import { RootList } from "./RootList.tsx";
 import { type Checked, useChecked } from "./useChecked.ts";
@@ -16,7 +17,7 @@ import { type RootListState, useRoots } from "./useRoots.ts";
 import "../../ui/states.css";
 import "./tasks.css";
 
-/** The list of roots. */
+/** The list of runs, or of their names. */
 export default function Tasks() {
   const search = useSearch({ strict: false }) as { by?: string };
   const filters = filtersOf(search);
@@ -25,31 +26,30 @@ export default function Tasks() {
   const setFilters = useCallback(
     (next: Filters) => {
       // A filter change that takes effect late must not navigate back from another screen.
-      if (location.pathname === "/tasks") void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true });
+      if (location.pathname === "/tasks") void navigate({ to: "/tasks", search: byName ? { ...next, by: "name" } : next, replace: true });
     },
     [navigate, byName],
   );
   useEffect(() => rememberList(search), [search]);
+  useEffect(() => {
+    document.title = `${t(byName ? "names.title" : "tasks.title")} · ${t("app.name")}`;
+  }, [byName]);
+  return <div className="tasks">{byName ? <Names q={filters.q} onFilter={(q) => setFilters(q === undefined ? {} : { q })} /> : <AllRuns filters={filters} onFilters={setFilters} />}</div>;
+}
+
+function AllRuns({ filters, onFilters }: { filters: Filters; onFilters: (filters: Filters) => void }) {
   const list = useRoots(filters);
   const counts = useCounts(filters);
   // The numbers determine the height of the bar; rows that were shown once stay.
   const hasBar = useRef(false);
   hasBar.current ||= counts.isRead;
-
-  useEffect(() => {
-    document.title = `${t(byName ? "names.title" : "tasks.title")} · ${t("app.name")}`;
-  }, [byName]);
-
   return (
-    <div className="tasks">
-      <h1 className="hidden">{t(byName ? "names.title" : "tasks.title")}</h1>
-      <FilterBar filters={filters} counts={counts} onChange={setFilters} />
-      {byName ? (
-        <Names q={filters.q ?? ""} isHeld={!hasBar.current} />
-      ) : (
-        <Runs list={list} filters={filters} isHeld={!hasBar.current} onFilters={setFilters} />
-      )}
-    </div>
+    <>
+      <h1 className="hidden">{t("tasks.title")}</h1>
+      <FilterBar filters={filters} counts={counts} onChange={onFilters} />
+      <FilterMistakes filters={filters} problem={list.problem} />
+      <Runs list={list} filters={filters} isHeld={!hasBar.current} onFilters={onFilters} />
+    </>
   );
 }
 
@@ -68,7 +68,7 @@ function Runs({ list, filters, isHeld, onFilters }: RowsProps & { isHeld: boolea
   return (
     <>
       {checked.ids.size > 0 && <CheckedBar checked={checked} />}
-      {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
+      {list.problem && !isRefused(list.problem, filters) ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
       <Rows list={list} filters={filters} checked={checked} onFilters={onFilters} />
       {(list.roots.length > 0 || isFiltered(filters)) && <Causes list={causes} filters={filters} onChange={onFilters} />}
     </>
@@ -77,7 +77,7 @@ function Runs({ list, filters, isHeld, onFilters }: RowsProps & { isHeld: boolea
 
 function Rows({ list, filters, checked, onFilters }: RowsProps & { checked: Checked }) {
   if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} filters={filters} onFilters={onFilters} />;
-  if (list.problem) return null;
+  if (list.problem && !isRefused(list.problem, filters)) return null;
   if (list.loading) return <p className="notice dim">{t("loading")}</p>;
   if (!isFiltered(filters)) return <Empty />;
   return (

@@ -1,11 +1,11 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+import { useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
 import { keptMap } from "../../data/kept.ts";
 import { liveStore, wasTrueAt } from "../../data/live.ts";
+import { knownWorker } from "../../data/workers/live.ts";
 import { droppedRoots, liveRoots, wasDropped } from "../../data/roots/live.ts";
-import { connectionStore } from "../../live/live.ts";
 import { atUs, type Filters, isOldestFirst, matches, queryOf } from "../../model/filters.ts";
 import { pageOf, type PageParam, paramAfter, paramAt, paramBefore, paramOfTime } from "../../model/pages.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
@@ -83,14 +83,10 @@ export function useRoots(filters: Filters): RootListState {
   const { held, hold } = useHeld(version);
 
   const retry = () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.isFetchPreviousPageError ? query.fetchPreviousPage() : query.refetch());
-  const connection = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
-  useEffect(() => {
-    if (connection.state === "live" && query.isError) retry();
-  }, [connection.state]);
 
   const pages = query.data?.pages;
   const live = liveRoots();
-  const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots()), [pages, live, key, held, version]);
+  const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots(), knownWorker), [pages, live, key, held, version]);
   const first = pages?.[0];
 
   return {
@@ -119,9 +115,9 @@ export function useRoots(filters: Filters): RootListState {
       if (roots.some(isIt)) return true;
       if (wasDropped(id) || pages?.some((page) => page.roots.some(isIt))) return false;
       const known = live.get(id)?.model;
-      return known === undefined || matches(filters, known);
+      return known === undefined || matches(filters, known, knownWorker);
     },
-    held: countHeld(live, filters, held),
+    held: countHeld(live, filters, held, knownWorker),
     hold,
   };
 }

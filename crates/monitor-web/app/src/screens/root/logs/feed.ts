@@ -4,6 +4,7 @@
  */
 import { fetchLogs } from "../../../api/client.ts";
 import type { LogLine, LogsPage } from "../../../api/types.ts";
+import { onReconnect } from "../../../live/live.ts";
 import { Lines, type LogFilter, matchesLog } from "../../../model/logs.ts";
 import type { RootView } from "../view.ts";
 
@@ -65,7 +66,13 @@ export class LogFeed {
       this.changed();
     };
     this.view.logListeners.add(take);
-    this.unwatch = () => this.view.logListeners.delete(take);
+    const endReconnect = onReconnect(() => {
+      if (this.problem !== null) this.retry();
+    });
+    this.unwatch = () => {
+      this.view.logListeners.delete(take);
+      endReconnect();
+    };
     void this.read(false);
   }
 
