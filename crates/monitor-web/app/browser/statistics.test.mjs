@@ -45,6 +45,55 @@ test("a name has its figures, and a box drawn in the map lists exactly what is i
     assert.deepEqual(links.sort(), [...slow].sort());
   }));
 
+test("all charts have the same labelled times, which begin with the data", () =>
+  onPage(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`, async (page) => {
+    await page.locator('.stats-parts[data-ready="true"]').waitFor();
+    const charts = await page.locator(".axes").evaluateAll((found) => found.map((axes) => [".values", ".times"].map((axis) => [...axes.querySelectorAll(`${axis} span`)].map((label) => label.textContent))));
+    assert.equal(charts.length, 3);
+    for (const [values, times] of charts) {
+      assert.ok(new Set(values).size >= 3, `${values}`);
+      assert.ok(new Set(times).size >= 3, `${times}`);
+      assert.deepEqual(times, charts[0][1]);
+    }
+    // The processes ended within two minutes: an hour would be labelled every 10 or 15 minutes.
+    const [first, second] = charts[0][1].map((time) => Number(time.slice(3)));
+    assert.ok((second - first + 60) % 60 <= 3, `${charts[0][1]}`);
+    await hasText(page.locator(".tools > .number"), /^\d{4}-\d\d-\d\d \d\d:\d\d – \d{4}-.* · data since \d\d-\d\d \d\d:\d\d$/);
+    // The dates of the text are those that were asked for.
+    const [from, to] = (await page.locator(".tools > .number").textContent()).match(/\d{4}-\d\d-\d\d \d\d:\d\d/g).map((time) => Date.parse(time));
+    assert.equal(to - from, 3_600_000);
+  }));
+
+test("a chart shows its values at the pointer beside the names", () =>
+  onPage(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`, async (page) => {
+    await page.locator('.stats-parts[data-ready="true"]').waitFor();
+    for (const [index, names, values] of [[0, "succeeded  failed", /^succeeded \d+ failed \d+ \d\d-\d\d \d\d:\d\d$/], [1, "P50  P95", /^P50 (\S+ \S+|–) P95 (\S+ \S+|–) \d\d-\d\d \d\d:\d\d$/]]) {
+      const legend = page.locator(".chart .legend").nth(index);
+      const text = async () => (await legend.textContent()).replaceAll("\u2009", " ");
+      assert.equal((await text()).trim(), names);
+      await page.locator(".chart .plot .u-over").nth(index).hover();
+      await hasText(legend, values);
+      await page.locator("h1").hover();
+      await legend.locator("b").first().waitFor({ state: "detached" });
+    }
+  }));
+
+test("without data there is a command that makes some", () =>
+  onPage("about:blank", async (page) => {
+    await page.route("**/api/v1/stats/series?*", async (route) => {
+      const answer = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...answer, series: [] } });
+    });
+    await page.goto(`${server}/tasks/statistics?range=1h`);
+    await hasText(page.locator(".stats .notice h2"), "Nothing completed in this time.");
+    await hasText(page.locator(".stats .notice pre"), "monitor run -- sleep 3");
+    assert.equal(await page.locator(".stats :is(canvas, table)").count(), 0);
+    // Of one name there is nothing either, but others can be chosen.
+    await page.goto(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`);
+    await page.locator(".by-name").waitFor();
+    assert.equal(await page.locator(".stats .notice").count(), 0);
+  }));
+
 test("what lies in a box is searched for a while, and further only if that is wanted", () =>
   onPage("about:blank", async (page) => {
     let asked = 0;

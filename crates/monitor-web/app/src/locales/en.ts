@@ -349,6 +349,8 @@ export const en = {
   "stats.runs.more": "Continue: {count, number} searched",
   "stats.more": "More",
   "stats.none": "Nothing completed in this time.",
+  "stats.none.how": "Each process that ends is counted here. To see one, run a command:",
+  "stats.since": "data since {time}",
   "stats.search": "Part of a name",
   "stats.column.name": "Name",
   "stats.column.count": "Count",

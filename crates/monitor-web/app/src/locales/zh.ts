@@ -350,6 +350,8 @@ export const zh: Messages = {
   "stats.runs.more": "继续查找：已查 {count, number} 个",
   "stats.more": "更多",
   "stats.none": "此时间内没有过程结束。",
+  "stats.none.how": "每个结束的过程都会计入这里。运行一条命令即可看到：",
+  "stats.since": "数据始于 {time}",
   "stats.search": "名称的一部分",
   "stats.column.name": "名称",
   "stats.column.count": "数量",

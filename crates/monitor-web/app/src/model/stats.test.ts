@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { StatsSeries } from "../api/types.ts";
 import { bucketOf } from "./histogram.ts";
-import { countIn, durationsOf, heatMap, isWithin, linesOf, startsOf, withinOf, share } from "./stats.ts";
+import { countIn, durationsOf, firstUs, heatMap, isWithin, linesOf, share, sinceFirst, startsOf, withinOf } from "./stats.ts";
 
 const MINUTE = 60e6;
 const step = (at: number, histogram: [number, number][], failed = 0) => ({ from_us: at * MINUTE, succeeded: histogram.reduce((sum, [, count]) => sum + count, 0) - failed, failed, cancelled: 0, lost: 0, total_ns: 0, histogram });
@@ -9,10 +9,22 @@ const series: StatsSeries = { series: [step(10, [[100, 3], [104, 1]], 1), step(1
 
 test("steps in which nothing ended are there, without a duration", () => {
   const lines = linesOf(series);
-  expect(lines.times).toEqual([600, 660, 720, 780]);
+  expect(lines.times).toEqual([630, 690, 750, 810]);
   expect(lines.succeeded).toEqual([3, 0, 2, 0]);
   expect(lines.failed).toEqual([1, 0, 0, 0]);
   expect(lines.p50.map((value) => value !== null)).toEqual([true, false, true, false]);
+});
+
+test("charts begin with the first data, in whole steps, and keep a minimum width", () => {
+  const hour: StatsSeries = { ...series, series: [step(52, [[100, 1]]), step(58, [[100, 1]])], from_us: 0.5 * MINUTE, to_us: 59.5 * MINUTE };
+  const range = (stats: StatsSeries, least: number) => [sinceFirst(stats, least).from_us / MINUTE, sinceFirst(stats, least).to_us / MINUTE];
+  expect(firstUs(hour)).toBe(52 * MINUTE);
+  expect(range(hour, 3)).toEqual([52, 60]);
+  expect(range(hour, 10)).toEqual([50, 60]);
+  // Not before the period that was asked for.
+  expect(range(hour, 100)).toEqual([0, 60]);
+  expect(firstUs({ ...hour, series: [] })).toBeUndefined();
+  expect(range({ ...hour, series: [] }, 10)).toEqual([0, 60]);
 });
 
 test("durations over time are counted into as many rows as there is room for", () => {
@@ -20,6 +32,8 @@ test("durations over time are counted into as many rows as there is room for", (
   expect(map).toMatchObject({ columns: 4, rows: 3, firstBucket: 100, perRow: 2, most: 3 });
   expect([...(map?.counts ?? [])]).toEqual([3, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
   expect(heatMap({ ...series, series: [] }, 9)).toBeUndefined();
+  expect(heatMap(series, 40, 18)).toMatchObject({ rows: 18, firstBucket: 93, perRow: 1, most: 3 });
+  expect(heatMap({ ...series, series: [step(10, [[0, 1]])] }, 40, 18)?.firstBucket).toBe(0);
 });
 
 test("a box has exactly those that were counted into it", () => {

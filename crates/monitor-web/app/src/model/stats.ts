@@ -9,9 +9,23 @@ export function share(part: number, locale: string): string {
   return part > 0 && part < least ? `< ${format.format(least)}` : format.format(part);
 }
 
+/** Returns the start of the first step in which a process ended. */
+export function firstUs({ series, from_us, step_us }: StatsSeries): number | undefined {
+  const known = series.map((step) => step.from_us).filter((at) => at > from_us - step_us);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+/** Limits a series to the time with data, in whole steps. It keeps `leastSteps` steps if it has them. */
+export function sinceFirst(stats: StatsSeries, leastSteps: number): StatsSeries {
+  const { from_us, to_us, step_us } = stats;
+  const begin = Math.floor(from_us / step_us) * step_us;
+  const end = begin + Math.max(1, Math.ceil((to_us - begin) / step_us)) * step_us;
+  return { ...stats, from_us: Math.max(begin, Math.min(firstUs(stats) ?? begin, end - leastSteps * step_us)), to_us: end };
+}
+
 /** Data of the charts: one value per step; null for steps without ended processes. */
 export interface Lines {
-  /** In seconds, as the chart library expects. */
+  /** Middle of each step in seconds, as the chart library expects. */
   times: number[];
   succeeded: number[];
   failed: number[];
@@ -26,7 +40,7 @@ export function linesOf({ series, step_us, from_us, to_us }: StatsSeries): Lines
   for (let at = Math.floor(from_us / step_us) * step_us; at < to_us; at += step_us) {
     const step = byTime.get(at);
     const histogram = (step?.histogram ?? []) as [number, number][];
-    lines.times.push(at / 1e6);
+    lines.times.push((at + step_us / 2) / 1e6);
     lines.succeeded.push(step?.succeeded ?? 0);
     lines.failed.push((step?.failed ?? 0) + (step?.lost ?? 0));
     lines.p50.push(percentile(histogram, 0.5) ?? null);
@@ -50,7 +64,8 @@ export interface HeatMap {
 
 const BASE = 1.04;
 
-export function heatMap({ series, step_us, from_us, to_us }: StatsSeries, mostRows: number): HeatMap | undefined {
+/** Counts durations over time into at most `mostRows` rows. The rows span at least `leastBuckets` buckets. */
+export function heatMap({ series, step_us, from_us, to_us }: StatsSeries, mostRows: number, leastBuckets = 1): HeatMap | undefined {
   let [first, last] = [Infinity, -Infinity];
   for (const { histogram } of series) {
     for (const [bucket = 0] of histogram) {
@@ -59,6 +74,9 @@ export function heatMap({ series, step_us, from_us, to_us }: StatsSeries, mostRo
     }
   }
   if (first > last) return undefined;
+  const missing = Math.max(0, leastBuckets - (last - first + 1));
+  first = Math.max(0, first - Math.ceil(missing / 2));
+  last += Math.floor(missing / 2);
   const fromUs = Math.floor(from_us / step_us) * step_us;
   const columns = Math.max(1, Math.ceil((to_us - fromUs) / step_us));
   const perRow = Math.max(1, Math.ceil((last - first + 1) / mostRows));

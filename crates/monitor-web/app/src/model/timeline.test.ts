@@ -3,7 +3,7 @@ import type { Process } from "../api/types.ts";
 import type { Origin } from "./columns.ts";
 import { preorder } from "./rollup.ts";
 import { process } from "./samples.ts";
-import { criticalPath, firstBar, foldGaps, layOut, rulerStep, sumRange, TimeMap } from "./timeline.ts";
+import { criticalPath, firstBar, foldGaps, layOut, sumRange, TimeMap } from "./timeline.ts";
 import { Tree } from "./tree.ts";
 
 /** `[id, parent, from, to, thread]`, in µs; without an end it is running. */
@@ -87,10 +87,6 @@ test("a range sums up the leaves in it", () => {
   const tree = treeOf(["root", null, 0, 100], ["a", "root", 0, 50], ["b", "root", 40, 100], ["b2", "root", 90, 100, { name: "b" }]);
   const sum = sumRange(tree, lay(tree), 30, 95, 100);
   expect(sum).toEqual({ count: 3, failed: 0, busyUs: 20 + 55 + 5, names: [{ name: "b", count: 2, busyUs: 60 }, { name: "a", count: 1, busyUs: 20 }] });
-});
-
-test("a ruler has round steps", () => {
-  expect([rulerStep(1000, 10), rulerStep(1001, 10), rulerStep(7e6, 10), rulerStep(3, 10)]).toEqual([100, 200, 1e6, 0.5]);
 });
 
 test("100,000 bars are laid out, all at once or one after the other", () => {

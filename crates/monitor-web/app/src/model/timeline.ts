@@ -318,10 +318,3 @@ export function sumRange(tree: Tree, layout: Layout, fromUs: number, toUs: numbe
   sum.names = [...names.values()].sort((a, b) => b.busyUs - a.busyUs).slice(0, 5);
   return sum;
 }
-
-/** Returns a step for a ruler: 1, 2 or 5 times a power of ten, in µs. */
-export function rulerStep(spanUs: number, most: number): number {
-  const least = spanUs / Math.max(1, most);
-  const power = 10 ** Math.floor(Math.log10(Math.max(least, 1e-3)));
-  return [1, 2, 5, 10].map((each) => each * power).find((step) => step >= least) ?? 10 * power;
-}

@@ -1,7 +1,9 @@
 import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 import { count, locale, t } from "../../i18n.ts";
+import { durationTicks } from "../../model/axes.ts";
 import { type Box, countIn, durationsOf, type HeatMap, type Within, withinOf } from "../../model/stats.ts";
 import { absolute, duration } from "../../model/time.ts";
+import { Axes, logShare } from "./Axes.tsx";
 
 const HEIGHT = 180;
 
@@ -75,11 +77,7 @@ export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (chosen: Chos
   return (
     <figure className="heat">
       <figcaption>{t("stats.heat")}</figcaption>
-      <div className="heat-frame">
-        <span className="scale number dim" aria-hidden="true">
-          <span>{duration(longest, locale)}</span>
-          <span>{duration(shortest, locale)}</span>
-        </span>
+      <Axes values={durationTicks(shortest, longest).map((value) => ({ at: logShare(value, shortest, longest), text: duration(value, locale) }))} fromUs={map.fromUs} toUs={map.fromUs + map.columns * map.stepUs}>
         <canvas
           ref={canvas}
           tabIndex={0}
@@ -90,7 +88,7 @@ export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (chosen: Chos
           onPointerUp={onUp}
           onKeyDown={onKey}
         />
-      </div>
+      </Axes>
       <p className="dim" role="status">
         {box && within ? t("stats.heat.box", { count: count(countIn(map, box)), from: duration(durationsOf(within)[0], locale), to: duration(durationsOf(within)[1], locale), begin: absolute(within.fromUs).slice(5, 16), end: absolute(within.toUs).slice(5, 16) }) : t("stats.heat.hint")}
       </p>

@@ -3,9 +3,10 @@ import { useEffect, useMemo, useState } from "react";
 import { fetchSeries } from "../../api/client.ts";
 import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
-import { heatMap, linesOf } from "../../model/stats.ts";
+import { firstUs, heatMap, sinceFirst } from "../../model/stats.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
+import { Empty } from "../../ui/Empty.tsx";
 import { Head } from "../../ui/Head.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -19,6 +20,12 @@ import "./stats.css";
 
 const AGAIN_MS = 30_000;
 const ROWS = 40;
+/** Least factor between the ends of the map's durations, as buckets: about two. */
+const LEAST_BUCKETS = 18;
+/** Number of steps that the charts have even if only the last ones have data. */
+const LEAST_STEPS = 10;
+/** Command whose process is counted here. */
+const RUN = "monitor run -- sleep 3";
 
 /** Statistics by name: counts, durations and results over time, and errors. */
 export default function Statistics() {
@@ -40,8 +47,10 @@ export default function Statistics() {
     placeholderData: keepPreviousData,
   });
   const ready = useSettled(!query.isPending, "series", "stats", "errors");
-  const lines = useMemo(() => query.data && linesOf(query.data), [query.data]);
-  const map = useMemo(() => query.data && heatMap(query.data, ROWS), [query.data]);
+  const shown = useMemo(() => query.data && sinceFirst(query.data, LEAST_STEPS), [query.data]);
+  const map = useMemo(() => shown && heatMap(shown, ROWS, LEAST_BUCKETS), [shown]);
+  const first = query.data && firstUs(query.data);
+  const isEmpty = query.data !== undefined && first === undefined;
   return (
     <div className="stats">
       <Head title={t("stats.title")}>
@@ -54,6 +63,7 @@ export default function Statistics() {
         </span>
         <span className="dim number">
           {absolute(fromUs).slice(0, 16)} – {absolute(toUs).slice(0, 16)} {zoneName(toUs)}
+          {first !== undefined && first > fromUs && ` · ${t("stats.since", { time: absolute(first).slice(5, 16) })}`}
         </span>
         {name !== undefined && (
           <button type="button" className="outlined" onClick={() => search.set({ name: undefined })}>
@@ -63,11 +73,17 @@ export default function Statistics() {
       </Head>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       <div className="stats-parts" data-ready={ready}>
-        {lines && query.data && <Charts lines={lines} stepUs={query.data.step_us} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}
+        {shown && !isEmpty && <Charts series={shown} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}
         {map && <HeatMapView map={map} onBox={setChosen} />}
         {chosen && <Runs key={JSON.stringify(chosen.within)} {...chosen} name={name} onClose={() => setChosen(null)} />}
-        <NameTable search={search} />
-        <Errors search={search} />
+        {isEmpty && name === undefined ? (
+          <Empty title={t("stats.none")} how={t("stats.none.how")} command={RUN} />
+        ) : (
+          <>
+            <NameTable search={search} />
+            <Errors search={search} />
+          </>
+        )}
       </div>
     </div>
   );

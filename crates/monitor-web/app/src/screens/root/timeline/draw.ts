@@ -1,10 +1,11 @@
 /** Draws the timeline: only visible rows, and only one of several bars that share a pixel. */
 import { locale } from "../../../i18n.ts";
+import { rulerStep } from "../../../model/axes.ts";
 import { Recent } from "../../../model/recent.ts";
 import { STATES } from "../../../model/state.ts";
 import { visible } from "../../../model/text.ts";
 import { duration, unit } from "../../../model/time.ts";
-import { firstBar, type Lane, type Layout, rulerStep, type Stretch, type TimeMap } from "../../../model/timeline.ts";
+import { firstBar, type Lane, type Layout, type Stretch, type TimeMap } from "../../../model/timeline.ts";
 import type { Tree } from "../../../model/tree.ts";
 import type { Range, Window } from "./stage.ts";
 
