@@ -10,8 +10,8 @@ const press = (key, ready) => async (page) => {
 const find = (text) => async (page) => {
   await page.keyboard.press("Control+k");
   await page.locator(".palette input").fill(text);
-  await page.waitForFunction((wanted) => [...document.querySelectorAll(".palette li")].every((li) => li.textContent.includes(wanted)), text);
-  await page.locator(".palette li").first().waitFor();
+  await page.waitForFunction((wanted) => [...document.querySelectorAll(".palette [role=option]")].every((li) => li.textContent.includes(wanted)), text);
+  await page.locator(".palette [role=option]").first().waitFor();
 };
 
 const choose = async (page) => {

@@ -45,7 +45,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
       await page.keyboard.press("Control+k");
       await page.locator(".palette input").fill(text);
       // Its rows are those that were found for it.
-      await page.locator('.palette ul[aria-busy="false"]').waitFor();
+      await page.locator('.palette [role="listbox"][aria-busy="false"]').waitFor();
     };
     await ask(`palette ${unique}`);
     await page.locator(".palette li").filter({ has: page.locator(".text", { hasText: `<${root.number}>` }) }).click();
@@ -60,7 +60,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.getByRole("option", { name: /filter this run/ }).click();
     await hasText(page.locator(".toolbar .size"), "1 of 2 found");
     await ask("work");
-    await page.getByRole("option", { name: /^Workers page/ }).click();
+    await page.getByRole("option", { name: "Workers", exact: true }).click();
     await hasAddress(page, /\/tasks\/workers$/);
     await ask(String(root.number));
     await hasText(page.locator('.palette li[aria-selected="true"]'), /open this run$/);
@@ -84,7 +84,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.locator(".root-header").waitFor();
     await ask(`no such ${newId()}`);
     // Only the tree could be narrowed to it.
-    await hasText(page.locator(".palette ul"), /filter this run$/);
+    await hasText(page.locator(".palette [role=listbox]"), /filter this run$/);
   });
 });
 
@@ -113,26 +113,25 @@ test("the palette leads to batch tasks and workers, filters, and changes the the
   const named = await new Worker({ program: `press-${unique}` }).online();
   await onPage(`${server}/tasks/workers`, async (page) => {
     await page.locator(`tr[data-worker="${named.id}"]`).waitFor();
-    const ask = async (text, hint) => {
+    const ask = async (text, group) => {
       await page.keyboard.press("Control+k");
       await page.locator(".palette input").fill(text);
-      const found = page.locator(".palette li", { has: page.locator(".dim", { hasText: hint }) });
-      await found.first().click();
+      await page.getByRole("group", { name: group }).getByRole("option").first().click();
     };
-    await ask("dark", "action");
+    await ask("dark theme", "Actions");
     assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
     await page.getByRole("button", { name: "Theme: dark" }).waitFor();
-    await ask(`press-${unique}`, "worker on");
+    await ask(`press-${unique}`, "Workers");
     await hasAddress(page, new RegExp(`/tasks/workers/${named.id}$`));
-    await ask("only failed", "action");
+    await ask("only failed", "Actions");
     await hasAddress(page, /\/tasks\?state=failed$/);
-    await ask(task, "batch task");
+    await ask(task, "Batch tasks");
     await hasAddress(page, new RegExp(`/tasks/batch\\?task=${task}$`));
     // A reader can't run it.
     await page.keyboard.press("Control+k");
     await page.locator(".palette input").fill(task);
-    await page.locator(".palette li", { hasText: "batch task" }).waitFor();
-    assert.equal(await page.locator(".palette li", { hasText: "Run now" }).count(), 0);
+    await page.getByRole("group", { name: "Batch tasks" }).getByRole("option", { name: task }).waitFor();
+    assert.equal(await page.getByRole("option", { name: `Run ${task} now` }).count(), 0);
   });
 });
 

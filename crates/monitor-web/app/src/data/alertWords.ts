@@ -3,6 +3,11 @@ import type { Alert, AlertDetail } from "../api/types.ts";
 import { type MessageId, t, wordText } from "../i18n.ts";
 import { visible } from "../model/text.ts";
 
+/** Returns the name in a subject: `gold` of `task:gold`. */
+export function subjectName(subject: string): string {
+  return visible(subject.slice(subject.indexOf(":") + 1));
+}
+
 /** Returns the cause of an alert, the count and the exit code. The error is shown separately, because it is text of the program. */
 export function causeWords({ cause, count, facts }: Alert): string {
   const code = facts.exit_code !== undefined && facts.exit_code !== 0 ? t("alerts.exit", { code: facts.exit_code }) : undefined;

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { fetchAlert, fetchRules } from "../../api/alerts.ts";
 import type { Alert, AlertDetail } from "../../api/types.ts";
-import { causeWords, decisionWords, whyDecided } from "../../data/alertWords.ts";
+import { causeWords, decisionWords, subjectName, whyDecided } from "../../data/alertWords.ts";
 import { ruleWords } from "./ruleWords.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { useMay } from "../../data/useMe.ts";
@@ -20,7 +20,7 @@ import { StateMark } from "../../ui/StateMark.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { At } from "../../ui/Time.tsx";
 import { RuleText } from "./Rules.tsx";
-import { AlertButtons, SeverityMark, lasted, nameOf } from "./parts.tsx";
+import { AlertButtons, SeverityMark, lasted } from "./parts.tsx";
 
 const AGAIN_MS = 1000;
 
@@ -48,7 +48,7 @@ export function AlertDetails({ id }: { id: number }) {
       <ItemHead
         back={{ to: "/tasks/alerts", label: t("alerts.all") }}
         mark={alert && <SeverityMark alert={alert} />}
-        title={<span translate="no">{alert ? nameOf(alert.subject) : id}</span>}
+        title={<span translate="no">{alert ? subjectName(alert.subject) : id}</span>}
         facts={alert ? [<Since alert={alert} />] : []}
       >
         <WhyRefused />

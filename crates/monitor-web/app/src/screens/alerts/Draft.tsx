@@ -1,10 +1,10 @@
 import { useState } from "react";
 import { tryDraft } from "../../api/alerts.ts";
 import type { AlertTrial, AlertTrials } from "../../api/types.ts";
+import { subjectName } from "../../data/alertWords.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { nameOf } from "./parts.tsx";
 
 /** Number of past days that draft rules are applied to. */
 export const DAYS = 7;
@@ -18,7 +18,7 @@ times = 2
 
 /** The alerts that a rule would have sent: their number and subjects. */
 export function Tried({ trial: { count, alerts, is_cut } }: { trial: AlertTrial }) {
-  const names = [...new Set(alerts.map(({ subject }) => nameOf(subject)))];
+  const names = [...new Set(alerts.map(({ subject }) => subjectName(subject)))];
   const on = names.slice(0, NAMED).join(", ") + (names.length > NAMED ? " …" : "");
   return (
     <span className={count === 0 ? "tried dim" : "tried"}>

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { fetchAlerts } from "../../api/alerts.ts";
+import { subjectName } from "../../data/alertWords.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { type Lane, lanesOf } from "../../model/outages.ts";
@@ -9,7 +10,6 @@ import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { nameOf } from "./parts.tsx";
 
 const DAYS = [1, 7, 30] as const;
 const DAY_US = 86_400_000_000;
@@ -69,7 +69,7 @@ function shortTime(us: number, days: number): string {
 }
 
 function Row({ lane: { subject, outages, totalUs } }: { lane: Lane }) {
-  const name = nameOf(subject);
+  const name = subjectName(subject);
   const words = t("alerts.lane", { count: outages.length, time: duration(totalUs * 1000, locale) });
   const at = (us: number) => new Date(us / 1000).toLocaleString(locale);
   return (

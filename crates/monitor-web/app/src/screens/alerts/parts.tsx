@@ -1,9 +1,8 @@
 import { Link } from "@tanstack/react-router";
 import { acknowledgeAlert, hush, resolveAlert } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
-import { causeWords } from "../../data/alertWords.ts";
+import { causeWords, subjectName } from "../../data/alertWords.ts";
 import { locale, t, wordText } from "../../i18n.ts";
-import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
@@ -11,15 +10,10 @@ import { Said } from "../../ui/Text.tsx";
 
 const SNOOZE = "2h";
 
-/** Returns the name in a subject: `gold` of `task:gold`. */
-export function nameOf(subject: string): string {
-  return visible(subject.slice(subject.indexOf(":") + 1));
-}
-
 export function AlertLink({ alert }: { alert: Alert }) {
   return (
     <Link to="/tasks/alerts" search={{ alert: alert.id }} className="link" translate="no">
-      {nameOf(alert.subject)}
+      {subjectName(alert.subject)}
     </Link>
   );
 }
