@@ -62,6 +62,10 @@ test("a firing alert is found by its subject and its error, and leads to its own
     await found.click();
     await hasAddress(page, new RegExp(`/tasks/alerts\\?alert=${alert.id}$`));
     await hasText(page.locator("h1"), task);
+    // So does the list.
+    await page.getByRole("link", { name: "All alerts", exact: true }).click();
+    await page.locator(`tr[data-alert="${alert.id}"] .subject a`).click();
+    await hasAddress(page, new RegExp(`/tasks/alerts\\?alert=${alert.id}$`));
   });
 });
 

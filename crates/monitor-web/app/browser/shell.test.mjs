@@ -60,7 +60,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.getByRole("option", { name: /filter this run/ }).click();
     await hasText(page.locator(".toolbar .size"), "1 of 2 found");
     await ask("work");
-    await page.getByRole("option", { name: "Workers", exact: true }).click();
+    await page.getByRole("group", { name: "Go to" }).getByRole("option", { name: "Workers", exact: true }).click();
     await hasAddress(page, /\/tasks\/workers$/);
     await ask(String(root.number));
     await hasText(page.locator('.palette li[aria-selected="true"]'), /open this run$/);

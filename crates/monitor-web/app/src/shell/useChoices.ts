@@ -142,7 +142,7 @@ function useFound(text: string, { processes = [], tasks = [], names = [], steps 
     choices.push({ group: "runs", text: title, hint, state, isFound, go: () => void navigate({ to: "/tasks/$root", params: { root: root_id } }) });
   }
   for (const { id, name, words, severity } of alerts.filter((alert) => matches(`${alert.name} ${alert.words}`, text)).slice(0, MOST_NAMES)) {
-    choices.push({ group: "alerts", text: name, hint: words, state: severity, isFound, go: () => void navigate({ to: "/tasks/alerts", search: { alert: id } }) });
+    choices.push({ group: "alerts", text: name, hint: words, state: severity, isFound, go: () => void navigate({ to: "/tasks/alerts", search: { alert: String(id) } }) });
   }
   return choices;
 }

@@ -12,7 +12,7 @@ const SNOOZE = "2h";
 
 export function AlertLink({ alert }: { alert: Alert }) {
   return (
-    <Link to="/tasks/alerts" search={{ alert: alert.id }} className="link" translate="no">
+    <Link to="/tasks/alerts" search={{ alert: String(alert.id) }} className="link" translate="no">
       {subjectName(alert.subject)}
     </Link>
   );
