@@ -38,11 +38,11 @@ impl Tails {
 pub(crate) struct Said(Vec<(Stream, Vec<String>)>);
 
 impl Said {
-    /// Consumes the ends of streams that went through the launcher, or are in files that the command wrote directly. Secrets are masked,
-    /// because such files contain them.
-    pub(crate) fn take(tails: &Tails, files: &mut [(Stream, FileTail)], secrets: &Secrets) -> Self {
+    /// Consumes the ends of streams that went through the launcher, and those that the command wrote directly to `files`. Secrets are
+    /// masked, because such files contain them.
+    pub(crate) fn take(tails: &Tails, files: Vec<(Stream, Tail)>, secrets: &Secrets) -> Self {
         let mut said: Vec<_> = [Stream::Errors, Stream::Output].map(|stream| (stream, std::mem::take(&mut *tails.of(stream)))).into();
-        said.extend(files.iter_mut().map(|(stream, file)| (*stream, file.take())));
+        said.extend(files);
         said.retain(|(_, tail)| !tail.is_empty());
         said.sort_by_key(|(stream, _)| *stream == Stream::Output);
         Self(said.into_iter().map(|(stream, mut tail)| (stream, tail.take(secrets))).collect())
@@ -128,11 +128,12 @@ pub(crate) fn shown(lines: &[String]) -> String {
     }
 }
 
-/// End of stdout or stderr if that is a file, which the command writes directly.
+/// End of stdout or stderr if that is a file, which the command writes directly, during one attempt. Between attempts, other programs may
+/// append to the same file.
 #[derive(Debug)]
 pub(crate) struct FileTail {
     file: File,
-    /// Length of the file at the start.
+    /// Length of the file at the start of the attempt.
     before: u64,
 }
 
@@ -148,16 +149,14 @@ impl FileTail {
     }
 
     /// Returns the end of the bytes written since the start.
-    pub(crate) fn take(&mut self) -> Tail {
+    pub(crate) fn end(self) -> Tail {
         let length = self.file.metadata().map_or(0, |metadata| metadata.len());
         let from = self.before.max(length.saturating_sub(TAIL_RAW as u64));
         let mut bytes = vec![0; length.saturating_sub(from) as usize];
         if self.file.read_exact_at(&mut bytes, from).is_err() {
             bytes.clear();
         }
-        let tail = Tail { bytes, is_cut: from > self.before };
-        self.before = length;
-        tail
+        Tail { bytes, is_cut: from > self.before }
     }
 }
 

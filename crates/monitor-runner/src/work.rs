@@ -89,18 +89,16 @@ struct Ending {
 impl Work<'_> {
     pub(crate) fn run(mut self, tails: &Tails) -> Outcome {
         self.take_keys();
-        let mut files = Vec::new();
-        if !self.spec.capture {
-            let streams = [(Stream::Errors, rustix::stdio::stderr()), (Stream::Output, rustix::stdio::stdout())];
-            files.extend(streams.into_iter().filter_map(|(stream, file)| Some((stream, FileTail::of(file)?))));
-        }
         let mut attempt = 1;
         let (mut outcome, is_over) = loop {
+            let files = self.files();
             // If this fails, the command runs without injection.
             let following = self.injection.and_then(|injection| injection.follow(&self.record.secrets).ok());
             let started_us = now_us();
             let hook = if attempt == 1 { self.hook_before() } else { None };
             let mut outcome = hook.unwrap_or_else(|| self.attempt(Part::Attempt(attempt)));
+            // Before any wait, so that text that other programs write later to the same files is not included.
+            let written = files.into_iter().map(|(stream, file)| (stream, file.end())).collect();
             outcome.attempts = attempt;
             (outcome.started_us, outcome.ended_us) = (started_us, now_us());
             outcome.judge(&self.spec.exits);
@@ -110,7 +108,7 @@ impl Work<'_> {
             let may_retry = outcome.error.is_none() && !outcome.is_cancelled && outcome.verdict != Some(Verdict::Final);
             // Without a helper, nothing can be started.
             let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted && !self.line.is_over;
-            let said = Said::take(tails, &mut files, &self.record.secrets);
+            let said = Said::take(tails, written, &self.record.secrets);
             let why = said.why().filter(|_| is_told_by_output(&outcome));
             outcome.why = why.as_ref().map(|why| why.line.clone());
             if !again {
@@ -166,6 +164,15 @@ impl Work<'_> {
         }
         bid_farewell(&mut self.line, !is_over);
         outcome
+    }
+
+    /// Returns the ends of the files that the command writes directly.
+    fn files(&self) -> Vec<(Stream, FileTail)> {
+        if self.spec.capture {
+            return Vec::new();
+        }
+        let streams = [(Stream::Errors, rustix::stdio::stderr()), (Stream::Output, rustix::stdio::stdout())];
+        streams.into_iter().filter_map(|(stream, file)| Some((stream, FileTail::of(file)?))).collect()
     }
 
     /// Returns true if the run was ended from the terminal: by hanging up, or by a key that only the command received.

@@ -1,10 +1,13 @@
 //! Tests attempts of commands: the state while the next attempt is pending, and the data of ended attempts.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::harness::{House, end_of, kill, output, wait_for};
+use crate::harness::{House, PATIENCE, end_of, kill, output, wait_for};
 
 fn said(house: &House, args: &[&str]) -> String {
     String::from_utf8(house.monitor(args).output().unwrap().stdout).unwrap()
@@ -91,6 +94,37 @@ fn each_attempt_has_its_own_error_time_and_log_and_the_run_the_total_time() {
     for line in ["attempt 3 of 4", "attempt 1: failed  ", "  no table 1  exit code 1\n", "  no table 2  exit code 2\n"] {
         assert!(tree.contains(line), "{line} is not in {tree}");
     }
+}
+
+fn append_to(file: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(file).unwrap()
+}
+
+/// Lets another program write to the log file of a run while the run waits for its second attempt. Returns the second attempt's error, or
+/// `None` if that attempt began before the other program had written.
+fn second_error_after_writing_in_the_pause(backoff: &str) -> Option<Value> {
+    let house = House::new();
+    let folder = house.folder.path();
+    let log = folder.join("shared.log");
+    writeln!(append_to(&log), "error: the line of an earlier run").unwrap();
+    let script = "echo x >> tries; [ $(wc -l < tries) = 1 ] && echo 'error: no table' >&2; exit 3";
+    let mut run = house.run(&["--retry", "1", "--backoff", backoff], &["sh", "-c", script]);
+    let mut child = run.stdin(Stdio::null()).stdout(append_to(&log)).stderr(append_to(&log)).spawn().unwrap();
+    wait_for("the pause", || house.get("/roots?state=retrying")["roots"].as_array().filter(|roots| roots.len() == 1).map(|_| ()));
+    writeln!(append_to(&log), "error: the disk of another program is full").unwrap();
+    let is_pause_over = std::fs::read_to_string(folder.join("tries")).unwrap() != "x\n";
+    assert_eq!(end_of(&mut child).code(), Some(3));
+    let process = house.process();
+    assert_eq!(process["attempts"][0]["error"]["message"], "error: no table");
+    (!is_pause_over).then(|| process["error"].clone())
+}
+
+#[test]
+fn text_that_others_write_to_the_log_file_between_attempts_is_not_the_error_of_an_attempt() {
+    let mut backoffs = std::iter::successors(Some(1_u64), |seconds| Some(seconds * 3)).take_while(|seconds| *seconds < PATIENCE.as_secs());
+    let error = backoffs.find_map(|seconds| second_error_after_writing_in_the_pause(&format!("{seconds}s")));
+    let error = error.expect("a pause that is long enough");
+    assert_eq!((&error["message"], &error["tail"]), (&"exit code 3".into(), &Value::Null));
 }
 
 #[test]
