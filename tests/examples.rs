@@ -85,7 +85,7 @@ fn pipeline_prints_the_same_with_and_without_monitoring() {
         9×    parse file
         1×    publish.sh
         9×    read file
-        1×    read file [failed]: picture.png is no text ← invalid utf-8 sequence of 1 bytes from index 0
+        1×    read file [failed]: picture.png is no text: invalid utf-8 sequence of 1 bytes from index 0
         1×  discover
         1×  parse
         1×  publish
@@ -184,7 +184,7 @@ fn batch_has_its_batch_mark() {
           一个带循环的任务
             导入订单
             导入订单
-            导入订单 [failed]: order 1003 has no number of pieces ← invalid digit found in string
+            导入订单 [failed]: order 1003 has no number of pieces: invalid digit found in string
             导入订单
     "#]]
     .assert_eq(&outline(&server.tree(&root)));

@@ -27,7 +27,7 @@ pub fn outline(processes: &[Value]) -> String {
         if let Some(error) = process["error"]["message"].as_str() {
             let _ = write!(text, ": {error}");
             for cause in process["error"]["chain"].as_array().into_iter().flatten() {
-                let _ = write!(text, " ← {}", cause.as_str().unwrap_or_default());
+                let _ = write!(text, ": {}", cause.as_str().unwrap_or_default());
             }
         }
         text.push('\n');

@@ -6,7 +6,7 @@ mod state;
 mod time;
 
 pub use safe::{fit, one_line, visible, width};
-pub use state::{STATES, attempt, elapsed, ended_by, glyph, style};
+pub use state::{STATES, attempt, elapsed, ended_by, error_line, glyph, style};
 pub use time::{bytes, counted, duration, exact_moment, moment, now_us, thousands};
 
 /// Width of the longest duration below a hundred days, in columns.

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use monitor_wire::{Error, ErrorKind, State};
 
-use crate::duration;
+use crate::{duration, one_line};
 
 /// All states in display order, most urgent first.
 pub const STATES: [State; 6] = [State::FAILED, State::LOST, State::RUNNING, State::PENDING, State::CANCELLED, State::SUCCEEDED];
@@ -27,6 +27,11 @@ pub fn attempt(number: u32, of: Option<u32>, next_us: Option<u64>, now_us: u64) 
     let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
     let next = next_us.map(|next| format!(", next in {}", duration(next.saturating_sub(now_us).saturating_mul(1_000)))).unwrap_or_default();
     format!("attempt {number}{of}{next}")
+}
+
+/// Formats an error on one line: `context: cause`. Sanitized.
+pub fn error_line(error: &Error) -> String {
+    error.line(|link| one_line(link).into_owned())
 }
 
 /// Formats the exit code or signal, which the error's message does not contain.

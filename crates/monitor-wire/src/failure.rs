@@ -44,4 +44,56 @@ impl Error {
     pub fn new(kind: ErrorKind, message: String) -> Self {
         Self { kind, type_name: None, message, chain: Vec::new(), source: None, code: None, tail: None }
     }
+
+    /// Returns the message and its causes, the nearest first. A cause that the text before it already contains at its end is omitted.
+    pub fn links(&self) -> Vec<&str> {
+        let mut links = Vec::<&str>::with_capacity(1 + self.chain.len());
+        for link in std::iter::once(&self.message).chain(&self.chain) {
+            if !link.is_empty() && links.last().is_none_or(|last| !last.ends_with(link.as_str())) {
+                links.push(link);
+            }
+        }
+        links
+    }
+
+    /// Returns the error on one line, `context: cause`, without the number of an operating system error at the end. `shown` formats each
+    /// link.
+    pub fn line(&self, shown: impl Fn(&str) -> String) -> String {
+        let mut links = self.links();
+        if let Some(last) = links.last_mut() {
+            *last = without_os_code(last);
+        }
+        links.into_iter().map(shown).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// Removes the suffix ` (os error 2)`.
+fn without_os_code(text: &str) -> &str {
+    let before = text.strip_suffix(')').map(|text| text.trim_end_matches(|digit: char| digit.is_ascii_digit()));
+    before.and_then(|text| text.strip_suffix(" (os error ")).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(links: &[&str]) -> Error {
+        let (message, chain) = links.split_first().unwrap();
+        Error { chain: chain.iter().map(|cause| (*cause).to_owned()).collect(), ..Error::new(ErrorKind::ERROR, (*message).to_owned()) }
+    }
+
+    #[test]
+    fn one_line_reads_context_then_cause() {
+        for (links, line) in [
+            (&["can't write a.json", "No such file (os error 2)"][..], "can't write a.json: No such file"),
+            (&["import failed", "query failed", "no such table"], "import failed: query failed: no such table"),
+            (&["can't read: No such file (os error 2)", "No such file (os error 2)"], "can't read: No such file"),
+            (&["same", "same"], "same"),
+            (&["", "cause"], "cause"),
+            (&["(os error x)"], "(os error x)"),
+            (&["lone (os error 5) here"], "lone (os error 5) here"),
+        ] {
+            assert_eq!(error(links).line(str::to_owned), line);
+        }
+    }
 }

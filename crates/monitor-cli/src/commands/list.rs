@@ -8,7 +8,7 @@ use monitor_wire::{Progress, Root, RootsPage, State};
 use crate::client::Connection;
 use crate::exit;
 use crate::text::{
-    DURATION_COLUMNS, Line, STATES, attempt, elapsed, ended_by, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands,
+    DURATION_COLUMNS, Line, STATES, attempt, elapsed, ended_by, error_line, fit, glyph, moment, now_us, style, terminal_width, thousands,
     visible, width,
 };
 
@@ -103,7 +103,7 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
             line.text("  ").text(&attempt(number, root.attempts_of, root.next_attempt_us, now_us));
         }
         if let Some(error) = &root.error {
-            line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));
+            line.text("  ").styled(style, &error_line(error)).text(&ended_by(error));
         }
         text.push_str(&line.finish(columns));
     }

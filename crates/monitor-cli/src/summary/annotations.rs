@@ -30,7 +30,7 @@ pub(crate) fn annotations(run: Run<'_>) -> Vec<String> {
     let line = |(_, process): (usize, &Process)| {
         let error = process.error.as_ref();
         let reason = || process.reason.clone().unwrap_or_else(|| process.state.as_str().to_owned());
-        annotation(&process.name, &error.map_or_else(reason, |error| error.message.clone()), place(process))
+        annotation(&process.name, &error.map_or_else(reason, |error| error.line(str::to_owned)), place(process))
     };
     failures.take(MOST).map(line).collect()
 }

@@ -5,7 +5,7 @@
 
 use super::comparison::{Comparison, Named};
 use super::{Failed, Summary};
-use crate::text::{bytes, counted, duration, elapsed, ended_by, glyph, moment, one_line, visible};
+use crate::text::{bytes, counted, duration, elapsed, ended_by, error_line, glyph, moment, one_line, visible};
 
 /// Maximum size of a summary.
 const MAX_BYTES: usize = 60_000;
@@ -38,7 +38,7 @@ pub(crate) fn render(summary: &Summary<'_>, form: Form) -> String {
     let began = root.started_us.map(|time| format!(", started at {}", moment(time))).unwrap_or_default();
     writer.line(&format!("{number}{began}"));
     if let Some(error) = &root.error {
-        writer.line(&format!("Reason: {}{}", form.reason(&error.message), behind(&ended_by(error))));
+        writer.line(&format!("Reason: {}{}", form.reason(&error_line(error)), behind(&ended_by(error))));
     }
     path(&mut writer, &summary.failing_path);
     if !summary.slowest.is_empty() {

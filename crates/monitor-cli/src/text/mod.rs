@@ -6,8 +6,8 @@ mod line;
 pub(crate) use json::{Escaping, escape_controls, print_json};
 pub(crate) use line::Line;
 pub(crate) use monitor_text::{
-    DURATION_COLUMNS, STATES, attempt, bytes, counted, duration, elapsed, ended_by, exact_moment, fit, glyph, moment, now_us, one_line,
-    style, thousands, visible, width,
+    DURATION_COLUMNS, STATES, attempt, bytes, counted, duration, elapsed, ended_by, error_line, exact_moment, fit, glyph, moment, now_us,
+    one_line, style, thousands, visible, width,
 };
 
 /// Width of the terminal. `None` if the output is no terminal and must not be cut.

@@ -69,7 +69,7 @@ fn awkward_names_are_shown_and_never_sent_raw() {
     assert!(!error.contains(&0x1b), "{}", String::from_utf8_lossy(&error));
 }
 
-/// An error of many lines is one line in a list, and its causes are below it in the tree.
+/// An error of many lines is one line in a list and in the tree, with its causes behind it.
 #[test]
 fn errors_are_short_and_include_their_causes() {
     let server = TestServer::start();
@@ -78,15 +78,11 @@ fn errors_are_short_and_include_their_causes() {
     server.send(1, &[started(ROOT, 1, None, "import"), started(ROOT, 2, Some(1), "load"), end.clone()]);
     end["id"] = json!("0000000000000001");
     server.send(4, &[end]);
-    let line = "exit code 1 … ValueError: bad\n";
+    let line = "exit code 1 … ValueError: bad: no such table: disk<U+009B>31m full\n";
     let roots = server.run(&["roots"]);
     assert!(roots.ends_with(&format!("  {line}")) && roots.lines().count() == 1, "{roots}");
     let tree = server.run(&["tree", "1"]);
-    let expected = format!(
-        "✗ import <1>  failed     1.0 µs  {line}│    caused by: no such table\n│    caused by: disk<U+009B>31m full\n\
-         └─ ✗ load     failed     1.0 µs  {line}        caused by: no such table\n        caused by: disk<U+009B>31m full\n"
-    );
-    assert_eq!(tree, expected);
+    assert_eq!(tree, format!("✗ import <1>  failed     1.0 µs  {line}└─ ✗ load     failed     1.0 µs  {line}"));
 }
 
 #[test]

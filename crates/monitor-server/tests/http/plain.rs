@@ -54,12 +54,12 @@ async fn the_list_shows_failed_runs_with_their_errors() {
 }
 
 #[tokio::test]
-async fn a_tree_shows_the_failing_path_with_its_cause_first() {
+async fn a_tree_shows_the_failing_path_and_the_error_with_its_causes() {
     let server = server().await;
     for path in ["/tasks/1?plain".to_owned(), format!("/tasks/{ROOT}?plain&tab=timeline&process={CHILD}")] {
         let (status, page) = html(&server, &path, "en").await;
         assert_eq!(status, 200);
-        let path = "&lt;/script&gt; › 载入‹U+202E›一行</p><pre><b>no such table: &lt;orders&gt;</b>\n← query failed\n← import failed\nsrc/db.rs:88</pre>";
+        let path = "&lt;/script&gt; › 载入‹U+202E›一行</p><pre><b>import failed</b>\ncaused by: query failed\ncaused by: no such table: &lt;orders&gt;\nsrc/db.rs:88</pre>";
         assert!(page.contains(path), "{page}");
         assert!(page.contains("· <b>载入‹U+202E›一行</b>"), "{page}");
         assert!(!page.contains("<script"), "{page}");

@@ -358,10 +358,7 @@ fn is_wanted(root: &Root, query: &RootsQuery) -> bool {
 /// Returns true if the name, batch mark or error of a root contains `text`, or if `text` is its title, the mark in its title, its number
 /// or at least the first four characters of its id.
 fn shows(root: &Root, text: &str) -> bool {
-    let line = root.error.as_ref().map(|error| {
-        let chain = error.chain.iter().rev().map(String::as_str).chain([&*error.message]).collect::<Vec<_>>().join(" ← ");
-        format!("{chain}\n{}\n{}", error.message, error.tail.as_deref().unwrap_or_default())
-    });
+    let line = root.error.as_ref().map(|error| format!("{}\n{}", error.links().join(": "), error.tail.as_deref().unwrap_or_default()));
     let is_id = text.len() >= 4 && root.root_id.to_string().starts_with(&text.to_lowercase());
     let is_number = text.strip_prefix('#').unwrap_or(text).parse() == Ok(root.number);
     let mark = root.title.rsplit_once('<').map(|(_, mark)| format!("<{mark}")).unwrap_or_default();

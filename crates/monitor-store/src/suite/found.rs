@@ -46,7 +46,7 @@ pub fn errors_are_found_by_cause_by_message_and_by_their_whole_line<P: Place>() 
         ("No such file", &[1][..]),
         ("no SUCH file", &[1]),
         ("disk", &[1]),
-        ("(os error 2) ← disk busy ← can't", &[1]),
+        ("report: disk BUSY: No such file", &[1]),
         ("can't write report", &[2, 1]),
         ("(o", &[1]),
         ("at LINE 9", &[2, 1]),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use monitor_text::error_line;
 use monitor_wire::{ErrorStats, Kind, LogEntry, Process, ProcessId, QueueCounts, Root, RootId, State, StreamMessage, Worker, WorkerId};
 
 use crate::data::{Facts, Filter, MOST_ROWS, Model, Question, TasksOf};
@@ -119,7 +120,8 @@ impl Book {
             is_state(&filter, &root.state)
                 && filter.word("name").is_none_or(|name| root.name == name)
                 && filter.word("batch").is_none_or(|batch| root.batch.as_deref() == Some(batch))
-                && (contains(&root.title, &filter.text) || root.error.as_ref().is_some_and(|error| contains(&error.message, &filter.text)))
+                && (contains(&root.title, &filter.text)
+                    || root.error.as_ref().is_some_and(|error| contains(&error_line(error), &filter.text)))
         };
         let mut roots: Vec<_> = self.roots.values().filter(is_meant).collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.number));
@@ -203,7 +205,7 @@ fn keeps(filter: &Filter, process: &Process) -> bool {
     is_state(filter, &process.state)
         && filter.word("name").is_none_or(|name| process.name == name)
         && filter.word("kind").is_none_or(|kind| process.kind.as_str() == kind)
-        && (contains(&process.name, &filter.text) || process.error.as_ref().is_some_and(|error| contains(&error.message, &filter.text)))
+        && (contains(&process.name, &filter.text) || process.error.as_ref().is_some_and(|error| contains(&error_line(error), &filter.text)))
 }
 
 fn contains(text: &str, wanted: &str) -> bool {

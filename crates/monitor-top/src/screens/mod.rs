@@ -12,6 +12,7 @@ mod table;
 mod timeline;
 mod workers;
 
+use monitor_text::error_line;
 use monitor_wire::State;
 
 pub(crate) use self::frame::draw;
@@ -153,7 +154,7 @@ fn some(number: u64) -> Cell {
 }
 
 fn error(error: Option<&monitor_wire::Error>) -> Cell {
-    error.map_or(Cell::Empty, |error| Cell::Error(error.message.clone()))
+    error.map_or(Cell::Empty, |error| Cell::Error(error_line(error)))
 }
 
 #[cfg(test)]

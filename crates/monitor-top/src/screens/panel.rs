@@ -1,6 +1,6 @@
 //! Panels with details of the selected row: all known facts, the traceback, or the result.
 
-use monitor_text::{attempt, duration, ended_by, exact_moment, thousands, visible, width};
+use monitor_text::{attempt, duration, ended_by, error_line, exact_moment, thousands, visible, width};
 use monitor_wire::{Error, Process, Root, Worker};
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ fn of_root(root: &Root, now_us: u64) -> Vec<String> {
             lines.push(line("", format!("{} {state}", thousands(count))));
         }
     }
-    lines.extend(root.error.as_ref().map(|error| line("error", &error.message)));
+    lines.extend(root.error.as_ref().map(|error| line("error", error_line(error))));
     lines
 }
 
@@ -92,7 +92,7 @@ fn of_process(process: &Process, now_us: u64) -> Vec<String> {
     }
     for earlier in process.attempts.iter().filter(|earlier| earlier.attempt != process.attempt) {
         let outcome = earlier.outcome.as_ref().map_or("its end is unknown", |outcome| outcome.as_str());
-        let why = earlier.error.as_ref().map(|error| format!("  {}", error.message)).unwrap_or_default();
+        let why = earlier.error.as_ref().map(|error| format!("  {}", error_line(error))).unwrap_or_default();
         lines.push(line("", format!("attempt {}: {outcome}{why}", earlier.attempt)));
     }
     lines.extend(process.expected_ns.map(|ns| line("usually", duration(ns))));
@@ -115,7 +115,7 @@ fn of_process(process: &Process, now_us: u64) -> Vec<String> {
         lines.push(line("together", duration(fold.total_ns)));
         lines.extend(fold.quantile_ns(0.95).map(|ns| line("95 % within", duration(ns))));
     }
-    lines.extend(process.error.as_ref().map(|error| line("error", &error.message)));
+    lines.extend(process.error.as_ref().map(|error| line("error", error_line(error))));
     lines.extend(process.fields.iter().map(|(name, value)| line(name, words(value))));
     lines
 }

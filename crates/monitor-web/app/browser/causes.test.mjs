@@ -91,7 +91,7 @@ test("causes, numbers and beginnings of ids are found in the list and by the pal
   const { number } = await (await fetch(`${server}/api/v1/roots/${tree.rootId}`)).json();
   for (const asked of [`No such file ${unique}`, String(number), `<${number}>`, tree.rootId.slice(0, 20)]) {
     await onPage(`${server}/tasks?q=${encodeURIComponent(asked)}`, async (page) => {
-      await hasText(row(page, tree).locator(".why"), `No such file ${unique} ← can't write report`);
+      await hasText(row(page, tree).locator(".why"), `can't write report: No such file ${unique}`);
     });
   }
   await onPage(`${server}/tasks`, async (page) => {

@@ -321,7 +321,7 @@ test("the panel leads to parent and children, and is copied as Markdown", async 
       const copied = await page.evaluate(() => navigator.clipboard.readText());
       assert.ok(copied.startsWith(`## child 11\n\n${server}/tasks/${tree.rootId}?process=${children[11].id}\n`), copied);
       assert.match(copied, /^- State: failed$/m);
-      assert.match(copied, /^````\ndeeper\n← no ``` here\n````$/m);
+      assert.match(copied, /^````\nno ``` here\ncaused by: deeper\n````$/m);
       await panel.getByRole("button", { name: "Copy traceparent" }).click();
       await hasText(panel.locator(".actions button").nth(1), "Copied");
       assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `00-${tree.rootId}-${children[11].id}-01`);

@@ -28,7 +28,7 @@ use super::task::time;
 use crate::client::{Connection, print_json, read};
 use crate::exit;
 use crate::text::{
-    DURATION_COLUMNS, Line, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
+    DURATION_COLUMNS, Line, elapsed, error_line, fit, glyph, moment, now_us, style, terminal_width, thousands, visible, width,
 };
 
 const EXAMPLES: &str = "\
@@ -265,7 +265,7 @@ fn render_tasks(tasks: &[Process], columns: Option<usize>, now_us: u64) -> Strin
             line.text("  ").text(&visible(queue));
         }
         if let Some(error) = &task.error {
-            line.text("  ").styled(style, &one_line(&error.message));
+            line.text("  ").styled(style, &error_line(error));
         }
         text.push_str(&line.finish(columns));
     }

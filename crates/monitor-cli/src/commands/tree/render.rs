@@ -5,17 +5,15 @@ use std::io;
 use monitor_wire::{Attachment, Attempt, Process, State, TreePage};
 
 use super::alike::{self, Alike};
-use crate::text::{DURATION_COLUMNS, Line, attempt, duration, elapsed, ended_by, fit, glyph, one_line, style, thousands, visible, width};
+use crate::text::{DURATION_COLUMNS, Line, attempt, duration, elapsed, ended_by, error_line, fit, glyph, style, thousands, visible, width};
 
 /// Maximum depth at which branches are drawn. Deeper branches are replaced by a number.
 const DRAWN_LEVELS: usize = 40;
 /// Maximum column up to which names are padded if the output is no terminal.
 const NAME_COLUMNS: usize = 80;
-/// Maximum number of causes of an error; further causes are counted.
-const MOST_CAUSES: usize = 20;
 
-/// Writes the tree: a line per process, per cause of its error, and per line of the command's last output, cut to `columns`. Similar
-/// siblings share a line unless `all` is set.
+/// Writes the tree: a line per process, with its error, and per line of the command's last output, cut to `columns`. Similar siblings share a
+/// line unless `all` is set.
 pub(super) fn tree(
     mut tree: TreePage,
     all: bool,
@@ -58,15 +56,10 @@ pub(super) fn tree(
             line.text("  ").text(&mark);
         }
         if let Some(error) = &process.error {
-            line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));
+            line.text("  ").styled(style, &error_line(error)).text(&ended_by(error));
         }
         write(&line.finish(columns))?;
         let has_children = tree.processes.get(index + 1).is_some_and(|next| depth(index + 1, next) > depth(index, process));
-        for cause in causes(process) {
-            let mut line = Line::default();
-            line.text(&below(branch, has_children)).styled(style, &cause);
-            write(&line.finish(columns))?;
-        }
         for earlier in process.attempts.iter().filter(|earlier| earlier.attempt != process.attempt) {
             let mut line = Line::default();
             line.text(&below(branch, has_children)).text(&earlier_attempt(earlier));
@@ -86,21 +79,11 @@ pub(super) fn tree(
     Ok(())
 }
 
-/// Causes of an error, nearest first, one per line.
-fn causes(process: &Process) -> Vec<String> {
-    let chain = process.error.as_ref().map_or(&[][..], |error| &error.chain);
-    let mut lines: Vec<_> = chain.iter().take(MOST_CAUSES).map(|cause| format!("caused by: {}", one_line(cause))).collect();
-    if chain.len() > MOST_CAUSES {
-        lines.push(format!("and {} causes more", thousands((chain.len() - MOST_CAUSES) as u64)));
-    }
-    lines
-}
-
 /// An earlier attempt in one line: its number, outcome, duration and error.
 fn earlier_attempt(earlier: &Attempt) -> String {
     let outcome = earlier.outcome.as_ref().map_or_else(|| "its end is unknown".into(), |outcome| visible(outcome.as_str()).into_owned());
     let took = earlier.elapsed_ns.map(|elapsed| format!("  {}", duration(elapsed))).unwrap_or_default();
-    let why = earlier.error.as_ref().map(|error| format!("  {}{}", one_line(&error.message), ended_by(error))).unwrap_or_default();
+    let why = earlier.error.as_ref().map(|error| format!("  {}{}", error_line(error), ended_by(error))).unwrap_or_default();
     format!("attempt {}: {outcome}{took}{why}", earlier.attempt)
 }
 
@@ -258,25 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_shown_below_the_failed_process() {
-        let mut page = sample(&[(0, "", "failed"), (1, "a", "failed"), (2, "b", "succeeded"), (1, "c", "failed"), (50, "d", "failed")]);
-        for (index, count) in [(0, 1), (1, 2), (3, 1), (4, 23)] {
-            let error = page.processes[index].error.as_mut().expect("it failed");
-            error.chain = (1..=count).map(|number| format!("cause {number}\u{1b}\nof\nmany")).collect();
-        }
-        let lines = render(&page, Some(80));
-        let shown: Vec<_> = lines.iter().map(|line| line.trim_end()).filter(|line| line.contains("cause")).collect();
-        assert_eq!(
-            shown[..5],
-            [
-                "│    caused by: cause 1␛ … many",
-                "│  │    caused by: cause 1␛ … many",
-                "│  │    caused by: cause 2␛ … many",
-                "   │    caused by: cause 1␛ … many",
-                "             caused by: cause 1␛ … many",
-            ]
-        );
-        assert_eq!((shown.len(), shown[24].trim()), (25, "and 3 causes more"));
+    fn an_error_is_on_the_line_of_its_process_with_its_causes() {
+        let mut page = sample(&[(0, "", "failed"), (1, "a", "failed")]);
+        let error = page.processes[1].error.as_mut().expect("it failed");
+        error.chain = vec!["can't write\u{1b} a.json\nof\nmany".to_owned(), "No such file (os error 2)".to_owned()];
+        let lines = render(&page, None);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].ends_with("  没有这样的表 in the database: can't write␛ a.json … many: No such file\n"), "{}", lines[1]);
     }
 
     #[test]

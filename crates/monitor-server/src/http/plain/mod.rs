@@ -148,7 +148,7 @@ fn tree_of(page: &TreePage, path: &[Process], uri: &Uri, words: &Words) -> Strin
         }
         body.push_str("</p>");
         if let Some(error) = &leaf.error {
-            error_of(&mut body, error);
+            error_of(&mut body, error, words);
         }
     }
     for dropped in &page.dropped {
@@ -185,19 +185,17 @@ fn name(process: &Process, words: &Words) -> String {
     if process.name.is_empty() { words.unnamed.to_owned() } else { Text(&process.name).to_string() }
 }
 
-/// Formats an error on one line: the root cause first, then its consequences.
+/// Formats an error on one line: `context: cause`.
 fn why(error: &Error) -> String {
-    let links = error.chain.iter().rev().chain([&error.message]);
-    links.map(|link| Text(link).to_string()).collect::<Vec<_>>().join(" ← ") + &ended_by(error)
+    error.line(|link| Text(link).to_string()) + &ended_by(error)
 }
 
-fn error_of(body: &mut String, error: &Error) {
-    let mut links = error.chain.iter().rev().chain([&error.message]);
-    let _ = write!(body, "<pre><b>{}</b>", Text(links.next().map_or("", String::as_str)));
-    for link in links {
-        let _ = write!(body, "\n← {}", Text(link));
+fn error_of(body: &mut String, error: &Error, words: &Words) {
+    let mut links = error.links().into_iter();
+    let _ = write!(body, "<pre><b>{}</b>{}", Text(links.next().unwrap_or_default()), ended_by(error));
+    for cause in links {
+        let _ = write!(body, "\n{}: {}", words.caused_by, Text(cause));
     }
-    body.push_str(&ended_by(error));
     if let Some(source) = &error.source {
         let _ = write!(body, "\n{}:{}", Text(&source.file), source.line);
     }

@@ -312,7 +312,7 @@ export const en = {
   "panel.arguments": "Arguments",
   "panel.returned": "Returned",
   "panel.tail": "Last output",
-  "panel.led-to": "Errors that followed from it",
+  "panel.caused-by": "caused by",
   "root.tab.compare": "Compare",
   "compare.with": "{root} compared with",
   "compare.other": "Compared with",

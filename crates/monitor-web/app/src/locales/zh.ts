@@ -313,7 +313,7 @@ export const zh: Messages = {
   "panel.arguments": "参数",
   "panel.returned": "返回值",
   "panel.tail": "最后的输出",
-  "panel.led-to": "由此引发的错误",
+  "panel.caused-by": "原因",
   "root.tab.compare": "对比",
   "compare.with": "{root} 对比",
   "compare.other": "对比对象",

@@ -1,22 +1,41 @@
 import { expect, test } from "vitest";
-import { causeFirst, causesCut, errorLine, tailOf } from "./errors.ts";
+import { causesCut, errorLine, linksOf, statesReason, tailOf } from "./errors.ts";
 
-test("the farthest cause comes first", () => {
-  expect(causeFirst({ message: "import failed", chain: ["query failed", "no such table"] })).toEqual(["no such table", "query failed", "import failed"]);
-  expect(errorLine({ message: "import failed", chain: ["no such table"] })).toBe("no such table ← import failed");
+test("one line reads context, then cause, as in the command line", () => {
+  for (const [links, line] of [
+    [["can't write a.json", "No such file (os error 2)"], "can't write a.json: No such file"],
+    [["import failed", "query failed", "no such table"], "import failed: query failed: no such table"],
+    [["can't read: No such file (os error 2)", "No such file (os error 2)"], "can't read: No such file"],
+    [["same", "same"], "same"],
+    [["", "cause"], "cause"],
+    [["(os error x)"], "(os error x)"],
+    [["lone (os error 5) here"], "lone (os error 5) here"],
+  ] as const) {
+    const [message, ...chain] = links;
+    expect(errorLine({ message, chain })).toBe(line);
+  }
 });
 
-test("an error without a chain is itself, and a repetition is left out", () => {
-  expect(causeFirst({ message: "lone" })).toEqual(["lone"]);
-  expect(causeFirst({ message: "same", chain: ["same"] })).toEqual(["same"]);
+test("the panel has the message and its causes, and a repetition is left out", () => {
+  expect(linksOf({ message: "import failed", chain: ["query failed", "no such table (os error 2)"] })).toEqual(["import failed", "query failed", "no such table (os error 2)"]);
+  expect(linksOf({ message: "lone" })).toEqual(["lone"]);
+  expect(linksOf({ message: "same", chain: ["same"] })).toEqual(["same"]);
 });
 
 test("that causes were left out is no cause", () => {
   const error = { message: "import failed", chain: ["query failed… [9 bytes cut]", "[12 more causes]"] };
-  expect(causeFirst(error)).toEqual(["query failed… [9 bytes cut]", "import failed"]);
+  expect(linksOf(error)).toEqual(["import failed", "query failed… [9 bytes cut]"]);
   expect(causesCut(error)).toBe(12);
-  expect(errorLine(error)).toBe("⌇ ← query failed…⌇ ← import failed");
+  expect(errorLine(error)).toBe("import failed: query failed…⌇: ⌇");
   expect(causesCut({ message: "[3 more causes]" })).toBe(0);
+});
+
+test("an exit code or a signal alone is no reason", () => {
+  for (const message of ["exit code 4", "killed by SIGKILL (9)"]) expect(statesReason({ kind: "exit", message })).toBe(false);
+  for (const error of [{ kind: "exit", message: "cat: No such file" }, { kind: "exit", message: "exit code 1\nValueError" }, { kind: "error", message: "exit code 4" }, { message: "", chain: ["cause"] }]) {
+    expect(statesReason(error)).toBe(true);
+  }
+  expect(statesReason({ kind: "error", message: "" })).toBe(false);
 });
 
 test("what a command wrote last stands apart from why it failed", () => {

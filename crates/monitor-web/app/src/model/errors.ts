@@ -1,4 +1,4 @@
-/** Formats an error in the most readable order: the root cause first, then its consequences. */
+/** Formats an error and its causes: the context first, then the causes, the nearest first. */
 import { brief } from "./text.ts";
 
 interface Failed {
@@ -33,15 +33,21 @@ function ownWords({ kind, message, tail }: Failed): string {
   return isOfCommand(kind) && (tail === undefined || tail === null) ? (message.split("\n", 1)[0] as string) : message;
 }
 
-/** Returns the messages from the root cause to the process's own one. Messages that only repeat the previous one are omitted. */
-export function causeFirst(error: Failed): string[] {
+/** Returns the process's own message and its causes, the nearest first. A cause that the text before it already contains at its end is omitted. */
+export function linksOf(error: Failed): string[] {
   const { chain = [] } = error;
-  const links = [ownWords(error), ...(causesCut(error) > 0 ? chain.slice(0, -1) : chain)].reverse();
-  return links.filter((link, index) => link !== links[index - 1]);
+  const links: string[] = [];
+  for (const link of [ownWords(error), ...(causesCut(error) > 0 ? chain.slice(0, -1) : chain)]) if (link !== "" && !links.at(-1)?.endsWith(link)) links.push(link);
+  return links;
 }
 
-/** Returns the error on one line, for a row. */
+/** Returns the error on one line, `context: cause`, for a row. The number of an operating system error is omitted at the end. */
 export function errorLine(error: Failed): string {
-  const links = causeFirst(error).map(brief);
-  return (causesCut(error) > 0 ? ["⌇", ...links] : links).join(" ← ");
+  const links = linksOf(error).map(brief);
+  return (causesCut(error) > 0 ? [...links, "⌇"] : links).join(": ").replace(/ \(os error \d+\)$/, "");
+}
+
+/** Returns true if an error states more than the exit status of a command. */
+export function statesReason({ kind, message, chain = [] }: Failed): boolean {
+  return !(isOfCommand(kind) && /^(exit code |killed by )[^\n]*$/.test(message)) && (message !== "" || chain.length > 0);
 }

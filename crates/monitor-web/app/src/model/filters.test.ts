@@ -44,8 +44,8 @@ test("a live root is matched as the server would", () => {
   expect(matches({ batch: "b1", q: "such TABLE" }, failed)).toBe(true);
   expect(matches({ q: "absent" }, failed)).toBe(false);
   const caused = root(8, { root_id: "0199a3ce929d0e0e47360199a3ce929d", error: { ...error, chain: ["disk busy", "No such file"] } });
-  for (const q of ["no such FILE", "No such file ← disk busy ← No such", "8", "#8", "<8>", "<b1:8>", "import <b1:8>", "0199a3", "0199A3CE92"]) expect(matches({ q }, caused), q).toBe(true);
-  for (const q of ["18", "b1:8", "<18>", "199a", "019", "No such file ← No such"]) expect(matches({ q }, caused), q).toBe(false);
+  for (const q of ["no such FILE", "No such TABLE: disk busy: No such file", "8", "#8", "<8>", "<b1:8>", "import <b1:8>", "0199a3", "0199A3CE92"]) expect(matches({ q }, caused), q).toBe(true);
+  for (const q of ["18", "b1:8", "<18>", "199a", "019", "No such table: No such file"]) expect(matches({ q }, caused), q).toBe(false);
 });
 
 test("runs of a worker are found by its id, host and name, and by a glob", () => {

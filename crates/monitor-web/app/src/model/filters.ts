@@ -1,5 +1,6 @@
 /** Filters of the list of roots. They are stored in the page's address, so that every view can be linked. */
 import type { Root, Worker } from "../api/types.ts";
+import { linksOf } from "./errors.ts";
 
 const FILTERS = ["state", "name", "batch", "worker", "q", "since"] as const;
 /** Keys that set the order and start of the list; they exclude no roots. */
@@ -88,7 +89,7 @@ function isOfWorker(text: string, id: string, workerOf: WorkerOf): boolean {
  * begins with it.
  */
 function shows({ root_id, number, name, batch, error }: Root, q: string): boolean {
-  const line = error && [[...(error.chain ?? []).toReversed(), error.message].join(" ← "), error.tail ?? ""].join("\n");
+  const line = error && [linksOf(error).join(": "), error.tail ?? ""].join("\n");
   const asked = /^(?:[#<]?|.*[<:])(\d+)>$|^[#<]?(\d+)$/.exec(q.trim());
   const isBeginning = /^[0-9a-f]{4,32}$/i.test(q) && root_id.startsWith(q.toLowerCase());
   return [name, batch, line].some((text) => contains(text, q)) || isBeginning || (asked !== null && Number(asked[1] ?? asked[2]) === number);

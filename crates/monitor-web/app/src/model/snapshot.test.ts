@@ -14,6 +14,7 @@ const words: SnapshotWords = {
   timeline: "Timeline",
   logs: "Logs",
   error: "What failed",
+  causedBy: "caused by",
   unnamed: "(none)",
   taken: "Taken",
   left: (rows) => `${rows} left out`,
@@ -46,9 +47,9 @@ test("nothing that came in becomes markup", () => {
   expect(tags.length).toBeGreaterThan(20);
 });
 
-test("tree, timeline, logs and what failed are in it, the cause first", () => {
+test("tree, timeline, logs and what failed with its causes are in it", () => {
   const text = made();
-  for (const part of ["What failed", "<details open>", "no such table &lt;img", "← import failed", "<svg", "<rect", "said &lt;img", "@20000", "(none)", "width:50.00%"]) expect(text).toContain(part);
+  for (const part of ["What failed", "<details open>", "<b>import failed</b>", "\ncaused by: no such table &lt;img", "<svg", "<rect", "said &lt;img", "@20000", "(none)", "width:50.00%"]) expect(text).toContain(part);
 });
 
 test("a large tree is cut, and what failed stays with all above it", () => {

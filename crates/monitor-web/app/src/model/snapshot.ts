@@ -3,7 +3,7 @@
  * escaped, and the caller passes the labels.
  */
 import type { LogLine, Root } from "../api/types.ts";
-import { causeFirst, errorLine } from "./errors.ts";
+import { errorLine, linksOf } from "./errors.ts";
 import { failures } from "./failures.ts";
 import { preorder } from "./rollup.ts";
 import { glyph, needsAttention } from "./state.ts";
@@ -30,6 +30,7 @@ export interface SnapshotWords {
   timeline: string;
   logs: string;
   error: string;
+  causedBy: string;
   unnamed: string;
   taken: string;
   /** Text about the omitted rows. */
@@ -88,9 +89,9 @@ function chosen(tree: Tree, order: Int32Array): { marks: Uint8Array; count: numb
 function failure(tree: Tree, slot: number, words: SnapshotWords): string {
   const process = tree.at(slot);
   const path = [slot, ...ancestors(tree, slot)].reverse().map((each) => html(tree.siteOf(each).name || words.unnamed));
-  const [cause = "", ...led] = process.error ? causeFirst(process.error) : [];
+  const [message = "", ...causes] = process.error ? linksOf(process.error) : [];
   const place = process.error?.source ? `\n${html(`${process.error.source.file}:${process.error.source.line}`)}` : "";
-  const said = cause === "" ? "" : `<pre><b>${lineHtml(cause)}</b>${led.map((each) => `\n← ${lineHtml(each)}`).join("")}${place}</pre>`;
+  const said = message === "" ? "" : `<pre><b>${lineHtml(message)}</b>${causes.map((cause) => `\n${html(words.causedBy)}: ${lineHtml(cause)}`).join("")}${place}</pre>`;
   return `<h2>${html(words.error)}</h2><p>${path.join(" › ")}</p>${said}`;
 }
 

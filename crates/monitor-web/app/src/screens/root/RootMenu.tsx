@@ -101,6 +101,7 @@ async function saveSnapshot(view: RootView, root: Root): Promise<void> {
       taken: t("root.snapshot.taken", { server: location.host }),
       left: (rows) => t("root.snapshot.left", { count: rows }),
       leftBars: (bars) => t("root.snapshot.left.bars", { count: bars }),
+      causedBy: t("panel.caused-by"),
       leftLines: t("root.snapshot.left.lines", { count: count(MOST_LINES) }),
       missingLines: (lines) => t("logs.missing", { count: count(lines) }),
     },

@@ -2,7 +2,7 @@
 import type { Process, Worker } from "../../api/types.ts";
 import { timeOfDay } from "../../clock.ts";
 import { locale, t, wordText } from "../../i18n.ts";
-import { causeFirst } from "../../model/errors.ts";
+import { linksOf } from "../../model/errors.ts";
 import { fieldText, visible } from "../../model/text.ts";
 import { absolute, duration, elapsed } from "../../model/time.ts";
 import { stateWord } from "../../ui/State.tsx";
@@ -33,9 +33,9 @@ export function report(process: Process, worker: Worker | undefined, address: st
   }
   const { error } = process;
   if (error) {
-    const [cause = "", ...led] = causeFirst(error);
+    const [message = "", ...causes] = linksOf(error);
     const place = error.source ? [`${error.source.file}:${error.source.line}`] : [];
-    lines.push("", `### ${t("panel.error")}`, "", fence([cause, ...led.map((each) => `← ${each}`), ...place].join("\n")));
+    lines.push("", `### ${t("panel.error")}`, "", fence([message, ...causes.map((cause) => `${t("panel.caused-by")}: ${cause}`), ...place].join("\n")));
   }
   return `${lines.join("\n")}\n`;
 }
