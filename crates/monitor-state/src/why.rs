@@ -3,7 +3,8 @@
 //! The failing path leads from the root's own process through failed children of failed parents. If a parent has several failed children,
 //! the path continues with a child whose error is contained in the parent's error; otherwise with a child that ended like the parent (a
 //! parent is lost with its children); otherwise with the last child to end. Failures below a parent that succeeded were handled and are not
-//! on the path. The page implements the same rule (`crates/monitor-web/app/src/model/failures.ts`). `cases/failing_path.txt` contains test
+//! on the path. The path ends at the deepest process whose error states more than an exit code, if there is one: the last command of a
+//! script, `exit 4`, adds nothing to the error of the script. The page implements the same rule (`crates/monitor-web/app/src/model/failures.ts`). `cases/failing_path.txt` contains test
 //! cases for both implementations.
 
 use std::borrow::Cow;
@@ -67,6 +68,10 @@ pub fn failing_path<'a>(own: &'a Process, others: impl Iterator<Item = (Option<P
         let last = Failing::from(path[path.len() - 1]);
         let Some(next) = decisive(&last, children.iter().map(|child| Failing::from(*child))) else { break };
         path.extend(children.into_iter().find(|child| child.id == next.id && seen.insert(child.id)));
+    }
+    let states_reason = |process: &&Process| process.state == State::LOST || process.error.as_ref().is_some_and(is_telling);
+    if let Some(last) = path.iter().rposition(states_reason) {
+        path.truncate(last + 1);
     }
     path
 }

@@ -18,7 +18,7 @@ function treeOf(text: string): Tree {
     const [name = "", state = "", end = "-", ...words] = line.trim().split(" ");
     const [message = "", ...chain] = words.join(" ").split(" <- ");
     above.length = depth;
-    const error = message === "" ? null : { message, chain, kind: null, source: null, backtrace: null };
+    const error = message === "" ? null : { message, chain, kind: message.startsWith("exit code") ? "exit" : "error" };
     tree.put(process(name, above.at(-1) ?? null, index, { state: states[state] ?? state, ended_us: end === "-" ? null : Number(end), error } as Partial<Process>), index + 1);
     above.push(name);
   }

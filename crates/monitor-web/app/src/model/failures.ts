@@ -1,13 +1,14 @@
 /** Finds the failures of a tree, and the one that caused the tree to fail. */
 import type { Failure } from "../api/types.ts";
+import { statesReason } from "./errors.ts";
 import { preorder } from "./rollup.ts";
 import { needsAttention } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
 export interface Failures {
   /**
-   * Failed and lost processes without a failure below them that explains them: first the end of the failing path, then processes whose
-   * parent did not succeed, then handled failures; each in tree order.
+   * First the end of the failing path, then failed and lost processes without a failure below them that explains them: those whose parent
+   * did not succeed, then handled failures; each in tree order.
    */
   leaves: number[];
   /** The end of the failing path; undefined unless the root failed or is lost. */
@@ -48,12 +49,17 @@ export function failures(tree: Tree, order?: Int32Array): Failures {
 /**
  * Returns the last process on the path from the root through failed children of failed parents. Of several failed children, it selects the
  * one whose error the parent's error contains, otherwise one with the same state as the parent (a lost parent has lost children), otherwise
- * the last to end.
+ * the last to end. The path ends at the deepest process whose error states more than an exit code, if there is one.
  */
 function endOfFailingPath(tree: Tree, bad: Uint8Array): number | undefined {
   let end: number | undefined;
-  for (let next = decisive(tree, bad, undefined); next !== undefined; next = decisive(tree, bad, next)) end = next;
-  return end;
+  let reason: number | undefined;
+  for (let next = decisive(tree, bad, undefined); next !== undefined; next = decisive(tree, bad, next)) {
+    end = next;
+    const error = tree.errorOf(next);
+    if (tree.stateOf(next) === "lost" || (error && statesReason(error))) reason = next;
+  }
+  return reason ?? end;
 }
 
 function decisive(tree: Tree, bad: Uint8Array, parent: number | undefined): number | undefined {
