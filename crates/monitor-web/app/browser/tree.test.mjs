@@ -277,7 +277,7 @@ test("on a phone the failure and its message are in sight", async () => {
   await onPage(
     tree.address,
     async (page) => {
-      await hasText(page.locator(".panel .message"), "no such table: orders");
+      await hasText(page.locator(".panel .message"), "rows not loaded");
       const box = await page.locator(".panel .message").boundingBox();
       assert.ok(box && box.x >= 0 && box.x + box.width <= 360 && box.y + box.height <= 740, JSON.stringify(box));
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
