@@ -179,10 +179,17 @@ fn new_enough(version: &str) -> bool {
     version >= (22, 12) || (version.0 == 20 && version.1 >= 19)
 }
 
-/// Returns the end of a command's output on one line, because the reason is usually there.
+/// Returns the reason in a command's output on one line: from the first line with an error on, otherwise its end.
 fn last_words(said: &str) -> String {
-    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let text = lines[lines.len().saturating_sub(4)..].join(" · ");
+    // Colours, up to the letter that ends them.
+    let mut plain = String::new();
+    for (index, part) in said.split("\u{1b}[").enumerate() {
+        plain.push_str(if index == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
+    }
+    let is_frame = |line: &str| line.starts_with("at ");
+    let lines: Vec<_> = plain.lines().map(str::trim).filter(|line| !line.is_empty() && !is_frame(line)).collect();
+    let first = lines.iter().position(|line| line.to_lowercase().contains("error")).unwrap_or(lines.len().saturating_sub(4));
+    let text = lines[first..].iter().take(4).copied().collect::<Vec<_>>().join(" · ");
     text.chars().filter(|character| !character.is_control()).take(400).collect()
 }
 

@@ -25,7 +25,7 @@ import { AddHeartbeat, NewKey } from "./HeartbeatKey.tsx";
 /** Makes a heartbeat, and prints its key and how jobs use it. */
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
 const AGAIN_MS = 1000;
-const COLUMNS = ["sign", "heartbeat", "seen", "rhythm", "expected", "pings", "state"] as const;
+const COLUMNS = ["sign", "heartbeat", "seen", "rhythm", "next", "pings", "state"] as const;
 const MARKS: Readonly<Record<string, string>> = { new: "pending", up: "succeeded", late: "warning", missed: "missed" };
 
 type Act = (deed: () => Promise<string | void>) => void;
@@ -89,9 +89,11 @@ export function Heartbeats() {
 function Row({ heartbeat, act, onKey }: { heartbeat: Heartbeat; act: Act; onKey: (key: HeartbeatKey) => void }) {
   const { name, state, seen_us, rule, zone, every_ms } = heartbeat;
   const [asks, setAsks] = useState(false);
-  const mark = MARKS[state] ?? "pending";
+  // The job has pinged in time, but its last run failed.
+  const hasFailed = state === "up" && heartbeat.runs?.at(-1)?.outcome === "failed";
+  const mark = hasFailed ? "failed" : (MARKS[state] ?? "pending");
   return (
-    <tr data-heartbeat={state} data-state={mark} data-quiet={state === "up" || state === "new" || undefined}>
+    <tr data-heartbeat={hasFailed ? "failed" : state} data-state={mark} data-quiet={(state === "up" && !hasFailed) || state === "new" || undefined}>
       <td className="sign">
         <span className="state" data-state={mark}>
           <StateMark state={mark} />
@@ -102,11 +104,11 @@ function Row({ heartbeat, act, onKey }: { heartbeat: Heartbeat; act: Act; onKey:
       </th>
       <td className="seen">{seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={seen_us} />}</td>
       <td className="rhythm dim">{rule == null ? t("alerts.heartbeats.every", { time: duration((every_ms ?? 0) * 1e6, locale) }) : `${visible(rule)} ${visible(zone ?? "UTC")}`}</td>
-      <td className="expected">
+      <td className="next">
         <Expected heartbeat={heartbeat} />
       </td>
       <td className="pings">{(heartbeat.runs?.length ?? 0) > 0 && <Outcomes marks={heartbeat.runs ?? []} />}</td>
-      <td className="state">{wordText("alerts.heartbeat", state)}</td>
+      <td className="state">{hasFailed ? t("alerts.heartbeat.failed") : wordText("alerts.heartbeat", state)}</td>
       <td className="deeds">
         <span className="row-deeds">
           <AdminButton className="outlined" onClick={() => act(() => rollHeartbeat(name).then(onKey))}>

@@ -18,20 +18,16 @@ export function AlertLink({ alert }: { alert: Alert }) {
   );
 }
 
-/** The cause in a few words: cause, count, exit code, error. */
+/** The reason, and the cause in a few words: what happened, how often, exit code. */
 export function Cause({ alert }: { alert: Alert }) {
   const said = alert.facts.error ?? alert.facts.text;
+  if (said === undefined) return causeWords(alert);
   return (
     <>
-      {causeWords(alert)}
-      {said !== undefined && (
-        <>
-          {" · "}
-          <span translate="no">
-            <Said text={said} />
-          </span>
-        </>
-      )}
+      <span translate="no">
+        <Said text={said} />
+      </span>{" "}
+      <span className="dim">{causeWords(alert)}</span>
     </>
   );
 }

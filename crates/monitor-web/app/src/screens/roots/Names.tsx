@@ -28,7 +28,7 @@ const MOST_MARKS_NARROW = 12;
 const AGAIN_MS = 2000;
 
 const columns = [
-  ["task", "tasks.column.task"],
+  ["task", "stats.column.name"],
   ["strip", "tasks.column.runs"],
   ["usual", "names.column.usual"],
   ["spark", "tasks.spark"],
@@ -135,7 +135,7 @@ function OneName({ of, index, top }: { of: NamedRoots; index: number; top: numbe
         })}
       </span>
       <span role="cell" className="usual number" title={t("names.usual.why")}>
-        {usual !== undefined && duration(usual, locale)}
+        {usual !== undefined && usual > 0 && duration(usual, locale)}
       </span>
       <span role="cell" className="spark">
         <Sparkline values={oldestFirst.map((root) => root.elapsed_ns)} label={t("tasks.spark")} />
