@@ -100,10 +100,7 @@ test("a name that is cut is copied whole", async () => {
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(server).origin });
     const shown = node(page, step).locator(".name");
     await hasText(shown, name);
-    assert.ok(await shown.locator(".head").evaluate((head) => head.scrollWidth > head.clientWidth), "there is no room for all of it");
-    const end = await shown.locator(".tail").boundingBox();
-    const cell = await node(page, step).locator(".what").boundingBox();
-    assert.ok(end && cell && end.x + end.width <= cell.x + cell.width, "its end is in sight");
+    assert.ok(await shown.evaluate((element) => element.scrollWidth > element.clientWidth), "there is no room for all of it");
     await page.locator(".panel").getByRole("button", { name: "Copy the name" }).click();
     await page.locator(".panel").getByRole("button", { name: "Copied" }).waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), name);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { brief, fieldText, headAndTail, indented, keptOf, visible, visibleLines } from "./text.ts";
+import { brief, fieldText, indented, keptOf, splitTitle, visible, visibleLines } from "./text.ts";
 
 test("control characters are seen", () => {
   expect(visible("a\u0000b\nc\td\r\ne\u007f")).toBe("a‹U+0000›b c d e‹U+007F›");
@@ -15,22 +15,12 @@ test("a line of output keeps its indentation", () => {
   expect(indented("\tkey:\n  value")).toBe("    key:   value");
 });
 
-test("a long name keeps its end, a short one stays whole", () => {
-  expect(headAndTail("load_row")).toEqual(["load_row", ""]);
-  expect(headAndTail("a_very_long_name_of_a_function", 8)).toEqual(["a_very_long_name_of_a_", "function"]);
-  // A title on a narrow screen; its number must stay visible.
-  expect(headAndTail("导入订单 1795224729510 <批次一:1880>", 18)).toEqual(["导入订单 179522", "4729510 <批次一:1880>"]);
-  expect(headAndTail("twelve chars", 8)).toEqual(["twelve chars", ""]);
-  expect(headAndTail(`ab${"👩\u200d".repeat(9)}👩`, 10)[1]).toBe("");
-});
-
-test("nothing is torn apart in its middle", () => {
-  const family = "👨\u200d👩\u200d👧";
-  for (const tail of [1, 2, 3, 4, 5, 6, 7]) {
-    const [head, end] = headAndTail(`${"x".repeat(20)}${family}`, tail);
-    expect(head + end).toBe(`${"x".repeat(20)}${family}`);
-    expect(end.includes(family)).toBe(true);
-  }
+test("a title is its name, and its batch and number, also if the name was cut or has brackets of its own", () => {
+  expect(splitTitle("import", "import <12>")).toEqual(["import", "<12>"]);
+  expect(splitTitle("导入 <a>", "导入 <a> <批次一:1880>")).toEqual(["导入 <a>", "<批次一:1880>"]);
+  expect(splitTitle("long… [7 bytes cut]", "long… [7 bytes cut] <3>")).toEqual(["long… [7 bytes cut]", "<3>"]);
+  expect(splitTitle("", " <3>")).toEqual(["", "<3>"]);
+  expect(splitTitle("one", "another <3>")).toEqual(["another <3>", ""]);
 });
 
 test("a field is shown as what it is", () => {

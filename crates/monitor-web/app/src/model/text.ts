@@ -44,21 +44,10 @@ export function brief(text: string): string {
   return kept.cutBytes === 0 ? text : `${kept.text}⌇`;
 }
 
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
-/** Longer than any single visible character (grapheme). */
-const LONGEST_GRAPHEME = 40;
-
-/** Minimum length of the head when the tail is kept. */
-const LEAST_HEAD = 4;
-
-/** Splits a long name so that it can be shortened in the middle, because its end is often more informative. */
-export function headAndTail(text: string, tailLength = 10): [head: string, tail: string] {
-  if (text.length <= tailLength + LEAST_HEAD) return [text, ""];
-  // Don't split a grapheme.
-  const from = Math.max(0, text.length - tailLength - LONGEST_GRAPHEME);
-  const around = graphemes.segment(text.slice(from)).containing(text.length - tailLength - from);
-  const cut = from + (around?.index ?? 0);
-  return cut < LEAST_HEAD ? [text, ""] : [text.slice(0, cut), text.slice(cut)];
+/** Splits the title of a run into its name, and its batch and number in angle brackets. */
+export function splitTitle(name: string, title: string): [name: string, rest: string] {
+  if (!title.startsWith(name)) return [title, ""];
+  return [name, title.slice(name.length).trim()];
 }
 
 /** Returns a field's value on one line: strings unchanged, other values as JSON. */

@@ -4,14 +4,14 @@ import { useEffect, useState } from "react";
 import { fetchRoots } from "../api/client.ts";
 import type { Root } from "../api/types.ts";
 import { type MessageId, t } from "../i18n.ts";
-import { brief, visible } from "../model/text.ts";
+import { visible } from "../model/text.ts";
 import { absolute, zoneName } from "../model/time.ts";
 import { Announcer } from "../shell/Announcer.tsx";
 import { Help } from "../shell/Help.tsx";
 import { LanguageButton } from "../shell/LanguageButton.tsx";
 import { ThemeButton } from "../shell/ThemeButton.tsx";
 import { StateGlyph } from "../ui/State.tsx";
-import { Name } from "../ui/Text.tsx";
+import { RunTitle } from "../ui/Text.tsx";
 import { file } from "./file.ts";
 import "../shell/dialogs.css";
 import "./report.css";
@@ -71,7 +71,7 @@ function About() {
         <nav aria-label={t("report.runs")}>
           {roots.map((root) => (
             <Link key={root.root_id} to="/tasks/$root" params={{ root: root.root_id }} search={{ with: otherThan(root.root_id) }} aria-current={root.root_id === shown ? "page" : undefined} title={endOf(root)}>
-              <StateGlyph state={root.state} /> <Name text={root.name === "" ? `${t("root.unnamed")} ${brief(root.title)}` : root.title} tail={18} />
+              <StateGlyph state={root.state} /> <RunTitle run={root} />
               {root.ended_us === null && <span className="dim"> {endOf(root)}</span>}
             </Link>
           ))}

@@ -1,19 +1,36 @@
 import { count, t } from "../i18n.ts";
-import { headAndTail, keptOf, visible, visibleLines } from "../model/text.ts";
+import { keptOf, splitTitle, visible, visibleLines } from "../model/text.ts";
 import { Icon, ICONS } from "./Icon.tsx";
 
-/** A name on one line, shortened in its middle if necessary. */
-export function Name({ text, tail = 10 }: { text: string; tail?: number }) {
+/**
+ * A name on one line, shortened at its end if necessary. It is a single text node, so that the browser finds and copies it as a whole, and
+ * its direction is its own.
+ */
+export function Name({ text }: { text: string }) {
   const kept = keptOf(text);
   const shown = visible(kept.text);
-  const [head, end] = headAndTail(shown, tail);
   return (
     <>
-      <span className="name" title={shown}>
-        <span className="head">{head}</span>
-        {end !== "" && <span className="tail">{end}</span>}
-      </span>
+      <bdi className="name" title={shown}>
+        {shown}
+      </bdi>
       <Cut bytes={kept.cutBytes} />
+    </>
+  );
+}
+
+/** The name of a run, and its batch and number, which stay visible if the name is shortened. */
+export function RunTitle({ run: { name, title } }: { run: { name: string; title: string } }) {
+  const [own, rest] = splitTitle(name, title);
+  return (
+    <>
+      <Name text={name === "" ? t("root.unnamed") : own} />
+      {rest !== "" && (
+        <span className="number-of">
+          {" "}
+          <bdi dir="ltr">{visible(rest)}</bdi>
+        </span>
+      )}
     </>
   );
 }

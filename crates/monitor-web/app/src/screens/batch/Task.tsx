@@ -44,7 +44,7 @@ export function Task({ name }: { name: string }) {
   const tabs = VIEWS.map((each) => ({ text: t(`batch.view.${each ?? "overview"}`), search: { task: name, ...(each !== undefined && { view: each }) }, isCurrent: view === each }));
   return (
     <div className="pane batch one-task">
-      <ItemHead back={{ to: "/tasks/batch", label: t("batch.title") }} mark={<StateGlyph state={taskState(task)} />} title={<Name text={name} tail={18} />} facts={factsOf(task)}>
+      <ItemHead back={{ to: "/tasks/batch", label: t("batch.title") }} mark={<StateGlyph state={taskState(task)} />} title={<Name text={name} />} facts={factsOf(task)}>
         <WhyRefused />
         <PauseButton task={task} act={act} />
         {task.agent === null && (

@@ -105,7 +105,7 @@ function Title({ job, step, chosen, act }: { job: Job; step: JobStep | undefined
     <ItemHead
       back={{ to: "/tasks/jobs", label: t("jobs.all") }}
       mark={<JobState status={job.status} />}
-      title={<Name text={job.name} tail={18} />}
+      title={<Name text={job.name} />}
       facts={[
         step ? t("jobs.count", { count: totalOf(step.counts) }) : "",
         job.account === null ? t("jobs.account.own") : t("jobs.account.of", { account: visible(job.account) }),

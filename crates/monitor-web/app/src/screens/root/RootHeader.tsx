@@ -10,7 +10,7 @@ import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
-import { Name } from "../../ui/Text.tsx";
+import { RunTitle } from "../../ui/Text.tsx";
 import { Took } from "../../ui/Took.tsx";
 import { BackToRuns, Began, TABS, ToWorker } from "./around.tsx";
 import { RootMenu } from "./RootMenu.tsx";
@@ -26,7 +26,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         <BackToRuns />
         <StateLabel state={root.state} />
         <h1>
-          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
+          <RunTitle run={root} />
         </h1>
         <CopyButton text={root.title} what={t("copy.name")} />
         <span className="facts dim">

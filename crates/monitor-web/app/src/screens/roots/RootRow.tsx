@@ -12,7 +12,7 @@ import { Expected } from "../../ui/Expected.tsx";
 import { Overdue } from "../../ui/Marks.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Strip } from "../../ui/Strip.tsx";
-import { Name } from "../../ui/Text.tsx";
+import { Name, RunTitle } from "../../ui/Text.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { Took } from "../../ui/Took.tsx";
 
@@ -53,7 +53,7 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
       </span>
       <span role="cell" className="task">
         <Link to="/tasks/$root" params={{ root: root.root_id }} className="title">
-          <Title root={root} />
+          <RunTitle run={root} />
         </Link>
         {root.pinned === true && (
           <span className="mark" title={t("tasks.pinned.why")}>
@@ -88,17 +88,6 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
     </div>
   );
 });
-
-/** The name, followed by batch and number in dimmed brackets. */
-function Title({ root: { name, title } }: { root: Root }) {
-  const rest = title.startsWith(name) ? title.slice(name.length).trim() : "";
-  if (name === "" || rest === "") return <Name text={name === "" ? `${t("root.unnamed")} ${title}` : title} tail={14} />;
-  return (
-    <>
-      <Name text={name} tail={4} /> <span className="number-of">{visible(rest)}</span>
-    </>
-  );
-}
 
 /** A bar for the duration on a logarithmic scale: a second is twice as long as a millisecond. */
 function Length({ root }: { root: Root }) {

@@ -10,7 +10,7 @@ import { brief, visible } from "../../../model/text.ts";
 import { ago } from "../../../model/time.ts";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../../ui/State.tsx";
-import { Name } from "../../../ui/Text.tsx";
+import { RunTitle } from "../../../ui/Text.tsx";
 import { ToRun } from "../around.tsx";
 import type { RootSearch } from "../useRootSearch.ts";
 import { RootView } from "../view.ts";
@@ -106,7 +106,7 @@ function Two({ view, other, search, onSelect }: TwoProps) {
         <span>
           <StateLabel state={left.root.state} />{" "}
           <ToRun root={left.root.root_id}>
-            <Name text={left.root.title} tail={18} />
+            <RunTitle run={left.root} />
           </ToRun>
         </span>
         <span className="group" role="group" aria-label={t("compare.changes")}>
