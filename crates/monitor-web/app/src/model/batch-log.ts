@@ -1,4 +1,5 @@
 /** The output of a run, read from its agent in pieces. */
+import { plain } from "./text.ts";
 
 export interface LogPiece {
   offset: number;
@@ -69,12 +70,10 @@ export class RunLog {
   }
 }
 
-const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\^_])/g;
-
 /** Returns a line as a terminal displays it: without colours, and with overwritten text replaced. */
 export function plainLine(line: string): string {
-  const plain = line.replace(ESCAPES, "").replace(/\r+$/, "");
-  return plain.slice(plain.lastIndexOf("\r") + 1);
+  const shown = plain(line).replace(/\r+$/, "");
+  return shown.slice(shown.lastIndexOf("\r") + 1);
 }
 
 /**

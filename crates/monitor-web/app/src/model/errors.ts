@@ -1,5 +1,5 @@
 /** Formats an error and its causes: the context first, then the causes, the nearest first. */
-import { brief } from "./text.ts";
+import { brief, plain } from "./text.ts";
 
 interface Failed {
   kind?: string;
@@ -20,9 +20,9 @@ export function causesCut({ chain }: Failed): number {
 
 /** Returns the last output of a command. Older launchers appended it to the first line of the message. */
 export function tailOf({ kind, message, tail }: Failed): string | null {
-  if (tail !== undefined && tail !== null) return tail;
+  if (tail !== undefined && tail !== null) return plain(tail);
   const end = isOfCommand(kind) ? message.indexOf("\n") : -1;
-  return end < 0 ? null : message.slice(end + 1);
+  return end < 0 ? null : plain(message.slice(end + 1));
 }
 
 function isOfCommand(kind: string | undefined): boolean {
@@ -37,7 +37,7 @@ function ownWords({ kind, message, tail }: Failed): string {
 export function linksOf(error: Failed): string[] {
   const { chain = [] } = error;
   const links: string[] = [];
-  for (const link of [ownWords(error), ...(causesCut(error) > 0 ? chain.slice(0, -1) : chain)]) if (link !== "" && !links.at(-1)?.endsWith(link)) links.push(link);
+  for (const link of [ownWords(error), ...(causesCut(error) > 0 ? chain.slice(0, -1) : chain)].map(plain)) if (link !== "" && !links.at(-1)?.endsWith(link)) links.push(link);
   return links;
 }
 

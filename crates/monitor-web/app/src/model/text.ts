@@ -3,6 +3,17 @@
 // C0 and C1 control characters, and characters that change the text direction.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
+/**
+ * Escape sequences of terminals, complete or not: control sequences, strings such as titles and links, and all others. Every part of the
+ * pattern matches what it can without going back, so that the time is linear.
+ */
+export const ESCAPES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c\n]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]?/g;
+
+/** Removes the escape sequences of terminals. */
+export function plain(text: string): string {
+  return text.replace(ESCAPES, "");
+}
+
 /** Formats text on one line: line breaks and tabs become spaces. */
 export function visible(text: string): string {
   return text.replace(/\r?\n|\t/g, " ").replace(HIDDEN, code);
