@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
-import { Tree } from "./events.mjs";
+import { server, Tree } from "./events.mjs";
 
 useBrowser();
 const worker = useWorker();
@@ -74,16 +74,121 @@ test("lines are wrapped on request, and those of JSON have their own levels", as
   const json = '{"level":"error","msg":"no such table","status":500}';
   await worker.send(tree.own, tree.log(tree.id, 10, "info", long), tree.log(tree.id, 20, "info", json), tree.log(tree.id, 30, "info", "File x\n    run()"), tree.end(tree.own, 50));
   await onPage(`${tree.address}?tab=logs`, async (page) => {
-    const line = (text) => page.locator(".split > .logs .log").filter({ hasText: text });
+    const line = (text) => page.locator(".one > .logs .log").filter({ hasText: text });
     await hasText(line("no such table").locator(".level"), "error");
     await hasText(line("no such table").locator(".message"), "no such table  status=500");
     const height = async () => (await line("a long line").boundingBox()).height;
     assert.equal(await height(), 24);
-    await page.locator(".split > .logs").getByRole("button", { name: "Wrap" }).click();
-    await page.waitForFunction(() => document.querySelector(".split > .logs .log").getBoundingClientRect().height > 40);
+    await page.locator(".one > .logs").getByRole("button", { name: "Wrap" }).click();
+    await page.waitForFunction(() => document.querySelector(".one > .logs .log").getBoundingClientRect().height > 40);
     assert.match(await line("File x").locator(".message").innerText(), /File x\n {4}run\(\)/);
     // The choice is kept.
     await page.reload();
-    await page.locator('.split > .logs [data-wraps="true"]').waitFor();
+    await page.locator('.one > .logs [data-wraps="true"]').waitFor();
+  });
+});
+
+const ESC = "\u001b";
+
+test("terminal colours are shown in colours that can be read, and everything else is plain text", async () => {
+  const tree = new Tree("coloured");
+  const message = `${ESC}[1;31merror${ESC}[0m: ${ESC}]0;title\u0007${ESC}[38;5;226mbright${ESC}[K yellow${ESC}[m end`;
+  const log = (text, stream, number) => tree.log(tree.id, 10 + number, "info", text, { stream });
+  await worker.send(tree.own, log(message, "stderr", 1), log("plain", "stdout", 2), tree.end(tree.own, 50, { kind: "exit", message: `${ESC}[31mboom${ESC}[0m`, code: 3, tail: `${ESC}[1mtail${ESC}[0m` }));
+  const seen = {};
+  for (const colorScheme of ["light", "dark"]) {
+    await onPage(
+      `${tree.address}?tab=logs`,
+      async (page, context) => {
+        await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(server).origin });
+        await hasText(page.locator(".log .message").first(), "error: bright yellow end");
+        seen[colorScheme] = await page.locator(".log .message span").evaluateAll((spans) => spans.map((span) => [span.textContent, getComputedStyle(span).color, getComputedStyle(span).fontWeight]));
+        // The stream is a mark with a word, and not only a colour.
+        await hasText(page.locator(".log").first().locator(".stream"), "stderr");
+        assert.equal(await page.locator(".log").first().locator(".stream svg").count(), 1);
+        assert.equal(await page.locator(".log").nth(1).locator(".stream").textContent(), "");
+        await hasText(page.locator(".failure .message"), /^boom/);
+        await page.locator(".log").first().click();
+        await page.locator(".opened").getByRole("button", { name: "Copy" }).click();
+        await page.locator(".opened").getByRole("button", { name: "Copied" }).waitFor();
+        assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "error: bright yellow end");
+        assert.ok(!/U\+001B/.test(await page.locator("body").innerText()), "no escape code is left");
+      },
+      { colorScheme },
+    );
+  }
+  for (const of of [seen.light, seen.dark]) assert.deepEqual(of.map(([text, , weight]) => [text, weight]), [["error", "700"], ["bright yellow", "400"]]);
+  assert.notEqual(seen.light[1][1], seen.dark[1][1], "yellow is darker on a light ground");
+});
+
+test("the first error is one click away, also if it is not loaded, and in output it is the line of the reason", async () => {
+  const tree = new Tree("errors");
+  const step = tree.start("step", tree.id, 5);
+  const line = (number) => tree.log(step.id, 10 + number, number === 40 || number === 1500 ? "error" : number === 20 ? "odd" : "info", `line ${number}`);
+  await worker.send(tree.own, step, ...Array.from({ length: 2000 }, (_, number) => line(number)));
+  await onPage(`${tree.address}?tab=logs`, async (page) => {
+    await hasText(last(page), "line 1999");
+    await page.getByRole("button", { name: "First error" }).click();
+    await hasText(page.locator('.log[aria-expanded="true"] .message'), "line 40");
+    await page.locator(".follow").waitFor();
+    const [row, box] = [await page.locator('.log[aria-expanded="true"]').boundingBox(), await page.locator(".log-lines").boundingBox()];
+    assert.ok(row.y >= box.y && row.y + row.height <= box.y + box.height, "the line is in sight");
+    // The filter holds for the jump as well.
+    await page.locator(".logs-bar input").fill("line 15");
+    await hasText(last(page), "line 1599");
+    await page.getByRole("button", { name: "First error" }).click();
+    await hasText(page.locator('.log[aria-expanded="true"] .message'), "line 1500");
+    await page.locator(".logs-bar input").fill("line 30");
+    await hasText(last(page), "line 309");
+    await page.getByRole("button", { name: "First error" }).click();
+    await hasText(page.locator('.logs-bar [role="status"]'), "No error in this log.");
+  });
+  const make = new Tree("make", { kind: "script" });
+  const output = Array.from({ length: 900 }, (_, number) => make.log(make.id, 10 + number, "info", number === 100 ? "cc: no such file" : `line ${number}`, { stream: "stdout" }));
+  await worker.send(make.own, ...output, make.end(make.own, 5000, { kind: "exit", message: "cc: no such file", code: 1, tail: "line 899" }));
+  await onPage(make.address, async (page) => {
+    await hasText(last(page), "line 899");
+    await page.getByRole("button", { name: "First error" }).click();
+    await hasText(page.locator('.log[aria-expanded="true"] .message'), "cc: no such file");
+  });
+});
+
+test("a run with one process shows its reason once, its log in full width, and its details on request", async () => {
+  const make = new Tree("make alone", { kind: "script", fields: { command: "make all" } });
+  const failure = { kind: "exit", message: "the only reason", code: 2, tail: "the last output" };
+  await worker.send(make.own, make.log(make.id, 10, "info", "the last output", { stream: "stdout" }), make.end(make.own, 50, failure));
+  const times = async (page, text) => (await page.locator("main").innerText()).split(text).length - 1;
+  for (const viewport of [{ width: 1440, height: 820 }, { width: 390, height: 844 }]) {
+    await onPage(
+      make.address,
+      async (page) => {
+        await hasText(last(page), "the last output");
+        assert.equal(await times(page, "the only reason"), 1);
+        assert.equal(await times(page, "the last output"), 1);
+        for (const absent of [".toolbar", ".node", ".panel"]) assert.equal(await page.locator(absent).count(), 0, absent);
+        const [log, split] = [await page.locator(".log-lines").boundingBox(), await page.locator(".split").boundingBox()];
+        assert.ok(log.width >= split.width - 40, `${log.width} of ${split.width}`);
+        await page.getByRole("button", { name: "Details" }).click();
+        await hasText(page.locator(".panel"), /make all/);
+        assert.equal(await times(page, "the only reason"), 1);
+        assert.equal(await times(page, "the last output"), 1);
+        await page.keyboard.press("Escape");
+        await page.locator(".panel").waitFor({ state: "detached" });
+      },
+      { viewport },
+    );
+  }
+  // Without a log, the end of the output is shown with the reason, and the details beside it.
+  const silent = new Tree("make silent", { kind: "script", fields: { command: "make all" } });
+  await worker.send(silent.own, silent.end(silent.own, 50, failure));
+  await onPage(silent.address, async (page) => {
+    await hasText(page.locator(".one .tail"), "the last output");
+    await hasText(page.locator(".panel"), /make all/);
+    assert.equal(await times(page, "the only reason"), 1);
+    // With a second process it is a tree.
+    const step = silent.start("step", silent.id, 5);
+    await worker.send(step);
+    await hasText(page.locator(`.node[data-process="${step.id}"] .name`), "step");
+    await page.locator(".toolbar").waitFor();
   });
 });

@@ -252,6 +252,7 @@ export const en = {
   "root.empty": "This run has no processes yet.",
 
   "root.tabs": "Views of this run",
+  "root.details": "Details",
   "root.tab.tree": "Tree",
   "root.tab.timeline": "Timeline",
   "timeline.label": "Timeline",
@@ -294,6 +295,9 @@ export const en = {
   "logs.none.found": "No log line matches.",
   "logs.missing": "{count} lines in the middle are missing.",
   "logs.forgotten": "{count} earlier lines are no longer shown; use the search to find them.",
+  "logs.error": "First error",
+  "logs.error.none": "No error in this log.",
+  "logs.error.far": "The first error is further back than the lines shown here; it is shown below.",
   "logs.follow": "Follow",
   "logs.follow.new": "{count, plural, one {# new line} other {# new lines}}",
   "logs.time": "Time",

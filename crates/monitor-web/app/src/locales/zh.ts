@@ -253,6 +253,7 @@ export const zh: Messages = {
   "root.empty": "此运行还没有过程。",
 
   "root.tabs": "此运行的视图",
+  "root.details": "详情",
   "root.tab.tree": "树",
   "root.tab.timeline": "时间线",
   "timeline.label": "时间线",
@@ -295,6 +296,9 @@ export const zh: Messages = {
   "logs.none.found": "没有匹配的日志。",
   "logs.missing": "中间缺少 {count} 行。",
   "logs.forgotten": "较早的 {count} 行不再显示，可通过搜索找到。",
+  "logs.error": "第一个错误",
+  "logs.error.none": "此日志中没有错误。",
+  "logs.error.far": "第一个错误早于此处显示的日志，已在下方显示。",
   "logs.follow": "跟随",
   "logs.follow.new": "{count} 行新日志",
   "logs.time": "时间",

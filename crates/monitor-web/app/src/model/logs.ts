@@ -50,6 +50,11 @@ export function readLine({ level, message }: Pick<LogLine, "level" | "message">)
   return { level: (keyOfLevel !== undefined && levelOf(said[keyOfLevel])) || level, message: [keyOfText === undefined ? "" : (said[keyOfText] as string), ...words].filter(Boolean).join("  ") };
 }
 
+/** Returns true for a line of level error. */
+export function isError(line: LogLine): boolean {
+  return readLine(line).level === "error";
+}
+
 function levelOf(said: unknown): string | undefined {
   if (typeof said === "number") return NUMBERS.find(([least]) => said >= least)?.[1];
   const word = typeof said === "string" ? said.toLowerCase() : "";
@@ -65,6 +70,12 @@ export class Lines {
 
   get all(): readonly LogLine[] {
     return this.lines;
+  }
+
+  /** Returns the loaded line that a line is, if any. */
+  find(line: LogLine): LogLine | undefined {
+    const key = keyOf(line);
+    return this.known.has(key) ? this.lines.find((each) => keyOf(each) === key) : undefined;
   }
 
   /** Adds lines; returns the number of lines that are new. */

@@ -19,6 +19,9 @@ export function Name({ text }: { text: string }) {
   );
 }
 
+/** Length of a batch and a number that may leave no room for the name. */
+const LONG = 24;
+
 /** The name of a run, and its batch and number, which stay visible if the name is shortened. */
 export function RunTitle({ run: { name, title } }: { run: { name: string; title: string } }) {
   const [own, rest] = splitTitle(name, title);
@@ -26,7 +29,7 @@ export function RunTitle({ run: { name, title } }: { run: { name: string; title:
     <>
       <Name text={name === "" ? t("root.unnamed") : own} />
       {rest !== "" && (
-        <span className="number-of">
+        <span className="number-of" data-long={rest.length > LONG}>
           {" "}
           <bdi dir="ltr">{visible(rest)}</bdi>
         </span>
@@ -47,7 +50,7 @@ export function Said({ text, lines = false }: { text: string; lines?: boolean })
 }
 
 /** Mark of a text that was too long to be stored completely. */
-function Cut({ bytes }: { bytes: number }) {
+export function Cut({ bytes }: { bytes: number }) {
   if (bytes === 0) return null;
   return (
     <span className="mark cut" title={t("cut.why")}>

@@ -6,11 +6,11 @@ import { Exit } from "../../ui/Exit.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Source } from "./Source.tsx";
 
-/** The error and its location: the message, then its causes, the nearest first. */
-export function ErrorSection({ error }: { error: Failure }) {
+/** The error and its location: the message, then its causes, the nearest first. The end of the output is left out next to the log. */
+export function ErrorSection({ error, hasLog = false }: { error: Failure; hasLog?: boolean }) {
   const [message = "", ...causes] = linksOf(error);
   const left = causesCut(error);
-  const tail = tailOf(error);
+  const tail = hasLog ? null : tailOf(error);
   return (
     <section className="failure">
       <h3>

@@ -44,10 +44,12 @@ interface Props {
   id: string;
   onClose: () => void;
   onSelect: (id: string) => void;
+  /** True if its error and its log are shown next to the panel. */
+  isBeside: boolean;
 }
 
 /** All data of the selected process. */
-export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
+export function ProcessPanel({ view, id, onClose, onSelect, isBeside }: Props) {
   if (id.startsWith("@")) return <LanePanel view={view} id={id} onClose={onClose} />;
   if (id.startsWith("~")) return <GroupPanel view={view} id={id} onClose={onClose} />;
   const slot = view.tree.find(id);
@@ -58,7 +60,7 @@ export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
         {process ? <Title process={process} /> : !view.loading && <Gone id={id} />}
         <Close onClose={onClose} />
       </div>
-      {process && slot !== undefined && <Facts view={view} slot={slot} process={process} onSelect={onSelect} />}
+      {process && slot !== undefined && <Facts view={view} slot={slot} process={process} onSelect={onSelect} isBeside={isBeside} />}
     </aside>
   );
 }
@@ -164,9 +166,10 @@ interface FactsProps {
   slot: number;
   process: Process;
   onSelect: (id: string) => void;
+  isBeside: boolean;
 }
 
-function Facts({ view, slot, process, onSelect }: FactsProps) {
+function Facts({ view, slot, process, onSelect, isBeside }: FactsProps) {
   const marks = marksOf(process, view.tree.isOrphan(slot));
   const worker = useWorker(process.worker_id);
   const parent = view.tree.parentOf(slot);
@@ -191,7 +194,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           <span className="mark">{t("mark.clock")}</span> {t(`odd.${each}`)}
         </p>
       ))}
-      {process.error && <ErrorSection error={process.error} />}
+      {process.error && !isBeside && <ErrorSection error={process.error} />}
       <Attempts key={`${process.id} attempts`} process={process} />
       {process.fold && <FoldSection fold={process.fold} />}
       <p className="actions">
@@ -200,7 +203,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         <CancelProcess key={`${process.id} cancel`} view={view} slot={slot} process={process} />
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
-      {!process.fold && (
+      {!process.fold && !isBeside && (
         <section className="own-logs">
           <Suspense>
             <Logs key={process.id} view={view} process={process.id} />

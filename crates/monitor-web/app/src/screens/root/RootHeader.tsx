@@ -17,9 +17,23 @@ import { RootMenu } from "./RootMenu.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { RootView } from "./view.ts";
 
+interface Props {
+  view: RootView;
+  root: Root;
+  search: RootSearch;
+  /** Panel of a run's only process, whose reason is shown with its log. */
+  details: { isOpen: boolean; toggle: () => void } | undefined;
+}
+
 /** Name and state of the root and, if it failed, the reason. */
-export function RootHeader({ view, root, search }: { view: RootView; root: Root; search: RootSearch }) {
+export function RootHeader({ view, root, search, details }: Props) {
   const worker = useWorker(root.worker_id);
+  const only = view.only();
+  const { tab: chosen = "tree" } = search;
+  // The log of a single process takes the place of the tree.
+  const first = only ? "logs" : "tree";
+  const tabs: typeof TABS = only ? [first, ...TABS.filter((tab) => tab !== "tree" && tab !== first)] : TABS;
+  const current = only && chosen === "tree" ? first : chosen;
   return (
     <div className="root-header" data-state={root.state}>
       <div className="line">
@@ -36,17 +50,22 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
           <Began timeUs={root.started_us} />
           {worker && <ToWorker id={worker.id}>{t("root.on", { host: visible(worker.hostname) })}</ToWorker>}
         </span>
-        <Counts counts={root.counts} />
+        {!only && <Counts counts={root.counts} />}
         <RootMenu view={view} root={root} />
         <nav className="tabs" aria-label={t("root.tabs")}>
-          {TABS.map((tab) => (
-            <button key={tab} type="button" aria-current={(search.tab ?? "tree") === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === "tree" ? undefined : tab })}>
+          {tabs.map((tab) => (
+            <button key={tab} type="button" aria-current={current === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === first ? undefined : tab })}>
               {t(`root.tab.${tab}`)}
             </button>
           ))}
         </nav>
+        {details && (
+          <button type="button" className="toggle details" aria-pressed={details.isOpen} onClick={details.toggle}>
+            {t("root.details")}
+          </button>
+        )}
       </div>
-      {root.error && <p className="error">{visible(errorLine(root.error))}<Exit error={root.error} /></p>}
+      {root.error && !details && <p className="error">{visible(errorLine(root.error))}<Exit error={root.error} /></p>}
       {root.state === "lost" && root.ended_us == null && worker && worker.last_seen_us > 0 && (
         <p className="error">
           {t("tasks.lost-since", {

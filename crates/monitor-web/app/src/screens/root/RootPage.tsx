@@ -1,5 +1,5 @@
 import { useParams } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
 import { liveStore } from "../../data/live.ts";
 import { workersVersion } from "../../data/workers/live.ts";
@@ -17,6 +17,7 @@ import { idle } from "../../ui/useIdle.ts";
 import { BackToRuns } from "./around.tsx";
 import { laneKindOf } from "./lanes.ts";
 import { Missing } from "./Missing.tsx";
+import { OneProcess } from "./OneProcess.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
 import { TreeToolbar } from "./TreeToolbar.tsx";
@@ -62,7 +63,12 @@ function OneRoot({ param }: { param: string }) {
   // The panel belongs to the tab on which it was opened; the selection is shared by all tabs.
   const opened = useRef({ turn: selection.turn, tab });
   if (opened.current.turn !== selection.turn) opened.current = { turn: selection.turn, tab };
-  const panelOf = opened.current.tab === tab ? selection.id : null;
+  // A run with one process shows its log in place of a tree; its panel opens by itself only if there is no log.
+  const only = tab === "tree" || tab === "logs" ? view.only() : undefined;
+  const [isSilent, setIsSilent] = useState(false);
+  const isPanelOpen = only ? !selection.isAutomatic || isSilent : opened.current.tab === tab;
+  const panelOf = isPanelOpen ? selection.id : null;
+  const details = only && { isOpen: panelOf !== null, toggle: () => (panelOf === null ? selection.select(only.id) : selection.clear()) };
 
   // The browser tab's icon shows the state while another tab is active.
   const own = view.own();
@@ -91,13 +97,15 @@ function OneRoot({ param }: { param: string }) {
   }
   return (
     <div className="root-page">
-      <RootHeader view={view} root={root} search={search} />
+      <RootHeader view={view} root={root} search={search} details={details} />
       <Missing view={view} />
-      {tab === "tree" && <TreeToolbar view={view} selection={selection} search={search} />}
+      {tab === "tree" && !only && <TreeToolbar view={view} selection={selection} search={search} />}
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
       <div className="split" data-panel={panelOf !== null}>
         <Suspense fallback={<p className="notice dim">{t("loading")}</p>}>
-          {tab === "timeline" ? (
+          {only ? (
+            <OneProcess view={view} process={only} search={search} selection={selection} isSilent={isSilent} onSilent={setIsSilent} />
+          ) : tab === "timeline" ? (
             <Timeline view={view} root={root} selection={selection} search={search} />
           ) : tab === "logs" ? (
             <Logs view={view} search={search} onSelect={selection.select} />
@@ -107,7 +115,7 @@ function OneRoot({ param }: { param: string }) {
             <TreeView view={view} root={root} selection={selection} />
           )}
         </Suspense>
-        {panelOf !== null && <ProcessPanel view={view} id={panelOf} onClose={selection.clear} onSelect={selection.select} />}
+        {panelOf !== null && <ProcessPanel view={view} id={panelOf} onClose={selection.clear} onSelect={selection.select} isBeside={only !== undefined} />}
       </div>
     </div>
   );

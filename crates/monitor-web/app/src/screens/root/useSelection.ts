@@ -8,6 +8,8 @@ const ADDRESS_MS = 150;
 export interface Selection {
   /** The selected process, known or not. */
   id: string | null;
+  /** True if it was selected by itself, not by the reader. */
+  isAutomatic: boolean;
   /** The current selection, also before it has been drawn, because keys may arrive faster. */
   current: () => string | null;
   /** Counts the selections: each new one is scrolled into sight. */
@@ -29,10 +31,12 @@ export function useSelection(view: RootView): Selection {
   const latest = useRef(chosen);
   const [turn, setTurn] = useState(0);
   const touched = useRef(search.process !== undefined);
+  const automatic = useRef(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
 
   const choose = useCallback((id: string | null) => {
     latest.current = id;
+    automatic.current = false;
     setChosen(id);
   }, []);
 
@@ -82,8 +86,9 @@ export function useSelection(view: RootView): Selection {
   useEffect(() => {
     if (cause === undefined || touched.current || view.tree.idOf(cause) === latest.current) return;
     choose(view.tree.idOf(cause));
+    automatic.current = true;
     setTurn((before) => before + 1);
   }, [cause, view]);
 
-  return useMemo(() => ({ id: chosen, current, turn, select, clear, touch }), [chosen, current, turn, select, clear, touch]);
+  return useMemo(() => ({ id: chosen, isAutomatic: automatic.current, current, turn, select, clear, touch }), [chosen, current, turn, select, clear, touch]);
 }

@@ -95,6 +95,13 @@ export class RootView {
     return top === undefined ? undefined : this.tree.at(top);
   }
 
+  /** The process of a run that consists of it alone. */
+  only(): Process | undefined {
+    const own = this.tree.size === 1 ? this.own() : undefined;
+    const total = Object.values(this.root?.counts ?? {}).reduce((sum, each) => sum + each, 0);
+    return total > 1 || own?.fold ? undefined : own;
+  }
+
   /** All slots in pre-order. */
   order(): Int32Array {
     return this.orders.get("", this.tree.structureVersion, () => preorder(this.tree));

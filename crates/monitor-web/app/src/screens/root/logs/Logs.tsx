@@ -1,23 +1,25 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
+import { causeFirst } from "../../../model/errors.ts";
 import { LEVELS, readLine } from "../../../model/logs.ts";
-import { brief, fieldText, indented, visible, visibleLines } from "../../../model/text.ts";
+import { brief, fieldText, indented, keptOf, plain, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { NotPrinted } from "../../../ui/NotPrinted.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
-import { Said } from "../../../ui/Text.tsx";
+import { Cut, Said } from "../../../ui/Text.tsx";
 import { useRowHeight } from "../../../ui/useRowHeight.ts";
 import { useRows } from "../../../ui/useRows.ts";
 import type { RootSearch } from "../useRootSearch.ts";
 import type { RootView } from "../view.ts";
+import { Coloured } from "./Coloured.tsx";
 import { LogFeed } from "./feed.ts";
+import { LogBar } from "./LogBar.tsx";
 import "./logs.css";
 
 const ROW = 24;
-const TYPING_MS = 250;
 /** Wrapped rows have different heights, so all of them exist; this limits them to the newest. */
 const MOST_WRAPPED = 2000;
 
@@ -28,55 +30,65 @@ interface Props {
   /** Stores the filter in the address. */
   search?: RootSearch;
   onSelect?: (process: string) => void;
+  /** Called with true if there is no line at all, and with false once there is one. */
+  onSilent?: (isSilent: boolean) => void;
+}
+
+/** A line to go to; a new object for each request. */
+interface Target {
+  line: LogLine;
 }
 
 /** Log lines, newest last. Follows new lines until the reader scrolls up. */
-export default function Logs({ view, process, search, onSelect }: Props) {
+export default function Logs({ view, process, search, onSelect, onSilent }: Props) {
   const [own, setOwn] = useState({ level: "", said: "" });
   const { level: wanted = "", said: q = "" } = search ?? own;
   const level = LEVELS.find((each) => each === wanted);
   const set = (change: { level?: string; said?: string }) => (search ? search.set(change) : setOwn((before) => ({ ...before, ...change })));
-  const [text, setText] = useState(q);
-  useEffect(() => setText(q), [q]);
-  useEffect(() => {
-    if (text === q) return;
-    const timer = setTimeout(() => set({ said: text }), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
   const [wraps, setWraps] = useState(chosenWrap);
   const feed = useMemo(() => new LogFeed(view, { process, level, q: q || undefined }), [view, process, level, q]);
   const isFiltered = level !== undefined || q !== "";
   const isSilent = useIsSilent(feed) && !isFiltered;
+  const isKnown = !isSilent || !feed.loading;
+  useEffect(() => {
+    if (isKnown) onSilent?.(isSilent);
+  }, [isKnown, isSilent]);
+  const { target, note, goToError } = useFirstError(feed, () => reasonOf(view, process));
   // The panel shows no log section for a process without lines.
   if (process !== undefined && isSilent) return null;
+  if (onSilent && isSilent) return <p className="dim">{t(feed.loading ? "loading" : "logs.none")}</p>;
+  const wrap = () => {
+    localStorage.setItem(WRAP, String(!wraps));
+    setWraps(!wraps);
+  };
   return (
     <div className="logs">
       {process !== undefined && <h3>{t("logs.title")}</h3>}
-      <div className="logs-bar">
-        <select aria-label={t("logs.level")} value={level ?? ""} onChange={(event) => set({ level: event.target.value })}>
-          <option value="">{t("logs.level.all")}</option>
-          {LEVELS.slice(0, -1).map((each) => (
-            <option key={each} value={each}>
-              {t("logs.level.from", { level: wordText("level", each) })}
-            </option>
-          ))}
-        </select>
-        <input type="search" aria-label={t("logs.search")} placeholder={t("logs.search")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
-        <button
-          type="button"
-          className="toggle"
-          aria-pressed={wraps}
-          onClick={() => {
-            localStorage.setItem(WRAP, String(!wraps));
-            setWraps(!wraps);
-          }}
-        >
-          {t("logs.wrap")}
-        </button>
-      </div>
-      <Lines feed={feed} isFiltered={isFiltered} wraps={wraps} onSelect={process === undefined ? onSelect : undefined} view={view} />
+      <LogBar level={level} q={q} wraps={wraps} onChange={set} onWrap={wrap} onError={goToError} note={note} />
+      <Lines feed={feed} isFiltered={isFiltered} wraps={wraps} onSelect={process === undefined ? onSelect : undefined} view={view} target={target} />
     </div>
   );
+}
+
+/** Finds the first error of a log on request. */
+function useFirstError(feed: LogFeed, reason: () => string | undefined) {
+  const [target, setTarget] = useState<Target | null>(null);
+  const [note, setNote] = useState("");
+  useEffect(() => setNote(""), [feed]);
+  const goToError = () =>
+    void feed.firstError(reason()).then((line) => {
+      setNote(line === undefined ? t("logs.error.none") : feed.lines.all.includes(line) ? "" : t("logs.error.far"));
+      if (line) setTarget({ line });
+    }, feed.fail);
+  return { target, note, goToError };
+}
+
+/** Returns the reason of a failed process, or of the process that made the run fail. */
+function reasonOf(view: RootView, process: string | undefined): string | undefined {
+  const slot = process === undefined ? (view.cause() ?? 0) : view.tree.find(process);
+  const error = slot === undefined || slot >= view.tree.size ? null : view.tree.at(slot).error;
+  const kept = keptOf(error ? (causeFirst(error)[0] ?? "") : "");
+  return kept.cutBytes > 0 || kept.text === "" ? undefined : kept.text;
 }
 
 const WRAP = "monitor-logs-wrap";
@@ -97,9 +109,13 @@ interface LinesProps {
   wraps: boolean;
   view: RootView;
   onSelect: ((process: string) => void) | undefined;
+  target: Target | null;
 }
 
-function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
+/** Lines shown above the one to go to. */
+const CONTEXT = 3;
+
+function Lines({ feed, isFiltered, wraps, view, onSelect, target }: LinesProps) {
   useSyncExternalStore(feed.subscribe, feed.get);
   const rowHeight = useRowHeight(ROW);
   const scroller = useRef<HTMLDivElement>(null);
@@ -126,6 +142,23 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
       if (at >= 0) element.scrollTop = at * rowHeight + anchor.current.offset;
     }
   });
+  const setAnchor = (top: number) => {
+    anchor.current = { line: lines[Math.floor(top / rowHeight)], offset: top % rowHeight };
+  };
+  // After following has scrolled to the end.
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element || !target) return;
+    setOpened(target.line);
+    const at = lines.indexOf(target.line);
+    if (at < 0) return;
+    setFollows(false);
+    setSeen(lines.length + feed.forgotten);
+    if (wraps) element.querySelectorAll(".log")[at - Math.max(0, lines.length - MOST_WRAPPED)]?.scrollIntoView({ block: "center" });
+    else element.scrollTop = Math.max(0, at - CONTEXT) * rowHeight;
+    setAnchor(element.scrollTop);
+    virtual.onScroll();
+  }, [target]);
   const onScroll = () => {
     const element = scroller.current;
     if (!element) return;
@@ -136,7 +169,7 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
       setFollows(atEnd);
       setSeen(lines.length + feed.forgotten);
     }
-    anchor.current = { line: lines[Math.floor(scrollTop / rowHeight)], offset: scrollTop % rowHeight };
+    setAnchor(scrollTop);
     virtual.onScroll();
     if (scrollTop < 20 * rowHeight) feed.older();
   };
@@ -171,6 +204,10 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   );
 }
 
+/** Lines of this stream are marked. */
+const STDERR = "stderr";
+const MARK = "M8 3v6.5M8 12.5v.01";
+
 function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number | null; opened: boolean; view: RootView | undefined; onOpen: () => void }) {
   const slot = view?.tree.find(line.process_id);
   const { level, message } = readLine(line);
@@ -178,14 +215,25 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number 
     <button type="button" className="log" data-level={level} aria-expanded={opened} style={top === null ? undefined : { transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
       <span className="level">{wordText("level", level)}</span>
+      <span className="stream" title={line.stream ?? undefined}>
+        {line.stream === STDERR && (
+          <>
+            <Icon d={MARK} />
+            <span className="hidden">{STDERR}</span>
+          </>
+        )}
+      </span>
       {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(brief(view.tree.at(slot).name))}</span>}
-      <span className="message">{top === null ? visibleLines(brief(message)) : indented(brief(message))}</span>
+      <span className="message">
+        <Coloured text={brief(message)} format={top === null ? visibleLines : indented} />
+      </span>
     </button>
   );
 }
 
 /** A complete line. */
 function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((process: string) => void) | undefined; onClose: () => void }) {
+  const message = keptOf(line.message);
   const facts: [string, string | null][] = [
     [t("logs.time"), `${absolute(line.time_us)} ${zoneName(line.time_us)}`],
     [t("logs.target"), line.target],
@@ -195,7 +243,8 @@ function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((proces
   return (
     <div className="opened">
       <p className="message mono">
-        <Said text={line.message} lines /> <CopyButton text={line.message} />
+        <Coloured text={message.text} format={visibleLines} />
+        <Cut bytes={message.cutBytes} /> <CopyButton text={plain(line.message)} />
       </p>
       <dl>
         {facts.map(
