@@ -135,7 +135,7 @@ test("the first error is one click away, also if it is not loaded, and in output
     assert.ok(row.y >= box.y && row.y + row.height <= box.y + box.height, "the line is in sight");
     // The filter holds for the jump as well.
     await page.locator(".logs-bar input").fill("line 15");
-    await hasText(last(page), "line 1599");
+    await page.waitForFunction(() => [...document.querySelectorAll(".log .message")].every((each) => /^line 15/.test(each.textContent)));
     await page.getByRole("button", { name: "First error" }).click();
     await hasText(page.locator('.log[aria-expanded="true"] .message'), "line 1500");
     await page.locator(".logs-bar input").fill("line 30");

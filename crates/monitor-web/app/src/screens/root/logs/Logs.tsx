@@ -157,7 +157,6 @@ function Lines({ feed, isFiltered, wraps, view, onSelect, target }: LinesProps) 
     if (wraps) element.querySelectorAll(".log")[at - Math.max(0, lines.length - MOST_WRAPPED)]?.scrollIntoView({ block: "center" });
     else element.scrollTop = Math.max(0, at - CONTEXT) * rowHeight;
     setAnchor(element.scrollTop);
-    virtual.onScroll();
   }, [target]);
   const onScroll = () => {
     const element = scroller.current;
