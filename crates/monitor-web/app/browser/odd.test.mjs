@@ -103,7 +103,7 @@ test("a clock in 1970, and a root whose start never came", async () => {
     await page.locator(".stage canvas[data-window]").waitFor();
   });
   await onPage(`${headless.address}?process=${headless.id}`, async (page) => {
-    await hasText(page.locator(".panel .message"), "an end alone");
+    await hasText(page.locator(".one .message"), "an end alone");
     for (const tab of ["Timeline", "Logs", "Compare"]) await page.getByRole("button", { name: tab, exact: true }).click();
     await fits(page);
   });
