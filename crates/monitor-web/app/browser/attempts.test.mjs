@@ -68,8 +68,7 @@ test("what waits for its next attempt is retrying, and every attempt has its err
       assert.ok(plain.includes(name) && plain.includes("state=retrying\">"), plain);
       await row(page, name).locator(".title").click();
       await hasText(page.locator(".root-header .attempt-now"), /^attempt 1 of 3 · next in \d/);
-      await page.getByRole("button", { name: "Details" }).click();
-      const attempts = page.locator(".panel .attempts");
+      const attempts = page.locator(".one .attempts");
       await attempts.getByRole("button").first().click();
       await hasText(attempts.locator(".message"), "no tableexit code 3");
       await hasText(attempts.locator("pre"), /first try/);

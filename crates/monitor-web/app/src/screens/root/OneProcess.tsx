@@ -1,6 +1,7 @@
 import { lazy, Suspense } from "react";
 import type { Process } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
+import { Attempts } from "./Attempts.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { useKeys } from "./useKeys.ts";
 import type { RootSearch } from "./useRootSearch.ts";
@@ -29,6 +30,7 @@ export function OneProcess({ view, process, search, selection, isSilent, onSilen
   return (
     <div className="one">
       {process.error && <ErrorSection error={process.error} hasLog={!isSilent} />}
+      <Attempts process={process} />
       <Suspense fallback={<p className="dim">{t("loading")}</p>}>
         <Logs view={view} search={search} onSilent={onSilent} />
       </Suspense>

@@ -195,7 +195,7 @@ function Facts({ view, slot, process, onSelect, isBeside }: FactsProps) {
         </p>
       ))}
       {process.error && !isBeside && <ErrorSection error={process.error} />}
-      <Attempts key={`${process.id} attempts`} process={process} />
+      {!isBeside && <Attempts key={`${process.id} attempts`} process={process} />}
       {process.fold && <FoldSection fold={process.fold} />}
       <p className="actions">
         <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, addressOf(process))} />

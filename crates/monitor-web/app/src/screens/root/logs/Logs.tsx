@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
-import { causeFirst } from "../../../model/errors.ts";
+import { linksOf } from "../../../model/errors.ts";
 import { LEVELS, readLine } from "../../../model/logs.ts";
 import { brief, fieldText, indented, keptOf, plain, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
@@ -87,7 +87,7 @@ function useFirstError(feed: LogFeed, reason: () => string | undefined) {
 function reasonOf(view: RootView, process: string | undefined): string | undefined {
   const slot = process === undefined ? (view.cause() ?? 0) : view.tree.find(process);
   const error = slot === undefined || slot >= view.tree.size ? null : view.tree.at(slot).error;
-  const kept = keptOf(error ? (causeFirst(error)[0] ?? "") : "");
+  const kept = keptOf(error ? (linksOf(error).at(-1) ?? "") : "");
   return kept.cutBytes > 0 || kept.text === "" ? undefined : kept.text;
 }
 
