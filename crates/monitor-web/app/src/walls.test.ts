@@ -91,3 +91,9 @@ test("each section and item has the same head", () => {
   const own = sources.filter(({ file }) => /<h1/.test(readFileSync(new URL(file, import.meta.url), "utf8"))).map(({ file }) => file);
   expect(own).toEqual([]);
 });
+
+test("screens use the buttons, fields and tables of the page, and no bare ones", () => {
+  const sources = files.filter(({ file }) => /^(screens|shell|report)\/.*\.tsx$/.test(file));
+  const bare = sources.filter(({ file }) => /<(button|input|table)\b/.test(readFileSync(new URL(file, import.meta.url), "utf8"))).map(({ file }) => file);
+  expect(bare).toEqual([]);
+});

@@ -10,6 +10,7 @@ import { Announcer } from "../shell/Announcer.tsx";
 import { Help } from "../shell/Help.tsx";
 import { LanguageButton } from "../shell/LanguageButton.tsx";
 import { ThemeButton } from "../shell/ThemeButton.tsx";
+import { Button } from "../ui/Button.tsx";
 import { StateGlyph } from "../ui/State.tsx";
 import { RunTitle } from "../ui/Text.tsx";
 import { file } from "./file.ts";
@@ -36,9 +37,9 @@ export function Shell() {
       <header className="about-file" aria-label={t("report.about")}>
         <About />
         <span className="buttons">
-          <button type="button" className="keys" aria-keyshortcuts="?" aria-label={t("keys.title")} title={t("keys.title")} onClick={() => setHelps(true)}>
+          <Button className="keys" aria-keyshortcuts="?" aria-label={t("keys.title")} title={t("keys.title")} onClick={() => setHelps(true)}>
             ?
-          </button>
+          </Button>
           <LanguageButton />
           <ThemeButton />
         </span>

@@ -1,4 +1,5 @@
 import { type MessageId, t } from "../i18n.ts";
+import { Button } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { PALETTE_KEY } from "./keys.ts";
 
@@ -70,9 +71,9 @@ export function Help({ onClose, without = [] }: { onClose: () => void; without?:
           </dl>
         </section>
       ))}
-      <button type="button" className="outlined" onClick={onClose}>
+      <Button className="outlined" onClick={onClose}>
         {t("keys.done")}
-      </button>
+      </Button>
     </Dialog>
   );
 }

@@ -3,6 +3,7 @@ import { t } from "../i18n.ts";
 import { isCertain, matches, partsOf } from "../model/palette.ts";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Icon, ICONS } from "../ui/Icon.tsx";
+import { Input } from "../ui/Input.tsx";
 import { StateMark } from "../ui/StateMark.tsx";
 import { type Choice, useChoices } from "./useChoices.ts";
 
@@ -51,7 +52,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
   };
   return (
     <Dialog label={t("palette.title")} className="palette" onClose={onClose}>
-      <input
+      <Input
         ref={field}
         type="text"
         role="combobox"

@@ -5,6 +5,7 @@ import { fetchStatus } from "../api/client.ts";
 import { count, t } from "../i18n.ts";
 import { alertsStore } from "../live/live.ts";
 import { GROUPS, type RailSection, sections } from "../screens/screen.ts";
+import { Button } from "../ui/Button.tsx";
 import { Icon, ICONS } from "../ui/Icon.tsx";
 import { Menu } from "../ui/Menu.tsx";
 import { useNarrow } from "../ui/useNarrow.ts";
@@ -30,9 +31,9 @@ function Side({ onFind, onHelp }: Props) {
       <Link to="/tasks" className="brand" aria-label={t("app.name")}>
         <img src="/favicon.svg" alt="" width="16" height="16" /> <span className="label">{t("app.name")}</span>
       </Link>
-      <button type="button" className="find" aria-keyshortcuts="Control+K" title={t("palette.title")} onClick={onFind}>
+      <Button className="find" aria-keyshortcuts="Control+K" title={t("palette.title")} onClick={onFind}>
         <Icon d={ICONS.search} /> <span className="label">{t("palette.title")}</span> <kbd>{PALETTE_KEY}</kbd>
-      </button>
+      </Button>
       <nav aria-label={t("rail.title")}>
         {GROUPS.map((group) => {
           const own = sections.filter((section) => section.group === group);
@@ -75,9 +76,9 @@ function Bottom({ onFind, onHelp }: Props) {
             <Entry section={section} />
           </span>
         ))}
-        <button type="button" className="find" data-choice onClick={onFind}>
+        <Button className="find" data-choice onClick={onFind}>
           <Icon d={ICONS.search} /> {t("palette.title")}
-        </button>
+        </Button>
         <KeysButton onHelp={onHelp} />
         <LanguageButton />
         <ThemeButton />
@@ -89,9 +90,9 @@ function Bottom({ onFind, onHelp }: Props) {
 
 function KeysButton({ onHelp }: { onHelp: () => void }) {
   return (
-    <button type="button" className="keys" aria-keyshortcuts="?" aria-label={t("keys.title")} title={t("keys.title")} onClick={onHelp}>
+    <Button className="keys" aria-keyshortcuts="?" aria-label={t("keys.title")} title={t("keys.title")} onClick={onHelp}>
       ?
-    </button>
+    </Button>
   );
 }
 

@@ -3,6 +3,7 @@ import { t } from "../i18n.ts";
 import { connectionStore } from "../live/live.ts";
 import { parseSearch, stringifySearch } from "../model/filters.ts";
 import { screens } from "../screens/screen.ts";
+import { Button } from "../ui/Button.tsx";
 import { NotFound } from "../ui/NotFound.tsx";
 import { Shell } from "./Shell.tsx";
 
@@ -58,9 +59,9 @@ function Crashed({ error }: { error: unknown }) {
   return (
     <div className="notice" role="alert">
       <h2>{t("app.crashed", { message: String(error) })}</h2>
-      <button type="button" className="outlined" onClick={() => location.reload()}>
+      <Button className="outlined" onClick={() => location.reload()}>
         {t("app.reload")}
-      </button>
+      </Button>
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { bytes, count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, ago, duration, zoneName } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Head } from "../../ui/Head.tsx";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -232,9 +233,9 @@ function TokenList({ nowUs }: { nowUs: number }) {
 function LogOut() {
   return (
     <form method="post" action="/logout">
-      <button type="submit" className="outlined">
+      <Button type="submit" className="outlined">
         {t("about.logout")}
-      </button>
+      </Button>
     </form>
   );
 }

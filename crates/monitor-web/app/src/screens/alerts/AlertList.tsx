@@ -7,6 +7,8 @@ import { useMay } from "../../data/useMe.ts";
 import { locale, t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { useNow } from "../../ui/now.ts";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -67,9 +69,9 @@ export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: s
             {alerts.length > 0 && <Table alerts={alerts} isFiring={isFiring} act={act} />}
             {query.hasNextPage && (
               <p className="more">
-                <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+                <Button className="outlined" onClick={() => void query.fetchNextPage()}>
                   {t("batch.more")}
-                </button>
+                </Button>
               </p>
             )}
           </>
@@ -88,27 +90,11 @@ interface TableProps {
 function Table({ alerts, isFiring, act }: TableProps) {
   const columns = ["sign", "subject", "why", ...(isFiring ? (["firing"] as const) : (["since", "lasted"] as const)), "told"] as const;
   return (
-    <table>
-      <thead>
-        <tr>
-          {columns.map((column) => (
-            <th key={column} scope="col" className={column}>
-              {column === "sign" ? <span className="hidden">{t("alerts.column.severity")}</span> : t(`alerts.column.${column}`)}
-            </th>
-          ))}
-          {isFiring && (
-            <th scope="col" className="deeds">
-              <span className="hidden">{t("alerts.column.deeds")}</span>
-            </th>
-          )}
-        </tr>
-      </thead>
-      <tbody>
+    <DataList columns={[...columns, ...(isFiring ? (["deeds"] as const) : [])].map((key) => (key === "sign" ? { key, text: t("alerts.column.severity"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
         {alerts.map((alert) => (
           <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
         ))}
-      </tbody>
-    </table>
+    </DataList>
   );
 }
 

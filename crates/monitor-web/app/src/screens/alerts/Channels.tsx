@@ -5,6 +5,7 @@ import type { AlertChannel, AlertPreview } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -45,25 +46,11 @@ export function Channels() {
         {channels.length > 0 && (
           <>
             <p className="more dim">{t("alerts.channels.file", { file: visible(file) })}</p>
-            <table>
-              <thead>
-                <tr>
-                  {COLUMNS.map((column) => (
-                    <th key={column} scope="col" className={column}>
-                      {column === "sign" ? <span className="hidden">{t("alerts.column.state")}</span> : t(`alerts.column.${column}`)}
-                    </th>
-                  ))}
-                  <th scope="col" className="deeds">
-                    <span className="hidden">{t("alerts.column.deeds")}</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
+            <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("alerts.column.state"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
                 {channels.map((channel) => (
                   <Row key={channel.name} channel={channel} onPreview={() => act(() => previewChannel(channel.name).then(setPreview))} onTest={() => act(() => test(channel.name))} />
                 ))}
-              </tbody>
-            </table>
+            </DataList>
             {preview && <Previewed preview={preview} />}
           </>
         )}

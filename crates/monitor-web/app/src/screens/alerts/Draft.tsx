@@ -4,6 +4,7 @@ import type { AlertTrial, AlertTrials } from "../../api/types.ts";
 import { subjectName } from "../../data/alertWords.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 
 /** Number of past days that draft rules are applied to. */
@@ -46,9 +47,9 @@ export function Draft() {
       <p className="more dim">{t("alerts.draft.hint")}</p>
       <textarea className="mono" rows={6} spellCheck={false} translate="no" value={text} aria-labelledby="alert-draft" onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.stopPropagation()} />
       <p className="more">
-        <button type="button" className="outlined" onClick={() => act(() => tryDraft(text, DAYS).then(setMade))}>
+        <Button className="outlined" onClick={() => act(() => tryDraft(text, DAYS).then(setMade))}>
           {t("alerts.draft.try", { days: DAYS })}
-        </button>
+        </Button>
       </p>
       <DeedSaid said={said} />
       {made && (

@@ -4,8 +4,10 @@ import type { HeartbeatKey } from "../../api/types.ts";
 import { locale, t } from "../../i18n.ts";
 import { readMilliseconds } from "../../model/duration.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { AdminButton } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
@@ -26,7 +28,7 @@ export function AddHeartbeat({ onKey, onClose }: { onKey: (key: HeartbeatKey) =>
   const field = (key: keyof typeof wanted, isFirst = false) => (
     <div className="field">
       <label htmlFor={`heartbeat-${key}`}>{t(`alerts.heartbeat.${key}`)}</label>
-      <input id={`heartbeat-${key}`} value={wanted[key]} placeholder={EXAMPLES[key]} autoFocus={isFirst} spellCheck={false} onChange={(event) => change(key, event.target.value)} />
+      <Input id={`heartbeat-${key}`} value={wanted[key]} placeholder={EXAMPLES[key]} autoFocus={isFirst} onChange={(event) => change(key, event.target.value)} />
     </div>
   );
   const add = async () => {
@@ -64,11 +66,11 @@ export function AddHeartbeat({ onKey, onClose }: { onKey: (key: HeartbeatKey) =>
           <AdminButton className="primary" onClick={() => void add()}>
             {t("alerts.heartbeat.add")}
           </AdminButton>
-          <button type="button" className="quiet" onClick={onClose}>
+          <Button className="quiet" onClick={onClose}>
             {t("dialog.cancel")}
-          </button>
+          </Button>
         </p>
-        <button type="submit" hidden />
+        <Button type="submit" hidden />
       </form>
     </Dialog>
   );

@@ -7,6 +7,8 @@ import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Empty } from "../../ui/Empty.tsx";
@@ -57,25 +59,11 @@ export function Heartbeats() {
         {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
         {query.data && heartbeats.length === 0 && (all.length > 0 ? <p className="notice dim">{t("alerts.heartbeats.none-so")}</p> : <Empty title={t("alerts.heartbeats.none")} how={t("alerts.heartbeats.how")} command={ADD} />)}
         {heartbeats.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {COLUMNS.map((column) => (
-                  <th key={column} scope="col" className={column}>
-                    {column === "sign" ? <span className="hidden">{t("alerts.column.state")}</span> : t(`alerts.column.${column}`)}
-                  </th>
-                ))}
-                <th scope="col" className="deeds">
-                  <span className="hidden">{t("alerts.column.deeds")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("alerts.column.state"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
               {heartbeats.map((heartbeat) => (
                 <Row key={heartbeat.name} heartbeat={heartbeat} act={act} onKey={setKey} />
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
       </div>
       {isAdding && <AddHeartbeat onKey={(key) => {
@@ -125,15 +113,15 @@ function Row({ heartbeat, act, onKey }: { heartbeat: Heartbeat; act: Act; onKey:
             <h2>{t("alerts.heartbeat.delete.ask", { name: visible(name) })}</h2>
             <p>{t("alerts.heartbeat.delete.why")}</p>
             <p className="buttons">
-              <button type="button" className="outlined danger" onClick={() => {
+              <Button className="outlined danger" onClick={() => {
                   setAsks(false);
                   act(() => deleteHeartbeat(name));
                 }}>
                 {t("alerts.heartbeat.delete")}
-              </button>
-              <button type="button" className="outlined" autoFocus onClick={() => setAsks(false)}>
+              </Button>
+              <Button className="outlined" autoFocus onClick={() => setAsks(false)}>
                 {t("tasks.delete.not")}
-              </button>
+              </Button>
             </p>
           </Dialog>
         )}

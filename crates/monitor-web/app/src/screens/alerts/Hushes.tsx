@@ -4,7 +4,9 @@ import { endHush, fetchHushes, hush } from "../../api/alerts.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
@@ -21,7 +23,7 @@ export function Hushes() {
   const [said, act] = useDeed(() => void query.refetch());
   const [wanted, setWanted] = useState({ scope: "", length: EXAMPLE.length, why: "" });
   const field = (key: keyof typeof wanted, placeholder?: string) => (
-    <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.hush.${key}`)} title={t(`alerts.hush.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
+    <Input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.hush.${key}`)} title={t(`alerts.hush.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
   );
   const hushes = query.data?.hushes ?? [];
   const columns = ["scope", "kind", "until", "by", "why", "deeds"] as const;
@@ -43,17 +45,7 @@ export function Hushes() {
         {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
         {hushes.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "alerts.hush.none")}</p>}
         {hushes.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {columns.map((column) => (
-                  <th key={column} scope="col" className={column === "by" || column === "kind" ? "aside" : column}>
-                    {t(`alerts.column.${column}`)}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={columns.map((key) => ({ key: key === "by" || key === "kind" ? `aside ${key}` : key, text: t(`alerts.column.${key}`) }))}>
               {hushes.map((one) => (
                 <tr key={one.id} data-hush={one.id}>
                   <th scope="row" translate="no">
@@ -72,8 +64,7 @@ export function Hushes() {
                   </td>
                 </tr>
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
       </div>
     </>

@@ -8,6 +8,7 @@ import { locale, t, wordText } from "../../i18n.ts";
 import { type Lane, lanesOf } from "../../model/outages.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 
@@ -37,9 +38,9 @@ export function Lanes({ query }: { query: ReturnType<typeof useLanes> }) {
       <div className="filters">
         <h2 id="alert-lanes">{t("alerts.lanes")}</h2>
         {DAYS.map((each) => (
-          <button key={each} type="button" className="outlined" aria-pressed={each === days} onClick={() => setDays(each)}>
+          <Button key={each} type="button" className="outlined" aria-pressed={each === days} onClick={() => setDays(each)}>
             {t("alerts.lanes.days", { days: each })}
-          </button>
+          </Button>
         ))}
       </div>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { isNotifying, setNotifying } from "../../data/notices.ts";
 import { t } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
 
 /** Switches system notifications of new alerts in this browser. Browsers only allow them for secure origins. */
 export function Notifying() {
@@ -11,9 +12,9 @@ export function Notifying() {
   return (
     <>
       {isOn && <span className="dim">{t("alerts.notify.on")}</span>}
-      <button type="button" className="quiet" onClick={() => turn(!isOn)}>
+      <Button className="quiet" onClick={() => turn(!isOn)}>
         {t(isOn ? "alerts.notify.off" : "alerts.notify")}
-      </button>
+      </Button>
     </>
   );
 }

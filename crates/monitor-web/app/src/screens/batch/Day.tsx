@@ -8,7 +8,9 @@ import { count, locale, t, wordText } from "../../i18n.ts";
 import { type DayBounds, type DayRow, actualSpan, dayBounds, hoursOf, kindOf, isToCome, nearest, plannedSpan, rowsOf, sums } from "../../model/batch-day.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, duration, zoneName } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { onTick } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { useRowHeight } from "../../ui/useRowHeight.ts";
@@ -47,19 +49,19 @@ export function Day() {
     <>
       <BatchHead />
       <search className="filters">
-        <button type="button" className="outlined" aria-label={t("batch.day.before")} title={t("batch.day.before")} onClick={() => go(bounds.before)}>
+        <Button className="outlined" aria-label={t("batch.day.before")} title={t("batch.day.before")} onClick={() => go(bounds.before)}>
           <Icon d={ICONS.back} />
-        </button>
-        <input type="date" aria-label={t("batch.day")} value={bounds.day} onChange={(event) => event.target.value && go(event.target.value)} />
-        <button type="button" className="outlined" aria-label={t("batch.day.after")} title={t("batch.day.after")} onClick={() => go(bounds.after)}>
+        </Button>
+        <Input type="date" aria-label={t("batch.day")} value={bounds.day} onChange={(event) => event.target.value && go(event.target.value)} />
+        <Button className="outlined" aria-label={t("batch.day.after")} title={t("batch.day.after")} onClick={() => go(bounds.after)}>
           <Icon d={ICONS.closed} />
-        </button>
-        <button type="button" className="outlined" disabled={isToday} onClick={() => set({ day: undefined })}>
+        </Button>
+        <Button className="outlined" disabled={isToday} onClick={() => set({ day: undefined })}>
           {t("batch.day.today")}
-        </button>
+        </Button>
         <span className="dim">{zoneName(fromUs)}</span>
-        <input type="search" value={q ?? ""} placeholder={t("batch.filter.name")} aria-label={t("batch.filter.name")} onChange={(event) => set({ q: event.target.value || undefined })} />
-        <input value={agent ?? ""} placeholder={t("batch.filter.agent")} aria-label={t("batch.filter.agent")} className="agent" onChange={(event) => set({ agent: event.target.value || undefined })} />
+        <Input type="search" value={q ?? ""} placeholder={t("batch.filter.name")} aria-label={t("batch.filter.name")} onChange={(event) => set({ q: event.target.value || undefined })} />
+        <Input value={agent ?? ""} placeholder={t("batch.filter.agent")} aria-label={t("batch.filter.agent")} className="agent" onChange={(event) => set({ agent: event.target.value || undefined })} />
       </search>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {!query.error && lanes.length === 0 && <p className="notice dim">{t(query.isPending ? "loading" : "batch.day.none")}</p>}
@@ -292,7 +294,7 @@ function Mark({ mark, at, task, bounds, isStop, onFocus, onOpen }: MarkProps) {
   return (
     <>
       {isPlanned && <span className="planned" style={{ left: percent(planned.from), width: percent(planned.to - planned.from) }} />}
-      <button
+      <Button
         ref={button}
         type="button"
         className={mark.outcome === null ? "sign" : "bar"}
@@ -306,7 +308,7 @@ function Mark({ mark, at, task, bounds, isStop, onFocus, onOpen }: MarkProps) {
         onClick={() => mark.count === 1 && mark.outcome !== null && mark.run !== null && onOpen(mark.run)}
       >
         {mark.outcome === null && <KindMark kind={kind} />}
-      </button>
+      </Button>
     </>
   );
 }

@@ -5,6 +5,7 @@ import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { isToCome } from "../../model/batch-day.ts";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
@@ -50,22 +51,11 @@ export function Dues({ task }: { task: string }) {
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.data && due.length === 0 && <p className="more dim">{t("batch.dues.none")}</p>}
       {due.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" className={column}>
-                  {t(`batch.column.${column}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
+        <DataList columns={columns.map((key) => ({ key, text: t(`batch.column.${key}`) }))}>
             {due.map((one) => (
               <Row key={`${one.due_us} ${one.agent}`} due={one} />
             ))}
-          </tbody>
-        </table>
+        </DataList>
       )}
       {query.data?.is_cut && <p className="more dim">{t("batch.dues.cut")}</p>}
     </section>

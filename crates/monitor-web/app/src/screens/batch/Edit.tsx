@@ -6,8 +6,10 @@ import type { BatchTask } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../model/batch-draft.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { ItemHead } from "../../ui/Head.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
@@ -103,21 +105,21 @@ function Form({ task }: { task: BatchTask | undefined }) {
               {mistakes.others.map(visible).join("\n")}
             </p>
           )}
-          {task === undefined && field("name", (props) => <input {...props} required autoFocus />)}
+          {task === undefined && field("name", (props) => <Input {...props} required autoFocus />)}
           {field("command", (props) => <textarea {...props} rows={2} className="mono" />)}
           {field("rules", (props) => <textarea {...props} rows={2} className="mono" />)}
-          {field("zone", (props) => <input {...props} list="batch-zones" />)}
+          {field("zone", (props) => <Input {...props} list="batch-zones" />)}
           <datalist id="batch-zones">
             {ZONES.map((zone) => (
               <option key={zone} value={zone} />
             ))}
           </datalist>
-          {field("on", (props) => <input {...props} />)}
-          {field("timeout", (props) => <input {...props} />)}
-          {field("owner", (props) => <input {...props} />)}
+          {field("on", (props) => <Input {...props} />)}
+          {field("timeout", (props) => <Input {...props} />)}
+          {field("owner", (props) => <Input {...props} />)}
           {field("rest", (props) => <textarea {...props} rows={8} className="mono" spellCheck={false} />)}
           {/* Enter in a field saves. */}
-          <button type="submit" hidden />
+          <Button type="submit" hidden />
         </form>
         <div className="side">
           <Preview draft={draft} name={task?.name ?? draft.name} />
@@ -136,12 +138,12 @@ function DeleteTask({ task, onDelete, onClose }: { task: BatchTask; onDelete: ()
       <h2>{t("batch.delete.ask", { name: visible(task.name) })}</h2>
       <p>{t("batch.delete.why")}</p>
       <p className="buttons">
-        <button type="button" className="outlined danger" onClick={onDelete}>
+        <Button className="outlined danger" onClick={onDelete}>
           {t("batch.delete")}
-        </button>
-        <button type="button" className="outlined" autoFocus onClick={onClose}>
+        </Button>
+        <Button className="outlined" autoFocus onClick={onClose}>
           {t("tasks.delete.not")}
-        </button>
+        </Button>
       </p>
     </Dialog>
   );

@@ -7,6 +7,8 @@ import type { BatchLeft, BatchPublication, BatchTask } from "../../api/types.ts"
 import { bytes, t, wordText } from "../../i18n.ts";
 import { type Published, leftBefore, publicationBefore } from "../../model/batch-publications.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
@@ -30,9 +32,9 @@ export function Publications({ task }: { task: BatchTask }) {
     return (
       <p className="more bad" role="alert">
         {t("batch.publications.silent", { agent: agentsOf(task) })}{" "}
-        <button type="button" className="outlined" onClick={() => void query.refetch()}>
+        <Button className="outlined" onClick={() => void query.refetch()}>
           {t("problem.retry")}
-        </button>
+        </Button>
       </p>
     );
   }
@@ -69,17 +71,7 @@ interface Deeds {
 
 function PublicationTable({ publications, buttons, restore }: Deeds & { publications: readonly BatchPublication[] }) {
   return (
-    <table aria-label={t("batch.publications")}>
-      <thead>
-        <tr>
-          <th scope="col">{t("batch.column.published")}</th>
-          <th scope="col">{t("batch.column.target")}</th>
-          <th scope="col">{t("batch.column.state")}</th>
-          <th scope="col" className="run-id">{t("batch.column.run")}</th>
-          <StoredHead />
-        </tr>
-      </thead>
-      <tbody>
+    <DataList label={t("batch.publications")} columns={[column("published"), column("target"), { key: "status", text: t("batch.column.state") }, { key: "run-id", text: t("batch.column.run") }, ...storedColumns()]}>
         {publications.map((of) => (
           <tr key={`${of.agent} ${of.number}`} data-publication={of.number}>
             <td>
@@ -107,23 +99,14 @@ function PublicationTable({ publications, buttons, restore }: Deeds & { publicat
             )}
           </tr>
         ))}
-      </tbody>
-    </table>
+    </DataList>
   );
 }
 
 /** Files that unpublished runs have left. */
 function LeftTable({ history, targets, buttons, restore }: Deeds & { history: readonly BatchLeft[]; targets: readonly string[] }) {
   return (
-    <table aria-label={t("batch.history")}>
-      <thead>
-        <tr>
-          <th scope="col">{t("batch.column.run")}</th>
-          <th scope="col" className="aside">{t("batch.column.folder")}</th>
-          <StoredHead />
-        </tr>
-      </thead>
-      <tbody>
+    <DataList label={t("batch.history")} columns={[column("run"), { key: "aside folder", text: t("batch.column.folder") }, ...storedColumns()]}>
         {history.map((of) => (
           <tr key={`${of.agent} ${of.folder}`} data-left={of.run}>
             <td>
@@ -142,8 +125,7 @@ function LeftTable({ history, targets, buttons, restore }: Deeds & { history: re
             )}
           </tr>
         ))}
-      </tbody>
-    </table>
+    </DataList>
   );
 }
 
@@ -160,13 +142,13 @@ function Buttons({ of, before, opened, onOpen, deed }: ButtonsProps) {
   const isOpened = opened?.id === of.id && opened.agent === of.agent;
   return (
     <td className="deeds">
-      <button type="button" className="outlined" aria-expanded={isOpened && !opened.with} onClick={() => onOpen(of)}>
+      <Button className="outlined" aria-expanded={isOpened && !opened.with} onClick={() => onOpen(of)}>
         {t("batch.publications.files")}
-      </button>{" "}
+      </Button>{" "}
       {before && (
-        <button type="button" className="outlined" aria-expanded={isOpened && opened.with !== undefined} onClick={() => onOpen({ ...of, with: before })}>
+        <Button className="outlined" aria-expanded={isOpened && opened.with !== undefined} onClick={() => onOpen({ ...of, with: before })}>
           {t("batch.publications.compare")}
-        </button>
+        </Button>
       )}{" "}
       {deed}
     </td>
@@ -174,14 +156,17 @@ function Buttons({ of, before, opened, onOpen, deed }: ButtonsProps) {
 }
 
 /** Headers of the columns that both lists have in common. */
-function StoredHead() {
-  return (
-    <>
-      <th scope="col" className="aside">{t("batch.column.files")}</th>
-      <th scope="col" className="aside">{t("batch.column.agent")}</th>
-      <th scope="col">{t("batch.column.deeds")}</th>
-    </>
-  );
+function column(key: "published" | "target" | "run") {
+  return { key, text: t(`batch.column.${key}`) };
+}
+
+/** The columns of `Stored`, and that of the buttons. */
+function storedColumns() {
+  return [
+    { key: "aside files", text: t("batch.column.files") },
+    { key: "aside agent", text: t("batch.column.agent") },
+    { key: "ways", text: t("batch.column.deeds") },
+  ];
 }
 
 /** Number of files, size and agent. */
@@ -214,9 +199,9 @@ function Files({ task, of }: { task: string; of: Published }) {
       <ul>
         {query.data?.files.map((file) => (
           <li key={file.path}>
-            <button type="button" className="mono" aria-expanded={file.path === path} onClick={() => setPath(file.path === path ? undefined : file.path)}>
+            <Button className="mono" aria-expanded={file.path === path} onClick={() => setPath(file.path === path ? undefined : file.path)}>
               {visible(file.path)}
-            </button>{" "}
+            </Button>{" "}
             <span className="dim">{file.link == null ? bytes(file.size_bytes) : `→ ${visible(file.link)}`}</span>
             {file.path === path && <FileText task={task} of={of} path={path} />}
           </li>

@@ -4,6 +4,8 @@ import { ApiError } from "../../api/client.ts";
 import { bytes, count, t } from "../../i18n.ts";
 import { RunLog as Log } from "../../model/batch-log.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { LogLines } from "../../ui/LogLines.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { save } from "../../ui/save.ts";
@@ -52,25 +54,25 @@ export function RunLog({ run, agent, isKnown }: Props) {
         <span className="dim" role="status">
           {isRead && (wanted !== "" ? t("batch.log.found", { count: count(found.length) }) : t(log.isWhole ? "batch.log.over" : "batch.log.live"))}
         </span>
-        <input type="search" aria-label={t("batch.log.search")} placeholder={t("batch.log.search")} spellCheck={false} value={wanted} onChange={(event) => setWanted(event.target.value)} />
+        <Input type="search" aria-label={t("batch.log.search")} placeholder={t("batch.log.search")} value={wanted} onChange={(event) => setWanted(event.target.value)} />
         <Download run={run} log={log} isReadable={isRead} />
       </div>
       {error !== undefined && (
         <div className="why-not" role="alert">
           <p>{whyNot(error, agent, isKnown)}</p>
           {isKnown && (
-            <button type="button" className="outlined" onClick={retry}>
+            <Button className="outlined" onClick={retry}>
               {t("problem.retry")}
-            </button>
+            </Button>
           )}
         </div>
       )}
       {log.from > 0 && (
         <p className="dim">
           {t("batch.log.tail", { size: bytes(log.from) })}{" "}
-          <button type="button" className="outlined" onClick={() => setFromBeginning(true)}>
+          <Button className="outlined" onClick={() => setFromBeginning(true)}>
             {t("batch.log.whole")}
-          </button>
+          </Button>
         </p>
       )}
       {log.forgotten > 0 && <p className="dim">{t("batch.log.forgotten", { count: count(log.forgotten) })}</p>}
@@ -147,9 +149,9 @@ function Download({ run, log, isReadable }: { run: string; log: Log; isReadable:
   };
   return (
     <>
-      <button type="button" className="outlined" disabled={!isReadable || done !== undefined} onClick={() => void read()}>
+      <Button className="outlined" disabled={!isReadable || done !== undefined} onClick={() => void read()}>
         {done === undefined ? t("batch.log.download") : t("batch.log.downloading", { percent: Math.floor((100 * done) / Math.max(1, log.size)) })}
-      </button>
+      </Button>
       {said !== "" && <span className="bad">{visible(said)}</span>}
     </>
   );

@@ -7,6 +7,7 @@ import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { firstLines, readRunId } from "../../model/batch-log.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
@@ -57,9 +58,9 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
     <aside ref={panel} className="run-panel" aria-label={visible(id)} tabIndex={-1}>
       <header>
         <h2 className="mono">{visible(id)}</h2>
-        <button type="button" aria-label={t("batch.close")} title={t("batch.close")} onClick={onClose}>
+        <Button aria-label={t("batch.close")} title={t("batch.close")} onClick={onClose}>
           <Icon d={ICONS.close} />
-        </button>
+        </Button>
       </header>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.data && <Facts run={query.data} onDone={() => void query.refetch()} />}

@@ -5,7 +5,10 @@ import type { BatchRun } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
@@ -22,11 +25,11 @@ const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "lost"];
 export function Runs() {
   const { task, outcome, exit, agent, from, to, set } = useBatchSearch();
   const field = (key: "task" | "exit" | "agent", value: string | undefined) => (
-    <input value={value ?? ""} placeholder={t(`batch.filter.${key}`)} aria-label={t(`batch.filter.${key}`)} className={key} onChange={(event) => set({ [key]: event.target.value || undefined })} />
+    <Input value={value ?? ""} placeholder={t(`batch.filter.${key}`)} aria-label={t(`batch.filter.${key}`)} className={key} onChange={(event) => set({ [key]: event.target.value || undefined })} />
   );
   const time = (key: "from" | "to", value: string | undefined) => (
     <label>
-      <span className="dim">{t(`batch.filter.${key}`)}</span> <input type="datetime-local" value={value && !value.includes("T") ? `${value}T00:00` : (value ?? "")} onChange={(event) => set({ [key]: event.target.value || undefined })} />
+      <span className="dim">{t(`batch.filter.${key}`)}</span> <Input type="datetime-local" value={value && !value.includes("T") ? `${value}T00:00` : (value ?? "")} onChange={(event) => set({ [key]: event.target.value || undefined })} />
     </label>
   );
   return (
@@ -81,27 +84,16 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
   return (
     <>
       <DeedSaid said={said} />
-      <table>
-        <thead>
-          <tr>
-            {columns.map((column) => (
-              <th key={column} scope="col" className={column === "log" ? "output" : column}>
-                {column === "log" ? t("batch.log") : t(`batch.column.${column}`)}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
+      <DataList columns={columns.map((key) => (key === "log" ? { key: "output", text: t("batch.log") } : { key, text: t(`batch.column.${key}`) }))}>
           {runs.map((run) => (
             <Row key={run.run} run={run} isOfTask={isOfTask} onEnd={() => act(() => endBatchRun(run.task, run.run).then(orderText))} />
           ))}
-        </tbody>
-      </table>
+      </DataList>
       {query.hasNextPage && (
         <p className="more">
-          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+          <Button className="outlined" onClick={() => void query.fetchNextPage()}>
             {t("batch.more")}
-          </button>
+          </Button>
         </p>
       )}
     </>

@@ -8,6 +8,7 @@ import { useMay } from "../../data/useMe.ts";
 import { t } from "../../i18n.ts";
 import { TASK_TABS, isRunning, matchesTask, tabsOf, taskState } from "../../model/batch-tasks.ts";
 import { visible } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
@@ -63,25 +64,11 @@ export function Tasks() {
         {!isPending && query.data && shown.length === 0 && (tasks.length > 0 ? <p className="notice dim">{t("batch.none-so")}</p> : <Empty title={t("batch.none")} how={t("batch.none.how")} command={ADD} />)}
         {!isPending && <Attention tasks={shown} />}
         {!isPending && shown.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {COLUMNS.map((column) => (
-                  <th key={column} scope="col" className={column}>
-                    {column === "sign" ? <span className="hidden">{t("batch.column.state")}</span> : t(`batch.column.${column}`)}
-                  </th>
-                ))}
-                <th scope="col" className="deeds">
-                  <span className="hidden">{t("batch.column.deeds")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("batch.column.state"), isMute: true } : { key, text: t(`batch.column.${key}`), isMute: key === "deeds" }))}>
               {shown.map((task) => (
                 <Row key={task.name} task={task} act={act} />
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
         {tasks.length >= MOST && <p className="more dim">{t("batch.most", { count: MOST })}</p>}
       </div>

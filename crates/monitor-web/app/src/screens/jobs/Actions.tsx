@@ -3,6 +3,7 @@ import type { Job, JobOperate, JobStep } from "../../api/types.ts";
 import { operateJob } from "../../api/jobs.ts";
 import { t } from "../../i18n.ts";
 import { type Operation, type Possible, canRetry, possible } from "../../model/jobs.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -64,15 +65,15 @@ export function Actions({ job, step, chosen, act }: Props) {
           <h2>{operationText(asking)}</h2>
           <p>{t(`jobs.ask.${asking.operation}` as "jobs.ask.stop")}</p>
           <p className="buttons">
-            <button type="button" className="outlined danger" onClick={() => {
+            <Button className="outlined danger" onClick={() => {
                 send({ operation: asking.operation, step_id: step.step_id });
                 setAsking(undefined);
               }}>
               {operationText(asking)}
-            </button>
-            <button type="button" className="outlined" autoFocus onClick={() => setAsking(undefined)}>
+            </Button>
+            <Button className="outlined" autoFocus onClick={() => setAsking(undefined)}>
               {t("jobs.ask.not")}
-            </button>
+            </Button>
           </p>
         </Dialog>
       )}

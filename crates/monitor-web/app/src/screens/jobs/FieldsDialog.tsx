@@ -1,7 +1,9 @@
 import { useState } from "react";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
 interface FieldOf<Name extends string> {
@@ -34,7 +36,7 @@ export function FieldsDialog<Name extends string>({ title, fields, texts: first,
         {fields.map(({ name, label, placeholder, isRequired, isFixed, isNumber }) => (
           <div key={name} className="field">
             <label htmlFor={`host-${name}`}>{label}</label>
-            <input
+            <Input
               id={`host-${name}`}
               value={texts[name]}
               placeholder={placeholder}
@@ -42,7 +44,6 @@ export function FieldsDialog<Name extends string>({ title, fields, texts: first,
               readOnly={isFixed}
               inputMode={isNumber ? "numeric" : "text"}
               pattern={isNumber ? "\\d+" : undefined}
-              spellCheck={false}
               translate="no"
               onChange={(event) => setTexts({ ...texts, [name]: event.target.value })}
             />
@@ -54,12 +55,12 @@ export function FieldsDialog<Name extends string>({ title, fields, texts: first,
           </p>
         )}
         <p className="buttons">
-          <button type="submit" className="primary">
+          <Button type="submit" className="primary">
             {t("jobs.hosts.save")}
-          </button>
-          <button type="button" className="quiet" onClick={onClose}>
+          </Button>
+          <Button className="quiet" onClick={onClose}>
             {t("jobs.ask.not")}
-          </button>
+          </Button>
         </p>
       </form>
     </Dialog>
@@ -73,15 +74,15 @@ export function RemoveDialog({ title, why, onRemove, onClose }: { title: string;
       <h2>{title}</h2>
       <p>{why}</p>
       <p className="buttons">
-        <button type="button" className="outlined danger" onClick={() => {
+        <Button className="outlined danger" onClick={() => {
             onRemove();
             onClose();
           }}>
           {t("jobs.hosts.remove")}
-        </button>
-        <button type="button" className="outlined" autoFocus onClick={onClose}>
+        </Button>
+        <Button className="outlined" autoFocus onClick={onClose}>
           {t("jobs.ask.not")}
-        </button>
+        </Button>
       </p>
     </Dialog>
   );

@@ -4,6 +4,8 @@ import type { JobHost } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { hostState, keyOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Duration } from "../../ui/Time.tsx";
 import { useRowHeight } from "../../ui/useRowHeight.ts";
@@ -53,27 +55,22 @@ export function HostList({ hosts, opened, chosen, onOpen, onChoose }: Props) {
   const all = hosts.flatMap((host) => (host.host_id === null ? [] : [keyOf(host)]));
   return (
     <>
-      <table ref={table} className="host-list">
-        <thead>
-          <tr>
-            <th scope="col" className="pick">
-              <label>
-                <input type="checkbox" aria-label={t("tasks.check.all")} checked={all.length > 0 && all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
-              </label>
-            </th>
-            {COLUMNS.map((column) => (
-              <th key={column} scope="col" className={column}>
-                {t(`jobs.column.${column}`)}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
+      <DataList
+        ref={table}
+        className="host-list"
+        heads={
+          <th scope="col" className="pick">
+            <label>
+              <Input type="checkbox" aria-label={t("tasks.check.all")} checked={all.length > 0 && all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
+            </label>
+          </th>
+        }
+        columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}
+      >
           {hosts.slice(0, most).map((host, index) => (
             <Row key={keyOf(host)} index={index} host={host} isOpened={keyOf(host) === opened} isChosen={chosen.has(keyOf(host))} onOpen={onOpen} onChoose={onChoose} />
           ))}
-        </tbody>
-      </table>
+      </DataList>
       {hasMore && (
         <p ref={end} className="more dim">
           {t("tasks.more")}
@@ -105,7 +102,7 @@ const Row = memo(function Row({ index, host, isOpened, isChosen, onOpen, onChoos
       <td className="pick">
         {host.host_id !== null && (
           <label>
-            <input type="checkbox" aria-label={t("tasks.check", { task: visible(host.name) })} checked={isChosen} onChange={(event) => onChoose([key], event.target.checked)} />
+            <Input type="checkbox" aria-label={t("tasks.check", { task: visible(host.name) })} checked={isChosen} onChange={(event) => onChoose([key], event.target.checked)} />
           </label>
         )}
       </td>

@@ -5,6 +5,7 @@ import type { JobHost } from "../../api/types.ts";
 import { bytes, count, t } from "../../i18n.ts";
 import { onReconnect } from "../../live/live.ts";
 import { RunLog } from "../../model/batch-log.ts";
+import { Button } from "../../ui/Button.tsx";
 import { LogLines } from "../../ui/LogLines.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
@@ -57,17 +58,17 @@ export function HostOutput({ job, host, id }: { job: number; host: JobHost; id: 
       {error !== undefined && (
         <p className="bad" role="alert">
           {problemText(error)}{" "}
-          <button type="button" className="outlined" onClick={retry}>
+          <Button className="outlined" onClick={retry}>
             {t("problem.retry")}
-          </button>
+          </Button>
         </p>
       )}
       {log.from > 0 && (
         <p className="dim">
           {t("jobs.output.tail", { size: bytes(log.from) })}{" "}
-          <button type="button" className="quiet" onClick={() => setFromBeginning(true)}>
+          <Button className="quiet" onClick={() => setFromBeginning(true)}>
             {t("jobs.output.whole")}
-          </button>
+          </Button>
         </p>
       )}
       {log.forgotten > 0 && <p className="dim">{t("jobs.output.forgotten", { count: count(log.forgotten) })}</p>}

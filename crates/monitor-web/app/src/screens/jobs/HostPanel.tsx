@@ -6,6 +6,7 @@ import { bytes, count, t } from "../../i18n.ts";
 import { canRetry, hostState } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { JobButton } from "../../ui/OperatorButton.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
@@ -46,9 +47,9 @@ export function HostPanel({ job, step, host, hosts, act, onClose }: Props) {
         <span className="dim" translate="no">
           {host.ip !== null && host.ip !== host.name && visible(host.ip)}
         </span>
-        <button type="button" className="close" aria-label={t("jobs.panel.close")} title={t("jobs.panel.close")} onClick={onClose}>
+        <Button className="close" aria-label={t("jobs.panel.close")} title={t("jobs.panel.close")} onClick={onClose}>
           <Icon d={ICONS.close} />
-        </button>
+        </Button>
       </header>
       <Reason host={host} hosts={hosts} />
       <p className="panel-deeds">

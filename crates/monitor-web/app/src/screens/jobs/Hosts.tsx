@@ -5,6 +5,8 @@ import type { ManagedHost } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { tagsText } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -56,28 +58,17 @@ export function Hosts() {
         {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
         {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
         {hosts.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {COLUMNS.map((column) => (
-                  <th key={column} scope="col" className={column}>
-                    {t(`jobs.column.${column}`)}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
               {hosts.slice(0, most).map((host) => (
                 <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
         {hosts.length > most && (
           <p className="more">
-            <button type="button" className="outlined" onClick={() => setMost(most + PART)}>
+            <Button className="outlined" onClick={() => setMost(most + PART)}>
               {t("batch.more")}
-            </button>
+            </Button>
           </p>
         )}
         {query.data && <SavedTargets />}

@@ -3,6 +3,8 @@ import type { Job } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { currentStep, isFinished, jobState, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
 import { Head } from "../../ui/Head.tsx";
@@ -32,28 +34,17 @@ export function JobList() {
         {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
         {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <NoJobs />)}
         {jobs.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {COLUMNS.map((column) => (
-                  <th key={column} scope="col" className={column}>
-                    {t(`jobs.column.${column}`)}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
               {jobs.map((job) => (
                 <Row key={job.job_id} job={job} />
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
         {query.hasNextPage && (
           <p className="more">
-            <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+            <Button className="outlined" onClick={() => void query.fetchNextPage()}>
               {t("batch.more")}
-            </button>
+            </Button>
           </p>
         )}
       </div>
@@ -69,13 +60,13 @@ function JobsHead({ search: { state, name, set } }: { search: JobSearch }) {
         <>
           <JobTabs tab={undefined} />
           <div className="states" role="group" aria-label={t("tasks.filter.state")}>
-            <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
+            <Button aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
               <span className="word">{t("tasks.all")}</span>
-            </button>
+            </Button>
             {STATES.map((each) => (
-              <button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
+              <Button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
                 <span className="word">{t(`jobs.state.${each}`)}</span>
-              </button>
+              </Button>
             ))}
           </div>
         </>

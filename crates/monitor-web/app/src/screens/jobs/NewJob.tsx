@@ -7,6 +7,7 @@ import { count, t } from "../../i18n.ts";
 import { draftOf, EMPTY, type Hidden, hiddenOf, type JobDraft, LANGUAGES, MODES, missingOf, mistakesOf, requestOf } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { ItemHead } from "../../ui/Head.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { JobButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { Warnings } from "./parts.tsx";
@@ -75,7 +76,7 @@ function JobForm({ first, base, again }: { first: JobDraft; base?: JobRequest; a
   const props = (key: keyof JobDraft) => ({ id: `job-${key}`, value: draft[key], placeholder: PLACEHOLDERS[key], spellCheck: false, translate: "no" as const, "aria-describedby": `job-${key}-hint`, "aria-invalid": mistakes.fields[key] !== undefined, onChange: (event: { target: { value: string } }) => change(key, event.target.value) });
   const field = (key: keyof JobDraft, more: InputHTMLAttributes<HTMLInputElement> = {}) => (
     <Field name={key} mistake={mistakes.fields[key]}>
-      <input {...props(key)} {...more} />
+      <Input {...props(key)} {...more} />
     </Field>
   );
   return (

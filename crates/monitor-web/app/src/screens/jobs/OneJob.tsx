@@ -6,6 +6,7 @@ import { count, t } from "../../i18n.ts";
 import { OUTCOMES, type Outcome, currentStep, groupsOf, hostState, isFinished, jobState, keyOf, outcomesOf, showsHost, totalOf } from "../../model/jobs.ts";
 import { visible } from "../../model/text.ts";
 import { clock } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
 import { ItemHead } from "../../ui/Head.tsx";
@@ -140,9 +141,9 @@ function Steps({ job, current, search }: { job: Job; current: JobStep; search: J
   return (
     <nav className="steps" aria-label={t("jobs.steps")}>
       {job.steps.map((step, index) => (
-        <button key={step.step_id} type="button" data-state={jobState(step.status)} aria-current={step === current ? "step" : undefined} onClick={() => search.set({ step: String(step.step_id), host: undefined, outcome: undefined })}>
+        <Button key={step.step_id} type="button" data-state={jobState(step.status)} aria-current={step === current ? "step" : undefined} onClick={() => search.set({ step: String(step.step_id), host: undefined, outcome: undefined })}>
           <span className="dim">{index + 1}</span> <StateMark state={jobState(step.status)} /> <span translate="no">{visible(step.name)}</span>
-        </button>
+        </Button>
       ))}
     </nav>
   );
@@ -153,9 +154,9 @@ function Outcomes({ step, search: { outcome, view, q, set } }: { step: JobStep; 
   const sums = outcomesOf(step.counts);
   const shown = OUTCOMES.filter((each) => sums[each] > 0 || each === outcome);
   const button = (each: Outcome | undefined, text: string, number: number) => (
-    <button key={text} type="button" data-state={each} aria-pressed={view === undefined && outcome === each} onClick={() => set({ view: undefined, outcome: outcome === each ? undefined : each })}>
+    <Button key={text} type="button" data-state={each} aria-pressed={view === undefined && outcome === each} onClick={() => set({ view: undefined, outcome: outcome === each ? undefined : each })}>
       {each && <StateMark state={each} />} <span className="word">{text}</span> <span className="number">{count(number)}</span>
-    </button>
+    </Button>
   );
   return (
     <search className="filters">
@@ -163,9 +164,9 @@ function Outcomes({ step, search: { outcome, view, q, set } }: { step: JobStep; 
         {button(undefined, t("jobs.hosts"), totalOf(step.counts))}
         {shown.map((each) => button(each, t(`jobs.outcome.${each}`), sums[each]))}
         {VIEWS.map((each) => (
-          <button key={each} type="button" aria-pressed={view === each} onClick={() => set({ view: view === each ? undefined : each, outcome: undefined, host: undefined })}>
+          <Button key={each} type="button" aria-pressed={view === each} onClick={() => set({ view: view === each ? undefined : each, outcome: undefined, host: undefined })}>
             <span className="word">{t(`jobs.view.${each}`)}</span>
-          </button>
+          </Button>
         ))}
       </div>
       <FilterField value={q} label={t("jobs.filter.host")} onChange={(text) => set({ q: text })} />

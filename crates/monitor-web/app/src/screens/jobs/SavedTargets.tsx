@@ -5,6 +5,7 @@ import type { SavedTargets as Saved } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { otherIps, targetsOf, targetsText } from "../../model/job-draft.ts";
 import { visible } from "../../model/text.ts";
+import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton } from "../../ui/OperatorButton.tsx";
 import { FieldsDialog, RemoveDialog } from "./FieldsDialog.tsx";
@@ -33,22 +34,11 @@ export function SavedTargets() {
       </header>
       <DeedSaid said={said} />
       {all.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {COLUMNS.map((column) => (
-                <th key={column} scope="col" className={column}>
-                  {t(`jobs.column.${column}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
+        <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
             {all.map((saved) => (
               <Row key={saved.name} saved={saved} onEdit={() => setEditing(saved)} onRemove={() => setRemoving(saved)} />
             ))}
-          </tbody>
-        </table>
+        </DataList>
       )}
       {editing !== undefined && <TargetsDialog saved={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}
       {removing && <RemoveDialog title={t("jobs.saved.remove.ask", { name: visible(removing.name) })} why={t("jobs.saved.remove.why")} onRemove={() => act(() => removeTargets(removing.name))} onClose={() => setRemoving(undefined)} />}

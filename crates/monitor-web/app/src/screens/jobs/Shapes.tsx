@@ -2,6 +2,7 @@ import type { JobHost, JobResult, JobStep } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { keyOf } from "../../model/jobs.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { useJobResult } from "./useJobs.ts";
 
@@ -27,9 +28,9 @@ export function Shapes({ job, step, hosts, onOpen }: { job: number; step: JobSte
               const host = byId.get(number);
               return (
                 host && (
-                  <button key={number} type="button" className="quiet" translate="no" onClick={() => onOpen(keyOf(host))}>
+                  <Button key={number} type="button" className="quiet" translate="no" onClick={() => onOpen(keyOf(host))}>
                     {visible(host.name)}
-                  </button>
+                  </Button>
                 )
               );
             })}

@@ -4,6 +4,7 @@ import { isOffered } from "../../api/commands.ts";
 import type { Process } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { RetryDialog } from "./Retry.tsx";
 import { RevokeDialog } from "./Revoke.tsx";
@@ -30,9 +31,9 @@ export function ChosenBar({ chosen, onClear }: { chosen: readonly Process[]; onC
           {t("queue.retry")}
         </OperatorButton>
       )}
-      <button type="button" onClick={onClear}>
+      <Button onClick={onClear}>
         {t("tasks.checked.clear")}
-      </button>
+      </Button>
       <WhyRefused />
       {asking === "revoke" && <RevokeDialog chosen={chosen} onClose={close} />}
       {asking === "retry" && <RetryDialog chosen={chosen} onClose={close} />}

@@ -5,7 +5,9 @@ import type { Queues } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Head } from "../../ui/Head.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateTabs } from "../../ui/Tabs.tsx";
@@ -62,9 +64,9 @@ export default function Queue() {
         <div className="waiting">
           <span aria-live="polite">
             {standing.waiting > 0 && (
-              <button type="button" className="outlined" onClick={standing.show}>
+              <Button className="outlined" onClick={standing.show}>
                 {t("queue.new", { count: standing.waiting })}
-              </button>
+              </Button>
             )}
           </span>
           {chosen.length > 0 ? <ChosenBar chosen={chosen} onClear={clear} /> : <Clusters />}
@@ -74,9 +76,9 @@ export default function Queue() {
         {query.hasNextPage && (
           <p className="more">
             {examined !== undefined && <span className="dim">{t("queue.examined", { count: examined })} </span>}
-            <button type="button" className="outlined" onClick={isSearching ? stop : more}>
+            <Button className="outlined" onClick={isSearching ? stop : more}>
               {t(isSearching ? "queue.stop" : "batch.more")}
-            </button>
+            </Button>
           </p>
         )}
       </div>
@@ -120,7 +122,7 @@ function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSe
           </option>
         ))}
       </select>
-      <input ref={field} type="search" className="filter-field" value={text} placeholder={t("queue.search")} aria-label={t("queue.search")} title={t("queue.search.how")} onChange={(event) => setText(event.target.value)} />
+      <Input ref={field} type="search" className="filter-field" value={text} placeholder={t("queue.search")} aria-label={t("queue.search")} title={t("queue.search.how")} onChange={(event) => setText(event.target.value)} />
     </Head>
   );
 }

@@ -4,6 +4,7 @@ import { retryTasks } from "../../api/queue.ts";
 import type { Process, QueueRetried } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
@@ -36,13 +37,13 @@ export function RetryDialog({ chosen, onClose }: { chosen: readonly Process[]; o
       )}
       <p className="buttons">
         {!retrying.data && ended.length > 0 && (
-          <button type="button" className="outlined" disabled={retrying.isPending} onClick={() => retrying.mutate()}>
+          <Button className="outlined" disabled={retrying.isPending} onClick={() => retrying.mutate()}>
             {t("queue.retry.do", { count: ended.length })}
-          </button>
+          </Button>
         )}
-        <button type="button" className="outlined" autoFocus onClick={close}>
+        <Button className="outlined" autoFocus onClick={close}>
           {t(retrying.data ? "queue.revoke.close" : "queue.revoke.not")}
-        </button>
+        </Button>
       </p>
     </Dialog>
   );

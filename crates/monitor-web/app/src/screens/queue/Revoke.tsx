@@ -4,7 +4,9 @@ import { revokeTasks } from "../../api/queue.ts";
 import type { Command, Process } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
 const isOpen = ({ state, native_id }: Process) => (state === "pending" || state === "running") && native_id !== null;
@@ -29,7 +31,7 @@ export function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; 
           <p>{t("queue.revoke.why")}</p>
           {running > 0 && (
             <label className="flag">
-              <input type="checkbox" checked={terminate} onChange={(event) => setTerminate(event.target.checked)} /> {t("queue.revoke.terminate", { count: running })}
+              <Input type="checkbox" checked={terminate} onChange={(event) => setTerminate(event.target.checked)} /> {t("queue.revoke.terminate", { count: running })}
             </label>
           )}
         </>
@@ -41,13 +43,13 @@ export function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; 
       )}
       <p className="buttons">
         {!revoking.data && open.length > 0 && (
-          <button type="button" className="outlined danger" disabled={revoking.isPending} onClick={() => revoking.mutate()}>
+          <Button className="outlined danger" disabled={revoking.isPending} onClick={() => revoking.mutate()}>
             {t("queue.revoke.do", { count: open.length })}
-          </button>
+          </Button>
         )}
-        <button type="button" className="outlined" autoFocus onClick={close}>
+        <Button className="outlined" autoFocus onClick={close}>
           {t(revoking.data ? "queue.revoke.close" : "queue.revoke.not")}
-        </button>
+        </Button>
       </p>
     </Dialog>
   );

@@ -3,7 +3,10 @@ import { useWorker } from "../../data/workers/useWorker.ts";
 import { t, wordText } from "../../i18n.ts";
 import { argumentsText, valueText } from "../../model/task-values.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
@@ -30,25 +33,24 @@ interface Props {
 export function TaskTable({ tasks, search, chosen, onChoose }: Props) {
   const all = tasks.map(({ task }) => keyOf(task));
   return (
-    <table>
-      <thead>
-        <tr>
+    <DataList
+      heads={
+        <>
           <th scope="col" className="pick">
             <label>
-              <input type="checkbox" aria-label={t("tasks.check.all")} checked={all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
+              <Input type="checkbox" aria-label={t("tasks.check.all")} checked={all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
             </label>
           </th>
           {COLUMNS.map((column) => (
             <Head key={column} column={column} search={search} />
           ))}
-        </tr>
-      </thead>
-      <tbody>
+        </>
+      }
+    >
         {tasks.map((standing) => (
           <Row key={keyOf(standing.task)} {...standing} isChosen={chosen.has(keyOf(standing.task))} onChoose={onChoose} />
         ))}
-      </tbody>
-    </table>
+    </DataList>
   );
 }
 
@@ -60,9 +62,9 @@ function Head({ column, search: { sort = "-received", set } }: { column: (typeof
       {word === undefined ? (
         t(`queue.column.${column}`)
       ) : (
-        <button type="button" className="sort" onClick={() => set({ sort: direction === "descending" ? word : `-${word}` })}>
+        <Button className="sort" onClick={() => set({ sort: direction === "descending" ? word : `-${word}` })}>
           {t(`queue.column.${column}`)} {direction !== undefined && <Icon d={direction === "ascending" ? ICONS.up : ICONS.down} />}
-        </button>
+        </Button>
       )}
     </th>
   );
@@ -86,7 +88,7 @@ function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolea
     <tr data-task-id={task.native_id ?? task.id} data-state={task.state} data-quiet={task.state === "succeeded" || undefined} data-gone={isGone || undefined} title={isGone ? t("queue.gone") : undefined}>
       <td className="pick">
         <label>
-          <input type="checkbox" aria-label={t("tasks.check", { task: visible(`${task.name} ${task.native_id ?? task.id}`) })} checked={isChosen} onChange={(event) => onChoose([keyOf(task)], event.target.checked)} />
+          <Input type="checkbox" aria-label={t("tasks.check", { task: visible(`${task.name} ${task.native_id ?? task.id}`) })} checked={isChosen} onChange={(event) => onChoose([keyOf(task)], event.target.checked)} />
         </label>
       </td>
       <th scope="row" className="task">

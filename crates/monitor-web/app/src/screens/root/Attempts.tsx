@@ -6,6 +6,7 @@ import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { absolute, duration } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import "./attempts.css";
@@ -25,9 +26,9 @@ export function Attempts({ process }: { process: Process }) {
       <ol>
         {attempts.map((each) => (
           <li key={each.attempt}>
-            <button type="button" aria-expanded={each.attempt === chosen} onClick={() => choose(each.attempt === chosen ? undefined : each.attempt)} title={summary(each)}>
+            <Button aria-expanded={each.attempt === chosen} onClick={() => choose(each.attempt === chosen ? undefined : each.attempt)} title={summary(each)}>
               <StateGlyph state={stateOf(each, process)} /> <span className="number">{each.attempt}</span>
-            </button>
+            </Button>
           </li>
         ))}
       </ol>

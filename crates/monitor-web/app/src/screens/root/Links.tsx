@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { fetchProcess } from "../../api/client.ts";
 import type { Process } from "../../api/types.ts";
 import { count, t, wordText } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
@@ -37,9 +38,9 @@ export function Links({ view, process, onSelect }: { view: RootView; process: Pr
         <Section title={t("panel.linked-from")}>
           {own.slice(0, MOST_LINKS).map((from) => (
             <Row key={`${from.relation} ${from.slot}`} label={wordText("relation", from.relation)}>
-              <button type="button" className="inline" onClick={() => onSelect(view.tree.idOf(from.slot))}>
+              <Button className="inline" onClick={() => onSelect(view.tree.idOf(from.slot))}>
                 <Said text={view.tree.siteOf(from.slot).name} />
-              </button>
+              </Button>
             </Row>
           ))}
           {others.links.map((from) => (

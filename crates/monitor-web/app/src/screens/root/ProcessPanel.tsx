@@ -11,6 +11,7 @@ import { oddities } from "../../model/oddities.ts";
 import { type State, STATES } from "../../model/state.ts";
 import { absolute } from "../../model/time.ts";
 import { fieldText, visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { marksOf, Overdue } from "../../ui/Marks.tsx";
 import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -112,9 +113,9 @@ function LanePanel({ view, id, onClose }: { view: RootView; id: string; onClose:
 
 function Close({ onClose }: { onClose: () => void }) {
   return (
-    <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
+    <Button className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
       <Icon d={ICONS.close} />
-    </button>
+    </Button>
   );
 }
 
@@ -302,9 +303,9 @@ function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => voi
   if (!onSelect) return <Code text={id} copy />;
   return (
     <span className="code-line">
-      <button type="button" className="inline mono" onClick={() => onSelect(id)}>
+      <Button className="inline mono" onClick={() => onSelect(id)}>
         {id}
-      </button>
+      </Button>
       <CopyButton text={id} />
     </span>
   );

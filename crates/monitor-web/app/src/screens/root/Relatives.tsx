@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { count, t } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Duration } from "../../ui/Time.tsx";
@@ -28,9 +29,9 @@ export function Relatives({ view, slot, onSelect }: { view: RootView; slot: numb
         <One key={child} view={view} slot={child} onSelect={onSelect} />
       ))}
       {children.length > shown.length && !all && (
-        <button type="button" className="inline" onClick={() => setAll(true)}>
+        <Button className="inline" onClick={() => setAll(true)}>
           {t("panel.children.more", { count: count(Math.min(MOST, children.length) - shown.length) })}
-        </button>
+        </Button>
       )}
     </section>
   );
@@ -39,10 +40,10 @@ export function Relatives({ view, slot, onSelect }: { view: RootView; slot: numb
 function One({ view, slot, onSelect }: { view: RootView; slot: number; onSelect: (id: string) => void }) {
   const process = view.tree.at(slot);
   return (
-    <button type="button" className="relative" onClick={() => onSelect(process.id)}>
+    <Button className="relative" onClick={() => onSelect(process.id)}>
       <StateGlyph state={process.state} />
       <Name text={process.name === "" ? t("root.unnamed") : process.name} />
       <Duration process={process} />
-    </button>
+    </Button>
   );
 }

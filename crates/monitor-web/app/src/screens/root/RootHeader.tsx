@@ -3,6 +3,7 @@ import { useWorker } from "../../data/workers/useWorker.ts";
 import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { AttemptNow } from "../../ui/AttemptNow.tsx";
+import { Button } from "../../ui/Button.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { visible } from "../../model/text.ts";
 import { clock } from "../../model/time.ts";
@@ -54,15 +55,15 @@ export function RootHeader({ view, root, search, details }: Props) {
         <RootMenu view={view} root={root} />
         <nav className="tabs" aria-label={t("root.tabs")}>
           {tabs.map((tab) => (
-            <button key={tab} type="button" aria-current={current === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === first ? undefined : tab })}>
+            <Button key={tab} type="button" aria-current={current === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === first ? undefined : tab })}>
               {t(`root.tab.${tab}`)}
-            </button>
+            </Button>
           ))}
         </nav>
         {details && (
-          <button type="button" className="toggle details" aria-pressed={details.isOpen} onClick={details.toggle}>
+          <Button className="toggle details" aria-pressed={details.isOpen} onClick={details.toggle}>
             {t("root.details")}
-          </button>
+          </Button>
         )}
       </div>
       {root.error && !details && <p className="error">{visible(errorLine(root.error))}<Exit error={root.error} /></p>}

@@ -4,6 +4,7 @@ import type { LogLine, LogsPage, Root } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { MOST_LINES, type Snapshot, snapshot } from "../../model/snapshot.ts";
 import { absolute, duration, zoneName } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { DeleteDialog } from "../../ui/DeleteDialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -25,9 +26,9 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
   return (
     <>
       <Menu label={t("root.more")}>
-        <button type="button" data-choice disabled={view.loading} title={t("root.snapshot.why")} onClick={() => attempt(() => saveSnapshot(view, root))}>
+        <Button data-choice disabled={view.loading} title={t("root.snapshot.why")} onClick={() => attempt(() => saveSnapshot(view, root))}>
           {t("root.snapshot")}
-        </button>
+        </Button>
         {EXPORTS.map((format) => (
           <a key={format} className="choice" data-choice href={exportAddress(root.root_id, format)} download={exportName(root.number, format)}>
             {t("root.export", { format: t(`tasks.export.${format}`) })}

@@ -1,5 +1,6 @@
 import { useSyncExternalStore } from "react";
 import { t } from "../../i18n.ts";
+import { Input } from "../../ui/Input.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { chooseEditor, EDITORS, editorLink, editorStore } from "../../ui/editor.ts";
 import { Code } from "./facts.tsx";
@@ -28,11 +29,11 @@ export function Source({ source }: { source: { file: string; line: number } }) {
         </select>
         <label>
           <span className="dim">{t("source.link")}</span>
-          <input type="text" spellCheck={false} value={editor.link} onChange={(event) => change({ link: event.target.value })} />
+          <Input type="text" value={editor.link} onChange={(event) => change({ link: event.target.value })} />
         </label>
         <label>
           <span className="dim">{t("source.folder")}</span>
-          <input type="text" spellCheck={false} value={editor.folder} onChange={(event) => change({ folder: event.target.value })} />
+          <Input type="text" value={editor.folder} onChange={(event) => change({ folder: event.target.value })} />
         </label>
       </Menu>
     </span>

@@ -6,6 +6,7 @@ import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
 import type { State } from "../../model/state.ts";
 import { errorLine } from "../../model/errors.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { brief, visible } from "../../model/text.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
@@ -101,8 +102,7 @@ export const TreeRow = memo(function TreeRow(props: Props) {
 /** A link to the parent or child in another lane. */
 function Handed({ to, onSelect, title, className = "", children }: { to: string; onSelect: (id: string) => void; title: string; className?: string; children: ReactNode }) {
   return (
-    <button
-      type="button"
+    <Button
       className={`handed dim ${className}`}
       tabIndex={-1}
       title={title}
@@ -114,7 +114,7 @@ function Handed({ to, onSelect, title, className = "", children }: { to: string;
     >
       <span className="hidden">{title}</span>
       {children}
-    </button>
+    </Button>
   );
 }
 
@@ -192,8 +192,7 @@ function What({ id, level, open, onToggle, children }: RowProps & { children: Re
       {open === undefined ? (
         <span className="twist" />
       ) : (
-        <button
-          type="button"
+        <Button
           className="twist"
           tabIndex={-1}
           aria-label={t(open ? "root.close" : "root.open")}
@@ -204,7 +203,7 @@ function What({ id, level, open, onToggle, children }: RowProps & { children: Re
           onDoubleClick={(event) => event.stopPropagation()}
         >
           <Icon d={open ? ICONS.open : ICONS.closed} />
-        </button>
+        </Button>
       )}
       {children}
     </span>

@@ -1,5 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import { count, t } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
 import { stepFailure } from "./keys.ts";
 import { laneKindOf, LANES } from "./lanes.ts";
@@ -31,18 +33,18 @@ export function TreeToolbar({ view, selection, search }: Props) {
       </span>
       {failed > 0 && (
         <span className="group">
-          <button type="button" title="E" onClick={() => stepFailure(view, selection, -1)}>
+          <Button title="E" onClick={() => stepFailure(view, selection, -1)}>
             {t("root.failure.previous")}
-          </button>
-          <button type="button" title="e" onClick={() => stepFailure(view, selection, 1)}>
+          </Button>
+          <Button title="e" onClick={() => stepFailure(view, selection, 1)}>
             {t("root.failure.next")}
-          </button>
+          </Button>
         </span>
       )}
       <Filter search={search} />
-      <button type="button" className="toggle" aria-pressed={search.grouped} title={t("root.group.why")} onClick={() => search.set({ group: search.grouped ? undefined : "1" })}>
+      <Button className="toggle" aria-pressed={search.grouped} title={t("root.group.why")} onClick={() => search.set({ group: search.grouped ? undefined : "1" })}>
         {t("root.group")}
-      </button>
+      </Button>
       <label className="lanes dim">
         <span>{t("lanes")}</span>
         <select aria-label={t("lanes")} title={t("lanes.why")} value={lanes} onChange={(event) => search.set({ lanes: event.target.value === "tree" ? undefined : event.target.value })}>
@@ -55,7 +57,7 @@ export function TreeToolbar({ view, selection, search }: Props) {
       </label>
       <span className="group levels" role="group" aria-label={t("root.level")}>
         {[1, 2, 3, 4].map((each) => (
-          <button
+          <Button
             key={each}
             type="button"
             aria-pressed={level === each}
@@ -64,16 +66,16 @@ export function TreeToolbar({ view, selection, search }: Props) {
             onClick={() => view.foldAll(each)}
           >
             {each}
-          </button>
+          </Button>
         ))}
       </span>
       <span className="group">
-        <button type="button" onClick={() => view.foldAll(Infinity)}>
+        <Button onClick={() => view.foldAll(Infinity)}>
           {t("root.expand")}
-        </button>
-        <button type="button" onClick={() => view.foldAll(lanes === "tree" ? 1 : 0)}>
+        </Button>
+        <Button onClick={() => view.foldAll(lanes === "tree" ? 1 : 0)}>
           {t("root.collapse")}
-        </button>
+        </Button>
       </span>
     </div>
   );
@@ -97,15 +99,13 @@ function Filter({ search }: { search: RootSearch }) {
     timer.current = setTimeout(() => search.set({ filter: value === "" ? undefined : value }), TYPING_MS);
   };
   return (
-    <input
+    <Input
       ref={field}
       type="search"
       className="filter"
       aria-label={t("root.filter")}
       title={t("root.filter.why")}
       placeholder={`${t("root.filter")}  /`}
-      spellCheck={false}
-      autoComplete="off"
       value={text}
       onChange={(event) => type(event.target.value)}
       onKeyDown={(event) => {

@@ -7,6 +7,7 @@ import { type Cause, commonest, hourBefore, keyOf, searchOf } from "../../model/
 import { type Filters, withFilter } from "../../model/filters.ts";
 import { brief, visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { onTick } from "../../ui/now.ts";
 import { Ago } from "../../ui/Time.tsx";
 import { seeCause, seenCauses } from "./seen.ts";
@@ -60,18 +61,18 @@ export function Causes({ list: { causes }, filters, onChange }: Props) {
   const rows = (shown: readonly Cause[]) =>
     shown.map((cause) => (
       <li key={keyOf(cause)}>
-        <button type="button" translate="no" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+        <Button translate="no" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
           <Line cause={cause} isNew={cause.new && !seen.has(keyOf(cause))} />
-        </button>
+        </Button>
       </li>
     ));
   return (
     <section className="causes" style={{ "--lines": lines } as CSSProperties} aria-label={t("causes.title")} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
       <h2 className="dim">{t(causes.length === 0 ? "causes.none" : "causes.title")}</h2>
       {causes.length > 0 && (
-        <button type="button" className="all" data-spare={causes.length <= lines} aria-expanded={open} onClick={() => setOpen(!open)}>
+        <Button className="all" data-spare={causes.length <= lines} aria-expanded={open} onClick={() => setOpen(!open)}>
           {t("causes.all", { count: causes.length })}
-        </button>
+        </Button>
       )}
       {lines > 0 && <ol className="few">{rows(commonest(causes, lines))}</ol>}
       {open && <ol className="every">{rows(causes)}</ol>}

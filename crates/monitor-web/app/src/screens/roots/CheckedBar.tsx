@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { deleteRoot, exportName, EXPORTS, exportRoot, pinRoot } from "../../api/client.ts";
 import { count, t } from "../../i18n.ts";
+import { Button } from "../../ui/Button.tsx";
 import { DeleteDialog } from "../../ui/DeleteDialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -50,18 +51,18 @@ export function CheckedBar({ checked }: { checked: Checked }) {
       </OperatorButton>
       <Menu label={t("tasks.export")}>
         {EXPORTS.map((format) => (
-          <button key={format} type="button" data-choice onClick={() => void take(format)}>
+          <Button key={format} type="button" data-choice onClick={() => void take(format)}>
             {t(`tasks.export.${format}`)}
-          </button>
+          </Button>
         ))}
       </Menu>
       <OperatorButton className="outlined danger" disabled={busy} onClick={() => setAsking(true)}>
         {t("tasks.delete")}
       </OperatorButton>
       <WhyRefused />
-      <button type="button" disabled={busy} onClick={checked.clear}>
+      <Button disabled={busy} onClick={checked.clear}>
         {t("tasks.checked.clear")}
-      </button>
+      </Button>
       {problem && (
         <span className="problem" role="alert">
           {problem}

@@ -8,7 +8,9 @@ import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { filterText, isWorkerId, withText } from "../../model/filter-text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
@@ -33,11 +35,11 @@ export function FilterBar({ filters, counts, onChange }: Props & { counts: State
   return (
     <div className="filters" role="search">
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
-        <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
+        <Button aria-pressed={filters.state === undefined} onClick={() => state("")}>
           {t("tasks.all")} {counts.total !== undefined && <span className="number">{counts.total}</span>}
-        </button>
+        </Button>
         {TABS.map((each) => (
-          <button
+          <Button
             key={each}
             type="button"
             data-state={each}
@@ -46,14 +48,14 @@ export function FilterBar({ filters, counts, onChange }: Props & { counts: State
             onClick={() => state(filters.state === each ? "" : each)}
           >
             <StateMark state={each} /> {stateWord(each)} {counts.of && counts.of[each] !== "0" && <span className="number">{counts.of[each]}</span>}
-          </button>
+          </Button>
         ))}
       </div>
       {filters.worker !== undefined && isWorkerId(filters.worker) && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
       {isFiltered(filters) && (
-        <button type="button" className="clear" onClick={() => onChange({})}>
+        <Button className="clear" onClick={() => onChange({})}>
           {t("tasks.filter.clear")}
-        </button>
+        </Button>
       )}
       <Since filters={filters} onChange={onChange} />
       <SavedFilters filters={filters} onChange={onChange} />
@@ -101,7 +103,7 @@ function Time({ at, onChange }: { at: string | undefined; onChange: (at: string)
     if (!Number.isNaN(time)) onChange(`${new Date(time).toISOString().slice(0, 16)}Z`);
   };
   return (
-    <input
+    <Input
       type="datetime-local"
       className="at"
       aria-label={t("tasks.at")}
@@ -144,9 +146,9 @@ function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
   const worker = useWorker(id);
   const name = worker ? `${worker.program} ${worker.pid > 0 ? `${worker.pid} ` : ""}· ${worker.hostname}` : id.slice(0, 8);
   return (
-    <button type="button" className="outlined" onClick={onRemove}>
+    <Button className="outlined" onClick={onRemove}>
       {t("tasks.filter.worker", { worker: visible(name) })} <Icon d={ICONS.close} />
-    </button>
+    </Button>
   );
 }
 
@@ -182,15 +184,13 @@ function FilterLine({ filters, onChange }: Props) {
     }, TYPING_MS);
   };
   return (
-    <input
+    <Input
       ref={field}
       type="search"
       className="field"
       aria-label={t("tasks.filter.line")}
       title={t("tasks.filter.why")}
       placeholder={`${t("tasks.filter.line")}  /`}
-      spellCheck={false}
-      autoComplete="off"
       value={text}
       onChange={(event) => type(event.target.value)}
     />

@@ -8,6 +8,7 @@ import { locale, t } from "../../i18n.ts";
 import { steadyNames, usualNs } from "../../model/names.ts";
 import { absolute, duration } from "../../model/time.ts";
 import { announce } from "../../ui/announce.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
 import { Head } from "../../ui/Head.tsx";
@@ -76,9 +77,9 @@ export function Names({ q, onFilter }: { q: string | undefined; onFilter: (q: st
       {names.length > 0 && (
         <div className="list">
           {waiting > 0 && (
-            <button type="button" className="new" onClick={() => virtual.scrollTo(0)}>
+            <Button className="new" onClick={() => virtual.scrollTo(0)}>
               {t("tasks.new", { count: waiting })}
-            </button>
+            </Button>
           )}
           <div
             ref={scroller}

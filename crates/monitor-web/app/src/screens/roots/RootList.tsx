@@ -2,8 +2,10 @@ import { useCallback, useEffect, useLayoutEffect, useRef } from "react";
 import { keptMap } from "../../data/kept.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, isOldestFirst, withFilter } from "../../model/filters.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { announce } from "../../ui/announce.ts";
+import { Input } from "../../ui/Input.tsx";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { useRows } from "../../ui/useRows.ts";
@@ -105,9 +107,9 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
   return (
     <div className="list">
       {held > 0 && (
-        <button type="button" className="new" onClick={showNew}>
+        <Button className="new" onClick={showNew}>
           {t("tasks.new", { count: held })}
-        </button>
+        </Button>
       )}
       <div className="rows" role="table" aria-label={t("tasks.list")} aria-rowcount={list.hasMore || hasBefore ? -1 : roots.length + 1}>
         <div className="scroller" ref={scroller} onScroll={onScroll} onScrollEnd={virtual.onScrollEnd} onWheel={leave} onPointerDown={leave} role="rowgroup" tabIndex={-1}>
@@ -133,7 +135,7 @@ function Head({ list: { roots }, checked, isOldest, onSort }: { list: RootListSt
     <div role="rowgroup" className="heads">
       <div className="root head" role="row" aria-rowindex={1}>
         <span role="columnheader" className="check">
-          <input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
+          <Input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
         </span>
         <span role="columnheader" className="mark-cell">
           <span className="hidden">{t("tasks.column.state")}</span>
@@ -141,9 +143,9 @@ function Head({ list: { roots }, checked, isOldest, onSort }: { list: RootListSt
         {COLUMNS.map((column) =>
           column === "started" ? (
             <span key={column} role="columnheader" className={column} aria-sort={isOldest ? "ascending" : "descending"}>
-              <button type="button" title={t(isOldest ? "tasks.sort.newest" : "tasks.sort.oldest")} onClick={onSort}>
+              <Button title={t(isOldest ? "tasks.sort.newest" : "tasks.sort.oldest")} onClick={onSort}>
                 {t("tasks.column.started")} <Icon d={isOldest ? ICONS.up : ICONS.down} />
-              </button>
+              </Button>
             </span>
           ) : (
             <span key={column} role="columnheader" className={column}>

@@ -9,6 +9,7 @@ import { clock, elapsed } from "../../model/time.ts";
 import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { Expected } from "../../ui/Expected.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { Overdue } from "../../ui/Marks.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Strip } from "../../ui/Strip.tsx";
@@ -40,7 +41,7 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
       onClick={follow}
     >
       <span role="cell" className="check">
-        <input
+        <Input
           type="checkbox"
           tabIndex={-1}
           aria-label={t("tasks.check", { task: visible(root.title) })}

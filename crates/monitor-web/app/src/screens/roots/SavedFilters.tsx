@@ -3,7 +3,9 @@ import { t } from "../../i18n.ts";
 import { type Filters, isFiltered } from "../../model/filters.ts";
 import { nameOf, parseSaved, type Saved, withSaved } from "../../model/saved.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 
 const KEY = "monitor-filters";
@@ -19,12 +21,12 @@ export function SavedFilters({ filters, onChange }: { filters: Filters; onChange
     <Menu label={t("tasks.saved")}>
       {saved.map((each) => (
         <span key={each.name} className="choice-line">
-          <button type="button" data-choice onClick={() => onChange(each.filters)}>
+          <Button data-choice onClick={() => onChange(each.filters)}>
             {visible(each.name)}
-          </button>
-          <button type="button" className="dim" aria-label={t("tasks.saved.remove", { name: each.name })} onClick={() => keep(saved.filter((other) => other !== each))}>
+          </Button>
+          <Button className="dim" aria-label={t("tasks.saved.remove", { name: each.name })} onClick={() => keep(saved.filter((other) => other !== each))}>
             <Icon d={ICONS.close} />
-          </button>
+          </Button>
         </span>
       ))}
       {saved.length === 0 && <p className="dim">{t("tasks.saved.none")}</p>}
@@ -42,10 +44,10 @@ function Keep({ suggestion, onKeep }: { suggestion: string; onKeep: (name: strin
         if (name.trim() !== "") onKeep(name.trim());
       }}
     >
-      <input type="text" aria-label={t("tasks.saved.name")} value={name} onChange={(event) => setName(event.target.value)} />
-      <button type="submit" className="outlined">
+      <Input type="text" aria-label={t("tasks.saved.name")} value={name} onChange={(event) => setName(event.target.value)} />
+      <Button type="submit" className="outlined">
         {t("tasks.saved.keep")}
-      </button>
+      </Button>
     </form>
   );
 }

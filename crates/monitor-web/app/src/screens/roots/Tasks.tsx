@@ -4,6 +4,7 @@ import { rememberList } from "../../data/roots/list-search.ts";
 import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";
+import { Button } from "../../ui/Button.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Causes, useCauses } from "./Causes.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
@@ -83,9 +84,9 @@ function Rows({ list, filters, checked, onFilters }: RowsProps & { checked: Chec
   return (
     <div className="notice">
       <h2>{t("tasks.none")}</h2>
-      <button type="button" className="outlined" onClick={() => onFilters({})}>
+      <Button className="outlined" onClick={() => onFilters({})}>
         {t("tasks.filter.clear")}
-      </button>
+      </Button>
     </div>
   );
 }

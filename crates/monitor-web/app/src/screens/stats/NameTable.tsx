@@ -5,7 +5,10 @@ import type { NameStats } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { share } from "../../model/stats.ts";
 import { duration } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Name } from "../../ui/Text.tsx";
 import type { StatsSearch } from "./useStatsSearch.ts";
@@ -33,40 +36,39 @@ export function NameTable({ search }: { search: StatsSearch }) {
   }, [text]);
   const head = (each: (typeof SORTS)[number]) => (
     <th key={each} scope="col" aria-sort={sort === each ? "descending" : undefined}>
-      <button type="button" onClick={() => set({ sort: each === "count" ? undefined : each })}>
+      <Button onClick={() => set({ sort: each === "count" ? undefined : each })}>
         {t(`stats.column.${each}`)} {sort === each && <Icon d={ICONS.down} />}
-      </button>
+      </Button>
     </th>
   );
   return (
     <section className="by-name">
       <div className="line">
         <h2>{t("tasks.by-name")}</h2>
-        <input type="search" aria-label={t("stats.search")} placeholder={t("stats.search")} value={text} spellCheck={false} onChange={(event) => setText(event.target.value)} />
+        <Input type="search" aria-label={t("stats.search")} placeholder={t("stats.search")} value={text} onChange={(event) => setText(event.target.value)} />
       </div>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {rows.length === 0 && !query.error && <p className="dim">{t(query.isPending ? "loading" : "stats.none")}</p>}
       {rows.length > 0 && (
         <div className="table-frame">
-          <table>
-            <thead>
-              <tr>
+          <DataList
+            heads={
+              <>
                 <th scope="col">{t("stats.column.name")}</th>
                 {SORTS.map(head)}
-              </tr>
-            </thead>
-            <tbody>
+              </>
+            }
+          >
               {rows.map((row) => (
                 <Row key={row.name} row={row} chosen={search.name === row.name} onChoose={() => set({ name: search.name === row.name ? undefined : row.name })} />
               ))}
-            </tbody>
-          </table>
+          </DataList>
         </div>
       )}
       {query.hasNextPage && (
-        <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+        <Button className="outlined" onClick={() => void query.fetchNextPage()}>
           {t("stats.more")}
-        </button>
+        </Button>
       )}
     </section>
   );
@@ -79,9 +81,9 @@ function Row({ row, chosen, onChoose }: { row: NameStats; chosen: boolean; onCho
   return (
     <tr aria-selected={chosen}>
       <th scope="row">
-        <button type="button" className="inline" aria-pressed={chosen} onClick={onChoose}>
+        <Button className="inline" aria-pressed={chosen} onClick={onChoose}>
           <Name text={row.name === "" ? t("root.unnamed") : row.name} />
-        </button>
+        </Button>
       </th>
       <td>{count(row.count)}</td>
       <td className="rate" data-bad={bad > 0}>

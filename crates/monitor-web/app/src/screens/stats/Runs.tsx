@@ -5,6 +5,7 @@ import { fetchProcesses } from "../../api/client.ts";
 import { locale, t } from "../../i18n.ts";
 import { durationsOf, isWithin, startsOf, type Within } from "../../model/stats.ts";
 import { absolute, duration } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel } from "../../ui/State.tsx";
@@ -39,9 +40,9 @@ export function Runs({ within, count, name, onClose }: { within: Within; count: 
     <section className="runs">
       <h2>
         {t("stats.runs", { from: duration(from, locale), to: duration(to, locale) })}{" "}
-        <button type="button" aria-label={t("panel.close")} onClick={onClose}>
+        <Button aria-label={t("panel.close")} onClick={onClose}>
           <Icon d={ICONS.close} />
-        </button>
+        </Button>
       </h2>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       <ul>
@@ -59,9 +60,9 @@ export function Runs({ within, count, name, onClose }: { within: Within; count: 
       {query.isFetching && <p className="dim">{t("loading")}</p>}
       {!query.isFetching && found.length === 0 && !query.hasNextPage && !query.error && <p className="dim">{t("stats.runs.none")}</p>}
       {query.hasNextPage && !query.isFetching && found.length < count && (
-        <button type="button" className="outlined" onClick={() => setAsked(asked + 1)}>
+        <Button className="outlined" onClick={() => setAsked(asked + 1)}>
           {t("stats.runs.more", { count: (query.data?.pages.length ?? 0) * PAGE })}
-        </button>
+        </Button>
       )}
     </section>
   );

@@ -6,6 +6,7 @@ import { t } from "../../i18n.ts";
 import { firstUs, heatMap, sinceFirst } from "../../model/stats.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { Head } from "../../ui/Head.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
@@ -56,9 +57,9 @@ export default function Statistics() {
       <Head title={t("stats.title")}>
         <span className="group" role="group" aria-label={t("stats.range")}>
           {(Object.keys(RANGES) as RangeName[]).map((each) => (
-            <button key={each} type="button" className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
+            <Button key={each} type="button" className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
               {t(`stats.range.${each}`)}
-            </button>
+            </Button>
           ))}
         </span>
         <span className="dim number">
@@ -66,9 +67,9 @@ export default function Statistics() {
           {first !== undefined && first > fromUs && ` · ${t("stats.since", { time: absolute(first).slice(5, 16) })}`}
         </span>
         {name !== undefined && (
-          <button type="button" className="outlined" onClick={() => search.set({ name: undefined })}>
+          <Button className="outlined" onClick={() => search.set({ name: undefined })}>
             {visible(name)} <Icon d={ICONS.close} />
-          </button>
+          </Button>
         )}
       </Head>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}

@@ -1,6 +1,7 @@
 import type { Command, CommandPage } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Button } from "../../ui/Button.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { Answer, pretty, Status } from "./Answer.tsx";
@@ -21,9 +22,9 @@ export function Commands({ page, error, withQuestions, onQuestions, onRetry }: P
   return (
     <section aria-labelledby="worker-commands" className="commands">
       <h2 id="worker-commands">{t("worker.commands")}</h2>
-      <button type="button" className="toggle" aria-pressed={withQuestions} onClick={onQuestions}>
+      <Button className="toggle" aria-pressed={withQuestions} onClick={onQuestions}>
         {t("worker.commands.questions")}
-      </button>
+      </Button>
       {error != null && <ProblemNotice error={error} onRetry={onRetry} />}
       {commands.length === 0 && error == null && <p className="dim">{t("workers.nothing")}</p>}
       <ul>

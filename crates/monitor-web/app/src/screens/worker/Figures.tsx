@@ -3,6 +3,7 @@ import { bytes, count, locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import type { Limit, Pool, WorkerStats } from "../../model/worker-stats.ts";
+import { Button } from "../../ui/Button.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { StatusLine } from "./Answer.tsx";
@@ -22,9 +23,9 @@ export function Figures({ stats: { pool, limits, queues, figures }, line, error,
     <section aria-labelledby="worker-figures" className="figures">
       <h2 id="worker-figures">
         {t("worker.figures")}{" "}
-        <button type="button" className="outlined" disabled={isAsking} onClick={onAsk}>
+        <Button className="outlined" disabled={isAsking} onClick={onAsk}>
           {t("worker.figures.again")}
-        </button>
+        </Button>
       </h2>
       {error != null && <p className="bad">{problemText(error)}</p>}
       {line && line.status !== "ok" && <StatusLine line={line} />}

@@ -6,7 +6,9 @@ import { t, wordText } from "../../i18n.ts";
 import { CHANGING, type Field, fieldsOf, READING, readArguments, type Typed } from "../../model/orders.ts";
 import { visible } from "../../model/text.ts";
 import type { Pool } from "../../model/worker-stats.ts";
+import { Button } from "../../ui/Button.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
+import { Input } from "../../ui/Input.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { Answer } from "./Answer.tsx";
 
@@ -69,13 +71,13 @@ export function OrderDialog({ worker, name, method, pool, known, onClose }: Prop
         )}
         <p className="buttons">
           {!isAsked && !asking.data && (
-            <button type="submit" className={isReading ? "outlined" : "outlined danger"} disabled={asking.isPending}>
+            <Button type="submit" className={isReading ? "outlined" : "outlined danger"} disabled={asking.isPending}>
               {isReading ? t("worker.ask") : title}
-            </button>
+            </Button>
           )}
-          <button type="button" className="outlined" autoFocus={fields.length === 0} onClick={close}>
+          <Button className="outlined" autoFocus={fields.length === 0} onClick={close}>
             {t(asking.data || isAsked ? "worker.close" : "worker.not")}
-          </button>
+          </Button>
         </p>
       </form>
     </Dialog>
@@ -97,7 +99,7 @@ function Argument({ field: { name, kind, isOptional }, isFirst, typed, isWrong, 
   if (kind === "flag") {
     return (
       <label className="flag">
-        <input type="checkbox" checked={!!typed[name]} onChange={(event) => onType({ ...typed, [name]: event.target.checked ? "1" : "" })} /> {label}
+        <Input type="checkbox" checked={!!typed[name]} onChange={(event) => onType({ ...typed, [name]: event.target.checked ? "1" : "" })} /> {label}
       </label>
     );
   }
@@ -112,7 +114,7 @@ function Argument({ field: { name, kind, isOptional }, isFirst, typed, isWrong, 
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
-      {kind === "ids" || kind === "object" ? <textarea rows={3} {...field} /> : <input list={known.length > 0 ? `${id}-known` : undefined} inputMode={kind === "count" ? "numeric" : undefined} {...field} />}
+      {kind === "ids" || kind === "object" ? <textarea rows={3} {...field} /> : <Input list={known.length > 0 ? `${id}-known` : undefined} inputMode={kind === "count" ? "numeric" : undefined} {...field} />}
       {known.length > 0 && (
         <datalist id={`${id}-known`} translate="no">
           {[...new Set(known)].map((word) => (

@@ -13,6 +13,7 @@ import { offeredBy } from "../../model/orders.ts";
 import { visible } from "../../model/text.ts";
 import { readStats } from "../../model/worker-stats.ts";
 import { markOf } from "../../model/workers.ts";
+import { Button } from "../../ui/Button.tsx";
 import { ItemHead } from "../../ui/Head.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -152,9 +153,9 @@ function Title({ worker, offered, onAsk }: { worker: WorkerModel; offered: Retur
         <>
           <Menu label={t("worker.ask")}>
             {offered.reading.map((method) => (
-              <button key={method} type="button" data-choice onClick={() => onAsk(method)}>
+              <Button key={method} type="button" data-choice onClick={() => onAsk(method)}>
                 {t(`worker.method.${method}` as "worker.method.ping")}
-              </button>
+              </Button>
             ))}
           </Menu>
           <Menu label={t("worker.control")}>

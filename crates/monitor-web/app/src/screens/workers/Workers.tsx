@@ -10,6 +10,7 @@ import { count, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { groupWorkers, isPresent, markOf, matchesWorker, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
 import { Beats } from "../../ui/Beats.tsx";
+import { DataList } from "../../ui/DataList.tsx";
 import { Empty } from "../../ui/Empty.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
 import { Head } from "../../ui/Head.tsx";
@@ -66,17 +67,7 @@ export default function Workers() {
         {query.isPending && !query.error && <p className="notice dim">{t("loading")}</p>}
         {query.data && workers.length === 0 && (known.length > 0 ? <p className="notice dim">{t("workers.none-so")}</p> : <Empty title={t("workers.none")} command={START} />)}
         {query.data && workers.length > 0 && (
-          <table>
-            <thead>
-              <tr>
-                {COLUMNS.map((column) => (
-                  <th key={column} scope="col" className={column === "state" ? "sign state" : column}>
-                    {column === "state" ? <span className="hidden">{t("workers.column.state")}</span> : t(`workers.column.${column}`)}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
+          <DataList columns={COLUMNS.map((key) => (key === "state" ? { key: "sign state", text: t("workers.column.state"), isMute: true } : { key, text: t(`workers.column.${key}`) }))}>
               {groupWorkers(workers).map((group) => (
                 <Fragment key={`${group.program} ${group.hostname}`}>
                   {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
@@ -85,8 +76,7 @@ export default function Workers() {
                   ))}
                 </Fragment>
               ))}
-            </tbody>
-          </table>
+          </DataList>
         )}
         {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
       </div>

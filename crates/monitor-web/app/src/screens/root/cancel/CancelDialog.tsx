@@ -6,6 +6,7 @@ import { t, wordText } from "../../../i18n.ts";
 import { type GoesOn, goesOn, toBeTold } from "../../../model/cancelled.ts";
 import { visible } from "../../../model/text.ts";
 import { announce } from "../../../ui/announce.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { Dialog } from "../../../ui/Dialog.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Name } from "../../../ui/Text.tsx";
@@ -50,13 +51,13 @@ export default function CancelDialog({ root, process, name, onClose }: Props) {
       )}
       <p className="buttons">
         {!doing.data && !error && (tried.data?.meant ?? 0) > 0 && (
-          <button type="button" className="outlined danger" disabled={doing.isPending} onClick={() => doing.mutate()}>
+          <Button className="outlined danger" disabled={doing.isPending} onClick={() => doing.mutate()}>
             {t("cancel.do", { count: tried.data?.meant ?? 0 })}
-          </button>
+          </Button>
         )}
-        <button type="button" className="outlined" autoFocus onClick={onClose}>
+        <Button className="outlined" autoFocus onClick={onClose}>
           {t(doing.data || doing.isPending || tried.data?.meant === 0 ? "cancel.close" : "cancel.not")}
-        </button>
+        </Button>
       </p>
     </Dialog>
   );

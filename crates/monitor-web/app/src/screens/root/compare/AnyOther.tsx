@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { t } from "../../../i18n.ts";
+import { Input } from "../../../ui/Input.tsx";
 
 /** Input for the id or number of any run. */
 export function AnyOther({ onChoose }: { onChoose: (id: string) => void }) {
@@ -11,7 +12,7 @@ export function AnyOther({ onChoose }: { onChoose: (id: string) => void }) {
         if (text.trim() !== "") onChoose(text.trim());
       }}
     >
-      <input type="text" aria-label={t("compare.any")} placeholder={t("compare.any")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
+      <Input type="text" aria-label={t("compare.any")} placeholder={t("compare.any")} value={text} onChange={(event) => setText(event.target.value)} />
     </form>
   );
 }

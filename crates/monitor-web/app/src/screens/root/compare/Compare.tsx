@@ -8,6 +8,7 @@ import { CHANGES, type ChangeKind, compare, type Comparison, firstDifference, ty
 import { Derived } from "../../../model/derived.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { ago } from "../../../model/time.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../../ui/State.tsx";
 import { RunTitle } from "../../../ui/Text.tsx";
@@ -111,16 +112,16 @@ function Two({ view, other, search, onSelect }: TwoProps) {
         </span>
         <span className="group" role="group" aria-label={t("compare.changes")}>
           {CHANGES.filter((each) => each !== "same").map((each) => (
-            <button key={each} type="button" className="toggle" data-change={each} aria-pressed={kind === each} disabled={comparison.counts[each] === 0} onClick={() => setKind(kind === each ? null : each)}>
+            <Button key={each} type="button" className="toggle" data-change={each} aria-pressed={kind === each} disabled={comparison.counts[each] === 0} onClick={() => setKind(kind === each ? null : each)}>
               {t(`compare.change.${each}`)} <span className="number">{comparison.counts[each]}</span>
-            </button>
+            </Button>
           ))}
         </span>
         <span className="group" role="group" aria-label={t("compare.view")}>
           {(["list", "tree"] as const).map((each) => (
-            <button key={each} type="button" className="toggle" aria-pressed={isTree === (each === "tree")} onClick={() => search.set({ view: each === "tree" ? "tree" : undefined })}>
+            <Button key={each} type="button" className="toggle" aria-pressed={isTree === (each === "tree")} onClick={() => search.set({ view: each === "tree" ? "tree" : undefined })}>
               {t(`compare.view.${each}`)}
-            </button>
+            </Button>
           ))}
         </span>
       </div>
@@ -170,9 +171,9 @@ function FirstLine({ left, right, comparison, onSelect }: { left: RootView; righ
         {"+ "}
         {line(found.right)}
         {found.right && (
-          <button type="button" className="inline" onClick={() => onSelect(found.right?.process_id ?? "")}>
+          <Button className="inline" onClick={() => onSelect(found.right?.process_id ?? "")}>
             {t("logs.process")}
-          </button>
+          </Button>
         )}
       </p>
     </div>

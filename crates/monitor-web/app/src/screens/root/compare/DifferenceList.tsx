@@ -6,6 +6,7 @@ import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import type { Tree } from "../../../model/tree.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { Name } from "../../../ui/Text.tsx";
 import { useRowKeys } from "../../../ui/useRowKeys.ts";
 import { useRows } from "../../../ui/useRows.ts";
@@ -47,9 +48,9 @@ function Difference({ pair, comparison, left, right, row, size, top, onSelect }:
     <div className="difference" role="listitem" aria-posinset={row + 1} aria-setsize={size} data-row={row} data-change={pair.change} style={{ transform: `translateY(${top}px)` }}>
       <span className="change">{t(`compare.change.${pair.change}`)}</span>
       <span className="where">
-        <button type="button" className="inline" aria-disabled={pair.right < 0} onClick={() => pair.right >= 0 && onSelect(one.id)}>
+        <Button className="inline" aria-disabled={pair.right < 0} onClick={() => pair.right >= 0 && onSelect(one.id)}>
           <Name text={one.name === "" ? t("root.unnamed") : one.name} />
-        </button>
+        </Button>
         <span className="dim path">{one.error && pair.change === "failing" ? visible(errorLine(one.error)) : above.map((each) => visible(brief(each))).join(" › ")}</span>
       </span>
       <Times pair={pair} left={left} right={right} />

@@ -2,7 +2,9 @@ import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import type { Tree } from "../../../model/tree.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
+import { Input } from "../../../ui/Input.tsx";
 import { StateGlyph } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
 import { useRowHeight } from "../../../ui/useRowHeight.ts";
@@ -60,7 +62,7 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
   return (
     <>
       <label className="all-pairs">
-        <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> {t("compare.all")}
+        <Input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> {t("compare.all")}
       </label>
       <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0} onKeyDown={onKeyDown} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
         <div role="rowgroup" style={{ height: virtual.height, position: "relative" }}>
@@ -90,9 +92,9 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
 
 function Twist({ open, onClick }: { open: boolean; onClick: () => void }) {
   return (
-    <button type="button" className="twist" aria-label={t(open ? "root.close" : "root.open")} onClick={onClick}>
+    <Button className="twist" aria-label={t(open ? "root.close" : "root.open")} onClick={onClick}>
       <Icon d={open ? ICONS.open : ICONS.closed} />
-    </button>
+    </Button>
   );
 }
 
@@ -106,9 +108,9 @@ function Side({ tree, slot, depth, isGone = false, onSelect, children }: { tree:
       {process && <StateGlyph state={process.state} />}
       {process &&
         (onSelect || isGone ? (
-          <button type="button" className="inline" aria-disabled={isGone} onClick={() => onSelect?.(process.id)}>
+          <Button className="inline" aria-disabled={isGone} onClick={() => onSelect?.(process.id)}>
             {name}
-          </button>
+          </Button>
         ) : (
           name
         ))}

@@ -1,6 +1,8 @@
 import { useEffect, useState } from "react";
 import { t, wordText } from "../../../i18n.ts";
 import { LEVELS } from "../../../model/logs.ts";
+import { Button } from "../../../ui/Button.tsx";
+import { Input } from "../../../ui/Input.tsx";
 
 const TYPING_MS = 250;
 
@@ -35,13 +37,13 @@ export function LogBar({ level, q, wraps, onChange, onWrap, onError, note }: Pro
           </option>
         ))}
       </select>
-      <input type="search" className="filter-field" aria-label={t("logs.search")} placeholder={t("logs.search")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
-      <button type="button" className="toggle" aria-pressed={wraps} onClick={onWrap}>
+      <Input type="search" className="filter-field" aria-label={t("logs.search")} placeholder={t("logs.search")} value={text} onChange={(event) => setText(event.target.value)} />
+      <Button className="toggle" aria-pressed={wraps} onClick={onWrap}>
         {t("logs.wrap")}
-      </button>
-      <button type="button" onClick={onError}>
+      </Button>
+      <Button onClick={onError}>
         {t("logs.error")}
-      </button>
+      </Button>
       <span className="dim" role="status">
         {note}
       </span>

@@ -5,6 +5,7 @@ import { linksOf } from "../../../model/errors.ts";
 import { LEVELS, readLine } from "../../../model/logs.ts";
 import { brief, fieldText, indented, keptOf, plain, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { NotPrinted } from "../../../ui/NotPrinted.tsx";
@@ -190,12 +191,12 @@ function Lines({ feed, isFiltered, wraps, view, onSelect, target }: LinesProps) 
           <NotPrinted rows={virtual} />
         </div>
         {!follows && (
-          <button type="button" className="outlined follow" onClick={() => {
+          <Button className="outlined follow" onClick={() => {
               put.current = 0;
               setFollows(true);
             }}>
             <Icon d={ICONS.down} /> {missed > 0 ? t("logs.follow.new", { count: missed }) : t("logs.follow")}
-          </button>
+          </Button>
         )}
       </div>
       {opened && <Opened line={opened} onSelect={onSelect} onClose={() => setOpened(null)} />}
@@ -211,7 +212,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number 
   const slot = view?.tree.find(line.process_id);
   const { level, message } = readLine(line);
   return (
-    <button type="button" className="log" data-level={level} aria-expanded={opened} style={top === null ? undefined : { transform: `translateY(${top}px)` }} onClick={onOpen}>
+    <Button className="log" data-level={level} aria-expanded={opened} style={top === null ? undefined : { transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
       <span className="level">{wordText("level", level)}</span>
       <span className="stream" title={line.stream ?? undefined}>
@@ -226,7 +227,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number 
       <span className="message">
         <Coloured text={brief(message)} format={top === null ? visibleLines : indented} />
       </span>
-    </button>
+    </Button>
   );
 }
 
@@ -260,13 +261,13 @@ function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((proces
       </dl>
       <p>
         {onSelect && (
-          <button type="button" className="outlined" onClick={() => onSelect(line.process_id)}>
+          <Button className="outlined" onClick={() => onSelect(line.process_id)}>
             {t("logs.process")}
-          </button>
+          </Button>
         )}
-        <button type="button" onClick={onClose}>
+        <Button onClick={onClose}>
           {t("keys.done")}
-        </button>
+        </Button>
       </p>
     </div>
   );

@@ -8,6 +8,7 @@ import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed, elapsedAtLeast } from "../../../model/time.ts";
 import { criticalPath, foldGaps, layOut, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
 import { Tree } from "../../../model/tree.ts";
+import { Button } from "../../../ui/Button.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
@@ -139,22 +140,22 @@ function Bar({ view, search, onAll }: { view: RootView; search: RootSearch; onAl
     <div className="timeline-bar">
       <span className="group" role="group" aria-label={t("lanes")}>
         {LANES.map((each) => (
-          <button key={each} type="button" aria-pressed={laneKindOf(search.lanes) === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
+          <Button key={each} type="button" aria-pressed={laneKindOf(search.lanes) === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
             {t(`lanes.${each}`)}
-          </button>
+          </Button>
         ))}
       </span>
-      <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => set({ gaps: foldsGaps ? "open" : undefined })}>
+      <Button aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => set({ gaps: foldsGaps ? "open" : undefined })}>
         {t("timeline.gaps")}
-      </button>
+      </Button>
       {view.clocks().size > 0 && (
-        <button type="button" className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
+        <Button className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
           {t("timeline.clocks")}
-        </button>
+        </Button>
       )}
-      <button type="button" title="0" onClick={onAll}>
+      <Button title="0" onClick={onAll}>
         {t("timeline.all")}
-      </button>
+      </Button>
       <span className="dim hint">{t("timeline.hint")}</span>
     </div>
   );
@@ -210,9 +211,9 @@ function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: ()
           {visible(name)} ×{count(times)} {time(busyUs)}
         </span>
       ))}
-      <button type="button" aria-label={t("panel.close")} onClick={onClose}>
+      <Button aria-label={t("panel.close")} onClick={onClose}>
         <Icon d={ICONS.close} />
-      </button>
+      </Button>
     </div>
   );
 }
