@@ -12,3 +12,6 @@ function still<Value>(value: Value) {
 
 export const connectionStore = still<Connection>({ state: "live", lastDataMs: null });
 export const alertsStore = still<Firing | null>(null);
+
+/** A file has no connection that could come back. */
+export const onReconnect = () => () => undefined;
