@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_and_signals_alone_are_told_apart_from_reasons() {
+    fn exit_codes_and_signals_alone_are_no_reasons() {
         for message in ["exit code 3", "exit 1", "exited with status 127", "killed by SIGKILL (9)", "killed by 9"] {
             assert!(is_bare_exit(&shape(message)), "{message}");
         }

@@ -35,10 +35,10 @@ const preloaded: Plugin = {
     order: "post",
     handler(_, { bundle }) {
       const early = [
-        [/inter-latin-wght-normal.*\.woff2$/, { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, fetchpriority: "low" }],
-        [/\/Tasks-.*\.js$/, { rel: "modulepreload", crossorigin: true, fetchpriority: "low" }],
+        [/inter-latin-wght-normal.*\.woff2$/, { rel: "preload", as: "font", type: "font/woff2", crossorigin: true }],
+        [/\/Tasks-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
         [/\/Tasks-.*\.css$/, { rel: "stylesheet", crossorigin: true }],
-        [/\/en-.*\.js$/, { rel: "modulepreload", crossorigin: true, fetchpriority: "low" }],
+        [/\/en-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
       ] as const;
       return early.map(([pattern, attrs]) => {
         const file = Object.keys(bundle ?? {}).find((name) => pattern.test(name));

@@ -33,7 +33,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await hasText(watching.locator(".connection"), "live");
       const inside = await context.newPage();
       await inside.goto(tree.address);
-      await inside.locator(".node").first().waitFor();
+      await inside.locator(".root-header h1").waitFor();
       await hasText(inside.locator(".connection"), "live");
 
       // The menu of a run shows the reason, and stays open.
