@@ -134,7 +134,8 @@ fn the_error_of_npm_is_the_reason_and_the_next_build_tries_again() {
     let said = r"\nerror during build:\nBuild failed with 1 error:\n\n\033[31m[UNRESOLVED_IMPORT] \033[0mCould not resolve ./gone.ts\n    at build (node.js:1:2)\n  errors: [Getter]\n}\n";
     house.program("npm", &NPM.replace("&& mkdir -p", &format!("&& printf '{said}' >&2 && false #")));
     let missing = build(&request).unwrap_err().to_string();
-    let expected = "`npm run build` failed: error during build: · Build failed with 1 error: · [UNRESOLVED_IMPORT] Could not resolve ./gone.ts";
+    let expected =
+        "`npm run build` failed: error during build: · Build failed with 1 error: · [UNRESOLVED_IMPORT] Could not resolve ./gone.ts";
     assert!(missing.starts_with(expected), "{missing}");
 
     house.program("npm", &NPM.replace("&& mkdir -p", "&& test -z \"$6\" && mkdir -p"));

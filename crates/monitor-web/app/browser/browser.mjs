@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import { Worker } from "./events.mjs";
 
 /** Maximum wait for one condition, in milliseconds: a busy machine may need minutes. */
-const PATIENCE = 45_000;
+const PATIENCE = 180_000;
 /** Maximum number of characters from the beginning and from the end of a page that are printed when its test fails. */
 const MOST_TOLD = 2000;
 

@@ -116,7 +116,8 @@ for (const [locale, words] of [
 test("lines of a log are printed in full", async () => {
   const tree = new Tree(`said ${newId()}`);
   const said = Array.from({ length: 400 }, (_, at) => tree.log(tree.id, at, "info", at === 399 ? `end ${"of a long line ".repeat(40)}` : `line ${at}`));
-  await worker.sendAll([tree.own, ...said, tree.end(tree.own, 500)]);
+  const step = tree.start("step", tree.id, 1);
+  await worker.sendAll([tree.own, step, ...said, tree.end(step, 5), tree.end(tree.own, 500)]);
   await onPage(`${await saved(tree.rootId)}#/tasks/${tree.rootId}?tab=logs`, async (page) => {
     for (const list of [".split > .logs .log", ".panel .own-logs .log"]) await page.locator(list).first().waitFor();
     await page.emulateMedia({ media: "print" });
