@@ -12,7 +12,6 @@ async fn errors_of_parameters_contain_the_name_and_the_allowed_values() {
         ("/api/v1/roots?limit=1&limit=1", "limit", "twice"),
         ("/api/v1/roots?sort=name", "sort", "`newest`"),
         ("/api/v1/roots?worker=1", "worker", "32 lower-case hex digits"),
-        ("/api/v1/roots?worker=a%5B", "worker", "["),
         ("/api/v1/roots?started_after=yesterday", "started_after", "microseconds"),
         ("/api/v1/roots?started_before=-1", "started_before", "microseconds"),
         ("/api/v1/roots?cursor=%20%00x", "cursor", "next_cursor"),
@@ -102,6 +101,17 @@ async fn errors_of_parameters_contain_the_name_and_the_allowed_values() {
         assert_eq!(problem["parameter"], parameter, "{path}: {problem}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{path}: {words:?} is not in {detail:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_exist_is_answered_with_the_nearest_one() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    for (worker, words) in [("biuld-7", "did you mean build-7?"), ("a%5B", "[")] {
+        let (status, problem) = read(server.get(&format!("/api/v1/roots?worker={worker}")).send().await.unwrap()).await;
+        assert!(status == 400 && problem["parameter"] == "worker", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
     }
 }
 
