@@ -84,6 +84,22 @@ test("what waits for its next attempt is retrying, and every attempt has its err
   });
 });
 
+test("the time axis of a run that waits for its next attempt ends now", { skip }, async () => {
+  const name = `axis ${newId()}`;
+  const child = run(name, ["--retry", "1", "--backoff", "1h", "--inject", "shell"], "bash -c 'ls /tmp; exit 3'");
+  try {
+    await onPage(`${server}/tasks?q=${encodeURIComponent(name)}`, async (page) => {
+      await hasText(row(page, name).locator(".attempt-now"), /^attempt 1 of 2/);
+      await row(page, name).locator(".title").click();
+      await page.locator(".node").nth(1).waitFor();
+      await hasText(page.locator(".tree-head .axis span").last(), /^[\d.]+ s$/);
+    });
+  } finally {
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
+});
+
 test("the first of several attempts says which one of how many it is, and an only one says nothing", { skip }, async () => {
   const unique = newId();
   const several = run(`several ${unique}`, ["--retry", "2"], "exec sleep 600");

@@ -183,6 +183,23 @@ test("the end of the failing path is opened by itself, with what is known of it"
   });
 });
 
+test("an error below a process that succeeded is dim, and counted as handled", async () => {
+  const tree = new Tree("answered for");
+  const read = tree.start("read", tree.id, 1);
+  const file = tree.start("file", read.id, 2);
+  await worker.send(tree.own, read, file, tree.end(file, 1, { message: "no such file" }), tree.end(read, 5), tree.end(tree.own, 9));
+  await onPage(`${server}/tasks?q=${tree.rootId}`, async (page) => {
+    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .why`), "1 handled error");
+    await page.locator(`.root[data-root="${tree.rootId}"] .title`).click();
+    const failed = page.locator(`.node[data-process="${file.id}"]`);
+    await hasText(failed.locator(".why"), "handled: no such file");
+    assert.equal(await failed.getAttribute("data-handled"), "true");
+    await hasText(page.locator(".root-header .handled .hidden"), "1 handled error");
+    const colour = (of) => of.evaluate((element) => getComputedStyle(element).color);
+    assert.equal(await colour(failed.locator(".why")), await colour(page.locator(".tree-head.dim")));
+  });
+});
+
 test("a selected process is a link", async () => {
   const { tree, events, rows } = failingTree();
   await worker.send(...events);

@@ -156,6 +156,7 @@ export const en = {
   "tasks.column.processes": "Processes",
   "tasks.column.worker": "Where",
   "tasks.column.runs": "Last runs",
+  "tasks.handled": "{count, plural, one {# handled error} other {# handled errors}}",
   "tasks.count": "{count} {state}",
   "tasks.lost-since": "no heartbeat since {time} · worker {worker}",
   "tasks.none": "Nothing matches this filter.",
@@ -220,6 +221,8 @@ export const en = {
   "copied": "Copied",
 
   "root.unnamed": "(no name yet)",
+  "root.handled": "handled",
+  "root.handled.why": "A process above it succeeded, so it was handled.",
   "root.gone": "Run {root} was not found.",
   "root.gone.hint": "It may have been deleted, or the link belongs to another server.",
   "root.removed": "Run {root} is no longer kept.",

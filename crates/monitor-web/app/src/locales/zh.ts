@@ -157,6 +157,7 @@ export const zh: Messages = {
   "tasks.column.worker": "位置",
   "tasks.column.processes": "过程",
   "tasks.column.runs": "最近运行",
+  "tasks.handled": "{count, plural, other {# 个已处理的错误}}",
   "tasks.count": "{count} 个{state}",
   "tasks.lost-since": "自 {time} 起无心跳 · 工作进程 {worker}",
   "tasks.none": "没有符合筛选条件的内容。",
@@ -221,6 +222,8 @@ export const zh: Messages = {
   "copied": "已复制",
 
   "root.unnamed": "（尚无名称）",
+  "root.handled": "已处理",
+  "root.handled.why": "上层过程成功，此错误已被处理。",
   "root.gone": "找不到运行 {root}。",
   "root.gone.hint": "它可能已被删除，或者链接属于另一台服务器。",
   "root.removed": "运行 {root} 已不再保留。",

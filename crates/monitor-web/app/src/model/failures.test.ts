@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
-import { failures } from "./failures.ts";
+import { failures, isHandled } from "./failures.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
@@ -44,6 +44,7 @@ test.each(cases())("$name, as in the server's table", ({ cause, handled, tree: t
   const tree = treeOf(text);
   const found = failures(tree);
   expect([found.cause === undefined ? undefined : tree.at(found.cause).name, found.handled]).toEqual([cause, handled]);
+  expect(found.leaves.filter((slot) => isHandled(tree, slot)).length).toBe(handled);
 });
 
 test("an error below a parent that succeeded was handled: it comes last and never opens", () => {

@@ -46,6 +46,13 @@ export function failures(tree: Tree, order?: Int32Array): Failures {
   return { leaves: [...(cause === undefined ? [] : [cause]), ...leaves, ...handled], cause, handled: handled.length };
 }
 
+/** Returns true if a process failed or was lost below one that succeeded, which has therefore handled it. */
+export function isHandled(tree: Tree, slot: number): boolean {
+  if (!needsAttention(tree.stateOf(slot))) return false;
+  for (let above = tree.parentOf(slot); above !== undefined; above = tree.parentOf(above)) if (tree.stateOf(above) === "succeeded") return true;
+  return false;
+}
+
 /**
  * Returns the last process on the path from the root through failed children of failed parents. Of several failed children, it selects the
  * one whose error the parent's error contains, otherwise one with the same state as the parent (a lost parent has lost children), otherwise

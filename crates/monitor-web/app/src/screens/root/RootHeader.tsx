@@ -51,7 +51,7 @@ export function RootHeader({ view, root, search, details }: Props) {
           <Began timeUs={root.started_us} />
           {worker && <ToWorker id={worker.id}>{t("root.on", { host: visible(worker.hostname) })}</ToWorker>}
         </span>
-        {!only && <Counts counts={root.counts} />}
+        {!only && <Counts counts={root.counts} isHandled={root.state === "succeeded"} />}
         <RootMenu view={view} root={root} />
         <nav className="tabs" aria-label={t("root.tabs")}>
           {tabs.map((tab) => (

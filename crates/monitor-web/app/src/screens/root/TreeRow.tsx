@@ -54,16 +54,18 @@ interface Props extends RowProps {
   orphan: boolean;
   /** True if it is only shown because a descendant matches. */
   faint: boolean;
+  /** True if it failed below a process that succeeded. */
+  handled: boolean;
   startUs: number;
   endUs: number;
 }
 
 export const TreeRow = memo(function TreeRow(props: Props) {
-  const { process, below, from, fromLane = "", elsewhere, elsewhereId, orphan, faint, onSelect } = props;
+  const { process, below, from, fromLane = "", elsewhere, elsewhereId, orphan, handled, onSelect } = props;
   const { fold } = process;
   const of = fold && spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
   return (
-    <RowFrame {...props} state={process.state} faint={faint} data={process.id}>
+    <RowFrame {...props} state={process.state} data={process.id}>
       <What {...props}>
         <StateGlyph state={process.state} />
         <Name text={process.name === "" ? t("root.unnamed") : process.name} />
@@ -83,7 +85,8 @@ export const TreeRow = memo(function TreeRow(props: Props) {
       </What>
       <span role="gridcell" className="doing">
         {process.error && (
-          <span className="why" title={visible(errorLine(process.error))}>
+          <span className="why" title={[visible(errorLine(process.error)), handled && t("root.handled.why")].filter(Boolean).join("\n")}>
+            {handled && <span className="hidden">{t("root.handled")}: </span>}
             {visible(errorLine(process.error))}
             <Exit error={process.error} />
           </span>
@@ -121,7 +124,7 @@ function Handed({ to, onSelect, title, className = "", children }: { to: string;
 /** A lane: the processes of a host, worker or thread are below it. */
 export function LaneRow(props: RowProps & { label: string; below: string }) {
   return (
-    <RowFrame {...props} state="" faint={false} data={undefined}>
+    <RowFrame {...props} state="">
       <What {...props}>
         <span className="lane-name">
           <Name text={props.label} />
@@ -146,7 +149,7 @@ interface GroupProps extends RowProps {
 export function GroupRow(props: GroupProps) {
   const state: State = props.running > 0 ? "running" : "succeeded";
   return (
-    <RowFrame {...props} state={state} faint={false} data={undefined}>
+    <RowFrame {...props} state={state}>
       <What {...props}>
         <StateGlyph state={state} />
         <Name text={props.name === "" ? t("root.unnamed") : props.name} />
@@ -161,7 +164,7 @@ export function GroupRow(props: GroupProps) {
   );
 }
 
-function RowFrame({ state, faint, data, children, ...props }: RowProps & { state: string; faint: boolean; data: string | undefined; children: ReactNode }) {
+function RowFrame({ state, faint = false, handled = false, data, children, ...props }: RowProps & { state: string; faint?: boolean; handled?: boolean; data?: string; children: ReactNode }) {
   const { id, row, top, level, place, size, open, selected, onSelect, onToggle } = props;
   return (
     <div
@@ -177,6 +180,7 @@ function RowFrame({ state, faint, data, children, ...props }: RowProps & { state
       data-process={data}
       data-state={state}
       data-faint={faint || undefined}
+      data-handled={handled || undefined}
       style={{ transform: `translateY(${top}px)` }}
       onClick={() => onSelect(id)}
       onDoubleClick={open === undefined ? undefined : () => onToggle(id)}

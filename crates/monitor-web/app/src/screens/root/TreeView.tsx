@@ -3,6 +3,7 @@ import type { Root } from "../../api/types.ts";
 import { timeOfDay } from "../../clock.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
+import { isHandled } from "../../model/failures.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
 import { NotPrinted } from "../../ui/NotPrinted.tsx";
 import { useNow } from "../../ui/now.ts";
@@ -147,6 +148,7 @@ function rowOf(view: RootView, slot: number, props: RowProps, { startUs, endUs }
       elsewhereId={elsewhere && tree.idOf(elsewhere.first)}
       orphan={tree.isOrphan(slot)}
       faint={view.found()?.marks[slot] === ABOVE}
+      handled={isHandled(tree, slot)}
       startUs={startUs}
       endUs={endUs}
     />
@@ -161,7 +163,7 @@ interface Axis {
 /** Returns the axis: from the root's start to its end, to now while it is open, or to the last heartbeat of its worker. */
 function useAxis(root: Root, view: RootView): Axis {
   const worker = useWorker(root.state === "lost" ? root.worker_id : null);
-  const open = root.ended_us === null && (root.state === "running" || root.state === "pending" || root.counts.running > 0);
+  const open = root.ended_us === null && (["pending", "running", "retrying"].includes(root.state) || root.counts.running > 0);
   const first = view.tree.childrenOf(undefined)[0];
   const startUs = root.started_us ?? root.begun_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
   // In a long run a pixel represents many seconds, so frequent updates have no visible effect.

@@ -115,6 +115,8 @@ function Why({ root }: { root: Root }) {
       </span>
     );
   }
+  const handled = root.state === "succeeded" ? root.counts.failed + root.counts.lost : 0;
+  if (handled > 0) return <span className="why">{t("tasks.handled", { count: handled })}</span>;
   if (root.state !== "lost" || !worker || worker.last_seen_us === 0) return null;
   return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time: clock(worker.last_seen_us) })}</span>;
 }
