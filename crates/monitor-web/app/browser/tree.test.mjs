@@ -110,6 +110,24 @@ test("a name that is cut is copied whole", async () => {
   });
 });
 
+test("a link to the view is copied, also where browsers offer no clipboard", async () => {
+  const tree = new Tree("linked");
+  await worker.send(tree.own, tree.end(tree.own, 5));
+  for (const isSecure of [true, false]) {
+    await onPage("about:blank", async (page, context) => {
+      await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(server).origin });
+      if (!isSecure) await page.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+      await page.goto(`${tree.address}?tab=timeline`);
+      await page.locator(".root-header .menu summary").click();
+      await page.getByRole("button", { name: "Copy link" }).click();
+      await hasText(page.locator("p[role=status]"), "Copied");
+      await page.keyboard.press("Control+k");
+      await page.keyboard.press("Control+v");
+      assert.equal(await page.locator(".palette input").inputValue(), `${tree.address}?tab=timeline`);
+    });
+  }
+});
+
 test("what is missing of a tree is said above it", async () => {
   const tree = new Tree("crowded");
   const crowded = await new Worker().online();

@@ -376,6 +376,7 @@ export const en = {
   "root.more": "More",
   "root.cancel": "Cancel this run",
   "panel.cancel": "Cancel",
+  "root.copy-link": "Copy link",
   "root.snapshot": "Save as HTML",
   "root.snapshot.why": "Tree, timeline and logs in a file that opens without a server",
   "root.snapshot.error": "Why it failed",

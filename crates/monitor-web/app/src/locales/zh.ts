@@ -377,6 +377,7 @@ export const zh: Messages = {
   "root.more": "更多",
   "root.cancel": "取消此运行",
   "panel.cancel": "取消",
+  "root.copy-link": "复制链接",
   "root.snapshot": "保存为 HTML",
   "root.snapshot.why": "包含树、时间线和日志，无需服务器即可打开",
   "root.snapshot.error": "失败原因",

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
+import { copyText } from "./copy.ts";
 import { Icon, ICONS } from "./Icon.tsx";
 
 /** Copies the original `text`, not its displayed form. With a `label` the button has a text; otherwise `what` is its accessible name. */
@@ -10,9 +11,7 @@ export function CopyButton({ text, label, what = t("copy") }: { text: string | (
     const timer = setTimeout(() => setCopied(false), 1500);
     return () => clearTimeout(timer);
   }, [copied]);
-  // Browsers only allow access to the clipboard for secure origins; elsewhere the text can still be selected.
-  if (!navigator.clipboard) return null;
-  const copy = () => void navigator.clipboard.writeText(typeof text === "string" ? text : text()).then(() => setCopied(true));
+  const copy = () => void copyText(typeof text === "string" ? text : text()).then(() => setCopied(true));
   if (label !== undefined) {
     return (
       <button type="button" className="outlined" onClick={copy}>

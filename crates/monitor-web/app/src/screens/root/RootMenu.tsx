@@ -4,7 +4,9 @@ import type { LogLine, LogsPage, Root } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { MOST_LINES, type Snapshot, snapshot } from "../../model/snapshot.ts";
 import { absolute, duration, zoneName } from "../../model/time.ts";
+import { announce } from "../../ui/announce.ts";
 import { Button } from "../../ui/Button.tsx";
+import { copyText } from "../../ui/copy.ts";
 import { DeleteDialog } from "../../ui/DeleteDialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -26,6 +28,9 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
   return (
     <>
       <Menu label={t("root.more")}>
+        <Button data-choice onClick={() => attempt(() => copyText(location.href).then(() => announce("deed", t("copied"))))}>
+          {t("root.copy-link")}
+        </Button>
         <Button data-choice disabled={view.loading} title={t("root.snapshot.why")} onClick={() => attempt(() => saveSnapshot(view, root))}>
           {t("root.snapshot")}
         </Button>
