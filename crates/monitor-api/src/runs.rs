@@ -361,8 +361,9 @@ narrowed!(RootsPage {
     name("name": &str) => r#"client.roots().name("nightly build")"#;
     /// Selects runs with exactly this batch mark.
     batch("batch": &str) => r#"client.roots().batch("batch001")"#;
-    /// Selects runs with a process that this worker executes.
-    worker("worker": WorkerId) => r#"client.roots().worker("0199a3ce929d0e0e47360199a3ce929d".parse().expect("an id"))"#;
+    /// Selects runs whose own process this worker executes: its id, its host, its name `program@host` or `program@host:pid`, or a glob for the
+    /// name.
+    worker("worker": &str) => r#"client.roots().worker("nightly@build-7")"#;
     /// Selects runs that began because a call had no context (`true`), or excludes them (`false`).
     unattached("unattached": bool) => "client.roots().unattached(false)";
     /// Selects runs with this text in the name, batch mark, error or causes of the error, ignoring case. A number selects the run with this

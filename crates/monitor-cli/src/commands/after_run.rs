@@ -116,7 +116,7 @@ impl Source {
         };
         let mut roots = Vec::new();
         for worker in workers {
-            roots.extend(connection.ask(connection.client()?.roots().worker(worker.id).limit(TREES))?.roots);
+            roots.extend(connection.ask(connection.client()?.roots().worker(&worker.id.to_string()).limit(TREES))?.roots);
         }
         // Below a process of another program, they begin no tree.
         let outer = std::env::var("MONITOR_ROOT_ID").ok().filter(|root| !root.is_empty() && roots.is_empty());

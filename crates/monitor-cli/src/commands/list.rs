@@ -17,6 +17,7 @@ Examples:
   monitor list                                List the newest runs
   monitor list --state failed,lost            List failed and lost runs
   monitor list --name 'nightly build' --batch batch001
+  monitor list --worker build-7               List runs of programs on a host
   monitor list --q 'no such table' --limit 5  Search names and errors
   monitor list --unattached=false             Hide runs without a context
   monitor list --json | jq -r '.roots[].root_id'
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// Only runs with exactly this batch mark
     #[arg(long)]
     batch: Option<String>,
+    /// Only runs of this worker: its id, host or name (program@host), or a glob for the name
+    #[arg(long)]
+    worker: Option<String>,
     /// Only runs that began because a call had no context; `--unattached=false` excludes these runs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     unattached: Option<bool>,
@@ -59,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.state.is_empty() {
         call = call.states(&args.state);
     }
-    for (name, value) in [("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
+    for (name, value) in [("name", &args.name), ("batch", &args.batch), ("worker", &args.worker), ("q", &args.q)] {
         if let Some(value) = value {
             call = call.parameter(name, value);
         }
