@@ -173,7 +173,7 @@ fn roots_are_listed_and_filtered() {
     assert_eq!(server.run(&["roots", "--limit", "1"]), failed);
     assert_eq!(server.run(&["roots", "--batch", "none of this mark"]), "");
     assert_eq!(server.run(&["roots", "--worker", "night*@build-7"]), both);
-    let nowhere = monitor(&["roots", "--worker", "biuld-7", "--server", &server.url]).assert().code(2).get_output().stderr.clone();
+    let nowhere = monitor(&["roots", "--worker", "biuld-7", "--server", &server.url]).assert().failure().get_output().stderr.clone();
     assert!(String::from_utf8(nowhere).unwrap().contains("there is no worker \"biuld-7\"; did you mean build-7?"));
     assert_eq!(server.json(&["roots", "--limit", "1"])["roots"][0]["root_id"], other);
 }

@@ -9,6 +9,8 @@ import { Input } from "../../ui/Input.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 
 const KEY = "monitor-filters";
+/** Strokes of a bookmark. */
+const SAVED = "M4.5 2.5h7v11l-3.5-3l-3.5 3z";
 
 /** Filters that the reader has saved in this browser. */
 export function SavedFilters({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
@@ -18,7 +20,13 @@ export function SavedFilters({ filters, onChange }: { filters: Filters; onChange
     setSaved(next);
   };
   return (
-    <Menu label={t("tasks.saved")}>
+    <Menu
+      label={
+        <>
+          <Icon d={SAVED} /> <span>{t("tasks.saved")}</span>
+        </>
+      }
+    >
       {saved.map((each) => (
         <span key={each.name} className="choice-line">
           <Button data-choice onClick={() => onChange(each.filters)}>
