@@ -6,7 +6,7 @@ import type { Heartbeat, HeartbeatKey } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { duration } from "../../model/time.ts";
+import { step } from "../../model/time.ts";
 import { Button } from "../../ui/Button.tsx";
 import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
@@ -91,7 +91,7 @@ function Row({ heartbeat, act, onKey }: { heartbeat: Heartbeat; act: Act; onKey:
         <Link to="/tasks/batch" search={{ tab: "runs", task: name }}>{visible(name)}</Link>
       </th>
       <td className="seen">{seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={seen_us} />}</td>
-      <td className="rhythm dim">{rule == null ? t("alerts.heartbeats.every", { time: duration((every_ms ?? 0) * 1e6, locale) }) : `${visible(rule)} ${visible(zone ?? "UTC")}`}</td>
+      <td className="rhythm dim">{rule == null ? t("alerts.heartbeats.every", { time: step((every_ms ?? 0) * 1e6, locale) }) : `${visible(rule)} ${visible(zone ?? "UTC")}`}</td>
       <td className="next">
         <Expected heartbeat={heartbeat} />
       </td>
