@@ -147,9 +147,9 @@ test("a run tells in the list and on its own how far it is", async () => {
 test("a run that is lost, or waits, has an axis as long as is known", async () => {
   const silent = await new Worker().online(300);
   const [lost, waits] = [new Tree(`lost ${unique}`), new Tree(`waits ${unique}`)];
-  await silent.send(lost.own);
-  const { attachment: _, source: __, thread: ___, ...queued } = waits.own;
-  await worker.send({ ...queued, type: "process-queued" });
+  await silent.send(lost.own, lost.start("step", lost.id, 1));
+  const queued = ({ attachment: _, source: __, thread: ___, ...rest }) => ({ ...rest, type: "process-queued" });
+  await worker.send(queued(waits.own), queued(waits.start("step", waits.id, 1)));
   for (const tree of [lost, waits]) {
     await onPage(tree.address, async (page) => {
       await hasText(page.locator(".root-header .state"), tree === lost ? /lost/ : /pending/);
