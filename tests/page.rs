@@ -19,8 +19,8 @@ macro_rules! browser_tests {
 }
 
 browser_tests! {
-    access alerts attempts axe batch batch_day batch_log batch_published cancel causes compare compressed connection doctor forced jobs
-    lanes language large live logs looks narrow odd oidc pipeline place plain print queue report results rows shell shift statistics tasks ticks timeline tree worker
+    access alerts attempts axe batch batch_day batch_log batch_published cancel causes compare compressed connection doctor filters forced jobs
+    lanes language large live logs looks names narrow odd oidc palette pipeline place plain print queue report results rows shell shift statistics tasks ticks timeline tree worker
 }
 
 #[test]
