@@ -91,7 +91,7 @@ test("a tree catches up as well", async () => {
     async (page) => {
       const connection = page.locator(".connection");
       await hasText(connection, "live");
-      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await page.locator(".root-header h1").waitFor();
       wire.cut();
       await hasText(connection, /^last data/);
       const child = tree.start("missed", tree.id, 100);
@@ -129,7 +129,7 @@ test("a screen that could not be read is read when the connection is back", asyn
       await hasAddress(page, new RegExp(tree.rootId));
       await page.unroute(/\/RootPage-/);
       wire.mend();
-      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await page.locator(".root-header h1").waitFor();
     },
     broken,
   );
@@ -151,7 +151,7 @@ test("a tree that could not be read is read when the connection is back", async 
       await row.click();
       await hasText(page.locator(".notice .detail"), /does not respond/);
       wire.mend();
-      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await page.locator(".root-header h1").waitFor();
     },
     broken,
   );
@@ -159,13 +159,14 @@ test("a tree that could not be read is read when the connection is back", async 
 
 test("logs and lists that could not be read are read when the connection is back", async () => {
   const tree = new Tree("logged late");
-  await worker.send(tree.own, tree.log(tree.id, 1, "info", "written before"), tree.end(tree.own, 5));
+  const step = tree.start("step", tree.id, 1);
+  await worker.send(tree.own, step, tree.log(step.id, 1, "info", "written before"), tree.end(step, 2), tree.end(tree.own, 5));
   await onPage(
     tree.address.replace(server, origin),
     async (page) => {
       const connection = page.locator(".connection");
       await hasText(connection, "live");
-      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await page.locator(".root-header h1").waitFor();
       await hasLoaded(page, "Logs");
       await hasLoaded(page, "Alerts");
       wire.cut();
@@ -200,7 +201,7 @@ test("a tree whose reading failed while the stream goes on is read again", async
         return refused === 1 ? route.abort() : route.continue();
       });
       await page.locator(`.root[data-root="${tree.rootId}"]`).click();
-      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      await page.locator(".root-header h1").waitFor();
       assert.ok(refused > 1);
       await hasText(page.locator(".connection"), "live");
     },
