@@ -118,7 +118,7 @@ test("lines of a log are printed in full", async () => {
   const said = Array.from({ length: 400 }, (_, at) => tree.log(tree.id, at, "info", at === 399 ? `end ${"of a long line ".repeat(40)}` : `line ${at}`));
   const step = tree.start("step", tree.id, 1);
   await worker.sendAll([tree.own, step, ...said, tree.end(step, 5), tree.end(tree.own, 500)]);
-  await onPage(`${await saved(tree.rootId)}#/tasks/${tree.rootId}?tab=logs`, async (page) => {
+  await onPage(`${await saved(tree.rootId)}#/tasks/${tree.rootId}?tab=logs&process=${tree.id}`, async (page) => {
     for (const list of [".split > .logs .log", ".panel .own-logs .log"]) await page.locator(list).first().waitFor();
     await page.emulateMedia({ media: "print" });
     await page.waitForFunction(() => document.querySelectorAll(".split > .logs .log").length === 400);

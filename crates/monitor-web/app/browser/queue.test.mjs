@@ -45,7 +45,7 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
     await hasText(page.locator("[role=alert], .problem, .notice").first(), /column 1: this bracket is not closed/);
     await page.getByLabel("Search tasks").fill(`id:${mix.uuid}`);
     await row(mix).getByRole("link").click();
-    await hasText(page.locator(".panel"), /no disk/);
+    await hasText(page.locator(".one"), /no disk/);
   }, { expected: /status of 400/ });
 });
 
@@ -122,7 +122,7 @@ test("a task that was tried again shows its attempts in its tree", async () => {
     const row = page.locator(`tr[data-task-id="${task.uuid}"]`);
     await hasText(row, /attempt 2/);
     await row.getByRole("link").click();
-    await hasText(page.locator(".panel"), /Attempts/);
+    await hasText(page.locator(".one"), /Attempts/);
   });
 });
 
