@@ -364,7 +364,7 @@ pub fn run_of(process: &Process) -> Option<BatchRun> {
         result_code: number("task.result_code").and_then(|code| i64::try_from(code).ok()).or(process.exit_code.map(i64::from)),
         signal: process.signal,
         reason: text("task.reason").or_else(|| process.reason.clone()),
-        error: process.error.as_ref().map(|error| error.message.clone()),
+        error: process.error.as_ref().map(|error| error.line(str::to_owned)),
     })
 }
 

@@ -71,7 +71,7 @@ pub fn of_process(process: &Process, what: What, definition: Option<&Definition>
         Some(run) => Subject::new(SubjectKind::Task, &run.task),
         None => Subject::new(SubjectKind::Name, &process.name),
     };
-    let error = process.error.as_ref().map(|error| cut(&error.message));
+    let error = process.error.as_ref().map(|error| cut(&error.line(str::to_owned)));
     let facts = Facts {
         run: run.as_ref().map(|run| run.run.clone()),
         trigger: run.as_ref().map(|run| if is_by_alert(run) { "alert".to_owned() } else { run.trigger.clone() }),
@@ -119,7 +119,7 @@ pub fn of_job(process: &Process, now_us: u64) -> Option<Sign> {
         }
         (What::Cause(Cause::Lost), process.fields.get(JOB_NAME)?.as_str()?, Some(cut(&process.name)))
     };
-    let error = process.error.as_ref().map(|error| cut(&error.message));
+    let error = process.error.as_ref().map(|error| cut(&error.line(str::to_owned)));
     let facts = Facts {
         job: Some(job),
         machine: machine.clone(),

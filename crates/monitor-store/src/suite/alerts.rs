@@ -37,7 +37,11 @@ fn process(number: u64, name: &str, is_run: bool, outcome: &str) -> Value {
     } else {
         with(json!({"type": "process-started", "time_us": NOW + number, "kind": "root", "name": name}))
     };
-    let error = if outcome == "failed" { json!({"kind": "exit", "message": format!("order {number} not found")}) } else { Value::Null };
+    let error = if outcome == "failed" {
+        json!({"kind": "error", "message": format!("order {number} not found"), "chain": ["no such row (os error 2)"]})
+    } else {
+        Value::Null
+    };
     let end = with(json!({"type": "process-ended", "time_us": NOW + number + 5, "elapsed_ns": 5_000, "outcome": outcome, "error": error}));
     json!([start, end])
 }
@@ -72,7 +76,7 @@ pub fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<
     assert_eq!((sign.time_us, sign.what, sign.agent.as_deref()), (NOW, What::Cause(Cause::Failed), Some("db-1")));
     let Facts { run, owner, tags, error, shape, .. } = sign.facts;
     assert_eq!((run.as_deref(), owner.as_deref(), tags), (Some("gold@1.1"), Some("ada@example.com"), vec!["nightly".to_owned()]));
-    assert_eq!((error.as_deref(), shape.as_deref()), (Some("order 1 not found"), Some("order … not found")));
+    assert_eq!((error.as_deref(), shape.as_deref()), (Some("order 1 not found: no such row"), Some("order … not found: no such row")));
     let root = format!("{:032x}", 0x019f_u128 << 112 | 1);
     assert_eq!(store.signs_of(&root, None, 9).unwrap().len(), 1);
     assert_eq!(
