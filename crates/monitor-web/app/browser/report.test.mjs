@@ -157,6 +157,7 @@ test("search, keys and logs work as on the page", async () => {
 
 test("nothing that needs a server is there", async () => {
   await onFile(await saved(running.rootId), async (page) => {
+    await page.getByRole("button", { name: "Details" }).click();
     await page.locator(".panel h2").waitFor();
     for (const absent of [".root-header .menu", ".back", ".history", ".doctor", ".rail", ".danger"]) assert.equal(await page.locator(absent).count(), 0, absent);
     const links = await page.locator("a[href]").evaluateAll((all) => all.map((each) => each.getAttribute("href")));
