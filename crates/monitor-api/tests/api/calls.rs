@@ -32,10 +32,7 @@ async fn every_answer_is_read_as_the_type_of_its_call() {
     assert_eq!(same(client.me()).await.how, "token");
     let roots = same(client.roots().states(["failed", "lost"]).name("nightly build").unattached(false).containing("table").limit(10)).await;
     assert_eq!((roots.roots.len(), &roots.roots[0].state), (1, &State::FAILED));
-    assert_eq!(
-        same(client.roots().worker(WORKER).started_after_us(1).started_before_us(u64::MAX >> 1)).await.roots.len(),
-        1
-    );
+    assert_eq!(same(client.roots().worker(WORKER).started_after_us(1).started_before_us(u64::MAX >> 1)).await.roots.len(), 1);
     assert_eq!(client.roots().batch("none").await.unwrap().roots, []);
     assert_eq!(same(client.root(of)).await.number, 1);
     assert_eq!(same(client.root_names()).await.names[0].name, "nightly build");

@@ -129,7 +129,7 @@ test("a row is a link, and Back returns to the same list", async () => {
     await page.goBack();
     await row(page, tree).click();
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}$`));
-    await hasText(page.locator(".node .name"), `linked ${unique}`);
+    await hasText(page.locator(".root-header h1 .name"), `linked ${unique}`);
     await page.goBack();
     await row(page, tree).waitFor();
     await hasAddress(page, /q=linked/);
@@ -306,9 +306,9 @@ test("a root that runs for longer than it may is marked as it happens", async ()
   await onPage(`${server}/tasks?q=overdue+${unique}`, async (page) => {
     await row(page, tree).locator(".mark.overdue").waitFor();
     await page.goto(tree.address);
-    await page.locator(".node .mark.overdue").waitFor();
+    await page.locator(".root-header .mark.overdue").waitFor();
     await worker.send(tree.end(tree.own, 5));
-    await page.locator(".node .mark.overdue").waitFor({ state: "detached" });
+    await page.locator(".root-header .mark.overdue").waitFor({ state: "detached" });
   });
 });
 

@@ -10,6 +10,7 @@ import { clock } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
+import { Overdue } from "../../ui/Marks.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { RunTitle } from "../../ui/Text.tsx";
 import { Took } from "../../ui/Took.tsx";
@@ -48,6 +49,7 @@ export function RootHeader({ view, root, search, details }: Props) {
           <Took root={root} />
           <AttemptNow of={root} />
           <Expected process={view.own() ?? root} />
+          <Overdue of={view.own() ?? root} />
           <Began timeUs={root.started_us} />
           {worker && <ToWorker id={worker.id}>{t("root.on", { host: visible(worker.hostname) })}</ToWorker>}
         </span>
