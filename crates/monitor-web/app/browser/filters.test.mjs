@@ -36,7 +36,7 @@ test("a state, a key and a worker that do not exist are said below the filters",
       const said = page.locator(".filter-mistakes p");
       await hasText(said.first(), /no state “bogus”.*pending.*lost, retrying$/);
       const field = page.locator(".filters .field");
-      await page.getByRole("button", { name: "Clear", exact: true }).click();
+      await page.locator(".filters .clear").click();
       await said.first().waitFor({ state: "detached" });
       await field.fill(`exit:3 ${unique}`);
       await hasText(said.first(), /^“exit:” is no filter, so it is searched as text/);
