@@ -271,7 +271,7 @@ struct FailureRow {
 /// Failures with one cause.
 struct Cause {
     names: BTreeMap<i64, u64>,
-    /// As in [`FailureRow`].
+    /// End, root, id and message of the newest failure.
     newest: (i64, i64, i64, i64),
     first: i64,
 }
@@ -343,7 +343,7 @@ pub(super) fn causes(snapshot: &mut Snapshot<'_>, query: &CausesQuery) -> Result
     // A shape is one cause of all its names, but bare exit codes of different names have nothing in common.
     let mut causes = HashMap::<(i64, Option<i64>), Cause>::default();
     for ((shape, name), cause) in found {
-        let of = Some(name).filter(|_| dictionary.text(connection, shape).is_ok_and(|shape| is_bare_exit(&shape)));
+        let of = is_bare_exit(&dictionary.text(connection, shape)?).then_some(name);
         causes.entry((shape, of)).or_default().add(&cause);
     }
     let mut all: Vec<_> = causes.into_iter().collect();

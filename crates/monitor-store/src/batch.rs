@@ -306,7 +306,7 @@ pub fn mark_of(run: &BatchRun) -> BatchMark {
     BatchMark { run: run.run.clone(), root_id: run.root_id, due_us: run.due_us, outcome: run.outcome.clone() }
 }
 
-/// What is stored about a task's past.
+/// Stored past of a task.
 #[derive(Debug, Clone, Default)]
 pub struct TaskHistory {
     /// The newest runs, newest first.

@@ -285,7 +285,7 @@ pub(super) async fn get_queue_result(
                 ended: !is_open,
                 has_result: result.is_some(),
                 result,
-                error: task.error.map(|error| error.line(str::to_owned)),
+                error: task.error.map(|error| error.message),
                 // After a success, the traceback is that of an earlier attempt.
                 traceback: traceback.filter(|_| !has_succeeded),
             }));
