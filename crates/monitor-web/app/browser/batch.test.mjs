@@ -51,6 +51,27 @@ test("a task is listed with its runs, which are narrowed by what the address say
   }, { locale: "zh-CN" });
 });
 
+test("of many tasks all are counted, and rows are added while the reader scrolls", async () => {
+  const prefix = `part-${newId()}`;
+  const tasks = Array.from({ length: 450 }, (_, index) => `${prefix}-${String(index).padStart(3, "0")}`);
+  await (await new Worker().online()).sendAll(tasks.map((task) => taskOf(task, "browser-test", "0 3 * * *")));
+  await onPage(`${server}/tasks/batch?q=${prefix}`, async (page) => {
+    await hasText(page.locator(".states .number").first(), "450");
+    const rows = page.locator("tr[data-task]");
+    assert.equal(await rows.count(), 200);
+    const last = page.locator(`tr[data-task="${tasks.at(-1)}"]`);
+    while ((await last.count()) === 0) {
+      await rows.last().scrollIntoViewIfNeeded();
+      await page.waitForFunction(() => new Promise(requestAnimationFrame).then(() => true));
+    }
+    assert.equal(await rows.count(), 450);
+    await page.reload();
+    await hasText(page.locator(".states .number").first(), "450");
+    await page.emulateMedia({ media: "print" });
+    await page.waitForFunction(() => document.querySelectorAll("tr[data-task]").length === 450);
+  });
+});
+
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
 
 test("an admin makes a task, is told of mistakes where they are, changes it, restores it, orders a run and deletes it", { skip }, async () => {

@@ -43,6 +43,30 @@ test("what failed stands above the list by cause, once for all that failed alike
     for (const tree of others) await row(page, tree).waitFor({ state: "detached" });
     for (const tree of alike) await row(page, tree).waitFor();
     await hasAddress(page, /state=failed/);
+    // A cause that was opened is no longer new in this browser.
+    await page.reload();
+    await strip.getByRole("button", { name: /^All/ }).click();
+    await hasText(kind.locator(".number"), "2");
+    assert.equal(await kind.locator(".mark").count(), 0);
+    await lasting.locator(".mark").waitFor();
+  });
+});
+
+test("an exit code alone is a cause of each name, and the rail counts the names that fail", async () => {
+  const exits = [3, 4].map((code) => ({ kind: "exit", message: `exit code ${code}` }));
+  const [one, other] = exits.map((error, index) => run(`exit ${index} ${unique}`, 1, error));
+  await worker.send(...one.events, ...other.events);
+  await onPage(`${server}/tasks`, async (page) => {
+    const { failing_names } = await (await fetch(`${server}/api/v1/status`)).json();
+    assert.ok(failing_names >= 2);
+    await hasText(page.locator("a.entry[title=Runs] .badge [aria-hidden]"), String(failing_names));
+    const strip = page.locator(".causes");
+    await strip.getByRole("button", { name: /^All/ }).click();
+    const kinds = strip.locator(".every button", { hasText: "exit code …" });
+    await kinds.filter({ hasText: other.name }).click();
+    await row(page, other).waitFor();
+    await row(page, one).waitFor({ state: "detached" });
+    await hasAddress(page, /name=exit/);
   });
 });
 
@@ -141,6 +165,9 @@ test("a run tells in the list and on its own how far it is", async () => {
     await hasText(row(page, tree).locator(".expected"), /^8,100 \/ 10,000 files/);
     await row(page, tree).locator(".title").click();
     await hasText(page.locator(".root-header .expected"), /^8,100 \/ 10,000 files/);
+    // Nothing is known of what is left when all is counted.
+    await worker.send({ type: "process-progressed", root_id: tree.rootId, id: tree.id, time_us: nowUs(), done: 10_000, total: 10_000, unit: "files" });
+    await hasText(page.locator(".root-header .expected"), "10,000 / 10,000 files");
   });
 });
 
@@ -153,6 +180,8 @@ test("a run that is lost, or waits, has an axis as long as is known", async () =
   for (const tree of [lost, waits]) {
     await onPage(tree.address, async (page) => {
       await hasText(page.locator(".root-header .state"), tree === lost ? /lost/ : /pending/);
+      // As in the list: it took at least until its worker was last seen.
+      if (tree === lost) await hasText(page.locator(".root-header .facts .number").first(), /^≥ 1 m/);
       await hasText(page.locator(".tree-head .axis span").last(), /^1 m|^[2-9] m/);
       await page.waitForFunction(() => (document.querySelector(".node .bar")?.getBoundingClientRect().width ?? 0) > 20);
     });

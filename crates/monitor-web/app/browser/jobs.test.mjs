@@ -301,6 +301,8 @@ test("a job on 1,000 hosts shows each of them once, by keyboard and in Chinese",
     await page.keyboard.press("End");
     await page.waitForFunction(() => document.activeElement?.closest("[data-row]")?.getAttribute("data-row") === "999");
     assert.equal(await page.locator(".host-list tbody tr").count(), 1000);
+    const last = await page.locator('[data-row="999"]').boundingBox();
+    assert.ok(last.y > 0 && last.y + last.height <= 820, `the last row is at ${last.y}`);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".host-panel header h2"), new RegExp(prefix));
   }, { locale: "zh-CN" });

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { onPage, useBrowser } from "./browser.mjs";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { Worker, alertOf, batchTask, newId, server } from "./events.mjs";
 
 const { MONITOR_TEST_MONITOR: program, MONITOR_TEST_DATA: data } = process.env;
@@ -22,7 +22,7 @@ function monitor(...args) {
     return done.stdout.toString().trim();
   };
   token ??= run("token", "create", `live-${newId()}`, "--scope", "admin", "--data", data);
-  run(...args);
+  return run(...args);
 }
 
 /** Creates a task with a failed run, and its alert. It is due in half a day, so that an hour of simulated time changes nothing. */
@@ -94,6 +94,22 @@ test("a batch task that somebody pauses, and a hush, a heartbeat and an acknowle
 
   const heartbeat = `job-${newId()}`;
   await follows("/tasks/alerts?tab=heartbeats", "heartbeats", none, () => monitor("heartbeat", "add", heartbeat, "--every", "5m"), (page) => page.locator("tr[data-heartbeat]", { hasText: heartbeat }));
+});
+
+test("a heartbeat whose last run failed says so, although it pings in time", { skip }, async () => {
+  const name = `job-${newId()}`;
+  const [url] = monitor("heartbeat", "add", name, "--every", "5m").split("\n");
+  await fetch(url);
+  await onPage(`${server}/tasks/alerts?tab=heartbeats`, async (page) => {
+    const row = page.locator("tr", { hasText: name });
+    await hasText(row.locator("td.state"), "up");
+    await hasText(row.locator(".rhythm"), "every 5 minutes");
+    await fetch(`${url}/fail`, { method: "POST", body: "disk full" });
+    await hasText(row.locator("td.state"), "last run failed");
+    await row.locator('.sign [data-state="failed"]').waitFor();
+    await fetch(url);
+    await hasText(row.locator("td.state"), "up");
+  });
 });
 
 test("a list is read again after its reading failed, though nothing changes", { skip }, async () => {

@@ -215,10 +215,14 @@ test("on a phone, in Chinese, menus and dialogs are whole, can be touched, and l
 });
 
 test("a worker without a channel says that it takes no commands, and one that is not known that it is not", async () => {
-  const mute = await new Worker().online();
+  // It has announced nothing, and no interval.
+  const mute = new Worker();
+  const tree = new Tree("mute");
+  await mute.send(tree.own);
   await onPage(pageOf(mute), async (page) => {
     await hasText(page.locator(".facts dl").first(), /Not accepted: no command channel is open\./);
     assert.equal(await page.locator(".tools .menu").count(), 0);
+    await page.getByText("· sends no heartbeats").first().waitFor();
     for (const id of ["0".repeat(31) + "1", "nonsense"]) {
       await page.goto(`${server}/tasks/workers/${id}`);
       await hasText(page.locator(".notice h2"), `Worker ${id} was not found.`);

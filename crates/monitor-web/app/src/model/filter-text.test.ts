@@ -32,6 +32,6 @@ test("half of a term is none, or one that is still being typed", () => {
 });
 
 test("states and keys that do not exist are found", () => {
-  expect(mistakesIn({ state: "bogus,failed,retrying", q: "foo:bar exit: 3 http://host:80/ foo:baz" })).toEqual({ states: ["bogus"], keys: ["foo"] });
+  expect(mistakesIn({ state: "bogus,failed,retrying", q: "foo:bar exit: 3 http://host:80/ std::io::Error c:\\temp foo:baz" })).toEqual({ states: ["bogus"], keys: ["foo"] });
   expect(mistakesIn({ state: "lost", q: "::: a: b" })).toEqual({ states: [], keys: [] });
 });

@@ -42,8 +42,8 @@ export function withText(filters: Filters, text: string): Filters {
   return withFilter(next, "q", rest.trim());
 }
 
-/** A word of the text that has the form of a term. Addresses such as `http://…` have not. */
-const UNKNOWN_TERM = /(?<!\S)([a-z_]+):(?!\/\/)(?=\S)/gi;
+/** A word of the text that has the form of a term. Addresses such as `http://…`, and paths such as `std::io` and `c:\…`, have not. */
+const UNKNOWN_TERM = /(?<!\S)([a-z_]+):(?!\/\/|[:\\])(?=\S)/gi;
 
 /** Returns states that do not exist, and keys of terms that are searched as text because no filter has them. */
 export function mistakesIn({ state = "", q = "" }: Filters): { states: string[]; keys: string[] } {

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useCallback, useRef, useState } from "react";
 import { visibleLines } from "../model/text.ts";
 import { announce } from "./announce.ts";
 import { problemText } from "./Problem.tsx";
@@ -10,15 +10,19 @@ export function useDeed(onDone?: () => void): [said: Outcome | undefined, act: (
     setSaid({ text, isBad });
     announce("deed", text);
   };
-  const act = (deed: () => Promise<string | void>) =>
+  const done = useRef(onDone);
+  done.current = onDone;
+  // Always the same function, so that rows that have it are not drawn again.
+  const act = useCallback((deed: () => Promise<string | void>) => {
     void deed().then(
       (text) => {
         if (text) tell(text, false);
         else setSaid(undefined);
-        onDone?.();
+        done.current?.();
       },
       (error: unknown) => tell(problemText(error), true),
     );
+  }, []);
   return [said, act];
 }
 

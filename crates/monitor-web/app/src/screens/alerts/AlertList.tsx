@@ -91,9 +91,9 @@ function Table({ alerts, isFiring, act }: TableProps) {
   const columns = ["sign", "subject", "why", ...(isFiring ? (["firing"] as const) : (["since", "lasted"] as const)), "told"] as const;
   return (
     <DataList columns={[...columns, ...(isFiring ? (["deeds"] as const) : [])].map((key) => (key === "sign" ? { key, text: t("alerts.column.severity"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
-        {alerts.map((alert) => (
-          <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
-        ))}
+      {alerts.map((alert) => (
+        <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
+      ))}
     </DataList>
   );
 }

@@ -47,9 +47,9 @@ export function Channels() {
           <>
             <p className="more dim">{t("alerts.channels.file", { file: visible(file) })}</p>
             <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("alerts.column.state"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
-                {channels.map((channel) => (
-                  <Row key={channel.name} channel={channel} onPreview={() => act(() => previewChannel(channel.name).then(setPreview))} onTest={() => act(() => test(channel.name))} />
-                ))}
+              {channels.map((channel) => (
+                <Row key={channel.name} channel={channel} onPreview={() => act(() => previewChannel(channel.name).then(setPreview))} onTest={() => act(() => test(channel.name))} />
+              ))}
             </DataList>
             {preview && <Previewed preview={preview} />}
           </>

@@ -60,9 +60,9 @@ export function Heartbeats() {
         {query.data && heartbeats.length === 0 && (all.length > 0 ? <p className="notice dim">{t("alerts.heartbeats.none-so")}</p> : <Empty title={t("alerts.heartbeats.none")} how={t("alerts.heartbeats.how")} command={ADD} />)}
         {heartbeats.length > 0 && (
           <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("alerts.column.state"), isMute: true } : { key, text: t(`alerts.column.${key}`), isMute: key === "deeds" }))}>
-              {heartbeats.map((heartbeat) => (
-                <Row key={heartbeat.name} heartbeat={heartbeat} act={act} onKey={setKey} />
-              ))}
+            {heartbeats.map((heartbeat) => (
+              <Row key={heartbeat.name} heartbeat={heartbeat} act={act} onKey={setKey} />
+            ))}
           </DataList>
         )}
       </div>

@@ -46,24 +46,24 @@ export function Hushes() {
         {hushes.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "alerts.hush.none")}</p>}
         {hushes.length > 0 && (
           <DataList columns={columns.map((key) => ({ key: key === "by" || key === "kind" ? `aside ${key}` : key, text: t(`alerts.column.${key}`) }))}>
-              {hushes.map((one) => (
-                <tr key={one.id} data-hush={one.id}>
-                  <th scope="row" translate="no">
-                    {visible(one.scope)}
-                  </th>
-                  <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
-                  <td>
-                    <At timeUs={one.until_us} />
-                  </td>
-                  <td className="aside dim">{visible(one.who)}</td>
-                  <td className="why">{visible(one.why ?? "")}</td>
-                  <td className="deeds">
-                    <OperatorButton className="outlined" onClick={() => act(() => endHush(one.id))}>
-                      {t("alerts.hush.end")}
-                    </OperatorButton>
-                  </td>
-                </tr>
-              ))}
+            {hushes.map((one) => (
+              <tr key={one.id} data-hush={one.id}>
+                <th scope="row" translate="no">
+                  {visible(one.scope)}
+                </th>
+                <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
+                <td>
+                  <At timeUs={one.until_us} />
+                </td>
+                <td className="aside dim">{visible(one.who)}</td>
+                <td className="why">{visible(one.why ?? "")}</td>
+                <td className="deeds">
+                  <OperatorButton className="outlined" onClick={() => act(() => endHush(one.id))}>
+                    {t("alerts.hush.end")}
+                  </OperatorButton>
+                </td>
+              </tr>
+            ))}
           </DataList>
         )}
       </div>

@@ -38,7 +38,7 @@ export function Lanes({ query }: { query: ReturnType<typeof useLanes> }) {
       <div className="filters">
         <h2 id="alert-lanes">{t("alerts.lanes")}</h2>
         {DAYS.map((each) => (
-          <Button key={each} type="button" className="outlined" aria-pressed={each === days} onClick={() => setDays(each)}>
+          <Button key={each} className="outlined" aria-pressed={each === days} onClick={() => setDays(each)}>
             {t("alerts.lanes.days", { days: each })}
           </Button>
         ))}

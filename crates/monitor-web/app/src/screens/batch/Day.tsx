@@ -296,7 +296,7 @@ function Mark({ mark, at, task, bounds, isStop, onFocus, onOpen }: MarkProps) {
       {isPlanned && <span className="planned" style={{ left: percent(planned.from), width: percent(planned.to - planned.from) }} />}
       <Button
         ref={button}
-        type="button"
+       
         className={mark.outcome === null ? "sign" : "bar"}
         data-at={at}
         data-kind={kind}

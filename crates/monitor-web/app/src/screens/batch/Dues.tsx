@@ -52,9 +52,9 @@ export function Dues({ task }: { task: string }) {
       {query.data && due.length === 0 && <p className="more dim">{t("batch.dues.none")}</p>}
       {due.length > 0 && (
         <DataList columns={columns.map((key) => ({ key, text: t(`batch.column.${key}`) }))}>
-            {due.map((one) => (
-              <Row key={`${one.due_us} ${one.agent}`} due={one} />
-            ))}
+          {due.map((one) => (
+            <Row key={`${one.due_us} ${one.agent}`} due={one} />
+          ))}
         </DataList>
       )}
       {query.data?.is_cut && <p className="more dim">{t("batch.dues.cut")}</p>}

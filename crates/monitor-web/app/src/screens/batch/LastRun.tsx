@@ -7,7 +7,7 @@ import { Said } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
 import { resultOf, timesOf } from "./parts.tsx";
 
-/** What the last run of a task did, or why there is none: the reason of a failure first. */
+/** Result of the last run of a task, or the reason why there is none. The reason of a failure comes first. */
 export function LastRun({ task }: { task: BatchTask }) {
   const run = task.last_run;
   if (task.missed_us != null) return <span className="why">{t("batch.missed-at", { time: clock(task.missed_us) })}</span>;

@@ -72,33 +72,33 @@ interface Deeds {
 function PublicationTable({ publications, buttons, restore }: Deeds & { publications: readonly BatchPublication[] }) {
   return (
     <DataList label={t("batch.publications")} columns={[column("published"), column("target"), { key: "status", text: t("batch.column.state") }, { key: "run-id", text: t("batch.column.run") }, ...storedColumns()]}>
-        {publications.map((of) => (
-          <tr key={`${of.agent} ${of.number}`} data-publication={of.number}>
-            <td>
-              <At timeUs={of.time_us} />
-            </td>
-            <td>
-              {visible(of.target)} {of.is_current && <strong>{t("batch.publications.current")}</strong>}
-            </td>
-            <td title={of.error === null ? undefined : visible(of.error)}>
-              {wordText("batch.publication", of.state)}
-              {of.restores !== null && <span className="dim"> {t("batch.publications.restores", { number: of.restores })}</span>}
-            </td>
-            <td className="run-id">
-              <RunLink run={of.run} />
-            </td>
-            <Stored of={of} />
-            {buttons(
-              { id: String(of.number), agent: of.agent },
-              publicationBefore(publications, of),
-              !of.is_current && of.state === "done" && (
-                <OperatorButton className="outlined" onClick={() => restore(String(of.number), of.agent)}>
-                  {t("batch.restore")}
-                </OperatorButton>
-              ),
-            )}
-          </tr>
-        ))}
+      {publications.map((of) => (
+        <tr key={`${of.agent} ${of.number}`} data-publication={of.number}>
+          <td>
+            <At timeUs={of.time_us} />
+          </td>
+          <td>
+            {visible(of.target)} {of.is_current && <strong>{t("batch.publications.current")}</strong>}
+          </td>
+          <td title={of.error === null ? undefined : visible(of.error)}>
+            {wordText("batch.publication", of.state)}
+            {of.restores !== null && <span className="dim"> {t("batch.publications.restores", { number: of.restores })}</span>}
+          </td>
+          <td className="run-id">
+            <RunLink run={of.run} />
+          </td>
+          <Stored of={of} />
+          {buttons(
+            { id: String(of.number), agent: of.agent },
+            publicationBefore(publications, of),
+            !of.is_current && of.state === "done" && (
+              <OperatorButton className="outlined" onClick={() => restore(String(of.number), of.agent)}>
+                {t("batch.restore")}
+              </OperatorButton>
+            ),
+          )}
+        </tr>
+      ))}
     </DataList>
   );
 }
@@ -107,24 +107,24 @@ function PublicationTable({ publications, buttons, restore }: Deeds & { publicat
 function LeftTable({ history, targets, buttons, restore }: Deeds & { history: readonly BatchLeft[]; targets: readonly string[] }) {
   return (
     <DataList label={t("batch.history")} columns={[column("run"), { key: "aside folder", text: t("batch.column.folder") }, ...storedColumns()]}>
-        {history.map((of) => (
-          <tr key={`${of.agent} ${of.folder}`} data-left={of.run}>
-            <td>
-              <RunLink run={of.run} />
-            </td>
-            <td className="aside mono">{visible(of.folder)}</td>
-            <Stored of={of} />
-            {buttons(
-              { id: of.run, agent: of.agent },
-              leftBefore(history, of),
-              targets.map((target) => (
-                <OperatorButton key={target} className="outlined" onClick={() => restore(of.run, of.agent, target)}>
-                  {t("batch.publications.publish", { target: visible(target) })}
-                </OperatorButton>
-              )),
-            )}
-          </tr>
-        ))}
+      {history.map((of) => (
+        <tr key={`${of.agent} ${of.folder}`} data-left={of.run}>
+          <td>
+            <RunLink run={of.run} />
+          </td>
+          <td className="aside mono">{visible(of.folder)}</td>
+          <Stored of={of} />
+          {buttons(
+            { id: of.run, agent: of.agent },
+            leftBefore(history, of),
+            targets.map((target) => (
+              <OperatorButton key={target} className="outlined" onClick={() => restore(of.run, of.agent, target)}>
+                {t("batch.publications.publish", { target: visible(target) })}
+              </OperatorButton>
+            )),
+          )}
+        </tr>
+      ))}
     </DataList>
   );
 }

@@ -85,9 +85,9 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
     <>
       <DeedSaid said={said} />
       <DataList columns={columns.map((key) => (key === "log" ? { key: "output", text: t("batch.log") } : { key, text: t(`batch.column.${key}`) }))}>
-          {runs.map((run) => (
-            <Row key={run.run} run={run} isOfTask={isOfTask} onEnd={() => act(() => endBatchRun(run.task, run.run).then(orderText))} />
-          ))}
+        {runs.map((run) => (
+          <Row key={run.run} run={run} isOfTask={isOfTask} onEnd={() => act(() => endBatchRun(run.task, run.run).then(orderText))} />
+        ))}
       </DataList>
       {query.hasNextPage && (
         <p className="more">

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useCallback, useEffect } from "react";
+import { memo, useCallback, useEffect } from "react";
 import { endBatchRun, fetchBatchTasks, pauseBatchTask, runBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
@@ -19,6 +19,7 @@ import { Outcomes } from "../../ui/Outcomes.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { StateTabs } from "../../ui/Tabs.tsx";
+import { useParts } from "../../ui/useParts.ts";
 import { Agents } from "./Agents.tsx";
 import { Attention } from "./Attention.tsx";
 import { BatchHead } from "./BatchHead.tsx";
@@ -48,6 +49,7 @@ export function Tasks() {
   const filter = useCallback((text: string | undefined) => set({ q: text }), [set]);
   const found = q === undefined ? tasks : tasks.filter((task) => matchesTask(task, q));
   const shown = state === undefined ? found : found.filter((task) => tabsOf(task).some((tab) => tab === state));
+  const { most, end } = useParts(shown.length);
   const tabs = TASK_TABS.map((key) => ({ key, text: t(`batch.tab.${key}`), count: found.filter((task) => tabsOf(task).includes(key)).length, isBad: key === "failing" || key === "missed" }));
   return (
     <>
@@ -65,10 +67,15 @@ export function Tasks() {
         {!isPending && <Attention tasks={shown} />}
         {!isPending && shown.length > 0 && (
           <DataList columns={[...COLUMNS, "deeds" as const].map((key) => (key === "sign" ? { key, text: t("batch.column.state"), isMute: true } : { key, text: t(`batch.column.${key}`), isMute: key === "deeds" }))}>
-              {shown.map((task) => (
-                <Row key={task.name} task={task} act={act} />
-              ))}
+            {shown.slice(0, most).map((task) => (
+              <Row key={task.name} task={task} act={act} />
+            ))}
           </DataList>
+        )}
+        {shown.length > most && (
+          <p ref={end} className="more dim">
+            {t("tasks.more")}
+          </p>
         )}
         {tasks.length >= MOST && <p className="more dim">{t("batch.most", { count: MOST })}</p>}
       </div>
@@ -85,8 +92,8 @@ function useTasks() {
     getNextPageParam: (page, pages) => (pages.length * LIMIT < MOST ? page.next_cursor : undefined),
     staleTime: 0,
   });
-  const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
   const { hasNextPage, isFetching, fetchNextPage } = query;
+  const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
   useEffect(() => {
     if (hasNextPage && !isFetching) void fetchNextPage();
   }, [hasNextPage, isFetching, fetchNextPage]);
@@ -95,7 +102,7 @@ function useTasks() {
   return { query, tasks };
 }
 
-function Row({ task, act }: { task: BatchTask; act: (deed: () => Promise<string | void>) => void }) {
+const Row = memo(function Row({ task, act }: { task: BatchTask; act: (deed: () => Promise<string | void>) => void }) {
   const state = taskState(task);
   const isQuiet = ["succeeded", "paused", "pending", "cancelled"].includes(state);
   return (
@@ -127,7 +134,7 @@ function Row({ task, act }: { task: BatchTask; act: (deed: () => Promise<string 
       </td>
     </tr>
   );
-}
+});
 
 /** The actions of a row: the most used one, and a menu with the others. */
 function Deeds({ task, act }: { task: BatchTask; act: (deed: () => Promise<string | void>) => void }) {

@@ -1,4 +1,4 @@
-import { memo, type MouseEvent, useEffect, useRef, useState } from "react";
+import { memo, type MouseEvent, useEffect, useRef } from "react";
 import { flushSync } from "react-dom";
 import type { JobHost } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
@@ -8,12 +8,12 @@ import { DataList } from "../../ui/DataList.tsx";
 import { Input } from "../../ui/Input.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Duration } from "../../ui/Time.tsx";
+import { useNarrow } from "../../ui/useNarrow.ts";
+import { scrollerOf, useParts } from "../../ui/useParts.ts";
 import { useRowHeight } from "../../ui/useRowHeight.ts";
 import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { hostWord, timesOf } from "./parts.tsx";
 
-/** Number of rows that exist at first, and that are added near the end. */
-const PART = 200;
 const ROW = 32;
 const COLUMNS = ["host", "result", "exit", "duration", "tag", "why"] as const;
 
@@ -29,25 +29,18 @@ interface Props {
 
 /** Hosts in rows. Rows are added while the reader scrolls. */
 export function HostList({ hosts, opened, chosen, onOpen, onChoose }: Props) {
-  const [most, setMost] = useState(PART);
+  const { most, end, reach } = useParts(hosts.length);
   const table = useRef<HTMLTableElement>(null);
-  const end = useRef<HTMLParagraphElement>(null);
   const scroller = useRef<HTMLElement | null>(null);
   const rowHeight = useRowHeight(ROW);
+  const narrow = useNarrow();
   useEffect(() => {
-    scroller.current = table.current?.closest<HTMLElement>(".pane") ?? null;
-  }, []);
-  const hasMore = hosts.length > most;
-  useEffect(() => {
-    if (!end.current || !hasMore) return;
-    const observer = new IntersectionObserver((entries) => entries.some(({ isIntersecting }) => isIntersecting) && setMost((before) => before + PART), { root: scroller.current, rootMargin: "600px" });
-    observer.observe(end.current);
-    return () => observer.disconnect();
-  }, [hasMore, most]);
+    scroller.current = scrollerOf(table.current);
+  }, [narrow]);
   const above = () => table.current?.offsetTop ?? 0;
   const top = () => (scroller.current?.scrollTop ?? 0) - above();
   const scrollTo = (to: number) => {
-    if (to >= (most - PART / 2) * rowHeight) flushSync(() => setMost(Math.ceil(to / rowHeight) + PART));
+    flushSync(() => reach(Math.ceil(to / rowHeight)));
     scroller.current?.scrollTo({ top: to + above() });
   };
   const rows = { first: 0, end: hosts.length, notPrinted: 0, height: hosts.length * rowHeight, topOf: (row: number) => row * rowHeight, top, scrollTo, onScroll: () => {}, onScrollEnd: () => {} };
@@ -67,11 +60,11 @@ export function HostList({ hosts, opened, chosen, onOpen, onChoose }: Props) {
         }
         columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}
       >
-          {hosts.slice(0, most).map((host, index) => (
-            <Row key={keyOf(host)} index={index} host={host} isOpened={keyOf(host) === opened} isChosen={chosen.has(keyOf(host))} onOpen={onOpen} onChoose={onChoose} />
-          ))}
+        {hosts.slice(0, most).map((host, index) => (
+          <Row key={keyOf(host)} index={index} host={host} isOpened={keyOf(host) === opened} isChosen={chosen.has(keyOf(host))} onOpen={onOpen} onChoose={onChoose} />
+        ))}
       </DataList>
-      {hasMore && (
+      {hosts.length > most && (
         <p ref={end} className="more dim">
           {t("tasks.more")}
         </p>

@@ -5,13 +5,13 @@ import type { ManagedHost } from "../../api/types.ts";
 import { count, t } from "../../i18n.ts";
 import { tagsText } from "../../model/job-draft.ts";
 import { visible, visibleLines } from "../../model/text.ts";
-import { Button } from "../../ui/Button.tsx";
 import { DataList } from "../../ui/DataList.tsx";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Ago } from "../../ui/Time.tsx";
+import { useParts } from "../../ui/useParts.ts";
 import { RemoveDialog } from "./FieldsDialog.tsx";
 import { HostDialog } from "./HostDialog.tsx";
 import { CommandLine } from "../../ui/CommandLine.tsx";
@@ -25,7 +25,6 @@ import { useJobSearch } from "./useJobSearch.ts";
 /** Command that makes the machine that it is run on a host. */
 const JOIN = "monitor agent join";
 const COLUMNS = ["host", "contact", "address", "tags", "groups", "deeds"] as const;
-const PART = 200;
 
 /** The hosts that jobs can run on. */
 export function Hosts() {
@@ -34,9 +33,9 @@ export function Hosts() {
   const [said, act] = useDeed(() => void query.refetch());
   const [editing, setEditing] = useState<ManagedHost | "new">();
   const [removing, setRemoving] = useState<ManagedHost>();
-  const [most, setMost] = useState(PART);
   const all = query.data?.hosts ?? [];
   const hosts = all.filter((host) => shows(host, q ?? ""));
+  const { most, end } = useParts(hosts.length);
   return (
     <div className="pane jobs hosts-list">
       <Head title={t("jobs.title")} tabs={<JobTabs tab="hosts" />}>
@@ -59,16 +58,14 @@ export function Hosts() {
         {query.data && hosts.length === 0 && (q ? <p className="notice dim">{t("jobs.no-hosts-so")}</p> : <Empty />)}
         {hosts.length > 0 && (
           <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
-              {hosts.slice(0, most).map((host) => (
-                <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
-              ))}
+            {hosts.slice(0, most).map((host) => (
+              <Row key={host.id} host={host} onEdit={() => setEditing(host)} onRemove={() => setRemoving(host)} />
+            ))}
           </DataList>
         )}
         {hosts.length > most && (
-          <p className="more">
-            <Button className="outlined" onClick={() => setMost(most + PART)}>
-              {t("batch.more")}
-            </Button>
+          <p ref={end} className="more dim">
+            {t("tasks.more")}
           </p>
         )}
         {query.data && <SavedTargets />}

@@ -35,9 +35,9 @@ export function JobList() {
         {query.data && jobs.length === 0 && (state || name ? <p className="notice dim">{t("jobs.none-so")}</p> : <NoJobs />)}
         {jobs.length > 0 && (
           <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
-              {jobs.map((job) => (
-                <Row key={job.job_id} job={job} />
-              ))}
+            {jobs.map((job) => (
+              <Row key={job.job_id} job={job} />
+            ))}
           </DataList>
         )}
         {query.hasNextPage && (
@@ -64,7 +64,7 @@ function JobsHead({ search: { state, name, set } }: { search: JobSearch }) {
               <span className="word">{t("tasks.all")}</span>
             </Button>
             {STATES.map((each) => (
-              <Button key={each} type="button" aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
+              <Button key={each} aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
                 <span className="word">{t(`jobs.state.${each}`)}</span>
               </Button>
             ))}

@@ -141,7 +141,7 @@ function Steps({ job, current, search }: { job: Job; current: JobStep; search: J
   return (
     <nav className="steps" aria-label={t("jobs.steps")}>
       {job.steps.map((step, index) => (
-        <Button key={step.step_id} type="button" data-state={jobState(step.status)} aria-current={step === current ? "step" : undefined} onClick={() => search.set({ step: String(step.step_id), host: undefined, outcome: undefined })}>
+        <Button key={step.step_id} data-state={jobState(step.status)} aria-current={step === current ? "step" : undefined} onClick={() => search.set({ step: String(step.step_id), host: undefined, outcome: undefined })}>
           <span className="dim">{index + 1}</span> <StateMark state={jobState(step.status)} /> <span translate="no">{visible(step.name)}</span>
         </Button>
       ))}
@@ -154,7 +154,7 @@ function Outcomes({ step, search: { outcome, view, q, set } }: { step: JobStep; 
   const sums = outcomesOf(step.counts);
   const shown = OUTCOMES.filter((each) => sums[each] > 0 || each === outcome);
   const button = (each: Outcome | undefined, text: string, number: number) => (
-    <Button key={text} type="button" data-state={each} aria-pressed={view === undefined && outcome === each} onClick={() => set({ view: undefined, outcome: outcome === each ? undefined : each })}>
+    <Button key={text} data-state={each} aria-pressed={view === undefined && outcome === each} onClick={() => set({ view: undefined, outcome: outcome === each ? undefined : each })}>
       {each && <StateMark state={each} />} <span className="word">{text}</span> <span className="number">{count(number)}</span>
     </Button>
   );
@@ -164,7 +164,7 @@ function Outcomes({ step, search: { outcome, view, q, set } }: { step: JobStep; 
         {button(undefined, t("jobs.hosts"), totalOf(step.counts))}
         {shown.map((each) => button(each, t(`jobs.outcome.${each}`), sums[each]))}
         {VIEWS.map((each) => (
-          <Button key={each} type="button" aria-pressed={view === each} onClick={() => set({ view: view === each ? undefined : each, outcome: undefined, host: undefined })}>
+          <Button key={each} aria-pressed={view === each} onClick={() => set({ view: view === each ? undefined : each, outcome: undefined, host: undefined })}>
             <span className="word">{t(`jobs.view.${each}`)}</span>
           </Button>
         ))}

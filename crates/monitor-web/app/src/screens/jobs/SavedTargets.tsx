@@ -35,9 +35,9 @@ export function SavedTargets() {
       <DeedSaid said={said} />
       {all.length > 0 && (
         <DataList columns={COLUMNS.map((key) => ({ key, text: t(`jobs.column.${key}`) }))}>
-            {all.map((saved) => (
-              <Row key={saved.name} saved={saved} onEdit={() => setEditing(saved)} onRemove={() => setRemoving(saved)} />
-            ))}
+          {all.map((saved) => (
+            <Row key={saved.name} saved={saved} onEdit={() => setEditing(saved)} onRemove={() => setRemoving(saved)} />
+          ))}
         </DataList>
       )}
       {editing !== undefined && <TargetsDialog saved={editing === "new" ? undefined : editing} names={all.map(({ name }) => name)} onDone={() => void query.refetch()} onClose={() => setEditing(undefined)} />}

@@ -28,7 +28,7 @@ export function Shapes({ job, step, hosts, onOpen }: { job: number; step: JobSte
               const host = byId.get(number);
               return (
                 host && (
-                  <Button key={number} type="button" className="quiet" translate="no" onClick={() => onOpen(keyOf(host))}>
+                  <Button key={number} className="quiet" translate="no" onClick={() => onOpen(keyOf(host))}>
                     {visible(host.name)}
                   </Button>
                 )

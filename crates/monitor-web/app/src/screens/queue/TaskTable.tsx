@@ -47,9 +47,9 @@ export function TaskTable({ tasks, search, chosen, onChoose }: Props) {
         </>
       }
     >
-        {tasks.map((standing) => (
-          <Row key={keyOf(standing.task)} {...standing} isChosen={chosen.has(keyOf(standing.task))} onChoose={onChoose} />
-        ))}
+      {tasks.map((standing) => (
+        <Row key={keyOf(standing.task)} {...standing} isChosen={chosen.has(keyOf(standing.task))} onChoose={onChoose} />
+      ))}
     </DataList>
   );
 }

@@ -57,7 +57,7 @@ export function RootHeader({ view, root, search, details }: Props) {
         <RootMenu view={view} root={root} />
         <nav className="tabs" aria-label={t("root.tabs")}>
           {tabs.map((tab) => (
-            <Button key={tab} type="button" aria-current={current === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === first ? undefined : tab })}>
+            <Button key={tab} aria-current={current === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === first ? undefined : tab })}>
               {t(`root.tab.${tab}`)}
             </Button>
           ))}

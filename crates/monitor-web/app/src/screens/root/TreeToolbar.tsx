@@ -59,7 +59,7 @@ export function TreeToolbar({ view, selection, search }: Props) {
         {[1, 2, 3, 4].map((each) => (
           <Button
             key={each}
-            type="button"
+           
             aria-pressed={level === each}
             aria-label={t("root.level.to", { level: each })}
             title={t("root.level.to", { level: each })}

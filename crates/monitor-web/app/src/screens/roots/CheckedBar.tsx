@@ -51,7 +51,7 @@ export function CheckedBar({ checked }: { checked: Checked }) {
       </OperatorButton>
       <Menu label={t("tasks.export")}>
         {EXPORTS.map((format) => (
-          <Button key={format} type="button" data-choice onClick={() => void take(format)}>
+          <Button key={format} data-choice onClick={() => void take(format)}>
             {t(`tasks.export.${format}`)}
           </Button>
         ))}

@@ -41,7 +41,7 @@ export function FilterBar({ filters, counts, onChange }: Props & { counts: State
         {TABS.map((each) => (
           <Button
             key={each}
-            type="button"
+           
             data-state={each}
             data-none={counts.of?.[each] === "0" || undefined}
             aria-pressed={filters.state === each}

@@ -59,9 +59,9 @@ export function NameTable({ search }: { search: StatsSearch }) {
               </>
             }
           >
-              {rows.map((row) => (
-                <Row key={row.name} row={row} chosen={search.name === row.name} onChoose={() => set({ name: search.name === row.name ? undefined : row.name })} />
-              ))}
+            {rows.map((row) => (
+              <Row key={row.name} row={row} chosen={search.name === row.name} onChoose={() => set({ name: search.name === row.name ? undefined : row.name })} />
+            ))}
           </DataList>
         </div>
       )}

@@ -57,7 +57,7 @@ export default function Statistics() {
       <Head title={t("stats.title")}>
         <span className="group" role="group" aria-label={t("stats.range")}>
           {(Object.keys(RANGES) as RangeName[]).map((each) => (
-            <Button key={each} type="button" className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
+            <Button key={each} className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
               {t(`stats.range.${each}`)}
             </Button>
           ))}

@@ -153,7 +153,7 @@ function Title({ worker, offered, onAsk }: { worker: WorkerModel; offered: Retur
         <>
           <Menu label={t("worker.ask")}>
             {offered.reading.map((method) => (
-              <Button key={method} type="button" data-choice onClick={() => onAsk(method)}>
+              <Button key={method} data-choice onClick={() => onAsk(method)}>
                 {t(`worker.method.${method}` as "worker.method.ping")}
               </Button>
             ))}

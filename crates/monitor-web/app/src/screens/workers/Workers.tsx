@@ -68,14 +68,14 @@ export default function Workers() {
         {query.data && workers.length === 0 && (known.length > 0 ? <p className="notice dim">{t("workers.none-so")}</p> : <Empty title={t("workers.none")} command={START} />)}
         {query.data && workers.length > 0 && (
           <DataList columns={COLUMNS.map((key) => (key === "state" ? { key: "sign state", text: t("workers.column.state"), isMute: true } : { key, text: t(`workers.column.${key}`) }))}>
-              {groupWorkers(workers).map((group) => (
-                <Fragment key={`${group.program} ${group.hostname}`}>
-                  {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
-                  {group.workers.map((worker) => (
-                    <Row key={worker.id} worker={worker} domain={domain} isOne={group.workers.length > 1} />
-                  ))}
-                </Fragment>
-              ))}
+            {groupWorkers(workers).map((group) => (
+              <Fragment key={`${group.program} ${group.hostname}`}>
+                {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
+                {group.workers.map((worker) => (
+                  <Row key={worker.id} worker={worker} domain={domain} isOne={group.workers.length > 1} />
+                ))}
+              </Fragment>
+            ))}
           </DataList>
         )}
         {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}

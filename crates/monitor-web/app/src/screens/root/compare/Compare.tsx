@@ -112,14 +112,14 @@ function Two({ view, other, search, onSelect }: TwoProps) {
         </span>
         <span className="group" role="group" aria-label={t("compare.changes")}>
           {CHANGES.filter((each) => each !== "same").map((each) => (
-            <Button key={each} type="button" className="toggle" data-change={each} aria-pressed={kind === each} disabled={comparison.counts[each] === 0} onClick={() => setKind(kind === each ? null : each)}>
+            <Button key={each} className="toggle" data-change={each} aria-pressed={kind === each} disabled={comparison.counts[each] === 0} onClick={() => setKind(kind === each ? null : each)}>
               {t(`compare.change.${each}`)} <span className="number">{comparison.counts[each]}</span>
             </Button>
           ))}
         </span>
         <span className="group" role="group" aria-label={t("compare.view")}>
           {(["list", "tree"] as const).map((each) => (
-            <Button key={each} type="button" className="toggle" aria-pressed={isTree === (each === "tree")} onClick={() => search.set({ view: each === "tree" ? "tree" : undefined })}>
+            <Button key={each} className="toggle" aria-pressed={isTree === (each === "tree")} onClick={() => search.set({ view: each === "tree" ? "tree" : undefined })}>
               {t(`compare.view.${each}`)}
             </Button>
           ))}

@@ -140,7 +140,7 @@ function Bar({ view, search, onAll }: { view: RootView; search: RootSearch; onAl
     <div className="timeline-bar">
       <span className="group" role="group" aria-label={t("lanes")}>
         {LANES.map((each) => (
-          <Button key={each} type="button" aria-pressed={laneKindOf(search.lanes) === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
+          <Button key={each} aria-pressed={laneKindOf(search.lanes) === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
             {t(`lanes.${each}`)}
           </Button>
         ))}
